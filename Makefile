@@ -1,0 +1,28 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: run test benchmarks clean
+
+run: .venv/.requirements example/example.json
+	$(BIN)/python SAFE_Tool.py cluster example/failures --out runs/example --overwrite
+
+test: .venv/.requirements-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+benchmarks: .venv/.requirements-benchmarks
+	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.speed
+
+example/example.json: | .venv/.requirements
+	$(BIN)/python SAFE_Tool.py example example
+
+.venv/.%: %.txt requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+clean:
+	rm -rf .venv example runs

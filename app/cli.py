@@ -1,0 +1,171 @@
+"""The command line: one command a job, a progress bar while it works, a summary at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipelines.runs import Manifest, Progress
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="SAFE: safety analysis and retraining of vision DNNs.",
+)
+STOPPED = 130
+
+
+@app.command()
+def cluster(
+    images: Annotated[
+        Path, typer.Argument(help="Folder of images on which the DNN failed; read only.")
+    ],
+    out: Annotated[Path, typer.Option(help="Run folder to write: new, or empty.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that --out holds.")
+    ] = False,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="'default': average-pooled block4_pool and block5_pool, unit length, 50 "
+            "components. 'paper': SAFE as printed (fc2, 256 components); downloads 528 MB."
+        ),
+    ] = "default",
+    weights: Annotated[
+        Path | None, typer.Option(help="Keras weights file of VGG16. [default: ImageNet's]")
+    ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(help="Layer of VGG16; repeat for several. [default: the recipe's]"),
+    ] = None,
+    components: Annotated[
+        int | None, typer.Option(min=1, help="Principal components. [default: the recipe's]")
+    ] = None,
+    min_samples: Annotated[
+        int | None, typer.Option(min=1, help="Of DBSCAN. [default: searched]")
+    ] = None,
+    eps: Annotated[float | None, typer.Option(help="Of DBSCAN. [default: searched]")] = None,
+    seed: Annotated[int, typer.Option(help="Of the randomised PCA.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images the network sees at once.")] = 8,
+    precision: Annotated[
+        str, typer.Option(help="auto, float32 or bfloat16; auto takes what the CPU does fastest.")
+    ] = "auto",
+) -> None:
+    """Find the root cause clusters of a folder of failing images."""
+    from pipelines.safe.job import Options, find_root_cause_clusters
+
+    options = Options(
+        recipe=recipe,
+        weights=weights,
+        layers=tuple(layer or ()),
+        components=components,
+        min_samples=min_samples,
+        eps=eps,
+        seed=seed,
+        batch_size=batch_size,
+        precision=precision,
+    )
+    with _job() as progress:
+        manifest = find_root_cause_clusters(
+            images, out, options, progress=progress, command=sys.argv[1:], overwrite=overwrite
+        )
+    _print_clusters(manifest, out)
+
+
+@app.command()
+def example(
+    folder: Annotated[Path, typer.Argument(help="New or empty folder for the example.")],
+    seed: Annotated[int, typer.Option(help="Other seeds draw other eyes.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier example.")
+    ] = False,
+) -> None:
+    """Draw the example: eye images, a small DNN trained on them, and the images it gets wrong."""
+    from examples.eyes import write_example
+
+    with _job() as progress:
+        summary = write_example(folder, seed=seed, progress=progress, overwrite=overwrite)
+    print(
+        f"{summary.train} training, {summary.test} test and {summary.improvement} improvement "
+        "images."
+    )
+    print(
+        f"The DNN is right on {summary.train_accuracy:.1%} of the training and "
+        f"{summary.test_accuracy:.1%} of the test images; the {summary.failures} it gets wrong are "
+        f"in {folder / 'failures'}."
+    )
+    print(f"Next: python SAFE_Tool.py cluster {folder / 'failures'} --out RUN")
+
+
+def _print_clusters(manifest: Manifest, out: Path) -> None:
+    result, counts = manifest.result, manifest.images
+    print(
+        f"{result['clusters']} root cause clusters of {counts.used} images; "
+        f"{result['noise']} images ({result['noise_share']:.0%}) are noise."
+    )
+    if result["clusters"]:
+        print(f"Five images of each cluster are {result['inspection_share']:.0%} of all images.")
+    if counts.rejected:
+        print(f"{counts.rejected} files could not be used: see {out / 'rejected.txt'}")
+    for note in manifest.notes:
+        print(f"Note: {note}")
+    print(f"Look at {out / 'gifs'} first; {out / 'clusters.csv'} has the figures.")
+
+
+@contextmanager
+def _job() -> Iterator[Progress]:
+    """Run a job with progress bars; SIGTERM ends it as Ctrl-C does; input errors take one line."""
+    # Before TensorFlow is imported, which would otherwise report every GPU it does not find.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    from pipelines.errors import InputError
+    from pipelines.runs import Stopped
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        with _bars() as progress:
+            yield progress
+    except (Stopped, KeyboardInterrupt):
+        print("Stopped. Features extracted so far are kept; the same command goes on from there.")
+        raise typer.Exit(STOPPED) from None
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    from tqdm import tqdm
+
+    bar: tqdm[None] | None = None
+    stage_now = ""
+
+    def progress(stage: str, done: int, total: int) -> None:
+        nonlocal bar, stage_now
+        if stage != stage_now:
+            if bar is not None:
+                bar.close()
+            bar, stage_now = None, stage
+        if total and bar is None:
+            bar = tqdm(desc=stage.capitalize(), total=total)
+        if bar is not None:
+            bar.update(done - bar.n)
+
+    try:
+        yield progress
+    finally:
+        if bar is not None:
+            bar.close()

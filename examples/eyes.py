@@ -1,0 +1,463 @@
+"""The built-in example: gaze directions of drawn eyes, and a DNN that gets some of them wrong.
+
+The example follows the gaze detection DNN of the HUDD and SAFE papers. Pictures of one eye are
+drawn from known parameters; a small CNN learns to tell eight gaze directions apart from a training
+set in which some situations (`LEFT_OUT`) do not occur; and the test images that it then gets wrong
+are kept as the failures whose root causes the tool should find.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from examples.eye_drawing import Eye, draw_eye
+from pipelines.errors import InputError
+from pipelines.images import prefetch
+from pipelines.runs import Progress, write_csv, write_text
+
+__all__ = [
+    "DIRECTIONS",
+    "LEFT_OUT",
+    "ExampleSummary",
+    "Eye",
+    "Situation",
+    "build_dnn",
+    "draw_eye",
+    "gaze_direction",
+    "sample_eyes",
+    "situations",
+    "write_example",
+]
+
+SIZE = (160, 120)
+"""Width and height of the example's images in pixels."""
+
+_COUNTER_CLOCKWISE = (
+    "MiddleRight",
+    "TopRight",
+    "TopCenter",
+    "TopLeft",
+    "MiddleLeft",
+    "BottomLeft",
+    "BottomCenter",
+    "BottomRight",
+)
+
+DIRECTIONS = tuple(sorted(_COUNTER_CLOCKWISE))
+"""The class names, in the order of the DNN's outputs."""
+
+_SPLITS = ("train", "test", "improvement")
+_FAILURES = "failures"
+_MODEL = "model.keras"
+_COMPLETE = "example.json"
+_BATCH = 32
+DRAWN_AHEAD = 16
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A range of one parameter: ``low <= parameter <= high``, in the parameter's unit."""
+
+    name: str
+    parameter: str
+    low: float
+    high: float
+
+    def holds(self, eye: Eye) -> bool:
+        """Tell whether `eye` is in this situation."""
+        return bool(self.low <= getattr(eye, self.parameter) <= self.high)
+
+
+LEFT_OUT = (
+    Situation("head turned right", "head_yaw", 160, 166),
+    Situation("head turned left", "head_yaw", 214, 220),
+    Situation("half-closed eye", "openness", 0, 16),
+    Situation("dim light", "light", 0, 0.13),
+    Situation("looking nearly straight ahead", "gaze_distance", 0, 0.4),
+)
+"""What the training set leaves out and the test and improvement sets contain."""
+
+
+@dataclass(frozen=True)
+class ExampleSummary:
+    """What `write_example` wrote.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is.
+    train, test, improvement, failures : int
+        Numbers of images.
+    train_accuracy, test_accuracy : float
+        Shares of the images, as saved, that the DNN classifies correctly: 0 to 1.
+    """
+
+    folder: Path
+    train: int
+    test: int
+    improvement: int
+    failures: int
+    train_accuracy: float
+    test_accuracy: float
+
+
+def gaze_direction(gaze_angle: float) -> str:
+    """Return the class of a gaze angle.
+
+    Parameters
+    ----------
+    gaze_angle : float
+        Degrees, counter-clockwise from the image's right; angles outside of 0 to 360 wrap.
+
+    Returns
+    -------
+    str
+        One of `DIRECTIONS`. An angle on a boundary, 22.5 + 45 k, is in the class that begins
+        there.
+    """
+    return _COUNTER_CLOCKWISE[int((gaze_angle + 22.5) % 360 // 45)]
+
+
+def situations(eye: Eye) -> tuple[str, ...]:
+    """Return the names of the left-out situations that `eye` is in, in the order of `LEFT_OUT`."""
+    return tuple(situation.name for situation in LEFT_OUT if situation.holds(eye))
+
+
+def sample_eyes(count: int, seed: int, *, split: int = 0, complete: bool = True) -> list[Eye]:
+    """Draw parameters at random.
+
+    Gaze angles and head yaws are uniform, as in the UnityEyes simulator. An eye depends on
+    `seed`, `split`, `complete` and its place in the list only, not on `count`.
+
+    Parameters
+    ----------
+    count : int
+        Number of eyes.
+    seed : int
+        Seed, 0 or more.
+    split : int
+        Number of an independent series of eyes of the same seed, 0 or more.
+    complete : bool
+        False leaves out the situations in `LEFT_OUT`; the other eyes keep their distribution.
+
+    Returns
+    -------
+    list of Eye
+        `count` eyes.
+
+    Raises
+    ------
+    ValueError
+        If `count`, `seed` or `split` is negative.
+    """
+    if count < 0:
+        raise ValueError(f"cannot draw {count} eyes")
+    return [_sample_eye(np.random.default_rng([seed, split, i]), complete) for i in range(count)]
+
+
+def _sample_eye(rng: np.random.Generator, complete: bool) -> Eye:
+    while True:
+        eye = Eye(
+            gaze_angle=rng.uniform(0, 360),
+            gaze_distance=float(np.sqrt(rng.uniform(0.06, 1))),
+            openness=rng.uniform(13, 40),
+            head_yaw=rng.uniform(160, 220),
+            head_pitch=float(np.clip(rng.normal(0, 6), -20, 20)),
+            iris_size=rng.uniform(15, 19),
+            pupil_size=rng.uniform(0.2, 0.7),
+            iris_paleness=rng.uniform(0, 1),
+            skin_tone=rng.uniform(0, 1),
+            hair_tone=rng.uniform(0, 1) ** 2,
+            light=float(np.exp(rng.uniform(np.log(0.09), np.log(2.5)))),
+            light_angle=rng.uniform(20, 160),
+            ambient=rng.uniform(0.15, 0.6),
+            sky_exposure=rng.uniform(0, 1),
+            sky_rotation=rng.uniform(0, 360),
+            brow_height=rng.uniform(-4, 4),
+            brow_thickness=rng.uniform(2.5, 5.5),
+            lash_length=rng.uniform(6, 12),
+        )
+        if complete or not situations(eye):
+            return eye
+
+
+def build_dnn(size: tuple[int, int] = SIZE) -> Any:
+    """Build the untrained, compiled gaze DNN.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Width and height of the images, in pixels, at least 16 each.
+
+    Returns
+    -------
+    keras.Sequential
+        Takes (batch, height, width, 3) RGB values from 0 to 255 and returns (batch, 8) shares of
+        `DIRECTIONS`, float32.
+    """
+    import keras
+    from keras import layers
+
+    width, height = size
+    stack: list[Any] = [keras.Input((height, width, 3), name="image")]
+    stack.append(layers.Rescaling(1 / 255, name="rescaling"))
+    # The wide first step keeps training fast: the iris is large, its place is all that counts.
+    for block, (filters, kernel, step) in enumerate(((16, 5, 4), (32, 3, 1), (32, 3, 1)), start=1):
+        stack.append(
+            layers.Conv2D(
+                filters, kernel, step, padding="same", activation="relu", name=f"conv{block}"
+            )
+        )
+        if block < 3:
+            stack.append(layers.MaxPooling2D(name=f"pool{block}"))
+    stack.append(layers.Flatten(name="flatten"))
+    stack.append(layers.Dense(64, activation="relu", name="dense"))
+    stack.append(layers.Dense(len(DIRECTIONS), activation="softmax", name="direction"))
+    dnn = keras.Sequential(stack, name="gaze_dnn")
+    dnn.compile(
+        keras.optimizers.Adam(1.5e-3),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        # Compiling ahead takes longer than it saves on a processor.
+        jit_compile=False,
+    )
+    return dnn
+
+
+def _no_progress(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def write_example(
+    folder: Path,
+    *,
+    seed: int = 0,
+    train: int = 2400,
+    test: int = 2400,
+    improvement: int = 1600,
+    epochs: int = 20,
+    size: tuple[int, int] = SIZE,
+    overwrite: bool = False,
+    progress: Progress = _no_progress,
+) -> ExampleSummary:
+    """Draw the three sets, train the DNN and keep the test images it gets wrong.
+
+    The training set leaves out every situation in `LEFT_OUT`; the test and improvement sets are
+    drawn from the same complete distribution. ``folder`` then contains
+
+    - ``train/``, ``test/`` and ``improvement/``: JPEG images, ``labels.csv`` (path, label) and
+      ``parameters.csv`` (path and the fields of `Eye`);
+    - ``failures/``: the same for the test images that the DNN, run on the files as saved, gets
+      wrong; ``labels.csv`` has a third column, prediction;
+    - ``model.keras``: the trained DNN;
+    - ``example.json``: seed, counts, accuracies and versions.
+
+    All is drawn beside `folder` and moved into it at the end, ``example.json`` last: a folder that
+    has it is complete, and an interrupted call leaves `folder` as it was.
+
+    The same arguments give the same pictures and, on the same machine, the same predictions. For
+    that the function seeds Keras and switches TensorFlow to deterministic operations for the rest
+    of the process.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write; made if missing.
+    seed : int
+        Seed of everything, 0 or more.
+    train, test, improvement : int
+        Numbers of images, at least 1 each.
+    epochs : int
+        Passes over the training set, at least 1.
+    size : tuple of int
+        Width and height of the images in pixels.
+    overwrite : bool
+        Replace an earlier example in `folder`; other files in it stay.
+    progress : callable
+        Called with stage, steps done and steps in all, about every tenth of a second.
+
+    Returns
+    -------
+    ExampleSummary
+        Counts and accuracies.
+
+    Raises
+    ------
+    InputError
+        If `folder` is a file, or is not empty and `overwrite` is false or it is no example.
+    ValueError
+        If a count is less than 1.
+    """
+    counts = dict(zip(_SPLITS, (train, test, improvement), strict=True))
+    for name, count in {**counts, "epochs": epochs}.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, not {count}")
+    _check_folder(folder, overwrite)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    drawn = _draw_sets(partial, counts, seed, size, progress)
+    paths = {name: [partial / name / path for path in drawn[name]] for name in _SPLITS}
+    dnn = _train(paths["train"], list(drawn["train"].values()), seed, epochs, size, progress)
+    correct = {}
+    for name in ("train", "test"):
+        predictions = _predict(dnn, paths[name], progress)
+        labels = [gaze_direction(eye.gaze_angle) for eye in drawn[name].values()]
+        correct[name] = float(np.mean([a == b for a, b in zip(predictions, labels, strict=True)]))
+    failures = _keep_failures(partial, drawn["test"], predictions)
+    dnn.save(partial / _MODEL)
+    summary = ExampleSummary(
+        folder, train, test, improvement, failures, correct["train"], correct["test"]
+    )
+    _write_description(partial / _COMPLETE, summary, seed, epochs, size)
+    _move_into_place(partial, folder)
+    return summary
+
+
+def _check_folder(folder: Path, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; the example needs a folder. Choose another.")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / _COMPLETE).is_file():
+            raise InputError(
+                f"{folder} is not empty and holds no example; it is left as it is. "
+                "Choose a new or empty folder."
+            )
+        if not overwrite:
+            raise InputError(
+                f"{folder} holds an example already. Choose another folder, or give --overwrite."
+            )
+
+
+def _move_into_place(partial: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    # The mark of completeness goes first and comes last, so that no half example looks complete.
+    (folder / _COMPLETE).unlink(missing_ok=True)
+    for name in (*_SPLITS, _FAILURES, _MODEL, _COMPLETE):
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        (partial / name).replace(folder / name)
+    partial.rmdir()
+
+
+def _draw_sets(
+    folder: Path, counts: dict[str, int], seed: int, size: tuple[int, int], progress: Progress
+) -> dict[str, dict[str, Eye]]:
+    """Write the three sets and return, for each, the eye of every file name."""
+    done, total = 0, sum(counts.values())
+    drawn: dict[str, dict[str, Eye]] = {}
+
+    def write(item: tuple[Path, Eye, list[int]]) -> None:
+        path, eye, seeds = item
+        Image.fromarray(draw_eye(eye, size, seed=seeds)).save(path, quality=95)
+
+    for split, (name, count) in enumerate(counts.items()):
+        (folder / name).mkdir(parents=True)
+        eyes = sample_eyes(count, seed, split=split, complete=name != "train")
+        drawn[name] = {f"eye_{index:05d}.jpg": eye for index, eye in enumerate(eyes)}
+        items = (
+            (folder / name / path, eye, [seed, split, index])
+            for index, (path, eye) in enumerate(drawn[name].items())
+        )
+        for _ in prefetch(write, items, ahead=DRAWN_AHEAD):
+            done += 1
+            progress("drawing eyes", done, total)
+        _write_tables(folder / name, drawn[name], ("path", "label"), {})
+    return drawn
+
+
+def _write_tables(
+    folder: Path, eyes: dict[str, Eye], header: Sequence[str], predictions: dict[str, str]
+) -> None:
+    labels, parameters = [], []
+    for path, eye in sorted(eyes.items()):
+        row = [path, gaze_direction(eye.gaze_angle)]
+        labels.append([*row, predictions[path]] if predictions else row)
+        parameters.append([path, *astuple(eye)])
+    write_csv(folder / "labels.csv", header, labels)
+    names = [field.name for field in fields(Eye)]
+    write_csv(folder / "parameters.csv", ["path", *names], parameters)
+
+
+def _train(
+    paths: list[Path],
+    eyes: list[Eye],
+    seed: int,
+    epochs: int,
+    size: tuple[int, int],
+    progress: Progress,
+) -> Any:
+    import keras
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+    images = _read_images(paths)
+    labels = np.array([DIRECTIONS.index(gaze_direction(eye.gaze_angle)) for eye in eyes])
+    dnn = build_dnn(size)
+    steps = -(-len(paths) // _BATCH)
+    done = 0
+
+    def report(batch: int, logs: object) -> None:
+        nonlocal done
+        done += 1
+        progress("training the DNN", done, steps * epochs)
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=report)
+    dnn.fit(images, labels, _BATCH, epochs, verbose=0, callbacks=[callback])
+    return dnn
+
+
+def _predict(dnn: Any, paths: list[Path], progress: Progress) -> list[str]:
+    """Return the DNN's class of every file."""
+    predictions: list[str] = []
+    for start in range(0, len(paths), _BATCH):
+        shares = dnn.predict_on_batch(_read_images(paths[start : start + _BATCH]))
+        predictions += [DIRECTIONS[best] for best in shares.argmax(axis=1)]
+        progress("testing the DNN", len(predictions), len(paths))
+    return predictions
+
+
+def _read_images(paths: list[Path]) -> npt.NDArray[np.uint8]:
+    return np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+
+
+def _keep_failures(folder: Path, eyes: dict[str, Eye], predictions: list[str]) -> int:
+    """Copy the wrongly classified test images and return their number."""
+    predicted = {
+        path: prediction
+        for (path, eye), prediction in zip(eyes.items(), predictions, strict=True)
+        if prediction != gaze_direction(eye.gaze_angle)
+    }
+    (folder / _FAILURES).mkdir()
+    for path in predicted:
+        shutil.copyfile(folder / "test" / path, folder / _FAILURES / path)
+    failed = {path: eyes[path] for path in predicted}
+    _write_tables(folder / _FAILURES, failed, ("path", "label", "prediction"), predicted)
+    return len(predicted)
+
+
+def _write_description(
+    path: Path, summary: ExampleSummary, seed: int, epochs: int, size: tuple[int, int]
+) -> None:
+    description = asdict(summary)
+    del description["folder"]
+    description |= {
+        "seed": seed,
+        "epochs": epochs,
+        "size": list(size),
+        "left_out": [asdict(situation) for situation in LEFT_OUT],
+        "versions": {
+            "python": sys.version.split()[0],
+            **{name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")},
+        },
+    }
+    write_text(path, json.dumps(description, indent=2) + "\n")

@@ -1,0 +1,212 @@
+"""Root cause clusters: what SAFE and HUDD both produce, and the files that hold them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.runs import read_csv, read_pairs, write_csv, write_pairs
+
+LABELS_FILE = "labels.txt"
+CLUSTERS_FILE = "clusters.csv"
+IMAGES_FILE = "images.csv"
+NOISE = -1
+INSPECTED_PER_CLUSTER = 5
+
+CLUSTER_COLUMNS = (
+    "cluster",
+    "name",
+    "note",
+    "size",
+    "share",
+    "cores",
+    "silhouette",
+    "hint",
+    "central_image",
+)
+IMAGE_COLUMNS = (
+    "path",
+    "cluster",
+    "core",
+    "silhouette",
+    "distance_to_centre",
+    "x",
+    "y",
+    "sha256",
+    "thumbnail",
+)
+
+
+@dataclass(frozen=True)
+class RootCauseClusters:
+    """The root cause clusters of a set of failing images, one entry an image, sorted by path.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        Relative to the folder of images; what all files of a run join on.
+    digests : tuple of str
+        SHA-256 of the files.
+    labels : array of int32, shape (n,)
+        Cluster ids from 0, the largest first; -1 is noise.
+    core : array of bool, shape (n,)
+        Whether an image is a core image of its cluster.
+    silhouettes : array of float32, shape (n,)
+        -1 to 1; 0 for noise.
+    centre_distances : array of float32, shape (n,)
+        Distance to the mean of the own cluster (of all noise, for noise).
+    places : array of float32, shape (n, 2)
+        Where the image stands on the map: its first two principal components.
+    """
+
+    paths: tuple[str, ...]
+    digests: tuple[str, ...]
+    labels: NDArray[np.int32]
+    core: NDArray[np.bool_]
+    silhouettes: NDArray[np.float32]
+    centre_distances: NDArray[np.float32]
+    places: NDArray[np.float32]
+
+
+def centre_distances(points: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Compute each image's distance to the mean of its cluster; noise counts as one cluster.
+
+    Parameters
+    ----------
+    points : array of float32, shape (n, d)
+    labels : array of int32, shape (n,)
+
+    Returns
+    -------
+    array of float32, shape (n,)
+    """
+    result = np.empty(len(points), dtype=np.float32)
+    for cluster in np.unique(labels):
+        members = labels == cluster
+        centre = points[members].mean(axis=0, dtype=np.float64)
+        result[members] = np.linalg.norm(points[members] - centre, axis=1)
+    return result
+
+
+def map_places(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the first two columns of points that are principal components, zeros if missing.
+
+    Parameters
+    ----------
+    points : array of float32, shape (n, d)
+
+    Returns
+    -------
+    array of float32, shape (n, 2)
+    """
+    places = np.zeros((len(points), 2), dtype=np.float32)
+    places[:, : points.shape[1]] = points[:, :2]
+    return places
+
+
+def cluster_ids(clusters: RootCauseClusters) -> list[int]:
+    """Return the ids that occur: 0, 1, ... and then noise, if there is any."""
+    ids = [int(cluster) for cluster in np.unique(clusters.labels)]
+    return [cluster for cluster in ids if cluster != NOISE] + [NOISE] * (NOISE in ids)
+
+
+def members(clusters: RootCauseClusters, cluster: int) -> list[int]:
+    """Return the positions of a cluster's images, most central first, ties by path."""
+    inside = np.flatnonzero(clusters.labels == cluster)
+    order = inside[np.argsort(clusters.centre_distances[inside], kind="stable")]
+    return [int(position) for position in order]
+
+
+def inspection_share(labels: NDArray[np.int32]) -> float:
+    """Share of all images that is looked at when five of each cluster are (SAFE, section 4, RQ1).
+
+    Noise is not looked at.
+
+    Parameters
+    ----------
+    labels : array of int32, shape (n,)
+    """
+    sizes = np.unique(labels[labels != NOISE], return_counts=True)[1]
+    return float(np.minimum(sizes, INSPECTED_PER_CLUSTER).sum() / len(labels))
+
+
+def thumbnail_name(digest: str) -> str:
+    """Return the name of an image's thumbnail; files with equal bytes share one."""
+    return f"{digest[:24]}.jpg"
+
+
+def write_clusters(folder: Path, clusters: RootCauseClusters) -> None:
+    """Write `labels.txt`, `images.csv` and `clusters.csv` into a run folder."""
+    labels = [int(label) for label in clusters.labels]
+    write_pairs(folder / LABELS_FILE, zip(clusters.paths, labels, strict=True))
+    columns = zip(
+        clusters.paths,
+        labels,
+        clusters.core,
+        clusters.silhouettes,
+        clusters.centre_distances,
+        clusters.places,
+        clusters.digests,
+        strict=True,
+    )
+    write_csv(
+        folder / IMAGES_FILE,
+        IMAGE_COLUMNS,
+        (
+            (
+                path,
+                label,
+                int(core),
+                *(round(float(value), 4) for value in (silhouette, distance, *place)),
+                digest,
+                thumbnail_name(digest),
+            )
+            for path, label, core, silhouette, distance, place, digest in columns
+        ),
+    )
+    write_csv(
+        folder / CLUSTERS_FILE,
+        CLUSTER_COLUMNS,
+        (_cluster_row(clusters, cluster) for cluster in cluster_ids(clusters)),
+    )
+
+
+def _cluster_row(clusters: RootCauseClusters, cluster: int) -> tuple[object, ...]:
+    inside = members(clusters, cluster)
+    return (
+        cluster,
+        "noise" if cluster == NOISE else "",
+        "",
+        len(inside),
+        round(len(inside) / len(clusters.paths), 4),
+        int(clusters.core[inside].sum()),
+        round(float(clusters.silhouettes[inside].mean()), 4),
+        "",
+        clusters.paths[inside[0]],
+    )
+
+
+def read_labels(folder: Path) -> dict[str, int]:
+    """Read `labels.txt` of a run folder: cluster id by relative path."""
+    return {path: int(label) for path, label in read_pairs(folder / LABELS_FILE).items()}
+
+
+def read_clusters(folder: Path) -> RootCauseClusters:
+    """Read the root cause clusters of a run folder back from `images.csv`."""
+    rows = read_csv(folder / IMAGES_FILE)
+
+    def column(name: str) -> NDArray[np.float64]:
+        return np.array([float(row[name]) for row in rows])
+
+    return RootCauseClusters(
+        paths=tuple(row["path"] for row in rows),
+        digests=tuple(row["sha256"] for row in rows),
+        labels=column("cluster").astype(np.int32),
+        core=column("core").astype(np.bool_),
+        silhouettes=column("silhouette").astype(np.float32),
+        centre_distances=column("distance_to_centre").astype(np.float32),
+        places=np.stack([column("x"), column("y")], axis=1).astype(np.float32),
+    )

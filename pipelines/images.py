@@ -1,0 +1,269 @@
+"""Find, check, digest and load the image files of a folder (SAFE, section 2: data acquisition).
+
+No file can stop a run: whatever cannot be used comes back as `Rejected`, with a reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import unicodedata
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pipelines.errors import InputError
+
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+MAX_PIXELS = 50_000_000
+TABLES = ("labels.csv", "parameters.csv")
+"""Tables that may stand beside the images and say something of them; they are no input."""
+LINE_BREAKS = frozenset("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file that is an image as far as its header tells.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the folder, with forward slashes: the key that all files of a run join on.
+    digest : str
+        SHA-256 of the file's bytes, 64 hexadecimal digits.
+    """
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A file that cannot be used.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the folder; characters that no text line can hold are written as escapes.
+    reason : str
+        One line.
+    """
+
+    path: str
+    reason: str
+
+
+def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
+    """List every file below a folder, hidden ones and `TABLES` left out.
+
+    Links to files inside the folder count as files; links that leave the folder are rejected.
+    Linked folders are never entered: inside the folder they would count the same files twice.
+
+    Returns
+    -------
+    paths : list of str
+        Relative paths of regular files, sorted.
+    rejected : list of Rejected
+        Links that leave the folder or lead nowhere, sockets and the like, folders that may not be
+        listed, and names that one line of UTF-8 text cannot hold.
+
+    Raises
+    ------
+    InputError
+        When `folder` is no folder or cannot be listed.
+    """
+    if not folder.exists():
+        raise InputError(f"{folder} does not exist. Give the folder that holds the images.")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder. Give the folder that holds the images.")
+    root = folder.resolve()
+    paths: list[str] = []
+    rejected: list[Rejected] = []
+
+    def unlisted(error: OSError) -> None:
+        where = Path(error.filename)
+        if where == folder:
+            raise InputError(f"{folder} cannot be listed: {error.strerror}.") from error
+        name = _one_line(where.relative_to(folder).as_posix())
+        rejected.append(Rejected(name, f"folder cannot be listed: {error.strerror}"))
+
+    for parent, folders, files in os.walk(folder, onerror=unlisted):
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in [*files, *links]:
+            if name.startswith(".") or name in TABLES:
+                continue
+            file = Path(parent, name)
+            path = file.relative_to(folder).as_posix()
+            reason = _unusable(file, root)
+            if _one_line(path) != path:
+                reason = "its name holds a control character or bytes that are not UTF-8: rename it"
+            if reason:
+                rejected.append(Rejected(_one_line(path), reason))
+            elif not file.is_dir():
+                paths.append(path)
+    return sorted(paths), sorted(rejected, key=lambda file: file.path)
+
+
+def _unusable(file: Path, root: Path) -> str:
+    if file.is_symlink():
+        try:
+            target = file.resolve(strict=True)
+        except (OSError, RuntimeError):
+            return "a symbolic link that leads nowhere"
+        if not target.is_relative_to(root):
+            return "a symbolic link that leaves the folder: not followed"
+        if target.is_dir():
+            return ""
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "" if stat.S_ISREG(mode) else "not a regular file"
+
+
+def _one_line(path: str) -> str:
+    """Return the path with all that one text line cannot hold written as backslash escapes."""
+    text = path.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(
+        char.encode("unicode_escape").decode()
+        if char in LINE_BREAKS or unicodedata.category(char) == "Cc"
+        else char
+        for char in text
+    )
+
+
+def check_image(folder: Path, path: str) -> ImageFile | Rejected:
+    """Read a file's header and digest; pixels are not decoded yet.
+
+    Memory does not grow with the size of the file.
+    """
+    try:
+        with Path(folder, path).open("rb") as file:
+            with _open_image(file):
+                pass
+            file.seek(0)
+            return ImageFile(path, hashlib.file_digest(file, "sha256").hexdigest())
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        return Rejected(path, _reason(error))
+
+
+def load_image(folder: Path, path: str, side: int) -> Image.Image | Rejected:
+    """Decode a file to 8-bit RGB, upright.
+
+    Parameters
+    ----------
+    side : int
+        JPEG files much larger than `side` x `side` px are decoded at a half, a quarter or an eighth
+        of their size, which is several times faster; both sides stay at least `side` px long.
+
+    Returns
+    -------
+    Image or Rejected
+        The picture (its size is the file's own, or a fraction as said above).  Grey, palette, CMYK
+        and 16-bit pictures become RGB; transparent parts become white.
+    """
+    try:
+        with Path(folder, path).open("rb") as file, _open_image(file) as image:
+            image.draft("RGB", (side, side))
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except Exception as error:  # as above
+        return Rejected(path, _reason(error))
+
+
+def load_pixels(folder: Path, path: str, side: int) -> NDArray[np.uint8] | Rejected:
+    """Decode a file and downsample it to the network's input, as SAFE does (section 2).
+
+    Returns
+    -------
+    array of uint8, shape (side, side, 3), or Rejected
+        RGB; the aspect ratio is not kept, as in the paper.
+    """
+    image = load_image(folder, path, side)
+    if isinstance(image, Rejected):
+        return image
+    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
+
+
+class _UnusableError(Exception):
+    """Carries a reason for people."""
+
+
+def _open_image(file: IO[bytes]) -> Image.Image:
+    if not os.fstat(file.fileno()).st_size:
+        raise _UnusableError("the file is empty")
+    # Pillow warns of large pictures before their size can be looked at; the limit below decides.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    image = Image.open(file, formats=FORMATS)
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _UnusableError(
+            f"{width} x {height} pixels, more than {MAX_PIXELS // 1_000_000} million: scale it down"
+        )
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise _UnusableError("32-bit floating-point pixels: save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        grey = np.asarray(image)
+        if grey.min() < 0 or grey.max() > np.iinfo(np.uint16).max:
+            raise _UnusableError("32-bit pixels: save it with 8 or 16 bits")
+        return Image.fromarray((grey // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _reason(error: Exception) -> str:
+    detail = _one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    match error:
+        case _UnusableError():
+            return detail
+        case UnidentifiedImageError():
+            return f"not an image ({', '.join(FORMATS)} are read)"
+        case Image.DecompressionBombError():
+            return f"more than {MAX_PIXELS // 1_000_000} million pixels: scale it down"
+        case MemoryError():
+            return "too large for this machine's memory"
+        case OSError() if error.errno:
+            return f"cannot be read: {detail}"
+        case EOFError() | OSError() if "truncated" in detail or isinstance(error, EOFError):
+            return f"truncated: {detail}"
+    return f"damaged: {detail}"
+
+
+def prefetch(
+    function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+) -> Iterator[Result]:
+    """Map a function over items in order, in threads that run at most `ahead` items ahead.
+
+    Decoding releases Python's lock, so a network that consumes the results need not wait, and
+    at most `ahead` results are in memory whatever the number of items.
+    """
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as threads:
+        try:
+            for item in items:
+                pending.append(threads.submit(function, item))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

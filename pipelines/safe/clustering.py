@@ -1,0 +1,225 @@
+"""Density-based clustering of features that configures itself (SAFE, section 2: clustering).
+
+DBSCAN needs two numbers, eps and min_samples.  The elbow of the curve of k-distances proposes eps
+(Rahmah and Sitanggang, 2016), and the silhouette index chooses among the candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.safe.dbscan import (
+    NOISE,
+    Distances,
+    Floats,
+    Labels,
+    cut,
+    is_core,
+    nearest,
+    spanning_tree,
+)
+from pipelines.safe.silhouette import silhouettes
+
+Step = Callable[[int, int], None]
+
+SMALLEST_CLUSTER = 3
+TOO_FEW = 10
+MIN_SAMPLES = (2, 3, 4, 5)
+QUANTILES = np.linspace(0.05, 0.98, 28)
+SMALLEST_EPS = np.float32(1e-6)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One setting of DBSCAN that was tried.
+
+    Attributes
+    ----------
+    eps : float
+    min_samples : int
+    clusters : int
+        Clusters of at least `SMALLEST_CLUSTER` images.
+    noise : float
+        Share of images in no such cluster, 0 to 1.
+    score : float
+        See `search`; -1 when there are fewer than two clusters.
+    """
+
+    eps: float
+    min_samples: int
+    clusters: int
+    noise: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """The root cause clusters of one set of images.
+
+    Attributes
+    ----------
+    labels : array of int32, shape (n,)
+        Cluster ids from 0, the largest cluster first; `NOISE` is noise.
+    core : array of bool, shape (n,)
+        Core images: members with at least min_samples images within eps, themselves included.
+    chosen : Candidate
+    candidates : tuple of Candidate
+        All that were tried.
+    note : str
+        What the user should know about this result; empty when it is an ordinary one.
+    """
+
+    labels: Labels
+    core: NDArray[np.bool_]
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    note: str
+
+
+def candidate_eps(k_distances: Floats) -> list[float]:
+    """Propose values of eps from the distances to the k-th neighbour.
+
+    The elbow of their rising curve (Rahmah and Sitanggang, 2016; found by kneed) and quantiles on
+    both sides of it.  Each lies between two k-distances, so that rounding cannot move an image
+    across it.
+
+    Parameters
+    ----------
+    k_distances : array of float32, shape (n,)
+    """
+    from kneed import KneeLocator
+
+    curve = np.sort(k_distances)
+    elbow = KneeLocator(
+        np.arange(len(curve)), curve, curve="convex", direction="increasing"
+    ).elbow_y
+    wanted = [*np.quantile(curve, QUANTILES), *([] if elbow is None else [elbow])]
+    steps = np.unique(curve)
+    above = np.searchsorted(steps, np.asarray(wanted, dtype=np.float32), side="right")
+    low = steps[np.maximum(above - 1, 0)]
+    high = steps[np.minimum(above, len(steps) - 1)]
+    between = np.where(high > low, (low + high) / 2, low * np.float32(1 + 1e-5))
+    return sorted({float(eps) for eps in np.maximum(between, SMALLEST_EPS)})
+
+
+def tidy(labels: Labels) -> Labels:
+    """Count clusters of fewer than `SMALLEST_CLUSTER` images as noise; number the largest 0.
+
+    Clusters of one size are numbered by their first image.
+    """
+    ids, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+    kept = (ids != NOISE) & (sizes >= SMALLEST_CLUSTER)
+    order = np.lexsort((first[kept], -sizes[kept]))
+    tidied = np.full_like(labels, NOISE)
+    for number, cluster in enumerate(ids[kept][order]):
+        tidied[labels == cluster] = number
+    return tidied
+
+
+def search(
+    points: Floats,
+    *,
+    eps: float | None = None,
+    min_samples: int | None = None,
+    noise_is_a_cluster: bool = False,
+    alike: float = 0.0,
+    step: Step = lambda done, total: None,
+) -> Clustering:
+    """Find the root cause clusters of images.
+
+    The score of a candidate is the sum of the silhouettes of the images in clusters over the
+    number of all images, which is the silhouette index of the clustered images times their share:
+    to call images noise is no way to win.  Equal scores: the candidate with less noise, then the
+    larger eps.
+
+    Time grows with n^2; memory with n^2 up to `MATRIX_LIMIT` images, with n above.
+
+    Parameters
+    ----------
+    points : array of float32, shape (n, d)
+    eps, min_samples : optional
+        Fixed by the user instead of searched.
+    noise_is_a_cluster : bool
+        The paper's silhouette: over all images, noise being one more cluster.
+    alike : float
+        Images nearer to one another than this count as equal.
+    step : callable
+        Told of ``(done, total)``.
+
+    Raises
+    ------
+    ValueError
+        When there is no image, or eps or min_samples is not positive.
+    """
+    n = len(points)
+    if not n:
+        raise ValueError("points: expected at least one image, received none")
+    if eps is not None and not eps > 0:
+        raise ValueError(f"eps: expected a positive number, received {eps}")
+    if min_samples is not None and min_samples < 1:
+        raise ValueError(f"min_samples: expected at least 1, received {min_samples}")
+    if eps is None and n < TOO_FEW:
+        note = f"{n} images are too few to tell clusters from noise: they are shown as one cluster."
+        return _one_cluster(n, note)
+    if eps is None and np.linalg.norm(points - points[0], axis=1).max() <= alike:
+        return _one_cluster(n, "All images look the same to the network: they are one cluster.")
+
+    tried = MIN_SAMPLES if min_samples is None else (min_samples,)
+    distances = Distances(points)
+    neighbours = nearest(points, max(tried))
+    step(1, len(tried) + 1)
+    found: list[tuple[Candidate, Labels]] = []
+    for turn, samples in enumerate(tried, 1):
+        core_distances = neighbours.distances[:, min(samples, n) - 1]
+        tree = spanning_tree(distances, core_distances)
+        values = candidate_eps(core_distances) if eps is None else [eps]
+        labellings = [tidy(cut(tree, neighbours, value, samples)) for value in values]
+        scores = _scores(distances, labellings, noise_is_a_cluster)
+        for value, labels, score in zip(values, labellings, scores, strict=True):
+            noise = float((labels == NOISE).mean())
+            found.append((Candidate(value, samples, int(labels.max()) + 1, noise, score), labels))
+        step(1 + turn, len(tried) + 1)
+
+    chosen, labels = max(found, key=lambda one: (one[0].score, -one[0].noise, one[0].eps))
+    core = is_core(neighbours, chosen.eps, chosen.min_samples) & (labels != NOISE)
+    candidates = tuple(candidate for candidate, _ in found)
+    return Clustering(labels, core, chosen, candidates, _note(chosen.clusters, n))
+
+
+def _scores(distances: Distances, labellings: Sequence[Labels], noise: bool) -> list[float]:
+    if noise:
+        judged = [np.where(labels == NOISE, labels.max() + 1, labels) for labels in labellings]
+    else:
+        judged = list(labellings)
+    return [
+        float(values.sum(dtype=np.float64) / len(values)) if labels.max() > 0 else -1.0
+        for values, labels in zip(silhouettes(distances, judged), labellings, strict=True)
+    ]
+
+
+def _one_cluster(n: int, note: str) -> Clustering:
+    return Clustering(
+        labels=np.zeros(n, dtype=np.int32),
+        core=np.ones(n, dtype=np.bool_),
+        chosen=Candidate(eps=0.0, min_samples=1, clusters=1, noise=0.0, score=-1.0),
+        candidates=(),
+        note=note,
+    )
+
+
+def _note(clusters: int, n: int) -> str:
+    if clusters == 0:
+        return (
+            f"No {SMALLEST_CLUSTER} of the {n} images are alike enough to be a cluster: all are "
+            "noise. More failing images, or a larger --eps, may show clusters."
+        )
+    if clusters == 1:
+        return (
+            "The images form one dense group, and no setting splits it. A smaller --eps looks "
+            "for finer differences."
+        )
+    return ""

@@ -1,0 +1,180 @@
+"""DBSCAN at any eps from one tree (Ester et al., 1996; SAFE, section 2: clustering).
+
+- The core distance of an image is its distance to its min_samples-th neighbour, itself included:
+  it is a core image at eps when its core distance is at most eps.
+- Two core images are linked at eps when the largest of their distance and their two core
+  distances, the mutual reachability distance, is at most eps.
+- So the clusters at eps are the parts into which the minimum spanning tree of mutual reachability
+  falls when the edges above eps are cut (Campello et al., 2013).
+- An image that is not core has fewer than min_samples neighbours within eps, so its nearest
+  min_samples neighbours tell which cluster it borders on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+NOISE = -1
+MATRIX_LIMIT = 20_000
+
+
+class Distances:
+    """Euclidean distances between images, row by row.
+
+    Up to `MATRIX_LIMIT` images they are computed once and kept, 4 n^2 bytes (1.6 GB at 20,000).
+    Above it each row is computed when it is asked for: slower, but memory grows with n alone.
+
+    Parameters
+    ----------
+    points : array of float32, shape (n, d)
+    """
+
+    def __init__(self, points: Floats, limit: int = MATRIX_LIMIT) -> None:
+        self.points = points
+        self.matrix = _between(points, points) if len(points) <= limit else None
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def rows(self, index: int | slice) -> Floats:
+        """Return the distances of one image, shape (n,), or of a slice of images, (k, n)."""
+        rows: Floats
+        if self.matrix is not None:
+            rows = self.matrix[index]
+        elif isinstance(index, slice):
+            rows = _between(self.points[index], self.points)
+        else:
+            rows = np.sqrt(np.square(self.points - self.points[index]).sum(axis=1))
+        return rows
+
+
+def _between(some: Floats, all_points: Floats) -> Floats:
+    from sklearn.metrics import euclidean_distances
+
+    # scikit-learn expands the square in float64, so near-duplicates keep their small distances.
+    distances: Floats = euclidean_distances(some, None if some is all_points else all_points)
+    return distances.astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest images of each image, itself among them.
+
+    Attributes
+    ----------
+    distances : array of float32, shape (n, k)
+        Rising; column m - 1 is the core distance for min_samples m.
+    indices : array of int64, shape (n, k)
+    """
+
+    distances: Floats
+    indices: NDArray[np.int64]
+
+
+def nearest(points: Floats, k: int) -> Neighbours:
+    """Find the k nearest images of each image; all of them when there are fewer than k.
+
+    Time grows with n^2, memory with n k.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=min(k, len(points)), algorithm="brute").fit(points)
+    distances, indices = search.kneighbors(points)
+    return Neighbours(distances.astype(np.float32), indices.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A minimum spanning tree of mutual reachability distances for one min_samples.
+
+    Attributes
+    ----------
+    ends : array of int64, shape (2, n - 1)
+    lengths : array of float32, shape (n - 1,)
+    """
+
+    ends: NDArray[np.int64]
+    lengths: Floats
+
+
+def spanning_tree(distances: Distances, core_distances: Floats) -> Tree:
+    """Grow the tree by Prim's algorithm: n rows of distances, each looked at once.
+
+    Time grows with n^2, memory with n.
+
+    Parameters
+    ----------
+    core_distances : array of float32, shape (n,)
+    """
+    n = len(distances)
+    shortest = np.full(n, np.inf, dtype=np.float32)
+    origin = np.zeros(n, dtype=np.int64)
+    outside = np.ones(n, dtype=np.bool_)
+    ends = np.empty((2, n - 1), dtype=np.int64)
+    lengths = np.empty(n - 1, dtype=np.float32)
+    newest = 0
+    for step in range(n - 1):
+        outside[newest] = False
+        shortest[newest] = np.inf
+        reach = np.maximum(distances.rows(newest), core_distances)
+        np.maximum(reach, core_distances[newest], out=reach)
+        closer = (reach < shortest) & outside
+        np.copyto(shortest, reach, where=closer)
+        origin[closer] = newest
+        newest = int(shortest.argmin())
+        ends[:, step] = origin[newest], newest
+        lengths[step] = shortest[newest]
+    return Tree(ends, lengths)
+
+
+def cut(tree: Tree, neighbours: Neighbours, eps: float, min_samples: int) -> Labels:
+    """Return DBSCAN's labels at `eps`, numbered as scikit-learn numbers them.
+
+    Clusters are numbered by their first core image; an image that borders on several clusters
+    belongs to the one with the lowest number.  Time grows with n.
+
+    Parameters
+    ----------
+    tree : Tree
+        For this `min_samples`.
+    neighbours : Neighbours
+        At least `min_samples` of each image.
+
+    Returns
+    -------
+    array of int32, shape (n,)
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(neighbours.indices)
+    labels = np.full(n, NOISE, dtype=np.int32)
+    core = is_core(neighbours, eps, min_samples)
+    if not core.any():
+        return labels
+    ends = tree.ends[:, tree.lengths <= eps]
+    links = coo_array((np.ones(ends.shape[1], dtype=np.int8), tuple(ends)), shape=(n, n))
+    _, parts = connected_components(links, directed=False)
+    _, first, part = np.unique(parts[core], return_index=True, return_inverse=True)
+    labels[core] = first.argsort().argsort()[part]
+
+    border = np.flatnonzero(~core)
+    near = neighbours.indices[border, :min_samples]
+    within = (neighbours.distances[border, :min_samples] <= eps) & core[near]
+    lowest = np.where(within, labels[near], n).min(axis=1)
+    labels[border] = np.where(lowest < n, lowest, NOISE)
+    return labels
+
+
+def is_core(neighbours: Neighbours, eps: float, min_samples: int) -> NDArray[np.bool_]:
+    """Tell which images have at least `min_samples` images within `eps`, themselves included."""
+    if min_samples > neighbours.distances.shape[1]:
+        return np.zeros(len(neighbours.distances), dtype=np.bool_)
+    core: NDArray[np.bool_] = neighbours.distances[:, min_samples - 1] <= eps
+    return core

@@ -1,0 +1,199 @@
+"""Features of images from VGG16 pre-trained on ImageNet (SAFE, section 2: features extraction).
+
+The network sees 224 x 224 pixels with Keras' own preprocessing.  A convolution or pooling layer
+gives one feature per channel, its average over the picture; a dense layer gives its outputs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import InputError
+from pipelines.images import ImageFile, Rejected, load_pixels, prefetch
+from pipelines.runs import Progress
+from pipelines.safe.store import FeatureStore
+from pipelines.safe.weights import CONVOLUTIONS, DENSES, Weights
+
+SIDE = 224
+STAGE = "extracting features"
+Precision = Literal["float32", "bfloat16"]
+Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+WIDTHS = {name: shape[-1] for name, shape in (CONVOLUTIONS | DENSES).items()} | {
+    "block1_pool": 64,
+    "block2_pool": 128,
+    "block3_pool": 256,
+    "block4_pool": 512,
+    "block5_pool": 512,
+}
+"""Number of features by layer."""
+
+
+def widths(layers: Sequence[str]) -> tuple[int, ...]:
+    """Return the number of features of each layer.
+
+    Raises
+    ------
+    InputError
+        When VGG16 has no such layer, or none is given.
+    """
+    for layer in layers:
+        if layer not in WIDTHS:
+            raise InputError(f"VGG16 has no layer {layer!r}. Choose among {', '.join(WIDTHS)}.")
+    if not layers:
+        raise InputError(f"no layer given. Choose among {', '.join(WIDTHS)}.")
+    return tuple(WIDTHS[layer] for layer in layers)
+
+
+def choose_precision(wanted: str) -> Precision:
+    """Return the precision to compute in; "auto" takes bfloat16 where the CPU multiplies it.
+
+    Without such instructions bfloat16 is emulated and slower than float32.
+    """
+    if wanted == "float32":
+        return "float32"
+    if wanted == "bfloat16":
+        return "bfloat16"
+    if wanted != "auto":
+        raise InputError(f"precision: expected auto, float32 or bfloat16, received {wanted!r}")
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return "float32"
+    return "bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"
+
+
+def build_network(weights: Weights, layers: Sequence[str], precision: Precision) -> Network:
+    """Build VGG16 up to the deepest of `layers`.
+
+    Parameters
+    ----------
+    weights : Weights
+        With `fc1` and `fc2` if a layer needs them.
+    layers : sequence of str
+        Their features stand side by side in this order.
+
+    Returns
+    -------
+    callable
+        From uint8 images of shape (n, 224, 224, 3), RGB, to float32 features of shape
+        (n, sum of widths).
+    """
+    with _silenced_stderr():
+        import keras
+        import tensorflow as tf
+        from keras.applications import VGG16, vgg16
+
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        top = any(layer in DENSES for layer in layers)
+        vgg = VGG16(include_top=top, weights=None, input_shape=(SIDE, SIDE, 3))
+        outputs = [vgg.get_layer(layer).output for layer in layers]
+        network = keras.Model(vgg.input, outputs)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    for name, arrays in weights.layers.items():
+        if any(layer.name == name for layer in network.layers):
+            network.get_layer(name).set_weights(arrays)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, SIDE, SIDE, 3), tf.uint8)])
+    def run(images):  # type: ignore[no-untyped-def]
+        pixels = vgg16.preprocess_input(tf.cast(images, tf.float32))
+        maps = [tf.cast(part, tf.float32) for part in tf.nest.flatten(network(pixels))]
+        return tf.concat([tf.reduce_mean(m, (1, 2)) if m.ndim == 4 else m for m in maps], axis=1)
+
+    def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = run(images).numpy()
+        return result
+
+    return features
+
+
+@contextmanager
+def _silenced_stderr() -> Iterator[None]:
+    """Drop what native code prints while TensorFlow is imported.
+
+    It lists every GPU library that it does not find before its own log level takes effect; an
+    import that fails still raises.
+    """
+    stderr = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(nowhere)
+        os.close(stderr)
+
+
+def extract(
+    folder: Path,
+    images: Sequence[ImageFile],
+    network: Callable[[], Network],
+    store: FeatureStore,
+    batch_size: int,
+    progress: Progress,
+) -> tuple[int, list[Rejected]]:
+    """Extract the features of all images that the store does not hold yet, and store them.
+
+    Threads decode at most two batches ahead of the network.  A batch goes into the store as soon
+    as it is computed, and images are batched by their place in `images`: a job that was killed
+    and is started again computes the very batches that an uninterrupted one would, and so the
+    very same features (an image's last bits depend on its neighbours in a batch).  Time grows with
+    the number of images, memory with `batch_size` alone.
+
+    Parameters
+    ----------
+    network : callable
+        Builds the network; only called when something is to be extracted.
+    batch_size : int
+        Images a batch; 8 to 16 is fastest on a CPU.
+
+    Returns
+    -------
+    extracted : int
+        Files whose features were not in the store before.
+    rejected : list of Rejected
+        Files whose header is that of an image, but whose pixels cannot be decoded.
+    """
+    missing = store.missing([image.digest for image in images])
+    pending: list[tuple[int, ImageFile]] = []
+    for place, image in enumerate(images):
+        if image.digest in missing:
+            missing.remove(image.digest)  # files with equal bytes are decoded once
+            pending.append((place // batch_size, image))
+    if not pending:
+        return 0, []
+
+    run = network()
+    loaded = prefetch(
+        lambda item: load_pixels(folder, item[1].path, SIDE), pending, ahead=2 * batch_size
+    )
+    reasons: dict[str, str] = {}
+    done = 0
+    for _, group in groupby(zip(pending, loaded, strict=True), key=lambda entry: entry[0][0]):
+        digests, batch = [], []
+        for (_, image), pixels in group:
+            done += 1
+            if isinstance(pixels, Rejected):
+                reasons[image.digest] = pixels.reason
+            else:
+                digests.append(image.digest)
+                batch.append(pixels)
+        if batch:
+            store.write(digests, run(np.stack(batch)))
+        progress(STAGE, done, len(pending))
+    rejected = [
+        Rejected(image.path, reasons[image.digest]) for image in images if image.digest in reasons
+    ]
+    return done - len(reasons), rejected

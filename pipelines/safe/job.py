@@ -1,0 +1,331 @@
+"""SAFE, steps 1 and 2: from a folder of failing images to a run folder of root cause clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import images as image_files
+from pipelines import inspection, runs
+from pipelines.clusters import (
+    NOISE,
+    RootCauseClusters,
+    centre_distances,
+    inspection_share,
+    map_places,
+    write_clusters,
+)
+from pipelines.errors import InputError
+from pipelines.gif import FRAMES_PER_MINUTE
+from pipelines.images import ImageFile, Rejected
+from pipelines.safe import clustering, features, reduction, silhouette
+from pipelines.safe.clustering import Clustering
+from pipelines.safe.dbscan import Distances
+from pipelines.safe.denoising import denoise
+from pipelines.safe.reduction import Reduction
+from pipelines.safe.store import open_store
+from pipelines.safe.weights import DENSES, cache_folder, load_weights
+
+REDUCTION_FILE = "reduction.npz"
+CHECKING = "checking images"
+CLUSTERING = "clustering"
+CHECKED_AHEAD = 64
+ALIKE = 1e-4
+"""Features nearer to one another than this share of their mean's length count as equal."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Choices that belong together.
+
+    Attributes
+    ----------
+    layers : tuple of str
+        Of VGG16, their features side by side.
+    unit_length : bool
+        Whether each layer's features are scaled to length 1.
+    components : int
+        Principal components kept, at most.
+    denoised : bool
+        Whether images move towards their neighbours before they are clustered.
+    noise_is_a_cluster : bool
+        Whether the silhouette that chooses eps counts noise as one more cluster.
+    """
+
+    layers: tuple[str, ...]
+    unit_length: bool
+    components: int
+    denoised: bool
+    noise_is_a_cluster: bool
+
+
+RECIPES = {
+    "default": Recipe(("block4_pool", "block5_pool"), True, 50, True, False),
+    "paper": Recipe(("fc2",), False, 256, False, True),
+}
+"""What measured best (benchmarks/quality.py), and SAFE as printed in section 2."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may decide; None leaves it to the recipe or to the search.
+
+    Attributes
+    ----------
+    recipe : str
+        A key of `RECIPES`.
+    weights : Path, optional
+        A Keras weights file of VGG16.
+    layers : tuple of str
+        Layers of VGG16; empty takes the recipe's.
+    components, min_samples : int, optional
+    eps : float, optional
+    seed : int
+    batch_size : int
+    precision : str
+        "auto", "float32" or "bfloat16".
+    """
+
+    recipe: str = "default"
+    weights: Path | None = None
+    layers: tuple[str, ...] = ()
+    components: int | None = None
+    min_samples: int | None = None
+    eps: float | None = None
+    seed: int = 0
+    batch_size: int = 8
+    precision: str = "auto"
+
+
+def check_options(options: Options) -> None:
+    """Raise InputError when an option cannot be used."""
+    if options.recipe not in RECIPES:
+        raise InputError(f"recipe: expected {' or '.join(RECIPES)}, received {options.recipe!r}")
+    features.widths(options.layers or RECIPES[options.recipe].layers)
+    for name in ("components", "min_samples", "eps", "batch_size"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise InputError(f"{name}: expected a positive number, received {value}")
+    features.choose_precision(options.precision)
+
+
+def find_root_cause_clusters(
+    folder: Path,
+    out: Path,
+    options: Options,
+    *,
+    progress: runs.Progress,
+    command: Sequence[str] = (),
+    overwrite: bool = False,
+) -> runs.Manifest:
+    """Find the root cause clusters of the images below `folder`, and write the run folder `out`.
+
+    Parameters
+    ----------
+    folder : Path
+        Failing images; never written to.
+    out : Path
+        A new or empty folder, or an earlier run when `overwrite` is True.
+    command : sequence of str
+        What the user typed, for the manifest.
+
+    Returns
+    -------
+    Manifest
+        As in `run.json`.
+
+    Raises
+    ------
+    InputError
+        When there is no usable image, or an option, `out`, the weights or the feature store cannot
+        be used.
+    """
+    check_options(options)
+    paths, rejected = image_files.find_files(folder)
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise InputError(
+            f"{out} lies inside the folder of images, where its pictures would become input. "
+            "Choose another --out."
+        )
+    parameters = asdict(options) | {"weights": options.weights and str(options.weights)}
+    manifest = runs.Manifest(
+        job="cluster", command=list(command), folder=str(folder.resolve()), parameters=parameters
+    )
+    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
+        _find(run, folder, paths, rejected, options)
+    return manifest
+
+
+def _find(
+    run: runs.Run, folder: Path, paths: list[str], rejected: list[Rejected], options: Options
+) -> None:
+    with run.stage(CHECKING):
+        images, unusable = _check(run, folder, paths)
+        rejected += unusable
+        _count(run, folder, images, rejected)
+    images, vectors = _extract(run, folder, images, rejected, options)
+    reduced, points, moved, found = _cluster(run, vectors, options)
+    (silhouettes,) = silhouette.silhouettes(Distances(points), [found.labels])
+    clusters = RootCauseClusters(
+        paths=tuple(image.path for image in images),
+        digests=tuple(image.digest for image in images),
+        labels=found.labels,
+        core=found.core,
+        silhouettes=silhouettes,
+        centre_distances=centre_distances(points, found.labels),
+        places=map_places(points),
+    )
+    write_clusters(run.folder, clusters)
+    _write_reduction(run.folder / REDUCTION_FILE, reduced, clusters, points, moved)
+    with run.stage(inspection.STAGE):
+        unreadable = inspection.draw_clusters(folder, clusters, run.folder, run.progress)
+    run.manifest.notes += [
+        f"{file.path} could not be read again for its picture: {file.reason}."
+        for file in unreadable
+    ]
+
+
+def _check(run: runs.Run, folder: Path, paths: list[str]) -> tuple[list[ImageFile], list[Rejected]]:
+    images: list[ImageFile] = []
+    rejected: list[Rejected] = []
+    checked = image_files.prefetch(
+        lambda path: image_files.check_image(folder, path), paths, CHECKED_AHEAD
+    )
+    for done, image in enumerate(checked, 1):
+        if isinstance(image, Rejected):
+            rejected.append(image)
+        else:
+            images.append(image)
+        run.progress(CHECKING, done, len(paths))
+    return images, rejected
+
+
+def _count(run: runs.Run, folder: Path, images: list[ImageFile], rejected: list[Rejected]) -> None:
+    """Write down what is used and what is not; raise InputError when nothing is left."""
+    run.manifest.images = runs.ImageCounts(
+        found=len(images) + len(rejected), used=len(images), rejected=len(rejected)
+    )
+    runs.write_pairs(
+        run.folder / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected]
+    )
+    if not images:
+        example = f" ({rejected[0].path}: {rejected[0].reason})" if rejected else ""
+        raise InputError(
+            f"{folder} holds no usable image: {len(rejected)} files were found{example}. "
+            f"{', '.join(image_files.FORMATS)} images are read."
+        )
+
+
+def _extract(
+    run: runs.Run,
+    folder: Path,
+    images: list[ImageFile],
+    rejected: list[Rejected],
+    options: Options,
+) -> tuple[list[ImageFile], NDArray[np.float32]]:
+    layers = options.layers or RECIPES[options.recipe].layers
+    precision = features.choose_precision(options.precision)
+    with run.stage("loading weights"):
+        weights = load_weights(options.weights, top=any(layer in DENSES for layer in layers))
+        run.manifest.weights = {
+            "recipe": options.recipe,
+            "source": weights.source,
+            "layers": layers,
+            "sha256": weights.digest,
+        }
+        run.manifest.chosen["precision"] = precision
+    with run.stage(features.STAGE):
+        width = sum(features.widths(layers))
+        with open_store(cache_folder(), weights.digest, layers, precision, width) as store:
+            extracted, undecoded = features.extract(
+                folder,
+                images,
+                lambda: features.build_network(weights, layers, precision),
+                store,
+                options.batch_size,
+                run.progress,
+            )
+            bad = {file.path for file in undecoded}
+            images = [image for image in images if image.path not in bad]
+            _count(run, folder, images, rejected + undecoded)
+            run.manifest.result["extracted"] = extracted
+            return images, store.read([image.digest for image in images])
+
+
+def _cluster(
+    run: runs.Run, vectors: NDArray[np.float32], options: Options
+) -> tuple[Reduction, NDArray[np.float32], NDArray[np.float32], Clustering]:
+    """Return the reduction, the reduced features, where they were moved to, and the clusters."""
+    recipe = RECIPES[options.recipe]
+    components = options.components or recipe.components
+    with run.stage("reducing features"):
+        reduced = reduction.fit(
+            vectors,
+            features.widths(options.layers or recipe.layers),
+            components=components,
+            unit_length=recipe.unit_length,
+            seed=options.seed,
+        )
+        points = reduction.apply(reduced, vectors)
+        moved = denoise(points) if recipe.denoised else points
+    with run.stage(CLUSTERING):
+        found = clustering.search(
+            moved,
+            eps=options.eps,
+            min_samples=options.min_samples,
+            noise_is_a_cluster=recipe.noise_is_a_cluster,
+            alike=ALIKE * float(np.linalg.norm(reduced.mean)),
+            step=lambda done, total: run.progress(CLUSTERING, done, total),
+        )
+    manifest, kept = run.manifest, len(reduced.components)
+    manifest.chosen |= {
+        "components": kept,
+        "explained_variance": round(reduced.explained, 4),
+        "eps": found.chosen.eps,
+        "min_samples": found.chosen.min_samples,
+        "candidates": [asdict(candidate) for candidate in found.candidates],
+        "gif_frames_at_most": inspection.GIF_FRAMES,
+        "gif_frames_per_minute": FRAMES_PER_MINUTE,
+    }
+    manifest.result |= {
+        "clusters": found.chosen.clusters,
+        "noise": int((found.labels == NOISE).sum()),
+        "noise_share": round(found.chosen.noise, 4),
+        "score": round(found.chosen.score, 4),
+        "inspection_share": round(inspection_share(found.labels), 4),
+    }
+    if kept < components:
+        manifest.notes.append(
+            f"{components} principal components were wanted; {len(vectors)} images of "
+            f"{vectors.shape[1]} features allow {kept}."
+        )
+    if found.note:
+        manifest.notes.append(found.note)
+    return reduced, points, moved, found
+
+
+def _write_reduction(
+    path: Path,
+    reduced: Reduction,
+    clusters: RootCauseClusters,
+    points: NDArray[np.float32],
+    moved: NDArray[np.float32],
+) -> None:
+    """Keep all that placing a new image among the clusters takes; plain arrays, no pickle."""
+    with runs.atomic_write(path) as file:
+        np.savez(
+            file,
+            widths=np.array(reduced.widths),
+            unit_length=np.array(reduced.unit_length),
+            mean=reduced.mean,
+            components=reduced.components,
+            paths=np.array(clusters.paths, dtype=np.str_),
+            labels=clusters.labels,
+            core=clusters.core,
+            points=points,
+            denoised=moved,
+        )

@@ -1,0 +1,110 @@
+"""The feature store: features that were extracted once are never extracted again.
+
+One SQLite file in the user's cache, one row per image, weights, layers and precision.  A batch is
+written as one transaction, so a job that is killed loses at most the batch it was working on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import InputError
+
+STORE_FILE = "features-1.sqlite"
+SECONDS_TO_WAIT = 60.0
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """The rows of one network in the feature store.
+
+    Attributes
+    ----------
+    network : tuple of (weights digest, layers, precision)
+        Precisions are never mixed: their features differ in the third digit.
+    width : int
+        Number of features of an image.
+    """
+
+    connection: sqlite3.Connection
+    network: tuple[str, str, str]
+    width: int
+
+    def missing(self, digests: Sequence[str]) -> set[str]:
+        """Return those of the image digests that have no features yet."""
+        rows = self.connection.execute(
+            "SELECT image FROM features WHERE (weights, layers, precision) = (?, ?, ?)",
+            self.network,
+        )
+        return set(digests) - {image for (image,) in rows}
+
+    def read(self, digests: Sequence[str]) -> NDArray[np.float32]:
+        """Return the features of images that are all in the store.
+
+        Returns
+        -------
+        array of float32, shape (len(digests), width)
+        """
+        features = np.empty((len(digests), self.width), dtype=np.float32)
+        for row, image in zip(features, digests, strict=True):
+            (vector,) = self.connection.execute(
+                "SELECT vector FROM features"
+                " WHERE (image, weights, layers, precision) = (?, ?, ?, ?)",
+                (image, *self.network),
+            ).fetchone()
+            row[:] = np.frombuffer(vector, dtype="<f4")
+        return features
+
+    def write(self, digests: Sequence[str], features: NDArray[np.float32]) -> None:
+        """Store a batch, all or nothing.
+
+        Parameters
+        ----------
+        features : array of float32, shape (len(digests), width)
+        """
+        rows = [
+            (image, *self.network, vector.astype("<f4").tobytes())
+            for image, vector in zip(digests, features, strict=True)
+        ]
+        with self.connection:
+            self.connection.executemany(
+                "INSERT OR IGNORE INTO features VALUES (?, ?, ?, ?, ?)", rows
+            )
+
+
+@contextmanager
+def open_store(
+    cache: Path, weights: str, layers: Sequence[str], precision: str, width: int
+) -> Iterator[FeatureStore]:
+    """Open the feature store in a cache folder for one network; it is made if new.
+
+    Raises
+    ------
+    InputError
+        When the file is damaged or cannot be written.
+    """
+    path = cache / STORE_FILE
+    try:
+        connection = sqlite3.connect(path, timeout=SECONDS_TO_WAIT)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS features (image TEXT, weights TEXT, layers TEXT,"
+                " precision TEXT, vector BLOB, PRIMARY KEY (image, weights, layers, precision))"
+            )
+            yield FeatureStore(connection, (weights, "+".join(layers), precision), width)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise InputError(
+            f"the feature store {path} cannot be used ({error}). If it is damaged, delete it "
+            "(features will be extracted again); if the disk is full or may not be written, set "
+            "SAFE_CACHE to another folder."
+        ) from error

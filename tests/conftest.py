@@ -1,0 +1,45 @@
+"""What several tests share: a cache of their own, and images that they draw themselves."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def warm_cache(tmp_path_factory):
+    """Return a cache folder that holds the converted weights and no features."""
+    from pipelines.safe.weights import converted_base
+
+    folder = tmp_path_factory.mktemp("cache")
+    converted_base(folder)
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path, warm_cache, monkeypatch):
+    """Point the tool at a cache without features for one test."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    for file in warm_cache.iterdir():
+        os.link(file, folder / file.name)
+    monkeypatch.setenv("SAFE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def draw():
+    """Return a function that writes an image of random blocks, another one for each seed."""
+
+    def write(path: Path, seed: int = 0, size: tuple[int, int] = (40, 30), **options) -> Path:
+        rng = np.random.default_rng(seed)
+        blocks = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        blocks.resize(size, Image.Resampling.BICUBIC).save(path, **options)
+        return path
+
+    return write

@@ -1,0 +1,325 @@
+"""SAFE, steps 1 and 2, from end to end on real pictures with the real network."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from examples.eyes import draw_eye, sample_eyes
+from pipelines.clusters import read_clusters, read_labels
+from pipelines.errors import InputError
+from pipelines.runs import read_csv, read_manifest, read_pairs
+from pipelines.safe.job import Options, find_root_cause_clusters
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = Path(__file__).with_name("golden_labels.txt")
+TIMES = ("run.json", "status.json")
+
+
+def quiet(stage, done, total):
+    """Listen to nothing."""
+
+
+def find(folder, out, *, overwrite=False, **options):
+    return find_root_cause_clusters(
+        folder, out, Options(**options), progress=quiet, overwrite=overwrite
+    )
+
+
+def spoil(place, eye, seed):
+    """Draw an eye: the first ten dim, the next ten blurred, the last ten noisy."""
+    pixels = draw_eye(replace(eye, light=0.06) if place < 10 else eye, seed=seed)
+    if place >= 20:
+        noise = np.random.default_rng(seed).normal(0, 45, pixels.shape)
+        pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
+    image = Image.fromarray(pixels)
+    return image.filter(ImageFilter.GaussianBlur(4)) if 10 <= place < 20 else image
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory):
+    """Draw 30 failing images of three causes, and five files that cannot be used."""
+    folder = tmp_path_factory.mktemp("failures")
+    eyes = sample_eyes(30, seed=7, complete=False)
+    for place, drawn in enumerate(eyes):
+        eye = replace(drawn, light=1.0, openness=32.0, head_yaw=190.0)
+        name = f"{('dim', 'blurred', 'noisy')[place // 10]}/eye_{place:02d}.png"
+        (folder / name).parent.mkdir(exist_ok=True)
+        spoil(place, eye, [7, place]).save(folder / name)
+    whole = (folder / "dim" / "eye_00.png").read_bytes()
+    (folder / "copy of eye 00.png").write_bytes(whole)
+    (folder / "truncated.png").write_bytes(whole[:-5000])
+    (folder / "empty.png").touch()
+    (folder / "notes.txt").write_text("blurred ones look worst")
+    Image.new("1", (10_000, 6_000)).save(folder / "huge.png")
+    (folder / "nowhere.png").symlink_to(folder / "missing.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(warm_cache, tmp_path_factory):
+    """Point the module at one cache, so that most tests find the features extracted."""
+    folder = tmp_path_factory.mktemp("store")
+    for file in warm_cache.iterdir():
+        os.link(file, folder / file.name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAFE_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def run(failures, store, tmp_path_factory):
+    """Return the run folder of the failures with default options."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    find(failures, out)
+    return out
+
+
+def files_of(folder):
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name not in TIMES
+    }
+
+
+def test_the_golden_run(run):
+    assert (run / "labels.txt").read_text() == GOLDEN.read_text()
+
+
+def test_the_causes_are_the_clusters(run):
+    clusters = {}
+    for path, label in read_labels(run).items():
+        if label >= 0:
+            clusters.setdefault(label, set()).add(path.split("/")[0].split(" ")[0])
+    assert all(len(causes - {"copy"}) == 1 for causes in clusters.values())
+    assert set.union(*clusters.values()) >= {"dim", "blurred", "noisy"}
+
+
+def test_every_file_is_in_a_cluster_or_noise_or_rejected_and_only_once(run, failures):
+    labels, rejected = read_labels(run), read_pairs(run / "rejected.txt")
+    assert not set(labels) & set(rejected)
+    found = {
+        file.relative_to(failures).as_posix() for file in failures.rglob("*") if not file.is_dir()
+    }
+    assert set(labels) | set(rejected) == found
+    assert list(labels) == sorted(labels)
+    manifest = read_manifest(run)
+    assert manifest.images.model_dump() == {"found": 36, "used": 31, "rejected": 5}
+
+
+def test_rejected_files_have_their_reasons(run):
+    reasons = read_pairs(run / "rejected.txt")
+    assert reasons["empty.png"] == "the file is empty"
+    assert reasons["notes.txt"].startswith("not an image")
+    assert reasons["truncated.png"].startswith("truncated")
+    assert "more than 50 million" in reasons["huge.png"]
+    assert reasons["nowhere.png"] == "a symbolic link that leads nowhere"
+
+
+def test_all_files_join_on_the_relative_path(run):
+    labels, clusters = read_labels(run), read_clusters(run)
+    assert dict(zip(clusters.paths, clusters.labels.tolist(), strict=True)) == labels
+    with np.load(run / "reduction.npz", allow_pickle=False) as kept:
+        assert dict(zip(kept["paths"].tolist(), kept["labels"].tolist(), strict=True)) == labels
+        assert kept["points"].shape == (31, len(kept["components"]))
+    sizes = {int(row["cluster"]): int(row["size"]) for row in read_csv(run / "clusters.csv")}
+    assert sizes == {label: list(labels.values()).count(label) for label in set(labels.values())}
+    gifs = {file.name for file in (run / "gifs").iterdir()}
+    named = {f"cluster_{label:03d}.gif" for label in sizes if label >= 0}
+    assert gifs == named | ({"noise.gif"} if -1 in sizes else set())
+    for row in read_csv(run / "images.csv"):
+        assert (run / "thumbnails" / row["thumbnail"]).is_file()
+
+
+def test_equal_files_share_features_label_and_thumbnail(run):
+    rows = {row["path"]: row for row in read_csv(run / "images.csv")}
+    copy, original = rows["copy of eye 00.png"], rows["dim/eye_00.png"]
+    assert {**copy, "path": ""} == {**original, "path": ""}
+
+
+def test_the_manifest_says_what_was_chosen(run):
+    manifest = read_manifest(run)
+    assert manifest.ended == "finished"
+    assert manifest.parameters["seed"] == 0
+    assert manifest.weights["layers"] == ["block4_pool", "block5_pool"]
+    assert len(manifest.weights["sha256"]) == 64
+    assert manifest.chosen["precision"] in {"float32", "bfloat16"}
+    assert manifest.chosen["components"] == 31
+    assert manifest.chosen["gif_frames_at_most"] == 100
+    tried = [(c["eps"], c["min_samples"]) for c in manifest.chosen["candidates"]]
+    assert (manifest.chosen["eps"], manifest.chosen["min_samples"]) in tried
+    assert manifest.result["extracted"] == 30
+    assert [stage.name for stage in manifest.stages] == [
+        "checking images",
+        "loading weights",
+        "extracting features",
+        "reducing features",
+        "clustering",
+        "drawing clusters",
+    ]
+
+
+def test_a_second_run_extracts_nothing_and_gives_the_same_bytes(run, failures, tmp_path):
+    manifest = find(failures, tmp_path / "again")
+    assert manifest.result["extracted"] == 0
+    assert files_of(tmp_path / "again") == files_of(run)
+
+
+def test_added_images_alone_are_extracted(run, failures, tmp_path):
+    more = tmp_path / "more"
+    more.mkdir()
+    for file in (failures / "noisy").iterdir():
+        (more / file.name).write_bytes(file.read_bytes())
+    eyes = sample_eyes(2, seed=8)
+    for place, eye in enumerate(eyes):
+        Image.fromarray(draw_eye(eye, seed=[8, place])).save(more / f"new_{place}.png")
+    manifest = find(more, tmp_path / "run")
+    assert manifest.result["extracted"] == 2
+    assert manifest.images.used == 12
+
+
+def test_a_killed_run_goes_on_and_gives_the_same_bytes(run, failures, warm_cache, tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for file in warm_cache.iterdir():
+        os.link(file, cache / file.name)
+    out = tmp_path / "killed"
+    command = [sys.executable, "SAFE_Tool.py", "cluster", str(failures), "--out", str(out)]
+    environment = os.environ | {"SAFE_CACHE": str(cache)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as job:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            status = out / "status.json"
+            if (
+                status.is_file()
+                and json.loads(status.read_text())["done"] in range(8, 25)
+                and (json.loads(status.read_text())["stage"] == "extracting features")
+            ):
+                break
+            time.sleep(0.05)
+        job.send_signal(signal.SIGKILL)
+    assert job.returncode == -signal.SIGKILL
+    assert read_manifest(out).ended == "running"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAFE_CACHE", str(cache))
+        manifest = find(failures, out, overwrite=True)
+    assert 0 < manifest.result["extracted"] < 30
+    assert files_of(out) == files_of(run)
+
+
+def test_an_overwritten_run_leaves_nothing_of_the_old(run, failures, tmp_path):
+    out = tmp_path / "run"
+    find(failures, out, eps=1e-6)
+    assert read_manifest(out).result["clusters"] == 0
+    with pytest.raises(InputError, match="--overwrite"):
+        find(failures, out)
+    find(failures, out, overwrite=True)
+    assert files_of(out) == files_of(run)
+
+
+def test_fixed_options_are_taken_as_they_are(failures, store, tmp_path):
+    manifest = find(
+        failures, tmp_path / "run", eps=0.5, min_samples=4, components=5, layers=("block5_pool",)
+    )
+    chosen = manifest.chosen
+    assert (chosen["eps"], chosen["min_samples"], chosen["components"]) == (0.5, 4, 5)
+    assert manifest.weights["layers"] == ("block5_pool",)
+    assert len(chosen["candidates"]) == 1
+
+
+def test_few_images_are_one_cluster_with_a_note(failures, store, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    for place in range(4):
+        name = f"eye_{place:02d}.png"
+        (few / name).write_bytes((failures / "dim" / name).read_bytes())
+    manifest = find(few, tmp_path / "run")
+    assert set(read_labels(tmp_path / "run").values()) == {0}
+    assert any("too few" in note for note in manifest.notes)
+    assert any("allow 4" in note for note in manifest.notes)
+
+
+def test_one_image_is_enough(failures, store, tmp_path):
+    one = tmp_path / "one"
+    one.mkdir()
+    (one / "a.png").write_bytes((failures / "dim" / "eye_00.png").read_bytes())
+    find(one, tmp_path / "run")
+    assert read_labels(tmp_path / "run") == {"a.png": 0}
+
+
+def test_equal_images_are_one_cluster_with_a_note(failures, store, tmp_path):
+    same = tmp_path / "same"
+    same.mkdir()
+    for place in range(12):
+        (same / f"{place}.png").write_bytes((failures / "dim" / "eye_00.png").read_bytes())
+    manifest = find(same, tmp_path / "run")
+    assert set(read_labels(tmp_path / "run").values()) == {0}
+    assert any("look the same" in note for note in manifest.notes)
+
+
+def test_no_usable_image_is_an_error_that_keeps_the_reasons(store, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "a.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"no usable image: 1 files were found \(a\.png: not"):
+        find(folder, tmp_path / "run")
+    assert read_manifest(tmp_path / "run").ended == "failed"
+    assert list(read_pairs(tmp_path / "run" / "rejected.txt")) == ["a.png"]
+
+
+def test_images_that_only_turn_out_bad_when_decoded_leave_no_image(failures, store, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "a.png").write_bytes((failures / "truncated.png").read_bytes())
+    with pytest.raises(InputError, match=r"truncated"):
+        find(folder, tmp_path / "run")
+
+
+def test_the_run_folder_may_not_lie_among_the_images(failures, store):
+    with pytest.raises(InputError, match="lies inside the folder of images"):
+        find(failures, failures / "run")
+    assert not (failures / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"recipe": "other"}, "recipe: expected default or paper, received 'other'"),
+        ({"layers": ("block9",)}, "no layer 'block9'"),
+        ({"eps": 0.0}, "eps: expected a positive number, received 0.0"),
+        ({"eps": float("nan")}, "eps"),
+        ({"components": 0}, "components"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"precision": "int8"}, "precision: expected auto, float32 or bfloat16, received 'int8'"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_written(failures, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        find(failures, tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_images_are_never_written_to(failures, run):
+    names = {file.name for file in failures.iterdir()}
+    assert names == {
+        "dim",
+        "blurred",
+        "noisy",
+        "copy of eye 00.png",
+        "truncated.png",
+        "empty.png",
+        "notes.txt",
+        "huge.png",
+        "nowhere.png",
+    }

@@ -1,0 +1,314 @@
+"""Every kind of good and bad file, each made here."""
+
+import hashlib
+import os
+import socket
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.errors import InputError
+from pipelines.images import (
+    ImageFile,
+    Rejected,
+    check_image,
+    find_files,
+    load_image,
+    load_pixels,
+    prefetch,
+)
+
+
+def reason(folder: Path, path: str) -> str:
+    """Return why a file is rejected, by its header or when it is decoded."""
+    checked = check_image(folder, path)
+    if isinstance(checked, ImageFile):
+        checked = load_image(folder, path, 224)
+    assert isinstance(checked, Rejected)
+    assert checked.path == path
+    assert len(checked.reason.splitlines()) == 1
+    return checked.reason
+
+
+# --- finding ----------------------------------------------------------------------------------
+
+
+def test_files_are_found_recursively_in_order_of_their_relative_path(tmp_path, draw):
+    for name in ("b.png", "a/z.png", "a.png", "a/b/c.png", "B.png"):
+        draw(tmp_path / name)
+    paths, rejected = find_files(tmp_path)
+    assert paths == ["B.png", "a.png", "a/b/c.png", "a/z.png", "b.png"]
+    assert rejected == []
+
+
+def test_hidden_files_and_folders_are_skipped(tmp_path, draw):
+    draw(tmp_path / ".hidden.png")
+    draw(tmp_path / ".folder" / "inside.png")
+    draw(tmp_path / "seen.png")
+    assert find_files(tmp_path) == (["seen.png"], [])
+
+
+def test_the_tables_beside_the_images_are_no_input(tmp_path, draw):
+    draw(tmp_path / "a.png")
+    for name in ("labels.csv", "parameters.csv", "other.csv"):
+        (tmp_path / name).write_text("path,label\n")
+    assert find_files(tmp_path)[0] == ["a.png", "other.csv"]
+
+
+def test_links_are_followed_inside_the_folder_only(tmp_path, draw):
+    folder, outside = tmp_path / "images", tmp_path / "outside"
+    draw(folder / "sub" / "a.png")
+    draw(outside / "b.png")
+    (folder / "inside.png").symlink_to(folder / "sub" / "a.png")
+    (folder / "leaves.png").symlink_to(outside / "b.png")
+    (folder / "leaves").symlink_to(outside)
+    (folder / "again").symlink_to(folder)
+    (folder / "nowhere.png").symlink_to(folder / "missing.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    paths, rejected = find_files(folder)
+    assert paths == ["inside.png", "sub/a.png"]
+    assert {file.path: file.reason for file in rejected} == {
+        "leaves": "a symbolic link that leaves the folder: not followed",
+        "leaves.png": "a symbolic link that leaves the folder: not followed",
+        "loop.png": "a symbolic link that leads nowhere",
+        "nowhere.png": "a symbolic link that leads nowhere",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"new\nline.png", "new\\nline.png"),
+        (b"tab\there.png", "tab\\there.png"),
+        (b"latin\xe9.png", "latin\\udce9.png"),
+        ("para\u2029graph.png".encode(), "para\\u2029graph.png"),
+        (b"esc\x1bape.png", "esc\\x1bape.png"),
+    ],
+)
+def test_names_that_no_text_line_holds_are_rejected(tmp_path, draw, name, shown):
+    draw(tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    paths, rejected = find_files(tmp_path)
+    assert paths == []
+    assert [file.path for file in rejected] == [shown]
+    assert "rename it" in rejected[0].reason
+
+
+@pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>.png", "=cmd.png", "é 日本 .png"])
+def test_odd_names_are_names_like_any_other(tmp_path, draw, name):
+    draw(tmp_path / name)
+    assert find_files(tmp_path) == ([name], [])
+
+
+def test_what_is_no_regular_file_is_rejected_without_being_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.png"))
+        paths, rejected = find_files(tmp_path)
+    assert paths == []
+    assert [(file.path, file.reason) for file in rejected] == [
+        ("pipe.png", "not a regular file"),
+        ("socket.png", "not a regular file"),
+    ]
+
+
+def test_a_folder_that_is_none_is_an_error_that_names_it(tmp_path, draw):
+    with pytest.raises(InputError, match=r"missing does not exist"):
+        find_files(tmp_path / "missing")
+    with pytest.raises(InputError, match=r"a\.png is not a folder"):
+        find_files(draw(tmp_path / "a.png"))
+
+
+# --- formats ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF"])
+def test_the_content_tells_the_format_and_not_the_extension(tmp_path, draw, kind):
+    draw(tmp_path / "image.txt", seed=3, format=kind)
+    expected = hashlib.sha256((tmp_path / "image.txt").read_bytes()).hexdigest()
+    assert check_image(tmp_path, "image.txt") == ImageFile("image.txt", expected)
+    draw(tmp_path / "true.png", seed=3)
+    shown = np.asarray(load_image(tmp_path, "image.txt", 224), dtype=int)
+    true = np.asarray(Image.open(tmp_path / "true.png"), dtype=int)
+    assert np.abs(shown - true).mean() < 8
+
+
+def test_a_gif_is_not_read(tmp_path, draw):
+    draw(tmp_path / "a.png", format="GIF")
+    assert reason(tmp_path, "a.png") == "not an image (JPEG, PNG, BMP, WEBP, TIFF are read)"
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    pixels = np.zeros((20, 40, 3), dtype=np.uint8)
+    pixels[:, :10] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown after a quarter turn clockwise
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    shown = np.asarray(load_image(tmp_path, "a.jpg", 224))
+    assert shown.shape == (40, 20, 3)
+    assert shown[:8].mean() > 250
+    assert shown[12:].mean() < 5
+
+
+def save_grey(path):
+    Image.new("L", (8, 8), 100).save(path)
+    return 100, 100, 100
+
+
+def save_palette(path):
+    Image.new("RGB", (8, 8), (10, 200, 30)).quantize(4).save(path)
+    return 10, 200, 30
+
+
+def save_transparent(path):
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(path)
+    return 255, 255, 255
+
+
+def save_half_transparent_grey(path):
+    Image.new("LA", (8, 8), (0, 51)).save(path)
+    return 204, 204, 204
+
+
+def save_transparent_palette(path):
+    Image.new("P", (8, 8), 0).save(path, transparency=0)
+    return 255, 255, 255
+
+
+def save_16_bit(path):
+    Image.fromarray(np.full((8, 8), 128 * 257, dtype=np.uint16)).save(path)
+    return 128, 128, 128
+
+
+def save_black_and_white(path):
+    Image.new("1", (8, 8), 1).save(path)
+    return 255, 255, 255
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        save_grey,
+        save_palette,
+        save_transparent,
+        save_half_transparent_grey,
+        save_transparent_palette,
+        save_16_bit,
+        save_black_and_white,
+    ],
+)
+def test_every_kind_of_pixels_becomes_rgb(tmp_path, save):
+    expected = save(tmp_path / "a.png")
+    shown = np.asarray(load_image(tmp_path, "a.png", 224))
+    assert shown.shape == (8, 8, 3)
+    assert np.abs(shown.reshape(-1, 3) - np.array(expected)).max() <= 1
+
+
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_16_bit_tiff_of_either_byte_order(tmp_path, order):
+    mode = "I;16" if order == "<u2" else "I;16B"
+    data = np.full((8, 8), 64 * 257, dtype=order)
+    Image.frombytes(mode, (8, 8), data.tobytes()).save(tmp_path / "a.tif")
+    assert np.asarray(load_image(tmp_path, "a.tif", 224)).max() == 64
+
+
+def test_cmyk(tmp_path):
+    Image.new("CMYK", (8, 8), (255, 0, 0, 0)).save(tmp_path / "a.jpg", quality=95)
+    red, green, blue = np.asarray(load_image(tmp_path, "a.jpg", 224))[4, 4]
+    assert red < 10
+    assert min(green, blue) > 245
+
+
+def test_large_jpeg_are_decoded_smaller_but_never_too_small(tmp_path, draw):
+    draw(tmp_path / "a.jpg", size=(640, 480))
+    assert load_image(tmp_path, "a.jpg", 224).size == (320, 240)
+    assert load_image(tmp_path, "a.jpg", 320).size == (640, 480)
+
+
+def test_pixels_are_the_image_downsampled_to_a_square(tmp_path, draw):
+    draw(tmp_path / "a.png", size=(100, 50))
+    pixels = load_pixels(tmp_path, "a.png", 32)
+    assert pixels.shape == (32, 32, 3)
+    assert pixels.dtype == np.uint8
+    naive = Image.open(tmp_path / "a.png").resize((32, 32), Image.Resampling.BILINEAR)
+    assert np.array_equal(pixels, np.asarray(naive))
+
+
+# --- files that cannot be used ------------------------------------------------------------------
+
+
+def test_empty_file(tmp_path):
+    (tmp_path / "a.png").touch()
+    assert reason(tmp_path, "a.png") == "the file is empty"
+
+
+def test_text_file(tmp_path):
+    (tmp_path / "a.png").write_text("not a picture")
+    assert reason(tmp_path, "a.png").startswith("not an image")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF"])
+def test_truncated_file(tmp_path, draw, kind):
+    file = draw(tmp_path / "a", size=(300, 200), format=kind)
+    file.write_bytes(file.read_bytes()[:-400])
+    assert reason(tmp_path, "a").startswith(("truncated", "damaged", "not an image"))
+
+
+def test_damaged_pixels(tmp_path, draw):
+    file = draw(tmp_path / "a.png", size=(300, 200))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    file.write_bytes(data)
+    assert reason(tmp_path, "a.png").startswith(("truncated", "damaged"))
+
+
+def test_too_many_pixels_are_noticed_before_decoding(tmp_path):
+    Image.new("1", (10_000, 5_001)).save(tmp_path / "a.png")
+    checked = check_image(tmp_path, "a.png")
+    assert checked == Rejected("a.png", "10000 x 5001 pixels, more than 50 million: scale it down")
+    Image.new("1", (10_000, 5_000)).save(tmp_path / "b.png")
+    assert isinstance(check_image(tmp_path, "b.png"), ImageFile)
+
+
+def test_decompression_bomb(tmp_path):
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "a.png")
+    assert "million" in reason(tmp_path, "a.png")
+
+
+def test_32_bit_pixels(tmp_path):
+    Image.fromarray(np.full((4, 4), 70_000, dtype=np.int32)).save(tmp_path / "a.tif")
+    Image.fromarray(np.full((4, 4), 0.5, dtype=np.float32)).save(tmp_path / "b.tif")
+    assert reason(tmp_path, "a.tif") == "32-bit pixels: save it with 8 or 16 bits"
+    assert reason(tmp_path, "b.tif").startswith("32-bit floating-point")
+
+
+def test_a_file_that_vanished(tmp_path):
+    assert reason(tmp_path, "gone.png") == "cannot be read: No such file or directory"
+
+
+# --- threads ------------------------------------------------------------------------------------
+
+
+def test_prefetch_keeps_the_order_and_stays_few_items_ahead():
+    started: list[int] = []
+    lock = threading.Lock()
+
+    def work(item: int) -> int:
+        with lock:
+            started.append(item)
+        return item * item
+
+    results = prefetch(work, range(50), ahead=5)
+    assert [next(results) for _ in range(3)] == [0, 1, 4]
+    assert len(started) <= 8
+    assert list(results) == [item * item for item in range(3, 50)]
+
+
+def test_prefetch_stops_early_without_running_the_rest():
+    ran: list[int] = []
+    results = prefetch(ran.append, range(1000), ahead=4)
+    next(results)
+    results.close()
+    assert len(ran) <= 10

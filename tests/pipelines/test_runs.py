@@ -1,0 +1,171 @@
+"""The run folder's promises."""
+
+import json
+import os
+import time
+
+import pytest
+
+from pipelines import runs
+from pipelines.errors import InputError
+
+
+def manifest(**changes) -> runs.Manifest:
+    return runs.Manifest(
+        **{"job": "cluster", "command": ["cluster"], "folder": "/images", "parameters": {}}
+        | changes
+    )
+
+
+def quiet(stage, done, total):
+    """Listen to nothing."""
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "labels.txt"
+    with runs.atomic_write(file) as stream:
+        stream.write(b"old")
+    with pytest.raises(ZeroDivisionError), runs.atomic_write(file) as stream:
+        stream.write(b"new, but only ha")
+        stream.flush()
+        assert file.read_bytes() == b"old"
+        _ = 1 / 0
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_is_written_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
+    events = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda number: (events.append("fsync"), fsync(number)))
+    replace = type(tmp_path).replace
+    monkeypatch.setattr(
+        type(tmp_path), "replace", lambda self, to: (events.append("replace"), replace(self, to))
+    )
+    runs.write_text(tmp_path / "a.txt", "a")
+    assert events == ["fsync", "replace"]
+
+
+def test_pairs_are_sorted_and_come_back(tmp_path):
+    pairs = {"b c.png": "1", "a.png": "-1", "=é.png": "0"}
+    runs.write_pairs(tmp_path / "labels.txt", pairs.items())
+    text = (tmp_path / "labels.txt").read_text(encoding="utf-8")
+    assert text == "=é.png\t0\na.png\t-1\nb c.png\t1\n"
+    assert runs.read_pairs(tmp_path / "labels.txt") == pairs
+
+
+def test_no_pair_is_an_empty_file(tmp_path):
+    runs.write_pairs(tmp_path / "rejected.txt", [])
+    assert (tmp_path / "rejected.txt").read_bytes() == b""
+    assert runs.read_pairs(tmp_path / "rejected.txt") == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["=cmd|x", "+1", "-1", "@a", "'quoted", "a,b", 'say "x"', "a\nb", ""]
+)
+def test_no_cell_is_a_formula_and_all_come_back(tmp_path, text):
+    runs.write_csv(tmp_path / "a.csv", ["name", "size"], [[text, -5]])
+    assert runs.read_csv(tmp_path / "a.csv") == [{"name": text, "size": "-5"}]
+    cell = (tmp_path / "a.csv").read_text(encoding="utf-8").split("\n")[1]
+    assert not cell.startswith(("=", "+", "-", "@"))
+
+
+# --- the folder ---------------------------------------------------------------------------------
+
+
+def test_a_run_that_ends_well(tmp_path):
+    heard = []
+    with runs.open_run(
+        tmp_path / "new" / "run", manifest(), lambda *step: heard.append(step)
+    ) as run:
+        assert runs.read_manifest(run.folder).ended == "running"
+        with run.stage("drawing"):
+            run.progress("drawing", 1, 2)
+    written = runs.read_manifest(tmp_path / "new" / "run")
+    assert written.ended == "finished"
+    assert written.ended_at >= written.started_at
+    assert [stage.name for stage in written.stages] == ["drawing"]
+    assert written.stages[0].peak_memory_mb > 1
+    assert written.versions["numpy"]
+    assert heard == [("drawing", 0, 0), ("drawing", 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("error", "ended", "message"),
+    [
+        (InputError("no image"), "failed", "no image"),
+        (ZeroDivisionError("oops"), "failed", "ZeroDivisionError: oops"),
+        (runs.Stopped(), "stopped", "stopped by the user"),
+        (KeyboardInterrupt(), "stopped", "stopped by the user"),
+    ],
+)
+def test_the_manifest_says_how_a_run_ended(tmp_path, error, ended, message):
+    with pytest.raises(type(error)), runs.open_run(tmp_path / "run", manifest(), quiet):
+        raise error
+    written = runs.read_manifest(tmp_path / "run")
+    assert (written.ended, written.message) == (ended, message)
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["message"] == ended
+
+
+def test_the_status_follows_the_job_and_estimates_the_time_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "SECONDS_BETWEEN_STATUSES", 0.0)
+    with runs.open_run(tmp_path / "run", manifest(), quiet) as run:
+        run.progress("drawing", 0, 4)
+        time.sleep(0.2)
+        run.progress("drawing", 1, 4)
+        status = runs.Status.model_validate_json((tmp_path / "run" / "status.json").read_text())
+    assert (status.stage, status.done, status.total) == ("drawing", 1, 4)
+    assert status.pid == os.getpid()
+    assert 0.6 <= status.seconds_left < 3
+
+
+def test_the_status_is_not_rewritten_at_every_step(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(runs, "_write_status", lambda folder, *step: written.append(step))
+    with runs.open_run(tmp_path / "run", manifest(), quiet) as run:
+        for done in range(1, 1001):
+            run.progress("drawing", done, 1000)
+    # The first and the last step of the stage, how it ended, and few in between.
+    assert written[0][1] == 1
+    assert written[-2][1] == 1000
+    assert len(written) < 20
+
+
+def test_an_empty_folder_may_be_used(tmp_path):
+    runs.check_folder(tmp_path, overwrite=False)
+    runs.check_folder(tmp_path / "new", overwrite=False)
+
+
+def test_a_folder_with_other_files_is_left_alone_even_with_overwrite(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match=r"is no run folder \(it has no run\.json\)"):
+        runs.check_folder(tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize("text", ["{}", "not json", '{"schema_version": 99}'])
+def test_a_foreign_run_json_makes_no_run_folder(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(InputError, match="is no run folder"):
+        runs.check_folder(tmp_path, overwrite=True)
+
+
+def test_a_run_is_overwritten_only_when_asked_and_foreign_files_stay(tmp_path):
+    folder = tmp_path / "run"
+    with runs.open_run(folder, manifest(), quiet):
+        (folder / "gifs").mkdir()
+        (folder / "gifs" / "cluster_009.gif").touch()
+        (folder / "labels.txt").write_text("old")
+        (folder / "my notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="give --overwrite"):
+        runs.check_folder(folder, overwrite=False)
+    with runs.open_run(folder, manifest(), quiet, overwrite=True):
+        assert {file.name for file in folder.iterdir()} == {"my notes.txt", "run.json"}
+
+
+def test_a_file_is_no_run_folder(tmp_path):
+    (tmp_path / "run").touch()
+    with pytest.raises(InputError, match="is a file"):
+        runs.check_folder(tmp_path / "run", overwrite=True)
