@@ -163,20 +163,24 @@ def measure(frames: int = 100, size: int = 256, repeats: int = 3) -> list[Row]:
     return rows
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=100)
-    parser.add_argument("--size", type=int, default=256, help="side of a frame in px")
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
-    print(f"{options.frames} frames of {options.size} x {options.size} px")
+def print_table(frames: int = 100, size: int = 256, repeats: int = 3) -> None:
+    """Print what `measure` gives."""
+    print(f"{frames} frames of {size} x {size} px")
     print("content  writer           seconds      MB  PSNR dB  times faster  loss dB")
-    for row in measure(options.frames, options.size, options.repeats):
+    for row in measure(frames, size, repeats):
         print(
             f"{row.content:8} {row.writer:15} {row.seconds:8.2f} {row.size / 1e6:7.2f} "
             f"{row.psnr:8.2f} {row.faster:13.1f} {row.loss:8.2f}"
         )
+
+
+def main() -> None:
+    """Read the options and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--size", type=int, default=256, help="side of a frame in px")
+    parser.add_argument("--repeats", type=int, default=3)
+    print_table(**vars(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ TOO_FEW = 10
 MIN_SAMPLES = (2, 3, 4, 5)
 QUANTILES = np.linspace(0.05, 0.98, 28)
 SMALLEST_EPS = np.float32(1e-6)
+ROUNDING = np.float32(1e-5)
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,18 @@ def candidate_eps(k_distances: Floats) -> list[float]:
     from kneed import KneeLocator
 
     curve = np.sort(k_distances)
-    elbow = KneeLocator(
-        np.arange(len(curve)), curve, curve="convex", direction="increasing"
-    ).elbow_y
-    wanted = [*np.quantile(curve, QUANTILES), *([] if elbow is None else [elbow])]
+    wanted = list(np.quantile(curve, QUANTILES))
+    if curve[0] < curve[-1]:
+        knee = KneeLocator(np.arange(len(curve)), curve, curve="convex", direction="increasing")
+        wanted += [] if knee.elbow_y is None else [knee.elbow_y]
     steps = np.unique(curve)
-    above = np.searchsorted(steps, np.asarray(wanted, dtype=np.float32), side="right")
+    # Steps that differ by rounding alone count as one.
+    steps = steps[np.append(np.diff(steps) > ROUNDING * steps[1:], True)]
+    reached = np.asarray(wanted, dtype=np.float32) * (1 + ROUNDING)
+    above = np.searchsorted(steps, reached, side="right")
     low = steps[np.maximum(above - 1, 0)]
     high = steps[np.minimum(above, len(steps) - 1)]
-    between = np.where(high > low, (low + high) / 2, low * np.float32(1 + 1e-5))
+    between = np.where(high > low, (low + high) / 2, low * (1 + ROUNDING))
     return sorted({float(eps) for eps in np.maximum(between, SMALLEST_EPS)})
 
 

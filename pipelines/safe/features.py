@@ -87,6 +87,8 @@ def build_network(weights: Weights, layers: Sequence[str], precision: Precision)
         From uint8 images of shape (n, 224, 224, 3), RGB, to float32 features of shape
         (n, sum of widths).
     """
+    # Off by default on CPUs without AVX-512, where it still is a quarter faster.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with _silenced_stderr():
         import keras
         import tensorflow as tf

@@ -89,14 +89,15 @@ def fit(
     scaled = scale_to_unit_length(features, widths) if unit_length else features
     kept = min(components, *scaled.shape)
     solver = "full" if len(scaled) < EXACT_BELOW else "randomized"
-    pca = PCA(kept, svd_solver=solver, random_state=seed).fit(scaled)
-    explained = pca.explained_variance_ratio_.sum()
+    with np.errstate(divide="ignore", invalid="ignore"):  # one image has no variance
+        pca = PCA(kept, svd_solver=solver, random_state=seed).fit(scaled)
+    explained = float(pca.explained_variance_ratio_.sum())
     return Reduction(
         widths=tuple(widths),
         unit_length=unit_length,
         mean=pca.mean_.astype(np.float32),
         components=pca.components_.astype(np.float32),
-        explained=float(explained) if np.isfinite(explained) else 1.0,
+        explained=min(explained, 1.0) if np.isfinite(explained) else 1.0,
     )
 
 

