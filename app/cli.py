@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -125,9 +124,6 @@ def _print_clusters(manifest: Manifest, out: Path) -> None:
 @contextmanager
 def _job() -> Iterator[Progress]:
     """Run a job with progress bars; SIGTERM ends it as Ctrl-C does; input errors take one line."""
-    # Before TensorFlow is imported, which would otherwise report every GPU it does not find.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     from pipelines.errors import InputError
     from pipelines.runs import Stopped
 
@@ -160,7 +156,7 @@ def _bars() -> Iterator[Progress]:
                 bar.close()
             bar, stage_now = None, stage
         if total and bar is None:
-            bar = tqdm(desc=stage.capitalize(), total=total)
+            bar = tqdm(desc=stage[0].upper() + stage[1:], total=total)
         if bar is not None:
             bar.update(done - bar.n)
 

@@ -107,7 +107,8 @@ def tool_default(vectors: Floats, seed: int) -> Labels:
         unit_length=True,
         seed=seed,
     )
-    return clustering.search(denoise(reduction.apply(reduced, vectors))).labels
+    points = denoise(reduction.apply(reduced, vectors))
+    return clustering.search(points, largest_share=recipe.largest_share).labels
 
 
 def paper_choices(vectors: Floats, seed: int) -> Labels:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from examples.eye_drawing import Eye, draw_eye
+from pipelines.backend import import_keras
 from pipelines.errors import InputError
 from pipelines.images import prefetch
 from pipelines.runs import Progress, write_csv, write_text
@@ -204,7 +205,7 @@ def build_dnn(size: tuple[int, int] = SIZE) -> Any:
         Takes (batch, height, width, 3) RGB values from 0 to 255 and returns (batch, 8) shares of
         `DIRECTIONS`, float32.
     """
-    import keras
+    keras, _ = import_keras()
     from keras import layers
 
     width, height = size
@@ -395,9 +396,7 @@ def _train(
     size: tuple[int, int],
     progress: Progress,
 ) -> Any:
-    import keras
-    import tensorflow as tf
-
+    keras, tf = import_keras()
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
     images = _read_images(paths)

@@ -1,7 +1,8 @@
 """Density-based clustering of features that configures itself (SAFE, section 2: clustering).
 
 DBSCAN needs two numbers, eps and min_samples.  The elbow of the curve of k-distances proposes eps
-(Rahmah and Sitanggang, 2016), and the silhouette index chooses among the candidates.
+(Rahmah and Sitanggang, 2016), and the silhouette index chooses among the candidates.  A cluster
+that holds so many images that it explains nothing is searched again by itself.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ SMALLEST_CLUSTER = 3
 TOO_FEW = 10
 MIN_SAMPLES = (2, 3, 4, 5)
 QUANTILES = np.linspace(0.05, 0.98, 28)
+MOST_NOISE = 0.3
+SEEN_AT_ONCE = 50
+"""Images that a person still looks through: half a minute of a GIF."""
 SMALLEST_EPS = np.float32(1e-6)
 ROUNDING = np.float32(1e-5)
 
@@ -67,15 +71,20 @@ class Clustering:
         Cluster ids from 0, the largest cluster first; `NOISE` is noise.
     core : array of bool, shape (n,)
         Core images: members with at least min_samples images within eps, themselves included.
+    settings : tuple of Candidate
+        By cluster id, the setting of DBSCAN that found the cluster; its other figures are those
+        of all the images that were searched together.
     chosen : Candidate
+        The setting for all images, before large clusters were searched again.
     candidates : tuple of Candidate
-        All that were tried.
+        All settings that were tried for all images.
     note : str
         What the user should know about this result; empty when it is an ordinary one.
     """
 
     labels: Labels
     core: NDArray[np.bool_]
+    settings: tuple[Candidate, ...]
     chosen: Candidate
     candidates: tuple[Candidate, ...]
     note: str
@@ -130,6 +139,7 @@ def search(
     eps: float | None = None,
     min_samples: int | None = None,
     noise_is_a_cluster: bool = False,
+    largest_share: float = 1.0,
     alike: float = 0.0,
     step: Step = lambda done, total: None,
 ) -> Clustering:
@@ -140,6 +150,11 @@ def search(
     to call images noise is no way to win.  Equal scores: the candidate with less noise, then the
     larger eps.
 
+    Where causes shade into one another, the best score may be that of one cluster of nearly all
+    images beside a small one.  A cluster of more than `largest_share` of all images, and of more
+    than `SEEN_AT_ONCE`, is therefore searched again by itself, and falls into the parts found there
+    unless they leave more than `MOST_NOISE` of it as noise.
+
     Time grows with n^2; memory with n^2 up to `MATRIX_LIMIT` images, with n above.
 
     Parameters
@@ -149,6 +164,8 @@ def search(
         Fixed by the user instead of searched.
     noise_is_a_cluster : bool
         The paper's silhouette: over all images, noise being one more cluster.
+    largest_share : float
+        0 to 1; 1 leaves every cluster as it is.  Nor is any searched again when eps is fixed.
     alike : float
         Images nearer to one another than this count as equal.
     step : callable
@@ -173,11 +190,52 @@ def search(
         return _one_cluster(n, "All images look the same to the network: they are one cluster.")
 
     tried = MIN_SAMPLES if min_samples is None else (min_samples,)
+    total = len(tried) + 2
+
+    def turn(done: int) -> None:
+        step(1 + done, total)
+
+    step(1, total)
+    found = _try_all(points, eps, tried, noise_is_a_cluster, turn)
+    labels, core = found.labels.copy(), found.core.copy()
+    settings = dict.fromkeys(range(found.chosen.clusters), found.chosen)
+    if eps is None:
+        _split(points, labels, core, settings, tried, noise_is_a_cluster, largest_share * n)
+    step(total, total)
+    tidied = tidy(labels)
+    by_id = {int(tidied[labels == cluster][0]): chosen for cluster, chosen in settings.items()}
+    return Clustering(
+        labels=tidied,
+        core=core,
+        settings=tuple(by_id[cluster] for cluster in sorted(by_id)),
+        chosen=found.chosen,
+        candidates=found.candidates,
+        note=_note(len(settings), n),
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The best of all settings for one set of images."""
+
+    labels: Labels
+    core: NDArray[np.bool_]
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+
+
+def _try_all(
+    points: Floats,
+    eps: float | None,
+    tried: Sequence[int],
+    noise_is_a_cluster: bool,
+    turn: Callable[[int], None] = lambda done: None,
+) -> _Found:
+    n = len(points)
     distances = Distances(points)
     neighbours = nearest(points, max(tried))
-    step(1, len(tried) + 1)
     found: list[tuple[Candidate, Labels]] = []
-    for turn, samples in enumerate(tried, 1):
+    for done, samples in enumerate(tried, 1):
         core_distances = neighbours.distances[:, min(samples, n) - 1]
         tree = spanning_tree(distances, core_distances)
         values = candidate_eps(core_distances) if eps is None else [eps]
@@ -186,12 +244,38 @@ def search(
         for value, labels, score in zip(values, labellings, scores, strict=True):
             noise = float((labels == NOISE).mean())
             found.append((Candidate(value, samples, int(labels.max()) + 1, noise, score), labels))
-        step(1 + turn, len(tried) + 1)
-
+        turn(done)
     chosen, labels = max(found, key=lambda one: (one[0].score, -one[0].noise, one[0].eps))
     core = is_core(neighbours, chosen.eps, chosen.min_samples) & (labels != NOISE)
-    candidates = tuple(candidate for candidate, _ in found)
-    return Clustering(labels, core, chosen, candidates, _note(chosen.clusters, n))
+    return _Found(labels, core, chosen, tuple(candidate for candidate, _ in found))
+
+
+def _split(
+    points: Floats,
+    labels: Labels,
+    core: NDArray[np.bool_],
+    settings: dict[int, Candidate],
+    tried: Sequence[int],
+    noise_is_a_cluster: bool,
+    largest: float,
+) -> None:
+    """Search clusters of more than `largest` images again; write their parts into the arguments."""
+    waiting = list(settings)
+    while waiting:
+        cluster = waiting.pop()
+        inside = np.flatnonzero(labels == cluster)
+        if len(inside) <= max(largest, SEEN_AT_ONCE):
+            continue
+        found = _try_all(points[inside], None, tried, noise_is_a_cluster)
+        if found.chosen.clusters < 2 or found.chosen.noise > MOST_NOISE:
+            continue
+        del settings[cluster]
+        first = max(settings, default=cluster) + 1
+        labels[inside] = np.where(found.labels == NOISE, NOISE, found.labels + first)
+        core[inside] = found.core
+        parts = range(first, first + found.chosen.clusters)
+        settings |= dict.fromkeys(parts, found.chosen)
+        waiting += parts
 
 
 def _scores(distances: Distances, labellings: Sequence[Labels], noise: bool) -> list[float]:
@@ -206,10 +290,12 @@ def _scores(distances: Distances, labellings: Sequence[Labels], noise: bool) -> 
 
 
 def _one_cluster(n: int, note: str) -> Clustering:
+    chosen = Candidate(eps=0.0, min_samples=1, clusters=1, noise=0.0, score=-1.0)
     return Clustering(
         labels=np.zeros(n, dtype=np.int32),
         core=np.ones(n, dtype=np.bool_),
-        chosen=Candidate(eps=0.0, min_samples=1, clusters=1, noise=0.0, score=-1.0),
+        settings=(chosen,),
+        chosen=chosen,
         candidates=(),
         note=note,
     )

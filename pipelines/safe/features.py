@@ -6,9 +6,7 @@ gives one feature per channel, its average over the picture; a dense layer gives
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -16,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.backend import import_keras
 from pipelines.errors import InputError
 from pipelines.images import ImageFile, Rejected, load_pixels, prefetch
 from pipelines.runs import Progress
@@ -87,18 +86,13 @@ def build_network(weights: Weights, layers: Sequence[str], precision: Precision)
         From uint8 images of shape (n, 224, 224, 3), RGB, to float32 features of shape
         (n, sum of widths).
     """
-    # Off by default on CPUs without AVX-512, where it still is a quarter faster.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    with _silenced_stderr():
-        import keras
-        import tensorflow as tf
-        from keras.applications import VGG16, vgg16
-
+    keras, tf = import_keras()
+    preprocess = keras.applications.vgg16.preprocess_input
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     try:
         top = any(layer in DENSES for layer in layers)
-        vgg = VGG16(include_top=top, weights=None, input_shape=(SIDE, SIDE, 3))
+        vgg = keras.applications.VGG16(include_top=top, weights=None, input_shape=(SIDE, SIDE, 3))
         outputs = [vgg.get_layer(layer).output for layer in layers]
         network = keras.Model(vgg.input, outputs)
     finally:
@@ -109,7 +103,7 @@ def build_network(weights: Weights, layers: Sequence[str], precision: Precision)
 
     @tf.function(input_signature=[tf.TensorSpec((None, SIDE, SIDE, 3), tf.uint8)])
     def run(images):  # type: ignore[no-untyped-def]
-        pixels = vgg16.preprocess_input(tf.cast(images, tf.float32))
+        pixels = preprocess(tf.cast(images, tf.float32))
         maps = [tf.cast(part, tf.float32) for part in tf.nest.flatten(network(pixels))]
         return tf.concat([tf.reduce_mean(m, (1, 2)) if m.ndim == 4 else m for m in maps], axis=1)
 
@@ -118,24 +112,6 @@ def build_network(weights: Weights, layers: Sequence[str], precision: Precision)
         return result
 
     return features
-
-
-@contextmanager
-def _silenced_stderr() -> Iterator[None]:
-    """Drop what native code prints while TensorFlow is imported.
-
-    It lists every GPU library that it does not find before its own log level takes effect; an
-    import that fails still raises.
-    """
-    stderr = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(nowhere)
-        os.close(stderr)
 
 
 def extract(

@@ -54,6 +54,8 @@ class Recipe:
         Whether images move towards their neighbours before they are clustered.
     noise_is_a_cluster : bool
         Whether the silhouette that chooses eps counts noise as one more cluster.
+    largest_share : float
+        Share of all images above which a cluster is searched again by itself; 1 for never.
     """
 
     layers: tuple[str, ...]
@@ -61,11 +63,12 @@ class Recipe:
     components: int
     denoised: bool
     noise_is_a_cluster: bool
+    largest_share: float
 
 
 RECIPES = {
-    "default": Recipe(("block4_pool", "block5_pool"), True, 50, True, False),
-    "paper": Recipe(("fc2",), False, 256, False, True),
+    "default": Recipe(("block4_pool", "block5_pool"), True, 50, True, False, 0.25),
+    "paper": Recipe(("fc2",), False, 256, False, True, 1.0),
 }
 """What measured best (benchmarks/quality.py), and SAFE as printed in section 2."""
 
@@ -278,6 +281,7 @@ def _cluster(
             eps=options.eps,
             min_samples=options.min_samples,
             noise_is_a_cluster=recipe.noise_is_a_cluster,
+            largest_share=recipe.largest_share,
             alike=ALIKE * float(np.linalg.norm(reduced.mean)),
             step=lambda done, total: run.progress(CLUSTERING, done, total),
         )
@@ -287,15 +291,18 @@ def _cluster(
         "explained_variance": round(reduced.explained, 4),
         "eps": found.chosen.eps,
         "min_samples": found.chosen.min_samples,
+        "settings": [
+            {"cluster": cluster, "eps": setting.eps, "min_samples": setting.min_samples}
+            for cluster, setting in enumerate(found.settings)
+        ],
         "candidates": [asdict(candidate) for candidate in found.candidates],
         "gif_frames_at_most": inspection.GIF_FRAMES,
         "gif_frames_per_minute": FRAMES_PER_MINUTE,
     }
     manifest.result |= {
-        "clusters": found.chosen.clusters,
+        "clusters": len(found.settings),
         "noise": int((found.labels == NOISE).sum()),
-        "noise_share": round(found.chosen.noise, 4),
-        "score": round(found.chosen.score, 4),
+        "noise_share": round(float((found.labels == NOISE).mean()), 4),
         "inspection_share": round(inspection_share(found.labels), 4),
     }
     if kept < components:

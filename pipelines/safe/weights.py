@@ -22,6 +22,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from pipelines.backend import import_keras
 from pipelines.errors import InputError
 from pipelines.runs import atomic_write
 
@@ -222,12 +223,13 @@ def _keras_full() -> Path:
     path = keras_cache() / KERAS_FULL
     if path.is_file():
         return path
-    from keras.applications import VGG16
-
+    keras, _ = import_keras()
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SECONDS_TO_ANSWER)
     try:
-        VGG16(weights="imagenet")  # downloads into the cache, shows a bar, checks the hash
+        keras.applications.VGG16(
+            weights="imagenet"
+        )  # downloads into the cache, shows a bar, checks the hash
     except Exception as error:
         raise InputError(
             f"the 528 MB of VGG16 weights could not be downloaded ({error}). Copy {KERAS_FULL} "
