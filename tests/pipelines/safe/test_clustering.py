@@ -784,3 +784,59 @@ def test_an_eps_that_is_not_positive_is_an_error(eps):
 def test_a_min_samples_below_one_is_an_error(min_samples):
     with pytest.raises(ValueError, match="min_samples: expected at least 1"):
         clustering.search(DATA["blobs"], min_samples=min_samples)
+
+
+# --- clusters that hold too much ------------------------------------------------------------------
+
+
+def crowd_and_few(parts=4, each=40, gap=3.0):
+    """Draw `parts` blobs near one another, and one far away that makes them look like one."""
+    rng = np.random.default_rng(0)
+    centres = [[gap * part, 0, 0] for part in range(parts)] + [[0, 500, 0]]
+    of = np.repeat(np.arange(parts + 1), [each] * parts + [30])
+    return (np.array(centres)[of] + rng.normal(size=(len(of), 3)) * 0.5).astype(np.float32), of
+
+
+def test_a_cluster_of_too_many_images_falls_into_its_parts():
+    points, of = crowd_and_few()
+    whole = clustering.search(points)
+    assert (whole.labels == 0).mean() > 0.25
+    assert len(whole.settings) < 5
+    parts = clustering.search(points, largest_share=0.25)
+    assert len(parts.settings) == 5
+    for label in range(5):
+        counts = np.bincount(of[parts.labels == label])
+        assert counts.max() > 0.95 * counts.sum()
+    assert (parts.labels >= 0).mean() > 0.95
+
+
+def test_each_part_has_the_setting_that_found_it():
+    points, _ = crowd_and_few()
+    result = clustering.search(points, largest_share=0.25)
+    far = result.labels[-1]
+    assert result.settings[far] == result.chosen
+    for label, setting in enumerate(result.settings):
+        inside = points[result.labels == label]
+        distances = np.linalg.norm(inside[:, None] - inside[None], axis=2)
+        core = (distances <= setting.eps).sum(axis=1) >= setting.min_samples
+        assert np.array_equal(result.core[result.labels == label], core)
+
+
+def test_a_large_cluster_without_parts_stays_whole():
+    rng = np.random.default_rng(0)
+    line = np.linspace(0, 60, 120)[:, None] * [1, 0, 0]
+    far = [[0, 5000, 0]] * np.ones((30, 1)) + rng.normal(size=(30, 3))
+    points = np.concatenate([line, far]).astype(np.float32)
+    labels = clustering.search(points, largest_share=0.25).labels
+    assert len(set(labels[:120])) == 1
+
+
+def test_a_cluster_that_a_person_sees_at_once_is_never_searched_again():
+    points, _ = crowd_and_few(each=12, gap=2.0)
+    assert len(clustering.search(points, largest_share=0.25).settings) == 2
+
+
+def test_a_fixed_eps_is_left_to_the_user():
+    points, _ = crowd_and_few()
+    result = clustering.search(points, eps=20.0, largest_share=0.25)
+    assert len(result.settings) == 2

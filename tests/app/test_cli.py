@@ -1,0 +1,135 @@
+"""The command line as a user meets it: real processes, what they print, how they end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.runs import read_manifest
+
+ROOT = Path(__file__).parents[2]
+
+
+def tool(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "SAFE_Tool.py", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture
+def images(tmp_path, draw):
+    folder = tmp_path / "images"
+    for seed in range(12):
+        draw(folder / f"{seed:02d}.png", seed)
+    return folder
+
+
+def test_help_names_the_commands_and_needs_no_tensorflow():
+    done = tool("--help")
+    assert done.returncode == 0
+    assert "cluster" in done.stdout
+    assert "example" in done.stdout
+    code = "import sys; import app.cli; print([m for m in sys.modules if 'tensorflow' in m])"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert loaded.stdout == b"[]\n"
+
+
+OPTIONS = "out overwrite recipe weights layer components min-samples eps seed batch-size precision"
+
+
+@pytest.mark.parametrize("option", OPTIONS.split())
+def test_help_of_cluster_lists_every_option(option):
+    from typer.testing import CliRunner
+
+    from app.cli import app
+
+    text = CliRunner().invoke(app, ["cluster", "--help"], env={"COLUMNS": "200"}).stdout
+    assert f"--{option}" in text
+
+
+def test_no_argument_shows_the_help():
+    done = tool()
+    assert "cluster" in done.stdout + done.stderr
+
+
+def test_cluster_ends_with_a_summary(images, cache, tmp_path):
+    (images / "notes.txt").write_text("x")
+    done = tool("cluster", images, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "root cause clusters of 12 images" in done.stdout
+    assert "1 files could not be used" in done.stdout
+    assert str(tmp_path / "run" / "gifs") in done.stdout
+    assert "Extracting features: 100%" in done.stderr
+    assert "cuda" not in done.stderr.lower()
+    command = read_manifest(tmp_path / "run").command
+    assert command == ["cluster", str(images), "--out", str(tmp_path / "run")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing", "--out", "run"], "Error: missing does not exist"),
+        (["{images}", "--out", "{images}"], "lies inside the folder of images"),
+        (["{images}", "--out", "run", "--layer", "conv9"], "VGG16 has no layer 'conv9'"),
+        (["{images}", "--out", "run", "--recipe", "mine"], "recipe: expected default or paper"),
+        (["{images}", "--out", "run", "--eps", "-1"], "eps: expected a positive number"),
+        (["{images}", "--out", "{tmp}/run", "--weights", "no.h5"], "no.h5 does not exist"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(images, cache, tmp_path, arguments, message):
+    filled = [text.format(images=images, tmp=tmp_path) for text in arguments]
+    done = tool("cluster", *filled)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("Error")]) == 1
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_job_says_so_and_keeps_what_it_has(cache, tmp_path, sign):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed in range(40):
+        pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{seed:02d}.png")
+    out = tmp_path / "run"
+    with subprocess.Popen(
+        [sys.executable, "SAFE_Tool.py", "cluster", str(folder), "--out", str(out)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as job:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            status = out / "status.json"
+            if status.is_file():
+                now = json.loads(status.read_text())
+                if now["stage"] == "extracting features" and now["done"]:
+                    break
+            time.sleep(0.05)
+        job.send_signal(sign)
+        printed, _ = job.communicate(timeout=60)
+    assert job.returncode == 130
+    assert "Stopped" in printed
+    assert read_manifest(out).ended == "stopped"
+
+
+def test_an_example_is_not_drawn_over_other_files(tmp_path):
+    (tmp_path / "thesis.txt").write_text("x")
+    done = tool("example", tmp_path)
+    assert done.returncode == 1
+    assert "is not empty" in done.stderr
