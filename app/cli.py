@@ -115,7 +115,7 @@ def _print_clusters(manifest: Manifest, out: Path) -> None:
     if result["clusters"]:
         print(f"Five images of each cluster are {result['inspection_share']:.0%} of all images.")
     if counts.rejected:
-        print(f"{counts.rejected} files could not be used: see {out / 'rejected.txt'}")
+        print(f"Files that could not be used: {counts.rejected}, see {out / 'rejected.txt'}")
     for note in manifest.notes:
         print(f"Note: {note}")
     print(f"Look at {out / 'gifs'} first; {out / 'clusters.csv'} has the figures.")

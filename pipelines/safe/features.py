@@ -153,6 +153,7 @@ def extract(
     if not pending:
         return 0, []
 
+    progress(STAGE, 0, len(pending))
     run = network()
     loaded = prefetch(
         lambda item: load_pixels(folder, item[1].path, SIDE), pending, ahead=2 * batch_size

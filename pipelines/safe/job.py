@@ -32,6 +32,7 @@ from pipelines.safe.weights import DENSES, cache_folder, load_weights
 
 REDUCTION_FILE = "reduction.npz"
 CHECKING = "checking images"
+REDUCING = "reducing features"
 CLUSTERING = "clustering"
 CHECKED_AHEAD = 64
 ALIKE = 1e-4
@@ -172,7 +173,9 @@ def _find(
         _count(run, folder, images, rejected)
     images, vectors = _extract(run, folder, images, rejected, options)
     reduced, points, moved, found = _cluster(run, vectors, options)
-    (silhouettes,) = silhouette.silhouettes(Distances(points), [found.labels])
+    with run.stage("measuring clusters"):
+        # On the features themselves: denoising would flatter the clusters that it helped to find.
+        (silhouettes,) = silhouette.silhouettes(Distances(points), [found.labels])
     clusters = RootCauseClusters(
         paths=tuple(image.path for image in images),
         digests=tuple(image.digest for image in images),
@@ -218,7 +221,7 @@ def _count(run: runs.Run, folder: Path, images: list[ImageFile], rejected: list[
     if not images:
         example = f" ({rejected[0].path}: {rejected[0].reason})" if rejected else ""
         raise InputError(
-            f"{folder} holds no usable image: {len(rejected)} files were found{example}. "
+            f"{folder} holds no usable image; files found: {len(rejected)}{example}. "
             f"{', '.join(image_files.FORMATS)} images are read."
         )
 
@@ -265,7 +268,8 @@ def _cluster(
     """Return the reduction, the reduced features, where they were moved to, and the clusters."""
     recipe = RECIPES[options.recipe]
     components = options.components or recipe.components
-    with run.stage("reducing features"):
+    with run.stage(REDUCING):
+        run.progress(REDUCING, 0, 2)
         reduced = reduction.fit(
             vectors,
             features.widths(options.layers or recipe.layers),
@@ -274,7 +278,9 @@ def _cluster(
             seed=options.seed,
         )
         points = reduction.apply(reduced, vectors)
+        run.progress(REDUCING, 1, 2)
         moved = denoise(points) if recipe.denoised else points
+        run.progress(REDUCING, 2, 2)
     with run.stage(CLUSTERING):
         found = clustering.search(
             moved,

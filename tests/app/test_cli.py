@@ -70,7 +70,7 @@ def test_cluster_ends_with_a_summary(images, cache, tmp_path):
     done = tool("cluster", images, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert "root cause clusters of 12 images" in done.stdout
-    assert "1 files could not be used" in done.stdout
+    assert "Files that could not be used: 1" in done.stdout
     assert str(tmp_path / "run" / "gifs") in done.stdout
     assert "Extracting features: 100%" in done.stderr
     assert "cuda" not in done.stderr.lower()

@@ -164,6 +164,7 @@ def test_the_manifest_says_what_was_chosen(run):
         "extracting features",
         "reducing features",
         "clustering",
+        "measuring clusters",
         "drawing clusters",
     ]
 
@@ -272,7 +273,7 @@ def test_no_usable_image_is_an_error_that_keeps_the_reasons(store, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / "a.png").write_text("no picture")
-    with pytest.raises(InputError, match=r"no usable image: 1 files were found \(a\.png: not"):
+    with pytest.raises(InputError, match=r"no usable image; files found: 1 \(a\.png: not"):
         find(folder, tmp_path / "run")
     assert read_manifest(tmp_path / "run").ended == "failed"
     assert list(read_pairs(tmp_path / "run" / "rejected.txt")) == ["a.png"]
