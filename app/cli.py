@@ -54,7 +54,7 @@ def cluster(
         int | None, typer.Option(min=1, help="Of DBSCAN. [default: searched]")
     ] = None,
     eps: Annotated[float | None, typer.Option(help="Of DBSCAN. [default: searched]")] = None,
-    seed: Annotated[int, typer.Option(help="Of the randomised PCA.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the randomised PCA.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images the network sees at once.")] = 8,
     precision: Annotated[
         str, typer.Option(help="auto, float32 or bfloat16; auto takes what the CPU does fastest.")
@@ -74,7 +74,9 @@ def cluster(
         batch_size=batch_size,
         precision=precision,
     )
-    with _job() as progress:
+    with _job(
+        "Features extracted so far are kept: the same command with --overwrite goes on from there."
+    ) as progress:
         manifest = find_root_cause_clusters(
             images, out, options, progress=progress, command=sys.argv[1:], overwrite=overwrite
         )
@@ -84,7 +86,7 @@ def cluster(
 @app.command()
 def example(
     folder: Annotated[Path, typer.Argument(help="New or empty folder for the example.")],
-    seed: Annotated[int, typer.Option(help="Other seeds draw other eyes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds draw other eyes.")] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier example.")
     ] = False,
@@ -92,7 +94,7 @@ def example(
     """Draw the example: eye images, a small DNN trained on them, and the images it gets wrong."""
     from examples.eyes import write_example
 
-    with _job() as progress:
+    with _job("The folder is as it was.") as progress:
         summary = write_example(folder, seed=seed, progress=progress, overwrite=overwrite)
     print(
         f"{summary.train} training, {summary.test} test and {summary.improvement} improvement "
@@ -122,8 +124,11 @@ def _print_clusters(manifest: Manifest, out: Path) -> None:
 
 
 @contextmanager
-def _job() -> Iterator[Progress]:
-    """Run a job with progress bars; SIGTERM ends it as Ctrl-C does; input errors take one line."""
+def _job(again: str) -> Iterator[Progress]:
+    """Run a job with progress bars; SIGTERM ends it as Ctrl-C does; input errors take one line.
+
+    `again` tells who stopped the job how to go on.
+    """
     from pipelines.errors import InputError
     from pipelines.runs import Stopped
 
@@ -135,7 +140,7 @@ def _job() -> Iterator[Progress]:
         with _bars() as progress:
             yield progress
     except (Stopped, KeyboardInterrupt):
-        print("Stopped. Features extracted so far are kept; the same command goes on from there.")
+        print("Stopped.", again)
         raise typer.Exit(STOPPED) from None
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -124,7 +124,8 @@ def test_a_stopped_job_says_so_and_keeps_what_it_has(cache, tmp_path, sign):
         job.send_signal(sign)
         printed, _ = job.communicate(timeout=60)
     assert job.returncode == 130
-    assert "Stopped" in printed
+    assert "Stopped. Features extracted so far are kept" in printed
+    assert "--overwrite" in printed
     assert read_manifest(out).ended == "stopped"
 
 
