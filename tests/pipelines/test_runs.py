@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -132,6 +134,16 @@ def test_the_status_is_not_rewritten_at_every_step(tmp_path, monkeypatch):
     assert written[0][1] == 1
     assert written[-2][1] == 1000
     assert len(written) < 20
+
+
+def test_the_peak_memory_is_this_process_own_and_grows_with_what_it_holds():
+    code = "from pipelines.runs import peak_memory_mb as peak; a = peak(); b = bytearray(10**8)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print(a, peak())"], capture_output=True, check=True
+    )
+    before, after = map(float, done.stdout.split())
+    assert before < 100
+    assert after - before == pytest.approx(10**8 / 2**20, abs=5)
 
 
 def test_an_empty_folder_may_be_used(tmp_path):
