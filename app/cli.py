@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="SAFE: safety analysis and retraining of vision DNNs.",
 )
 STOPPED = 130
@@ -41,19 +42,19 @@ def cluster(
         ),
     ] = "default",
     weights: Annotated[
-        Path | None, typer.Option(help="Keras weights file of VGG16. [default: ImageNet's]")
+        Path | None, typer.Option(help="Keras weights file of VGG16. (default: ImageNet's)")
     ] = None,
     layer: Annotated[
         list[str] | None,
-        typer.Option(help="Layer of VGG16; repeat for several. [default: the recipe's]"),
+        typer.Option(help="Layer of VGG16; repeat for several. (default: the recipe's)"),
     ] = None,
     components: Annotated[
-        int | None, typer.Option(min=1, help="Principal components. [default: the recipe's]")
+        int | None, typer.Option(min=1, help="Principal components. (default: the recipe's)")
     ] = None,
     min_samples: Annotated[
-        int | None, typer.Option(min=1, help="Of DBSCAN. [default: searched]")
+        int | None, typer.Option(min=1, help="Of DBSCAN. (default: searched)")
     ] = None,
-    eps: Annotated[float | None, typer.Option(help="Of DBSCAN. [default: searched]")] = None,
+    eps: Annotated[float | None, typer.Option(help="Of DBSCAN. (default: searched)")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the randomised PCA.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images the network sees at once.")] = 8,
     precision: Annotated[

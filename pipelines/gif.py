@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.GifImagePlugin import getdata, getheader
 
+from pipelines.images import prefetch
 from pipelines.runs import atomic_write
 
 SIDE = 320
@@ -23,6 +24,7 @@ STRIP_COLOUR = (40, 40, 40)
 TEXT_COLOUR = (225, 225, 225)
 MAX_COLOURS = 256
 PALETTE_SAMPLE = 96
+FRAMES_AHEAD = 8
 
 Colours = NDArray[np.uint8]
 
@@ -132,8 +134,8 @@ def write_gif(
 ) -> None:
     """Write an animated GIF that loops for ever; the same frames give the same bytes.
 
-    The file grows with the number of frames, memory does not: each frame is encoded and written
-    before the next is taken, so `frames` may be a generator that decodes one image at a time.
+    The file grows with the number of frames, memory does not: `frames` may be a generator, and
+    threads choose colours at most `FRAMES_AHEAD` frames ahead of what is written.
 
     Parameters
     ----------
@@ -155,24 +157,29 @@ def write_gif(
     if not 1 <= frames_per_minute <= 3000:
         raise ValueError(f"expected 1 to 3000 frames a minute, received {frames_per_minute}")
     duration = 10 * round(6000 / frames_per_minute)
-    size: tuple[int, int] | None = None
     with atomic_write(path) as file:
-        for number, image in enumerate(frames, 1):
-            if image.mode != "RGB" or image.size != (size or image.size):
-                expected = "x".join(map(str, size or image.size))
-                raise ValueError(
-                    f"expected RGB frames of {expected} px, received frame {number} "
-                    f"in {image.mode} of {image.width}x{image.height} px"
-                )
-            indexed = _indexed(image)
-            if size is None:
-                size = image.size
+        started = False
+        for indexed in prefetch(_indexed, _of_one_size(frames), FRAMES_AHEAD):
+            if not started:
                 file.writelines(getheader(indexed, info={"loop": 0, "background": 0})[0])
+                started = True
             # Image.save(append_images=...) would merge equal frames and keep all in memory.
             file.writelines(getdata(indexed, duration=duration, include_color_table=True))
-        if size is None:
+        if not started:
             raise ValueError("expected at least one frame, received none")
         file.write(b";")
+
+
+def _of_one_size(frames: Iterable[Image.Image]) -> Iterator[Image.Image]:
+    size: tuple[int, int] | None = None
+    for number, image in enumerate(frames, 1):
+        size = size or image.size
+        if image.mode != "RGB" or image.size != size:
+            raise ValueError(
+                f"expected RGB frames of {size[0]}x{size[1]} px, received frame {number} "
+                f"in {image.mode} of {image.width}x{image.height} px"
+            )
+        yield image
 
 
 def _indexed(image: Image.Image) -> Image.Image:
