@@ -9,13 +9,13 @@ pipelines in a study of 2024 by SAFE's authors):
 - noise: share of images in no cluster;
 - inspect: share of images that is looked at when five of each cluster are.
 
-A second table takes every third image: rare causes have four or five images there.
+A second table takes every third image: rare causes have four or five images there.  `--grid` prints
+the coverage of other settings of the denoising instead.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -38,6 +38,8 @@ from pipelines.safe.weights import cache_folder, load_weights
 LAYERS = RECIPES["default"].layers
 LAST = "block5_pool"
 PURE = 0.9
+GRID_NEIGHBOURS = (3, 5, 7, 10, 15)
+GRID_STEPS = (0, 2, 4, 8, 16)
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -97,18 +99,18 @@ def extract(folder: Path) -> tuple[list[str], Floats]:
         return [image.path for image in images], store.read([image.digest for image in images])
 
 
+def reduced_features(vectors: Floats, seed: int) -> Floats:
+    """Reduce features as the tool does."""
+    components = RECIPES["default"].components
+    widths = features.widths(LAYERS)
+    reduced = reduction.fit(vectors, widths, components=components, unit_length=True, seed=seed)
+    return reduction.apply(reduced, vectors)
+
+
 def tool_default(vectors: Floats, seed: int) -> Labels:
     """Cluster as the tool does."""
-    recipe = RECIPES["default"]
-    reduced = reduction.fit(
-        vectors,
-        features.widths(LAYERS),
-        components=recipe.components,
-        unit_length=True,
-        seed=seed,
-    )
-    points = denoise(reduction.apply(reduced, vectors))
-    return clustering.search(points, largest_share=recipe.largest_share).labels
+    points = denoise(reduced_features(vectors, seed))
+    return clustering.search(points, largest_share=RECIPES["default"].largest_share).labels
 
 
 def paper_choices(vectors: Floats, seed: int) -> Labels:
@@ -136,25 +138,52 @@ METHODS = {
 }
 
 
+def print_grid(sets: Sequence[tuple[Floats, list[str]]]) -> None:
+    """Print mean and worst coverage by number of neighbours and of steps of the denoising."""
+    recipe = RECIPES["default"]
+    print(f"coverage, mean (worst) of {len(sets)} seeds")
+    print("neighbours" + "".join(f"{steps:>8} steps" for steps in GRID_STEPS))
+    for neighbours in GRID_NEIGHBOURS:
+        cells = []
+        for steps in GRID_STEPS:
+            coverages = []
+            for vectors, truth in sets:
+                points = denoise(reduced_features(vectors, 0), neighbours, steps)
+                labels = clustering.search(points, largest_share=recipe.largest_share).labels
+                coverages.append(judge(labels, truth).coverage)
+            cells.append(f"{np.mean(coverages):.2f} ({min(coverages):.2f})")
+        print(f"{neighbours:<10}" + "".join(f"{cell:>14}" for cell in cells))
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--grid", action="store_true")
     arguments = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    qualities: dict[tuple[int, str], list[Quality]] = {}
+    sets = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(arguments.seeds):
             images = Path(folder, f"seed {seed}")
             scenario_of = draw_failing_set(images, seed)
             paths, vectors = extract(images)
-            truth = [scenario_of[path] for path in paths]
-            for every in (1, 3):
-                for name, method in METHODS.items():
-                    quality = judge(method(vectors[::every], seed), truth[::every])
-                    qualities.setdefault((len(truth[::every]), name), []).append(quality)
+            sets.append((vectors, [scenario_of[path] for path in paths]))
+    if arguments.grid:
+        print_grid(sets)
+    else:
+        print_table(sets)
+
+
+def print_table(sets: Sequence[tuple[Floats, list[str]]]) -> None:
+    """Print the quality of every method, for all images and for every third."""
+    qualities: dict[tuple[int, str], list[Quality]] = {}
+    for seed, (vectors, truth) in enumerate(sets):
+        for every in (1, 3):
+            for name, method in METHODS.items():
+                quality = judge(method(vectors[::every], seed), truth[::every])
+                qualities.setdefault((len(truth[::every]), name), []).append(quality)
     columns = list(Quality.__dataclass_fields__)
-    print(f"{len(SCENARIOS)} scenarios, {arguments.seeds} seeds: mean (worst)")
+    print(f"{len(SCENARIOS)} scenarios, {len(sets)} seeds: mean (worst)")
     print(f"{'images, method':<21}" + "".join(f"{column:>17}" for column in columns))
     for (images_of_set, name), rows in sorted(qualities.items(), key=lambda item: -item[0][0]):
         cells = []

@@ -14,7 +14,6 @@ hardly.
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import tempfile
 import time
@@ -180,7 +179,6 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[5000, 20000])
     parser.add_argument("--naive-candidates", type=int, default=NAIVE_CANDIDATES_AT_MOST)
     arguments = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     parts = arguments.parts or PARTS
     if "search" in parts:  # first, so that the peak memory is its own
         measure_search(arguments.sizes, arguments.naive_candidates)
