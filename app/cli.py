@@ -162,7 +162,8 @@ def _bars() -> Iterator[Progress]:
                 bar.close()
             bar, stage_now = None, stage
         if total and bar is None:
-            bar = tqdm(desc=stage[0].upper() + stage[1:], total=total)
+            pause = 0.1 if sys.stderr.isatty() else 5.0  # a log file gets a few lines
+            bar = tqdm(desc=stage[0].upper() + stage[1:], total=total, mininterval=pause)
         if bar is not None:
             bar.update(done - bar.n)
 

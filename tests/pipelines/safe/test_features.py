@@ -247,7 +247,7 @@ def test_every_file_is_extracted_once_in_batches_of_neighbours(folder, kept):
     assert done == (11, [])
     assert network.built == 1
     assert network.batches == [4, 4, 3]
-    assert told == [(STAGE, 4, 11), (STAGE, 8, 11), (STAGE, 11, 11)]
+    assert told == [(STAGE, 0, 11), (STAGE, 4, 11), (STAGE, 8, 11), (STAGE, 11, 11)]
     rows = kept.read([image.digest for image in images])
     again = Network()
     for start in (0, 4, 8):
