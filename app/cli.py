@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +22,7 @@ app = typer.Typer(
     help="SAFE: safety analysis and retraining of vision DNNs.",
 )
 STOPPED = 130
+LARGEST_SEED = 2**32 - 1
 
 
 @app.command()
@@ -55,7 +55,7 @@ def cluster(
         int | None, typer.Option(min=1, help="Of DBSCAN. (default: searched)")
     ] = None,
     eps: Annotated[float | None, typer.Option(help="Of DBSCAN. (default: searched)")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the randomised PCA.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the randomised PCA.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images the network sees at once.")] = 8,
     precision: Annotated[
         str, typer.Option(help="auto, float32 or bfloat16; auto takes what the CPU does fastest.")
@@ -87,7 +87,9 @@ def cluster(
 @app.command()
 def example(
     folder: Annotated[Path, typer.Argument(help="New or empty folder for the example.")],
-    seed: Annotated[int, typer.Option(min=0, help="Other seeds draw other eyes.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="Other seeds draw other eyes.")
+    ] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier example.")
     ] = False,
@@ -131,20 +133,19 @@ def _job(again: str) -> Iterator[Progress]:
     `again` tells who stopped the job how to go on.
     """
     from pipelines.errors import InputError
-    from pipelines.runs import Stopped
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped
-
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _bars() as progress:
             yield progress
-    except (Stopped, KeyboardInterrupt):
+    except KeyboardInterrupt:
         print("Stopped.", again)
         raise typer.Exit(STOPPED) from None
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except OSError as error:  # a full disk, a folder that may not be read
+        print(f"Error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         raise typer.Exit(1) from None
 
 

@@ -60,6 +60,7 @@ _SPLITS = ("train", "test", "improvement")
 _FAILURES = "failures"
 _MODEL = "model.keras"
 _COMPLETE = "example.json"
+_PARTIAL = ".partial"
 _BATCH = 32
 DRAWN_AHEAD = 16
 
@@ -262,8 +263,8 @@ def write_example(
     - ``model.keras``: the trained DNN;
     - ``example.json``: seed, counts, accuracies and versions.
 
-    All is drawn beside `folder` and moved into it at the end, ``example.json`` last: a folder that
-    has it is complete, and an interrupted call leaves `folder` as it was.
+    All is drawn into a hidden folder inside and moved up at the end, ``example.json`` last: with
+    it the example is complete, and an interrupted call leaves the rest of `folder` as it was.
 
     The same arguments give the same pictures and, on the same machine, the same predictions. For
     that the function seeds Keras and switches TensorFlow to deterministic operations for the rest
@@ -303,8 +304,25 @@ def write_example(
         if count < 1:
             raise ValueError(f"{name} must be at least 1, not {count}")
     _check_folder(folder, overwrite)
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial = folder / _PARTIAL
     shutil.rmtree(partial, ignore_errors=True)
+    try:
+        return _write(folder, partial, counts, seed, epochs, size, progress)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _write(
+    folder: Path,
+    partial: Path,
+    counts: dict[str, int],
+    seed: int,
+    epochs: int,
+    size: tuple[int, int],
+    progress: Progress,
+) -> ExampleSummary:
     drawn = _draw_sets(partial, counts, seed, size, progress)
     paths = {name: [partial / name / path for path in drawn[name]] for name in _SPLITS}
     dnn = _train(paths["train"], list(drawn["train"].values()), seed, epochs, size, progress)
@@ -316,7 +334,11 @@ def write_example(
     failures = _keep_failures(partial, drawn["test"], predictions)
     dnn.save(partial / _MODEL)
     summary = ExampleSummary(
-        folder, train, test, improvement, failures, correct["train"], correct["test"]
+        folder=folder,
+        **counts,
+        failures=failures,
+        train_accuracy=correct["train"],
+        test_accuracy=correct["test"],
     )
     _write_description(partial / _COMPLETE, summary, seed, epochs, size)
     _move_into_place(partial, folder)
@@ -326,7 +348,7 @@ def write_example(
 def _check_folder(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; the example needs a folder. Choose another.")
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()):
         if not (folder / _COMPLETE).is_file():
             raise InputError(
                 f"{folder} is not empty and holds no example; it is left as it is. "
@@ -339,14 +361,12 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
 
 
 def _move_into_place(partial: Path, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     # The mark of completeness goes first and comes last, so that no half example looks complete.
     (folder / _COMPLETE).unlink(missing_ok=True)
     for name in (*_SPLITS, _FAILURES, _MODEL, _COMPLETE):
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
         (partial / name).replace(folder / name)
-    partial.rmdir()
 
 
 def _draw_sets(

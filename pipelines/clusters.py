@@ -176,6 +176,7 @@ def write_clusters(folder: Path, clusters: RootCauseClusters) -> None:
 
 def _cluster_row(clusters: RootCauseClusters, cluster: int) -> tuple[object, ...]:
     inside = members(clusters, cluster)
+    undefined = cluster == NOISE or clusters.labels.max() < 1
     return (
         cluster,
         "noise" if cluster == NOISE else "",
@@ -183,7 +184,7 @@ def _cluster_row(clusters: RootCauseClusters, cluster: int) -> tuple[object, ...
         len(inside),
         round(len(inside) / len(clusters.paths), 4),
         int(clusters.core[inside].sum()),
-        round(float(clusters.silhouettes[inside].mean()), 4),
+        "" if undefined else round(float(clusters.silhouettes[inside].mean()), 4),
         "",
         clusters.paths[inside[0]],
     )

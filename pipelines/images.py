@@ -56,7 +56,7 @@ class Rejected:
     Attributes
     ----------
     path : str
-        Relative to the folder; characters that no text line can hold are written as escapes.
+        Relative to the folder; a name that no text line can hold is quoted, with escapes.
     reason : str
         One line.
     """
@@ -84,11 +84,18 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
     InputError
         When `folder` is no folder or cannot be listed.
     """
-    if not folder.exists():
-        raise InputError(f"{folder} does not exist. Give the folder that holds the images.")
-    if not folder.is_dir():
+    # Pillow warns of large pictures and odd tags, file by file; `Rejected` says what matters.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        root = folder.resolve(strict=True)
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder} does not exist. Give the folder that holds the images."
+        ) from None
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{folder} cannot be read: {_detail(error)}.") from error
+    if not root.is_dir():
         raise InputError(f"{folder} is not a folder. Give the folder that holds the images.")
-    root = folder.resolve()
     paths: list[str] = []
     rejected: list[Rejected] = []
 
@@ -96,7 +103,7 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
         where = Path(error.filename)
         if where == folder:
             raise InputError(f"{folder} cannot be listed: {error.strerror}.") from error
-        name = _one_line(where.relative_to(folder).as_posix())
+        name = one_line(where.relative_to(folder).as_posix())
         rejected.append(Rejected(name, f"folder cannot be listed: {error.strerror}"))
 
     for parent, folders, files in os.walk(folder, onerror=unlisted):
@@ -108,10 +115,10 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
             file = Path(parent, name)
             path = file.relative_to(folder).as_posix()
             reason = _unusable(file, root)
-            if _one_line(path) != path:
+            if one_line(path) != path:
                 reason = "its name holds a control character or bytes that are not UTF-8: rename it"
             if reason:
-                rejected.append(Rejected(_one_line(path), reason))
+                rejected.append(Rejected(one_line(path), reason))
             elif not file.is_dir():
                 paths.append(path)
     return sorted(paths), sorted(rejected, key=lambda file: file.path)
@@ -134,15 +141,15 @@ def _unusable(file: Path, root: Path) -> str:
     return "" if stat.S_ISREG(mode) else "not a regular file"
 
 
-def _one_line(path: str) -> str:
-    """Return the path with all that one text line cannot hold written as backslash escapes."""
-    text = path.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(
+def one_line(path: str) -> str:
+    """Return a path as it is if one line of UTF-8 text can hold it, else quoted, with escapes."""
+    escaped = "".join(
         char.encode("unicode_escape").decode()
-        if char in LINE_BREAKS or unicodedata.category(char) == "Cc"
+        if char in LINE_BREAKS or unicodedata.category(char) in {"Cc", "Cs"}
         else char
-        for char in text
+        for char in path
     )
+    return path if escaped == path else f'"{escaped}"'
 
 
 def check_image(folder: Path, path: str) -> ImageFile | Rejected:
@@ -178,23 +185,26 @@ def load_image(folder: Path, path: str, side: int) -> Image.Image | Rejected:
     try:
         with Path(folder, path).open("rb") as file, _open_image(file) as image:
             image.draft("RGB", (side, side))
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return _to_rgb(_upright(image))
     except Exception as error:  # as above
         return Rejected(path, _reason(error))
 
 
-def load_pixels(folder: Path, path: str, side: int) -> NDArray[np.uint8] | Rejected:
+def load_pixels(folder: Path, image: ImageFile, side: int) -> NDArray[np.uint8] | Rejected:
     """Decode a file and downsample it to the network's input, as SAFE does (section 2).
 
     Returns
     -------
     array of uint8, shape (side, side, 3), or Rejected
-        RGB; the aspect ratio is not kept, as in the paper.
+        RGB; the aspect ratio is not kept, as in the paper.  A file that has changed since it was
+        checked is rejected, so that no digest ever stands for other pixels.
     """
-    image = load_image(folder, path, side)
-    if isinstance(image, Rejected):
-        return image
-    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
+    loaded = load_image(folder, image.path, side)
+    if isinstance(loaded, Rejected):
+        return loaded
+    if check_image(folder, image.path) != image:
+        return Rejected(image.path, "changed while the job ran: run it again")
+    return np.asarray(loaded.resize((side, side), Image.Resampling.BILINEAR))
 
 
 class _UnusableError(Exception):
@@ -204,8 +214,6 @@ class _UnusableError(Exception):
 def _open_image(file: IO[bytes]) -> Image.Image:
     if not os.fstat(file.fileno()).st_size:
         raise _UnusableError("the file is empty")
-    # Pillow warns of large pictures before their size can be looked at; the limit below decides.
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     image = Image.open(file, formats=FORMATS)
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -215,22 +223,35 @@ def _open_image(file: IO[bytes]) -> Image.Image:
     return image
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # a damaged tag is no reason to lose a picture
+        return image
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise _UnusableError("32-bit floating-point pixels: save it with 8 or 16 bits")
-    if image.mode.startswith("I"):
-        grey = np.asarray(image)
-        if grey.min() < 0 or grey.max() > np.iinfo(np.uint16).max:
-            raise _UnusableError("32-bit pixels: save it with 8 or 16 bits")
-        return Image.fromarray((grey // 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "I":
+        raise _UnusableError("32-bit pixels: save it with 8 or 16 bits")
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image) // 257
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
 
 
+def _detail(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split())
+
+
 def _reason(error: Exception) -> str:
-    detail = _one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    detail = _detail(error)
     match error:
         case _UnusableError():
             return detail

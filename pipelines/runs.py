@@ -7,6 +7,7 @@ whole or not at all, and `run.json` says what was analysed, with what, and how i
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import os
 import platform
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import IO, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,6 +30,7 @@ from pipelines.errors import InputError
 MANIFEST_FILE = "run.json"
 STATUS_FILE = "status.json"
 REJECTED_FILE = "rejected.txt"
+LOCK_FILE = ".lock"
 OUTPUTS = (
     MANIFEST_FILE,
     STATUS_FILE,
@@ -49,10 +51,6 @@ Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)`` while a job works; it must return at once."""
 
 
-class Stopped(BaseException):
-    """The job was told to stop; like KeyboardInterrupt it is no Exception, so nothing eats it."""
-
-
 def now() -> str:
     """Return the present moment in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -62,6 +60,10 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that decide the result."""
     libraries = ("tensorflow", "keras", "scikit-learn", "numpy", "scipy", "pillow", "kneed")
     return {"python": platform.python_version()} | {name: version(name) for name in libraries}
+
+
+class NoManifestError(InputError):
+    """The folder has no `run.json` that this version of the tool can read."""
 
 
 class Stage(BaseModel):
@@ -232,11 +234,33 @@ class Run:
         Written to `run.json` whenever a stage ends.
     progress : Progress
         Reports to `status.json` and to the listener that the job was given.
+    replaces : bool
+        Whether the folder still holds the earlier run that this one is to replace.
     """
 
     folder: Path
     manifest: Manifest
     progress: Progress
+    replaces: bool
+
+    def save(self) -> None:
+        """Write `run.json`, unless that of the earlier run still holds."""
+        if not self.replaces:
+            write_manifest(self.folder, self.manifest)
+
+    def begin_results(self) -> None:
+        """Remove the earlier run: from here on the folder is this run's.
+
+        Whatever goes wrong before leaves the earlier run as it was.
+        """
+        if self.replaces:
+            self.replaces = False
+            self.save()
+            for name in OUTPUTS:
+                if name not in {MANIFEST_FILE, STATUS_FILE}:
+                    _remove(self.folder / name)
+            for file in self.folder.glob(".*.tmp"):  # of a run that was killed
+                _remove(file)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -251,7 +275,7 @@ class Run:
                 peak_memory_mb=peak_memory_mb(),
             )
         )
-        write_manifest(self.folder, self.manifest)
+        self.save()
 
 
 def peak_memory_mb() -> float:
@@ -266,38 +290,58 @@ def peak_memory_mb() -> float:
     return round(kib / 1024, 1)
 
 
-def check_folder(folder: Path, overwrite: bool) -> None:
-    """Raise InputError unless a job may write into `folder`.
+def check_folder(folder: Path, overwrite: bool) -> bool:
+    """Tell whether `folder` holds an earlier run.
 
-    It may be new or empty, or an earlier run when `overwrite` is True.
+    Raises
+    ------
+    InputError
+        Unless a job may write into `folder`: it is new, empty but for hidden files, or an earlier
+        run and `overwrite` is True.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; a run needs a folder. Choose another --out.")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
     try:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file; a run needs a folder. Choose another --out.")
+        names = [file.name for file in folder.iterdir()] if folder.exists() else []
+        if all(name.startswith(".") for name in names):
+            return False
         manifest = read_manifest(folder)
-    except InputError as error:
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be used: {error.strerror}. Choose another --out."
+        ) from error
+    except NoManifestError as error:
         raise InputError(
             f"{folder} holds files and is no run folder ({error}); it is left as it is. "
             "Choose a new or empty folder for --out."
         ) from error
     if not overwrite:
+        how = "did not end" if manifest.ended == "running" else manifest.ended
         raise InputError(
-            f"{folder} holds the run of {manifest.started_at} (it {_ended(manifest)}). "
-            "Choose another folder for --out, or give --overwrite to replace that run."
+            f"{folder} holds the run of {manifest.started_at} (it {how}). Choose another folder "
+            "for --out, or give --overwrite to replace that run."
         )
+    return True
 
 
-def _ended(manifest: Manifest) -> str:
-    return "did not end" if manifest.ended == "running" else manifest.ended
+def _lock(folder: Path) -> IO[str]:
+    """Hold the folder for one job, until the file is closed or the process ends in any way."""
+    lock = (folder / LOCK_FILE).open("w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise InputError(
+            f"another job is writing into {folder}. Wait for it, stop it, or choose another --out."
+        ) from None
+    return lock
 
 
 @contextmanager
 def open_run(
     folder: Path, manifest: Manifest, listener: Progress, *, overwrite: bool = False
 ) -> Iterator[Run]:
-    """Create (or empty) a run folder for a job, and write down how the job ended.
+    """Open a run folder for a job, and write down how the job ended.
 
     Parameters
     ----------
@@ -311,23 +355,22 @@ def open_run(
     Raises
     ------
     InputError
-        When the folder may not be written (see `check_folder`).
+        When the folder may not be written (see `check_folder`), or another job writes into it.
     """
-    check_folder(folder, overwrite)
+    replaces = check_folder(folder, overwrite)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in OUTPUTS:
-            _remove(folder / name)
-        write_manifest(folder, manifest)
+        lock = _lock(folder)
     except OSError as error:
         raise InputError(
             f"cannot write into {folder}: {error.strerror}. Choose another --out."
         ) from error
-    run = Run(folder, manifest, _both(_status_writer(folder), listener))
+    run = Run(folder, manifest, _both(_status_writer(folder), listener), replaces)
     try:
+        run.save()
         yield run
         manifest.ended = "finished"
-    except (Stopped, KeyboardInterrupt):
+    except KeyboardInterrupt:
         manifest.ended, manifest.message = "stopped", "stopped by the user"
         raise
     except BaseException as error:
@@ -336,8 +379,9 @@ def open_run(
         raise
     finally:
         manifest.ended_at = now()
-        write_manifest(folder, manifest)
+        run.save()
         _write_status(folder, "ended", 0, 0, None, manifest.ended)
+        lock.close()
 
 
 def _remove(path: Path) -> None:
@@ -357,18 +401,18 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises
     ------
-    InputError
+    NoManifestError
         When there is none, or this version of the tool cannot read it.
     """
     path = folder / MANIFEST_FILE
     if not path.is_file():
-        raise InputError(f"it has no {MANIFEST_FILE}")
+        raise NoManifestError(f"it has no {MANIFEST_FILE}")
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(
+        raise NoManifestError(
             f"{path} is not a manifest of schema version 1: {where}: {first['msg']}"
         ) from error
 
@@ -382,17 +426,23 @@ def _both(first: Progress, second: Progress) -> Progress:
 
 
 def _status_writer(folder: Path) -> Progress:
-    stage_now, started, written = "", 0.0, 0.0
+    stage_now, first, started, written = "", 0, 0.0, 0.0
 
     def progress(stage: str, done: int, total: int) -> None:
-        nonlocal stage_now, started, written
+        nonlocal stage_now, first, started, written
         moment = time.monotonic()
         if stage != stage_now:
-            stage_now, started, written = stage, moment, 0.0
+            stage_now, first, written = stage, 0, 0.0
+        if (
+            not first
+        ):  # what comes before the first step, such as an import, says nothing of the rest
+            first, started = done, moment
         if moment - written < SECONDS_BETWEEN_STATUSES and done < total:
             return
         written = moment
-        left = (moment - started) / done * (total - done) if done else None
+        left = None
+        if done > first:
+            left = (moment - started) / (done - first) * (total - done)
         _write_status(folder, stage, done, total, left, "")
 
     return progress

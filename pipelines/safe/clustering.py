@@ -28,6 +28,7 @@ from pipelines.safe.silhouette import silhouettes
 Step = Callable[[int, int], None]
 
 SMALLEST_CLUSTER = 3
+NO_CLUSTER = -1.0
 TOO_FEW = 10
 MIN_SAMPLES = (2, 3, 4, 5)
 QUANTILES = np.linspace(0.05, 0.98, 28)
@@ -51,7 +52,7 @@ class Candidate:
     noise : float
         Share of images in no such cluster, 0 to 1.
     score : float
-        See `search`; -1 when there are fewer than two clusters.
+        See `search`; 0 for one cluster, `NO_CLUSTER` for none.
     """
 
     eps: float
@@ -210,7 +211,7 @@ def search(
         settings=tuple(by_id[cluster] for cluster in sorted(by_id)),
         chosen=found.chosen,
         candidates=found.candidates,
-        note=_note(len(settings), n),
+        note=_note(len(settings), n, eps is not None or min_samples is not None),
     )
 
 
@@ -280,17 +281,19 @@ def _split(
 
 def _scores(distances: Distances, labellings: Sequence[Labels], noise: bool) -> list[float]:
     if noise:
-        judged = [np.where(labels == NOISE, labels.max() + 1, labels) for labels in labellings]
-    else:
-        judged = list(labellings)
+        labellings = [
+            np.where(labels == NOISE, labels.max() + 1, labels) if labels.max() >= 0 else labels
+            for labels in labellings
+        ]
+    # One cluster alone has no silhouette, which Rousseeuw counts as 0.
     return [
-        float(values.sum(dtype=np.float64) / len(values)) if labels.max() > 0 else -1.0
-        for values, labels in zip(silhouettes(distances, judged), labellings, strict=True)
+        float(values.sum(dtype=np.float64) / len(values)) if labels.max() >= 0 else NO_CLUSTER
+        for values, labels in zip(silhouettes(distances, labellings), labellings, strict=True)
     ]
 
 
 def _one_cluster(n: int, note: str) -> Clustering:
-    chosen = Candidate(eps=0.0, min_samples=1, clusters=1, noise=0.0, score=-1.0)
+    chosen = Candidate(eps=0.0, min_samples=1, clusters=1, noise=0.0, score=0.0)
     return Clustering(
         labels=np.zeros(n, dtype=np.int32),
         core=np.ones(n, dtype=np.bool_),
@@ -301,15 +304,14 @@ def _one_cluster(n: int, note: str) -> Clustering:
     )
 
 
-def _note(clusters: int, n: int) -> str:
-    if clusters == 0:
-        return (
-            f"No {SMALLEST_CLUSTER} of the {n} images are alike enough to be a cluster: all are "
-            "noise. More failing images, or a larger --eps, may show clusters."
-        )
-    if clusters == 1:
-        return (
-            "The images form one dense group, and no setting splits it. A smaller --eps looks "
-            "for finer differences."
-        )
-    return ""
+def _note(clusters: int, n: int, fixed: bool) -> str:
+    if clusters > 1:
+        return ""
+    if fixed:
+        found = "no cluster" if clusters == 0 else "one cluster"
+        return f"The --eps or --min-samples that was given finds {found} among {n} images."
+    # With a searched eps there is always a cluster: the largest candidates link nearly all images.
+    return (
+        "The images form one dense group, and no setting splits it. A smaller --eps looks "
+        "for finer differences."
+    )

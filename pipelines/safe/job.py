@@ -35,6 +35,9 @@ CHECKING = "checking images"
 REDUCING = "reducing features"
 CLUSTERING = "clustering"
 CHECKED_AHEAD = 64
+LARGEST_SEED = 2**32 - 1
+COHESIVE = 0.15
+"""Mean silhouette below which a note says that clusters shade into one another."""
 ALIKE = 1e-4
 """Features nearer to one another than this share of their mean's length count as equal."""
 
@@ -112,8 +115,10 @@ def check_options(options: Options) -> None:
     features.widths(options.layers or RECIPES[options.recipe].layers)
     for name in ("components", "min_samples", "eps", "batch_size"):
         value = getattr(options, name)
-        if value is not None and not value > 0:
+        if value is not None and not (0 < value < float("inf")):
             raise InputError(f"{name}: expected a positive number, received {value}")
+    if not 0 <= options.seed <= LARGEST_SEED:
+        raise InputError(f"seed: expected 0 to {LARGEST_SEED}, received {options.seed}")
     features.choose_precision(options.precision)
 
 
@@ -150,18 +155,27 @@ def find_root_cause_clusters(
     """
     check_options(options)
     paths, rejected = image_files.find_files(folder)
-    if out.resolve().is_relative_to(folder.resolve()):
+    inside, outside = folder.resolve(), out.resolve()
+    if inside.is_relative_to(outside) or outside.is_relative_to(inside):
         raise InputError(
-            f"{out} lies inside the folder of images, where its pictures would become input. "
-            "Choose another --out."
+            f"the images and the run need folders apart; of {folder} and {out} one lies inside the "
+            "other. Choose another --out."
         )
-    parameters = asdict(options) | {"weights": options.weights and str(options.weights)}
+    weights = options.weights and _text(options.weights.resolve())
     manifest = runs.Manifest(
-        job="cluster", command=list(command), folder=str(folder.resolve()), parameters=parameters
+        job="cluster",
+        command=[_text(word) for word in command],
+        folder=_text(inside),
+        parameters=asdict(options) | {"weights": weights},
     )
     with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
         _find(run, folder, paths, rejected, options)
     return manifest
+
+
+def _text(path: Path | str) -> str:
+    """Return a path as text that JSON can hold, bytes that are not UTF-8 as escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _find(
@@ -171,7 +185,7 @@ def _find(
         images, unusable = _check(run, folder, paths)
         rejected += unusable
         _count(run, folder, images, rejected)
-    images, vectors = _extract(run, folder, images, rejected, options)
+    images, undecoded, vectors = _extract(run, folder, images, rejected, options)
     reduced, points, moved, found = _cluster(run, vectors, options)
     with run.stage("measuring clusters"):
         # On the features themselves: denoising would flatter the clusters that it helped to find.
@@ -185,6 +199,10 @@ def _find(
         centre_distances=centre_distances(points, found.labels),
         places=map_places(points),
     )
+    if len(found.settings) > 1:
+        _describe_cohesion(run.manifest, clusters)
+    run.begin_results()
+    _write_rejected(run, rejected + undecoded)
     write_clusters(run.folder, clusters)
     _write_reduction(run.folder / REDUCTION_FILE, reduced, clusters, points, moved)
     with run.stage(inspection.STAGE):
@@ -215,9 +233,8 @@ def _count(run: runs.Run, folder: Path, images: list[ImageFile], rejected: list[
     run.manifest.images = runs.ImageCounts(
         found=len(images) + len(rejected), used=len(images), rejected=len(rejected)
     )
-    runs.write_pairs(
-        run.folder / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected]
-    )
+    if not run.replaces:
+        _write_rejected(run, rejected)
     if not images:
         example = f" ({rejected[0].path}: {rejected[0].reason})" if rejected else ""
         raise InputError(
@@ -226,13 +243,18 @@ def _count(run: runs.Run, folder: Path, images: list[ImageFile], rejected: list[
         )
 
 
+def _write_rejected(run: runs.Run, rejected: list[Rejected]) -> None:
+    reasons = [(file.path, file.reason) for file in rejected]
+    runs.write_pairs(run.folder / runs.REJECTED_FILE, reasons)
+
+
 def _extract(
     run: runs.Run,
     folder: Path,
     images: list[ImageFile],
     rejected: list[Rejected],
     options: Options,
-) -> tuple[list[ImageFile], NDArray[np.float32]]:
+) -> tuple[list[ImageFile], list[Rejected], NDArray[np.float32]]:
     layers = options.layers or RECIPES[options.recipe].layers
     precision = features.choose_precision(options.precision)
     with run.stage("loading weights"):
@@ -259,7 +281,7 @@ def _extract(
             images = [image for image in images if image.path not in bad]
             _count(run, folder, images, rejected + undecoded)
             run.manifest.result["extracted"] = extracted
-            return images, store.read([image.digest for image in images])
+            return images, undecoded, store.read([image.digest for image in images])
 
 
 def _cluster(
@@ -319,6 +341,17 @@ def _cluster(
     if found.note:
         manifest.notes.append(found.note)
     return reduced, points, moved, found
+
+
+def _describe_cohesion(manifest: runs.Manifest, clusters: RootCauseClusters) -> None:
+    mean = float(clusters.silhouettes[clusters.labels != NOISE].mean())
+    manifest.result["silhouette"] = round(mean, 4)
+    if mean < COHESIVE:
+        manifest.notes.append(
+            f"The clusters shade into one another (mean silhouette {mean:.2f}, below {COHESIVE}; "
+            "images without any common cause can look like this): take them as places to look at, "
+            "not as causes apart."
+        )
 
 
 def _write_reduction(

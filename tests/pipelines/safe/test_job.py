@@ -288,9 +288,41 @@ def test_images_that_only_turn_out_bad_when_decoded_leave_no_image(failures, sto
 
 
 def test_the_run_folder_may_not_lie_among_the_images(failures, store):
-    with pytest.raises(InputError, match="lies inside the folder of images"):
+    with pytest.raises(InputError, match="lies inside the other"):
         find(failures, failures / "run")
     assert not (failures / "run").exists()
+
+
+def test_a_run_folder_around_the_images_is_refused_and_they_live(run, failures, store):
+    thumbnails = run / "thumbnails"
+    before = sorted(thumbnails.iterdir())
+    with pytest.raises(InputError, match="lies inside the other"):
+        find(thumbnails, run, overwrite=True)
+    assert sorted(thumbnails.iterdir()) == before
+
+
+def test_weights_that_cannot_be_used_leave_the_earlier_run(run, failures, store, tmp_path):
+    (tmp_path / "text.h5").write_text("no weights")
+    before = files_of(run) | {"run.json": (run / "run.json").read_bytes()}
+    with pytest.raises(InputError, match="no HDF5 file"):
+        find(failures, run, overwrite=True, weights=tmp_path / "text.h5")
+    assert files_of(run) | {"run.json": (run / "run.json").read_bytes()} == before
+
+
+def test_images_without_any_common_cause_come_with_a_warning(store, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed in range(20):
+        pixels = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((64, 48)).save(folder / f"{seed:02d}.png")
+    manifest = find(folder, tmp_path / "run")
+    assert manifest.result["clusters"] < 2 or any("shade into" in note for note in manifest.notes)
+
+
+def test_clear_causes_come_without_a_warning(run):
+    manifest = read_manifest(run)
+    assert manifest.result["silhouette"] > 0.15
+    assert not any("shade into" in note for note in manifest.notes)
 
 
 @pytest.mark.parametrize(
@@ -300,6 +332,8 @@ def test_the_run_folder_may_not_lie_among_the_images(failures, store):
         ({"layers": ("block9",)}, "no layer 'block9'"),
         ({"eps": 0.0}, "eps: expected a positive number, received 0.0"),
         ({"eps": float("nan")}, "eps"),
+        ({"eps": float("inf")}, "eps"),
+        ({"seed": 2**32}, "seed: expected 0 to 4294967295"),
         ({"components": 0}, "components"),
         ({"batch_size": 0}, "batch_size"),
         ({"precision": "int8"}, "precision: expected auto, float32 or bfloat16, received 'int8'"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.backend import import_keras
-from pipelines.images import load_pixels
+from pipelines.images import check_image, load_pixels
 from pipelines.runs import read_manifest
 
 ROOT = Path(__file__).parents[3]
@@ -54,7 +54,10 @@ def test_the_full_network_gives_4096_features_within_the_memory_stated(
     # The paper's features are those of fc2, neither scaled nor denoised.
     keras, _ = import_keras()
     fc2 = keras.Model(network.input, network.get_layer("fc2").output)
-    pixels = np.stack([load_pixels(tmp_path / "images", f"{i:02d}.png", 224) for i in range(12)])
+    images = tmp_path / "images"
+    pixels = np.stack(
+        [load_pixels(images, check_image(images, f"{i:02d}.png"), 224) for i in range(12)]
+    )
     features = fc2.predict_on_batch(
         keras.applications.vgg16.preprocess_input(pixels.astype(np.float32))
     )
