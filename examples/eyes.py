@@ -305,6 +305,7 @@ def write_example(
             raise ValueError(f"{name} must be at least 1, not {count}")
     _check_folder(folder, overwrite)
     partial = folder / _PARTIAL
+    folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         return _write(folder, partial, counts, seed, epochs, size, progress)

@@ -107,7 +107,7 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
         rejected.append(Rejected(name, f"folder cannot be listed: {error.strerror}"))
 
     for parent, folders, files in os.walk(folder, onerror=unlisted):
-        links = [name for name in folders if Path(parent, name).is_symlink()]
+        links = [name for name in folders if _is_link(Path(parent, name))]
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in [*files, *links]:
             if name.startswith(".") or name in TABLES:
@@ -124,8 +124,15 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
     return sorted(paths), sorted(rejected, key=lambda file: file.path)
 
 
+def _is_link(file: Path) -> bool:
+    try:
+        return file.is_symlink()
+    except OSError:  # in a folder that may be listed but not entered
+        return False
+
+
 def _unusable(file: Path, root: Path) -> str:
-    if file.is_symlink():
+    if _is_link(file):
         try:
             target = file.resolve(strict=True)
         except (OSError, RuntimeError):

@@ -258,7 +258,7 @@ def read_h5(path: Path, *, top: bool) -> Layers:
     """
     import h5py
 
-    wanted = "Give a weights file of VGG16, as model.save_weights('vgg16.weights.h5') writes it."
+    wanted = "Give --weights a file that model.save_weights('vgg16.weights.h5') wrote."
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"{path} {what}. {wanted}")

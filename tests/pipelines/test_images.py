@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import shutil
 import socket
+import tempfile
 import threading
 from pathlib import Path
 
@@ -119,6 +121,33 @@ def test_a_folder_that_is_none_is_an_error_that_names_it(tmp_path, draw):
         find_files(tmp_path / "missing")
     with pytest.raises(InputError, match=r"a\.png is not a folder"):
         find_files(draw(tmp_path / "a.png"))
+
+
+def as_somebody_else(function):
+    """Run a function in a child process that has no right to read everything; return its answer."""
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setuid(65534)
+            os._exit(0 if function() else 1)
+        except BaseException:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_folder_that_may_be_listed_but_not_entered_rejects_its_files(draw):
+    folder = Path(tempfile.mkdtemp())
+    try:
+        draw(folder / "closed" / "a.png")
+        draw(folder / "b.png")
+        folder.chmod(0o755)
+        (folder / "closed").chmod(0o444)
+        expected = (["b.png"], [Rejected("closed/a.png", "cannot be read: Permission denied")])
+        assert as_somebody_else(lambda: find_files(folder) == expected)
+    finally:
+        (folder / "closed").chmod(0o755)
+        shutil.rmtree(folder)
 
 
 # --- formats ----------------------------------------------------------------------------------

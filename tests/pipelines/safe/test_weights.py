@@ -406,7 +406,7 @@ def test_a_folder_is_no_weights_file(tmp_path):
 def test_a_file_that_is_no_hdf5_is_named(tmp_path, content):
     path = tmp_path / "text.h5"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"text\.h5 is not a complete HDF5 file"):
+    with pytest.raises(InputError, match=r"text\.h5 is no HDF5 file"):
         weights.load_weights(path, top=False)
 
 
