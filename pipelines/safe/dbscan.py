@@ -38,6 +38,9 @@ class Distances:
     def __init__(self, points: Floats, limit: int = MATRIX_LIMIT) -> None:
         self.points = points
         self.matrix = _between(points, points) if len(points) <= limit else None
+        if self.matrix is None:
+            self.exact = points.astype(np.float64)
+            self.squares = np.square(self.exact).sum(axis=1)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -50,7 +53,10 @@ class Distances:
         elif isinstance(index, slice):
             rows = _between(self.points[index], self.points)
         else:
-            rows = np.sqrt(np.square(self.points - self.points[index]).sum(axis=1))
+            # The square expanded, as in `_between`: one matrix-vector product a row.
+            squares = self.squares + self.squares[index] - 2 * (self.exact @ self.exact[index])
+            squares[index] = 0
+            rows = np.sqrt(np.maximum(squares, 0)).astype(np.float32)
         return rows
 
 
