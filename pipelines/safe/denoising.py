@@ -4,7 +4,7 @@ Clusters of failing images differ in density, and mild cases of one cause lie be
 and other causes; DBSCAN at any one eps then merges some causes and tears others.  Moving every
 image a few times to the weighted mean of its nearest neighbours (manifold denoising, Hein and
 Maier, 2006) contracts each situation and leaves gaps between situations as they are.
-`benchmarks/quality.py` compares it with SAFE as printed and with UMAP.
+`benchmarks/quality.py` compares it with the paper's choices and with UMAP.
 """
 
 from __future__ import annotations

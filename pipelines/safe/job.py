@@ -32,6 +32,7 @@ from pipelines.safe.weights import DENSES, cache_folder, load_weights
 
 REDUCTION_FILE = "reduction.npz"
 CHECKING = "checking images"
+LOADING = "loading weights"
 REDUCING = "reducing features"
 CLUSTERING = "clustering"
 CHECKED_AHEAD = 64
@@ -257,7 +258,8 @@ def _extract(
 ) -> tuple[list[ImageFile], list[Rejected], NDArray[np.float32]]:
     layers = options.layers or RECIPES[options.recipe].layers
     precision = features.choose_precision(options.precision)
-    with run.stage("loading weights"):
+    with run.stage(LOADING):
+        run.progress(LOADING, 0, 1)
         weights = load_weights(options.weights, top=any(layer in DENSES for layer in layers))
         run.manifest.weights = {
             "recipe": options.recipe,
@@ -266,6 +268,7 @@ def _extract(
             "sha256": weights.digest,
         }
         run.manifest.chosen["precision"] = precision
+        run.progress(LOADING, 1, 1)
     with run.stage(features.STAGE):
         width = sum(features.widths(layers))
         with open_store(cache_folder(), weights.digest, layers, precision, width) as store:
