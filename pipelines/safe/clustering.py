@@ -32,7 +32,7 @@ NO_CLUSTER = -1.0
 TOO_FEW = 10
 MIN_SAMPLES = (2, 3, 4, 5)
 QUANTILES = np.linspace(0.05, 0.98, 28)
-MOST_NOISE = 0.3
+MOST_NOISE = 0.1
 SEEN_AT_ONCE = 50
 """Images that a person still looks through: half a minute of a GIF."""
 SMALLEST_EPS = np.float32(1e-6)
@@ -153,8 +153,8 @@ def search(
 
     Where causes shade into one another, the best score may be that of one cluster of nearly all
     images beside a small one.  A cluster of more than `largest_share` of all images, and of more
-    than `SEEN_AT_ONCE`, is therefore searched again by itself, and falls into the parts found there
-    unless they leave more than `MOST_NOISE` of it as noise.
+    than `SEEN_AT_ONCE`, is therefore searched again by itself, and falls into the best parts that
+    leave at most `MOST_NOISE` of it as noise, if there are any.
 
     Time grows with n^2; memory with n^2 up to `MATRIX_LIMIT` images, with n above.
 
@@ -231,7 +231,9 @@ def _try_all(
     tried: Sequence[int],
     noise_is_a_cluster: bool,
     turn: Callable[[int], None] = lambda done: None,
+    most_noise: float = 1.0,
 ) -> _Found:
+    """Cluster by every candidate; keep the best of those with at most `most_noise`, if any has."""
     n = len(points)
     distances = Distances(points)
     neighbours = nearest(points, max(tried))
@@ -246,7 +248,8 @@ def _try_all(
             noise = float((labels == NOISE).mean())
             found.append((Candidate(value, samples, int(labels.max()) + 1, noise, score), labels))
         turn(done)
-    chosen, labels = max(found, key=lambda one: (one[0].score, -one[0].noise, one[0].eps))
+    allowed = [one for one in found if one[0].noise <= most_noise] or found
+    chosen, labels = max(allowed, key=lambda one: (one[0].score, -one[0].noise, one[0].eps))
     core = is_core(neighbours, chosen.eps, chosen.min_samples) & (labels != NOISE)
     return _Found(labels, core, chosen, tuple(candidate for candidate, _ in found))
 
@@ -267,7 +270,7 @@ def _split(
         inside = np.flatnonzero(labels == cluster)
         if len(inside) <= max(largest, SEEN_AT_ONCE):
             continue
-        found = _try_all(points[inside], None, tried, noise_is_a_cluster)
+        found = _try_all(points[inside], None, tried, noise_is_a_cluster, most_noise=MOST_NOISE)
         if found.chosen.clusters < 2 or found.chosen.noise > MOST_NOISE:
             continue
         del settings[cluster]
