@@ -22,8 +22,9 @@ from PIL import Image
 from examples.eye_drawing import Eye, draw_eye
 from pipelines.backend import import_keras
 from pipelines.errors import InputError
+from pipelines.files import write_csv, write_text
 from pipelines.images import prefetch
-from pipelines.runs import Progress, write_csv, write_text
+from pipelines.runs import STATUS_FILE, Progress, both, status_writer
 
 __all__ = [
     "DIRECTIONS",
@@ -254,7 +255,8 @@ def write_example(
     """Draw the three sets, train the DNN and keep the test images it gets wrong.
 
     The training set leaves out every situation in `LEFT_OUT`; the test and improvement sets are
-    drawn from the same complete distribution. ``folder`` then contains
+    drawn from the same complete distribution. ``folder`` has a ``status.json`` while they are,
+    and then contains
 
     - ``train/``, ``test/`` and ``improvement/``: JPEG images, ``labels.csv`` (path, label) and
       ``parameters.csv`` (path and the fields of `Eye`);
@@ -308,9 +310,11 @@ def write_example(
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        return _write(folder, partial, counts, seed, epochs, size, progress)
+        told = both(status_writer(folder), progress)
+        return _write(folder, partial, counts, seed, epochs, size, told)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        (folder / STATUS_FILE).unlink(missing_ok=True)
         if not any(folder.iterdir()):
             folder.rmdir()
 
@@ -349,7 +353,8 @@ def _write(
 def _check_folder(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; the example needs a folder. Choose another.")
-    if folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()):
+    names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    if any(not name.startswith(".") and name != STATUS_FILE for name in names):
         if not (folder / _COMPLETE).is_file():
             raise InputError(
                 f"{folder} is not empty and holds no example; it is left as it is. "

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.runs import read_csv, read_pairs, write_csv, write_pairs
+from pipelines.errors import InputError
+from pipelines.files import read_csv, read_pairs, replace_cells, write_csv, write_pairs
+from pipelines.runs import hold
 
 LABELS_FILE = "labels.txt"
 CLUSTERS_FILE = "clusters.csv"
@@ -188,6 +190,27 @@ def _cluster_row(clusters: RootCauseClusters, cluster: int) -> tuple[object, ...
         "",
         clusters.paths[inside[0]],
     )
+
+
+def save_words(folder: Path, cluster: int, name: str, note: str) -> None:
+    """Save an engineer's name of a cluster and the note on it in `clusters.csv`.
+
+    Raises
+    ------
+    InputError
+        When a job is writing into the run folder, or the run has no such cluster.
+    OSError
+        When the folder may not be written.
+    """
+    with hold(folder):
+        try:
+            cells = {"name": name, "note": note}
+            replace_cells(folder / CLUSTERS_FILE, "cluster", str(cluster), cells)
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"{folder / CLUSTERS_FILE} has no cluster {cluster}; was the run replaced? "
+                "Open it again."
+            ) from error
 
 
 def read_labels(folder: Path) -> dict[str, int]:

@@ -159,6 +159,15 @@ def one_line(path: str) -> str:
     return path if escaped == path else f'"{escaped}"'
 
 
+def check_header(folder: Path, path: str) -> Rejected | None:
+    """Read a file's header alone: tell what makes the file unusable, as far as that shows it."""
+    try:
+        with Path(folder, path).open("rb") as file, _open_image(file):
+            return None
+    except Exception as error:  # as below
+        return Rejected(path, _reason(error))
+
+
 def check_image(folder: Path, path: str) -> ImageFile | Rejected:
     """Read a file's header and digest; pixels are not decoded yet.
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from PIL import Image
 
 from pipelines.clusters import NOISE, RootCauseClusters, cluster_ids, members, thumbnail_name
+from pipelines.files import atomic_write
 from pipelines.gif import SIDE, canvas_size, fit, frame, write_gif
 from pipelines.images import Rejected, load_image, prefetch
-from pipelines.runs import Progress, atomic_write
+from pipelines.runs import Progress
 
 GIF_FOLDER = "gifs"
 THUMBNAIL_FOLDER = "thumbnails"

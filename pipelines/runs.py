@@ -6,26 +6,25 @@ whole or not at all, and `run.json` says what was analysed, with what, and how i
 
 from __future__ import annotations
 
-import csv
 import fcntl
-import io
 import os
 import platform
 import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal
+from typing import IO, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.errors import InputError
+from pipelines.files import write_text
 
 MANIFEST_FILE = "run.json"
 STATUS_FILE = "status.json"
@@ -45,7 +44,6 @@ OUTPUTS = (
 """All that a job writes into a run folder, and so all that overwriting one removes."""
 
 SECONDS_BETWEEN_STATUSES = 0.5
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)`` while a job works; it must return at once."""
@@ -156,73 +154,6 @@ class Status(BaseModel):
     updated_at: str
 
 
-# --- files ----------------------------------------------------------------------------------
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a binary file that takes the place of `path` when the block ends without an error.
-
-    Readers see the old file or the new one, never a part: the bytes go to a temporary name in the
-    same folder, reach the disk, and are renamed.  After an error the temporary file is gone.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 with its line ends as they are, whole or not at all."""
-    with atomic_write(path) as file:
-        file.write(text.encode("utf-8"))
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file (UTF-8, commas, newlines), whole or not at all.
-
-    Text that a spreadsheet would run as a formula (it starts with ``=``, ``+``, ``-``, ``@``, a
-    tab or a carriage return) gets an apostrophe in front; `read_csv` takes it off again.
-    """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([_guarded(cell) for cell in row] for row in rows)
-    write_text(path, text.getvalue())
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file that `write_csv` wrote: one dict a row, every value as text."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {name: cell.removeprefix("'") for name, cell in row.items()}
-            for row in csv.DictReader(file)
-        ]
-
-
-def _guarded(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
-
-
-def write_pairs(path: Path, pairs: Iterable[tuple[str, object]]) -> None:
-    """Write lines of ``<relative path> TAB <value>``, sorted by path."""
-    write_text(path, "".join(f"{name}\t{value}\n" for name, value in sorted(pairs)))
-
-
-def read_pairs(path: Path) -> dict[str, str]:
-    """Read what `write_pairs` wrote: value by relative path."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return dict(line.split("\t", 1) for line in lines)
-
-
-# --- the folder -----------------------------------------------------------------------------
-
-
 @dataclass
 class Run:
     """A run folder that a job is writing; the one thing about a job that changes as it works.
@@ -324,8 +255,16 @@ def check_folder(folder: Path, overwrite: bool) -> bool:
     return True
 
 
-def _lock(folder: Path) -> IO[str]:
-    """Hold the folder for one job, until the file is closed or the process ends in any way."""
+def hold(folder: Path) -> IO[str]:
+    """Hold the run folder for one writer, until the file is closed or the process ends in any way.
+
+    Raises
+    ------
+    InputError
+        When a job is writing into it.
+    OSError
+        When the folder may not be written.
+    """
     lock = (folder / LOCK_FILE).open("w", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -360,12 +299,12 @@ def open_run(
     replaces = check_folder(folder, overwrite)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _lock(folder)
+        lock = hold(folder)
     except OSError as error:
         raise InputError(
             f"cannot write into {folder}: {error.strerror}. Choose another --out."
         ) from error
-    run = Run(folder, manifest, _both(_status_writer(folder), listener), replaces)
+    run = Run(folder, manifest, both(status_writer(folder), listener), replaces)
     try:
         run.save()
         yield run
@@ -417,7 +356,45 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
-def _both(first: Progress, second: Progress) -> Progress:
+def list_runs(folder: Path) -> list[tuple[Path, Manifest]]:
+    """List the run folders directly inside a folder, the one that started last first.
+
+    Folders that are no run, or cannot be read, are left out.
+    """
+    found = []
+    try:
+        inside = [path for path in folder.iterdir() if (path / MANIFEST_FILE).is_file()]
+    except OSError:
+        return []
+    for path in inside:
+        with suppress(NoManifestError, OSError):
+            found.append((path, read_manifest(path)))
+    return sorted(found, key=lambda run: (run[1].started_at, run[0].name), reverse=True)
+
+
+def read_status(folder: Path) -> Status | None:
+    """Read `status.json`; None where there is none, or none that can be read."""
+    try:
+        return Status.model_validate_json((folder / STATUS_FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def is_written(folder: Path) -> bool:
+    """Tell whether a job is writing into the run folder at this moment."""
+    try:
+        with (folder / LOCK_FILE).open(encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def both(first: Progress, second: Progress) -> Progress:
+    """Return a listener that tells two others."""
+
     def progress(stage: str, done: int, total: int) -> None:
         first(stage, done, total)
         second(stage, done, total)
@@ -425,7 +402,8 @@ def _both(first: Progress, second: Progress) -> Progress:
     return progress
 
 
-def _status_writer(folder: Path) -> Progress:
+def status_writer(folder: Path) -> Progress:
+    """Return a listener that keeps `status.json` in `folder`, with the time left of each stage."""
     stage_now, first, started, written = "", 0, 0.0, 0.0
 
     def progress(stage: str, done: int, total: int) -> None:

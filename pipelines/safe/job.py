@@ -20,6 +20,7 @@ from pipelines.clusters import (
     write_clusters,
 )
 from pipelines.errors import InputError
+from pipelines.files import atomic_write, write_pairs
 from pipelines.gif import FRAMES_PER_MINUTE
 from pipelines.images import ImageFile, Rejected
 from pipelines.safe import clustering, features, reduction, silhouette
@@ -246,7 +247,7 @@ def _count(run: runs.Run, folder: Path, images: list[ImageFile], rejected: list[
 
 def _write_rejected(run: runs.Run, rejected: list[Rejected]) -> None:
     reasons = [(file.path, file.reason) for file in rejected]
-    runs.write_pairs(run.folder / runs.REJECTED_FILE, reasons)
+    write_pairs(run.folder / runs.REJECTED_FILE, reasons)
 
 
 def _extract(
@@ -365,7 +366,7 @@ def _write_reduction(
     moved: NDArray[np.float32],
 ) -> None:
     """Keep all that placing a new image among the clusters takes; plain arrays, no pickle."""
-    with runs.atomic_write(path) as file:
+    with atomic_write(path) as file:
         np.savez(
             file,
             widths=np.array(reduced.widths),

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from pipelines.backend import import_keras
 from pipelines.errors import InputError
-from pipelines.runs import atomic_write
+from pipelines.files import atomic_write
 
 CONVOLUTIONS = {
     "block1_conv1": (3, 3, 3, 64),

@@ -14,7 +14,7 @@ from pipelines.clusters import (
     read_labels,
     write_clusters,
 )
-from pipelines.runs import read_csv
+from pipelines.files import read_csv
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from PIL import Image, ImageFilter
 from examples.eyes import draw_eye, sample_eyes
 from pipelines.clusters import read_clusters, read_labels
 from pipelines.errors import InputError
-from pipelines.runs import read_csv, read_manifest, read_pairs
+from pipelines.files import read_csv, read_pairs
+from pipelines.runs import read_manifest
 from pipelines.safe.job import Options, find_root_cause_clusters
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,93 @@
+"""Files of a run: written whole or not at all, and read back as they were written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a binary file that takes the place of `path` when the block ends without an error.
+
+    Readers see the old file or the new one, never a part: the bytes go to a temporary name in the
+    same folder, reach the disk, and are renamed.  After an error the temporary file is gone.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with its line ends as they are, whole or not at all."""
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file (UTF-8, commas, newlines), whole or not at all.
+
+    Text that a spreadsheet would run as a formula (it starts with ``=``, ``+``, ``-``, ``@``, a
+    tab or a carriage return) gets an apostrophe in front; `read_csv` takes it off again.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_guarded(cell) for cell in row] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file that `write_csv` wrote: one dict a row, every value as text."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            {name: cell.removeprefix("'") for name, cell in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def replace_cells(path: Path, key: str, value: str, cells: Mapping[str, str]) -> None:
+    """Replace cells of the row whose column `key` holds `value`; all other bytes stay.
+
+    Raises
+    ------
+    KeyError
+        When there is no such column or no such row.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    columns = {name: position for position, name in enumerate(header)}
+    row = {row[columns[key]]: row for row in rows}[value]
+    for name, cell in cells.items():
+        row[columns[name]] = str(_guarded(cell))
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_text(path, text.getvalue())
+
+
+def _guarded(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+
+
+def write_pairs(path: Path, pairs: Iterable[tuple[str, object]]) -> None:
+    """Write lines of ``<relative path> TAB <value>``, sorted by path."""
+    write_text(path, "".join(f"{name}\t{value}\n" for name, value in sorted(pairs)))
+
+
+def read_pairs(path: Path) -> dict[str, str]:
+    """Read what `write_pairs` wrote: value by relative path."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return dict(line.split("\t", 1) for line in lines)
