@@ -15,14 +15,64 @@ if TYPE_CHECKING:
     from pipelines.runs import Manifest, Progress
 
 app = typer.Typer(
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="SAFE: safety analysis and retraining of vision DNNs.",
 )
 STOPPED = 130
+RUNS = Path("runs")
 LARGEST_SEED = 2**32 - 1
+
+
+@app.callback()
+def page(
+    context: typer.Context,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of the page. (default: a free one)")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder for the runs made on the page.")] = Path(
+        "runs"
+    ),
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Address to listen on, so that other machines reach the page; needs --auth and "
+            "--root. (default: this machine alone)"
+        ),
+    ] = None,
+    auth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER:PASSWORD-FILE",
+            help="Ask for a login; the password is the file's first line.",
+        ),
+    ] = None,
+    root: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder that the page may use; repeat for several. (default: all)"),
+    ] = None,
+    browser: Annotated[
+        bool | None,
+        typer.Option(help="Open the page in a browser. (default: where there is a screen)"),
+    ] = None,
+) -> None:
+    """Serve the page; with a command, do one job instead."""
+    if context.invoked_subcommand is not None:
+        return
+    from pipelines.errors import InputError
+
+    try:
+        from app.access import check_access
+
+        granted = check_access(host, auth, root or [])
+        from app import gui
+
+        gui.launch(granted, port, runs, gui.has_screen() if browser is None else browser)
+    except (InputError, OSError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 @app.command()

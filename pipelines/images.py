@@ -65,6 +65,27 @@ class Rejected:
     reason: str
 
 
+def check_folder(folder: Path) -> Path:
+    """Return the folder free of links.
+
+    Raises
+    ------
+    InputError
+        When it is no folder or cannot be read.
+    """
+    try:
+        root = folder.resolve(strict=True)
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder} does not exist. Give the folder that holds the images."
+        ) from None
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{folder} cannot be read: {_detail(error)}.") from error
+    if not root.is_dir():
+        raise InputError(f"{folder} is not a folder. Give the folder that holds the images.")
+    return root
+
+
 def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
     """List every file below a folder, hidden ones and `TABLES` left out.
 
@@ -86,16 +107,7 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
     """
     # Pillow warns of large pictures and odd tags, file by file; `Rejected` says what matters.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    try:
-        root = folder.resolve(strict=True)
-    except FileNotFoundError:
-        raise InputError(
-            f"{folder} does not exist. Give the folder that holds the images."
-        ) from None
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{folder} cannot be read: {_detail(error)}.") from error
-    if not root.is_dir():
-        raise InputError(f"{folder} is not a folder. Give the folder that holds the images.")
+    root = check_folder(folder)
     paths: list[str] = []
     rejected: list[Rejected] = []
 

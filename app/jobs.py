@@ -1,0 +1,200 @@
+"""Jobs of the page: child processes of the same command line, one at a time."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from app.cli import STOPPED
+from pipelines.errors import InputError
+from pipelines.runs import Status, read_status
+
+DOOR = Path(__file__).resolve().parents[1] / "SAFE_Tool.py"
+LOG_LINES = 12
+LOG_BYTES = 8192
+SECONDS_TO_STOP = 10.0
+"""How long a job may take to end when the page's server ends; after that it is killed."""
+ERROR = "Error: "
+"""How the command line begins the one line that says what is wrong."""
+
+State = Literal["running", "finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of `SAFE_Tool.py`.
+
+    Attributes
+    ----------
+    arguments : tuple of str
+        What follows `SAFE_Tool.py`.
+    folder : Path
+        The folder it writes, where its `status.json` is.
+    """
+
+    arguments: tuple[str, ...]
+    folder: Path
+
+    def line(self) -> str:
+        """Return the line to type into a shell, from any folder, for the same job."""
+        return shlex.join((sys.executable, str(DOOR), *self.arguments))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a job stands.
+
+    Attributes
+    ----------
+    commands : tuple of Command
+        What it does, one after the other.
+    step : int
+        Position of the command at work, or of the last one that was.
+    state : str
+        "running", "finished", "stopped" (by the user) or "failed".
+    status : Status or None
+        Of the command at work; None until it has one.
+    stopping : bool
+        Whether it runs on although it was told to stop.
+    reason : str
+        Why it failed: what it said last.
+    """
+
+    commands: tuple[Command, ...]
+    step: int
+    state: State
+    status: Status | None
+    stopping: bool
+    reason: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the last command writes: what the whole job is for."""
+        return self.commands[-1].folder
+
+
+class Jobs:
+    """The one job of a page's server.
+
+    A thread waits for each command and starts the next, so that a job goes on without a page that
+    looks at it.  It ends when the server does.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._commands: tuple[Command, ...] = ()
+        self._step = 0
+        self._state: State = "finished"
+        self._reason = ""
+        self._stopping = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread: threading.Thread | None = None
+        self._logs = tempfile.TemporaryDirectory(prefix="safe-tool-")
+
+    def start(self, commands: Sequence[Command]) -> None:
+        """Start a job.
+
+        Raises
+        ------
+        InputError
+            When one is running.
+        """
+        with self._lock:
+            if self._commands and self._state == "running":
+                raise InputError(
+                    f"a job is running already; it writes {self._commands[-1].folder}. "
+                    "Wait for it, or stop it."
+                )
+            self._commands, self._step = tuple(commands), 0
+            self._state, self._reason, self._stopping = "running", "", False
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Tell the job to stop; the second time, kill it."""
+        with self._lock:
+            again, self._stopping = self._stopping, True
+            if self._process is not None:
+                self._process.send_signal(signal.SIGKILL if again else signal.SIGTERM)
+
+    def look(self) -> Look | None:
+        """Tell how the job stands, or how the last one ended; None before the first."""
+        with self._lock:
+            if not self._commands:
+                return None
+            status = None
+            if self._process is not None:
+                status = read_status(self._commands[self._step].folder)
+                if status is not None and status.pid != self._process.pid:
+                    status = None  # an earlier job's
+            return Look(
+                self._commands, self._step, self._state, status, self._stopping, self._reason
+            )
+
+    def close(self) -> None:
+        """Stop the job and wait for its end."""
+        if self._thread is not None and self._thread.is_alive():
+            self.stop()
+            self._thread.join(SECONDS_TO_STOP)
+            while self._thread.is_alive():
+                self.stop()
+                self._thread.join(SECONDS_TO_STOP)
+        self._logs.cleanup()
+
+    def _work(self) -> None:
+        for step, command in enumerate(self._commands):
+            log = Path(self._logs.name, "log")
+            code = self._run(step, command, log)
+            if code:
+                break
+        with self._lock:
+            if not code:
+                self._state = "finished"
+            elif self._stopping or code == STOPPED:
+                self._state = "stopped"
+            else:
+                self._state, self._reason = "failed", _reason(code, log)
+
+    def _run(self, step: int, command: Command, log: Path) -> int:
+        with log.open("wb") as file:
+            with self._lock:
+                if self._stopping:
+                    return STOPPED
+                self._step = step
+                self._process = subprocess.Popen(
+                    [sys.executable, str(DOOR), *command.arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C in the server's terminal reaches it once
+                )
+            code = self._process.wait()
+            with self._lock:
+                self._process = None
+            return code
+
+
+def _reason(code: int, log: Path) -> str:
+    """Return what a job that failed said last: the error if it named one, else its last lines."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
+    lines = [line for line in lines if "%|" not in line]  # tqdm's bars
+    errors = [line for line in lines if line.startswith(ERROR)]
+    if errors:
+        return errors[-1].removeprefix(ERROR)
+    end = f"The job ended with code {code}."
+    if code < 0:
+        end = f"The job's process was killed by {signal.Signals(-code).name}."
+        if -code == signal.SIGKILL:
+            end += " The machine may have run out of memory."
+    return "\n".join([end, *lines[-LOG_LINES:]])
