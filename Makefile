@@ -3,8 +3,8 @@ BIN := .venv/bin
 
 .PHONY: run test benchmarks clean
 
-run: .venv/.requirements example/example.json
-	$(BIN)/python SAFE_Tool.py cluster example/failures --out runs/example --overwrite
+run: .venv/.requirements
+	$(BIN)/python SAFE_Tool.py
 
 test: .venv/.requirements-dev
 	$(BIN)/ruff check
@@ -15,9 +15,7 @@ test: .venv/.requirements-dev
 benchmarks: .venv/.requirements-benchmarks
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.speed
-
-example/example.json: | .venv/.requirements
-	$(BIN)/python SAFE_Tool.py example example
+	$(BIN)/python -m benchmarks.page
 
 .venv/.%: %.txt requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -25,4 +23,4 @@ example/example.json: | .venv/.requirements
 	touch $@
 
 clean:
-	rm -rf .venv example runs
+	rm -rf .venv screenshots

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
+import os
+import re
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
@@ -18,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipelines.errors import InputError
 
 LOOPBACK = "127.0.0.1"
+SIOCGIFADDR = 0x8915
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -32,6 +36,11 @@ POLICY = "; ".join(
     )
 )
 """Nothing of the page may come from, or go to, another machine, and no other page may frame it."""
+PATHS = re.compile(
+    r"/|/config|/login|/logout|/theme\.css|/favicon\.ico|/manifest\.json|/(assets|static|run)/.*"
+    r"|/gradio_api/(queue|heartbeat)/.*|/gradio_api/(startup-events|app_id|reset|cancel|login_check)"
+)
+"""What the page itself asks for; Gradio would answer more, such as files and other sites' pages."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -68,6 +77,7 @@ class Access:
         """
         try:
             path = Path(text.strip()).expanduser().resolve()
+            str(path).encode("utf-8")  # the browser could not be told of any other
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(f"{text!r} is not a path: {error}.") from error
         if self.roots and not any(path.is_relative_to(root) for root in self.roots):
@@ -95,6 +105,8 @@ def check_access(host: str | None, auth: str | None, roots: list[Path]) -> Acces
     InputError
         When another host is given without a login and a root, or one of them cannot be used.
     """
+    if host is not None and ":" in host:
+        raise InputError(f"--host {host}: expected a name or an IPv4 address.")
     if host is not None and not (auth and roots):
         raise InputError(
             f"--host {host} lets other machines reach the page: it needs --auth USER:PASSWORD-FILE "
@@ -120,48 +132,61 @@ def _read_login(auth: str) -> tuple[str, str]:
     return user, password
 
 
+def clean_environment() -> None:
+    """Take away what Gradio reads from the environment when it is imported.
+
+    Its variables can open ports, serve folders, share the page or report on its use.
+    """
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        if name != "GRADIO_TEMP_DIR":
+            del os.environ[name]
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+
 def known_names(host: str) -> list[str]:
-    """Return the names by which a browser may call this machine when the page listens on `host`."""
+    """Return the names by which a browser may call this machine when the page listens on `host`.
+
+    No name is looked up: that would ask other machines.
+    """
     names = {LOOPBACK, "localhost", host}
-    try:
-        everywhere = ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        everywhere = False
-    if everywhere:
-        names |= {socket.gethostname(), socket.getfqdn()}
-        with suppress(OSError):
-            names |= {str(found[4][0]) for found in socket.getaddrinfo(socket.gethostname(), None)}
+    with suppress(ValueError):
+        if ipaddress.ip_address(host).is_unspecified:
+            names |= {socket.gethostname(), *_own_addresses()}
     return sorted(names)
 
 
+def _own_addresses() -> Iterator[str]:
+    """List this machine's IPv4 addresses, on Linux."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        for _, interface in socket.if_nameindex():
+            with suppress(OSError):  # an interface without an address
+                request = interface.encode()[:15].ljust(256, b"\0")
+                yield socket.inet_ntoa(fcntl.ioctl(asked, SIOCGIFADDR, request)[20:24])
+
+
 def middleware(access: Access) -> list[Middleware]:
-    """Return what refuses requests under a foreign name or from a foreign page.
+    """Return what refuses requests under a foreign name, or that the page itself does not send.
 
     A web page elsewhere could otherwise drive this one through the user's browser: by a name of
-    its own that resolves to this machine (DNS rebinding), or by sending forms to its address.
+    its own that resolves to this machine (DNS rebinding), by sending forms to its address, or by
+    leading the browser to what Gradio serves beside the page.
     """
     return [
         Middleware(TrustedHostMiddleware, allowed_hosts=known_names(access.host)),
-        Middleware(SameOriginMiddleware),
+        Middleware(OwnPageMiddleware),
     ]
 
 
-class SameOriginMiddleware:
-    """Refuse requests that another site's page sends, and tell the browser to keep to this one."""
+class OwnPageMiddleware:
+    """Answer the page alone, and tell the browser to keep it to this machine."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 403 to a foreign `Origin`; add `HEADERS` to every other answer."""
+        """Answer 403 to other sites and 404 beside `PATHS`; add `HEADERS` to every answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-            refusal = PlainTextResponse("This page does not answer other sites.", status_code=403)
-            await refusal(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
@@ -171,4 +196,18 @@ class SameOriginMiddleware:
                     answer.setdefault(name, value)
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        answer: ASGIApp = self.app
+        if _is_foreign(Headers(scope=scope), scope["path"]):
+            answer = PlainTextResponse("This page does not answer other sites.", status_code=403)
+        elif not PATHS.fullmatch(scope["path"]):
+            answer = PlainTextResponse("There is no such page.", status_code=404)
+        await answer(scope, receive, send_with_headers)
+
+
+def _is_foreign(headers: Headers, path: str) -> bool:
+    """Tell whether another site's page sent a request; a link to this page is none of its own."""
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != headers.get("host"):
+        return True
+    elsewhere = headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
+    return elsewhere and not (path == "/" and headers.get("sec-fetch-mode") == "navigate")

@@ -19,10 +19,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="SAFE: safety analysis and retraining of vision DNNs.",
+    help="SAFE: safety analysis and retraining of vision DNNs. Without a command: the page.",
 )
-STOPPED = 130
 RUNS = Path("runs")
+STOPPED = 130
+ERROR = "Error: "
+"""How the one line begins that says what is wrong."""
 LARGEST_SEED = 2**32 - 1
 
 
@@ -32,9 +34,7 @@ def page(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Of the page. (default: a free one)")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder for the runs made on the page.")] = Path(
-        "runs"
-    ),
+    runs: Annotated[Path, typer.Option(help="Folder for the runs made on the page.")] = RUNS,
     host: Annotated[
         str | None,
         typer.Option(
@@ -64,14 +64,15 @@ def page(
     from pipelines.errors import InputError
 
     try:
-        from app.access import check_access
+        from app.access import check_access, clean_environment
 
         granted = check_access(host, auth, root or [])
+        clean_environment()
         from app import gui
 
         gui.launch(granted, port, runs, gui.has_screen() if browser is None else browser)
     except (InputError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"{ERROR}{error}", file=sys.stderr)
         raise typer.Exit(1) from None
 
 
@@ -192,10 +193,10 @@ def _job(again: str) -> Iterator[Progress]:
         print("Stopped.", again)
         raise typer.Exit(STOPPED) from None
     except InputError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"{ERROR}{error}", file=sys.stderr)
         raise typer.Exit(1) from None
     except OSError as error:  # a full disk, a folder that may not be read
-        print(f"Error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        print(f"{ERROR}{error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         raise typer.Exit(1) from None
 
 

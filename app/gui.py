@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
 
 import gradio as gr
 
@@ -19,6 +19,7 @@ from app.jobs import Jobs
 from app.page import Page
 from app.served import ServedRuns
 from app.tabs import clusters
+from pipelines.errors import InputError
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 TITLE = "SAFE tool"
@@ -49,10 +50,16 @@ def launch(granted: Access, port: int | None, runs: Path, browser: bool) -> None
         Folder for the runs made on the page; made when the first job starts.
     browser : bool
         Whether to open the user's browser.
+
+    Raises
+    ------
+    InputError
+        When the address cannot be listened on.
     """
+    _check_address(granted.host, port)
     runs = runs.resolve()
     if granted.roots:
-        granted = Access(granted.host, granted.user, granted.password, (*granted.roots, runs))
+        granted = replace(granted, roots=(*granted.roots, runs))
     page = Page(granted, Jobs(), ServedRuns(), runs)
     for sign in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.default_int_handler)
@@ -84,6 +91,18 @@ def launch(granted: Access, port: int | None, runs: Path, browser: bool) -> None
         blocks.close(verbose=False)
 
 
+def _check_address(host: str, port: int | None) -> None:
+    try:
+        socket.create_server((host, port or 0)).close()
+    except OSError as error:
+        where = f"--host {host}" if port is None else f"--host {host} --port {port}"
+        raise InputError(f"{where}: cannot listen there: {error.strerror or error}.") from error
+    # Gradio looks whether the page answers; a proxy could not reach it.
+    known = [name for name in ("no_proxy", "NO_PROXY") if os.environ.get(name)]
+    exempt = [os.environ[name] for name in known] + [access.LOOPBACK, "localhost", host]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(exempt)
+
+
 def theme() -> Any:
     """Return Gradio's own theme with the fonts that every machine has."""
     return gr.themes.Default(
@@ -95,6 +114,6 @@ def theme() -> Any:
 
 def has_screen() -> bool:
     """Tell whether this process can show the user a browser window."""
-    return sys.platform in {"darwin", "win32"} or bool(
+    return sys.platform == "darwin" or bool(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )

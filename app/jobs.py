@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.cli import STOPPED
+from app.cli import ERROR, STOPPED
 from pipelines.errors import InputError
 from pipelines.runs import Status, read_status
 
@@ -22,8 +23,8 @@ LOG_LINES = 12
 LOG_BYTES = 8192
 SECONDS_TO_STOP = 10.0
 """How long a job may take to end when the page's server ends; after that it is killed."""
-ERROR = "Error: "
-"""How the command line begins the one line that says what is wrong."""
+SECONDS_TO_KILL = 3.0
+"""How long after the first a second wish to stop counts: a double click kills nothing."""
 
 State = Literal["running", "finished", "stopped", "failed"]
 
@@ -94,7 +95,7 @@ class Jobs:
         self._step = 0
         self._state: State = "finished"
         self._reason = ""
-        self._stopping = False
+        self._stopping = 0.0  # when it was told to
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
         self._logs = tempfile.TemporaryDirectory(prefix="safe-tool-")
@@ -114,16 +115,22 @@ class Jobs:
                     "Wait for it, or stop it."
                 )
             self._commands, self._step = tuple(commands), 0
-            self._state, self._reason, self._stopping = "running", "", False
+            self._state, self._reason, self._stopping = "running", "", 0.0
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Tell the job to stop; the second time, kill it."""
+        """Tell the job to stop; a while later, kill it."""
         with self._lock:
-            again, self._stopping = self._stopping, True
-            if self._process is not None:
-                self._process.send_signal(signal.SIGKILL if again else signal.SIGTERM)
+            if not self._stopping:
+                self._stopping = time.monotonic()
+                self._signal(signal.SIGTERM)
+            elif time.monotonic() - self._stopping > SECONDS_TO_KILL:
+                self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def look(self) -> Look | None:
         """Tell how the job stands, or how the last one ended; None before the first."""
@@ -136,32 +143,42 @@ class Jobs:
                 if status is not None and status.pid != self._process.pid:
                     status = None  # an earlier job's
             return Look(
-                self._commands, self._step, self._state, status, self._stopping, self._reason
+                self._commands,
+                self._step,
+                self._state,
+                status,
+                self._stopping > 0,
+                self._reason,
             )
 
     def close(self) -> None:
         """Stop the job and wait for its end."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._thread is not None:
             self.stop()
             self._thread.join(SECONDS_TO_STOP)
-            while self._thread.is_alive():
-                self.stop()
-                self._thread.join(SECONDS_TO_STOP)
+            with self._lock:
+                self._signal(signal.SIGKILL)
+            self._thread.join()
         self._logs.cleanup()
 
     def _work(self) -> None:
-        for step, command in enumerate(self._commands):
-            log = Path(self._logs.name, "log")
-            code = self._run(step, command, log)
-            if code:
-                break
+        state, reason = self._do()
         with self._lock:
-            if not code:
-                self._state = "finished"
-            elif self._stopping or code == STOPPED:
-                self._state = "stopped"
-            else:
-                self._state, self._reason = "failed", _reason(code, log)
+            self._state, self._reason = state, reason
+
+    def _do(self) -> tuple[State, str]:
+        """Do the commands; return how the job ended, and why if it failed."""
+        log = Path(self._logs.name, "log")
+        for step, command in enumerate(self._commands):
+            try:
+                code = self._run(step, command, log)
+                if code and not self._stopping and code != STOPPED:
+                    return "failed", _reason(code, log)
+            except OSError as error:
+                return "failed", f"{error.filename or 'The job'}: {error.strerror or error}"
+            if code:
+                return "stopped", ""
+        return "finished", ""
 
     def _run(self, step: int, command: Command, log: Path) -> int:
         with log.open("wb") as file:

@@ -1,26 +1,30 @@
 // The result pane of the Clusters tab: GIF, tiles, figures, words, images and map of one run.
 //
-// Gradio runs this once, with `element` (empty), `props`, `server` and `watch`. props.value is
-// {key, started} of the run to show, or null. All data comes from run/KEY/; what a run says
-// (file names, cluster names, notes) only ever enters the page as text, never as HTML.
+// Gradio runs this once, with `element` (empty), `props` and `watch`. props.value is {key, started}
+// of the run to show, or null. Data comes from run/KEY/data, and words go to run/KEY/words; what a
+// run says (file names, cluster names, notes) only ever enters the page as text, never as HTML.
 
 const NOISE = -1;
 const IMAGES_A_PAGE = 48;
 const REJECTED_SHOWN = 1000;
 const MILLISECONDS_TO_SAVE = 300;
 const HIT_RADIUS = 12;
+const NOTHING_OPEN =
+  "Root cause clusters appear here: an animated picture of each, its images, and a map of them all.";
 
 let run = null; // what run/KEY/data answers, and what is derived from it
 let view = {}; // the parts of the pane that change
 let chosen = null; // cluster id
 let image = null; // position of the selected image in run.images, or null
 let firstShown = 0; // position, among the cluster's images, of the first one on the page
-let unsaved = null; // {cluster, timer}: words that are typed and not sent yet
+let unsaved = null; // words that are typed and not sent yet: {url, started, cluster, fields, timer}
+let sent = Promise.resolve(); // the last words sent: words reach the server in their order
 
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name.startsWith("aria-")) node.setAttribute(name, value);
     else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children.filter((child) => child !== null && child !== undefined));
@@ -44,10 +48,8 @@ function colour(id) {
 
 async function show() {
   const wanted = props.value;
-  save();
   if (!wanted) {
-    run = null;
-    element.replaceChildren();
+    close();
     remember();
     return;
   }
@@ -58,12 +60,12 @@ async function show() {
   } catch (error) {
     answer = { error: `The page's server does not answer (${error.message}).` };
   }
-  if (props.value?.key !== wanted.key) return; // another run was opened meanwhile
+  if (props.value !== wanted) return; // another run was opened meanwhile
   if (answer.error) {
-    run = null;
-    element.replaceChildren(make("div", { class: "error", role: "status" }, answer.error));
+    close(make("div", { class: "error", role: "status" }, answer.error));
     return;
   }
+  save();
   run = { ...answer, key: wanted.key, members: new Map(), positions: new Map() };
   run.images.path.forEach((path, position) => {
     const id = run.images.cluster[position];
@@ -85,6 +87,12 @@ async function show() {
   }
 }
 
+function close(instead = make("p", { class: "empty" }, NOTHING_OPEN)) {
+  save();
+  run = null;
+  element.replaceChildren(instead);
+}
+
 // The address of the page names the run and the cluster, so that reloading it changes nothing.
 function remember() {
   const url = new URL(location.href);
@@ -97,14 +105,19 @@ function remember() {
 
 function build() {
   view = {};
-  const failed = { failed: "failed", stopped: "was stopped", killed: "was killed" }[run.ended];
+  const how = {
+    failed: `failed. ${run.message}`,
+    stopped: "was stopped.",
+    killed: "was killed.",
+    running: "is still being written.",
+  }[run.ended];
   const found = run.clusters.length;
   element.replaceChildren(
     make(
       "section",
       { class: "run", "aria-label": `Run ${run.name}` },
       head(),
-      failed ? make("div", { class: "error" }, `This run ${failed}. ${run.message}`) : null,
+      how ? make("div", { class: "error" }, `This run ${how}`) : null,
       ...run.notes.map((note) => make("div", { class: "note" }, note)),
       found ? make("div", { class: "pane" }, gif(), words(), images(), map()) : null,
       found ? tiles() : null,
@@ -121,7 +134,7 @@ function head() {
   const facts = used
     ? `${count(clusters, "root cause cluster")} of ${count(used, "image")}; ` +
       `${count(noise, "image")} (${percent(noise / used)}) ${noise === 1 ? "is" : "are"} noise. ` +
-      (clusters ? `Five images of each cluster are ${percent(run.result.inspection_share)} of all.` : "")
+      (run.inspection_share ? `Five images of each cluster are ${percent(run.inspection_share)} of all.` : "")
     : "No clusters.";
   const download = (name, text) => make("a", { href: address(name), download: true }, text);
   return make(
@@ -177,7 +190,7 @@ function choose(id, { focus = false } = {}) {
     `${frames < cluster.size ? `${frames} of ${cluster.size}` : count(frames, "image")}, most central first`;
   view.name.value = cluster.name;
   view.note.value = cluster.note;
-  view.saved.textContent = "";
+  if (!view.saved.classList.contains("bad")) view.saved.textContent = "";
   fillFigures(cluster);
   for (const tile of view.tiles.children) {
     const selected = Number(tile.dataset.cluster) === id;
@@ -222,44 +235,72 @@ function fillFigures(cluster) {
 }
 
 function words() {
-  const typed = () => {
-    const cluster = run.clusters.find((row) => row.cluster === chosen);
-    cluster.name = view.name.value;
-    cluster.note = view.note.value;
-    view.labels.get(chosen).textContent = title(cluster);
-    view.saved.textContent = "Saving …";
-    clearTimeout(unsaved?.timer);
-    unsaved = { cluster, timer: setTimeout(save, MILLISECONDS_TO_SAVE) };
-  };
-  view.name = make("input", { type: "text", maxlength: 200, oninput: typed, onblur: save });
-  view.note = make("textarea", { rows: 3, maxlength: 20000, oninput: typed, onblur: save });
+  const field = (name, tag, attributes) =>
+    make(tag, {
+      ...attributes,
+      "aria-label": name === "name" ? "Name" : "Note",
+      maxlength: run.longest[name],
+      oninput: (event) => typed(name, event.target.value),
+      onblur: save,
+    });
+  view.name = field("name", "input", { type: "text" });
+  view.note = field("note", "textarea", { rows: 3 });
   view.saved = make("span", { class: "saved", role: "status" });
   view.figures = make("dl");
   return make(
     "div",
     { class: "words" },
-    make("label", {}, make("span", {}, "Name ", view.saved), view.name),
-    make("label", {}, make("span", {}, "Note"), view.note),
+    make("div", {}, make("b", {}, "Name "), view.saved, view.name),
+    make("div", {}, make("b", {}, "Note"), view.note),
     view.figures,
   );
 }
 
-async function save() {
+// Words are saved as they are typed: a moment after the last key.
+function typed(name, text) {
+  const cluster = run.clusters.find((row) => row.cluster === chosen);
+  cluster[name] = text;
+  view.labels.get(chosen).textContent = title(cluster);
+  say("Saving …");
+  clearTimeout(unsaved?.timer);
+  unsaved = {
+    url: address("words"),
+    started: run.started,
+    cluster: chosen,
+    fields: { ...unsaved?.fields, [name]: text }, // what another page changed stays as it is
+    timer: setTimeout(save, MILLISECONDS_TO_SAVE),
+  };
+}
+
+function save() {
   if (!unsaved) return;
-  const { cluster, timer } = unsaved;
-  const { saved } = view;
+  const { url, started, cluster, fields, timer } = unsaved;
+  const name = title(run.clusters.find((row) => row.cluster === cluster));
   clearTimeout(timer);
   unsaved = null;
-  let problem;
-  try {
-    const { cluster: id, name, note } = cluster;
-    problem = await server.save({ key: run.key, cluster: id, name, note });
-  } catch (error) {
-    problem = `the page's server does not answer (${error?.message ?? error})`;
-  }
-  if (unsaved) return;
-  saved.textContent = problem ? `Not saved: ${problem}` : "Saved";
-  saved.classList.toggle("bad", Boolean(problem));
+  const send = async () => {
+    let problem = "";
+    try {
+      const answer = await fetch(url, {
+        method: "POST",
+        body: JSON.stringify({ started, cluster, ...fields }),
+        headers: { "Content-Type": "application/json" },
+        keepalive: true, // also while the page is being closed
+      });
+      if (!answer.ok) problem = await answer.text();
+    } catch (error) {
+      problem = `the page's server does not answer (${error.message}).`;
+    }
+    if (problem) say(`${name} is not saved: ${problem} Type again to try again.`, true);
+    else if (!unsaved) say("Saved");
+  };
+  sent = sent.then(send);
+}
+
+function say(text, bad = false) {
+  if (!view.saved || (view.saved.classList.contains("bad") && !bad && text !== "Saving …")) return;
+  view.saved.textContent = text;
+  view.saved.classList.toggle("bad", bad);
 }
 
 // --- tiles --------------------------------------------------------------------------------------
@@ -377,8 +418,14 @@ function select(position) {
   image = position;
   choose(run.images.cluster[position]);
   const place = run.members.get(chosen).indexOf(position);
-  firstShown = place - (place % IMAGES_A_PAGE);
-  fillImages();
+  const first = place - (place % IMAGES_A_PAGE);
+  if (first !== firstShown) {
+    firstShown = first;
+    fillImages();
+  }
+  for (const thumb of view.grid.children) {
+    thumb.setAttribute("aria-pressed", Number(thumb.dataset.image) === position);
+  }
   tell(position);
   draw();
 }
@@ -389,7 +436,7 @@ function tell(position) {
     view.detail.replaceChildren("Point at an image, or click it, for its path and figures.");
     return;
   }
-  const { core, distance, cluster } = run.images;
+  const { core, distance, cluster, silhouette } = run.images;
   const of = run.clusters.find((row) => row.cluster === cluster[position]);
   view.detail.replaceChildren(
     picture(position),
@@ -401,7 +448,8 @@ function tell(position) {
         "p",
         {},
         `${title(of)}${core[position] ? ", core image" : ""} · ` +
-          `distance to the centre ${distance[position].toFixed(4)}`,
+          `distance to the centre ${distance[position].toFixed(4)}` +
+          (of.silhouette === null ? "" : ` · silhouette ${silhouette[position].toFixed(2)}`),
       ),
     ),
   );
@@ -496,4 +544,4 @@ function nearest(event) {
 
 window.addEventListener("pagehide", save);
 watch("value", show);
-if (props.value) show();
+close(); // and leave the address as it is: the server is still to read it

@@ -58,9 +58,9 @@ DIRECTIONS = tuple(sorted(_COUNTER_CLOCKWISE))
 """The class names, in the order of the DNN's outputs."""
 
 _SPLITS = ("train", "test", "improvement")
-_FAILURES = "failures"
+FAILURES = "failures"
 _MODEL = "model.keras"
-_COMPLETE = "example.json"
+COMPLETE = "example.json"
 _PARTIAL = ".partial"
 _BATCH = 32
 DRAWN_AHEAD = 16
@@ -345,7 +345,7 @@ def _write(
         train_accuracy=correct["train"],
         test_accuracy=correct["test"],
     )
-    _write_description(partial / _COMPLETE, summary, seed, epochs, size)
+    _write_description(partial / COMPLETE, summary, seed, epochs, size)
     _move_into_place(partial, folder)
     return summary
 
@@ -355,7 +355,7 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
         raise InputError(f"{folder} is a file; the example needs a folder. Choose another.")
     names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
     if any(not name.startswith(".") and name != STATUS_FILE for name in names):
-        if not (folder / _COMPLETE).is_file():
+        if not (folder / COMPLETE).is_file():
             raise InputError(
                 f"{folder} is not empty and holds no example; it is left as it is. "
                 "Choose a new or empty folder."
@@ -368,8 +368,8 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
 
 def _move_into_place(partial: Path, folder: Path) -> None:
     # The mark of completeness goes first and comes last, so that no half example looks complete.
-    (folder / _COMPLETE).unlink(missing_ok=True)
-    for name in (*_SPLITS, _FAILURES, _MODEL, _COMPLETE):
+    (folder / COMPLETE).unlink(missing_ok=True)
+    for name in (*_SPLITS, FAILURES, _MODEL, COMPLETE):
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
         (partial / name).replace(folder / name)
@@ -462,11 +462,11 @@ def _keep_failures(folder: Path, eyes: dict[str, Eye], predictions: list[str]) -
         for (path, eye), prediction in zip(eyes.items(), predictions, strict=True)
         if prediction != gaze_direction(eye.gaze_angle)
     }
-    (folder / _FAILURES).mkdir()
+    (folder / FAILURES).mkdir()
     for path in predicted:
-        shutil.copyfile(folder / "test" / path, folder / _FAILURES / path)
+        shutil.copyfile(folder / "test" / path, folder / FAILURES / path)
     failed = {path: eyes[path] for path in predicted}
-    _write_tables(folder / _FAILURES, failed, ("path", "label", "prediction"), predicted)
+    _write_tables(folder / FAILURES, failed, ("path", "label", "prediction"), predicted)
     return len(predicted)
 
 

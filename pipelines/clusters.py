@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,8 +193,13 @@ def _cluster_row(clusters: RootCauseClusters, cluster: int) -> tuple[object, ...
     )
 
 
-def save_words(folder: Path, cluster: int, name: str, note: str) -> None:
-    """Save an engineer's name of a cluster and the note on it in `clusters.csv`.
+def save_words(folder: Path, cluster: int, words: Mapping[str, str]) -> None:
+    """Save an engineer's words on a cluster in `clusters.csv`: its name, its note, or both.
+
+    Parameters
+    ----------
+    words : mapping of str to str
+        By column; columns left out stay as they are.
 
     Raises
     ------
@@ -204,9 +210,8 @@ def save_words(folder: Path, cluster: int, name: str, note: str) -> None:
     """
     with hold(folder):
         try:
-            cells = {"name": name, "note": note}
-            replace_cells(folder / CLUSTERS_FILE, "cluster", str(cluster), cells)
-        except (KeyError, ValueError) as error:
+            replace_cells(folder / CLUSTERS_FILE, "cluster", str(cluster), words)
+        except (LookupError, ValueError) as error:
             raise InputError(
                 f"{folder / CLUSTERS_FILE} has no cluster {cluster}; was the run replaced? "
                 "Open it again."

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "'")
 
 
 @contextmanager
@@ -40,8 +40,9 @@ def write_text(path: Path, text: str) -> None:
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file (UTF-8, commas, newlines), whole or not at all.
 
-    Text that a spreadsheet would run as a formula (it starts with ``=``, ``+``, ``-``, ``@``, a
-    tab or a carriage return) gets an apostrophe in front; `read_csv` takes it off again.
+    Text that a spreadsheet would run as a formula (it starts with ``=``, ``+``, ``-``, ``@`` or a
+    tab) gets an apostrophe in front; `read_csv` takes it off again.  Carriage returns become
+    newlines.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -79,7 +80,10 @@ def replace_cells(path: Path, key: str, value: str, cells: Mapping[str, str]) ->
 
 
 def _guarded(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+    if not isinstance(cell, str):
+        return cell
+    text = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv's writer would not quote it
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def write_pairs(path: Path, pairs: Iterable[tuple[str, object]]) -> None:

@@ -87,18 +87,42 @@ def check_folder(folder: Path) -> Path:
 
 
 def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
-    """List every file below a folder, hidden ones and `TABLES` left out.
-
-    Links to files inside the folder count as files; links that leave the folder are rejected.
-    Linked folders are never entered: inside the folder they would count the same files twice.
+    """List every file below a folder, hidden ones and `TABLES` left out; see `walk_files`.
 
     Returns
     -------
     paths : list of str
         Relative paths of regular files, sorted.
     rejected : list of Rejected
-        Links that leave the folder or lead nowhere, sockets and the like, folders that may not be
-        listed, and names that one line of UTF-8 text cannot hold.
+        The others, sorted by path.
+
+    Raises
+    ------
+    InputError
+        When `folder` is no folder or cannot be listed.
+    """
+    paths: list[str] = []
+    rejected: list[Rejected] = []
+    for found in walk_files(folder):
+        if isinstance(found, Rejected):
+            rejected.append(found)
+        else:
+            paths.append(found)
+    return sorted(paths), sorted(rejected, key=lambda file: file.path)
+
+
+def walk_files(folder: Path) -> Iterator[str | Rejected]:
+    """Go through every file below a folder, hidden ones and `TABLES` left out.
+
+    Links to files inside the folder count as files; links that leave the folder are rejected.
+    Linked folders are never entered: inside the folder they would count the same files twice.
+
+    Yields
+    ------
+    str or Rejected
+        The relative path of a regular file; or a link that leaves the folder or leads nowhere, a
+        socket and the like, a folder that may not be listed, a name that one line of UTF-8 text
+        cannot hold.
 
     Raises
     ------
@@ -108,17 +132,16 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
     # Pillow warns of large pictures and odd tags, file by file; `Rejected` says what matters.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     root = check_folder(folder)
-    paths: list[str] = []
-    rejected: list[Rejected] = []
+    unlisted: list[Rejected] = []
 
-    def unlisted(error: OSError) -> None:
+    def note(error: OSError) -> None:
         where = Path(error.filename)
         if where == folder:
             raise InputError(f"{folder} cannot be listed: {error.strerror}.") from error
         name = one_line(where.relative_to(folder).as_posix())
-        rejected.append(Rejected(name, f"folder cannot be listed: {error.strerror}"))
+        unlisted.append(Rejected(name, f"folder cannot be listed: {error.strerror}"))
 
-    for parent, folders, files in os.walk(folder, onerror=unlisted):
+    for parent, folders, files in os.walk(folder, onerror=note):
         links = [name for name in folders if _is_link(Path(parent, name))]
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in [*files, *links]:
@@ -130,10 +153,10 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
             if one_line(path) != path:
                 reason = "its name holds a control character or bytes that are not UTF-8: rename it"
             if reason:
-                rejected.append(Rejected(one_line(path), reason))
+                yield Rejected(one_line(path), reason)
             elif not file.is_dir():
-                paths.append(path)
-    return sorted(paths), sorted(rejected, key=lambda file: file.path)
+                yield path
+    yield from unlisted
 
 
 def _is_link(file: Path) -> bool:

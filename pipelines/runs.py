@@ -1,7 +1,8 @@
 """The run folder: the contract between a job and whoever reads its results.
 
-A job writes one run folder; the page and the command line only read it.  Every file appears
-whole or not at all, and `run.json` says what was analysed, with what, and how it ended.
+A job writes one run folder; whoever shows it reads it, and writes no more than the engineer's words
+on a cluster.  Every file appears whole or not at all, and `run.json` says what was analysed, with
+what, and how it ended.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.errors import InputError
 from pipelines.files import write_text
@@ -44,6 +45,8 @@ OUTPUTS = (
 """All that a job writes into a run folder, and so all that overwriting one removes."""
 
 SECONDS_BETWEEN_STATUSES = 0.5
+LOCK_TRIES = 10
+SECONDS_BETWEEN_TRIES = 0.02
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)`` while a job works; it must return at once."""
@@ -52,6 +55,11 @@ Progress = Callable[[str, int, int], None]
 def now() -> str:
     """Return the present moment in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
 
 
 def versions() -> dict[str, str]:
@@ -117,7 +125,7 @@ class Manifest(BaseModel):
     job: str
     ended: Literal["running", "finished", "stopped", "failed"] = "running"
     message: str = ""
-    started_at: str = Field(default_factory=now)
+    started_at: Annotated[str, AfterValidator(_moment)] = Field(default_factory=now)
     ended_at: str = ""
     command: list[str]
     folder: str
@@ -265,15 +273,19 @@ def hold(folder: Path) -> IO[str]:
     OSError
         When the folder may not be written.
     """
-    lock = (folder / LOCK_FILE).open("w", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise InputError(
-            f"another job is writing into {folder}. Wait for it, stop it, or choose another --out."
-        ) from None
-    return lock
+    # A link could lead anywhere: whoever made the folder may have put one there.
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    lock = os.fdopen(descriptor, "w", encoding="utf-8")
+    for _ in range(LOCK_TRIES):  # `is_written` holds it for a moment
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        time.sleep(SECONDS_BETWEEN_TRIES)
+    lock.close()
+    raise InputError(
+        f"another job is writing into {folder}. Wait for it or stop it; a new job may take "
+        "another --out."
+    )
 
 
 @contextmanager
@@ -344,10 +356,12 @@ def read_manifest(folder: Path) -> Manifest:
         When there is none, or this version of the tool cannot read it.
     """
     path = folder / MANIFEST_FILE
-    if not path.is_file():
-        raise NoManifestError(f"it has no {MANIFEST_FILE}")
     try:
         return Manifest.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise NoManifestError(f"it has no {MANIFEST_FILE}") from None
+    except OSError as error:
+        raise NoManifestError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -363,11 +377,11 @@ def list_runs(folder: Path) -> list[tuple[Path, Manifest]]:
     """
     found = []
     try:
-        inside = [path for path in folder.iterdir() if (path / MANIFEST_FILE).is_file()]
+        inside = list(folder.iterdir())
     except OSError:
         return []
     for path in inside:
-        with suppress(NoManifestError, OSError):
+        with suppress(NoManifestError):
             found.append((path, read_manifest(path)))
     return sorted(found, key=lambda run: (run[1].started_at, run[0].name), reverse=True)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from dataclasses import fields, replace
 from itertools import pairwise
 
@@ -12,8 +13,10 @@ from PIL import Image
 from examples import eyes
 from examples.eyes import DIRECTIONS, LEFT_OUT, Eye, draw_eye, gaze_direction, sample_eyes
 from pipelines.errors import InputError
+from pipelines.runs import read_status
 
 SMALL = {"train": 160, "test": 80, "improvement": 20, "epochs": 3, "size": (96, 72)}
+TINY = {**SMALL, "train": 32, "test": 24, "improvement": 1, "epochs": 1}
 # A nearly black iris in a light face: dark pixels are iris or pupil.
 PLAIN = Eye(
     gaze_angle=0,
@@ -308,6 +311,55 @@ def test_an_interrupted_example_leaves_the_folder_as_it_was_and_can_be_repeated(
     assert not (tmp_path / "eyes").exists()
     eyes.write_example(tmp_path / "eyes", **small)
     assert [path.name for path in tmp_path.iterdir()] == ["eyes"]
+
+
+def test_a_status_stands_in_the_folder_while_the_example_is_drawn_and_not_after(tmp_path):
+    folder, seen = tmp_path / "eyes", []
+
+    def look(stage, done, total):
+        seen.append(((stage, done, total), read_status(folder)))
+
+    eyes.write_example(folder, progress=look, **TINY)
+    stages = ["drawing eyes", "training the DNN", "testing the DNN"]
+    assert list(dict.fromkeys(step[0] for step, _ in seen)) == stages
+    for step, status in seen:
+        assert status.pid == os.getpid()
+        assert (status.stage, status.total) == (step[0], step[2])
+        assert status.done <= step[1]
+        if step[1] in {1, step[2]}:  # in between it is not written at every step
+            assert (status.done, status.message) == (step[1], "")
+    assert not (folder / "status.json").exists()
+
+
+def test_no_status_is_left_of_an_example_that_was_interrupted_beside_other_files(tmp_path):
+    (tmp_path / ".hidden").write_text("mine")
+
+    def interrupt(stage, done, total):
+        assert read_status(tmp_path).stage == "drawing eyes"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        eyes.write_example(tmp_path, progress=interrupt, **TINY)
+    assert [path.name for path in tmp_path.iterdir()] == [".hidden"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_a_killed_call_left_is_no_obstacle(tmp_path, overwrite):
+    (tmp_path / "status.json").write_text('{"stage": "drawing eyes", "pid": 1}')
+    (tmp_path / ".partial" / "train").mkdir(parents=True)
+    (tmp_path / ".partial" / "train" / "eye_99999.jpg").touch()
+    eyes.write_example(tmp_path, overwrite=overwrite, **TINY)
+    names = {"train", "test", "improvement", "failures", "model.keras", "example.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert not (tmp_path / "train" / "eye_99999.jpg").exists()
+
+
+def test_a_status_beside_other_files_makes_the_folder_no_example(tmp_path):
+    for name in ("status.json", "thesis.txt"):
+        (tmp_path / name).write_text("precious")
+    with pytest.raises(InputError, match="is not empty and holds no example"):
+        eyes.write_example(tmp_path, overwrite=True, **TINY)
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"precious"}
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -12,9 +12,12 @@ from pipelines.clusters import (
     members,
     read_clusters,
     read_labels,
+    save_words,
     write_clusters,
 )
+from pipelines.errors import InputError
 from pipelines.files import read_csv
+from pipelines.runs import hold
 
 
 @pytest.fixture
@@ -98,3 +101,94 @@ def test_clusters_come_back_from_their_files(tmp_path, clusters):
     for name in ("silhouettes", "centre_distances", "places"):
         assert getattr(back, name) == pytest.approx(getattr(clusters, name), abs=1e-4)
         assert getattr(back, name).dtype == np.float32
+
+
+# --- the words of an engineer -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cluster", [0, 1, -1])
+def test_words_come_back_and_the_rest_of_the_bytes_stays(tmp_path, clusters, cluster):
+    write_clusters(tmp_path, clusters)
+    others = {name: (tmp_path / name).read_bytes() for name in ("labels.txt", "images.csv")}
+    before = read_csv(tmp_path / "clusters.csv")
+    lines = (tmp_path / "clusters.csv").read_text().split("\n")
+    save_words(tmp_path, cluster, {"name": "sunglasses", "note": "dark glass"})
+    place = [row["cluster"] for row in before].index(str(cluster))
+    before[place] |= {"name": "sunglasses", "note": "dark glass"}
+    assert read_csv(tmp_path / "clusters.csv") == before
+    first, _, _, *rest = lines[place + 1].split(",")
+    lines[place + 1] = ",".join([first, "sunglasses", "dark glass", *rest])
+    assert (tmp_path / "clusters.csv").read_text() == "\n".join(lines)
+    assert {name: (tmp_path / name).read_bytes() for name in others} == others
+
+
+@pytest.mark.parametrize("words", [{"name": "sunglasses"}, {"note": "dark glass"}, {}])
+def test_words_that_are_left_out_stay(tmp_path, clusters, words):
+    write_clusters(tmp_path, clusters)
+    before = {"name": "dim light", "note": "no lamp"}
+    save_words(tmp_path, 1, before)
+    save_words(tmp_path, 1, words)
+    row = read_csv(tmp_path / "clusters.csv")[1]
+    assert {name: row[name] for name in before} == before | words
+
+
+def test_words_of_many_clusters_and_words_taken_back(tmp_path, clusters):
+    write_clusters(tmp_path, clusters)
+    before = (tmp_path / "clusters.csv").read_bytes()
+    save_words(tmp_path, 0, {"name": "dim, dark", "note": 'a "lamp"\nis missing'})
+    save_words(tmp_path, 1, {"name": "turned", "note": ""})
+    rows = {
+        row["cluster"]: (row["name"], row["note"]) for row in read_csv(tmp_path / "clusters.csv")
+    }
+    assert rows == {
+        "0": ("dim, dark", 'a "lamp"\nis missing'),
+        "1": ("turned", ""),
+        "-1": ("noise", ""),
+    }
+    save_words(tmp_path, 0, {"name": "", "note": ""})
+    save_words(tmp_path, 1, {"name": "", "note": ""})
+    assert (tmp_path / "clusters.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["=cmd|x", "+1", "-1", "@a", "'quoted"])
+def test_words_are_no_formula_and_come_back(tmp_path, clusters, text):
+    write_clusters(tmp_path, clusters)
+    save_words(tmp_path, 1, {"name": text, "note": text})
+    row = read_csv(tmp_path / "clusters.csv")[1]
+    assert (row["name"], row["note"]) == (text, text)
+    line = (tmp_path / "clusters.csv").read_text().split("\n")[2]
+    assert line.startswith(f"1,'{text},'{text},")
+
+
+def test_no_word_is_saved_while_another_holds_the_folder(tmp_path, clusters):
+    write_clusters(tmp_path, clusters)
+    before = (tmp_path / "clusters.csv").read_bytes()
+    with hold(tmp_path), pytest.raises(InputError, match="another job is writing"):
+        save_words(tmp_path, 0, {"name": "dim light", "note": ""})
+    assert (tmp_path / "clusters.csv").read_bytes() == before
+    save_words(tmp_path, 0, {"name": "dim light", "note": ""})
+    assert read_csv(tmp_path / "clusters.csv")[0]["name"] == "dim light"
+
+
+@pytest.mark.parametrize("cluster", [2, -2, 10])
+def test_words_of_an_unknown_cluster_are_refused_and_the_folder_is_free(
+    tmp_path, clusters, cluster
+):
+    write_clusters(tmp_path, clusters)
+    before = (tmp_path / "clusters.csv").read_bytes()
+    with pytest.raises(InputError, match=rf"clusters\.csv has no cluster {cluster}; .* replaced"):
+        save_words(tmp_path, cluster, {"name": "dim light", "note": ""})
+    assert (tmp_path / "clusters.csv").read_bytes() == before
+    hold(tmp_path).close()
+
+
+def test_words_for_a_table_that_is_empty_are_refused(tmp_path):
+    (tmp_path / "clusters.csv").touch()
+    with pytest.raises(InputError, match="has no cluster 0"):
+        save_words(tmp_path, 0, {"name": "dim light", "note": ""})
+
+
+@pytest.mark.parametrize("name", ["clusters.csv", "folder"])
+def test_words_for_a_run_that_is_gone_are_an_error_of_the_system(tmp_path, name):
+    with pytest.raises(OSError, match="No such file"):
+        save_words(tmp_path if name == "clusters.csv" else tmp_path / "folder", 0, {"name": "dim"})

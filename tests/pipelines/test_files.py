@@ -56,4 +56,82 @@ def test_no_cell_is_a_formula_and_all_come_back(tmp_path, text):
     assert not cell.startswith(("=", "+", "-", "@"))
 
 
-# --- the folder ---------------------------------------------------------------------------------
+# --- cells --------------------------------------------------------------------------------------
+
+HEADER = ["cluster", "name", "note", "size", "central image"]
+ROWS = [
+    [0, "dim, or dark", 'the "lamp"', 12, "=1+1.png"],
+    [1, "'quoted", "two\nlines\n", -5, "-dash.png"],
+    [-1, "noise", "", 3, "é 日本, .png"],
+]
+
+
+@pytest.fixture
+def table(tmp_path):
+    files.write_csv(tmp_path / "clusters.csv", HEADER, ROWS)
+    return tmp_path / "clusters.csv"
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"name": "sunglasses"},
+        {"note": "=cmd|' /C calc'!A0"},
+        {"name": "-5", "note": "+1"},
+        {"name": "'quoted'", "note": '@a\n,"b"'},
+        {"name": "", "note": ""},
+        {"note": "\n\n", "name": " é 日本 "},
+    ],
+)
+def test_cells_are_replaced_and_all_other_bytes_stay(tmp_path, table, place, words):
+    rows = [list(row) for row in ROWS]
+    for name, text in words.items():
+        rows[place][HEADER.index(name)] = text
+    files.write_csv(tmp_path / "anew.csv", HEADER, rows)
+    files.replace_cells(table, "cluster", str(ROWS[place][0]), words)
+    assert table.read_bytes() == (tmp_path / "anew.csv").read_bytes()
+    row = files.read_csv(table)[place]
+    assert {name: row[name] for name in words} == words
+
+
+def test_cells_that_are_replaced_by_themselves_change_no_byte(table):
+    before = table.read_bytes()
+    for number, name, note, *_ in ROWS:
+        files.replace_cells(table, "cluster", str(number), {"name": name, "note": note})
+        assert table.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\ta", "'a"])
+def test_a_cell_that_is_replaced_is_no_formula(table, text):
+    files.replace_cells(table, "cluster", "0", {"name": text})
+    assert table.read_text(encoding="utf-8").split("\n")[1].startswith(f"0,'{text},")
+    assert files.read_csv(table)[0]["name"] == text
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\r", "\ra", "a\r\nb", "\r\n", "\r=1"])
+def test_a_carriage_return_in_a_cell_becomes_a_newline(table, text):
+    before = files.read_csv(table)
+    files.replace_cells(table, "cluster", "0", {"note": text})
+    after = files.read_csv(table)
+    assert after[0]["note"] == text.replace("\r\n", "\n").replace("\r", "\n")
+    assert after[1:] == before[1:]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "cells"),
+    [
+        ("cluster", "2", {"name": "x"}),
+        ("cluster", "cluster", {"name": "x"}),
+        ("cluster", "", {"name": "x"}),
+        ("number", "0", {"name": "x"}),
+        ("cluster", "0", {"title": "x"}),
+        ("cluster", "0", {"name": "x", "title": "x"}),
+    ],
+)
+def test_an_unknown_row_or_column_is_an_error_and_changes_nothing(table, key, value, cells):
+    before = table.read_bytes()
+    with pytest.raises(KeyError):
+        files.replace_cells(table, key, value, cells)
+    assert table.read_bytes() == before
+    assert list(table.parent.iterdir()) == [table]

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -16,6 +17,8 @@ from pipelines.errors import InputError
 from pipelines.images import (
     ImageFile,
     Rejected,
+    check_folder,
+    check_header,
     check_image,
     find_files,
     load_image,
@@ -121,6 +124,32 @@ def test_a_folder_that_is_none_is_an_error_that_names_it(tmp_path, draw):
         find_files(tmp_path / "missing")
     with pytest.raises(InputError, match=r"a\.png is not a folder"):
         find_files(draw(tmp_path / "a.png"))
+
+
+def test_the_folder_is_checked_and_free_of_links(tmp_path):
+    (tmp_path / "images" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "images")
+    assert check_folder(tmp_path / "images") == tmp_path / "images"
+    assert check_folder(tmp_path / "link" / "sub" / "..") == tmp_path / "images"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing", "missing does not exist. Give the folder"),
+        ("file", "file is not a folder. Give the folder"),
+        ("file/sub", "file/sub cannot be read: Not a directory."),
+        ("nowhere", "nowhere does not exist"),
+        ("loop", "loop cannot be read: "),
+        ("x" * 300, "cannot be read: File name too long."),
+    ],
+)
+def test_what_is_no_folder_of_images_is_named(tmp_path, name, message):
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(InputError, match=re.escape(message)):
+        check_folder(tmp_path / name)
 
 
 def as_somebody_else(function):
@@ -329,6 +358,72 @@ def test_32_bit_pixels(tmp_path):
 
 def test_a_file_that_vanished(tmp_path):
     assert reason(tmp_path, "gone.png") == "cannot be read: No such file or directory"
+
+
+def truncate_header(path):
+    path.write_bytes(path.read_bytes()[:20])
+
+
+def truncate_pixels(path):
+    path.write_bytes(path.read_bytes()[:-400])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def write_words(path):
+    path.write_text("not a picture")
+
+
+def save_huge(path):
+    Image.new("1", (10_000, 5_001)).save(path, "PNG")
+
+
+def save_gif(path):
+    Image.new("L", (8, 8)).save(path, "GIF")
+
+
+def remove(path):
+    path.unlink()
+
+
+def replace_by_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def leave(path):
+    """Change nothing."""
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF"])
+@pytest.mark.parametrize(
+    ("spoil", "usable"),
+    [
+        (leave, True),
+        (truncate_header, False),
+        (empty, False),
+        (write_words, False),
+        (save_huge, False),
+        (save_gif, False),
+        (remove, False),
+        (replace_by_folder, False),
+    ],
+)
+def test_the_header_alone_tells_what_the_check_tells(tmp_path, draw, kind, spoil, usable):
+    spoil(draw(tmp_path / "a", size=(300, 200), format=kind))
+    by_header, checked = check_header(tmp_path, "a"), check_image(tmp_path, "a")
+    assert by_header == (None if usable else checked)
+    assert isinstance(checked, ImageFile if usable else Rejected)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF"])
+def test_the_header_and_the_check_agree_on_truncated_pixels(tmp_path, draw, kind):
+    truncate_pixels(draw(tmp_path / "a", size=(300, 200), format=kind))
+    checked = check_image(tmp_path, "a")
+    assert check_header(tmp_path, "a") == (checked if isinstance(checked, Rejected) else None)
 
 
 # --- threads ------------------------------------------------------------------------------------

@@ -2,8 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -181,3 +185,173 @@ def test_a_file_is_no_run_folder(tmp_path):
     (tmp_path / "run").touch()
     with pytest.raises(InputError, match="is a file"):
         runs.check_folder(tmp_path / "run", overwrite=True)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def test_runs_are_listed_the_last_one_first(tmp_path):
+    starts = {
+        "b": "2026-01-02T10:00:00+00:00",
+        "a": "2026-01-03T09:59:59+00:00",
+        "c": "2025-12-31T23:00:00+00:00",
+        "d": "2026-01-02T10:00:00+00:00",
+        ".hidden": "2024-01-01T00:00:00+00:00",
+    }
+    for name, start in starts.items():
+        (tmp_path / name).mkdir()
+        runs.write_manifest(tmp_path / name, manifest(started_at=start, folder=f"/{name}"))
+    listed = runs.list_runs(tmp_path)
+    assert [folder for folder, _ in listed] == [
+        tmp_path / name for name in ("a", "d", "b", "c", ".hidden")
+    ]
+    assert [found.folder for _, found in listed] == ["/a", "/d", "/b", "/c", "/.hidden"]
+
+
+def test_what_is_no_run_is_not_listed(tmp_path):
+    (tmp_path / "run" / "inner").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "run", tmp_path / "run" / "inner"):
+        runs.write_manifest(folder, manifest())
+    later = json.dumps(json.loads(manifest().model_dump_json()) | {"schema_version": 2})
+    undated = manifest().model_dump_json().replace('"started_at":"', '"started_at":"in ')
+    for name, text in {
+        "damaged": "{",
+        "foreign": '{"name": "x"}',
+        "later": later,
+        "undated": undated,
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(text)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "folder" / "run.json").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    assert [folder for folder, _ in runs.list_runs(tmp_path)] == [tmp_path / "run"]
+
+
+def test_runs_are_listed_however_they_ended(tmp_path):
+    for ended in ("running", "finished", "stopped", "failed"):
+        (tmp_path / ended).mkdir()
+        runs.write_manifest(tmp_path / ended, manifest(ended=ended))
+    listed = runs.list_runs(tmp_path)
+    assert {folder.name: found.ended for folder, found in listed} == {
+        name: name for name in ("running", "finished", "stopped", "failed")
+    }
+
+
+def test_where_there_is_no_folder_there_are_no_runs(tmp_path):
+    (tmp_path / "file").touch()
+    assert runs.list_runs(tmp_path / "missing") == []
+    assert runs.list_runs(tmp_path / "file") == []
+    assert runs.list_runs(tmp_path) == []
+
+
+def test_a_folder_that_may_not_be_entered_hides_no_run():
+    folder = Path(tempfile.mkdtemp())
+    try:
+        for name in ("closed", "open"):
+            (folder / name).mkdir()
+            runs.write_manifest(folder / name, manifest())
+        folder.chmod(0o755)
+        (folder / "closed").chmod(0)
+        child = os.fork()
+        if child == 0:
+            try:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                listed = [path.name for path, _ in runs.list_runs(folder)]
+                os._exit(0 if listed == ["open"] else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        (folder / "closed").chmod(0o755)
+        shutil.rmtree(folder)
+
+
+def test_the_status_is_read_while_a_job_works_and_after(tmp_path):
+    with runs.open_run(tmp_path / "run", manifest(), quiet) as run:
+        run.progress("drawing", 3, 3)
+        status = runs.read_status(run.folder)
+        assert (status.stage, status.done, status.total) == ("drawing", 3, 3)
+        assert status.pid == os.getpid()
+    status = runs.read_status(tmp_path / "run")
+    assert (status.stage, status.message) == ("ended", "finished")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b"\xff\xfe", b'{"stage": "drawing"}'])
+def test_a_status_that_cannot_be_read_is_none(tmp_path, content):
+    assert runs.read_status(tmp_path / "missing") is None
+    assert runs.read_status(tmp_path) is None
+    (tmp_path / "status.json").write_bytes(content)
+    assert runs.read_status(tmp_path) is None
+
+
+def test_a_status_that_is_a_folder_is_none(tmp_path):
+    (tmp_path / "status.json").mkdir()
+    assert runs.read_status(tmp_path) is None
+
+
+def test_a_run_is_written_for_as_long_as_somebody_holds_it(tmp_path):
+    assert not runs.is_written(tmp_path)
+    assert not runs.is_written(tmp_path / "missing")
+    assert list(tmp_path.iterdir()) == []
+    held = runs.hold(tmp_path)
+    assert runs.is_written(tmp_path)
+    assert runs.is_written(tmp_path)
+    held.close()
+    assert not runs.is_written(tmp_path)
+    with runs.hold(tmp_path):  # that somebody looked is no obstacle
+        assert runs.is_written(tmp_path)
+
+
+def test_whoever_looks_whether_a_run_is_written_keeps_nobody_from_writing(tmp_path):
+    ended = threading.Event()
+
+    def look():
+        while not ended.is_set():
+            runs.is_written(tmp_path)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(100):
+            runs.hold(tmp_path).close()
+    finally:
+        ended.set()
+        looking.join()
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="symbolic links"):
+        runs.hold(tmp_path / "run")
+    with (
+        pytest.raises(InputError, match="cannot write into"),
+        runs.open_run(tmp_path / "run", manifest(), quiet),
+    ):
+        pass
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_a_run_is_written_while_its_job_works_and_not_after_it_failed(tmp_path):
+    with pytest.raises(ZeroDivisionError), runs.open_run(tmp_path / "run", manifest(), quiet):
+        assert runs.is_written(tmp_path / "run")
+        _ = 1 / 0
+    assert not runs.is_written(tmp_path / "run")
+
+
+def test_a_run_is_not_written_once_its_process_was_killed(tmp_path):
+    code = (
+        "import os, signal, sys; from pathlib import Path; from pipelines import runs;"
+        "held = runs.hold(Path(sys.argv[1])); print(runs.is_written(Path(sys.argv[1])));"
+        "sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=False
+    )
+    assert (done.stdout, done.returncode) == (b"True\n", -9)
+    assert (tmp_path / ".lock").exists()
+    assert not runs.is_written(tmp_path)

@@ -1,0 +1,650 @@
+"""What the page serves of a run, and that it serves nothing else."""
+
+import io
+import json
+import tempfile
+import zipfile
+from collections import Counter
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from app.access import Access, middleware
+from app.served import LONGEST, ServedRuns, describe
+from pipelines import runs
+from pipelines.clusters import (
+    RootCauseClusters,
+    centre_distances,
+    map_places,
+    read_clusters,
+    read_labels,
+    save_words,
+    write_clusters,
+)
+from pipelines.errors import InputError
+from pipelines.files import read_csv, replace_cells, write_pairs
+from pipelines.images import check_image
+from pipelines.inspection import draw_clusters
+
+LABELS = (0, 1, 0, -1, 0, 1, 1, 0, -1, 0)
+NAMES = ("=1+1.png", "<b>bold</b>.png", "-dash.png", *(f"eye {i}.png" for i in range(7)))
+
+
+def manifest(**changes) -> runs.Manifest:
+    given = {"job": "cluster", "command": ["cluster"], "folder": "/images", "parameters": {}}
+    return runs.Manifest(**given | changes)
+
+
+def content(run):
+    """Return the bytes of every file of a run by its path."""
+    files = [file for file in run.rglob("*") if file.is_file() and file.name != ".lock"]
+    return {file.relative_to(run).as_posix(): file.read_bytes() for file in files}
+
+
+def quiet(stage, done, total):
+    """Listen to nothing."""
+
+
+@pytest.fixture
+def run(tmp_path, draw):
+    """Write a run of ten images: clusters 0 and 1, noise, and a file that was rejected."""
+    images, folder = tmp_path / "images", tmp_path / "the run"
+    for seed, name in enumerate(NAMES):
+        draw(images / name, seed)
+    points = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
+    labels = np.array(LABELS, dtype=np.int32)
+    paths = tuple(sorted(NAMES))
+    clusters = RootCauseClusters(
+        paths=paths,
+        digests=tuple(check_image(images, path).digest for path in paths),
+        labels=labels,
+        core=labels == 0,
+        silhouettes=np.linspace(-1, 1, 10).astype(np.float32),
+        centre_distances=centre_distances(points, labels),
+        places=map_places(points),
+    )
+    found = manifest(
+        folder=str(images), notes=["a note"], result={"clusters": 2, "inspection_share": 0.8}
+    )
+    with runs.open_run(folder, found, quiet) as job:
+        write_clusters(folder, clusters)
+        write_pairs(folder / "rejected.txt", [("notes.txt", "not an image\tnor a table")])
+        draw_clusters(images, clusters, folder, job.progress)
+    return folder
+
+
+@pytest.fixture
+def served():
+    return ServedRuns()
+
+
+@pytest.fixture
+def client(served):
+    return TestClient(Starlette(routes=served.routes()), base_url="http://localhost:7860")
+
+
+@pytest.fixture
+def address(served, run):
+    return f"/run/{served.key(run)}"
+
+
+# --- the data -----------------------------------------------------------------------------------
+
+
+def test_all_that_is_known_of_a_run_joins_on_the_path(run, client, address):
+    data = client.get(f"{address}/data").json()
+    images = data["images"]
+    assert dict(zip(images["path"], images["cluster"], strict=True)) == read_labels(run)
+    sizes = {row["cluster"]: row["size"] for row in data["clusters"]}
+    assert sizes == Counter(images["cluster"])
+    assert {row["central_image"] for row in data["clusters"]} < set(images["path"])
+    assert data["rejected"] == [["notes.txt", "not an image\tnor a table"]]
+    assert not set(images["path"]) & {path for path, _ in data["rejected"]}
+
+
+def test_the_figures_are_those_of_the_files(run, client, address):
+    images, clusters = client.get(f"{address}/data").json()["images"], read_clusters(run)
+    assert images["path"] == list(clusters.paths) == sorted(NAMES)
+    assert images["core"] == clusters.core.astype(int).tolist()
+    for name, values in [
+        ("silhouette", clusters.silhouettes),
+        ("distance", clusters.centre_distances),
+        ("x", clusters.places[:, 0]),
+        ("y", clusters.places[:, 1]),
+    ]:
+        assert images[name] == pytest.approx(values.tolist(), abs=1e-6), name
+
+
+def test_clusters_stand_largest_first_and_noise_last_whatever_their_order(run, client, address):
+    header, *rows = (run / "clusters.csv").read_text().splitlines(keepends=True)
+    (run / "clusters.csv").write_text("".join([header, *reversed(rows)]))
+    clusters = client.get(f"{address}/data").json()["clusters"]
+    assert [row["cluster"] for row in clusters] == [0, 1, -1]
+    assert [row["size"] for row in clusters] == [5, 3, 2]
+    assert [row["share"] for row in clusters] == [0.5, 0.3, 0.2]
+    assert [row["cores"] for row in clusters] == [5, 0, 0]
+    assert [row["silhouette"] is None for row in clusters] == [False, False, True]
+
+
+def test_the_words_of_the_engineer_are_served_as_they_were_typed(run, client, address):
+    note = 'dark, "mirrored"\n<script>alert(1)</script>'
+    save_words(run, 1, {"name": "=sunglasses", "note": note})
+    cluster = client.get(f"{address}/data").json()["clusters"][1]
+    assert cluster["name"] == "=sunglasses"
+    assert cluster["note"] == note
+
+
+def test_the_manifest_tells_how_the_run_ended(run, client, address):
+    answer = client.get(f"{address}/data")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    data = answer.json()
+    assert data["run"] == str(run)
+    assert data["name"] == "the run"
+    assert data["folder"] == str(run.parent / "images")
+    assert data["started"] == runs.read_manifest(run).started_at
+    assert (data["ended"], data["message"], data["notes"]) == ("finished", "", ["a note"])
+    assert data["inspection_share"] == 0.8
+
+
+def test_a_run_that_failed_has_no_clusters_but_its_rejected_files(tmp_path):
+    with pytest.raises(InputError), runs.open_run(tmp_path / "run", manifest(), quiet) as job:
+        write_pairs(job.folder / "rejected.txt", [("b.txt", "not an image"), ("a", "empty")])
+        raise InputError("no usable image")
+    data = describe(tmp_path / "run")
+    assert (data["ended"], data["message"]) == ("failed", "no usable image")
+    assert data["clusters"] == []
+    assert set(map(tuple, data["images"].values())) == {()}
+    assert data["rejected"] == [("a", "empty"), ("b.txt", "not an image")]
+
+
+def test_a_run_that_failed_at_once_has_nothing(tmp_path):
+    runs.write_manifest(tmp_path, manifest(ended="failed", message="no weights"))
+    data = describe(tmp_path)
+    assert (data["clusters"], data["rejected"]) == ([], [])
+    assert data["message"] == "no weights"
+
+
+def test_a_run_that_nobody_writes_any_more_was_killed(tmp_path):
+    with runs.open_run(tmp_path / "run", manifest(), quiet) as job:
+        assert describe(job.folder)["ended"] == "running"
+    runs.write_manifest(tmp_path / "run", manifest())
+    assert runs.read_manifest(tmp_path / "run").ended == "running"
+    assert describe(tmp_path / "run")["ended"] == "killed"
+
+
+@pytest.mark.parametrize("ended", ["finished", "failed", "running"])
+def test_a_run_that_a_job_is_writing_has_nothing_to_show_yet(run, ended):
+    runs.write_manifest(run, manifest(ended=ended))
+    with runs.hold(run):
+        data = describe(run)
+    assert data["ended"] == "running"
+    assert (data["clusters"], data["rejected"]) == ([], [])
+    assert set(map(tuple, data["images"].values())) == {()}
+    assert len(describe(run)["clusters"]) == 3
+
+
+def test_tables_that_lead_out_of_the_run_are_not_read(tmp_path, run):
+    for name in ("clusters.csv", "images.csv", "rejected.txt"):
+        (run / name).rename(tmp_path / name)
+        (run / name).symlink_to(tmp_path / name)
+        with pytest.raises(InputError, match=f"{name} is not as the tool writes it"):
+            describe(run)
+        (run / name).unlink()
+        (tmp_path / name).rename(run / name)
+    describe(run)
+
+
+# --- damaged runs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [None, "{}", "not json", '{"schema_version": 99}'])
+def test_a_folder_that_is_no_run_is_named(tmp_path, text):
+    (tmp_path / "my run").mkdir()
+    if text is not None:
+        (tmp_path / "my run" / "run.json").write_text(text)
+    with pytest.raises(InputError, match=r"my run is not a run folder: .*run\.json"):
+        describe(tmp_path / "my run")
+
+
+def no_column(text):
+    return text.replace("core", "kern", 1)
+
+
+def words_for_a_number(text):
+    first, *rest = text.splitlines()
+    return "\n".join([first, *(row.replace(",0.", ",zero.") for row in rest)]) + "\n"
+
+
+def short_line(text):
+    return text + "7\n"
+
+
+def long_line(text):
+    return text + "7," * 30 + "\n"
+
+
+DAMAGES = [no_column, words_for_a_number, short_line, long_line]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["clusters.csv", "images.csv"])
+def test_a_damaged_table_is_named_with_what_to_do(run, client, address, name, damage):
+    text = (run / name).read_text()
+    (run / name).write_text(damage(text))
+    assert (run / name).read_text() != text
+    with pytest.raises(InputError, match=rf"{name} is not as the tool writes it .*backup"):
+        describe(run)
+    answer = client.get(f"{address}/data")
+    assert answer.status_code == 404
+    assert f"{name} is not as the tool writes it" in answer.text
+
+
+@pytest.mark.parametrize("name", ["clusters.csv", "images.csv"])
+def test_a_table_of_another_encoding_is_named(run, name):
+    (run / name).write_bytes((run / name).read_bytes() + b"\xff\xfe")
+    with pytest.raises(InputError, match=f"{name} is not as the tool writes it"):
+        describe(run)
+
+
+@pytest.mark.parametrize("size", ["1.5", "", "five"])
+def test_a_size_that_is_no_whole_number_is_named(run, size):
+    text = (run / "clusters.csv").read_text().replace(",,,5,", f",,,{size},")
+    (run / "clusters.csv").write_text(text)
+    with pytest.raises(InputError, match=r"clusters\.csv is not as .*ValueError"):
+        describe(run)
+
+
+def test_a_missing_table_is_named(run):
+    (run / "clusters.csv").unlink()
+    with pytest.raises(InputError, match=r"clusters\.csv is not as the tool writes it"):
+        describe(run)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    ("name", "key", "value", "column"),
+    [
+        *(
+            ("images.csv", "path", "eye 3.png", column)
+            for column in ("silhouette", "distance_to_centre", "x", "y")
+        ),
+        ("clusters.csv", "cluster", "1", "share"),
+        ("clusters.csv", "cluster", "1", "silhouette"),
+    ],
+)
+def test_what_is_no_number_of_json_is_named(run, client, address, name, key, value, column, number):
+    text = (run / name).read_text()
+    replace_cells(run / name, key, value, {column: number})
+    (run / name).write_text((run / name).read_text().replace("'-inf", "-inf"))
+    assert (run / name).read_text() != text
+    answer = client.get(f"{address}/data")
+    assert answer.status_code == 404
+    assert f"{name} is not as the tool writes it" in answer.text
+
+
+@pytest.mark.parametrize("content", [b"no tab\n", b"a\t\xff\n"])
+def test_damaged_rejected_files_are_named(run, content):
+    (run / "rejected.txt").write_bytes(content)
+    with pytest.raises(InputError, match=r"rejected\.txt is not as the tool writes it"):
+        describe(run)
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def test_every_picture_of_the_data_is_served_with_its_fixed_type(run, client, address):
+    data = client.get(f"{address}/data").json()
+    gifs = [row["gif"] for row in data["clusters"]]
+    assert gifs == ["gifs/cluster_000.gif", "gifs/cluster_001.gif", "gifs/noise.gif"]
+    thumbnails = data["images"]["thumbnail"]
+    assert len(set(thumbnails)) == 10
+    for names, kind, cache in [
+        (gifs, "image/gif", "no-cache"),
+        (thumbnails, "image/jpeg", "private, max-age=86400"),
+    ]:
+        for name in names:
+            answer = client.get(f"{address}/{name}")
+            assert answer.content == (run / name).read_bytes()
+            assert answer.headers["content-type"] == kind
+            assert answer.headers["cache-control"] == cache
+
+
+def test_the_type_is_that_of_the_name_and_not_of_the_content(run, client, address):
+    name = next((run / "thumbnails").iterdir()).name
+    (run / "thumbnails" / name).write_text("<html><script>alert(1)</script>")
+    answer = client.get(f"{address}/thumbnails/{name}")
+    assert answer.headers["content-type"] == "image/jpeg"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "page.html",
+        "run.json",
+        "status.json",
+        "images.csv",
+        "reduction.npz",
+        "thumbnails/page.html",
+        "thumbnails/0123456789abcdef01234567.html",
+        "thumbnails/0123456789abcdef01234567.jpg.html",
+        "thumbnails/0123456789ABCDEF01234567.jpg",
+        "thumbnails/x0123456789abcdef01234567.jpg",
+        "thumbnails/cluster_000.gif",
+        "gifs/page.html",
+        "gifs/cluster_000.gif.html",
+        "gifs/cluster_000.gif%0A",
+        "gifs/cluster_x.gif",
+        "gifs/noise.jpg",
+        "notes/cluster_000.gif",
+        "download/cluster_000.gif",
+        "download/page.html",
+        "download/run.json",
+        "download/gifs",
+    ],
+)
+def test_what_the_tool_does_not_serve_is_not_served(run, client, address, name):
+    file = run / name.replace("%0A", "\n").removeprefix("download/")
+    file.parent.mkdir(exist_ok=True)
+    if not file.exists():
+        file.write_text("treasure")
+    answer = client.get(f"{address}/{name}")
+    assert answer.status_code == 404
+    assert "treasure" not in answer.text
+
+
+def test_links_that_leave_the_run_are_not_followed(tmp_path, run, client, address):
+    (tmp_path / "outside").mkdir()
+    for name in ("secret", "outside/cluster_007.gif"):
+        (tmp_path / name).write_text("treasure")
+    links = ["thumbnails/0123456789abcdef01234567.jpg", "gifs/cluster_009.gif", "labels.txt"]
+    (run / "labels.txt").unlink()
+    for name in links:
+        (run / name).symlink_to(tmp_path / "secret")
+    for name in ("thumbnails/0123456789abcdef01234567.jpg", "gifs/cluster_009.gif"):
+        assert client.get(f"{address}/{name}").status_code == 404
+    assert client.get(f"{address}/download/labels.txt").status_code == 404
+    assert client.get(f"{address}/gifs.zip").status_code == 404
+    (run / "gifs").rename(run / "before")
+    (run / "gifs").symlink_to(tmp_path / "outside")
+    assert client.get(f"{address}/gifs/cluster_007.gif").status_code == 404
+
+
+def test_links_inside_the_run_are_followed(run, client, address):
+    (run / "gifs" / "cluster_002.gif").symlink_to(run / "gifs" / "noise.gif")
+    answer = client.get(f"{address}/gifs/cluster_002.gif")
+    assert answer.content == (run / "gifs" / "noise.gif").read_bytes()
+
+
+def test_a_run_that_is_reached_by_a_link_is_served(tmp_path, run, served, client):
+    (tmp_path / "link").symlink_to(run)
+    address = f"/run/{served.key(tmp_path / 'link')}"
+    content = (run / "gifs" / "noise.gif").read_bytes()
+    assert client.get(f"{address}/gifs/noise.gif").content == content
+
+
+def test_a_folder_or_nothing_by_the_name_of_a_picture_is_not_served(run, client, address):
+    (run / "gifs" / "cluster_003.gif").mkdir()
+    for number in ("003", "004"):
+        assert client.get(f"{address}/gifs/cluster_{number}.gif").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "gifs/%2e%2e%2fsecret",
+        "gifs/%2e%2e/secret",
+        "gifs/..%2f..%2fsecret",
+        "gifs%2fcluster_000.gif%2f%2e%2e%2f%2e%2e%2fsecret",
+        "%2e%2e/secret",
+        "%2e%2e%2fsecret",
+        "%2e%2e/cluster_000.gif",
+        "%2e/cluster_000.gif",
+        "download/%2e%2e%2fsecret",
+        "download/..%5csecret",
+        "download/%2fetc%2fpasswd",
+        "thumbnails//0123456789abcdef01234567.jpg",
+        "gifs/cluster_000.gif%00",
+        "gifs/",
+        "",
+    ],
+)
+def test_tricks_with_paths_lead_nowhere(tmp_path, run, client, address, tail):
+    for file in (tmp_path / "secret", run / "secret", tmp_path / "cluster_000.gif"):
+        file.write_text("treasure")
+    (run / "cluster_000.gif").write_text("treasure")
+    answer = client.get(f"{address}/{tail}")
+    assert answer.status_code == 404
+    assert "treasure" not in answer.text
+
+
+# --- keys ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tail", ["data", "gifs.zip", "download/labels.txt", "gifs/noise.gif"])
+def test_an_unknown_key_is_answered_with_what_to_do(run, client, address, tail):
+    assert client.get(f"{address}/{tail}").status_code == 200
+    for key in ("x", address.removeprefix("/run/")[:-1], run.name):
+        answer = client.get(f"/run/{key}/{tail}")
+        assert answer.status_code == 404
+        assert "Reload the page" in answer.text
+
+
+def test_a_folder_has_one_key_and_each_its_own(served, tmp_path):
+    keys = [served.key(tmp_path / name) for name in ("a", "b", "a")]
+    assert keys[0] == keys[2] != keys[1]
+    assert [served.folder(key) for key in keys] == [tmp_path / name for name in "aba"]
+    assert ServedRuns().key(tmp_path / "a") != keys[0]
+    assert min(map(len, keys)) >= 20
+    with pytest.raises(InputError, match="Reload"):
+        served.folder("")
+
+
+# --- downloads ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["labels.txt", "clusters.csv", "rejected.txt"])
+def test_a_download_is_the_file_byte_for_byte(run, client, address, name):
+    answer = client.get(f"{address}/download/{name}")
+    assert answer.content == (run / name).read_bytes()
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_the_zip_holds_every_gif_and_leaves_no_temporary_file(run, client, address, temporary):
+    for name in ("page.html", "mine.gif", ".cluster_000.gif", ".cluster_000.gif.12.tmp"):
+        (run / "gifs" / name).write_text("secret")
+    answer = client.get(f"{address}/gifs.zip")
+    assert answer.headers["content-type"] == "application/zip"
+    assert answer.headers["content-disposition"].startswith("attachment;")
+    assert "the%20run-gifs.zip" in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        held = {name: archive.read(name) for name in archive.namelist()}
+    names = ("cluster_000.gif", "cluster_001.gif", "noise.gif")
+    assert held == {name: (run / "gifs" / name).read_bytes() for name in names}
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_zip_of_a_run_without_gifs_is_empty(tmp_path, served, client, temporary):
+    runs.write_manifest(tmp_path, manifest(ended="failed"))
+    answer = client.get(f"/run/{served.key(tmp_path)}/gifs.zip")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.namelist() == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_zip_that_is_refused_leaves_no_temporary_file(tmp_path, run, client, address, temporary):
+    (tmp_path / "secret").touch()
+    (run / "gifs" / "cluster_009.gif").symlink_to(tmp_path / "secret")
+    assert client.get(f"{address}/gifs.zip").status_code == 404
+    assert list(temporary.iterdir()) == []
+
+
+# --- the words of an engineer -------------------------------------------------------------------
+
+
+@pytest.fixture
+def save(run, client, address):
+    """Return a function that sends words as the page does."""
+
+    def send(**sent):
+        started = runs.read_manifest(run).started_at
+        return client.post(f"{address}/words", content=json.dumps({"started": started} | sent))
+
+    return send
+
+
+def words(run):
+    return [(row["name"], row["note"]) for row in read_csv(run / "clusters.csv")]
+
+
+def test_words_are_saved_and_all_else_stays(run, save):
+    others = content(run)
+    answer = save(cluster=1, name="=sunglasses", note='dark, "mirrored"\nglass')
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert words(run) == [("", ""), ("=sunglasses", 'dark, "mirrored"\nglass'), ("noise", "")]
+    save(cluster=1, note="")
+    save(cluster=-1, note="odd ones")
+    assert words(run) == [("", ""), ("=sunglasses", ""), ("noise", "odd ones")]
+    changed = content(run)
+    assert changed.keys() == others.keys()
+    assert {name for name in others if others[name] != changed[name]} == {"clusters.csv"}
+
+
+def test_other_columns_are_no_words(run, save):
+    before = read_csv(run / "clusters.csv")
+    assert save(cluster=0, size="99", hint="x", cluster_="1").status_code == 204
+    assert read_csv(run / "clusters.csv") == before
+
+
+def test_words_of_any_length_and_half_characters_damage_nothing(run, save):
+    long = {name: "=" * (longest + 1) for name, longest in LONGEST.items()}
+    assert save(cluster=0, **long).status_code == 204
+    assert words(run)[0] == ("=" * LONGEST["name"], "=" * LONGEST["note"])
+    assert save(cluster=0, name="\ud83d", note="a\rb\0c").status_code == 204
+    assert words(run)[0] == ("?", "a\nb\0c")
+    assert len(describe(run)["clusters"]) == 3
+
+
+def test_words_on_a_run_that_another_replaced_are_refused(run, save):
+    before = content(run)
+    answer = save(cluster=0, name="x", started="2020-01-01T00:00:00+00:00")
+    assert answer.status_code == 409
+    assert "holds another run by now" in answer.text
+    assert content(run) == before
+
+
+def test_words_on_an_unknown_cluster_are_refused(run, save):
+    before = content(run)
+    answer = save(cluster=7, name="x")
+    assert answer.status_code == 409
+    assert "clusters.csv has no cluster 7" in answer.text
+    assert content(run) == before
+
+
+def test_words_while_a_job_is_writing_are_refused(run, save):
+    with runs.hold(run):
+        answer = save(cluster=0, name="x")
+    assert answer.status_code == 409
+    assert "another job is writing" in answer.text
+    assert words(run)[0] == ("", "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "no json",
+        "[]",
+        "5",
+        "null",
+        "{}",
+        '{"cluster": 0}',
+        '{"started": "x"}',
+        '{"cluster": "x", "started": "x"}',
+        '{"cluster": null, "started": "x"}',
+        pytest.param(
+            '{"cluster": 1e999, "started": "x"}',
+            marks=pytest.mark.xfail(
+                strict=True, raises=OverflowError, reason="int(inf) is an OverflowError"
+            ),
+        ),
+        b"\xff",
+    ],
+)
+def test_what_are_no_words_is_refused(run, client, address, body):
+    before = content(run)
+    assert client.post(f"{address}/words", content=body).status_code == 400
+    assert content(run) == before
+
+
+def test_words_are_not_saved_by_a_link(run, client, address):
+    before = content(run)
+    started = runs.read_manifest(run).started_at
+    answer = client.get(f"{address}/words", params={"cluster": 0, "name": "x", "started": started})
+    assert answer.status_code in {404, 405}
+    assert content(run) == before
+
+
+def test_words_do_not_reach_out_of_the_run(tmp_path, run, save):
+    (tmp_path / "precious").write_text("precious")
+    (run / ".lock").unlink(missing_ok=True)
+    (run / ".lock").symlink_to(tmp_path / "precious")
+    assert save(cluster=0, name="x").status_code == 500
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert words(run)[0] == ("", "")
+
+
+# --- the login ----------------------------------------------------------------------------------
+
+
+def test_who_has_not_logged_in_is_served_nothing(run, served, address, monkeypatch):
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    import gradio as gr
+    from gradio.routes import App
+
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        gr.HTML()
+    blocks.auth = [("eva", "sesame")]
+    blocks.config = blocks.get_config_file()
+    page = App.create_app(
+        blocks, app_kwargs={"routes": served.routes(), "middleware": middleware(Access())}
+    )
+    client = TestClient(page, base_url="http://localhost:7860")
+    tails = ["data", "gifs.zip", "download/labels.txt", "gifs/noise.gif"]
+    sent = {"started": runs.read_manifest(run).started_at, "cluster": 0, "name": "x"}
+
+    def statuses():
+        got = [client.get(f"{address}/{tail}").status_code for tail in tails]
+        return [*got, client.post(f"{address}/words", json=sent).status_code]
+
+    assert statuses() == [401] * 5
+    assert words(run)[0] == ("", "")
+    client.post("/login", data={"username": "eva", "password": "open"})
+    assert statuses() == [401] * 5
+    client.cookies.set(f"access-token-{page.cookie_id}", "guessed")
+    assert statuses() == [401] * 5
+    client.cookies.clear()
+    assert client.post("/login", data={"username": "eva", "password": "sesame"}).is_success
+    assert statuses() == [200] * 4 + [204]
+    assert words(run)[0] == ("x", "")
+
+
+def test_nothing_is_written_into_the_run(run, client, address):
+    before = content(run)
+    for tail in ("data", "gifs.zip", "download/labels.txt", "gifs/noise.gif"):
+        assert client.get(f"{address}/{tail}").status_code == 200
+        assert client.post(f"{address}/{tail}").status_code == 405
+    assert content(run) == before
