@@ -124,7 +124,7 @@ def _read_login(auth: str) -> tuple[str, str]:
     if not user or not name:
         raise InputError(f"--auth: expected USER:PASSWORD-FILE, received {auth!r}.")
     try:
-        password = Path(name).read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+        password = Path(name).read_text(encoding="utf-8-sig").split("\n", 1)[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--auth: the password file {name} cannot be read: {error}.") from error
     if not password:

@@ -185,10 +185,23 @@ def _job(again: str) -> Iterator[Progress]:
     """
     from pipelines.errors import InputError
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    asked = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    def heard(stage: str, done: int, total: int) -> None:
+        if asked:  # a library swallowed the interrupt
+            raise KeyboardInterrupt
+        bars(stage, done, total)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     try:
-        with _bars() as progress:
-            yield progress
+        with _bars() as bars:
+            yield heard
     except KeyboardInterrupt:
         print("Stopped.", again)
         raise typer.Exit(STOPPED) from None
@@ -202,8 +215,13 @@ def _job(again: str) -> Iterator[Progress]:
 
 @contextmanager
 def _bars() -> Iterator[Progress]:
+    import threading
+
     from tqdm import tqdm
 
+    # Its own lock imports multiprocessing in the middle of a job, where an interrupt can leave
+    # Python's import lock taken.
+    tqdm.set_lock(threading.RLock())
     bar: tqdm[None] | None = None
     stage_now = ""
 

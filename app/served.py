@@ -18,13 +18,13 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from urllib.parse import quote
 
-from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from pipelines import runs
@@ -43,6 +43,7 @@ DOWNLOADS = (LABELS_FILE, CLUSTERS_FILE, runs.REJECTED_FILE)
 LONGEST = {"name": 200, "note": 20_000}
 """How many characters of an engineer's words are kept."""
 IMAGE_KEYS = ("path", "cluster", "core", "silhouette", "distance", "x", "y", "thumbnail")
+CHUNK = 1 << 20
 Row = dict[str, Any]
 
 
@@ -107,7 +108,9 @@ class ServedRuns:
         folder = self._open(request)
         try:
             sent = await request.json()
-            cluster, started = int(sent["cluster"]), str(sent["started"])
+            cluster, started = sent["cluster"], sent["started"]
+            if type(cluster) is not int or type(started) is not str:
+                raise TypeError("cluster: expected a whole number, started: expected text")
             words = {
                 name: _clean(str(sent[name]), longest)
                 for name, longest in LONGEST.items()
@@ -162,22 +165,33 @@ class ServedRuns:
         gifs = [
             _inside(folder, f"{GIF_FOLDER}/{name}") for name in names if pattern.fullmatch(name)
         ]
-        with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file:
-            answer = FileResponse(
-                file.name,
-                media_type="application/zip",
-                filename=f"{folder.name}-gifs.zip",
-                headers={"Cache-Control": "no-store"},
-                background=BackgroundTask(Path(file.name).unlink),
-            )
-            try:
-                with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # GIFs are packed
-                    for gif in gifs:
-                        archive.write(gif, gif.name)
-            except OSError as error:
-                Path(file.name).unlink()
-                raise HTTPException(500, f"the ZIP cannot be written: {error}") from error
-        return answer
+        # Without a name on the disk: it goes when it is closed, whoever breaks off.
+        file = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # GIFs are packed
+                for gif in gifs:
+                    archive.write(gif, gif.name)
+        except OSError as error:
+            file.close()
+            raise HTTPException(500, f"the ZIP cannot be written: {error}") from error
+        size = file.tell()
+        file.seek(0)
+        name = quote(f"{folder.name}-gifs.zip")
+        return StreamingResponse(
+            _chunks(file),
+            media_type="application/zip",
+            headers={
+                "Cache-Control": "no-store",
+                "Content-Length": str(size),
+                "Content-Disposition": f"attachment; filename*=utf-8''{name}",
+            },
+        )
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 def _logged_in(request: Request) -> bool:
@@ -218,9 +232,11 @@ def describe(folder: Path) -> Row:
     InputError
         When the folder is no run, or a file of it is not as the tool writes it.
     """
-    written = runs.is_written(folder)  # first: a job that ends meanwhile was not killed
     try:
         manifest = runs.read_manifest(folder)
+        written = manifest.ended == "running" and runs.is_written(folder)
+        if manifest.ended == "running" and not written:
+            manifest = runs.read_manifest(folder)  # the job may have ended in between
     except runs.NoManifestError as error:
         raise InputError(f"{folder} is not a run folder: {error}.") from error
     clusters: list[Row] = []
@@ -235,15 +251,12 @@ def describe(folder: Path) -> Row:
             if (folder / runs.REJECTED_FILE).exists():
                 rejected = list(read_pairs(_inside(folder, runs.REJECTED_FILE)).items())
     clusters.sort(key=lambda row: (row["cluster"] == NOISE, row["cluster"]))
-    ended: str = manifest.ended
-    if written or ended == "running":
-        ended = "running" if written else "killed"
     return {
         "run": str(folder),
         "name": folder.name,
         "folder": manifest.folder,
         "started": manifest.started_at,
-        "ended": ended,
+        "ended": "killed" if manifest.ended == "running" and not written else manifest.ended,
         "message": manifest.message,
         "notes": manifest.notes,
         "inspection_share": manifest.result.get("inspection_share"),

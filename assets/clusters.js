@@ -8,6 +8,7 @@ const NOISE = -1;
 const IMAGES_A_PAGE = 48;
 const REJECTED_SHOWN = 1000;
 const MILLISECONDS_TO_SAVE = 300;
+const MILLISECONDS_TO_LOAD = 80; // clusters that are only passed on the way load no pictures
 const HIT_RADIUS = 12;
 const NOTHING_OPEN =
   "Root cause clusters appear here: an animated picture of each, its images, and a map of them all.";
@@ -183,11 +184,6 @@ function choose(id, { focus = false } = {}) {
   if (image !== null && run.images.cluster[image] !== id) image = null;
   firstShown = 0;
   const cluster = run.clusters.find((row) => row.cluster === id);
-  view.gif.src = address(cluster.gif);
-  view.gif.alt = `Animated images of ${title(cluster)}`;
-  const frames = Math.min(cluster.size, 100);
-  view.caption.textContent =
-    `${frames < cluster.size ? `${frames} of ${cluster.size}` : count(frames, "image")}, most central first`;
   view.name.value = cluster.name;
   view.note.value = cluster.note;
   if (!view.saved.classList.contains("bad")) view.saved.textContent = "";
@@ -201,7 +197,11 @@ function choose(id, { focus = false } = {}) {
       scrollTo(tile);
     }
   }
-  fillImages();
+  clearTimeout(view.loading);
+  view.loading = setTimeout(() => {
+    fillGif(cluster);
+    fillImages();
+  }, MILLISECONDS_TO_LOAD);
   tell(image);
   draw();
   remember();
@@ -219,6 +219,14 @@ function gif() {
   view.gif = make("img", {});
   view.caption = make("figcaption");
   return make("figure", { class: "gif" }, view.gif, view.caption);
+}
+
+function fillGif(cluster) {
+  view.gif.src = address(cluster.gif);
+  view.gif.alt = `Animated images of ${title(cluster)}`;
+  const frames = Math.min(cluster.size, 100);
+  view.caption.textContent =
+    `${frames < cluster.size ? `${frames} of ${cluster.size}` : count(frames, "image")}, most central first`;
 }
 
 function fillFigures(cluster) {
@@ -395,6 +403,9 @@ function fillImages() {
   view.later.disabled = end === members.length;
   view.range.textContent =
     `Images ${firstShown + 1} to ${end} of ${members.length.toLocaleString("en")}, most central first`;
+  for (const picture of view.grid.querySelectorAll("img")) {
+    if (!picture.complete) picture.removeAttribute("src"); // or it would load all the same
+  }
   view.grid.replaceChildren(
     ...members.slice(firstShown, end).map((position) =>
       make(
@@ -415,13 +426,14 @@ function fillImages() {
 
 function select(position) {
   if (position === null) return;
+  const before = chosen;
   image = position;
   choose(run.images.cluster[position]);
   const place = run.members.get(chosen).indexOf(position);
   const first = place - (place % IMAGES_A_PAGE);
   if (first !== firstShown) {
     firstShown = first;
-    fillImages();
+    if (chosen === before) fillImages(); // else they are on their way
   }
   for (const thumb of view.grid.children) {
     thumb.setAttribute("aria-pressed", Number(thumb.dataset.image) === position);

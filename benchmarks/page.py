@@ -134,7 +134,13 @@ def browse(page: Page, url: str) -> dict[str, float]:
         page.keyboard.press("ArrowRight")
         page.wait_for_timeout(20)
     result["pause, 40 tiles"] = longest_pause(page)
+    start = time.perf_counter()
     page.keyboard.press("End")
+    page.wait_for_function(
+        "document.querySelector('.gif img').src.endsWith('noise.gif') && "
+        "[...document.querySelectorAll('.thumb img, .gif img')].every((image) => image.complete)"
+    )
+    result["pictures of the last"] = 1000 * (time.perf_counter() - start)
     later = page.get_by_role("button", name="Later images")
     for _ in range(STEPS):
         if later.is_enabled():

@@ -327,6 +327,7 @@ def prefetch(
     Decoding releases Python's lock, so a network that consumes the results need not wait, and
     at most `ahead` results are in memory whatever the number of items.
     """
+    Image.init()  # here: an interrupt while a thread imports its plugins could leave it waiting
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as threads:
         try:

@@ -60,11 +60,6 @@ def test_help_of_cluster_lists_every_option(option):
     assert f"--{option}" in text
 
 
-def test_no_argument_shows_the_help():
-    done = tool()
-    assert "cluster" in done.stdout + done.stderr
-
-
 def test_cluster_ends_with_a_summary(images, cache, tmp_path):
     (images / "notes.txt").write_text("x")
     done = tool("cluster", images, "--out", tmp_path / "run")

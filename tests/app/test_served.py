@@ -175,15 +175,22 @@ def test_a_run_that_nobody_writes_any_more_was_killed(tmp_path):
     assert describe(tmp_path / "run")["ended"] == "killed"
 
 
-@pytest.mark.parametrize("ended", ["finished", "failed", "running"])
-def test_a_run_that_a_job_is_writing_has_nothing_to_show_yet(run, ended):
-    runs.write_manifest(run, manifest(ended=ended))
+def test_a_run_that_a_job_is_writing_has_nothing_to_show_yet(run):
+    runs.write_manifest(run, manifest(ended="running"))
     with runs.hold(run):
         data = describe(run)
     assert data["ended"] == "running"
     assert (data["clusters"], data["rejected"]) == ([], [])
     assert set(map(tuple, data["images"].values())) == {()}
-    assert len(describe(run)["clusters"]) == 3
+
+
+@pytest.mark.parametrize("ended", ["finished", "failed", "stopped"])
+def test_a_run_stays_to_be_seen_while_words_are_saved_and_until_a_job_replaces_it(run, ended):
+    runs.write_manifest(run, manifest(ended=ended))
+    with runs.hold(run):
+        data = describe(run)
+    assert data["ended"] == ended
+    assert len(data["clusters"]) == 3
 
 
 def test_tables_that_lead_out_of_the_run_are_not_read(tmp_path, run):
@@ -575,12 +582,9 @@ def test_words_while_a_job_is_writing_are_refused(run, save):
         '{"started": "x"}',
         '{"cluster": "x", "started": "x"}',
         '{"cluster": null, "started": "x"}',
-        pytest.param(
-            '{"cluster": 1e999, "started": "x"}',
-            marks=pytest.mark.xfail(
-                strict=True, raises=OverflowError, reason="int(inf) is an OverflowError"
-            ),
-        ),
+        '{"cluster": 1e999, "started": "x"}',
+        '{"cluster": 1.5, "started": "x"}',
+        '{"cluster": true, "started": "x"}',
         b"\xff",
     ],
 )

@@ -190,6 +190,7 @@ def test_the_grid_pages_through_all_images_of_a_cluster(browsing, example):
     labels = read_pairs(example / "labels.txt")
     noise = {path for path, label in labels.items() if label == "-1"}
     browsing.locator(".tile").last.click()
+    expect(browsing.locator(".pager")).to_contain_text(f"of {len(noise)}")
     seen = []
     while True:
         seen += [thumb.get_attribute("aria-label") for thumb in browsing.locator(".thumb").all()]
