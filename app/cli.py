@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.endings import ERROR, STOPPED
+
 if TYPE_CHECKING:
     from pipelines.runs import Manifest, Progress
 
@@ -22,9 +24,6 @@ app = typer.Typer(
     help="SAFE: safety analysis and retraining of vision DNNs. Without a command: the page.",
 )
 RUNS = Path("runs")
-STOPPED = 130
-ERROR = "Error: "
-"""How the one line begins that says what is wrong."""
 LARGEST_SEED = 2**32 - 1
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.cli import ERROR, STOPPED
+from app.endings import ERROR, STOPPED
 from pipelines.errors import InputError
 from pipelines.runs import Status, read_status
 

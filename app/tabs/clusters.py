@@ -323,7 +323,7 @@ def _follow(page: Page, seen: str, browsed: str | None) -> list[Any]:
     if browsed:
         told = notice(f"The job has finished: open {look.folder.name} under “Open a run”.")
         return [*state[:-1], told, gr.skip(), _runs(page)]
-    return [*state, _served(page, look.folder), _runs(page, look.folder)]
+    return [*state[:-1], *_open(page, str(look.folder)), _runs(page, look.folder)]
 
 
 def _state(look: Look | None) -> list[Any]:
@@ -355,7 +355,8 @@ def _arrive(page: Page, asked: str | None) -> list[Any]:
         told, browser = _open(page, asked)
         return [*state[:-1], state[-1] if running else told, browser, _runs(page, asked)]
     if runs and not running:
-        return [*state, _served(page, runs[0]), _runs(page, runs[0])]
+        told, browser = _open(page, str(runs[0]))
+        return [*state[:-1], told, browser, _runs(page, runs[0])]
     return [*state, gr.skip(), _runs(page)]
 
 
