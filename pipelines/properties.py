@@ -1,0 +1,348 @@
+"""Measures of a picture that any vision engineer would name: brightness, sharpness, noise, ...
+
+Each is a standard one, named where it is computed. Luminance is luma (ITU-R BT.601, the Y of a
+JPEG file) on a scale of 0 to 1, from pixel values as they are stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+LONGEST_SIDE = 256
+LUMA = (np.float32(0.299), np.float32(0.587), np.float32(0.114))
+HIGHLIGHT = 250
+SHADOW = 20
+"""From and up to which of 255 a pixel's brightest channel is clipped: it shows no detail there."""
+GREY = 0.01
+"""Mean chroma, of 1, below which a picture has no hue: rounding and JPEG reach as much."""
+ROUND = 0.05
+"""Coherence, and strength of hue, below which a direction is an accident."""
+BLACK = 1 / 255
+"""Mean luminance below which a picture has no contrast."""
+BLUR_LENGTH = 9
+"""Of the additional blur of Crete et al., px."""
+
+Plane = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Property:
+    """One measure, and how to speak of it.
+
+    Attributes
+    ----------
+    key : str
+    low, high : str
+        What a picture with a smaller or larger value is, "... than the rest"; empty where such a
+        difference is not worth saying.
+    figure : str
+        Name of the value.
+    show : callable
+        Writes a value, with its unit.
+    noticeable : float
+        Smallest difference that people see or care about, in the value's unit.
+    period : float
+        Of a circular value, in its unit; 0 for others.
+    """
+
+    key: str
+    low: str
+    high: str
+    figure: str
+    show: Callable[[float], str]
+    noticeable: float
+    period: float = 0.0
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+def _pixels(value: float) -> str:
+    return f"{value:.0f} px"
+
+
+def _degrees(value: float) -> str:
+    return f"{value:.0f}°"
+
+
+def _of_255(value: float) -> str:
+    return f"{value:.1f} of 255"
+
+
+def _hue(value: float) -> str:
+    names = ("red", "yellow", "green", "cyan", "blue", "magenta")
+    return f"{names[round(value / 60) % 6]} ({value:.0f}°)"
+
+
+PROPERTIES = (
+    Property("brightness", "darker", "brighter", "mean brightness", _decimal, 0.04),
+    Property("contrast", "lower in contrast", "higher in contrast", "contrast", _decimal, 0.04),
+    # Noise and texture look sharp however dull the lens: only blur is worth saying.
+    Property("sharpness", "blurrier", "", "sharpness", _decimal, 0.04),
+    # Of a clean picture the estimate tells the fine texture, which is no finding.
+    Property("noise", "", "noisier", "noise", _of_255, 1.0),
+    Property("colourfulness", "paler", "more colourful", "colourfulness", _decimal, 0.02),
+    Property("hue", "of another colour", "of another colour", "dominant hue", _hue, 20, 360),
+    Property("hue_strength", "more mixed in hue", "more of one hue", "unity of hue", _decimal, 0.1),
+    Property(
+        "highlights", "less overexposed", "more overexposed", "clipped highlights", _percent, 0.01
+    ),
+    Property(
+        "shadows", "less underexposed", "more underexposed", "clipped shadows", _percent, 0.01
+    ),
+    Property(
+        "orientation", "otherwise oriented", "otherwise oriented", "edges at", _degrees, 20, 180
+    ),
+    Property("coherence", "less aligned", "more aligned", "alignment of edges", _decimal, 0.1),
+    Property("centre_x", "further left", "further right", "middle of detail at x", _percent, 0.05),
+    Property("centre_y", "further up", "further down", "middle of detail at y", _percent, 0.05),
+    Property("width", "narrower", "wider", "width", _pixels, 1),
+    Property("height", "less tall", "taller", "height", _pixels, 1),
+    Property("aspect", "more upright", "more elongated", "width to height", _decimal, 0.02),
+)
+
+
+def measure(image: Image.Image) -> NDArray[np.float64]:
+    """Measure a picture.
+
+    It is downscaled first, so that its longer side is at most 256 px, except for what concerns
+    size: time grows with the number of pixels in the downscaling alone.
+
+    Parameters
+    ----------
+    image : Image
+        RGB.
+
+    Returns
+    -------
+    array of float64, shape (p,)
+        One value an entry of `PROPERTIES`; nan where a picture does not have the property: hue of
+        a grey one, contrast of a black one, direction of edges that run all ways, and whatever
+        asks for edges of a flat picture or of one less than 3 px wide or high.
+
+    Raises
+    ------
+    ValueError
+        When the picture is not RGB.
+    """
+    if image.mode != "RGB":
+        raise ValueError(f"an RGB picture is measured, not {image.mode}")
+    pixels = np.asarray(_downscale(image))
+    red, green, blue = (np.ascontiguousarray(pixels[..., channel]) for channel in range(3))
+    brightest = np.maximum(np.maximum(red, green), blue)
+    planes = [plane.astype(np.float32) / np.float32(255) for plane in (red, green, blue)]
+    light = luminance(*planes)
+    hue, hue_strength = dominant_hue(*planes)
+    orientation, coherence, centre_x, centre_y = edges(light)
+    values = {
+        "brightness": float(light.mean()),
+        "contrast": contrast(light),
+        "sharpness": sharpness(light),
+        "noise": 255 * noise(light),
+        "colourfulness": colourfulness(*planes),
+        "hue": hue,
+        "hue_strength": hue_strength,
+        "highlights": float((brightest >= HIGHLIGHT).mean()),
+        "shadows": float((brightest <= SHADOW).mean()),
+        "orientation": orientation,
+        "coherence": coherence,
+        "centre_x": centre_x,
+        "centre_y": centre_y,
+        "width": image.width,
+        "height": image.height,
+        "aspect": image.width / image.height,
+    }
+    return np.array([values[each.key] for each in PROPERTIES], dtype=np.float64)
+
+
+def _downscale(image: Image.Image) -> Image.Image:
+    scale = LONGEST_SIDE / max(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    # The gap lets Pillow average whole blocks of very large pictures first: much faster.
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def luminance(red: Plane, green: Plane, blue: Plane) -> Plane:
+    """Compute the luma of ITU-R BT.601; its mean is brightness.
+
+    Parameters
+    ----------
+    red, green, blue : array of float32, shape (height, width)
+        0 to 1, here and below.
+
+    Returns
+    -------
+    array of float32, shape (height, width)
+        0 to 1.
+    """
+    light: Plane = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    return light
+
+
+def contrast(light: Plane) -> float:
+    """Compute RMS contrast (Peli: *Contrast in complex images*, 1990) over mean luminance.
+
+    The standard deviation alone shrinks with the light, so that every dark picture would be one of
+    low contrast.
+
+    Parameters
+    ----------
+    light : array of float32, shape (height, width)
+        0 to 1.
+
+    Returns
+    -------
+    float
+        0 and up; nan for black pictures.
+    """
+    mean = float(light.mean())
+    return float(light.std()) / mean if mean >= BLACK else math.nan
+
+
+def sharpness(light: Plane) -> float:
+    """Compute 1 - blur of Crete et al. (*The blur effect*, SPIE 2007).
+
+    How much of the variation between neighbours an additional blur takes away. Unlike the variance
+    of the Laplacian it does not change with brightness and contrast. As this variation is mostly
+    noise where there is noise, the picture is smoothed over 3 x 3 px first (binomial).
+
+    Parameters
+    ----------
+    light : array of float32, shape (height, width)
+        0 to 1.
+
+    Returns
+    -------
+    float
+        0 to 1, of the blurrier of the two directions; nan for flat pictures.
+    """
+    if min(light.shape) < 3:
+        return math.nan
+    smooth = light[:-2] + 2 * light[1:-1] + light[2:]
+    smooth = (smooth[:, :-2] + 2 * smooth[:, 1:-1] + smooth[:, 2:]) / 16
+    kept = []
+    for axis in (0, 1):
+        blurred = ndimage.uniform_filter1d(smooth, BLUR_LENGTH, axis=axis, mode="reflect")
+        variation = np.abs(np.diff(smooth, axis=axis))
+        lost = np.maximum(0, variation - np.abs(np.diff(blurred, axis=axis)))
+        total = float(variation.sum())
+        if total > 1e-4 * variation.size:  # less is rounding
+            kept.append(float(lost.sum()) / total)
+    return min(kept, default=math.nan)
+
+
+def noise(light: Plane) -> float:
+    """Estimate the standard deviation of noise (Immerkaer: *Fast noise variance estimation*, 1996).
+
+    Fine texture counts as noise, too.
+
+    Parameters
+    ----------
+    light : array of float32, shape (height, width)
+
+    Returns
+    -------
+    float
+        In the unit of `light`; nan where a side is shorter than 3 px.
+    """
+    if min(light.shape) < 3:
+        return math.nan
+    rows = light[:-2] - 2 * light[1:-1] + light[2:]
+    mask = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
+    return math.sqrt(math.pi / 2) / 6 * float(np.abs(mask).mean())
+
+
+def colourfulness(red: Plane, green: Plane, blue: Plane) -> float:
+    """Compute the colourfulness of Hasler and Suesstrunk (*Measuring colourfulness*, SPIE 2003).
+
+    Returns
+    -------
+    float
+        0 for grey; their figure for 0 to 255, divided by 255.
+    """
+    across = red - green
+    along = (red + green) / 2 - blue
+    spread = math.hypot(float(across.std()), float(along.std()))
+    return spread + 0.3 * math.hypot(float(across.mean()), float(along.mean()))
+
+
+def dominant_hue(red: Plane, green: Plane, blue: Plane) -> tuple[float, float]:
+    """Compute the mean hue, weighted by chroma (Hanbury: *Circular statistics applied to colour
+    images*, CVWW 2003).
+
+    Returns
+    -------
+    hue : float
+        Degrees, 0 to 360: 0 is red, 120 green, 240 blue. nan where there is next to no colour, or
+        no hue prevails.
+    strength : float
+        Mean resultant length, 0 (all hues alike) to 1 (one hue); nan where there is no colour.
+    """  # noqa: D205
+    x = red - (green + blue) / 2
+    y = np.float32(math.sqrt(3) / 2) * (green - blue)
+    chroma = float(np.sqrt(x * x + y * y).mean())
+    if chroma < GREY:
+        return math.nan, math.nan
+    mean_x, mean_y = float(x.mean()), float(y.mean())
+    strength = min(1.0, math.hypot(mean_x, mean_y) / chroma)
+    if strength < ROUND:
+        return math.nan, strength
+    return math.degrees(math.atan2(mean_y, mean_x)) % 360, strength
+
+
+def edges(light: Plane) -> tuple[float, float, float, float]:
+    """Compute how edges run, and where they are, from the structure tensor of the whole picture.
+
+    Orientation and coherence are those of Bigün and Granlund (*Optimal orientation detection of
+    linear symmetry*, ICCV 1987), from central differences; the centroid is that of the tensor's
+    trace, gradient energy.
+
+    Parameters
+    ----------
+    light : array of float32, shape (height, width)
+
+    Returns
+    -------
+    orientation : float
+        Degrees, 0 to 180, counter-clockwise: 0 is horizontal edges, 90 vertical ones; nan where no
+        orientation prevails.
+    coherence : float
+        0 (all orientations alike) to 1 (parallel edges).
+    x, y : float
+        Middle of the detail as shares of width and height, from the upper left corner.
+
+    All are nan for flat pictures.
+    """
+    if min(light.shape) < 3:
+        return math.nan, math.nan, math.nan, math.nan
+    across = (light[1:-1, 2:] - light[1:-1, :-2]) / 2
+    down = (light[2:, 1:-1] - light[:-2, 1:-1]) / 2
+    xx, yy = across * across, down * down
+    energy = xx + yy
+    total = float(energy.sum())
+    if total < 1e-8 * energy.size:  # less is rounding
+        return math.nan, math.nan, math.nan, math.nan
+    difference = float(xx.sum()) - float(yy.sum())
+    mixed = 2 * float((across * down).sum())
+    coherence = min(1.0, math.hypot(difference, mixed) / total)
+    # Edges run across the gradient, and rows are counted downwards.
+    gradient = math.degrees(math.atan2(mixed, difference)) / 2
+    orientation = (90 - gradient) % 180 if coherence >= ROUND else math.nan
+    height, width = light.shape
+    x = float(energy.sum(axis=0) @ (np.arange(1, width - 1) + 0.5)) / total / width
+    y = float(energy.sum(axis=1) @ (np.arange(1, height - 1) + 0.5)) / total / height
+    return orientation, coherence, x, y
