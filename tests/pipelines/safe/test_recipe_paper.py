@@ -18,7 +18,7 @@ MIB_AT_MOST = 3.3 * 1000**3 / 2**20
 def cluster(images, weights, out):
     command = [sys.executable, "SAFE_Tool.py", "cluster", images, "--recipe", "paper"]
     return subprocess.run(
-        [*command, "--weights", weights, "--out", out],
+        [*command, "--weights", weights, "--out", out, "--precision", "float32"],
         cwd=ROOT,
         capture_output=True,
         text=True,
