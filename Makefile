@@ -15,6 +15,7 @@ test: .venv/.requirements-dev
 benchmarks: .venv/.requirements-benchmarks
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.explanation
 	$(BIN)/python -m benchmarks.page
 
 .venv/.%: %.txt requirements.txt

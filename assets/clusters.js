@@ -235,7 +235,10 @@ function fillFigures(cluster) {
     cluster.cluster === NOISE ? null : ["Core images", cluster.cores.toLocaleString("en")],
     cluster.silhouette === null ? null : ["Mean silhouette", cluster.silhouette.toFixed(2)],
     ["Most central", cluster.central_image],
-    cluster.hint ? ["Hint", cluster.hint] : null,
+    ...(cluster.hint ? cluster.hint.split("; ") : []).map((hint, place) => [
+      place ? "" : "Set apart",
+      hint,
+    ]),
   ].filter((figure) => figure);
   view.figures.replaceChildren(
     ...figures.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]),

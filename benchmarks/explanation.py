@@ -30,7 +30,8 @@ NAMES_THE_CAUSE = {
     "glare": {("highlights", 1), ("brightness", 1)},
     # A black lens on skin: dark parts, in a picture of strong contrast.
     "sunglasses": {("shadows", 1), ("brightness", -1), ("contrast", 1)},
-    "fog": {("contrast", -1), ("brightness", 1)},
+    # Blended with a light grey: it takes contrast and colour away, and adds light.
+    "fog": {("contrast", -1), ("colourfulness", -1), ("brightness", 1)},
 }
 """Property and sign of the difference; scenarios that are missing are no property of pixels."""
 REPEATS = 50

@@ -141,8 +141,16 @@ def thumbnail_name(digest: str) -> str:
     return f"{digest[:24]}.jpg"
 
 
-def write_clusters(folder: Path, clusters: RootCauseClusters) -> None:
-    """Write `labels.txt`, `images.csv` and `clusters.csv` into a run folder."""
+def write_clusters(
+    folder: Path, clusters: RootCauseClusters, hints: Mapping[int, str] | None = None
+) -> None:
+    """Write `labels.txt`, `images.csv` and `clusters.csv` into a run folder.
+
+    Parameters
+    ----------
+    hints : mapping of int to str, optional
+        By cluster, what its images share; see `explanation.explain`.
+    """
     labels = [int(label) for label in clusters.labels]
     write_pairs(folder / LABELS_FILE, zip(clusters.paths, labels, strict=True))
     columns = zip(
@@ -173,11 +181,14 @@ def write_clusters(folder: Path, clusters: RootCauseClusters) -> None:
     write_csv(
         folder / CLUSTERS_FILE,
         CLUSTER_COLUMNS,
-        (_cluster_row(clusters, cluster) for cluster in cluster_ids(clusters)),
+        (
+            _cluster_row(clusters, cluster, (hints or {}).get(cluster, ""))
+            for cluster in cluster_ids(clusters)
+        ),
     )
 
 
-def _cluster_row(clusters: RootCauseClusters, cluster: int) -> tuple[object, ...]:
+def _cluster_row(clusters: RootCauseClusters, cluster: int, hint: str) -> tuple[object, ...]:
     inside = members(clusters, cluster)
     undefined = cluster == NOISE or clusters.labels.max() < 1
     return (
@@ -188,7 +199,7 @@ def _cluster_row(clusters: RootCauseClusters, cluster: int) -> tuple[object, ...
         round(len(inside) / len(clusters.paths), 4),
         int(clusters.core[inside].sum()),
         "" if undefined else round(float(clusters.silhouettes[inside].mean()), 4),
-        "",
+        hint,
         clusters.paths[inside[0]],
     )
 

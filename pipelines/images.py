@@ -19,7 +19,7 @@ from typing import IO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from pipelines.errors import InputError
 
@@ -237,6 +237,17 @@ def load_image(folder: Path, path: str, side: int) -> Image.Image | Rejected:
         with Path(folder, path).open("rb") as file, _open_image(file) as image:
             image.draft("RGB", (side, side))
             return _to_rgb(_upright(image))
+    except Exception as error:  # as above
+        return Rejected(path, _reason(error))
+
+
+def upright_size(folder: Path, path: str) -> tuple[int, int] | Rejected:
+    """Read a picture's width and height from its header, in px, as it stands upright."""
+    try:
+        with Path(folder, path).open("rb") as file, _open_image(file) as image:
+            width, height = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation) in {5, 6, 7, 8}
+            return (height, width) if turned else (width, height)
     except Exception as error:  # as above
         return Rejected(path, _reason(error))
 

@@ -93,7 +93,7 @@ PROPERTIES = (
     Property("sharpness", "blurrier", "", "sharpness", _decimal, 0.04),
     # Of a clean picture the estimate tells the fine texture, which is no finding.
     Property("noise", "", "noisier", "noise", _of_255, 1.0),
-    Property("colourfulness", "paler", "more colourful", "colourfulness", _decimal, 0.02),
+    Property("colourfulness", "paler", "more colourful", "colourfulness", _decimal, 0.05),
     Property("hue", "of another colour", "of another colour", "dominant hue", _hue, 20, 360),
     Property("hue_strength", "more mixed in hue", "more of one hue", "unity of hue", _decimal, 0.1),
     Property(
@@ -114,7 +114,7 @@ PROPERTIES = (
 )
 
 
-def measure(image: Image.Image) -> NDArray[np.float64]:
+def measure(image: Image.Image, size: tuple[int, int] | None = None) -> NDArray[np.float64]:
     """Measure a picture.
 
     It is downscaled first, so that its longer side is at most 256 px, except for what concerns
@@ -124,13 +124,15 @@ def measure(image: Image.Image) -> NDArray[np.float64]:
     ----------
     image : Image
         RGB.
+    size : tuple of int, optional
+        Width and height of the original, where `image` is a reduced one.
 
     Returns
     -------
     array of float64, shape (p,)
         One value an entry of `PROPERTIES`; nan where a picture does not have the property: hue of
-        a grey one, contrast of a black one, direction of edges that run all ways, and whatever
-        asks for edges of a flat picture or of one less than 3 px wide or high.
+        a grey one, contrast and colourfulness of a black one, direction of edges that run all
+        ways, and whatever asks for edges of a flat picture or of one less than 3 px wide or high.
 
     Raises
     ------
@@ -141,6 +143,7 @@ def measure(image: Image.Image) -> NDArray[np.float64]:
         raise ValueError(f"an RGB picture is measured, not {image.mode}")
     pixels = np.asarray(_downscale(image))
     red, green, blue = (np.ascontiguousarray(pixels[..., channel]) for channel in range(3))
+    width, height = size or image.size
     brightest = np.maximum(np.maximum(red, green), blue)
     planes = [plane.astype(np.float32) / np.float32(255) for plane in (red, green, blue)]
     light = luminance(*planes)
@@ -160,9 +163,9 @@ def measure(image: Image.Image) -> NDArray[np.float64]:
         "coherence": coherence,
         "centre_x": centre_x,
         "centre_y": centre_y,
-        "width": image.width,
-        "height": image.height,
-        "aspect": image.width / image.height,
+        "width": width,
+        "height": height,
+        "aspect": width / height,
     }
     return np.array([values[each.key] for each in PROPERTIES], dtype=np.float64)
 
@@ -267,17 +270,22 @@ def noise(light: Plane) -> float:
 
 
 def colourfulness(red: Plane, green: Plane, blue: Plane) -> float:
-    """Compute the colourfulness of Hasler and Suesstrunk (*Measuring colourfulness*, SPIE 2003).
+    """Compute the colourfulness of Hasler and Suesstrunk (SPIE 2003) over mean luminance.
+
+    Theirs alone shrinks with the light, so that every dark picture would be a pale one.
 
     Returns
     -------
     float
-        0 for grey; their figure for 0 to 255, divided by 255.
+        0 for grey, and up; nan for black pictures.
     """
+    mean = float(luminance(red, green, blue).mean())
+    if mean < BLACK:
+        return math.nan
     across = red - green
     along = (red + green) / 2 - blue
     spread = math.hypot(float(across.std()), float(along.std()))
-    return spread + 0.3 * math.hypot(float(across.mean()), float(along.mean()))
+    return (spread + 0.3 * math.hypot(float(across.mean()), float(along.mean()))) / mean
 
 
 def dominant_hue(red: Plane, green: Plane, blue: Plane) -> tuple[float, float]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines import explanation, inspection, runs
 from pipelines import images as image_files
-from pipelines import inspection, runs
 from pipelines.clusters import (
     NOISE,
     RootCauseClusters,
@@ -203,9 +203,12 @@ def _find(
     )
     if len(found.settings) > 1:
         _describe_cohesion(run.manifest, clusters)
+    with run.stage(explanation.STAGE):
+        hints = explanation.explain(folder, clusters, run.progress, seed=options.seed)
+        run.manifest.result["explained"] = sum(1 for hint in hints.values() if hint)
     run.begin_results()
     _write_rejected(run, rejected + undecoded)
-    write_clusters(run.folder, clusters)
+    write_clusters(run.folder, clusters, hints)
     _write_reduction(run.folder / REDUCTION_FILE, reduced, clusters, points, moved)
     with run.stage(inspection.STAGE):
         unreadable = inspection.draw_clusters(folder, clusters, run.folder, run.progress)

@@ -105,7 +105,9 @@ def test_colourfulness_naively(pixels):
     along = [(r + g) / 2 - b for r, g, b in colours]
     spread = math.sqrt(statistics.pvariance(across) + statistics.pvariance(along))
     mean = math.sqrt(statistics.fmean(across) ** 2 + statistics.fmean(along) ** 2)
-    assert measured(pixels)["colourfulness"] == pytest.approx(spread + 0.3 * mean, rel=1e-4)
+    light = statistics.fmean(0.299 * r + 0.587 * g + 0.114 * b for r, g, b in colours)
+    expected = (spread + 0.3 * mean) / light
+    assert measured(pixels)["colourfulness"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_hue_naively(pixels):
