@@ -235,11 +235,9 @@ function fillFigures(cluster) {
     cluster.cluster === NOISE ? null : ["Core images", cluster.cores.toLocaleString("en")],
     cluster.silhouette === null ? null : ["Mean silhouette", cluster.silhouette.toFixed(2)],
     ["Most central", cluster.central_image],
-    ...(cluster.hint ? cluster.hint.split("; ") : []).map((hint, place) => [
-      place ? "" : "Set apart",
-      hint,
-    ]),
   ].filter((figure) => figure);
+  const hints = cluster.hint ? cluster.hint.split("; ") : [];
+  view.hints.replaceChildren(...hints.map((hint) => make("li", {}, hint)));
   view.figures.replaceChildren(
     ...figures.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]),
   );
@@ -258,9 +256,11 @@ function words() {
   view.note = field("note", "textarea", { rows: 3 });
   view.saved = make("span", { class: "saved", role: "status" });
   view.figures = make("dl");
+  view.hints = make("ul", { class: "hints", "aria-label": "What sets its pictures apart" });
   return make(
     "div",
     { class: "words" },
+    view.hints,
     make("div", {}, make("b", {}, "Name "), view.saved, view.name),
     make("div", {}, make("b", {}, "Note"), view.note),
     view.figures,

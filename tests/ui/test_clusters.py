@@ -186,6 +186,16 @@ def test_figures_come_from_clusters_csv(browsing, example):
     assert re.search(rf"Mean silhouette\s+{float(row['silhouette']):.2f}\b", figures)
 
 
+def test_what_sets_a_cluster_apart_stands_beside_it(browsing, example):
+    rows = {row["cluster"]: row["hint"] for row in read_csv(example / "clusters.csv")}
+    told = next(cluster for cluster, hint in rows.items() if hint)
+    silent = next(cluster for cluster, hint in rows.items() if not hint)
+    for cluster in (told, silent):
+        browsing.locator(f".tile[data-cluster='{cluster}']").click()
+        expected = rows[cluster].split("; ") if rows[cluster] else []
+        expect(browsing.locator(".hints li")).to_have_text(expected)
+
+
 def test_the_grid_pages_through_all_images_of_a_cluster(browsing, example):
     labels = read_pairs(example / "labels.txt")
     noise = {path for path, label in labels.items() if label == "-1"}
