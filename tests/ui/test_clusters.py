@@ -171,11 +171,13 @@ def test_a_cluster_is_chosen_by_mouse_and_by_arrow_keys(browsing, example):
 
 
 def test_the_gif_is_the_runs_own(browsing, example, server):
-    source = browsing.locator(".gif img").get_attribute("src")
+    gif = browsing.locator(".gif img")
+    expect(gif).to_have_attribute("src", re.compile(r"gifs/cluster_000\.gif$"))
+    source = gif.get_attribute("src")
     with urlopen(f"{server.url}{source}") as answer:
         assert answer.headers["content-type"] == "image/gif"
         assert answer.read() == (example / "gifs" / "cluster_000.gif").read_bytes()
-    assert browsing.locator(".gif img").evaluate("image => image.naturalWidth") > 100
+    assert gif.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
 
 
 def test_figures_come_from_clusters_csv(browsing, example):
@@ -637,6 +639,7 @@ def test_a_foreign_host_or_origin_is_refused(server):
 def test_of_an_image_folder_nothing_is_served(mixed, server, visit):
     images, run = mixed
     page = visit(f"{server.url}?run={quote(str(run))}")
+    expect(page.locator(".thumb").first).to_be_visible()
     thumbnail = page.locator(".thumb img").first.get_attribute("src")
     key = thumbnail.split("/")[1]
     for path in (
