@@ -105,6 +105,15 @@ def test_the_causes_are_the_clusters(run):
     assert set.union(*clusters.values()) >= {"dim", "blurred", "noisy"}
 
 
+def test_every_cluster_says_what_sets_it_apart(run):
+    words = {"dim": "darker", "copy of eye 00.png": "darker"}
+    words |= {"blurred": "blurrier", "noisy": "noisier"}
+    rows = [row for row in read_csv(run / "clusters.csv") if row["cluster"] != "-1"]
+    for row in rows:
+        assert words[row["central_image"].split("/")[0]] in row["hint"]
+    assert read_manifest(run).result["explained"] == len(rows)
+
+
 def test_every_file_is_in_a_cluster_or_noise_or_rejected_and_only_once(run, failures):
     labels, rejected = read_labels(run), read_pairs(run / "rejected.txt")
     assert not set(labels) & set(rejected)
@@ -166,6 +175,7 @@ def test_the_manifest_says_what_was_chosen(run):
         "reducing features",
         "clustering",
         "measuring clusters",
+        "explaining clusters",
         "drawing clusters",
     ]
 
