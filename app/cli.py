@@ -105,7 +105,9 @@ def cluster(
         int | None, typer.Option(min=1, help="Of DBSCAN. (default: searched)")
     ] = None,
     eps: Annotated[float | None, typer.Option(help="Of DBSCAN. (default: searched)")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the randomised PCA.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="Of the randomised PCA, and of hints.")
+    ] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images the network sees at once.")] = 8,
     precision: Annotated[
         str, typer.Option(help="auto, float32 or bfloat16; auto takes what the CPU does fastest.")

@@ -181,7 +181,11 @@ def _options(page: Page) -> list[Any]:
         min_samples = gr.Textbox(label="min_samples of DBSCAN", info="Empty: searched.")
     with gr.Row():
         seed = gr.Number(
-            USUAL.seed, label="Seed", info="Of the randomised PCA.", precision=0, minimum=0
+            USUAL.seed,
+            label="Seed",
+            info="Of the randomised PCA, and of hints.",
+            precision=0,
+            minimum=0,
         )
         batch_size = gr.Number(
             USUAL.batch_size,
