@@ -19,6 +19,7 @@ let chosen = null; // cluster id
 let image = null; // position of the selected image in run.images, or null
 let firstShown = 0; // position, among the cluster's images, of the first one on the page
 let unsaved = null; // words that are typed and not sent yet: {url, started, cluster, fields, timer}
+let loading = 0; // timer of the pictures of the chosen cluster
 let sent = Promise.resolve(); // the last words sent: words reach the server in their order
 
 function make(tag, attributes = {}, ...children) {
@@ -66,7 +67,7 @@ async function show() {
     close(make("div", { class: "error", role: "status" }, answer.error));
     return;
   }
-  save();
+  close();
   run = { ...answer, key: wanted.key, members: new Map(), positions: new Map() };
   run.images.path.forEach((path, position) => {
     const id = run.images.cluster[position];
@@ -90,6 +91,7 @@ async function show() {
 
 function close(instead = make("p", { class: "empty" }, NOTHING_OPEN)) {
   save();
+  clearTimeout(loading);
   run = null;
   element.replaceChildren(instead);
 }
@@ -197,8 +199,8 @@ function choose(id, { focus = false } = {}) {
       scrollTo(tile);
     }
   }
-  clearTimeout(view.loading);
-  view.loading = setTimeout(() => {
+  clearTimeout(loading);
+  loading = setTimeout(() => {
     fillGif(cluster);
     fillImages();
   }, MILLISECONDS_TO_LOAD);

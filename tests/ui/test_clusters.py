@@ -545,6 +545,26 @@ def test_an_earlier_run_is_opened_from_the_list_or_by_its_path(example, mixed, s
     expect(page.locator("#job")).to_contain_text("is not a run folder")
 
 
+def test_pictures_that_were_on_their_way_when_the_run_was_closed_load_no_more(
+    mixed, failures, server, visit
+):
+    page = visit(f"{server.url}?run={quote(str(mixed[1]))}")
+    wait_for_run(page, mixed[1].name)
+    give(page, failures)
+    expect(page.locator("#count")).to_have_text("20 usable images.")
+    page.evaluate("""() => {
+        const real = window.setTimeout;
+        window.setTimeout = (call, delay, ...rest) =>
+            real(call, delay === 80 ? 6000 : delay, ...rest);
+    }""")
+    page.locator(".tile[data-cluster='1']").click()
+    page.get_by_role("button", name="Find root cause clusters").click()
+    expect(page.locator("#clusters .empty")).to_be_visible()
+    page.wait_for_timeout(6500)  # an error in the script by then fails the test
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#job")).to_contain_text("Stopped.", timeout=60_000)
+
+
 def test_a_fresh_page_opens_the_last_run_and_offers_the_folders_of_all(
     failures, mixed, server, visit
 ):
