@@ -1,0 +1,151 @@
+"""Columns of a table: numbers, or categories that rows share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.tables import clean, shown
+
+MOST_CATEGORIES = 100
+"""Different texts, from which on a column whose texts seldom repeat only tells rows apart."""
+SWITCHES = frozenset({"true", "false", "yes", "no"})
+NO_VALUES = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
+"""What programs write where a number is missing."""
+LARGEST = 1e100
+"""The square of a number, and sums of it, have to be finite too."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column holds.
+
+    Attributes
+    ----------
+    values : array of float64, shape (r,)
+        One a row; nan where there is none. Of categories, the position in `categories`.
+    categories : tuple of str
+        What occurs, sorted; empty for numbers.
+    usable : bool
+        Whether it tells anything; the values are nan where not.
+    problems : list of tuple of int and str
+        Row (-1 for the whole column), and what was expected, received and done.
+    """
+
+    values: NDArray[np.float64]
+    categories: tuple[str, ...]
+    usable: bool
+    problems: list[tuple[int, str]]
+
+
+def read_column(cells: Sequence[str], *, decimal_commas: bool = False, numeric: str = "") -> Column:
+    """Tell what a column is, and read it.
+
+    A column is one of
+
+    - categories when it holds only 0 and 1, or only true, false, yes and no, in any case;
+    - numbers when at least half of its values are;
+    - else categories, unless it tells rows apart rather than groups them: more than 100 different
+      texts, and more than half of all.
+
+    nan and infinities are no values. Time and memory grow with the number of rows.
+
+    Parameters
+    ----------
+    cells : sequence of str, length r
+        Trimmed.
+    decimal_commas : bool
+        Whether numbers may have them: then they are used where more cells are numbers with them.
+    numeric : str
+        What its numbers are called, "a number", where it can hold nothing else.
+    """
+    if not any(cells):
+        return _useless(cells, "expected values, received empty cells alone: column left out", [])
+    numbers, texts, problems = _parse(cells, decimal_commas)
+    finite = np.isfinite(numbers)
+    switch = not texts and set(numbers[finite].tolist()) <= {0.0, 1.0}
+    categories: tuple[str, ...] = ()
+    if numeric or (finite.sum() >= max(texts, 1) and not switch):
+        expected = numeric or "a number"
+        values = np.where(finite, numbers, np.nan)
+    else:
+        expected = "a value"
+        words = _words(cells, numbers, switch)
+        categories = tuple(sorted({*words} - {""}))
+        filled = len(words) - words.count("")
+        if len(categories) > MOST_CATEGORIES and 2 * len(categories) > filled:
+            what = (
+                f"expected values that images share, received {len(categories)} different ones in "
+                f"{filled} rows: column left out"
+            )
+            return _useless(cells, what, [])
+        values = encoded(words, categories)
+    for row in np.flatnonzero(np.isnan(values)).tolist():
+        received = shown(cells[row]) if cells[row] else "an empty cell"
+        what = f"expected {expected}, received {received}: the image is without it"
+        problems.append((row, what))
+    if np.isnan(values).all():
+        what = f"expected {expected} in some row, received none: column left out"
+        return _useless(cells, what, problems)
+    return Column(values, categories, True, problems)
+
+
+def _useless(cells: Sequence[str], what: str, problems: list[tuple[int, str]]) -> Column:
+    return Column(np.full(len(cells), np.nan), (), False, [(-1, what), *problems])
+
+
+def _parse(
+    cells: Sequence[str], decimal_commas: bool
+) -> tuple[NDArray[np.float64], int, list[tuple[int, str]]]:
+    """Read numbers, nan for other cells, and count the cells that are text."""
+    parsed = [parse_number(cell) for cell in cells]
+    problems = []
+    if decimal_commas:
+        others = [parse_number(cell, decimal_comma=True) for cell in cells]
+        if others.count(None) < parsed.count(None):
+            parsed = others
+            problems.append((-1, "expected decimal points, received decimal commas: used"))
+    texts = parsed.count(None) - sum(not cell for cell in cells)
+    numbers = np.array([math.nan if value is None else value for value in parsed])
+    return numbers, texts, problems
+
+
+def _words(cells: Sequence[str], numbers: NDArray[np.float64], switch: bool) -> list[str]:
+    """Return the categories that cells name, "" for none."""
+    if switch:
+        return [f"{abs(value):.0f}" if math.isfinite(value) else "" for value in numbers.tolist()]
+    words = ["" if cell.lower() in NO_VALUES else clean(cell) for cell in cells]
+    if {word.lower() for word in words} <= SWITCHES | {""}:
+        return [word.lower() for word in words]
+    return words
+
+
+def encoded(words: Sequence[str], categories: Sequence[str]) -> NDArray[np.float64]:
+    """Return the position of each word in `categories`, nan for ""."""
+    codes = {category: float(code) for code, category in enumerate(categories)}
+    return np.array([codes.get(word, math.nan) for word in words], dtype=np.float64)
+
+
+def parse_number(cell: str, *, decimal_comma: bool = False) -> float | None:
+    """Read a number; None where the cell is text, nan where it is nan, infinite or above 1e100.
+
+    Parameters
+    ----------
+    decimal_comma : bool
+        Whether commas are decimal ones; points are then refused, for "1.500" may be 1500.
+    """
+    if decimal_comma:
+        if "." in cell:
+            return None
+        cell = cell.replace(",", ".")
+    if "_" in cell:  # Python's own grouping of digits
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if abs(value) <= LARGEST else math.nan

@@ -1,0 +1,331 @@
+"""Parameters and unsafe values from tables: what is used, and that all else is told."""
+
+import numpy as np
+import pytest
+
+from pipelines.errors import InputError
+from pipelines.parameter_files import (
+    Parameter,
+    Problem,
+    UnsafeValue,
+    read_parameter_columns,
+    read_parameters,
+    read_unsafe_values,
+    write_parameters,
+)
+
+PATHS = ("a.png", "b.png", "c.png", "d/e.png")
+GOOD = "path,yaw,sky\na.png,1,grey\nb.png,2,blue\nc.png,3,grey\nd/e.png,4,grey\n"
+
+
+def save(tmp_path, content, name="parameters.csv"):
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return file
+
+
+def plain(parameter):
+    """Return a parameter's values as Python has them: numbers, words, None."""
+    return [
+        None
+        if np.isnan(value)
+        else parameter.categories[int(value)]
+        if parameter.kind == "category"
+        else value
+        for value in parameter.values.tolist()
+    ]
+
+
+def columns(table):
+    return {each.name: plain(each) for each in table.parameters}
+
+
+YAW, SKY = [1, 2, 3, 4], ["grey", "blue", "grey", "grey"]
+
+
+def test_a_good_table_has_no_problem(tmp_path):
+    table = read_parameters([save(tmp_path, GOOD)], PATHS, [])
+    assert columns(table) == {"yaw": YAW, "sky": SKY}
+    assert [(each.kind, each.categories) for each in table.parameters] == [
+        ("number", ()),
+        ("category", ("blue", "grey")),
+    ]
+    assert (table.given, table.problems) == (4, ())
+
+
+def test_rows_in_any_order(tmp_path):
+    header, *rows = GOOD.splitlines()
+    for seed in range(5):
+        mixed = [rows[place] for place in np.random.default_rng(seed).permutation(4)]
+        table = read_parameters([save(tmp_path, "\n".join([header, *mixed]))], PATHS, [])
+        assert columns(table) == {"yaw": YAW, "sky": SKY}
+
+
+@pytest.mark.parametrize(
+    ("replaced", "by", "problems", "yaw", "sky"),
+    [
+        ("b.png,2,blue\n", "", [(0, "", "a row of b.png")], [1, None, 3, 4], ["grey", None]),
+        ("b.png", "z.png", [(0, "", "of b.png"), (3, "", "'z.png'")], [1, None, 3, 4], None),
+        ("b.png", "", [(0, "", "of b.png"), (3, "", "an empty cell")], [1, None, 3, 4], None),
+        ("c.png", "b.png", [(0, "", "c.png"), (4, "", "of row 3 again")], [1, 2, None, 4], None),
+        ("2", "", [(3, "yaw", "expected a number, received an empty")], [1, None, 3, 4], SKY),
+        ("2", "two", [(3, "yaw", "a number, received 'two'")], [1, None, 3, 4], SKY),
+        ("2", "nan", [(3, "yaw", "a number, received 'nan'")], [1, None, 3, 4], SKY),
+        ("2", "-inf", [(3, "yaw", "a number, received '-inf'")], [1, None, 3, 4], SKY),
+        ("2", "1e999", [(3, "yaw", "a number, received '1e999'")], [1, None, 3, 4], SKY),
+        ("blue", " ", [(3, "sky", "expected a value, received an empty")], YAW, ["grey", None]),
+        ("2,blue", "2", [(3, "", "expected 3 cells, received 2"), (3, "sky", "empty")], YAW, None),
+        ("2,blue", "2,5,blue", [(0, "", "of b.png"), (3, "", "received 4")], [1, None, 3, 4], None),
+        ("2,blue", "2,blue,,", [], YAW, SKY),
+        ("b.png", "\n\n,,\nb.png", [], YAW, SKY),
+        ("b.png", "\n\nb.png", [], YAW, SKY),
+        ("2,blue", '2,"light\nblue"', [], YAW, ["grey", "light blue"]),
+        ("c.png,3", "c.png,x", [(4, "yaw", "'x'")], [1, 2, None, 4], SKY),
+        ("b.png,2,blue\nc.png,3", 'b.png,2,"b\n\n"\nc.png,x', [(6, "yaw", "'x'")], None, None),
+        ("yaw", "", [(1, "", "a title of column 2")], None, SKY),
+        ("yaw", "sky", [(1, "sky", "this one again: the later is left out")], None, None),
+        ("yaw", "path", [(1, "path", "this one again")], None, SKY),
+        ("blue", "gr\u00fcn", [], YAW, ["grey", "gr\u00fcn"]),
+        ("blue", b"gr\xfcn", [(0, "", "Windows-1252")], YAW, ["grey", "gr\u00fcn"]),
+        (",", ";", [(0, "", "received semicolons: used")], YAW, SKY),
+        (",", "\t", [(0, "", "received tabs: used")], YAW, SKY),
+        ("b.png", ".\\b.png", [], YAW, SKY),
+    ],
+)
+def test_what_is_wrong_is_told_and_the_rest_is_used(tmp_path, replaced, by, problems, yaw, sky):
+    by = by if isinstance(by, bytes) else by.encode()
+    table = read_parameters(
+        [save(tmp_path, GOOD.encode().replace(replaced.encode(), by))], PATHS, []
+    )
+    assert [(each.file, each.row, each.column) for each in table.problems] == [
+        ("parameters.csv", row, column) for row, column, _ in problems
+    ]
+    for each, (_, _, what) in zip(table.problems, problems, strict=True):
+        assert what in each.what
+        assert "expected" in each.what
+    found = columns(table)
+    if yaw:
+        assert found["yaw"] == yaw
+    if sky:
+        assert found["sky"][: len(sky)] == sky
+
+
+def test_columns_that_say_nothing_are_left_out(tmp_path):
+    paths = [f"{number:03d}.png" for number in range(120)]
+    text = "path,empty,id,yaw\n" + "".join(f"{path},,i{path},1.5\n" for path in paths)
+    table = read_parameters([save(tmp_path, text)], paths, [])
+    assert columns(table) == {"yaw": [1.5] * 120}
+    assert [(each.row, each.column) for each in table.problems] == [(0, "empty"), (0, "id")]
+
+
+def test_tables_come_side_by_side(tmp_path):
+    first = save(tmp_path, GOOD, "first.csv")
+    second = save(tmp_path, "image\tyaw\tlight\nb.png\t7\t0,5\na.png\t8\t0,25\n", "second.csv")
+    table = read_parameters([first, second], PATHS, [])
+    assert columns(table) == {"yaw": YAW, "sky": SKY, "light": [0.25, 0.5, None, None]}
+    assert [(each.file, each.row, each.column) for each in table.problems] == [
+        ("second.csv", 0, ""),
+        ("second.csv", 0, ""),
+        ("second.csv", 0, ""),
+        ("second.csv", 0, "light"),
+        ("second.csv", 1, "yaw"),
+    ]
+
+
+def test_tables_of_the_same_name_are_told_apart(tmp_path):
+    (tmp_path / "x").mkdir()
+    files = [save(tmp_path, GOOD), save(tmp_path / "x", "path,light\na.png,1\n")]
+    table = read_parameters(files, PATHS, [])
+    assert {each.file for each in table.problems} == {str(files[1])}
+
+
+def test_images_with_a_value_are_counted(tmp_path):
+    table = read_parameters([save(tmp_path, "path,x,y\na.png,1,\nb.png,,\nc.png,,2\n")], PATHS, [])
+    assert table.given == 2
+
+
+def test_angles_in_degrees(tmp_path):
+    text = "path,gaze,yaw\na.png,-90,0\nb.png,360,1\nc.png,x,0\nd/e.png,-1e-20,1\n"
+    table = read_parameters([save(tmp_path, text)], PATHS, ["gaze"])
+    assert [each.kind for each in table.parameters] == ["angle", "category"]
+    assert columns(table)["gaze"] == [270, 0, None, 0]
+    assert "expected an angle in degrees, received 'x'" in table.problems[0].what
+    only = read_parameters([save(tmp_path, "path,on\na.png,0\nb.png,1\n")], PATHS, [" on "])
+    assert only.parameters[0].kind == "angle"
+
+
+def test_an_angle_of_text_is_told_cell_by_cell(tmp_path):
+    table = read_parameters([save(tmp_path, GOOD)], PATHS, ["sky"])
+    assert columns(table) == {"yaw": YAW}
+    assert [(each.row, each.column) for each in table.problems] == [
+        (row, "sky") for row in (0, 2, 3, 4, 5)
+    ]
+
+
+def test_an_angle_that_no_table_has(tmp_path):
+    with pytest.raises(InputError, match=r"angles: expected columns .*yaw, sky.* received 'gaze'"):
+        read_parameters([save(tmp_path, GOOD)], PATHS, ["gaze", "yaw"])
+    with pytest.raises(InputError, match=r"there is none.* received 'gaze'"):
+        read_parameters([], PATHS, ["gaze"])
+
+
+def test_no_table():
+    table = read_parameters([], PATHS, [])
+    assert (table.parameters, table.given, table.problems) == ((), 0, ())
+
+
+def test_absolute_paths_and_guarded_ones(tmp_path):
+    text = f"path,yaw\n{tmp_path}/a.png,1\n'-b.png,2\n"
+    table = read_parameters([save(tmp_path, text)], ["-b.png", "a.png"], [], tmp_path)
+    assert columns(table) == {"yaw": [2, 1]}
+    assert table.problems == ()
+
+
+def random_parameters(rng, count):
+    words = ["=1+1", "'quoted'", "'", "-", "a,b", 'say "x"', "two words", "\u00fc", "nan", "0"]
+    found = []
+    for number, kind in enumerate(["number", "angle", "category"] * 2):
+        values = rng.normal(size=count) * 10.0 ** rng.integers(-20, 20, count)
+        values[::7] = np.rint(values[::7] % 1000)
+        if kind == "angle":
+            values %= 360
+        categories = ()
+        if kind == "category":
+            categories = tuple(sorted(words))
+            values = rng.permutation(np.arange(count) % len(words)).astype(float)
+        values[rng.random(count) < 0.1] = np.nan
+        if kind == "category":  # all of them occur
+            values[: len(words)] = np.arange(len(words))
+        found.append(
+            Parameter(f"{['=', 'p', chr(39)][number % 3]}{number}", kind, values, categories)
+        )
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_written_comes_back(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    paths = [
+        f"{start}{number}.png" for number, start in enumerate(["=", "'", "a", "\u00fc", "-"] * 8)
+    ]
+    parameters = random_parameters(rng, len(paths))
+    file = tmp_path / "parameters.csv"
+    write_parameters(file, paths, parameters)
+    came, found = read_parameter_columns(file, [(each.name, each.kind) for each in parameters])
+    assert came == paths
+    for own, other in zip(parameters, found, strict=True):
+        assert (own.name, own.kind, own.categories) == (other.name, other.kind, other.categories)
+        np.testing.assert_array_equal(own.values, other.values)
+    assert file.read_text().startswith("path,'=0,")  # no formula, not even as a title
+
+
+def test_numbers_are_written_short(tmp_path):
+    values = np.array([218.0, -0.1, np.nan, 1e22])
+    write_parameters(tmp_path / "p.csv", PATHS, [Parameter("x", "number", values)])
+    assert (
+        tmp_path / "p.csv"
+    ).read_text() == "path,x\na.png,218\nb.png,-0.1\nc.png,\nd/e.png,1e+22\n"
+
+
+def test_a_table_without_images_comes_back(tmp_path):
+    write_parameters(tmp_path / "p.csv", [], [Parameter("x", "number", np.zeros(0))])
+    paths, found = read_parameter_columns(tmp_path / "p.csv", [("x", "number")])
+    assert paths == []
+    assert found[0].values.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "path,y\na.png,1\n", "path,x\na.png,one\n", "path,x\na.png\n", "path,x\n\xff,1"]
+)
+def test_a_file_that_was_changed_is_refused(tmp_path, text):
+    file = save(tmp_path, text.encode("latin-1"))
+    with pytest.raises(InputError, match="expected the parameters of the run"):
+        read_parameter_columns(file, [("x", "number")])
+    with pytest.raises(InputError, match="expected the parameters of the run"):
+        read_parameter_columns(tmp_path / "missing.csv", [("x", "number")])
+
+
+KNOWN = (
+    Parameter("gaze", "angle", np.zeros(2)),
+    Parameter("yaw", "number", np.zeros(2)),
+    Parameter("sky", "category", np.zeros(2), ("blue",)),
+)
+
+
+def test_unsafe_values(tmp_path):
+    text = "Parameter,Value,side\nyaw,160,\nyaw,2.5e1,At Most\ngaze,-22.5,near\ngaze,360,at least\n"
+    values, problems = read_unsafe_values(save(tmp_path, text), KNOWN)
+    assert values == (
+        UnsafeValue("yaw", 160, "near"),
+        UnsafeValue("yaw", 25, "at most"),
+        UnsafeValue("gaze", 337.5, "near"),
+        UnsafeValue("gaze", 0, "at least"),
+    )
+    assert problems == ()
+
+
+def test_unsafe_values_without_a_side(tmp_path):
+    values, problems = read_unsafe_values(
+        save(tmp_path, "value;parameter\n22,5;yaw\n1.5;yaw\n"), KNOWN
+    )
+    assert values == (UnsafeValue("yaw", 22.5), UnsafeValue("yaw", 1.5))
+    assert [each.row for each in problems] == [0]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "what"),
+    [
+        ("roll,1,near", "parameter", "expected gaze, yaw, received 'roll': row left out"),
+        (",1,near", "parameter", "expected gaze, yaw, received ''"),
+        ("sky,1,near", "parameter", "expected a number or an angle, received the category 'sky'"),
+        ("yaw,one,near", "value", "expected a number, received 'one': row left out"),
+        ("yaw,,near", "value", "expected a number, received an empty cell"),
+        ("yaw,inf,near", "value", "expected a number, received 'inf'"),
+        ("yaw,1,below", "side", "expected near, at most, at least, received 'below'"),
+        ("yaw,160,", "", "received that of row 2 again: row left out"),
+        ("yaw,1,near,2", "", "expected 3 cells, received 4: row left out"),
+        ('yaw,one,"ne\nar"', "value", "expected a number"),
+    ],
+)
+def test_an_unsafe_value_that_cannot_be_used_is_told(tmp_path, row, column, what):
+    file = save(tmp_path, f"parameter,value,side\nyaw,160,near\n\n{row}\nyaw,170,near\n")
+    values, problems = read_unsafe_values(file, KNOWN)
+    assert values == (UnsafeValue("yaw", 160), UnsafeValue("yaw", 170))
+    assert [(each.row, each.column) for each in problems] == [(4, column)]
+    assert what in problems[0].what
+
+
+def test_columns_of_unsafe_values_that_mean_nothing_are_told(tmp_path):
+    file = save(tmp_path, "parameter,value,Comment\nyaw,1,x\n")
+    _, problems = read_unsafe_values(file, KNOWN)
+    what = "expected parameter, value, side, received this column: left out"
+    assert problems == (Problem("parameters.csv", 1, "Comment", what),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("yaw,160\nyaw,170\n", "expected the columns parameter, value .* received yaw, 160"),
+        ("parameter,value\nsky,1\nroll,1\n", "expected unsafe values .*row 3: .*'roll'.*gaze, yaw"),
+        ("parameter\nyaw\n", "expected two columns or more"),
+        ("parameter,value\n", "expected rows below the titles"),
+    ],
+)
+def test_a_table_of_unsafe_values_that_cannot_be_used_at_all(tmp_path, text, said):
+    file = save(tmp_path, text)
+    with pytest.raises(InputError, match=said) as raised:
+        read_unsafe_values(file, KNOWN)
+    assert str(file) in str(raised.value)
+
+
+def test_of_many_problems_alike_the_first_hundred_are_listed(tmp_path):
+    rows = [f"{number}.png,{'x' if number < 130 else number}" for number in range(300)]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["path,yaw", *rows, *(f"z{n}.png,1" for n in range(250))]))
+    found = read_parameters([table], [f"{number}.png" for number in range(300)], [])
+    texts = [problem for problem in found.problems if problem.column == "yaw"]
+    assert [problem.row for problem in texts[:-1]] == list(range(2, 102))
+    assert (texts[-1].row, texts[-1].what) == (0, "and 30 more like these")
+    strangers = [problem for problem in found.problems if not problem.column]
+    assert len(strangers) == 101
+    assert strangers[-1].what == "and 150 more like these"
