@@ -17,19 +17,26 @@ LABELS_FILE = "labels.txt"
 CLUSTERS_FILE = "clusters.csv"
 IMAGES_FILE = "images.csv"
 NOISE = -1
+NOISE_NAME = "noise"
 INSPECTED_PER_CLUSTER = 5
 
+WORDS = ("name", "note", "verdict", "severity", "likelihood")
+"""Columns of `clusters.csv` that are an engineer's own; empty until he fills them."""
+VERDICTS = ("plausible cause", "several causes", "unclear")
 CLUSTER_COLUMNS = (
     "cluster",
-    "name",
-    "note",
+    *WORDS,
+    "family",
     "size",
     "share",
     "cores",
     "silhouette",
     "hint",
+    "parameters",
     "central_image",
 )
+Cells = Mapping[int, Mapping[str, object]]
+"""Cells of `clusters.csv`, by cluster and column."""
 IMAGE_COLUMNS = (
     "path",
     "cluster",
@@ -141,15 +148,13 @@ def thumbnail_name(digest: str) -> str:
     return f"{digest[:24]}.jpg"
 
 
-def write_clusters(
-    folder: Path, clusters: RootCauseClusters, hints: Mapping[int, str] | None = None
-) -> None:
+def write_clusters(folder: Path, clusters: RootCauseClusters, cells: Cells | None = None) -> None:
     """Write `labels.txt`, `images.csv` and `clusters.csv` into a run folder.
 
     Parameters
     ----------
-    hints : mapping of int to str, optional
-        By cluster, what its images share; see `explanation.explain`.
+    cells : mapping, optional
+        What is said of the clusters: `WORDS`, family, hint, parameters.
     """
     labels = [int(label) for label in clusters.labels]
     write_pairs(folder / LABELS_FILE, zip(clusters.paths, labels, strict=True))
@@ -178,55 +183,75 @@ def write_clusters(
             for path, label, core, silhouette, distance, place, digest in columns
         ),
     )
-    write_csv(
-        folder / CLUSTERS_FILE,
-        CLUSTER_COLUMNS,
-        (
-            _cluster_row(clusters, cluster, (hints or {}).get(cluster, ""))
-            for cluster in cluster_ids(clusters)
-        ),
-    )
+    rows = []
+    for cluster in cluster_ids(clusters):
+        row: dict[str, object] = dict.fromkeys(CLUSTER_COLUMNS, "")
+        rows.append(row | _figures(clusters, cluster) | dict((cells or {}).get(cluster, {})))
+    write_csv(folder / CLUSTERS_FILE, CLUSTER_COLUMNS, (list(row.values()) for row in rows))
 
 
-def _cluster_row(clusters: RootCauseClusters, cluster: int, hint: str) -> tuple[object, ...]:
+def _figures(clusters: RootCauseClusters, cluster: int) -> dict[str, object]:
     inside = members(clusters, cluster)
     undefined = cluster == NOISE or clusters.labels.max() < 1
-    return (
-        cluster,
-        "noise" if cluster == NOISE else "",
-        "",
-        len(inside),
-        round(len(inside) / len(clusters.paths), 4),
-        int(clusters.core[inside].sum()),
-        "" if undefined else round(float(clusters.silhouettes[inside].mean()), 4),
-        hint,
-        clusters.paths[inside[0]],
-    )
+    return {
+        "cluster": cluster,
+        "name": NOISE_NAME if cluster == NOISE else "",
+        "size": len(inside),
+        "share": round(len(inside) / len(clusters.paths), 4),
+        "cores": int(clusters.core[inside].sum()),
+        "silhouette": "" if undefined else round(float(clusters.silhouettes[inside].mean()), 4),
+        "central_image": clusters.paths[inside[0]],
+    }
 
 
 def save_words(folder: Path, cluster: int, words: Mapping[str, str]) -> None:
-    """Save an engineer's words on a cluster in `clusters.csv`: its name, its note, or both.
+    """Save an engineer's words on a cluster in `clusters.csv`.
 
     Parameters
     ----------
     words : mapping of str to str
-        By column; columns left out stay as they are.
+        By column, of `WORDS`; columns left out stay as they are.
 
     Raises
     ------
     InputError
-        When a job is writing into the run folder, or the run has no such cluster.
+        When a word is of no such column, a verdict is none of `VERDICTS`, a job is writing into
+        the run folder, or the run has no such cluster.
     OSError
         When the folder may not be written.
     """
+    for name in words:
+        if name not in WORDS:
+            raise InputError(f"expected words on {', '.join(WORDS)}, received some on {name!r}.")
+    if words.get("verdict") and words["verdict"] not in VERDICTS:
+        raise InputError(f"verdict: expected {', '.join(VERDICTS)}, received {words['verdict']!r}.")
     with hold(folder):
         try:
-            replace_cells(folder / CLUSTERS_FILE, "cluster", str(cluster), words)
+            replace_cells(folder / CLUSTERS_FILE, "cluster", {str(cluster): words})
         except (LookupError, ValueError) as error:
             raise InputError(
                 f"{folder / CLUSTERS_FILE} has no cluster {cluster}; was the run replaced? "
                 "Open it again."
             ) from error
+
+
+def read_families(folder: Path) -> dict[int, int]:
+    """Read the family of each cluster from `clusters.csv`; none in runs that have no families."""
+    rows = read_csv(folder / CLUSTERS_FILE)
+    return {int(row["cluster"]): int(row["family"]) for row in rows if row.get("family")}
+
+
+def read_words(folder: Path) -> dict[int, dict[str, str]]:
+    """Read an engineer's words from `clusters.csv`: by cluster and column, empty ones left out."""
+    said: dict[int, dict[str, str]] = {}
+    for row in read_csv(folder / CLUSTERS_FILE):
+        cluster = int(row["cluster"])
+        words = {name: row[name] for name in WORDS if row.get(name)}
+        if cluster == NOISE and words.get("name") == NOISE_NAME:
+            del words["name"]
+        if words:
+            said[cluster] = words
+    return said
 
 
 def read_labels(folder: Path) -> dict[str, int]:

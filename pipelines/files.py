@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,28 +53,40 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file that `write_csv` wrote: one dict a row, every value as text."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {name: cell.removeprefix("'") for name, cell in row.items()}
-            for row in csv.DictReader(file)
-        ]
-
-
-def replace_cells(path: Path, key: str, value: str, cells: Mapping[str, str]) -> None:
-    """Replace cells of the row whose column `key` holds `value`; all other bytes stay.
+    """Read a CSV file that `write_csv` wrote: one dict a row, every value as text.
 
     Raises
     ------
-    KeyError
-        When there is no such column or no such row.
+    ValueError
+        When a row has more or fewer cells than the header.
     """
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
+    return [
+        {name: cell.removeprefix("'") for name, cell in zip(header, row, strict=True)}
+        for row in rows
+    ]
+
+
+def replace_cells(path: Path, key: str, cells: Mapping[str, Mapping[str, object]]) -> None:
+    """Replace cells of the rows whose column `key` holds a key of `cells`; all others stay.
+
+    Columns that the file does not have yet are added at its end, empty elsewhere.
+
+    Raises
+    ------
+    LookupError
+        When there is no column `key`, or no such row.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    header += [name for name in dict.fromkeys(chain(*cells.values())) if name not in header]
     columns = {name: position for position, name in enumerate(header)}
-    row = {row[columns[key]]: row for row in rows}[value]
-    for name, cell in cells.items():
-        row[columns[name]] = str(_guarded(cell))
+    rows = [row + [""] * (len(header) - len(row)) for row in rows]
+    by_key = {row[columns[key]]: row for row in rows}
+    for value, replaced in cells.items():
+        for name, cell in replaced.items():
+            by_key[value][columns[name]] = str(_guarded(cell))
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_text(path, text.getvalue())

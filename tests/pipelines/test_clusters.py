@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.clusters import (
+    VERDICTS,
     RootCauseClusters,
     centre_distances,
     cluster_ids,
@@ -11,7 +12,9 @@ from pipelines.clusters import (
     map_places,
     members,
     read_clusters,
+    read_families,
     read_labels,
+    read_words,
     save_words,
     write_clusters,
 )
@@ -186,6 +189,40 @@ def test_words_for_a_table_that_is_empty_are_refused(tmp_path):
     (tmp_path / "clusters.csv").touch()
     with pytest.raises(InputError, match="has no cluster 0"):
         save_words(tmp_path, 0, {"name": "dim light", "note": ""})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"verdict": "maybe"}, "verdict: expected plausible cause, several causes, unclear"),
+        ({"size": "3"}, "expected words on name, note, verdict, severity, likelihood"),
+    ],
+)
+def test_words_that_are_no_words_are_refused(tmp_path, clusters, words, said):
+    write_clusters(tmp_path, clusters)
+    before = (tmp_path / "clusters.csv").read_bytes()
+    with pytest.raises(InputError, match=said):
+        save_words(tmp_path, 0, words)
+    assert (tmp_path / "clusters.csv").read_bytes() == before
+
+
+def test_a_verdict_with_severity_and_likelihood_comes_back(tmp_path, clusters):
+    write_clusters(tmp_path, clusters)
+    for verdict in (*VERDICTS, ""):
+        words = {"verdict": verdict, "severity": "S2", "likelihood": "E4"}
+        save_words(tmp_path, 1, words)
+        row = read_csv(tmp_path / "clusters.csv")[1]
+        assert {name: row[name] for name in words} == words
+    assert read_words(tmp_path) == {1: {"severity": "S2", "likelihood": "E4"}}
+
+
+def test_what_is_said_of_clusters_stands_in_their_rows(tmp_path, clusters):
+    said = {0: {"hint": "darker, much: 0.1; noisier", "family": 1}, -1: {"note": "odd"}}
+    write_clusters(tmp_path, clusters, said)
+    first, second, noise = read_csv(tmp_path / "clusters.csv")
+    assert (first["hint"], first["family"], second["hint"]) == (said[0]["hint"], "1", "")
+    assert (noise["note"], noise["name"]) == ("odd", "noise")
+    assert read_families(tmp_path) == {0: 1}
 
 
 @pytest.mark.parametrize("name", ["clusters.csv", "folder"])

@@ -89,7 +89,7 @@ def test_cells_are_replaced_and_all_other_bytes_stay(tmp_path, table, place, wor
     for name, text in words.items():
         rows[place][HEADER.index(name)] = text
     files.write_csv(tmp_path / "anew.csv", HEADER, rows)
-    files.replace_cells(table, "cluster", str(ROWS[place][0]), words)
+    files.replace_cells(table, "cluster", {str(ROWS[place][0]): words})
     assert table.read_bytes() == (tmp_path / "anew.csv").read_bytes()
     row = files.read_csv(table)[place]
     assert {name: row[name] for name in words} == words
@@ -98,13 +98,13 @@ def test_cells_are_replaced_and_all_other_bytes_stay(tmp_path, table, place, wor
 def test_cells_that_are_replaced_by_themselves_change_no_byte(table):
     before = table.read_bytes()
     for number, name, note, *_ in ROWS:
-        files.replace_cells(table, "cluster", str(number), {"name": name, "note": note})
+        files.replace_cells(table, "cluster", {str(number): {"name": name, "note": note}})
         assert table.read_bytes() == before
 
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\ta", "'a"])
 def test_a_cell_that_is_replaced_is_no_formula(table, text):
-    files.replace_cells(table, "cluster", "0", {"name": text})
+    files.replace_cells(table, "cluster", {"0": {"name": text}})
     assert table.read_text(encoding="utf-8").split("\n")[1].startswith(f"0,'{text},")
     assert files.read_csv(table)[0]["name"] == text
 
@@ -112,26 +112,44 @@ def test_a_cell_that_is_replaced_is_no_formula(table, text):
 @pytest.mark.parametrize("text", ["a\rb", "a\r", "\ra", "a\r\nb", "\r\n", "\r=1"])
 def test_a_carriage_return_in_a_cell_becomes_a_newline(table, text):
     before = files.read_csv(table)
-    files.replace_cells(table, "cluster", "0", {"note": text})
+    files.replace_cells(table, "cluster", {"0": {"note": text}})
     after = files.read_csv(table)
     assert after[0]["note"] == text.replace("\r\n", "\n").replace("\r", "\n")
     assert after[1:] == before[1:]
 
 
+def test_cells_of_many_rows_and_of_columns_that_are_new(tmp_path, table):
+    cells = {"-1": {"family": 3, "name": "odd"}, "0": {"hint": "=dark", "family": 0}}
+    files.replace_cells(table, "cluster", cells)
+    rows = [[*ROWS[0], 0, "=dark"], [*ROWS[1], "", ""], [*ROWS[2], 3, ""]]
+    rows[2][1] = "odd"
+    files.write_csv(tmp_path / "anew.csv", [*HEADER, "family", "hint"], rows)
+    order = files.read_csv(table)[0].keys()
+    assert set(order) == {*HEADER, "family", "hint"}
+    assert files.read_csv(table) == files.read_csv(tmp_path / "anew.csv")
+
+
+@pytest.mark.parametrize("row", ["1,2", "1,2,3,4,5,6"])
+def test_a_row_of_another_length_is_an_error(table, row):
+    with table.open("a") as file:
+        file.write(row + "\n")
+    with pytest.raises(ValueError, match="zip"):
+        files.read_csv(table)
+
+
 @pytest.mark.parametrize(
-    ("key", "value", "cells"),
+    ("key", "cells"),
     [
-        ("cluster", "2", {"name": "x"}),
-        ("cluster", "cluster", {"name": "x"}),
-        ("cluster", "", {"name": "x"}),
-        ("number", "0", {"name": "x"}),
-        ("cluster", "0", {"title": "x"}),
-        ("cluster", "0", {"name": "x", "title": "x"}),
+        ("cluster", {"2": {"name": "x"}}),
+        ("cluster", {"cluster": {"name": "x"}}),
+        ("cluster", {"": {"name": "x"}}),
+        ("number", {"0": {"name": "x"}}),
+        ("cluster", {"0": {"name": "x"}, "2": {"name": "x"}}),
     ],
 )
-def test_an_unknown_row_or_column_is_an_error_and_changes_nothing(table, key, value, cells):
+def test_an_unknown_row_or_key_is_an_error_and_changes_nothing(table, key, cells):
     before = table.read_bytes()
     with pytest.raises(KeyError):
-        files.replace_cells(table, key, value, cells)
+        files.replace_cells(table, key, cells)
     assert table.read_bytes() == before
     assert list(table.parent.iterdir()) == [table]
