@@ -14,6 +14,7 @@ import typer
 from app.endings import ERROR, STOPPED
 
 if TYPE_CHECKING:
+    from pipelines.explanation import Explanation
     from pipelines.runs import Manifest, Progress
 
 app = typer.Typer(
@@ -24,6 +25,26 @@ app = typer.Typer(
     help="SAFE: safety analysis and retraining of vision DNNs. Without a command: the page.",
 )
 RUNS = Path("runs")
+MOST_PROBLEMS = 5
+ParameterFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--parameters",
+        help="CSV file of parameters of the images, first column the relative path; repeat for "
+        "several. Columns label and prediction give confusions.",
+    ),
+]
+Angles = Annotated[
+    list[str] | None,
+    typer.Option(help="Parameter that is an angle in degrees; repeat for several."),
+]
+UnsafeValues = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV file of parameter, value and side (near, at most, at least): where failures are "
+        "likely."
+    ),
+]
 LARGEST_SEED = 2**32 - 1
 
 
@@ -112,8 +133,12 @@ def cluster(
     precision: Annotated[
         str, typer.Option(help="auto, float32 or bfloat16; auto takes what the CPU does fastest.")
     ] = "auto",
+    parameters: ParameterFiles = None,
+    angles: Angles = None,
+    unsafe_values: UnsafeValues = None,
 ) -> None:
     """Find the root cause clusters of a folder of failing images."""
+    from pipelines.explaining import Given
     from pipelines.safe.job import Options, find_root_cause_clusters
 
     options = Options(
@@ -126,6 +151,7 @@ def cluster(
         seed=seed,
         batch_size=batch_size,
         precision=precision,
+        given=Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values),
     )
     with _job(
         "Features extracted so far are kept: the same command with --overwrite goes on from there."
@@ -134,6 +160,41 @@ def cluster(
             images, out, options, progress=progress, command=sys.argv[1:], overwrite=overwrite
         )
     _print_clusters(manifest, out)
+
+
+@app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(help="Run folder whose clusters are explained.")],
+    parameters: ParameterFiles = None,
+    angles: Angles = None,
+    unsafe_values: UnsafeValues = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED, help="Of the random groups. (default: the run's)"),
+    ] = None,
+) -> None:
+    """Say what the images of each cluster share, once more: with parameters of the images."""
+    from pipelines.explaining import Given, explain_run
+    from pipelines.report import write_report
+
+    given = Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values)
+    with _job("The run is as it was.") as progress:
+        explanation = explain_run(run, given, seed=seed, progress=progress)
+        report = write_report(run)
+    _print_explanation(explanation)
+    print(f"Look at {report}; {run / 'clusters.csv'} has the words.")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder to report on.")],
+) -> None:
+    """Write report.html anew, with names, notes and verdicts as they are now."""
+    from pipelines.report import write_report
+
+    with _job("The report is as it was."):
+        file = write_report(run)
+    print(f"{file}: one file, to be opened in any browser, filed or printed.")
 
 
 @app.command()
@@ -163,6 +224,29 @@ def example(
     print(f"Next: python SAFE_Tool.py cluster {folder / 'failures'} --out RUN")
 
 
+def _print_explanation(explanation: Explanation) -> None:
+    clusters = explanation.clusters.values()
+    hinted = sum(1 for each in clusters if each.hints)
+    print(f"{hinted} of {len(clusters)} clusters have hints from their pixels.")
+    if explanation.parameters:
+        named = sum(1 for each in clusters if each.parameters)
+        print(
+            f"{named} share a parameter beyond chance; {explanation.images_with_parameters} images "
+            "have parameters."
+        )
+    met = [each for each in explanation.unsafe_values if each.images]
+    if explanation.unsafe_values:
+        covered = sum(1 for each in met if each.clusters)
+        print(f"{covered} of {len(met)} unsafe values that failing images lie next to are covered.")
+    problems = explanation.problems
+    for problem in problems[:MOST_PROBLEMS]:
+        where = f"row {problem.row}" if problem.row else "the table"
+        where += f", column {problem.column}" if problem.column else ""
+        print(f"{problem.file}, {where}: {problem.what}")
+    if len(problems) > MOST_PROBLEMS:
+        print(f"and {len(problems) - MOST_PROBLEMS} more, listed in the report.")
+
+
 def _print_clusters(manifest: Manifest, out: Path) -> None:
     result, counts = manifest.result, manifest.images
     print(
@@ -170,12 +254,15 @@ def _print_clusters(manifest: Manifest, out: Path) -> None:
         f"{result['noise']} images ({result['noise_share']:.0%}) are noise."
     )
     if result["clusters"]:
-        print(f"Five images of each cluster are {result['inspection_share']:.0%} of all images.")
+        print(
+            f"Five images of each cluster are {result['inspection_share']:.0%} of all images, "
+            f"of each of {result['families']} families {result['family_inspection_share']:.0%}."
+        )
     if counts.rejected:
         print(f"Files that could not be used: {counts.rejected}, see {out / 'rejected.txt'}")
     for note in manifest.notes:
         print(f"Note: {note}")
-    print(f"Look at {out / 'gifs'} first; {out / 'clusters.csv'} has the figures.")
+    print(f"Look at {out / 'report.html'} first, and at {out / 'gifs'}.")
 
 
 @contextmanager

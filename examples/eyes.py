@@ -89,6 +89,17 @@ LEFT_OUT = (
 )
 """What the training set leaves out and the test and improvement sets contain."""
 
+UNSAFE_VALUES = (
+    *(("gaze_angle", 22.5 + 45 * k, "near") for k in range(8)),
+    ("head_yaw", 160, "near"),
+    ("head_yaw", 220, "near"),
+    ("openness", 16, "at most"),
+    ("light", 0.13, "at most"),
+    ("gaze_distance", 0.4, "at most"),
+)
+"""Parameter, value and side of where failures are likely: where directions meet (as in Table IV of
+the HUDD paper), and what the training set leaves out."""
+
 
 @dataclass(frozen=True)
 class ExampleSummary:
@@ -261,7 +272,8 @@ def write_example(
     - ``train/``, ``test/`` and ``improvement/``: JPEG images, ``labels.csv`` (path, label) and
       ``parameters.csv`` (path and the fields of `Eye`);
     - ``failures/``: the same for the test images that the DNN, run on the files as saved, gets
-      wrong; ``labels.csv`` has a third column, prediction;
+      wrong; ``labels.csv`` has a third column, prediction, and ``unsafe_values.csv`` says where
+      failures are likely;
     - ``model.keras``: the trained DNN;
     - ``example.json``: seed, counts, accuracies and versions.
 
@@ -467,6 +479,8 @@ def _keep_failures(folder: Path, eyes: dict[str, Eye], predictions: list[str]) -
         shutil.copyfile(folder / "test" / path, folder / FAILURES / path)
     failed = {path: eyes[path] for path in predicted}
     _write_tables(folder / FAILURES, failed, ("path", "label", "prediction"), predicted)
+    header = ("parameter", "value", "side")
+    write_csv(folder / FAILURES / "unsafe_values.csv", header, UNSAFE_VALUES)
     return len(predicted)
 
 

@@ -1,57 +1,193 @@
-"""What the images of each cluster share, in words (SAFE, section 2, step 2, helped along)."""
+"""What is said of a run's clusters and families: `explanation.json` and the tables beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.clusters import RootCauseClusters
-from pipelines.hints import find_hints
-from pipelines.images import Rejected, load_image, prefetch, upright_size
-from pipelines.properties import LONGEST_SIDE, PROPERTIES, measure
-from pipelines.runs import Progress
+from pipelines.errors import InputError
+from pipelines.files import read_csv, write_csv, write_text
+from pipelines.hints import Hint
+from pipelines.parameter_files import Kind, Problem, Side
+from pipelines.parameters import Finding
+from pipelines.properties import PROPERTIES
 
-STAGE = "explaining clusters"
-MEASURED_AHEAD = 16
-MOST_HINTS = 3
+EXPLANATION_FILE = "explanation.json"
+PROPERTIES_FILE = "properties.csv"
+PARAMETERS_FILE = "parameters.csv"
+DIGITS = 5
+"""Decimals that pixel properties are kept with."""
 
 
-def explain(
-    images: Path, clusters: RootCauseClusters, progress: Progress, *, seed: int
-) -> dict[int, str]:
-    """Say of each cluster what sets its pictures apart from all others.
+class Confusion(BaseModel):
+    """How many images of a label the DNN takes for something else, within a group."""
 
-    Every picture is decoded and measured once, in threads; see `find_hints` for the rest.
+    label: str
+    prediction: str
+    images: int
+
+
+class Explained(BaseModel):
+    """What is said of one cluster, or of one family.
+
+    Attributes
+    ----------
+    hints : list of Hint
+        What sets its pictures apart, strongest first, at most three.
+    parameters : list of Finding
+        Parameters whose variance is reduced beyond chance, strongest first.
+    confusions : list of Confusion
+        Most frequent first; empty without columns `label` and `prediction`.
+    unsafe_values : list of int
+        Positions in `Explanation.unsafe_values` of those that it covers.
+    """
+
+    hints: list[Hint] = []
+    parameters: list[Finding] = []
+    confusions: list[Confusion] = []
+    unsafe_values: list[int] = []
+
+
+class Family(Explained):
+    """Clusters that look different and share their situation.
+
+    Attributes
+    ----------
+    family : int
+        From 0, the largest first.
+    clusters : list of int
+        Largest first.
+    size : int
+        Images.
+    """
+
+    family: int
+    clusters: list[int]
+    size: int
+
+
+class UnsafeCoverage(BaseModel):
+    """One unsafe value, and who lies next to it (HUDD, RQ1.3).
+
+    Attributes
+    ----------
+    images : int
+        Failing images of the run that lie next to it.
+    clusters : list of int
+        Clusters that do: their variance of the parameter is reduced by half or more.
+    """
+
+    parameter: str
+    value: float
+    side: Side
+    images: int
+    clusters: list[int]
+
+
+class Column(BaseModel):
+    """One column of `parameters.csv`."""
+
+    name: str
+    kind: Kind
+
+
+class Explanation(BaseModel):
+    """`explanation.json`: what a run's clusters and families have in common.
+
+    Attributes
+    ----------
+    parameters : list of Column
+        What the images' parameters are, in the order of `parameters.csv`.
+    parameter_files, angles : list of str
+        What was given; empty for none.
+    unsafe_values_file : str
+        The same.
+    images_with_parameters : int
+    clusters : dict of int to Explained
+        By cluster; noise is not explained.
+    families : list of Family
+        Largest first; every cluster is in one.
+    unsafe_values : list of UnsafeCoverage
+        As in the file.
+    problems : list of Problem
+        What of the files could not be used.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: Literal[1] = 1
+    seed: int
+    parameter_files: list[str] = []
+    angles: list[str] = []
+    unsafe_values_file: str = ""
+    images_with_parameters: int = 0
+    parameters: list[Column] = []
+    clusters: dict[int, Explained] = {}
+    families: list[Family] = []
+    unsafe_values: list[UnsafeCoverage] = []
+    problems: list[Problem] = []
+
+
+def write_explanation(folder: Path, explanation: Explanation) -> None:
+    """Write `explanation.json` into a run folder."""
+    write_text(folder / EXPLANATION_FILE, explanation.model_dump_json(indent=1) + "\n")
+
+
+def read_explanation(folder: Path) -> Explanation | None:
+    """Read `explanation.json`; None where there is none.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read.
+    """
+    path = folder / EXPLANATION_FILE
+    try:
+        return Explanation.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(
+            f"{path} is no explanation of schema version 1: {where}: {first['msg']}. "
+            f"Write it anew: SAFE_Tool.py explain {folder}"
+        ) from error
+
+
+def write_properties(folder: Path, paths: Sequence[str], values: NDArray[np.float64]) -> None:
+    """Write `properties.csv`: a line an image, a column a pixel property, empty where undefined.
 
     Parameters
     ----------
-    images : Path
-        The folder that the clusters' paths are relative to; never written to.
-    seed : int
-        Of the random groups against which hints are tested.
+    values : array of float64, shape (n, p)
+        As `properties.measure` gives them.
+    """
+    header = ("path", *(each.key for each in PROPERTIES))
+    rows = (
+        (path, *("" if np.isnan(value) else round(float(value), DIGITS) for value in row))
+        for path, row in zip(paths, values, strict=True)
+    )
+    write_csv(folder / PROPERTIES_FILE, header, rows)
+
+
+def read_properties(folder: Path, paths: Sequence[str]) -> NDArray[np.float64] | None:
+    """Read `properties.csv`; None unless it holds all properties of all images.
 
     Returns
     -------
-    dict
-        By cluster, its strongest hints, at most three, with semicolons between; "" for none.
+    array of float64, shape (n, p)
+        In the order of `paths`; nan where a picture does not have a property.
     """
-    values = np.empty((len(clusters.paths), len(PROPERTIES)))
-    measured = prefetch(lambda path: _measure(images, path), clusters.paths, MEASURED_AHEAD)
-    for done, row in enumerate(measured, 1):
-        values[done - 1] = row
-        progress(STAGE, done, len(clusters.paths))
-    hints = find_hints(values, clusters.labels, seed=seed)
-    return {
-        cluster: "; ".join(hint.words for hint in found[:MOST_HINTS])
-        for cluster, found in hints.items()
-    }
-
-
-def _measure(folder: Path, path: str) -> NDArray[np.float64]:
-    """Measure a picture; nothing is known of one that cannot be read any more."""
-    image, size = load_image(folder, path, LONGEST_SIDE), upright_size(folder, path)
-    if isinstance(image, Rejected) or isinstance(size, Rejected):
-        return np.full(len(PROPERTIES), np.nan)
-    return measure(image, size)
+    try:
+        rows = {row["path"]: row for row in read_csv(folder / PROPERTIES_FILE)}
+        return np.array(
+            [[float(rows[path][each.key] or "nan") for each in PROPERTIES] for path in paths]
+        )
+    except (OSError, LookupError, ValueError, TypeError):
+        return None

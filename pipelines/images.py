@@ -25,7 +25,7 @@ from pipelines.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
-TABLES = ("labels.csv", "parameters.csv")
+TABLES = ("labels.csv", "parameters.csv", "unsafe_values.csv")
 """Tables that may stand beside the images and say something of them; they are no input."""
 LINE_BREAKS = frozenset("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 

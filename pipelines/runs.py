@@ -38,6 +38,10 @@ OUTPUTS = (
     "labels.txt",
     "clusters.csv",
     "images.csv",
+    "explanation.json",
+    "properties.csv",
+    "parameters.csv",
+    "report.html",
     "reduction.npz",
     "gifs",
     "thumbnails",
@@ -333,6 +337,35 @@ def open_run(
         run.save()
         _write_status(folder, "ended", 0, 0, None, manifest.ended)
         lock.close()
+
+
+@contextmanager
+def amend_run(folder: Path, listener: Progress) -> Iterator[tuple[Manifest, Progress]]:
+    """Open a run folder for a job that adds to a run which has ended; `run.json` stays as it is.
+
+    Yields
+    ------
+    Manifest
+    Progress
+        Reports to `status.json` and to `listener`.
+
+    Raises
+    ------
+    InputError
+        When the folder is no run, may not be written, or a job is writing into it.
+    """
+    try:
+        manifest = read_manifest(folder)
+        lock = hold(folder)
+    except NoManifestError as error:
+        raise InputError(f"{folder} is not a run folder: {error}.") from error
+    except OSError as error:
+        raise InputError(f"cannot write into {folder}: {error.strerror}.") from error
+    with lock:
+        try:
+            yield manifest, both(status_writer(folder), listener)
+        finally:
+            _write_status(folder, "ended", 0, 0, None, manifest.ended)
 
 
 def _remove(path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import explanation, inspection, runs
+from pipelines import explaining, inspection, runs, verdicts
 from pipelines import images as image_files
 from pipelines.clusters import (
     NOISE,
@@ -20,9 +20,13 @@ from pipelines.clusters import (
     write_clusters,
 )
 from pipelines.errors import InputError
+from pipelines.explaining import NOTHING, Given, read_tables
+from pipelines.explanation import Explanation
+from pipelines.families import family_labels, find_families
 from pipelines.files import atomic_write, write_pairs
 from pipelines.gif import FRAMES_PER_MINUTE
 from pipelines.images import ImageFile, Rejected
+from pipelines.report import write_report
 from pipelines.safe import clustering, features, reduction, silhouette
 from pipelines.safe.clustering import Clustering
 from pipelines.safe.dbscan import Distances
@@ -38,6 +42,8 @@ REDUCING = "reducing features"
 CLUSTERING = "clustering"
 CHECKED_AHEAD = 64
 LARGEST_SEED = 2**32 - 1
+CONDITIONS = "block3_pool"
+"""The layer whose features tell imaging conditions, and so families."""
 COHESIVE = 0.15
 """Mean silhouette below which a note says that clusters shade into one another."""
 ALIKE = 1e-4
@@ -97,6 +103,8 @@ class Options:
     batch_size : int
     precision : str
         "auto", "float32" or "bfloat16".
+    given : Given
+        What is known of the images.
     """
 
     recipe: str = "default"
@@ -108,6 +116,7 @@ class Options:
     seed: int = 0
     batch_size: int = 8
     precision: str = "auto"
+    given: Given = NOTHING
 
 
 def check_options(options: Options) -> None:
@@ -163,16 +172,30 @@ def find_root_cause_clusters(
             f"the images and the run need folders apart; of {folder} and {out} one lies inside the "
             "other. Choose another --out."
         )
-    weights = options.weights and _text(options.weights.resolve())
+    read_tables(options.given, inside, paths)  # in vain, so that no error comes hours later
     manifest = runs.Manifest(
         job="cluster",
         command=[_text(word) for word in command],
         folder=_text(inside),
-        parameters=asdict(options) | {"weights": weights},
+        parameters=_parameters(options),
     )
     with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
         _find(run, folder, paths, rejected, options)
+    write_report(out)
     return manifest
+
+
+def _parameters(options: Options) -> dict[str, object]:
+    """Return the options as `run.json` keeps them."""
+    given = options.given
+    parameters = asdict(options)
+    del parameters["given"]
+    return parameters | {
+        "weights": options.weights and _text(options.weights.resolve()),
+        "parameters": [_text(file.resolve()) for file in given.parameters],
+        "angles": list(given.angles),
+        "unsafe_values": given.unsafe_values and _text(given.unsafe_values.resolve()),
+    }
 
 
 def _text(path: Path | str) -> str:
@@ -187,7 +210,7 @@ def _find(
         images, unusable = _check(run, folder, paths)
         rejected += unusable
         _count(run, folder, images, rejected)
-    images, undecoded, vectors = _extract(run, folder, images, rejected, options)
+    images, undecoded, conditions, vectors = _extract(run, folder, images, rejected, options)
     reduced, points, moved, found = _cluster(run, vectors, options)
     with run.stage("measuring clusters"):
         # On the features themselves: denoising would flatter the clusters that it helped to find.
@@ -203,12 +226,22 @@ def _find(
     )
     if len(found.settings) > 1:
         _describe_cohesion(run.manifest, clusters)
-    with run.stage(explanation.STAGE):
-        hints = explanation.explain(folder, clusters, run.progress, seed=options.seed)
-        run.manifest.result["explained"] = sum(1 for hint in hints.values() if hint)
+    with run.stage(explaining.STAGE):
+        tables = read_tables(options.given, folder.resolve(), clusters.paths)
+        values = explaining.measure_images(folder, clusters.paths, run.progress)
+        families = find_families(conditions, clusters.labels)
+        said = explaining.explain(clusters, values, tables, families, seed=options.seed)
+        _describe_explanation(run.manifest, clusters, families, said)
+    words = _hand_on_words(run, clusters)
     run.begin_results()
     _write_rejected(run, rejected + undecoded)
-    write_clusters(run.folder, clusters, hints)
+    cells = explaining.cells(said)
+    write_clusters(
+        run.folder,
+        clusters,
+        {id_: {**cells.get(id_, {}), **words.get(id_, {})} for id_ in {*cells, *words}},
+    )
+    explaining.write_explained(run.folder, clusters, said, values, tables)
     _write_reduction(run.folder / REDUCTION_FILE, reduced, clusters, points, moved)
     with run.stage(inspection.STAGE):
         unreadable = inspection.draw_clusters(folder, clusters, run.folder, run.progress)
@@ -216,6 +249,34 @@ def _find(
         f"{file.path} could not be read again for its picture: {file.reason}."
         for file in unreadable
     ]
+
+
+def _describe_explanation(
+    manifest: runs.Manifest,
+    clusters: RootCauseClusters,
+    families: dict[int, int],
+    said: Explanation,
+) -> None:
+    of_images = family_labels(families, clusters.labels)
+    manifest.result |= {
+        "explained": sum(1 for each in said.clusters.values() if each.hints or each.parameters),
+        "families": len(said.families),
+        "family_inspection_share": round(inspection_share(of_images), 4),
+    }
+    if said.problems:
+        manifest.notes.append(
+            f"Of the tables of parameters, {len(said.problems)} entries could not be used; "
+            f"explanation.json lists them."
+        )
+
+
+def _hand_on_words(run: runs.Run, clusters: RootCauseClusters) -> dict[int, dict[str, str]]:
+    earlier = verdicts.find_earlier_words(run.folder, run.manifest.folder)
+    if earlier is None:
+        return {}
+    words, lost = verdicts.hand_on(earlier, clusters)
+    run.manifest.notes += verdicts.tell(earlier, len(words), lost)
+    return words
 
 
 def _check(run: runs.Run, folder: Path, paths: list[str]) -> tuple[list[ImageFile], list[Rejected]]:
@@ -259,7 +320,10 @@ def _extract(
     images: list[ImageFile],
     rejected: list[Rejected],
     options: Options,
-) -> tuple[list[ImageFile], list[Rejected], NDArray[np.float32]]:
+) -> tuple[list[ImageFile], list[Rejected], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the images left, those that could not be decoded, and features of the images left:
+    those that tell imaging conditions, and those of the layers asked for.
+    """  # noqa: D205
     layers = options.layers or RECIPES[options.recipe].layers
     precision = features.choose_precision(options.precision)
     with run.stage(LOADING):
@@ -274,12 +338,13 @@ def _extract(
         run.manifest.chosen["precision"] = precision
         run.progress(LOADING, 1, 1)
     with run.stage(features.STAGE):
-        width = sum(features.widths(layers))
-        with open_store(cache_folder(), weights.digest, layers, precision, width) as store:
+        read = (CONDITIONS, *layers)
+        width = sum(features.widths(read))
+        with open_store(cache_folder(), weights.digest, read, precision, width) as store:
             extracted, undecoded = features.extract(
                 folder,
                 images,
-                lambda: features.build_network(weights, layers, precision),
+                lambda: features.build_network(weights, read, precision),
                 store,
                 options.batch_size,
                 run.progress,
@@ -288,7 +353,10 @@ def _extract(
             images = [image for image in images if image.path not in bad]
             _count(run, folder, images, rejected + undecoded)
             run.manifest.result["extracted"] = extracted
-            return images, undecoded, store.read([image.digest for image in images])
+            vectors = store.read([image.digest for image in images])
+    first = features.WIDTHS[CONDITIONS]
+    conditions = reduction.scale_to_unit_length(vectors[:, :first], [first])
+    return images, undecoded, conditions, vectors[:, first:]
 
 
 def _cluster(

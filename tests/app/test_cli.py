@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.runs import read_manifest
+from pipelines.clusters import RootCauseClusters, save_words, write_clusters
+from pipelines.runs import Manifest, open_run, read_manifest
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,13 +42,16 @@ def test_help_names_the_commands_and_needs_no_tensorflow():
     done = tool("--help")
     assert done.returncode == 0
     assert "cluster" in done.stdout
-    assert "example" in done.stdout
+    assert all(name in done.stdout for name in ("example", "explain", "report"))
     code = "import sys; import app.cli; print([m for m in sys.modules if 'tensorflow' in m])"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
     assert loaded.stdout == b"[]\n"
 
 
-OPTIONS = "out overwrite recipe weights layer components min-samples eps seed batch-size precision"
+OPTIONS = (
+    "out overwrite recipe weights layer components min-samples eps seed batch-size precision "
+    "parameters angles unsafe-values"
+)
 
 
 @pytest.mark.parametrize("option", OPTIONS.split())
@@ -67,6 +71,7 @@ def test_cluster_ends_with_a_summary(images, cache, tmp_path):
     assert "root cause clusters of 12 images" in done.stdout
     assert "Files that could not be used: 1" in done.stdout
     assert str(tmp_path / "run" / "gifs") in done.stdout
+    assert str(tmp_path / "run" / "report.html") in done.stdout
     assert "Extracting features: 100%" in done.stderr
     assert "cuda" not in done.stderr.lower()
     command = read_manifest(tmp_path / "run").command
@@ -129,3 +134,64 @@ def test_an_example_is_not_drawn_over_other_files(tmp_path):
     done = tool("example", tmp_path)
     assert done.returncode == 1
     assert "is not empty" in done.stderr
+
+
+@pytest.fixture
+def run(tmp_path, draw):
+    """Write a run of twelve images in one cluster and noise, as a job does."""
+    paths = tuple(f"{seed:02d}.png" for seed in range(12))
+    for seed, path in enumerate(paths):
+        draw(tmp_path / "images" / path, seed)
+    clusters = RootCauseClusters(
+        paths=paths,
+        digests=tuple(f"{seed:064x}" for seed in range(12)),
+        labels=np.array([0] * 8 + [-1] * 4, np.int32),
+        core=np.ones(12, np.bool_),
+        silhouettes=np.zeros(12, np.float32),
+        centre_distances=np.zeros(12, np.float32),
+        places=np.zeros((12, 2), np.float32),
+    )
+    folder = str(tmp_path / "images")
+    manifest = Manifest(job="cluster", command=[], folder=folder, parameters={"seed": 0})
+    with open_run(tmp_path / "run", manifest, lambda *step: None) as opened:
+        write_clusters(opened.folder, clusters)
+    return tmp_path / "run"
+
+
+def test_explain_tells_what_it_found_and_what_it_could_not_use(run, tmp_path):
+    rows = [f"{seed:02d}.png,{'dark' if seed == 3 else seed}" for seed in range(12)]
+    (tmp_path / "table.csv").write_text("\n".join(["path,yaw", *rows]))
+    done = tool("explain", run, "--parameters", tmp_path / "table.csv")
+    assert done.returncode == 0, done.stderr
+    assert "of 1 clusters have hints from their pixels" in done.stdout
+    assert "share a parameter beyond chance; 11 images have parameters" in done.stdout
+    assert "table.csv, row 5, column yaw: " in done.stdout
+    assert str(run / "report.html") in done.stdout
+    assert (run / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{tmp}"], "is not a run folder: it has no run.json"),
+        (["{run}", "--parameters", "missing.csv"], "missing.csv"),
+        (["{run}", "--angles", "yaw"], "--angles speaks of parameters"),
+    ],
+)
+def test_what_explain_cannot_use_is_said_in_one_line(run, tmp_path, arguments, message):
+    before = {file: file.read_bytes() for file in run.iterdir() if file.name != "status.json"}
+    done = tool("explain", *[text.format(run=run, tmp=tmp_path) for text in arguments])
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert message in line
+    assert before == {file: file.read_bytes() for file in before}
+
+
+def test_report_has_the_words_as_they_are_now(run, tmp_path):
+    save_words(run, 0, {"name": "sunglasses <b>", "verdict": "unclear"})
+    done = tool("report", run)
+    assert done.returncode == 0, done.stderr
+    assert str(run / "report.html") in done.stdout
+    assert "sunglasses &lt;b&gt;" in (run / "report.html").read_text(encoding="utf-8")
+    assert tool("report", tmp_path / "images").returncode == 1

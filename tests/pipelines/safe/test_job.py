@@ -14,15 +14,17 @@ import pytest
 from PIL import Image, ImageFilter
 
 from examples.eyes import draw_eye, sample_eyes
-from pipelines.clusters import read_clusters, read_labels
+from pipelines.clusters import read_clusters, read_labels, save_words
 from pipelines.errors import InputError
+from pipelines.explaining import Given
+from pipelines.explanation import read_explanation
 from pipelines.files import read_csv, read_pairs
 from pipelines.runs import read_manifest
 from pipelines.safe.job import Options, find_root_cause_clusters
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).with_name("golden_labels.txt")
-TIMES = ("run.json", "status.json")
+TIMES = ("run.json", "status.json", "report.html")
 
 
 def quiet(stage, done, total):
@@ -369,3 +371,69 @@ def test_the_images_are_never_written_to(failures, run):
         "huge.png",
         "nowhere.png",
     }
+
+
+# --- what is said of the clusters ---------------------------------------------------------------
+
+
+def test_clusters_are_put_into_families_and_reported(run):
+    explanation = read_explanation(run)
+    clusters = [row for row in read_csv(run / "clusters.csv") if row["cluster"] != "-1"]
+    together = {c: family.family for family in explanation.families for c in family.clusters}
+    assert {int(row["cluster"]): int(row["family"]) for row in clusters} == together
+    manifest = read_manifest(run)
+    assert manifest.result["families"] == len(explanation.families) <= len(clusters)
+    sizes = [min(5, family.size) for family in explanation.families]
+    assert manifest.result["family_inspection_share"] == pytest.approx(sum(sizes) / 31, abs=1e-4)
+    report = (run / "report.html").read_text(encoding="utf-8")
+    for row in clusters:
+        assert row["hint"].split(";")[0].split(":")[0] in report
+    assert manifest.ended in report
+
+
+def test_parameters_are_read_with_the_images(run, failures, store, tmp_path):
+    table = tmp_path / "table.csv"
+    lit = {
+        path: 1.0 if path.startswith(("blurred", "noisy")) else 0.06 for path in read_labels(run)
+    }
+    lines = [f"{path},{light},0" for path, light in lit.items()]
+    table.write_text("\n".join(["image,light,noise", *lines, "elsewhere.png,1,1"]))
+    (tmp_path / "unsafe.csv").write_text("parameter,value,side\nlight,0.1,at most\n")
+    given = Given((table,), (), tmp_path / "unsafe.csv")
+    manifest = find(failures, tmp_path / "run", given=given)
+    assert manifest.parameters["parameters"] == [str(table)]
+    assert manifest.parameters["unsafe_values"] == str(tmp_path / "unsafe.csv")
+    labels, explanation = read_labels(tmp_path / "run"), read_explanation(tmp_path / "run")
+    assert labels == read_labels(run)
+    dim = {label for path, label in labels.items() if path.startswith("dim")} - {-1}
+    (covered,) = explanation.unsafe_values
+    assert set(covered.clusters) == dim
+    assert [problem.row for problem in explanation.problems] == [33]
+    assert any("1 entries could not be used" in note for note in manifest.notes)
+    assert "light: variance" in read_csv(tmp_path / "run" / "clusters.csv")[min(dim)]["parameters"]
+
+
+def test_a_table_that_cannot_be_used_is_said_before_anything_is_written(failures, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("image,light\nelsewhere.png,1\n")
+    with pytest.raises(InputError, match=r"table\.csv"):
+        find(failures, tmp_path / "run", given=Given((table,)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_words_stay_with_their_images_when_they_are_clustered_again(failures, store, tmp_path):
+    out = tmp_path / "run"
+    find(failures, out)
+    labels = read_labels(out)
+    noisy = labels["noisy/eye_25.png"]
+    save_words(out, noisy, {"name": "noisy", "verdict": "plausible cause", "severity": "S1"})
+    before = {path for path, label in labels.items() if label == noisy}
+    for folder, overwrite in ((out, True), (tmp_path / "beside", False)):
+        manifest = find(failures, folder, overwrite=overwrite, components=20)
+        (row,) = (row for row in read_csv(folder / "clusters.csv") if row["name"] == "noisy")
+        assert (row["verdict"], row["severity"]) == ("plausible cause", "S1")
+        after = {
+            path for path, label in read_labels(folder).items() if label == int(row["cluster"])
+        }
+        assert len(before & after) / len(before | after) > 0.5
+        assert any("1 cluster has the words" in note for note in manifest.notes)

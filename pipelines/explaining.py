@@ -1,0 +1,289 @@
+"""Say what the images of each cluster share (SAFE, section 2, step 2, helped along).
+
+From pixels alone, and from parameters of the images where the user has any (HUDD, RQ1.2 and RQ1.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.clusters import (
+    CLUSTERS_FILE,
+    IMAGES_FILE,
+    NOISE,
+    Cells,
+    RootCauseClusters,
+    read_clusters,
+    read_families,
+)
+from pipelines.errors import InputError
+from pipelines.explanation import (
+    DIGITS,
+    PARAMETERS_FILE,
+    Column,
+    Confusion,
+    Explained,
+    Explanation,
+    Family,
+    UnsafeCoverage,
+    read_properties,
+    write_explanation,
+    write_properties,
+)
+from pipelines.families import family_labels
+from pipelines.files import replace_cells
+from pipelines.hints import find_hints
+from pipelines.images import Rejected, load_image, prefetch, upright_size
+from pipelines.parameter_files import (
+    ParameterTable,
+    Problem,
+    UnsafeValue,
+    read_parameters,
+    read_unsafe_values,
+    write_parameters,
+)
+from pipelines.parameters import find_confusions, find_parameters
+from pipelines.properties import LONGEST_SIDE, PROPERTIES, measure
+from pipelines.runs import Progress, amend_run
+from pipelines.unsafe_values import cover
+
+STAGE = "explaining clusters"
+MEASURED_AHEAD = 16
+MOST_HINTS = 3
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user gives of the images beside the images.
+
+    Attributes
+    ----------
+    parameters : tuple of Path
+        Tables with one row an image; their first column is its relative path.
+    angles : tuple of str
+        Columns that are angles in degrees.
+    unsafe_values : Path, optional
+        Table of parameter, value and side.
+    """
+
+    parameters: tuple[Path, ...] = ()
+    angles: tuple[str, ...] = ()
+    unsafe_values: Path | None = None
+
+
+NOTHING = Given()
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the files of `Given` hold."""
+
+    given: Given
+    table: ParameterTable
+    unsafe_values: tuple[UnsafeValue, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_tables(given: Given, images: Path, paths: Sequence[str]) -> Tables:
+    """Read the tables that the user gives.
+
+    Parameters
+    ----------
+    images : Path
+        The folder that `paths` are relative to.
+
+    Raises
+    ------
+    InputError
+        When one cannot be used at all, or they are not given together.
+    """
+    if not given.parameters:
+        if given.angles or given.unsafe_values:
+            what = "--angles" if given.angles else "--unsafe-values"
+            raise InputError(f"{what} speaks of parameters: give their table by --parameters.")
+        return Tables(given, ParameterTable((), 0, ()), (), ())
+    table = read_parameters(given.parameters, paths, given.angles, images)
+    if given.unsafe_values is None:
+        return Tables(given, table, (), table.problems)
+    unsafe, problems = read_unsafe_values(given.unsafe_values, table.parameters)
+    return Tables(given, table, unsafe, (*table.problems, *problems))
+
+
+def measure_images(images: Path, paths: Sequence[str], progress: Progress) -> NDArray[np.float64]:
+    """Decode and measure every picture once, in threads; time grows linearly.
+
+    Returns
+    -------
+    array of float64, shape (n, p)
+        See `properties.measure`; nan for a picture that cannot be read any more.
+    """
+    values = np.empty((len(paths), len(PROPERTIES)))
+    measured = prefetch(lambda path: _measure(images, path), paths, MEASURED_AHEAD)
+    for done, row in enumerate(measured, 1):
+        values[done - 1] = row
+        progress(STAGE, done, len(paths))
+    return values
+
+
+def _measure(folder: Path, path: str) -> NDArray[np.float64]:
+    image, size = load_image(folder, path, LONGEST_SIDE), upright_size(folder, path)
+    if isinstance(image, Rejected) or isinstance(size, Rejected):
+        return np.full(len(PROPERTIES), np.nan)
+    return np.round(measure(image, size), DIGITS)  # as they come back from `properties.csv`
+
+
+def explain(
+    clusters: RootCauseClusters,
+    values: NDArray[np.float64],
+    tables: Tables,
+    families: Mapping[int, int],
+    *,
+    seed: int,
+) -> Explanation:
+    """Say of each cluster, and of each family, what its images share.
+
+    See `find_hints`, `find_parameters` and `cover` for how, and for what grows with what.
+
+    Parameters
+    ----------
+    values : array of float64, shape (n, p)
+        Pixel properties of the clusters' images.
+    families : mapping of int to int
+        Family by cluster; empty for none.
+    seed : int
+        Of the random groups that all is tested against.
+    """
+    parameters = tables.table.parameters
+    by_cluster = _explain(clusters.labels, values, tables, seed)
+    by_family = family_labels(families, clusters.labels)
+    covered = cover(tables.unsafe_values, parameters, clusters.labels)
+    for place, each in enumerate(covered):
+        for cluster in each.clusters:
+            by_cluster[cluster].unsafe_values.append(place)
+    inside: dict[int, list[int]] = {}
+    for cluster, family in families.items():
+        inside.setdefault(family, []).append(cluster)
+    return Explanation(
+        seed=seed,
+        parameter_files=[str(file) for file in tables.given.parameters],
+        angles=list(tables.given.angles),
+        unsafe_values_file=str(tables.given.unsafe_values or ""),
+        images_with_parameters=tables.table.given,
+        parameters=[Column(name=each.name, kind=each.kind) for each in parameters],
+        clusters=by_cluster,
+        families=[
+            Family(
+                family=family,
+                clusters=sorted(inside[family]),
+                size=int((by_family == family).sum()),
+                unsafe_values=sorted(
+                    {place for c in inside[family] for place in by_cluster[c].unsafe_values}
+                ),
+                **said.model_dump(exclude={"unsafe_values"}),
+            )
+            for family, said in _explain(by_family, values, tables, seed).items()
+        ],
+        unsafe_values=[
+            UnsafeCoverage(
+                parameter=each.unsafe.parameter,
+                value=each.unsafe.value,
+                side=each.unsafe.side,
+                images=each.images,
+                clusters=each.clusters,
+            )
+            for each in covered
+        ],
+        problems=list(tables.problems),
+    )
+
+
+def _explain(
+    labels: NDArray[np.int32], values: NDArray[np.float64], tables: Tables, seed: int
+) -> dict[int, Explained]:
+    """Explain groups of images, by id; -1 is noise and not explained."""
+    parameters = tables.table.parameters
+    hints = find_hints(values, labels, seed=seed)
+    found = find_parameters(parameters, labels, seed=seed)
+    confusions = find_confusions(parameters, labels)
+    return {
+        int(group): Explained(
+            hints=hints[group][:MOST_HINTS],
+            parameters=found.get(group, []),
+            confusions=[
+                Confusion(label=label, prediction=prediction, images=count)
+                for label, prediction, count in confusions.get(group, [])
+            ],
+        )
+        for group in np.unique(labels).tolist()
+        if group != NOISE
+    }
+
+
+def cells(explanation: Explanation) -> Cells:
+    """Return what `clusters.csv` says of it: hint, parameters and family, by cluster."""
+    said: dict[int, dict[str, object]] = {
+        cluster: {
+            "hint": "; ".join(hint.words for hint in each.hints),
+            "parameters": "; ".join(finding.words for finding in each.parameters),
+        }
+        for cluster, each in explanation.clusters.items()
+    }
+    for family in explanation.families:
+        for cluster in family.clusters:
+            said[cluster]["family"] = family.family
+    return said
+
+
+def write_explained(
+    folder: Path,
+    clusters: RootCauseClusters,
+    explanation: Explanation,
+    values: NDArray[np.float64],
+    tables: Tables,
+) -> None:
+    """Write `explanation.json`, `properties.csv` and, where there are any, `parameters.csv`."""
+    write_properties(folder, clusters.paths, values)
+    if tables.table.parameters:
+        write_parameters(folder / PARAMETERS_FILE, clusters.paths, tables.table.parameters)
+    else:
+        (folder / PARAMETERS_FILE).unlink(missing_ok=True)
+    write_explanation(folder, explanation)
+
+
+def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progress) -> Explanation:
+    """Explain the clusters of a run that exists; what an earlier call said of it is replaced.
+
+    Pictures that are measured already are not measured again.  Names, notes and verdicts stay.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    seed : int, optional
+        None takes the run's own.
+
+    Raises
+    ------
+    InputError
+        When the folder is no run, has no clusters or is being written, or a table cannot be used.
+    """
+    with amend_run(folder, progress) as (manifest, told):
+        if not (folder / IMAGES_FILE).exists():
+            raise InputError(f"{folder} has no clusters to explain: its job {manifest.ended}.")
+        clusters = read_clusters(folder)
+        images = Path(manifest.folder)
+        tables = read_tables(given, images, clusters.paths)
+        values = read_properties(folder, clusters.paths)
+        if values is None:
+            values = measure_images(images, clusters.paths, told)
+        seed = int(manifest.parameters.get("seed", 0)) if seed is None else seed
+        explanation = explain(clusters, values, tables, read_families(folder), seed=seed)
+        write_explained(folder, clusters, explanation, values, tables)
+        said = {str(cluster): row for cluster, row in cells(explanation).items()}
+        replace_cells(folder / CLUSTERS_FILE, "cluster", said)
+    return explanation
