@@ -1,10 +1,13 @@
-"""How well hints name the injected root causes: `python -m benchmarks.explanation`.
+"""How well clusters are explained: `python -m benchmarks.explanation [PART ...]`.
 
-Draws 600 failing eye images with ten injected scenarios for each seed, takes the true scenarios as
-clusters, and prints for each scenario its first hint (of the first seed), the share of seeds in
-which the first hint names the cause, and the share in which there is any.  Causes that are no
-property of pixels have nothing to be named; there, what a hint says has to be true, and no hint is
-better than nonsense.  Also prints how long measuring a picture takes, and finding hints.
+- hints: finds the clusters of 600 failing eye images with ten injected causes, and looks at the
+  first hint of each pure one.  Where the cause is a property of pixels, does it name the cause?
+  Where not, is it true?  It is when the cause brought it about: the same eyes, drawn without their
+  causes, differ by as much as people notice, in the direction said.
+- parameters: in the same clusters, with the drawn parameters given, how far variances are reduced.
+- families: of signs of eight kinds with nine causes, and of the eyes.
+- unsafe: which unsafe values of the example lie next to a cluster, beside clusters at random.
+- times: of measuring pictures and of all that is tested against random groups.
 """
 
 from __future__ import annotations
@@ -12,16 +15,31 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
+from benchmarks.quality import PURE, judge
 from benchmarks.scenarios import SCENARIOS, draw_failing_set
+from benchmarks.signs import draw_failing_signs
+from examples.eyes import FAILURES, UNSAFE_VALUES, write_example
+from pipelines.clusters import RootCauseClusters, read_clusters
+from pipelines.explaining import MOST_HINTS, Given, Tables, measure_images, read_tables
+from pipelines.explanation import read_properties
+from pipelines.families import family_labels
+from pipelines.files import read_csv
 from pipelines.hints import Hint, find_hints
-from pipelines.images import Rejected, load_image
-from pipelines.properties import LONGEST_SIDE, PROPERTIES, measure
+from pipelines.parameter_files import Parameter, UnsafeValue
+from pipelines.parameters import find_parameters
+from pipelines.properties import PROPERTIES, measure
+from pipelines.safe.job import Options, find_root_cause_clusters
+from pipelines.unsafe_values import cover
+from pipelines.variance import reductions
 
 NAMES_THE_CAUSE = {
     "dim light": {("brightness", -1)},
@@ -34,53 +52,193 @@ NAMES_THE_CAUSE = {
     "fog": {("contrast", -1), ("colourfulness", -1), ("brightness", 1)},
 }
 """Property and sign of the difference; scenarios that are missing are no property of pixels."""
+ANGLES = ("gaze_angle", "light_angle", "sky_rotation")
 REPEATS = 50
+SHUFFLES = 20
+TEST_SIZES = (2400, 12_000)
+
+Draw = Callable[[Path, int], dict[str, str]]
 
 
-def find_true_hints(folder: Path, seed: int) -> dict[str, list[Hint]]:
-    """Draw a failing set and find the hints of its scenarios."""
-    truth = draw_failing_set(folder, seed)
-    values = []
-    for path in tqdm(truth, desc=f"seed {seed}"):
-        image = load_image(folder, path, LONGEST_SIDE)
-        if isinstance(image, Rejected):
-            raise ValueError(f"{path}: {image.reason}")
-        values.append(measure(image))
-    names = [scenario.name for scenario in SCENARIOS]
-    labels = np.array([names.index(scenario) for scenario in truth.values()], dtype=np.int32)
-    hints = find_hints(np.array(values), labels, seed=seed)
-    return {names[cluster]: found for cluster, found in hints.items()}
+@dataclass(frozen=True)
+class Failing:
+    """A failing set whose causes are known, and its run.
+
+    Attributes
+    ----------
+    truth : array of str, shape (n,)
+        Cause of each image.
+    families : array of int32, shape (n,)
+    values : array of float64, shape (n, p)
+        Pixel properties.
+    """
+
+    folder: Path
+    clusters: RootCauseClusters
+    truth: NDArray[np.str_]
+    families: NDArray[np.int32]
+    values: NDArray[np.float64]
+
+    def pure_clusters(self) -> list[tuple[int, str]]:
+        """Return the clusters of which nine tenths have one cause, and that cause."""
+        found = []
+        for cluster in range(int(self.clusters.labels.max()) + 1):
+            names, counts = np.unique(
+                self.truth[self.clusters.labels == cluster], return_counts=True
+            )
+            if counts.max() / counts.sum() >= PURE:
+                found.append((cluster, str(names[counts.argmax()])))
+        return found
 
 
-def print_table(sets: list[dict[str, list[Hint]]]) -> None:
-    """Print a line a scenario, and the share of clusters whose cause is named."""
-    print(f"{'scenario':<15}{'named':>6}{'any':>6}  first hint of the first seed")
-    named_of_all = []
+def find(folder: Path, draw: Draw, seed: int) -> Failing:
+    """Draw a failing set and find its clusters, by the tool's own job."""
+    images, run = folder / f"{draw.__name__} {seed}", folder / f"run {draw.__name__} {seed}"
+    causes = draw(images, seed)
+    find_root_cause_clusters(images, run, Options(), progress=_quiet)
+    clusters = read_clusters(run)
+    rows = read_csv(run / "clusters.csv")
+    family_of = {int(row["cluster"]): int(row["family"]) for row in rows if row["family"]}
+    values = read_properties(run, clusters.paths)
+    assert values is not None
+    return Failing(
+        images,
+        clusters,
+        np.array([causes[path] for path in clusters.paths]),
+        family_labels(family_of, clusters.labels),
+        values,
+    )
+
+
+def _quiet(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def print_hints(sets: Sequence[Failing]) -> None:
+    """Print a line a cause, and the shares of clusters whose first hint is right or wrong."""
+    named: dict[str, list[bool]] = {}
+    false: dict[str, list[bool]] = {}
+    examples: dict[str, list[str]] = {}
+    for seed, failing in enumerate(sets):
+        twins = Path(f"{failing.folder} without causes")
+        draw_failing_set(twins, seed, injected=False)
+        without = measure_images(twins, failing.clusters.paths, _quiet)
+        hints = find_hints(failing.values, failing.clusters.labels, seed=0)
+        for cluster, cause in failing.pure_clusters():
+            first = hints[cluster][:1]
+            examples.setdefault(cause, []).extend(hint.words for hint in first)
+            if cause in NAMES_THE_CAUSE:
+                said = {(hint.key, int(np.sign(hint.effect))) for hint in first}
+                named.setdefault(cause, []).append(bool(said & NAMES_THE_CAUSE[cause]))
+            else:
+                inside = failing.clusters.labels == cluster
+                wrong = [not _true(hint, failing.values[inside], without[inside]) for hint in first]
+                false.setdefault(cause, []).append(any(wrong))
+    print(f"{len(sets)} seeds, first hints of pure clusters")
+    print(f"{'cause':<15}{'clusters':>9}{'named':>7}{'false':>7}  example")
     for scenario in SCENARIOS:
-        firsts = [hints[scenario.name][:1] for hints in sets]
-        shares = f"{np.mean([bool(first) for first in firsts]):>6.0%}"
-        causes = NAMES_THE_CAUSE.get(scenario.name)
-        if causes:
-            named = [
-                bool({(hint.key, np.sign(hint.effect)) for hint in f} & causes) for f in firsts
-            ]
-            named_of_all += named
-            shares = f"{np.mean(named):>6.0%}" + shares
-        else:
-            shares = f"{'':>6}" + shares
-        words = firsts[0][0].words if firsts[0] else "-"
-        print(f"{scenario.name:<15}{shares}  {words}")
-    print(f"causes that are a property of pixels, named first: {np.mean(named_of_all):.0%}")
-    print("first hints elsewhere, all seeds:")
-    for scenario in SCENARIOS:
-        if scenario.name not in NAMES_THE_CAUSE:
-            for hints in sets:
-                for hint in hints[scenario.name][:1]:
-                    print(f"    {scenario.name}: {hint.words} (delta {hint.effect:.2f})")
+        outcomes = named.get(scenario.name, false.get(scenario.name, []))
+        shares = ["", ""]
+        if outcomes:
+            shares[scenario.name in false] = f"{np.mean(outcomes):.0%}"
+        words = (examples.get(scenario.name) or ["-"])[0]
+        print(f"{scenario.name:<15}{len(outcomes):>9}{shares[0]:>7}{shares[1]:>7}  {words}")
+    for what, found in (("named, of pixel causes", named), ("false, of others", false)):
+        everything = list(chain(*found.values()))
+        print(f"{what}: {sum(everything)} of {len(everything)} ({np.mean(everything):.0%})")
+
+
+def _true(hint: Hint, own: NDArray[np.float64], without: NDArray[np.float64]) -> bool:
+    """Tell whether what is said of pictures comes from their cause."""
+    place = [each.key for each in PROPERTIES].index(hint.key)
+    each = PROPERTIES[place]
+    gap = own[:, place] - without[:, place]
+    if each.period:
+        turns = 2j * np.pi * gap[~np.isnan(gap)] / each.period
+        gap = np.angle(np.exp(turns).mean()) * each.period / (2 * np.pi)
+        return bool(abs(gap) >= each.noticeable)
+    return bool(np.nanmedian(gap) * np.sign(hint.effect) >= each.noticeable)
+
+
+def print_parameters(sets: Sequence[Failing]) -> None:
+    """Print which share of the clusters has a parameter whose variance is reduced, and how far."""
+    named, uncorrected, own = [], [], []
+    for failing in sets:
+        tables = _tables(failing.folder, failing.clusters, unsafe=False)
+        labels = failing.clusters.labels
+        best: dict[int, float] = {}
+        for parameter in tables.table.parameters:
+            for cluster, (rate, _) in reductions(parameter, labels).items():
+                best[cluster] = max(rate, best.get(cluster, 0.0))
+        uncorrected += best.values()
+        found = find_parameters(tables.table.parameters, labels, seed=0)
+        strength = {scenario.name: scenario.strength for scenario in SCENARIOS}
+        strength |= {"dim light": "light", "half-closed": "openness"}
+        strength |= {"turned left": "head_yaw", "turned right": "head_yaw"}
+        for findings in found.values():
+            named.append(max((each.reduction for each in findings), default=0.0))
+        for cluster, cause in failing.pure_clusters():
+            first = [each.parameter for each in found[cluster]]
+            own.append(strength[cause] in first[:MOST_HINTS])
+    print(f"{len(named)} clusters with a parameter whose RR is")
+    for what, rates in (("named beyond chance", named), ("whatever chance", uncorrected)):
+        shares = [f"above {limit}: {np.mean(np.array(rates) > limit):.0%}" for limit in (0.5, 0.9)]
+        print(f"  {what}, {', '.join(shares)}")
+    print(f"the cause's own parameter among the first {MOST_HINTS}: {np.mean(own):.0%}")
+
+
+def _tables(images: Path, clusters: RootCauseClusters, *, unsafe: bool) -> Tables:
+    given = Given(
+        (images / "parameters.csv",), ANGLES, images / "unsafe_values.csv" if unsafe else None
+    )
+    return read_tables(given, images, clusters.paths)
+
+
+def print_families(name: str, sets: Sequence[Failing]) -> None:
+    """Print the quality of clusters and of families, a line a seed."""
+    print(f"{name:<6}{'':<5}clusters: number, inspect   families: number, inspect, purity, causes")
+    for seed, failing in enumerate(sets):
+        causes = [str(cause) for cause in failing.truth]
+        before = judge(failing.clusters.labels, causes)
+        after = judge(failing.families, causes)
+        whole = len(set(causes))
+        print(
+            f"seed {seed:<6}{before.clusters:>16.0f}{before.inspect:>10.3f}"
+            f"{after.clusters:>20.0f}{after.inspect:>10.3f}{after.purity_images:>8.3f}"
+            f"{round(after.coverage * whole):>5} of {whole}"
+        )
+
+
+def print_unsafe(folder: Path) -> None:
+    """Print which unsafe values of the example are covered, for a small and a large test set."""
+    for test in TEST_SIZES:
+        example, run = folder / f"example {test}", folder / f"run {test}"
+        write_example(example, test=test, improvement=1)
+        failures = example / FAILURES
+        find_root_cause_clusters(failures, run, Options(), progress=_quiet)
+        clusters = read_clusters(run)
+        tables = _tables(failures, clusters, unsafe=True)
+        parameters, rng = tables.table.parameters, np.random.default_rng(0)
+
+        def covered(
+            labels: NDArray[np.int32],
+            unsafe: Sequence[UnsafeValue] = tables.unsafe_values,
+            parameters: Sequence[Parameter] = parameters,
+        ) -> tuple[int, int]:
+            met = [each for each in cover(unsafe, parameters, labels) if each.images]
+            return sum(1 for each in met if each.clusters), len(met)
+
+        count, met = covered(clusters.labels)
+        chance = [covered(rng.permutation(clusters.labels))[0] for _ in range(SHUFFLES)]
+        print(
+            f"{test} test images, {len(clusters.paths)} failures, {clusters.labels.max() + 1} "
+            f"clusters: {count} of {met} unsafe values covered ({len(UNSAFE_VALUES)} in all), "
+            f"{np.mean(chance):.1f} by as large clusters at random"
+        )
 
 
 def print_times() -> None:
-    """Print the time of measuring a decoded picture, and of finding hints."""
+    """Print the time of measuring a decoded picture, and of finding hints and parameters."""
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8))
     picture = coarse.resize((640, 480), Image.Resampling.BICUBIC)
@@ -90,26 +248,68 @@ def print_times() -> None:
         measure(picture)
         seconds.append(time.perf_counter() - start)
     print(f"measure, 640 x 480 px: {1000 * np.median(seconds):.1f} ms (median of {REPEATS})")
+    values = rng.normal(size=(5000, len(PROPERTIES)))
+    parameters = [Parameter(f"p{k}", "number", rng.normal(size=5000)) for k in range(15)]
     for clusters in (10, 100):
-        values = rng.normal(size=(5000, len(PROPERTIES)))
         labels = rng.integers(-1, clusters, 5000).astype(np.int32)
         start = time.perf_counter()
         find_hints(values, labels, seed=0)
-        print(f"find_hints, 5,000 images, {clusters} clusters: {time.perf_counter() - start:.2f} s")
+        middle = time.perf_counter()
+        find_parameters(parameters, labels, seed=0)
+        end = time.perf_counter()
+        print(
+            f"5,000 images, {clusters} clusters: hints {middle - start:.2f} s, "
+            f"15 parameters {end - middle:.2f} s"
+        )
+
+
+def print_share(folder: Path) -> None:
+    """Print what explaining costs beside extracting features, from 640 x 480 JPEG files."""
+    images, run = folder / "large", folder / "run large"
+    images.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(200):
+        coarse = Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8))
+        coarse.resize((640, 480), Image.Resampling.BICUBIC).save(images / f"{number}.jpg")
+    manifest = find_root_cause_clusters(images, run, Options(), progress=_quiet)
+    seconds = {stage.name: stage.seconds for stage in manifest.stages}
+    explaining, extracting = seconds["explaining clusters"], seconds["extracting features"]
+    print(
+        f"200 pictures of 640 x 480 px: explaining {explaining:.1f} s, extracting features "
+        f"({manifest.chosen['precision']}) {extracting:.1f} s: {explaining / extracting:.1%}"
+    )
+
+
+PARTS = ("hints", "parameters", "families", "unsafe", "times")
 
 
 def main() -> None:
-    """Print the table and the times."""
+    """Print the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=0)
     arguments = parser.parse_args()
-    sets = []
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            sets.append(find_true_hints(Path(folder, f"seed {seed}"), seed))
-    print_table(sets)
-    print_times()
+    parts = arguments.parts or PARTS
+    if set(parts) - set(PARTS):
+        parser.error(f"expected {', '.join(PARTS)}, received {' '.join(parts)}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        eyes: list[Failing] = []
+        if set(parts) & {"hints", "parameters", "families"}:
+            eyes = [find(folder, draw_failing_set, seed) for seed in range(arguments.seeds)]
+        if "hints" in parts:
+            print_hints(eyes)
+        if "parameters" in parts:
+            print_parameters(eyes)
+        if "families" in parts:
+            print_families("eyes", eyes)
+            signs = [find(folder, draw_failing_signs, seed) for seed in range(arguments.seeds)]
+            print_families("signs", signs)
+        if "unsafe" in parts:
+            print_unsafe(folder)
+        if "times" in parts:
+            print_times()
+            print_share(folder)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from examples.eyes import Eye, draw_eye, sample_eyes
+from pipelines.files import write_csv
 
 Random = np.random.Generator
+Spoilt = tuple[Image.Image, float]
+"""A picture, and how strongly it was spoilt."""
 
 
 @dataclass(frozen=True)
@@ -27,32 +31,50 @@ class Scenario:
         Changes the parameters of an eye before it is drawn.
     spoil : callable
         Changes the picture after it is drawn.
+    strength : str
+        What `spoil` does, as a parameter of the picture; 0 in all other pictures.
     """
 
     name: str
     images: int
     pose: Callable[[Eye, Random], Eye] = lambda eye, rng: eye
-    spoil: Callable[[Image.Image, Random], Image.Image] = lambda image, rng: image
+    spoil: Callable[[Image.Image, Random], Spoilt] = lambda image, rng: (image, 0.0)
+    strength: str = ""
 
 
-def _noise(image: Image.Image, rng: Random) -> Image.Image:
-    noise = rng.normal(0, rng.uniform(18, 45), (image.height, image.width, 3))
-    return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
+def noise(image: Image.Image, rng: Random) -> Spoilt:
+    """Add sensor noise; its standard deviation is the strength."""
+    deviation = rng.uniform(18, 45)
+    grain = rng.normal(0, deviation, (image.height, image.width, 3))
+    return _image(np.asarray(image) + grain), deviation
 
 
-def _glare(image: Image.Image, rng: Random) -> Image.Image:
+def _image(pixels: NDArray[np.floating]) -> Image.Image:
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def _blur(image: Image.Image, rng: Random) -> Spoilt:
+    radius = rng.uniform(1.5, 4)
+    return image.filter(ImageFilter.GaussianBlur(radius)), radius
+
+
+def glare(image: Image.Image, rng: Random) -> Spoilt:
+    """Add a bright spot that clips; the light in its middle is the strength."""
     y, x = np.mgrid[: image.height, : image.width]
     middle = rng.uniform(0.25, 0.75) * image.width, rng.uniform(0.2, 0.5) * image.height
     distance = np.hypot(x - middle[0], y - middle[1]) / image.width
-    light = rng.uniform(150, 400) * np.exp(-((distance / rng.uniform(0.2, 0.35)) ** 2))
-    return Image.fromarray(np.clip(np.asarray(image) + light[..., None], 0, 255).astype(np.uint8))
+    brightest = rng.uniform(150, 400)
+    light = brightest * np.exp(-((distance / rng.uniform(0.2, 0.35)) ** 2))
+    return _image(np.asarray(image) + light[..., None]), brightest
 
 
-def _fog(image: Image.Image, rng: Random) -> Image.Image:
-    return Image.blend(image, Image.new("RGB", image.size, (200, 205, 210)), rng.uniform(0.55, 0.8))
+def fog(image: Image.Image, rng: Random) -> Spoilt:
+    """Blend with a light grey; its share is the strength."""
+    share = rng.uniform(0.55, 0.8)
+    return Image.blend(image, Image.new("RGB", image.size, (200, 205, 210)), share), share
 
 
-def _sunglasses(image: Image.Image, rng: Random) -> Image.Image:
+def _sunglasses(image: Image.Image, rng: Random) -> Spoilt:
     lens = image.copy()
     width, height = image.size
     left, top = rng.uniform(0.02, 0.1) * width, rng.uniform(0.18, 0.25) * height
@@ -60,10 +82,11 @@ def _sunglasses(image: Image.Image, rng: Random) -> Image.Image:
     draw = ImageDraw.Draw(lens)
     draw.rounded_rectangle(box, radius=height // 5, fill=(22, 22, 26), outline=(5, 5, 5), width=3)
     draw.line((0, top + 8, left + 4, top + 14), fill=(5, 5, 5), width=5)
-    return Image.blend(image, lens, rng.uniform(0.65, 0.95))
+    share = rng.uniform(0.65, 0.95)
+    return Image.blend(image, lens, share), share
 
 
-def _bar(image: Image.Image, rng: Random) -> Image.Image:
+def _bar(image: Image.Image, rng: Random) -> Spoilt:
     covered = image.copy()
     left, width = rng.uniform(0.25, 0.5) * image.width, rng.uniform(0.18, 0.28) * image.width
     lean = rng.uniform(-20, 20)
@@ -73,32 +96,33 @@ def _bar(image: Image.Image, rng: Random) -> Image.Image:
         [(left + width - lean, image.height)],
     )
     ImageDraw.Draw(covered).polygon([*top, *bottom, (left - lean, image.height)], fill=colour)
-    return covered
+    return covered, width
 
 
 SCENARIOS = (
     Scenario("dim light", 90, lambda eye, rng: replace(eye, light=rng.uniform(0.05, 0.13))),
-    Scenario(
-        "blur",
-        90,
-        spoil=lambda image, rng: image.filter(ImageFilter.GaussianBlur(rng.uniform(1.5, 4))),
-    ),
-    Scenario("sensor noise", 85, spoil=_noise),
-    Scenario("glare", 80, spoil=_glare),
+    Scenario("blur", 90, spoil=_blur, strength="blur_radius"),
+    Scenario("sensor noise", 85, spoil=noise, strength="noise_deviation"),
+    Scenario("glare", 80, spoil=glare, strength="glare_light"),
     Scenario("half-closed", 80, lambda eye, rng: replace(eye, openness=rng.uniform(2, 12))),
-    Scenario("sunglasses", 75, spoil=_sunglasses),
+    Scenario("sunglasses", 75, spoil=_sunglasses, strength="lens_darkness"),
     Scenario("turned left", 56, lambda eye, rng: replace(eye, head_yaw=rng.uniform(213, 220))),
-    Scenario("occluding bar", 16, spoil=_bar),
+    Scenario("occluding bar", 16, spoil=_bar, strength="bar_width"),
     Scenario("turned right", 14, lambda eye, rng: replace(eye, head_yaw=rng.uniform(160, 166))),
-    Scenario("fog", 14, spoil=_fog),
+    Scenario("fog", 14, spoil=fog, strength="fog_share"),
 )
 """Ten causes of 600 images, the last three at 2 to 3 %."""
 
 
-def draw_failing_set(folder: Path, seed: int) -> dict[str, str]:
-    """Draw the 600 images of all scenarios into a folder.
+def draw_failing_set(folder: Path, seed: int, *, injected: bool = True) -> dict[str, str]:
+    """Draw the 600 images of all scenarios into a folder, and their `parameters.csv`.
 
     Each cause comes from mild to strong; gaze, lids, head, light and colours vary in all.
+
+    Parameters
+    ----------
+    injected : bool
+        False draws the same eyes without their causes.
 
     Returns
     -------
@@ -106,10 +130,11 @@ def draw_failing_set(folder: Path, seed: int) -> dict[str, str]:
         Scenario by relative path.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = [scenario for scenario in SCENARIOS for _ in range(scenario.images)]
-    eyes = sample_eyes(len(names), seed, split=100, complete=False)
-    truth = {}
-    for place, (scenario, drawn) in enumerate(zip(names, eyes, strict=True)):
+    injections = [scenario for scenario in SCENARIOS for _ in range(scenario.images)]
+    eyes = sample_eyes(len(injections), seed, split=100, complete=False)
+    strengths = [scenario.strength for scenario in SCENARIOS if scenario.strength]
+    truth, parameters = {}, []
+    for place, (scenario, drawn) in enumerate(zip(injections, eyes, strict=True)):
         rng = np.random.default_rng([seed, place])
         ordinary = replace(
             drawn,
@@ -117,8 +142,15 @@ def draw_failing_set(folder: Path, seed: int) -> dict[str, str]:
             openness=rng.uniform(24, 36),
             head_yaw=rng.uniform(178, 202),
         )
-        pixels = draw_eye(scenario.pose(ordinary, rng), seed=[seed, place])
+        eye = scenario.pose(ordinary, rng) if injected else ordinary
+        image, strength = Image.fromarray(draw_eye(eye, seed=[seed, place])), 0.0
+        if injected:
+            image, strength = scenario.spoil(image, rng)
         path = f"eye_{place:04d}.jpg"
-        scenario.spoil(Image.fromarray(pixels), rng).save(folder / path, quality=95)
+        image.save(folder / path, quality=95)
         truth[path] = scenario.name
+        row = [strength if name == scenario.strength else 0 for name in strengths]
+        parameters.append([path, *astuple(eye), *row])
+    names = [field.name for field in fields(Eye)]
+    write_csv(folder / "parameters.csv", ["path", *names, *strengths], parameters)
     return truth
