@@ -40,13 +40,9 @@ from pipelines.files import read_csv, replace_cells, write_csv, write_pairs
 from pipelines.hints import Hint
 from pipelines.parameter_files import Problem
 from pipelines.parameters import Finding
-from pipelines.report import (
-    MOST_CONFUSIONS,
-    MOST_PROBLEMS,
-    MOST_REJECTED,
-    STILLS,
-    write_report,
-)
+from pipelines.report import write_report
+from pipelines.reporting.cards import MOST_CONFUSIONS, STILLS
+from pipelines.reporting.summary import MOST_PROBLEMS, MOST_REJECTED
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 LABELS = (0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, -1, -1)

@@ -1,0 +1,40 @@
+"""How figures are written in a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from pipelines.parameters import MINUS
+
+SPACE = "\N{NO-BREAK SPACE}"
+NOT_GIVEN = "not given"
+Facts = tuple[tuple[str, str], ...]
+"""Pairs of what is told and what it is."""
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Write sorted whole numbers: 0 to 4, 7, 9."""
+    parts = []
+    for _, pairs in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in pairs]
+        if len(run) > 2:
+            parts.append(f"{run[0]} to {run[-1]}")
+        else:
+            parts += [str(number) for number in run]
+    return ", ".join(parts)
+
+
+def count_of(number: int, word: str) -> str:
+    """Write a count with its noun: "1 image", "2,400 images"."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """Write a share, 0 to 1, with one decimal of a percent."""
+    return f"{100 * share:.1f}{SPACE}%"
+
+
+def decimal(value: float) -> str:
+    """Write a number with two decimals and a true minus sign."""
+    return f"{value:.2f}".replace("-", MINUS)

@@ -1,0 +1,204 @@
+"""What a run folder holds, read back as one: clusters, what is said of them, rejected files."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipelines import runs
+from pipelines.clusters import CLUSTERS_FILE, IMAGES_FILE, NOISE, RootCauseClusters, read_clusters
+from pipelines.errors import InputError
+from pipelines.explanation import EXPLANATION_FILE, Explanation, read_explanation
+from pipelines.files import read_csv, read_pairs
+
+
+@dataclass(frozen=True)
+class ClusterRow:
+    """One row of `clusters.csv`, of any version of the tool.
+
+    Attributes
+    ----------
+    silhouette : float or None
+        None where it is not defined: of noise, and where there is one cluster.
+    hints, parameters : tuple of str
+        As one cell holds them, apart.
+    """
+
+    cluster: int
+    name: str
+    note: str
+    verdict: str
+    severity: str
+    likelihood: str
+    size: int
+    share: float
+    cores: int
+    silhouette: float | None
+    hints: tuple[str, ...]
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run folder holds.
+
+    Attributes
+    ----------
+    ended : str
+        As in the manifest; "killed" where it says "running" and no job is at work.
+    clusters : RootCauseClusters or None
+        None where the job ended before it had any; `rows` is empty then.
+    rows : tuple of ClusterRow
+        The largest cluster first, noise last.
+    explanation : Explanation or None
+        None in runs of older versions.
+    rejected : tuple of (str, str)
+        Path and reason, sorted.
+    """
+
+    folder: Path
+    manifest: runs.Manifest
+    ended: str
+    clusters: RootCauseClusters | None
+    rows: tuple[ClusterRow, ...]
+    explanation: Explanation | None
+    rejected: tuple[tuple[str, str], ...]
+
+
+def read_results(run: Path) -> Results:
+    """Read a run folder; time and memory grow linearly with the number of images.
+
+    Raises
+    ------
+    InputError
+        When the folder is no run, or a file of it is not as the tool writes it.
+    """
+    manifest = read_manifest(run)
+    clusters, rows = _read_clusters(run, manifest.ended)
+    rejected: tuple[tuple[str, str], ...] = ()
+    with named(run / runs.REJECTED_FILE):
+        if (run / runs.REJECTED_FILE).exists():
+            rejected = tuple(sorted(read_pairs(inside(run, runs.REJECTED_FILE)).items()))
+    return Results(
+        folder=run,
+        manifest=manifest,
+        ended="killed" if manifest.ended == "running" else manifest.ended,
+        clusters=clusters,
+        rows=rows,
+        explanation=_read_explanation(run, rows) if rows else None,
+        rejected=rejected,
+    )
+
+
+def read_manifest(run: Path) -> runs.Manifest:
+    """Read `run.json`; raise InputError when the folder is no run."""
+    try:
+        return runs.read_manifest(run)
+    except runs.NoManifestError as error:
+        raise InputError(
+            f"{run} is not a run folder: {error}. Name a folder that a job has written."
+        ) from error
+
+
+def _read_clusters(
+    run: Path, ended: str
+) -> tuple[RootCauseClusters | None, tuple[ClusterRow, ...]]:
+    """Read the clusters; none where the job ended before it had both of their files."""
+    there = [(run / name).exists() for name in (IMAGES_FILE, CLUSTERS_FILE)]
+    if not any(there) or not (all(there) or ended == "finished"):
+        return None, ()
+    with named(run / IMAGES_FILE):
+        inside(run, IMAGES_FILE)
+        clusters = read_clusters(run)
+        if not np.isfinite(clusters.centre_distances).all():
+            raise ValueError("a distance is no number")
+    with named(run / CLUSTERS_FILE):
+        rows = [_row(row) for row in read_csv(inside(run, CLUSTERS_FILE))]
+        rows.sort(key=lambda each: (each.cluster == NOISE, each.cluster))
+        sizes = Counter(int(label) for label in clusters.labels)
+        if [(each.cluster, each.size) for each in rows] != sorted(
+            sizes.items(), key=lambda pair: (pair[0] == NOISE, pair[0])
+        ):
+            raise ValueError(f"its clusters and their sizes are not those of {IMAGES_FILE}")
+    return clusters, tuple(rows)
+
+
+def _row(row: Mapping[str, str]) -> ClusterRow:
+    silhouette = float(row["silhouette"]) if row["silhouette"] else None
+    figures = [float(row["share"]), silhouette or 0.0]
+    if not np.isfinite(figures).all():
+        raise ValueError(f"a figure of cluster {row['cluster']} is no number")
+    return ClusterRow(
+        cluster=int(row["cluster"]),
+        name=row["name"],
+        note=row["note"],
+        verdict=row.get("verdict", ""),
+        severity=row.get("severity", ""),
+        likelihood=row.get("likelihood", ""),
+        size=int(row["size"]),
+        share=figures[0],
+        cores=int(row["cores"]),
+        silhouette=silhouette,
+        hints=_apart(row.get("hint", "")),
+        parameters=_apart(row.get("parameters", "")),
+    )
+
+
+def _apart(cell: str) -> tuple[str, ...]:
+    return tuple(part for part in cell.split("; ") if part)
+
+
+def _read_explanation(run: Path, rows: Sequence[ClusterRow]) -> Explanation | None:
+    path = run / EXPLANATION_FILE
+    if not path.exists():
+        return None
+    with named(path, "explain the clusters again"):
+        inside(run, EXPLANATION_FILE)
+        explanation = read_explanation(run)
+        if explanation:
+            _check(explanation, {each.cluster for each in rows} - {NOISE})
+    return explanation
+
+
+def _check(explanation: Explanation, known: set[int]) -> None:
+    """Raise ValueError unless an explanation is one of these clusters, and of one piece."""
+    grouped = [cluster for family in explanation.families for cluster in family.clusters]
+    covering = [cluster for unsafe in explanation.unsafe_values for cluster in unsafe.clusters]
+    if unknown := sorted({*explanation.clusters, *grouped, *covering} - known):
+        raise ValueError(f"it speaks of cluster {unknown[0]}, which {CLUSTERS_FILE} lacks")
+    if grouped and sorted(grouped) != sorted(known):
+        raise ValueError("a cluster is in no family, or in two")
+    if not all(family.clusters for family in explanation.families):
+        raise ValueError("a family has no cluster")
+    explained = [*explanation.clusters.values(), *explanation.families]
+    places = {place for each in explained for place in each.unsafe_values}
+    if not places <= set(range(len(explanation.unsafe_values))):
+        raise ValueError("a cluster or family covers an unsafe value that is not listed")
+
+
+@contextmanager
+def named(path: Path, or_else: str = "find the clusters again") -> Iterator[None]:
+    """Turn whatever a damaged file leads to into an InputError that names it."""
+    try:
+        yield
+    except (OSError, LookupError, ValueError, AttributeError, csv.Error) as error:
+        raise InputError(
+            f"{path} is not as the tool writes it ({type(error).__name__}: {error}). "
+            f"Take the file from a backup, or {or_else}."
+        ) from error
+
+
+def inside(run: Path, name: str) -> Path:
+    """Return a file of a run folder; whoever made the folder may have put links into it."""
+    file = (run / name).resolve()
+    if not file.is_relative_to(run.resolve()):
+        raise ValueError("it is a link that leads out of the run folder")
+    if not file.is_file():
+        raise FileNotFoundError("no such file")
+    return file
