@@ -12,7 +12,7 @@ from app.notices import notice, number
 from app.page import Page
 from pipelines.clusters import IMAGES_FILE
 from pipelines.errors import InputError
-from pipelines.images import Rejected, check_header, walk_files
+from pipelines.images import TABLES, Rejected, check_header, walk_files
 from pipelines.runs import Manifest, is_written, list_runs, read_manifest
 
 SECONDS_BETWEEN_COUNTS = 0.3
@@ -98,6 +98,20 @@ def _folder_names(folder: Path) -> list[str]:
     return sorted(names)
 
 
+def tables_beside(page: Page, text: str | None, run: str | None) -> list[Path]:
+    """Find the tables that lie beside the images of the folder named, or else of the run."""
+    try:
+        folder = text if text and text.strip() else None
+        if folder is None and run:
+            folder = read_manifest(page.access.resolve(run)).folder
+        if folder is None:
+            return []
+        images = page.access.resolve(folder)
+        return [images / name for name in sorted(TABLES) if (images / name).is_file()]
+    except (InputError, OSError):
+        return []
+
+
 def list_run_choices(page: Page) -> list[Choice]:
     """List the runs in the page's folder, the latest first."""
     return [
@@ -120,6 +134,14 @@ def has_clusters(folder: Path) -> bool:
         return (folder / IMAGES_FILE).is_file()
     except OSError:
         return False
+
+
+def changed(file: Path) -> str:
+    """Return when a file was last written, in a form to compare; empty where there is none."""
+    try:
+        return str(file.stat().st_mtime_ns)
+    except OSError:
+        return ""
 
 
 def may_replace(run: Path, images: Path) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
 import secrets
 import tempfile
@@ -17,21 +18,40 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from pipelines import runs
-from pipelines.clusters import CLUSTERS_FILE, IMAGES_FILE, LABELS_FILE, NOISE, save_words
+from pipelines.clusters import (
+    CLUSTERS_FILE,
+    IMAGES_FILE,
+    INSPECTED_PER_CLUSTER,
+    LABELS_FILE,
+    NOISE,
+    VERDICTS,
+    WORDS,
+    save_words,
+)
 from pipelines.errors import InputError
 from pipelines.files import read_csv, read_pairs
 from pipelines.inspection import GIF_FOLDER, THUMBNAIL_FOLDER, gif_name
+
+if TYPE_CHECKING:
+    from pipelines.explanation import Explained, Explanation
 
 PICTURES = {
     GIF_FOLDER: (re.compile(r"(cluster_\d+|noise)\.gif"), "image/gif", "no-cache"),
@@ -40,11 +60,31 @@ PICTURES = {
 }
 """By folder of a run: which names are served, as what, and how long a browser may keep them."""
 DOWNLOADS = (LABELS_FILE, CLUSTERS_FILE, runs.REJECTED_FILE)
-LONGEST = {"name": 200, "note": 20_000}
+LONGEST = {"name": 200, "note": 20_000, "verdict": 60, "severity": 60, "likelihood": 60}
 """How many characters of an engineer's words are kept."""
+REPORT_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
+)
+"""A report is one file: nothing in it may ask for another, or run."""
+FIND_AGAIN = "Take the file from a backup, or find the clusters again."
+EXPLANATION_FILE = "explanation.json"
+VALUE_FILES = {"parameters": "parameters.csv", "properties": "properties.csv"}
+"""Where the values of a run's images are, by source; the explanation tells of their columns."""
+EXPLAIN_AGAIN = "Take the file from a backup, or explain the run again."
 IMAGE_KEYS = ("path", "cluster", "core", "silhouette", "distance", "x", "y", "thumbnail")
 CHUNK = 1 << 20
 Row = dict[str, Any]
+UNTOLD: Row = {
+    "families": [],
+    "family_share": None,
+    "unsafe_values": [],
+    "problems": [],
+    "parameter_files": [],
+    "angles": [],
+    "unsafe_values_file": "",
+    "colourings": [],
+}
+"""What is served of a run without an explanation."""
 
 
 class ServedRuns:
@@ -83,6 +123,8 @@ class ServedRuns:
         return [
             Route("/run/{key}/data", self._data),
             Route("/run/{key}/words", self._words, methods=["POST"]),
+            Route("/run/{key}/values/{source}/{index:int}", self._values),
+            Route("/run/{key}/report.html", self._report),
             Route("/run/{key}/gifs.zip", self._gifs),
             Route("/run/{key}/download/{name}", self._download),
             Route("/run/{key}/{folder}/{name}", self._picture),
@@ -102,6 +144,36 @@ class ServedRuns:
             return JSONResponse(describe(folder), headers={"Cache-Control": "no-store"})
         except InputError as error:
             raise HTTPException(404, str(error)) from error
+
+    def _values(self, request: Request) -> Response:
+        folder = self._open(request)
+        source, index = request.path_params["source"], request.path_params["index"]
+        try:
+            return JSONResponse(
+                read_values(folder, source, index), headers={"Cache-Control": "no-store"}
+            )
+        except InputError as error:
+            raise HTTPException(404, str(error)) from error
+
+    def _report(self, request: Request) -> Response:
+        """Write the report with the words as they are by now, and show it."""
+        from pipelines.report import write_report
+
+        folder = self._open(request)
+        try:
+            with self._saving:  # words that come meanwhile wait
+                name = write_report(folder).name
+        except InputError as error:  # plain, for it is what the new tab shows
+            return PlainTextResponse(str(error), 409)
+        except OSError as error:
+            return PlainTextResponse(_unwritten(folder, error).detail, 500)
+        return FileResponse(
+            _inside(folder, name),
+            media_type="text/html",
+            filename=f"{folder.name}-{name}",
+            content_disposition_type="inline",
+            headers={"Cache-Control": "no-store", "Content-Security-Policy": REPORT_POLICY},
+        )
 
     async def _words(self, request: Request) -> Response:
         """Save the words on a cluster of the run that `started` then."""
@@ -132,8 +204,7 @@ class ServedRuns:
         except InputError as error:
             raise HTTPException(409, str(error)) from error
         except OSError as error:
-            where = error.filename or folder
-            raise HTTPException(500, f"{where}: {error.strerror or error}") from error
+            raise _unwritten(folder, error) from error
 
     def _picture(self, request: Request) -> Response:
         folder, inside, name = (
@@ -194,6 +265,10 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
             yield chunk
 
 
+def _unwritten(folder: Path, error: OSError) -> HTTPException:
+    return HTTPException(500, f"{error.filename or folder}: {error.strerror or error}")
+
+
 def _logged_in(request: Request) -> bool:
     """Tell whether Gradio's login, where there is one, lets this browser in."""
     app = request.app
@@ -224,8 +299,9 @@ def describe(folder: Path) -> Row:
     -------
     dict
         How the run ended and its notes; `clusters` (the rows of `clusters.csv`, largest first,
-        noise last), `images` (columns of `images.csv`), `rejected` (pairs of path and reason).  A
-        run that a job is writing has none of these yet.
+        noise last, with what the explanation says of each), `images` (columns of `images.csv`),
+        `rejected` (pairs of path and reason), and what `_told` returns.  A run that a job is
+        writing has none of these yet.
 
     Raises
     ------
@@ -242,6 +318,7 @@ def describe(folder: Path) -> Row:
     clusters: list[Row] = []
     images: list[Row] = []
     rejected: list[tuple[str, str]] = []
+    told = None
     if not written:
         with _named(folder / CLUSTERS_FILE):
             clusters = [_cluster(row) for row in _rows(folder, CLUSTERS_FILE)]
@@ -250,6 +327,9 @@ def describe(folder: Path) -> Row:
         with _named(folder / runs.REJECTED_FILE):
             if (folder / runs.REJECTED_FILE).exists():
                 rejected = list(read_pairs(_inside(folder, runs.REJECTED_FILE)).items())
+        told = _read_explanation(folder) if images else None
+    with _named(folder / EXPLANATION_FILE, EXPLAIN_AGAIN):
+        explained = _told(told, clusters, len(images))
     clusters.sort(key=lambda row: (row["cluster"] == NOISE, row["cluster"]))
     return {
         "run": str(folder),
@@ -264,6 +344,8 @@ def describe(folder: Path) -> Row:
         "images": {key: [image[key] for image in images] for key in IMAGE_KEYS},
         "rejected": rejected,
         "longest": LONGEST,
+        "verdicts": VERDICTS,
+        **explained,
     }
 
 
@@ -274,22 +356,21 @@ def _rows(folder: Path, name: str) -> list[dict[str, str]]:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _named(path: Path, remedy: str = FIND_AGAIN) -> Iterator[None]:
     """Turn whatever a damaged file leads to into an InputError that names it."""
     try:
         yield
     except (OSError, LookupError, ValueError, AttributeError, csv.Error, HTTPException) as error:
         what = error.detail if isinstance(error, HTTPException) else error
         raise InputError(
-            f"{path} is not as the tool writes it ({type(error).__name__}: {what}). "
-            "Take the file from a backup, or find the clusters again."
+            f"{path} is not as the tool writes it ({type(error).__name__}: {what}). {remedy}"
         ) from error
 
 
-def _finite(text: str) -> float:
-    number = float(text)
+def _finite(figure: str | float) -> float:
+    number = float(figure)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is no number")
+        raise ValueError(f"{figure} is no number")
     return number
 
 
@@ -297,13 +378,17 @@ def _cluster(row: dict[str, str]) -> Row:
     cluster = int(row["cluster"])
     return {
         "cluster": cluster,
-        "name": row["name"],
-        "note": row["note"],
+        # Runs of older versions have fewer columns.
+        **{name: row.get(name, "") for name in WORDS},
+        "family": None,
         "size": int(row["size"]),
         "share": _finite(row["share"]),
         "cores": int(row["cores"]),
         "silhouette": _finite(row["silhouette"]) if row["silhouette"] else None,
-        "hint": row["hint"],
+        "hints": row["hint"].split("; ") if row["hint"] else [],
+        "parameters": [],
+        "confusions": [],
+        "unsafe_values": [],
         "central_image": row["central_image"],
         "gif": f"{GIF_FOLDER}/{gif_name(cluster)}",
     }
@@ -320,3 +405,140 @@ def _image(row: dict[str, str]) -> Row:
         "y": _finite(row["y"]),
         "thumbnail": f"{THUMBNAIL_FOLDER}/{row['thumbnail']}",
     }
+
+
+# --- the explanation ----------------------------------------------------------------------------
+# The models are imported where they are read: they bring along SciPy, and runs of older versions
+# have no explanation.
+
+
+def _read_explanation(folder: Path) -> Explanation | None:
+    """Read `explanation.json`; runs of older versions, and those without clusters, have none."""
+    if not os.path.lexists(folder / EXPLANATION_FILE):
+        return None
+    from pipelines.explanation import read_explanation
+
+    with _named(folder / EXPLANATION_FILE, EXPLAIN_AGAIN):
+        _inside(folder, EXPLANATION_FILE)
+        return read_explanation(folder)
+
+
+def _told(told: Explanation | None, clusters: list[Row], images: int) -> Row:
+    """Return what an explanation says of a run, and add to `clusters` what it says of each.
+
+    Returns
+    -------
+    dict
+        `families` (largest first), `family_share` of all images when five of each family are
+        looked at, `unsafe_values`, `problems` and names of the tables that were given, and
+        `colourings`, the columns whose values `read_values` reads.
+    """
+    if told is None:
+        return UNTOLD
+    rows = {row["cluster"]: row for row in clusters}
+    unsafe = [
+        f"{each.parameter} {each.side} {_finite(each.value):.10g}" for each in told.unsafe_values
+    ]
+    for cluster, said in told.clusters.items():
+        rows[cluster] |= _said(said)
+        rows[cluster]["unsafe_values"] = [unsafe[position] for position in said.unsafe_values]
+    for family in told.families:
+        for cluster in family.clusters:
+            rows[cluster]["family"] = family.family
+    inspected = sum(min(family.size, INSPECTED_PER_CLUSTER) for family in told.families)
+    return {
+        "families": [
+            {
+                "family": family.family,
+                "clusters": family.clusters,
+                "size": family.size,
+                **_said(family),
+            }
+            for family in told.families
+        ],
+        "family_share": inspected / images,
+        "unsafe_values": [
+            {
+                "words": words,
+                "images": each.images,
+                "clusters": [rows[cluster]["cluster"] for cluster in each.clusters],
+            }
+            for words, each in zip(unsafe, told.unsafe_values, strict=True)
+        ],
+        "problems": [asdict(problem) for problem in told.problems],
+        "parameter_files": told.parameter_files,
+        "angles": told.angles,
+        "unsafe_values_file": told.unsafe_values_file,
+        "colourings": _colourings(told),
+    }
+
+
+def _said(said: Explained) -> Row:
+    return {
+        "hints": [hint.words for hint in said.hints],
+        "parameters": [
+            {
+                "parameter": finding.parameter,
+                "kind": finding.kind,
+                "reduction": _finite(finding.reduction),
+                "chance": _finite(finding.chance),
+                "words": finding.words,
+            }
+            for finding in said.parameters
+        ],
+        "confusions": [confusion.model_dump() for confusion in said.confusions],
+    }
+
+
+def _colourings(told: Explanation) -> list[Row]:
+    from pipelines.properties import PROPERTIES
+
+    columns = [
+        ("parameters", index, column.name, column.kind, 360.0 * (column.kind == "angle"))
+        for index, column in enumerate(told.parameters)
+    ] + [
+        ("properties", index, each.figure, "angle" if each.period else "number", each.period)
+        for index, each in enumerate(PROPERTIES)
+    ]
+    keys = ("source", "index", "name", "kind", "period")
+    return [dict(zip(keys, column, strict=True)) for column in columns]
+
+
+def read_values(folder: Path, source: str, index: int) -> Row:
+    """Read one of the run's `colourings`.
+
+    Returns
+    -------
+    dict
+        `values`, one an image in the order of `describe`'s, None where none is known; of a
+        category, positions in `categories`.
+
+    Raises
+    ------
+    InputError
+        When the run has no such column, or a file of it is not as the tool writes it.
+    """
+    from pipelines.parameter_files import read_parameter_columns
+    from pipelines.properties import PROPERTIES
+
+    told = _read_explanation(folder)
+    kinds = [(column.name, column.kind) for column in told.parameters] if told else []
+    keys = [each.key for each in PROPERTIES] if told else []
+    if index >= {"parameters": len(kinds), "properties": len(keys)}.get(source, 0):
+        raise InputError(f"{folder.name} has no column {source}/{index}. Open it again.")
+    file = folder / VALUE_FILES[source]
+    with _named(folder / IMAGES_FILE):
+        paths = [row["path"] for row in _rows(folder, IMAGES_FILE)]
+    with _named(file, EXPLAIN_AGAIN):
+        _inside(folder, file.name)
+        categories: tuple[str, ...] = ()
+        if source == "parameters":
+            found, parameters = read_parameter_columns(file, kinds)
+            categories = parameters[index].categories
+            by_path = dict(zip(found, parameters[index].values.tolist(), strict=True))
+        else:
+            by_path = {row["path"]: float(row[keys[index]] or "nan") for row in read_csv(file)}
+        known = [by_path.get(path, math.nan) for path in paths]
+        values = [None if math.isnan(value) else _finite(value) for value in known]
+    is_category = source == "parameters" and kinds[index][1] == "category"
+    return {"values": values} | ({"categories": categories} if is_category else {})

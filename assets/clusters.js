@@ -1,15 +1,17 @@
-// The result pane of the Clusters tab: GIF, tiles, figures, words, images and map of one run.
+// The result pane of the Clusters tab: GIF, what is said of it, tiles, words and images of one run.
 //
-// Gradio runs this once, with `element` (empty), `props` and `watch`. props.value is {key, started}
-// of the run to show, or null. Data comes from run/KEY/data, and words go to run/KEY/words; what a
-// run says (file names, cluster names, notes) only ever enters the page as text, never as HTML.
+// Gradio runs this and map.js as one script, once, with `element` (empty), `props` and `watch`.
+// props.value is null, or tells of the run to show: its `key`, and whether it is `busy`, because a
+// job explains it. Data comes from run/KEY/data, and words go to run/KEY/words; what a run says
+// (file names, columns, cluster names, notes) only ever enters the page as text, never as HTML.
 
 const NOISE = -1;
 const IMAGES_A_PAGE = 48;
-const REJECTED_SHOWN = 1000;
+const ROWS_SHOWN = 1000;
+const SAID_AT_ONCE = 3;
 const MILLISECONDS_TO_SAVE = 300;
 const MILLISECONDS_TO_LOAD = 80; // clusters that are only passed on the way load no pictures
-const HIT_RADIUS = 12;
+const MARKS = new Map([["plausible cause", "✓"], ["several causes", "2+"], ["unclear", "?"]]);
 const NOTHING_OPEN =
   "Root cause clusters appear here: an animated picture of each, its images, and a map of them all.";
 
@@ -21,6 +23,7 @@ let firstShown = 0; // position, among the cluster's images, of the first one on
 let unsaved = null; // words that are typed and not sent yet: {url, started, cluster, fields, timer}
 let loading = 0; // timer of the pictures of the chosen cluster
 let sent = Promise.resolve(); // the last words sent: words reach the server in their order
+let sending = 0; // how many words are on their way
 
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -34,16 +37,25 @@ function make(tag, attributes = {}, ...children) {
 }
 
 const address = (name) => `run/${run.key}/${name}`;
-const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+const count = (number, noun, nouns = `${noun}s`) =>
+  `${number.toLocaleString("en")} ${number === 1 ? noun : nouns}`;
 const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 const full = (position) => `${run.folder}/${run.images.path[position]}`;
 const title = (cluster) =>
   cluster.cluster === NOISE && (!cluster.name || cluster.name === "noise")
     ? "Noise"
     : cluster.name || `Cluster ${cluster.cluster}`;
+const row = (id) => run.clusters.find((cluster) => cluster.cluster === id);
+const isShown = (family) => family.clusters.length > 1; // a cluster by itself needs no bracket
 
-function colour(id) {
-  return id === NOISE ? "hsl(0 0% 55%)" : `hsl(${(id * 137.508 + 210) % 360} 65% 48%)`;
+// Why the server refused something, in its words: Gradio's server puts them into JSON.
+async function reason(response) {
+  const text = await response.text();
+  try {
+    return JSON.parse(text).detail ?? text;
+  } catch {
+    return text;
+  }
 }
 
 // --- opening a run ------------------------------------------------------------------------------
@@ -55,20 +67,28 @@ async function show() {
     remember();
     return;
   }
-  let answer;
-  try {
-    const response = await fetch(`run/${wanted.key}/data`);
-    answer = response.ok ? await response.json() : { error: await response.text() };
-  } catch (error) {
-    answer = { error: `The page's server does not answer (${error.message}).` };
+  if (wanted.busy && run?.key === wanted.key) {
+    rest();
+    return;
   }
-  if (props.value !== wanted) return; // another run was opened meanwhile
+  let answer;
+  do {
+    save();
+    await sent; // a run that is opened again has them by then
+    try {
+      const response = await fetch(`run/${wanted.key}/data`);
+      answer = response.ok ? await response.json() : { error: await reason(response) };
+    } catch (error) {
+      answer = { error: `The page's server does not answer (${error.message}).` };
+    }
+    if (props.value !== wanted) return; // another run was opened meanwhile
+  } while (unsaved);
   if (answer.error) {
     close(make("div", { class: "error", role: "status" }, answer.error));
     return;
   }
   close();
-  run = { ...answer, key: wanted.key, members: new Map(), positions: new Map() };
+  run = { ...answer, key: wanted.key, members: new Map(), positions: new Map(), values: new Map() };
   run.images.path.forEach((path, position) => {
     const id = run.images.cluster[position];
     if (!run.members.has(id)) run.members.set(id, []);
@@ -78,21 +98,37 @@ async function show() {
   for (const members of run.members.values()) {
     members.sort((a, b) => run.images.distance[a] - run.images.distance[b] || a - b);
   }
+  run.order = order();
   chosen = image = null;
   build();
+  if (wanted.busy) rest();
   if (run.clusters.length) {
     const asked = new URLSearchParams(location.search);
     const id = asked.get("run") === run.run ? Number(asked.get("cluster") ?? NaN) : NaN;
-    choose(run.members.has(id) ? id : run.clusters[0].cluster);
+    choose(run.members.has(id) ? id : run.order[0]);
   } else {
     remember();
   }
 }
 
+// The clusters as they are shown: family by family, the largest first, and noise last.
+function order() {
+  const ids = run.clusters.map((cluster) => cluster.cluster); // noise is their last
+  const related = run.families.flatMap((family) => family.clusters);
+  return [...new Set([...related, ...ids])];
+}
+
+// A job writes into the run: words could not be saved, and would be lost.
+function rest() {
+  save();
+  for (const field of view.fields ?? []) field.disabled = true;
+  say("Words can be typed again when the job has finished.");
+}
+
 function close(instead = make("p", { class: "empty" }, NOTHING_OPEN)) {
   save();
   clearTimeout(loading);
-  run = null;
+  run = paint = null;
   element.replaceChildren(instead);
 }
 
@@ -122,59 +158,140 @@ function build() {
       head(),
       how ? make("div", { class: "error" }, `This run ${how}`) : null,
       ...run.notes.map((note) => make("div", { class: "note" }, note)),
-      found ? make("div", { class: "pane" }, gif(), words(), images(), map()) : null,
+      found ? pane() : null,
       found ? tiles() : null,
       run.rejected.length ? rejected() : null,
+      run.problems.length ? problems() : null,
     ),
   );
-  if (found) new ResizeObserver(draw).observe(view.canvas);
+  if (!found) return;
+  fillKey();
+  new ResizeObserver(draw).observe(view.canvas);
+}
+
+function pane() {
+  return make(
+    "div",
+    { class: "pane" },
+    make("div", { class: "judge" }, gif(), words()),
+    make("div", { class: "look" }, said(), images()),
+    map(),
+  );
 }
 
 function head() {
   const used = run.images.path.length;
-  const clusters = run.clusters.filter((cluster) => cluster.cluster !== NOISE).length;
-  const noise = run.members.get(NOISE)?.length ?? 0;
-  const facts = used
-    ? `${count(clusters, "root cause cluster")} of ${count(used, "image")}; ` +
-      `${count(noise, "image")} (${percent(noise / used)}) ${noise === 1 ? "is" : "are"} noise. ` +
-      (run.inspection_share ? `Five images of each cluster are ${percent(run.inspection_share)} of all.` : "")
-    : "No clusters.";
   const download = (name, text) => make("a", { href: address(name), download: true }, text);
   return make(
     "header",
     {},
-    make("div", {}, make("h2", {}, run.name), make("p", {}, facts), make("p", { class: "path" }, run.folder)),
+    make("div", { class: "title" }, make("h2", {}, run.name), make("p", { class: "path" }, run.folder)),
     used
       ? make(
           "nav",
-          { "aria-label": "Downloads" },
+          { "aria-label": "Report and downloads" },
+          make(
+            "a",
+            { href: address("report.html"), target: "_blank", rel: "noopener", onclick: report },
+            "Report",
+          ),
           download("download/labels.txt", "labels.txt"),
           download("download/clusters.csv", "clusters.csv"),
           download("gifs.zip", "GIFs (ZIP)"),
         )
       : null,
+    make("p", { class: "facts" }, used ? facts(used) : "No clusters."),
+    run.unsafe_values.length ? unsafe() : null,
   );
 }
 
+function facts(used) {
+  const clusters = run.clusters.filter((cluster) => cluster.cluster !== NOISE).length;
+  const noise = run.members.get(NOISE)?.length ?? 0;
+  const related = run.families.some(isShown);
+  const families = related ? ` in ${count(run.families.length, "family", "families")}` : "";
+  const ofFamilies = related ? `, of each family ${percent(run.family_share)}` : "";
+  return (
+    `${count(clusters, "root cause cluster")}${families} of ${count(used, "image")}; ` +
+    `${count(noise, "image")} (${percent(noise / used)}) ${noise === 1 ? "is" : "are"} noise. ` +
+    (run.inspection_share
+      ? `Five images of each cluster are ${percent(run.inspection_share)}${ofFamilies} of all.`
+      : "")
+  );
+}
+
+// The report is to have the words that were typed last: it opens when they are saved.
+async function report(event) {
+  save();
+  if (!sending) return;
+  const link = event.currentTarget;
+  event.preventDefault();
+  await sent;
+  link.click();
+}
+
+function unsafe() {
+  const number = (kind) => run.unsafe_values.filter((value) => covered(value) === kind).length;
+  const [yes, no, unmet] = ["yes", "no", "unmet"].map(number);
+  const summary = [
+    `${yes} of ${count(run.unsafe_values.length, "unsafe value")} ${yes === 1 ? "is" : "are"} covered by clusters`,
+    no ? `${no} ${no === 1 ? "is" : "are"} not` : "",
+    unmet ? `${unmet} ${unmet === 1 ? "has" : "have"} no failing image next to ${unmet === 1 ? "it" : "them"}` : "",
+  ];
+  const table = rows(
+    ["Unsafe value", "Failing images", "Clusters next to it"],
+    run.unsafe_values,
+    ({ words, images, clusters }) => [
+      words,
+      images.toLocaleString("en"),
+      clusters.map((id) => title(row(id))).join(", ") || (images ? "none" : ""),
+    ],
+  );
+  const words = summary.filter(Boolean).join(", ");
+  return make("details", { class: "unsafe" }, make("summary", {}, words), table);
+}
+
+// Whether a cluster lies next to an unsafe value; none can where no failing image does.
+function covered({ clusters, images }) {
+  if (clusters.length) return "yes";
+  return images ? "no" : "unmet";
+}
+
 function rejected() {
-  const shown = run.rejected.slice(0, REJECTED_SHOWN);
-  const more = run.rejected.length - shown.length;
+  return listed(
+    "rejected",
+    `${count(run.rejected.length, "file")} could not be used`,
+    rows(["File", "Reason"], run.rejected, (pair) => pair),
+    run.rejected,
+    make("a", { href: address("download/rejected.txt"), download: true }, "rejected.txt"),
+  );
+}
+
+function problems() {
+  const cells = ({ file, row, column, what }) => [file, row || "", column, what];
+  return listed(
+    "problems",
+    `${count(run.problems.length, "problem")} in parameter tables`,
+    rows(["Table", "Line", "Column", "Problem"], run.problems, cells),
+    run.problems,
+  );
+}
+
+function listed(name, summary, table, all, link = null) {
+  const more = all.length - ROWS_SHOWN;
   return make(
     "details",
-    { class: "rejected", open: run.rejected.length <= 5 },
-    make("summary", {}, `${count(run.rejected.length, "file")} could not be used`),
-    make(
-      "table",
-      {},
-      ...shown.map(([path, reason]) => make("tr", {}, make("td", {}, path), make("td", {}, reason))),
-    ),
-    make(
-      "p",
-      {},
-      more ? `and ${more.toLocaleString("en")} more: ` : "",
-      make("a", { href: address("download/rejected.txt"), download: true }, "rejected.txt"),
-    ),
+    { class: `listed ${name}`, open: all.length <= 5 },
+    make("summary", {}, summary),
+    table,
+    make("p", {}, more > 0 ? `and ${more.toLocaleString("en")} more ` : "", link),
   );
+}
+
+function rows(titles, all, cells) {
+  const line = (tag, texts) => make("tr", {}, ...texts.map((text) => make(tag, {}, text)));
+  const shown = all.slice(0, ROWS_SHOWN).map((one) => line("td", cells(one)));
+  return make("table", {}, make("thead", {}, line("th", titles)), make("tbody", {}, ...shown));
 }
 
 // --- the chosen cluster -------------------------------------------------------------------------
@@ -182,23 +299,21 @@ function rejected() {
 function choose(id, { focus = false } = {}) {
   if (id === chosen) return;
   save();
+  const before = view.tile.get(chosen);
+  const tile = view.tile.get(id);
   chosen = id;
   if (image !== null && run.images.cluster[image] !== id) image = null;
   firstShown = 0;
-  const cluster = run.clusters.find((row) => row.cluster === id);
-  view.name.value = cluster.name;
-  view.note.value = cluster.note;
-  if (!view.saved.classList.contains("bad")) view.saved.textContent = "";
+  const cluster = row(id);
+  fillWords(cluster);
+  fillSaid(cluster);
   fillFigures(cluster);
-  for (const tile of view.tiles.children) {
-    const selected = Number(tile.dataset.cluster) === id;
-    tile.setAttribute("aria-selected", selected);
-    tile.tabIndex = selected ? 0 : -1;
-    if (selected) {
-      if (focus) tile.focus({ preventScroll: true });
-      scrollTo(tile);
-    }
-  }
+  before?.setAttribute("aria-selected", false);
+  if (before) before.tabIndex = -1;
+  tile.setAttribute("aria-selected", true);
+  tile.tabIndex = 0;
+  if (focus) tile.focus({ preventScroll: true });
+  scrollTo(tile);
   clearTimeout(loading);
   loading = setTimeout(() => {
     fillGif(cluster);
@@ -210,10 +325,10 @@ function choose(id, { focus = false } = {}) {
 }
 
 function scrollTo(tile) {
-  const strip = view.tiles;
-  const left = tile.offsetLeft - strip.offsetLeft;
-  if (left < strip.scrollLeft || left + tile.offsetWidth > strip.scrollLeft + strip.clientWidth) {
-    strip.scrollLeft = left - (strip.clientWidth - tile.offsetWidth) / 2;
+  const strip = view.tiles.getBoundingClientRect();
+  const { left, right, width } = tile.getBoundingClientRect();
+  if (left < strip.left || right > strip.right) {
+    view.tiles.scrollLeft += left - strip.left - (strip.width - width) / 2;
   }
 }
 
@@ -238,42 +353,111 @@ function fillFigures(cluster) {
     cluster.silhouette === null ? null : ["Mean silhouette", cluster.silhouette.toFixed(2)],
     ["Most central", cluster.central_image],
   ].filter((figure) => figure);
-  const hints = cluster.hint ? cluster.hint.split("; ") : [];
-  view.hints.replaceChildren(...hints.map((hint) => make("li", {}, hint)));
   view.figures.replaceChildren(
     ...figures.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]),
   );
 }
 
+// What is said of the images of the cluster: nothing where there is nothing to say.
+function said() {
+  view.said = make("section", { class: "said", "aria-label": "What its images share" });
+  return view.said;
+}
+
+function fillSaid(cluster) {
+  const parameter = ({ parameter, words }) => {
+    const rest = words.startsWith(parameter) ? words.slice(parameter.length) : ` ${words}`;
+    return make("li", {}, make("b", {}, parameter), rest);
+  };
+  const confusion = ({ label, prediction, images }) =>
+    make("li", {}, `${label} taken for ${prediction}: ${count(images, "image")}`);
+  const hint = (words) => make("li", { class: "hint" }, words);
+  const unsafe = (words) => make("li", {}, `Next to ${words}`);
+  const family = run.families.find((each) => each.family === cluster.family && isShown(each));
+  view.said.replaceChildren(
+    ...part("Pictures", "hints", cluster.hints.map(hint)),
+    ...part("Parameters", "parameters", cluster.parameters.map(parameter)),
+    ...part("Confusions", "confusions", cluster.confusions.map(confusion)),
+    ...part("Unsafe values", "values", cluster.unsafe_values.map(unsafe)),
+    ...part(
+      "Family",
+      "kin",
+      family
+        ? [make("li", {}, called(family)), ...family.hints.map(hint), ...family.parameters.map(parameter)]
+        : [],
+    ),
+  );
+}
+
+function part(title, name, items) {
+  if (!items.length) return [];
+  const more = items.slice(SAID_AT_ONCE);
+  return [
+    make("h3", {}, title),
+    make(
+      "div",
+      {},
+      make("ul", { class: name, "aria-label": title }, ...items.slice(0, SAID_AT_ONCE)),
+      more.length
+        ? make("details", {}, make("summary", {}, `${more.length} more`), make("ul", { class: name }, ...more))
+        : null,
+    ),
+  ];
+}
+
+function called({ family, clusters, size }) {
+  return `Family ${family} · ${clusters.length} clusters · ${count(size, "image")}`;
+}
+
 function words() {
-  const field = (name, tag, attributes) =>
-    make(tag, {
+  const field = (name, label, tag, attributes = {}) => {
+    view[name] = make(tag, {
       ...attributes,
-      "aria-label": name === "name" ? "Name" : "Note",
-      maxlength: run.longest[name],
+      "aria-label": label,
+      maxlength: tag === "select" ? null : run.longest[name],
       oninput: (event) => typed(name, event.target.value),
       onblur: save,
     });
-  view.name = field("name", "input", { type: "text" });
-  view.note = field("note", "textarea", { rows: 3 });
+    return view[name];
+  };
+  const labelled = (text, ...nodes) => make("div", {}, make("b", {}, text), ...nodes);
   view.saved = make("span", { class: "saved", role: "status" });
   view.figures = make("dl");
-  view.hints = make("ul", { class: "hints", "aria-label": "What sets its pictures apart" });
-  return make(
+  const pane = make(
     "div",
     { class: "words" },
-    view.hints,
-    make("div", {}, make("b", {}, "Name "), view.saved, view.name),
-    make("div", {}, make("b", {}, "Note"), view.note),
+    labelled("Name ", view.saved, field("name", "Name", "input", { type: "text" })),
+    make(
+      "div",
+      { class: "judged" },
+      labelled("Verdict", field("verdict", "Verdict", "select")),
+      labelled("Severity", field("severity", "Severity", "input", { type: "text", placeholder: "S0 to S3" })),
+      labelled("Likelihood", field("likelihood", "Likelihood", "input", { type: "text", placeholder: "E0 to E4" })),
+    ),
+    labelled("Note", field("note", "Note", "textarea", { rows: 2 })),
     view.figures,
   );
+  view.fields = [view.name, view.verdict, view.severity, view.likelihood, view.note];
+  return pane;
+}
+
+function fillWords(cluster) {
+  const verdicts = new Set(["", ...run.verdicts, cluster.verdict]); // a table may say another
+  view.verdict.replaceChildren(
+    ...[...verdicts].map((verdict) => make("option", { value: verdict }, verdict || "none yet")),
+  );
+  for (const name of ["name", "verdict", "severity", "likelihood", "note"]) {
+    view[name].value = cluster[name];
+  }
+  if (!view.saved.classList.contains("bad") && !view.name.disabled) view.saved.textContent = "";
 }
 
 // Words are saved as they are typed: a moment after the last key.
 function typed(name, text) {
-  const cluster = run.clusters.find((row) => row.cluster === chosen);
+  const cluster = row(chosen);
   cluster[name] = text;
   view.labels.get(chosen).textContent = title(cluster);
+  fillMark(cluster);
   say("Saving …");
   clearTimeout(unsaved?.timer);
   unsaved = {
@@ -288,7 +472,7 @@ function typed(name, text) {
 function save() {
   if (!unsaved) return;
   const { url, started, cluster, fields, timer } = unsaved;
-  const name = title(run.clusters.find((row) => row.cluster === cluster));
+  const name = title(row(cluster));
   clearTimeout(timer);
   unsaved = null;
   const send = async () => {
@@ -300,13 +484,15 @@ function save() {
         headers: { "Content-Type": "application/json" },
         keepalive: true, // also while the page is being closed
       });
-      if (!answer.ok) problem = await answer.text();
+      if (!answer.ok) problem = await reason(answer);
     } catch (error) {
       problem = `the page's server does not answer (${error.message}).`;
     }
+    sending -= 1;
     if (problem) say(`${name} is not saved: ${problem} Type again to try again.`, true);
-    else if (!unsaved) say("Saved");
+    else if (!unsaved && !sending) say("Saved");
   };
+  sending += 1;
   sent = sent.then(send);
 }
 
@@ -320,35 +506,24 @@ function say(text, bad = false) {
 
 function tiles() {
   view.labels = new Map();
+  view.marks = new Map();
+  view.tile = new Map(run.clusters.map((cluster) => [cluster.cluster, oneTile(cluster)]));
+  const family = new Map(
+    run.families.filter(isShown).flatMap((each) => each.clusters.map((id) => [id, each])),
+  );
+  const groups = new Set(run.order.map((id) => family.get(id) ?? id));
   view.tiles = make(
     "div",
     { class: "tiles", role: "listbox", "aria-label": "Clusters", "aria-orientation": "horizontal" },
-    ...run.clusters.map((cluster) => {
-      const central = run.positions.get(cluster.central_image);
-      const label = make("b", {}, title(cluster));
-      view.labels.set(cluster.cluster, label);
-      return make(
-        "div",
-        { class: "tile", role: "option", "data-cluster": cluster.cluster, "aria-selected": false },
-        picture(central),
-        label,
-        make(
-          "small",
-          {},
-          make("i", { style: `background:${colour(cluster.cluster)}` }),
-          count(cluster.size, "image"),
-        ),
-      );
-    }),
+    ...[...groups].map((group) => (typeof group === "number" ? view.tile.get(group) : bracket(group))),
   );
   view.tiles.addEventListener("click", (event) => {
     const tile = event.target.closest(".tile");
     if (tile) choose(Number(tile.dataset.cluster), { focus: true });
   });
   view.tiles.addEventListener("keydown", (event) => {
-    const ids = run.clusters.map((cluster) => cluster.cluster);
-    const here = ids.indexOf(chosen);
-    const last = ids.length - 1;
+    const here = run.order.indexOf(chosen);
+    const last = run.order.length - 1;
     const to = {
       ArrowRight: Math.min(here + 1, last),
       ArrowDown: Math.min(here + 1, last),
@@ -359,9 +534,61 @@ function tiles() {
     }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    choose(ids[to], { focus: true });
+    choose(run.order[to], { focus: true });
   });
   return view.tiles;
+}
+
+function bracket(family) {
+  const shared = [...family.hints, ...family.parameters.map((finding) => finding.words)];
+  const brief = shared.map((words) => words.split(":")[0]).join(", "); // without the figures
+  const short = [`Family ${family.family}`, count(family.size, "image"), brief];
+  return make(
+    "div",
+    { class: "family", role: "group", "aria-label": called(family) },
+    make(
+      "div",
+      { class: "bracket", title: [called(family), ...shared].join("\n"), "aria-hidden": "true" },
+      make("span", {}, short.filter(Boolean).join(" · ")),
+    ),
+    ...family.clusters.map((id) => view.tile.get(id)),
+  );
+}
+
+function oneTile(cluster) {
+  const label = make("b", {}, title(cluster));
+  const mark = make("span", { class: "mark", role: "img" });
+  view.labels.set(cluster.cluster, label);
+  view.marks.set(cluster.cluster, mark);
+  fillMark(cluster);
+  return make(
+    "div",
+    {
+      class: "tile",
+      role: "option",
+      tabindex: -1,
+      "data-cluster": cluster.cluster,
+      "aria-selected": false,
+    },
+    picture(run.positions.get(cluster.central_image)),
+    mark,
+    label,
+    make(
+      "small",
+      {},
+      make("i", { style: `background:${colour(cluster.cluster)}` }),
+      count(cluster.size, "image"),
+    ),
+  );
+}
+
+function fillMark({ cluster, verdict }) {
+  const mark = view.marks.get(cluster);
+  mark.hidden = !verdict;
+  mark.textContent = MARKS.get(verdict) ?? "•";
+  mark.title = verdict;
+  mark.dataset.verdict = verdict;
+  mark.setAttribute("aria-label", verdict);
 }
 
 function picture(position) {
@@ -449,17 +676,20 @@ function select(position) {
 
 // Say all that is known of an image, in the corner under the map.
 function tell(position) {
+  view.told = position;
   if (position === null) {
     view.detail.replaceChildren("Point at an image, or click it, for its path and figures.");
     return;
   }
   const { core, distance, cluster, silhouette } = run.images;
-  const of = run.clusters.find((row) => row.cluster === cluster[position]);
+  const of = row(cluster[position]);
+  const value = paint.say(position);
   view.detail.replaceChildren(
     picture(position),
     make(
       "div",
       {},
+      value === null ? null : make("p", { class: "value" }, make("b", {}, paint.name), `: ${value}`),
       make("p", { class: "path" }, full(position)),
       make(
         "p",
@@ -470,91 +700,6 @@ function tell(position) {
       ),
     ),
   );
-}
-
-// --- the map ------------------------------------------------------------------------------------
-
-function map() {
-  view.canvas = make("canvas", {
-    role: "img",
-    "aria-label": "Map: every image as a point, at its first two principal components",
-  });
-  view.canvas.addEventListener("mousemove", (event) => {
-    const position = nearest(event);
-    view.canvas.style.cursor = position === null ? "" : "pointer";
-    tell(position ?? image);
-  });
-  view.canvas.addEventListener("mouseleave", () => tell(image));
-  view.canvas.addEventListener("click", (event) => select(nearest(event)));
-  view.detail = make("div", { class: "detail" });
-  return make(
-    "div",
-    { class: "map" },
-    view.canvas,
-    make("p", { class: "legend" }, "Every image at its first two principal components; click a point."),
-    view.detail,
-  );
-}
-
-// Where each image stands on the canvas, in CSS pixels; both axes have the same scale.
-function places() {
-  const { x, y } = run.images;
-  const { clientWidth: width, clientHeight: height } = view.canvas;
-  const margin = 12;
-  const range = (values) => values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
-  const [[left, right], [bottom, top]] = [range(x), range(y)];
-  const scale = Math.min(
-    (width - 2 * margin) / (right - left || 1),
-    (height - 2 * margin) / (top - bottom || 1),
-  );
-  return x.map((value, position) => [
-    width / 2 + (value - (left + right) / 2) * scale,
-    height / 2 - (y[position] - (bottom + top) / 2) * scale,
-  ]);
-}
-
-// Draws in O(n): every image is one square.
-function draw() {
-  const { canvas } = view;
-  if (!run || !canvas?.clientWidth) return;
-  const ratio = window.devicePixelRatio || 1;
-  canvas.width = canvas.clientWidth * ratio;
-  canvas.height = canvas.clientHeight * ratio;
-  const pen = canvas.getContext("2d");
-  pen.scale(ratio, ratio);
-  view.places = places();
-  const side = run.images.path.length > 2000 ? 3 : 5;
-  const point = (position) => {
-    const [x, y] = view.places[position];
-    pen.fillRect(x - side / 2, y - side / 2, side, side);
-  };
-  for (const [id, members] of run.members) {
-    if (id === chosen) continue;
-    pen.fillStyle = colour(id);
-    pen.globalAlpha = 0.22;
-    members.forEach(point);
-  }
-  pen.globalAlpha = 1;
-  pen.fillStyle = colour(chosen);
-  run.members.get(chosen)?.forEach(point);
-  if (image !== null) {
-    const [x, y] = view.places[image];
-    pen.strokeStyle = getComputedStyle(canvas).color;
-    pen.lineWidth = 2;
-    pen.beginPath();
-    pen.arc(x, y, 8, 0, 2 * Math.PI);
-    pen.stroke();
-  }
-}
-
-function nearest(event) {
-  let best = null;
-  let distance = HIT_RADIUS ** 2;
-  view.places.forEach(([x, y], position) => {
-    const away = (x - event.offsetX) ** 2 + (y - event.offsetY) ** 2;
-    if (away < distance) [best, distance] = [position, away];
-  });
-  return best;
 }
 
 // ------------------------------------------------------------------------------------------------

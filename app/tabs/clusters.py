@@ -13,18 +13,26 @@ import gradio as gr
 from app import folders
 from app.folders import EXAMPLE_RUN
 from app.jobs import Command, Look
-from app.notices import describe, notice
+from app.notices import describe, notice, number
 from app.page import Page
+from app.served import EXPLANATION_FILE, VALUE_FILES
 from examples.eyes import COMPLETE, FAILURES
 from pipelines.errors import InputError
 from pipelines.images import check_folder
 from pipelines.runs import list_runs, read_manifest
 from pipelines.safe.features import WIDTHS
 
-SCRIPT = Path(__file__).resolve().parents[2] / "assets" / "clusters.js"
+GIVEN = "Parameters of the images"
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+SCRIPTS = ("map.js", "clusters.js")
+"""What shows a run, in this order: Gradio takes one script."""
 SECONDS_BETWEEN_LOOKS = 0.5
 EXAMPLE_IMAGES = "example-images"
+EXAMPLE_TABLES = ("parameters.csv", "labels.csv")
+EXAMPLE_ANGLES = ("gaze_angle", "light_angle", "sky_rotation")
+UNSAFE_VALUES = "unsafe_values.csv"
 NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
+HIDDEN: dict[str, Any] = {"show_progress": "hidden"}
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,12 @@ class Form:
     batch_size: int
     precision: str
     weights: str
+    parameters: str
+    angles: str
+    unsafe_values: str
 
 
-USUAL = Form("", "", "default", (), "", "", "", 0, 8, "auto", "")
+USUAL = Form("", "", "default", (), "", "", "", 0, 8, "auto", "", "", "", "")
 
 
 def _form(values: Sequence[Any]) -> Form:
@@ -59,7 +70,6 @@ def _form(values: Sequence[Any]) -> Form:
 def create_tab(page: Page, blocks: gr.Blocks) -> None:
     """Fill the tab that is open, and wire it."""
     seen = gr.State("")
-    place = gr.State("")
     timer = gr.Timer(SECONDS_BETWEEN_LOOKS, active=False)
     with gr.Row(elem_id="ask"):
         folder = gr.Dropdown(
@@ -84,11 +94,12 @@ def create_tab(page: Page, blocks: gr.Blocks) -> None:
         browse = gr.Button("Browse…", elem_id="browse", **NARROW)
         example = gr.Button("Try the example", elem_id="example", **NARROW)
         count = gr.HTML(elem_id="count", padding=False)
-    with gr.Column(visible=False, elem_id="picker") as picker:
-        inside = gr.Radio(choices=[], label="Folders", elem_id="folders")
-        take = gr.Button("Use this folder", elem_id="take", **NARROW)
-    with gr.Accordion("Options", open=False, elem_id="options"):
-        fields = _options(page)
+    _picker(page, folder, browse)
+    with gr.Row(elem_id="more"):
+        with gr.Accordion("Options", open=False, elem_id="options"):
+            options = _options(page)
+        with gr.Accordion(GIVEN, open=False, elem_id="given") as accordion:
+            given, explain = _given_fields(page, accordion, folder, opened)
     command = gr.Textbox(
         label="The same on the command line",
         interactive=False,
@@ -102,11 +113,11 @@ def create_tab(page: Page, blocks: gr.Blocks) -> None:
     browser = gr.HTML(
         value=None,
         html_template="",  # names reach the page as text, through the script, and never a template
-        js_on_load=SCRIPT.read_text(encoding="utf-8"),
+        js_on_load="\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS),
         elem_id="clusters",
     )
-    form = [folder, *fields]
-    shown = [seen, timer, find, example, stop, job, browser, opened]
+    form = [folder, *options, *given]
+    shown = [seen, timer, find, example, explain, stop, job, browser, opened]
 
     def arrive(request: gr.Request) -> list[Any]:
         return _arrive(page, request.query_params.get("run"))
@@ -114,6 +125,33 @@ def create_tab(page: Page, blocks: gr.Blocks) -> None:
     def follow(seen: str, browsed: str | None) -> list[Any]:
         return _follow(page, seen, browsed)
 
+    def show_line(*values: Any) -> gr.Textbox:
+        return _line(page, _form(values))
+
+    def start(*values: Any) -> list[Any]:
+        return _find(page, _form(values))
+
+    def start_explaining(run: str | None, *values: Any) -> list[Any]:
+        return _explain(page, run, _form(values))
+
+    blocks.load(arrive, None, shown, **HIDDEN)
+    timer.tick(follow, [seen, opened], shown, **HIDDEN)
+    find.click(start, form, shown, **HIDDEN)
+    example.click(lambda: _try_example(page), None, shown, **HIDDEN)
+    explain.click(start_explaining, [opened, *form], shown, **HIDDEN)
+    stop.click(lambda browsed: _stop(page, browsed), opened, shown, **HIDDEN)
+
+    _count_images(page, folder, count)
+    changes = [field.change for field in (*form, opened)]
+    gr.on(changes, show_line, form, command, trigger_mode="always_last", **HIDDEN)
+
+    folder.focus(lambda: gr.Dropdown(choices=folders.recent(page)), None, folder, **HIDDEN)
+    opened.focus(lambda: _runs(page), None, opened, **HIDDEN)
+    opened.input(lambda path: _open(page, path), opened, [job, browser], **HIDDEN)
+
+
+def _count_images(page: Page, folder: gr.Dropdown, count: gr.HTML) -> None:
+    """Count the images of a folder as soon as it is given."""
     counting: dict[str | None, object] = {}
 
     def count_images(text: str | None, request: gr.Request) -> Iterator[str]:
@@ -123,37 +161,74 @@ def create_tab(page: Page, blocks: gr.Blocks) -> None:
                 return
             yield said
 
-    def show_line(*values: Any) -> gr.Textbox:
-        return _line(page, _form(values))
+    folder.change(count_images, folder, count, trigger_mode="multiple", **HIDDEN)
 
-    def start(*values: Any) -> list[Any]:
-        return _find(page, _form(values))
+
+def _picker(page: Page, folder: gr.Dropdown, browse: gr.Button) -> None:
+    """Make the list of folders that `browse` opens, to choose `folder` from."""
+    place = gr.State("")
+    with gr.Column(visible=False, elem_id="picker") as picker:
+        inside = gr.Radio(choices=[], label="Folders", elem_id="folders")
+        take = gr.Button("Use this folder", elem_id="take", **NARROW)
 
     def browse_from(text: str | None, listed: str) -> list[Any]:
         if listed:  # a second click closes the list
             return [gr.Column(visible=False), "", gr.skip()]
         return [gr.Column(visible=True), *_list_folders(page, text or "")]
 
-    hidden: dict[str, Any] = {"show_progress": "hidden"}
-    blocks.load(arrive, None, shown, **hidden)
-    timer.tick(follow, [seen, opened], shown, **hidden)
-    find.click(start, form, shown, **hidden)
-    example.click(lambda: _try_example(page), None, shown, **hidden)
-    stop.click(lambda browsed: _stop(page, browsed), opened, shown, **hidden)
-
-    folder.focus(lambda: gr.Dropdown(choices=folders.recent(page)), None, folder, **hidden)
-    folder.change(count_images, folder, count, trigger_mode="multiple", **hidden)
-    changes = [field.change for field in (*form, opened)]
-    gr.on(changes, show_line, form, command, trigger_mode="always_last", **hidden)
-
-    browse.click(browse_from, [folder, place], [picker, place, inside], **hidden)
-    inside.input(lambda path: _list_folders(page, path), inside, [place, inside], **hidden)
+    browse.click(browse_from, [folder, place], [picker, place, inside], **HIDDEN)
+    inside.input(lambda path: _list_folders(page, path), inside, [place, inside], **HIDDEN)
     take.click(
-        lambda path: (path, gr.Column(visible=False), ""), place, [folder, picker, place], **hidden
+        lambda path: (path, gr.Column(visible=False), ""), place, [folder, picker, place], **HIDDEN
     )
 
-    opened.focus(lambda: _runs(page), None, opened, **hidden)
-    opened.input(lambda path: _open(page, path), opened, [job, browser], **hidden)
+
+def _given_fields(
+    page: Page, accordion: gr.Accordion, folder: gr.Dropdown, opened: gr.Dropdown
+) -> tuple[list[Any], gr.Button]:
+    """Make the fields for what is known of the images, and the button that explains a run anew."""
+    parameters = gr.Textbox(
+        label="Parameter tables",
+        info="CSV files, one a line: a row an image, its path first. Columns “label” and "
+        "“prediction” tell confusions.",
+        lines=2,
+        max_lines=6,
+        elem_id="parameters",
+    )
+    with gr.Row():
+        angles = gr.Textbox(
+            label="Angles", info="Columns in degrees, with commas between.", elem_id="angles"
+        )
+        unsafe_values = gr.Textbox(
+            label="Unsafe values",
+            info="A CSV file with the columns parameter, value and side.",
+            elem_id="unsafe-values",
+        )
+    with gr.Row(elem_id="explaining"):
+        explain = gr.Button("Explain the open run", elem_id="explain", size="md", **NARROW)
+        offer = gr.Button(visible=False, elem_id="offer", size="md", **NARROW)
+
+    def look(text: str | None, run: str | None) -> list[Any]:
+        names = [table.name for table in folders.tables_beside(page, text, run)]
+        beside = f"Parameters · {number(len(names), 'table')} beside the images"
+        return [
+            gr.Accordion(label=beside if names else GIVEN),
+            gr.Button(f"Use {_listed(names)}", visible=bool(names)),
+        ]
+
+    def use(text: str | None, run: str | None) -> tuple[str, str]:
+        found = folders.tables_beside(page, text, run)
+        tables = [str(table) for table in found if table.name != UNSAFE_VALUES]
+        return "\n".join(tables), "".join(str(t) for t in found if t.name == UNSAFE_VALUES)
+
+    places = [folder, opened]
+    gr.on([folder.change, opened.change], look, places, [accordion, offer], **HIDDEN)
+    offer.click(use, places, [parameters, unsafe_values], **HIDDEN)
+    return [parameters, angles, unsafe_values], explain  # in the order of `Form`
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _options(page: Page) -> list[Any]:
@@ -200,7 +275,7 @@ def _options(page: Page) -> list[Any]:
             label="Precision",
             info="auto: what the CPU does fastest.",
         )
-    # In the order of `Form`.
+    # In the order of `Form`, as below.
     return [
         out, recipe, layers, components, min_samples, eps, seed, batch_size, precision, weights,
     ]  # fmt: skip
@@ -247,7 +322,23 @@ def _command(page: Page, form: Form) -> Command:
         arguments += ["--batch-size", str(form.batch_size)]
     if form.precision != USUAL.precision:
         arguments += ["--precision", form.precision]
-    return Command(tuple(arguments), out)
+    return Command((*arguments, *_given(page, form)), out)
+
+
+def _given(page: Page, form: Form) -> list[str]:
+    """Return the options that give the parameters of the images."""
+    tables = [line for line in form.parameters.splitlines() if line.strip()]
+    arguments = []
+    for table in tables:
+        arguments += ["--parameters", str(page.access.resolve(table))]
+    for name in form.angles.split(","):
+        if name.strip():
+            arguments += ["--angles", name.strip()]
+    if form.unsafe_values.strip():
+        arguments += ["--unsafe-values", str(page.access.resolve(form.unsafe_values))]
+    if arguments and not tables:
+        raise InputError("Angles and unsafe values speak of parameters: give their table, too.")
+    return arguments
 
 
 def _positive(option: str, text: str) -> str:
@@ -281,6 +372,25 @@ def _find(page: Page, form: Form) -> list[Any]:
         return _say(str(error))
 
 
+def _explain(page: Page, run: str | None, form: Form) -> list[Any]:
+    """Explain the open run anew; it stays open, and opens again when that has finished."""
+    if not run:
+        return _say("Open the run first that is to be explained.")
+    try:
+        folder = page.access.resolve(run)
+        _served(page, folder)  # or it is no run
+        given = _given(page, form)
+        if not given and (folder / VALUE_FILES["parameters"]).exists():
+            raise InputError(
+                "Give the tables of parameters: without any, what the run says of its parameters "
+                "would be lost."
+            )
+        page.jobs.start([Command(("explain", str(folder), *given), folder)])
+        return [*_state(page.jobs.look()), _served(page, folder), gr.skip()]
+    except InputError as error:
+        return _say(str(error))
+
+
 def _try_example(page: Page) -> list[Any]:
     """Open the example's run; find it first, and draw the example before that, where need be."""
     images, run = page.runs / EXAMPLE_IMAGES, page.runs / EXAMPLE_RUN
@@ -289,13 +399,19 @@ def _try_example(page: Page) -> list[Any]:
         manifest = read_manifest(run)
         replace = True
         if (manifest.ended, manifest.folder) == ("finished", str(failures)):
-            return [*[gr.skip()] * 5, *_open(page, str(run)), _runs(page, run)]
+            return [*[gr.skip()] * 6, *_open(page, str(run)), _runs(page, run)]
     except InputError:
         replace = False
     commands = []
     if not (images / COMPLETE).is_file():
         commands.append(Command(("example", str(images)), images))
     arguments = ["cluster", str(failures), "--out", str(run), *["--overwrite"] * replace]
+    for table in EXAMPLE_TABLES:
+        arguments += ["--parameters", str(failures / table)]
+    for name in EXAMPLE_ANGLES:
+        arguments += ["--angles", name]
+    if commands or (failures / UNSAFE_VALUES).is_file():  # older versions drew the example without
+        arguments += ["--unsafe-values", str(failures / UNSAFE_VALUES)]
     return _start(page, [*commands, Command(tuple(arguments), run)])
 
 
@@ -320,14 +436,22 @@ def _follow(page: Page, seen: str, browsed: str | None) -> list[Any]:
     """
     look = page.jobs.look()
     if look is None or repr(look) == seen:
-        return [seen, *[gr.skip()] * 7]
+        return [seen, *[gr.skip()] * 8]
     state = _state(look)
-    if look.state != "finished":
+    is_open = _is(page, browsed, look.folder)  # it was explained, or could not be
+    if look.state == "running" or not (is_open or look.state == "finished"):
         return [*state, gr.skip(), gr.skip()]
-    if browsed:
+    if browsed and not is_open:
         told = notice(f"The job has finished: open {look.folder.name} under “Open a run”.")
         return [*state[:-1], told, gr.skip(), _runs(page)]
     return [*state[:-1], *_open(page, str(look.folder)), _runs(page, look.folder)]
+
+
+def _is(page: Page, run: str | None, folder: Path) -> bool:
+    try:
+        return bool(run) and page.access.resolve(run or "") == folder
+    except InputError:
+        return False
 
 
 def _state(look: Look | None) -> list[Any]:
@@ -337,6 +461,7 @@ def _state(look: Look | None) -> list[Any]:
     return [
         repr(look),
         gr.Timer(active=running),
+        gr.Button(interactive=not running),
         gr.Button(interactive=not running),
         gr.Button(interactive=not running),
         gr.Button("Kill" if stopping else "Stop", visible=running),
@@ -365,7 +490,7 @@ def _arrive(page: Page, asked: str | None) -> list[Any]:
 
 
 def _say(text: str) -> list[Any]:
-    return [*[gr.skip()] * 5, notice(text, "error"), gr.skip(), gr.skip()]
+    return [*[gr.skip()] * 6, notice(text, "error"), gr.skip(), gr.skip()]
 
 
 def _open(page: Page, path: str | None) -> list[Any]:
@@ -378,13 +503,23 @@ def _open(page: Page, path: str | None) -> list[Any]:
         return [notice(str(error), "error"), gr.skip()]
 
 
-def _served(page: Page, folder: Path) -> dict[str, str]:
-    """Return what the browser's script needs to show a run."""
+def _served(page: Page, folder: Path) -> dict[str, Any]:
+    """Return what the browser's script needs to show a run.
+
+    That it differs makes the script show the run: also one that was explained since.  It is busy
+    while a job of the page explains it.
+    """
     try:
         started = read_manifest(folder).started_at
     except InputError as error:
         raise InputError(f"{folder} is not a run folder: {error}.") from error
-    return {"key": page.served.key(folder), "started": started}
+    look = page.jobs.look()
+    return {
+        "key": page.served.key(folder),
+        "started": started,
+        "explained": folders.changed(folder / EXPLANATION_FILE),
+        "busy": look is not None and look.state == "running" and look.folder == folder,
+    }
 
 
 def _runs(page: Page, chosen: str | Path | None = None) -> gr.Dropdown:

@@ -1,5 +1,6 @@
 """What the page serves of a run, and that it serves nothing else."""
 
+import html
 import io
 import json
 import tempfile
@@ -12,9 +13,10 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app.access import Access, middleware
-from app.served import LONGEST, ServedRuns, describe
+from app.served import LONGEST, ServedRuns, describe, read_values
 from pipelines import runs
 from pipelines.clusters import (
+    VERDICTS,
     RootCauseClusters,
     centre_distances,
     map_places,
@@ -24,11 +26,26 @@ from pipelines.clusters import (
     write_clusters,
 )
 from pipelines.errors import InputError
-from pipelines.files import read_csv, replace_cells, write_pairs
+from pipelines.explanation import (
+    Column,
+    Confusion,
+    Explained,
+    Explanation,
+    Family,
+    UnsafeCoverage,
+    write_explanation,
+    write_properties,
+)
+from pipelines.files import read_csv, replace_cells, write_csv, write_pairs
+from pipelines.hints import Hint
 from pipelines.images import check_image
 from pipelines.inspection import draw_clusters
+from pipelines.parameter_files import Parameter, Problem, write_parameters
+from pipelines.parameters import Finding
+from pipelines.properties import PROPERTIES
 
 LABELS = (0, 1, 0, -1, 0, 1, 1, 0, -1, 0)
+POLICY = "content-security-policy"
 NAMES = ("=1+1.png", "<b>bold</b>.png", "-dash.png", *(f"eye {i}.png" for i in range(7)))
 
 
@@ -73,6 +90,55 @@ def run(tmp_path, draw):
         write_pairs(folder / "rejected.txt", [("notes.txt", "not an image\tnor a table")])
         draw_clusters(images, clusters, folder, job.progress)
     return folder
+
+
+HOSTILE = '=<img src=x onerror="1">, ${x}'
+COLUMNS = (("yaw", "number"), ("turn", "angle"), (HOSTILE, "category"))
+
+
+def explanation(**changes) -> Explanation:
+    """Say something of every kind of the two clusters of `run`; the two are one family."""
+    hint = Hint("brightness", 0.9, 0.1, 0.4, 3.0, "darker than the rest: mean brightness 0.1")
+    finding = Finding("yaw", "number", 0.96, 0.4, 218, 190, "", "yaw: variance -96 %")
+    said = {"hints": [hint], "parameters": [finding]}
+    confusion = Confusion(label="TopLeft", prediction=HOSTILE, images=4)
+    given = {
+        "seed": 0,
+        "parameter_files": ["/tables/a.csv"],
+        "angles": ["turn"],
+        "unsafe_values_file": "/tables/unsafe.csv",
+        "images_with_parameters": 9,
+        "parameters": [Column(name=name, kind=kind) for name, kind in COLUMNS],
+        "clusters": {
+            0: Explained(**said, confusions=[confusion], unsafe_values=[1]),
+            1: Explained(),
+        },
+        "families": [Family(family=0, clusters=[0, 1], size=8, **said)],
+        "unsafe_values": [
+            UnsafeCoverage(parameter="yaw", value=160, side="near", images=2, clusters=[]),
+            UnsafeCoverage(parameter="turn", value=22.5, side="at least", images=5, clusters=[0]),
+        ],
+        "problems": [Problem("a.csv", 4, "yaw", "expected a number, received 'x': left out")],
+    }
+    return Explanation(**given | changes)
+
+
+PROPERTY_VALUES = np.arange(10.0 * len(PROPERTIES)).reshape(10, -1)
+PROPERTY_VALUES[3, 0] = np.nan
+PARAMETERS = (
+    Parameter("yaw", "number", np.array([*np.linspace(-40.5, 40, 9), np.nan])),
+    Parameter("turn", "angle", np.linspace(0, 359.75, 10)),
+    Parameter(HOSTILE, "category", np.array([*[0, 1, 2] * 3, np.nan]), ("-1", "=1", "b")),
+)
+
+
+@pytest.fixture
+def explained(run):
+    """Explain the run the way a job does."""
+    write_explanation(run, explanation())
+    write_properties(run, sorted(NAMES), PROPERTY_VALUES)
+    write_parameters(run / "parameters.csv", sorted(NAMES), PARAMETERS)
+    return run
 
 
 @pytest.fixture
@@ -204,6 +270,267 @@ def test_tables_that_lead_out_of_the_run_are_not_read(tmp_path, run):
     describe(run)
 
 
+# --- the explanation ----------------------------------------------------------------------------
+
+
+def test_what_is_said_of_a_cluster_stands_with_it(explained, client, address):
+    first, second, noise = client.get(f"{address}/data").json()["clusters"]
+    assert first["hints"] == ["darker than the rest: mean brightness 0.1"]
+    assert first["parameters"] == [
+        {
+            "parameter": "yaw",
+            "kind": "number",
+            "reduction": 0.96,
+            "chance": 0.4,
+            "words": "yaw: variance -96 %",
+        }
+    ]
+    assert first["confusions"] == [{"label": "TopLeft", "prediction": HOSTILE, "images": 4}]
+    assert first["unsafe_values"] == ["turn at least 22.5"]
+    for silent in (second, noise):
+        keys = ("hints", "parameters", "confusions", "unsafe_values")
+        assert [silent[key] for key in keys] == [[]] * 4
+    assert [row["family"] for row in (first, second, noise)] == [0, 0, None]
+
+
+def test_what_is_said_of_the_run_stands_beside(explained, client, address):
+    data = client.get(f"{address}/data").json()
+    (family,) = data["families"]
+    assert (family["family"], family["clusters"], family["size"]) == (0, [0, 1], 8)
+    assert family["hints"] == ["darker than the rest: mean brightness 0.1"]
+    assert family["parameters"][0]["words"] == "yaw: variance -96 %"
+    assert data["family_share"] == 0.5
+    assert data["unsafe_values"] == [
+        {"words": "yaw near 160", "images": 2, "clusters": []},
+        {"words": "turn at least 22.5", "images": 5, "clusters": [0]},
+    ]
+    (problem,) = data["problems"]
+    assert problem["file"] == "a.csv"
+    assert (problem["row"], problem["column"]) == (4, "yaw")
+    assert data["parameter_files"] == ["/tables/a.csv"]
+    assert data["angles"] == ["turn"]
+    assert data["unsafe_values_file"] == "/tables/unsafe.csv"
+
+
+def test_every_column_can_colour_the_map(explained, client, address):
+    data = client.get(f"{address}/data").json()
+    found = data["colourings"]
+    assert [(each["name"], each["kind"]) for each in found[:3]] == [*COLUMNS]
+    assert [each["period"] for each in found[:3]] == [0, 360, 0]
+    assert [each["name"] for each in found[3:]] == [each.figure for each in PROPERTIES]
+    assert {each["name"]: each["period"] for each in found if each["kind"] == "angle"} == {
+        "turn": 360,
+        "dominant hue": 360,
+        "edges at": 180,
+    }
+    for each in found:
+        answer = client.get(f"{address}/values/{each['source']}/{each['index']}")
+        assert answer.headers["cache-control"] == "no-store"
+        assert len(answer.json()["values"]) == len(data["images"]["path"])
+
+
+def test_values_join_on_the_path_whatever_their_order(explained, client, address):
+    def values(column):
+        images = client.get(f"{address}/data").json()["images"]["path"]
+        answer = client.get(f"{address}/values/{column}").json()
+        return dict(zip(images, answer["values"], strict=True)), answer.get("categories")
+
+    columns = ("parameters/0", "parameters/1", "parameters/2", "properties/0", "properties/15")
+    before = [values(column) for column in columns]
+    yaw, turn, category, brightness, aspect = (found for found, _ in before)
+    names = sorted(NAMES)
+    assert yaw == dict(zip(names, [*np.linspace(-40.5, 40, 9), None], strict=True))
+    assert turn[names[9]] == 359.75
+    assert before[2][1] == ["-1", "=1", "b"]
+    assert list(category.values()) == [0, 1, 2, 0, 1, 2, 0, 1, 2, None]
+    assert brightness[names[3]] is None
+    assert aspect[names[9]] == 10 * len(PROPERTIES) - 1
+    for file in ("parameters.csv", "properties.csv", "images.csv"):
+        header, *rows = (explained / file).read_text().splitlines(keepends=True)
+        (explained / file).write_text("".join([header, *reversed(rows)]))
+    assert [values(column) for column in columns] == before
+
+
+def test_an_image_that_a_table_does_not_have_is_unknown(explained):
+    for file in ("parameters.csv", "properties.csv"):
+        lines = (explained / file).read_text().splitlines(keepends=True)
+        (explained / file).write_text("".join(lines[:3]))
+    for source in ("parameters", "properties"):
+        assert read_values(explained, source, 0)["values"][2:] == [None] * 8
+
+
+def test_a_run_of_an_older_version_opens_as_before(run, client, address):
+    header = ("cluster", "name", "note", "size", "share", "cores", "silhouette", "hint")
+    rows = read_csv(run / "clusters.csv")
+    rows[0]["hint"] = "darker than the rest; blurrier than the rest"
+    keys = (*header, "central_image")
+    write_csv(run / "clusters.csv", keys, [[row[key] for key in keys] for row in rows])
+    data = client.get(f"{address}/data").json()
+    first, second, _ = data["clusters"]
+    assert first["hints"] == ["darker than the rest", "blurrier than the rest"]
+    assert second["hints"] == []
+    assert [first[key] for key in ("verdict", "severity", "likelihood")] == [""] * 3
+    assert first["family"] is None
+    assert (data["families"], data["family_share"], data["colourings"]) == ([], None, [])
+    assert (data["unsafe_values"], data["problems"]) == ([], [])
+    save_words(run, 0, {"verdict": "unclear"})
+    assert describe(run)["clusters"][0]["verdict"] == "unclear"
+    for source in ("parameters", "properties"):
+        assert client.get(f"{address}/values/{source}/0").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "properties/16",
+        "properties/-1",
+        "properties/x",
+        "properties/0/0",
+        "parameters/3",
+        "images/0",
+        "../images/0",
+        "properties/9999999999999999999999",
+    ],
+)
+def test_columns_that_there_are_not_are_not_served(explained, client, address, tail):
+    assert client.get(f"{address}/values/{tail}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "",
+        "not json",
+        "[]",
+        "{}",
+        '{"seed": 0, "schema_version": 2}',
+        '{"seed": 0, "more": 1}',
+        explanation(clusters={7: Explained()}).model_dump_json(),
+        explanation(families=[Family(family=0, clusters=[0, 7], size=1)]).model_dump_json(),
+        explanation(clusters={0: Explained(unsafe_values=[2])}).model_dump_json(),
+        explanation(
+            unsafe_values=[
+                UnsafeCoverage(parameter="a", value=1, side="near", images=1, clusters=[7])
+            ],
+            clusters={},
+        ).model_dump_json(),
+        explanation().model_dump_json().replace("0.96", "NaN"),
+        explanation().model_dump_json().replace("22.5", "Infinity"),
+    ],
+)
+def test_a_damaged_explanation_is_named_with_what_to_do(explained, client, address, damaged):
+    (explained / "explanation.json").write_text(damaged)
+    answer = client.get(f"{address}/data")
+    assert answer.status_code == 404
+    assert "explanation.json" in answer.text
+    assert "explain" in answer.text.split("explanation.json", 1)[1]
+
+
+def test_an_explanation_of_another_encoding_is_named(explained):
+    (explained / "explanation.json").write_bytes(b'{"seed": \xff}')
+    with pytest.raises(InputError, match=r"explanation\.json"):
+        describe(explained)
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "damage"),
+    [
+        ("properties.csv", "properties", lambda text: text.replace("brightness", "shine")),
+        ("properties.csv", "properties", lambda text: text.replace(",16.0,", ",wide,")),
+        ("properties.csv", "properties", lambda text: text.replace(".png,0.0,", ".png,inf,")),
+        ("properties.csv", "properties", lambda text: text + "short\n"),
+        ("parameters.csv", "parameters", lambda text: text.replace("yaw", "pitch")),
+        ("parameters.csv", "parameters", lambda text: text.replace("-40.5", "left")),
+        ("parameters.csv", "parameters", lambda text: text.replace("-40.5", "1e999")),
+        ("parameters.csv", "parameters", lambda text: text + "short\n"),
+        ("parameters.csv", "parameters", lambda text: text.replace("yaw,turn", "turn,yaw")),
+    ],
+)
+def test_damaged_values_are_named_and_the_run_opens(
+    explained, client, address, file, source, damage
+):
+    text = (explained / file).read_text()
+    (explained / file).write_text(damage(text))
+    assert (explained / file).read_text() != text
+    answer = client.get(f"{address}/values/{source}/0")
+    assert answer.status_code == 404
+    assert file in answer.text
+    assert client.get(f"{address}/data").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["explanation.json", "properties.csv", "parameters.csv"])
+def test_an_explanation_that_leads_out_of_the_run_is_not_read(tmp_path, explained, name):
+    (explained / name).rename(tmp_path / name)
+    for target in (tmp_path / name, tmp_path / "nothing"):
+        (explained / name).unlink(missing_ok=True)
+        (explained / name).symlink_to(target)
+        with pytest.raises(InputError, match=rf"{name} is not as the tool writes it"):
+            describe(explained)
+            read_values(explained, name.removesuffix(".csv"), 0)
+
+
+# --- the report ---------------------------------------------------------------------------------
+
+
+def test_the_report_is_a_page_that_may_ask_for_nothing(explained, run, client, address):
+    answer = client.get(f"{address}/report.html")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-disposition"].startswith("inline;")
+    assert answer.headers["cache-control"] == "no-store"
+    policy = dict(part.split(" ", 1) for part in answer.headers[POLICY].split("; "))
+    assert policy == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": "'unsafe-inline'",
+        "frame-ancestors": "'none'",
+    }
+    assert answer.content == (run / "report.html").read_bytes()
+
+
+def test_the_policy_of_the_page_leaves_the_reports_own(explained, served, address):
+    app = Starlette(routes=served.routes(), middleware=middleware(Access()))
+    client = TestClient(app, base_url="http://localhost:7860")
+    assert "script-src" in client.get(f"{address}/data").headers[POLICY]
+    assert "script-src" not in client.get(f"{address}/report.html").headers[POLICY]
+
+
+def test_the_report_has_the_words_as_they_are_by_now(explained, save, client, address):
+    for name in ("<b>dim light</b>", "dim light, once more"):
+        save(cluster=0, name=name, verdict="unclear", severity="S2")
+        assert html.escape(name) in client.get(f"{address}/report.html").text
+
+
+def test_a_report_while_a_job_is_writing_is_refused(explained, run, client, address):
+    with runs.hold(run):
+        answer = client.get(f"{address}/report.html")
+    assert answer.status_code == 409
+    assert "another job is writing" in answer.text
+    assert not (run / "report.html").exists()
+
+
+def test_a_report_of_a_damaged_run_is_refused_with_what_to_do(explained, run, client, address):
+    (run / "explanation.json").write_text("{}")
+    answer = client.get(f"{address}/report.html")
+    assert answer.status_code == 409
+    assert "explanation.json" in answer.text
+
+
+def test_a_report_that_cannot_be_written_is_said(tmp_path, explained, run, client, address):
+    (tmp_path / "precious").write_text("precious")
+    (run / ".lock").unlink(missing_ok=True)
+    (run / ".lock").symlink_to(tmp_path / "precious")
+    assert client.get(f"{address}/report.html").status_code == 500
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_a_link_in_the_place_of_the_report_is_replaced(tmp_path, explained, run, client, address):
+    (tmp_path / "precious").write_text("precious")
+    (run / "report.html").symlink_to(tmp_path / "precious")
+    assert "precious" not in client.get(f"{address}/report.html").text
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
 # --- damaged runs -------------------------------------------------------------------------------
 
 
@@ -258,8 +585,7 @@ def test_a_table_of_another_encoding_is_named(run, name):
 
 @pytest.mark.parametrize("size", ["1.5", "", "five"])
 def test_a_size_that_is_no_whole_number_is_named(run, size):
-    text = (run / "clusters.csv").read_text().replace(",,,5,", f",,,{size},")
-    (run / "clusters.csv").write_text(text)
+    replace_cells(run / "clusters.csv", "cluster", {"0": {"size": size}})
     with pytest.raises(InputError, match=r"clusters\.csv is not as .*ValueError"):
         describe(run)
 
@@ -284,7 +610,7 @@ def test_a_missing_table_is_named(run):
 )
 def test_what_is_no_number_of_json_is_named(run, client, address, name, key, value, column, number):
     text = (run / name).read_text()
-    replace_cells(run / name, key, value, {column: number})
+    replace_cells(run / name, key, {value: {column: number}})
     (run / name).write_text((run / name).read_text().replace("'-inf", "-inf"))
     assert (run / name).read_text() != text
     answer = client.get(f"{address}/data")
@@ -430,8 +756,18 @@ def test_tricks_with_paths_lead_nowhere(tmp_path, run, client, address, tail):
 # --- keys ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tail", ["data", "gifs.zip", "download/labels.txt", "gifs/noise.gif"])
-def test_an_unknown_key_is_answered_with_what_to_do(run, client, address, tail):
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "data",
+        "values/properties/0",
+        "report.html",
+        "gifs.zip",
+        "download/labels.txt",
+        "gifs/noise.gif",
+    ],
+)
+def test_an_unknown_key_is_answered_with_what_to_do(explained, run, client, address, tail):
     assert client.get(f"{address}/{tail}").status_code == 200
     for key in ("x", address.removeprefix("/run/")[:-1], run.name):
         answer = client.get(f"/run/{key}/{tail}")
@@ -537,12 +873,33 @@ def test_other_columns_are_no_words(run, save):
 
 
 def test_words_of_any_length_and_half_characters_damage_nothing(run, save):
-    long = {name: "=" * (longest + 1) for name, longest in LONGEST.items()}
+    free = {name: longest for name, longest in LONGEST.items() if name != "verdict"}
+    long = {name: "=" * (longest + 1) for name, longest in free.items()}
     assert save(cluster=0, **long).status_code == 204
-    assert words(run)[0] == ("=" * LONGEST["name"], "=" * LONGEST["note"])
+    row = read_csv(run / "clusters.csv")[0]
+    assert {name: len(row[name]) for name in free} == free
     assert save(cluster=0, name="\ud83d", note="a\rb\0c").status_code == 204
     assert words(run)[0] == ("?", "a\nb\0c")
     assert len(describe(run)["clusters"]) == 3
+
+
+def test_verdict_severity_and_likelihood_are_words_too(run, save, client, address):
+    said = {"verdict": "several causes", "severity": "S3", "likelihood": "<E2>"}
+    assert save(cluster=1, **said).status_code == 204
+    cluster = client.get(f"{address}/data").json()["clusters"][1]
+    assert {name: cluster[name] for name in said} == said
+    assert save(cluster=1, verdict="").status_code == 204
+    assert client.get(f"{address}/data").json()["clusters"][1]["verdict"] == ""
+
+
+def test_a_verdict_that_is_none_is_refused(run, save, client, address):
+    before = content(run)
+    for verdict in ("perhaps", "Plausible cause", "=unclear", 7, None):
+        answer = save(cluster=0, name="x", verdict=verdict)
+        assert answer.status_code == 409, verdict
+        assert "plausible cause, several causes, unclear" in answer.text
+    assert content(run) == before
+    assert client.get(f"{address}/data").json()["verdicts"] == list(VERDICTS)
 
 
 def test_words_on_a_run_that_another_replaced_are_refused(run, save):
@@ -614,7 +971,7 @@ def test_words_do_not_reach_out_of_the_run(tmp_path, run, save):
 # --- the login ----------------------------------------------------------------------------------
 
 
-def test_who_has_not_logged_in_is_served_nothing(run, served, address, monkeypatch):
+def test_who_has_not_logged_in_is_served_nothing(explained, run, served, address, monkeypatch):
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio as gr
     from gradio.routes import App
@@ -627,28 +984,29 @@ def test_who_has_not_logged_in_is_served_nothing(run, served, address, monkeypat
         blocks, app_kwargs={"routes": served.routes(), "middleware": middleware(Access())}
     )
     client = TestClient(page, base_url="http://localhost:7860")
-    tails = ["data", "gifs.zip", "download/labels.txt", "gifs/noise.gif"]
+    tails = ["data", "values/properties/0", "report.html", "gifs.zip", "download/labels.txt"]
     sent = {"started": runs.read_manifest(run).started_at, "cluster": 0, "name": "x"}
 
     def statuses():
         got = [client.get(f"{address}/{tail}").status_code for tail in tails]
         return [*got, client.post(f"{address}/words", json=sent).status_code]
 
-    assert statuses() == [401] * 5
+    assert statuses() == [401] * 6
     assert words(run)[0] == ("", "")
     client.post("/login", data={"username": "eva", "password": "open"})
-    assert statuses() == [401] * 5
+    assert statuses() == [401] * 6
     client.cookies.set(f"access-token-{page.cookie_id}", "guessed")
-    assert statuses() == [401] * 5
+    assert statuses() == [401] * 6
     client.cookies.clear()
     assert client.post("/login", data={"username": "eva", "password": "sesame"}).is_success
-    assert statuses() == [200] * 4 + [204]
+    assert statuses() == [200] * 5 + [204]
     assert words(run)[0] == ("x", "")
 
 
-def test_nothing_is_written_into_the_run(run, client, address):
+def test_nothing_is_written_into_the_run(explained, run, client, address):
     before = content(run)
-    for tail in ("data", "gifs.zip", "download/labels.txt", "gifs/noise.gif"):
+    tails = ("data", "values/parameters/0", "gifs.zip", "download/labels.txt", "gifs/noise.gif")
+    for tail in tails:
         assert client.get(f"{address}/{tail}").status_code == 200
         assert client.post(f"{address}/{tail}").status_code == 405
     assert content(run) == before

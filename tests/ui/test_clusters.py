@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import quote
@@ -25,7 +27,7 @@ from pipelines.runs import read_manifest
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "Folder of images on which the DNN failed"
-TIMES = {"run.json", "status.json", ".lock"}
+TIMES = {"run.json", "status.json", "report.html", ".lock"}
 LONG = 240_000  # milliseconds that a whole job may take
 
 
@@ -126,15 +128,24 @@ def browsing(example, server, visit):
 # --- from the first click to a named cluster ----------------------------------------------------
 
 
-def test_tiles_are_the_clusters_largest_first_and_noise_last(browsing, example):
-    rows = read_csv(example / "clusters.csv")
+def order(run):
+    """Return the clusters as they are to be shown: by family, by size within, noise last."""
+    rows = [row for row in read_csv(run / "clusters.csv") if row["cluster"] != str(NOISE)]
+    sizes = Counter()
+    for row in rows:
+        sizes[row["family"]] += int(row["size"])
+    rows.sort(key=lambda row: (-sizes[row["family"]], int(row["family"]), -int(row["size"])))
+    return [row["cluster"] for row in rows] + [str(NOISE)]
+
+
+def test_tiles_are_the_clusters_largest_family_first_and_noise_last(browsing, example):
+    rows = {row["cluster"]: row["size"] for row in read_csv(example / "clusters.csv")}
     tiles = browsing.locator(".tile")
     expect(tiles).to_have_count(len(rows))
-    sizes = [int(re.search(r"(\d+) image", text)[1]) for text in tiles.all_inner_texts()]
-    expected = {row["cluster"]: int(row["size"]) for row in rows}
-    noise = expected.pop(str(NOISE), None)
-    assert sizes == sorted(expected.values(), reverse=True) + ([] if noise is None else [noise])
-    assert noise is None or "Noise" in tiles.last.inner_text()
+    assert [tile.get_attribute("data-cluster") for tile in tiles.all()] == order(example)
+    sizes = [re.search(r"(\d+) image", text)[1] for text in tiles.all_inner_texts()]
+    assert sizes == [rows[cluster] for cluster in order(example)]
+    assert "Noise" in tiles.last.inner_text()
 
 
 def test_a_tile_shows_the_most_central_image(browsing, example):
@@ -147,17 +158,19 @@ def test_a_tile_shows_the_most_central_image(browsing, example):
 def test_a_cluster_is_chosen_by_mouse_and_by_arrow_keys(browsing, example):
     rows = {row["cluster"]: row for row in read_csv(example / "clusters.csv")}
     gif = browsing.locator(".gif img")
+    shown = order(example)
 
-    def chosen(cluster):
+    def chosen(place):
+        cluster = shown[place]
         expect(browsing.locator(".tile[aria-selected='true']")).to_have_attribute(
-            "data-cluster", str(cluster)
+            "data-cluster", cluster
         )
-        expect(gif).to_have_attribute("src", re.compile(rf"gifs/cluster_{cluster:03d}\.gif$"))
-        expect(browsing.locator("dl")).to_contain_text(rows[str(cluster)]["central_image"])
+        expect(gif).to_have_attribute("src", re.compile(rf"gifs/cluster_{int(cluster):03d}\.gif$"))
+        expect(browsing.locator("dl")).to_contain_text(rows[cluster]["central_image"])
         return True
 
     assert chosen(0)
-    browsing.locator(".tile[data-cluster='3']").click()
+    browsing.locator(f".tile[data-cluster='{shown[3]}']").click()
     assert chosen(3)
     browsing.keyboard.press("ArrowRight")
     assert chosen(4)
@@ -172,6 +185,7 @@ def test_a_cluster_is_chosen_by_mouse_and_by_arrow_keys(browsing, example):
 
 def test_the_gif_is_the_runs_own(browsing, example, server):
     gif = browsing.locator(".gif img")
+    browsing.locator(".tile[data-cluster='0']").click()
     expect(gif).to_have_attribute("src", re.compile(r"gifs/cluster_000\.gif$"))
     source = gif.get_attribute("src")
     with urlopen(f"{server.url}{source}") as answer:
@@ -182,6 +196,8 @@ def test_the_gif_is_the_runs_own(browsing, example, server):
 
 def test_figures_come_from_clusters_csv(browsing, example):
     row = read_csv(example / "clusters.csv")[0]
+    browsing.locator(".tile[data-cluster='0']").click()
+    expect(browsing.locator("dl")).to_contain_text(row["central_image"])
     figures = browsing.locator("dl").inner_text()
     assert re.search(rf"Images\s+{row['size']} \(", figures)
     assert re.search(rf"Core images\s+{row['cores']}\b", figures)
@@ -196,6 +212,21 @@ def test_what_sets_a_cluster_apart_stands_beside_it(browsing, example):
         browsing.locator(f".tile[data-cluster='{cluster}']").click()
         expected = rows[cluster].split("; ") if rows[cluster] else []
         expect(browsing.locator(".hints li")).to_have_text(expected)
+
+
+def test_the_example_is_explained_by_its_parameters(browsing, example):
+    command = read_manifest(example).command
+    given = [Path(a).name for o, a in pairwise(command) if o in {"--parameters", "--unsafe-values"}]
+    assert given == ["parameters.csv", "labels.csv", "unsafe_values.csv"]
+    rows = {row["cluster"]: row["parameters"] for row in read_csv(example / "clusters.csv")}
+    told = next(cluster for cluster, parameters in rows.items() if parameters)
+    browsing.locator(f".tile[data-cluster='{told}']").click()
+    first = rows[told].split("; ")[0]
+    expect(browsing.locator("ul.parameters li").first).to_have_text(first)
+    expect(browsing.locator(".confusions li").first).to_contain_text(" taken for ")
+    expect(browsing.locator(".unsafe summary")).to_contain_text("of 13 unsafe values")
+    browsing.locator(".colouring select").select_option(label="gaze_angle")
+    expect(browsing.locator(".key")).to_contain_text("360°")
 
 
 def test_the_grid_pages_through_all_images_of_a_cluster(browsing, example):
@@ -561,8 +592,7 @@ def test_pictures_that_were_on_their_way_when_the_run_was_closed_load_no_more(
     page.get_by_role("button", name="Find root cause clusters").click()
     expect(page.locator("#clusters .empty")).to_be_visible()
     page.wait_for_timeout(6500)  # an error in the script by then fails the test
-    page.get_by_role("button", name="Stop").click()
-    expect(page.locator("#job")).to_contain_text("Stopped.", timeout=60_000)
+    wait_for_run(page, failures.name)
 
 
 def test_a_fresh_page_opens_the_last_run_and_offers_the_folders_of_all(
@@ -702,6 +732,13 @@ def test_nothing_outside_of_the_roots_is_reached(serve, failures, visit, tmp_pat
         expect(page.locator("#job")).to_contain_text(str(tmp_path / "elsewhere"))
         expect(page.locator("#job")).to_contain_text(refusal)
         assert not (tmp_path / "elsewhere").exists()
+        page.get_by_label("Run folder").fill("")
+        page.get_by_role("button", name="Parameters").click()
+        for field in ("Parameter tables", "Unsafe values"):
+            page.get_by_label(field).fill(str(failures / "table.csv"))
+            page.get_by_role("button", name="Find root cause clusters").click()
+            expect(page.locator("#job")).to_contain_text(f"table.csv {refusal}")
+            page.get_by_label(field).fill(str(inside / "table.csv"))
         give(page, inside)
         page.get_by_role("button", name="Browse").click()
         expect(page.get_by_label("images", exact=True)).to_be_visible()
