@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from pipelines.clusters import NOISE, inspection_share
 
@@ -49,6 +48,8 @@ def find_families(
     dict of int to int
         Family by cluster; family 0 has the most images, ties by the largest cluster.
     """
+    from scipy.cluster.hierarchy import fcluster, linkage
+
     clusters = [int(cluster) for cluster in np.unique(labels) if cluster != NOISE]
     if not clusters:
         return {}

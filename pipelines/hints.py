@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from pipelines.clusters import NOISE
 from pipelines.properties import PROPERTIES, Property
@@ -157,6 +156,8 @@ def _strength(hint: Hint) -> tuple[int, float]:
 
 
 def _prepare(values: Floats, each: Property) -> _Column:
+    from scipy.stats import rankdata
+
     defined = ~np.isnan(values)
     if not each.period:
         ranks = np.zeros(len(values))

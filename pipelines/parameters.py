@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import i0e
 
 from pipelines.parameter_files import Kind, Parameter, as_cells
 from pipelines.variance import (
@@ -305,6 +304,8 @@ def _concentration(length: float) -> float:
 
 
 def _log_i0(concentration: float) -> float:
+    from scipy.special import i0e
+
     return math.log(float(i0e(concentration))) + concentration
 
 

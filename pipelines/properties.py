@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 LONGEST_SIDE = 256
 LUMA = (np.float32(0.299), np.float32(0.587), np.float32(0.114))
@@ -233,6 +232,8 @@ def sharpness(light: Plane) -> float:
     float
         0 to 1, of the blurrier of the two directions; nan for flat pictures.
     """
+    from scipy import ndimage
+
     if min(light.shape) < 3:
         return math.nan
     smooth = light[:-2] + 2 * light[1:-1] + light[2:]

@@ -15,9 +15,10 @@ from app.folders import EXAMPLE_RUN
 from app.jobs import Command, Look
 from app.notices import describe, notice, number
 from app.page import Page
-from app.served import EXPLANATION_FILE, VALUE_FILES
+from app.shown import VALUE_FILES
 from examples.eyes import COMPLETE, FAILURES
 from pipelines.errors import InputError
+from pipelines.explanation import EXPLANATION_FILE
 from pipelines.images import check_folder
 from pipelines.runs import list_runs, read_manifest
 from pipelines.safe.features import WIDTHS

@@ -69,7 +69,7 @@ def files_of(folder: Path):
     return {
         file.relative_to(folder).as_posix(): file.read_bytes()
         for file in folder.rglob("*")
-        if file.is_file() and file.name not in {"run.json", "status.json", ".lock"}
+        if file.is_file() and file.name not in {"run.json", "status.json", "report.html", ".lock"}
     }
 
 

@@ -13,7 +13,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app.access import Access, middleware
-from app.served import LONGEST, ServedRuns, describe, read_values
+from app.served import ServedRuns
+from app.shown import LONGEST, describe, read_values
 from pipelines import runs
 from pipelines.clusters import (
     VERDICTS,
