@@ -127,7 +127,13 @@ def cluster(
     ] = None,
     eps: Annotated[float | None, typer.Option(help="Of DBSCAN. (default: searched)")] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=LARGEST_SEED, help="Of the randomised PCA, and of hints.")
+        int,
+        typer.Option(
+            min=0,
+            max=LARGEST_SEED,
+            help="Of the randomised PCA, and of the random groups that hints and parameters are "
+            "tested against.",
+        ),
     ] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images the network sees at once.")] = 8,
     precision: Annotated[
@@ -173,12 +179,15 @@ def explain(
         typer.Option(min=0, max=LARGEST_SEED, help="Of the random groups. (default: the run's)"),
     ] = None,
 ) -> None:
-    """Say what the images of each cluster share, once more: with parameters of the images."""
+    """Say what the images of each cluster share, once more: with parameters of the images.
+
+    Without tables, those that were given before are used again.
+    """
     from pipelines.explaining import Given, explain_run
     from pipelines.report import write_report
 
     given = Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values)
-    with _job("The run is as it was.") as progress:
+    with _job("What was said before may be replaced in part: explain again.") as progress:
         explanation = explain_run(run, given, seed=seed, progress=progress)
         report = write_report(run)
     _print_explanation(explanation)
@@ -243,8 +252,9 @@ def _print_explanation(explanation: Explanation) -> None:
         where = f"row {problem.row}" if problem.row else "the table"
         where += f", column {problem.column}" if problem.column else ""
         print(f"{problem.file}, {where}: {problem.what}")
-    if len(problems) > MOST_PROBLEMS:
-        print(f"and {len(problems) - MOST_PROBLEMS} more, listed in the report.")
+    more = sum(problem.count for problem in problems[MOST_PROBLEMS:])
+    if more:
+        print(f"and {more} more; the report lists them.")
 
 
 def _print_clusters(manifest: Manifest, out: Path) -> None:

@@ -27,13 +27,13 @@ from PIL import Image
 from benchmarks.quality import PURE, judge
 from benchmarks.scenarios import SCENARIOS, draw_failing_set
 from benchmarks.signs import draw_failing_signs
-from examples.eyes import FAILURES, UNSAFE_VALUES, write_example
-from pipelines.clusters import RootCauseClusters, read_clusters
+from examples.eyes import ANGLES, FAILURES, UNSAFE_VALUES, write_example
+from pipelines.clusters import RootCauseClusters, read_clusters, read_families
 from pipelines.explaining import MOST_HINTS, Given, Tables, measure_images, read_tables
 from pipelines.explanation import read_properties
 from pipelines.families import family_labels
-from pipelines.files import read_csv
 from pipelines.hints import Hint, find_hints
+from pipelines.images import ImageFile, check_image
 from pipelines.parameter_files import Parameter, UnsafeValue
 from pipelines.parameters import find_parameters
 from pipelines.properties import PROPERTIES, measure
@@ -52,7 +52,6 @@ NAMES_THE_CAUSE = {
     "fog": {("contrast", -1), ("colourfulness", -1), ("brightness", 1)},
 }
 """Property and sign of the difference; scenarios that are missing are no property of pixels."""
-ANGLES = ("gaze_angle", "light_angle", "sky_rotation")
 REPEATS = 50
 SHUFFLES = 20
 TEST_SIZES = (2400, 12_000)
@@ -97,15 +96,13 @@ def find(folder: Path, draw: Draw, seed: int) -> Failing:
     causes = draw(images, seed)
     find_root_cause_clusters(images, run, Options(), progress=_quiet)
     clusters = read_clusters(run)
-    rows = read_csv(run / "clusters.csv")
-    family_of = {int(row["cluster"]): int(row["family"]) for row in rows if row["family"]}
     values = read_properties(run, clusters.paths)
     assert values is not None
     return Failing(
         images,
         clusters,
         np.array([causes[path] for path in clusters.paths]),
-        family_labels(family_of, clusters.labels),
+        family_labels(read_families(run), clusters.labels),
         values,
     )
 
@@ -122,7 +119,10 @@ def print_hints(sets: Sequence[Failing]) -> None:
     for seed, failing in enumerate(sets):
         twins = Path(f"{failing.folder} without causes")
         draw_failing_set(twins, seed, injected=False)
-        without = measure_images(twins, failing.clusters.paths, _quiet)
+        paths = failing.clusters.paths
+        files = [check_image(twins, path) for path in paths]
+        digests = [file.digest for file in files if isinstance(file, ImageFile)]
+        without = measure_images(twins, paths, digests, _quiet)
         hints = find_hints(failing.values, failing.clusters.labels, seed=0)
         for cluster, cause in failing.pure_clusters():
             first = hints[cluster][:1]

@@ -89,6 +89,9 @@ LEFT_OUT = (
 )
 """What the training set leaves out and the test and improvement sets contain."""
 
+ANGLES = ("gaze_angle", "light_angle", "sky_rotation")
+"""Parameters that are angles in degrees."""
+
 UNSAFE_VALUES = (
     *(("gaze_angle", 22.5 + 45 * k, "near") for k in range(8)),
     ("head_yaw", 160, "near"),

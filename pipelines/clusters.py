@@ -236,9 +236,11 @@ def save_words(folder: Path, cluster: int, words: Mapping[str, str]) -> None:
 
 
 def read_families(folder: Path) -> dict[int, int]:
-    """Read the family of each cluster from `clusters.csv`; none in runs that have no families."""
-    rows = read_csv(folder / CLUSTERS_FILE)
-    return {int(row["cluster"]): int(row["family"]) for row in rows if row.get("family")}
+    """Read the family of each cluster from `clusters.csv`; none where one has no family."""
+    rows = [row for row in read_csv(folder / CLUSTERS_FILE) if int(row["cluster"]) != NOISE]
+    if not all(row.get("family") for row in rows):
+        return {}
+    return {int(row["cluster"]): int(row["family"]) for row in rows}
 
 
 def read_words(folder: Path) -> dict[int, dict[str, str]]:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.tables import clean, shown
+from pipelines.tables import USED, clean, shown
 
 MOST_CATEGORIES = 100
 """Different texts, from which on a column whose texts seldom repeat only tells rows apart."""
-SWITCHES = frozenset({"true", "false", "yes", "no"})
-NO_VALUES = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
-"""What programs write where a number is missing."""
+BOOLEANS = frozenset({"true", "false"})
+SWITCHES = BOOLEANS | {"yes", "no"}
+NO_VALUES = frozenset(
+    {"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"}
+    | {"na", "n/a", "#n/a", "<na>", "null"}
+)
+"""What programs write where a value is missing."""
+MARKED_NUMBER = re.compile(r"[+-]?\d[\d.,' ]*[.,' ]\d+")
+"""A number with points, commas or spaces in it that can be read in two ways."""
 LARGEST = 1e100
 """The square of a number, and sums of it, have to be finite too."""
 
@@ -84,6 +91,14 @@ def read_column(cells: Sequence[str], *, decimal_commas: bool = False, numeric: 
             )
             return _useless(cells, what, [])
         values = encoded(words, categories)
+        marked = sum(1 for cell in cells if MARKED_NUMBER.fullmatch(cell))
+        if 2 * marked > filled:
+            what = (
+                "expected numbers such as 1.5 or 1500, received marks within them, such as "
+                f"{shown(next(cell for cell in cells if MARKED_NUMBER.fullmatch(cell)))}: taken "
+                "for categories"
+            )
+            problems.append((-1, what))
     for row in np.flatnonzero(np.isnan(values)).tolist():
         received = shown(cells[row]) if cells[row] else "an empty cell"
         what = f"expected {expected}, received {received}: the image is without it"
@@ -102,13 +117,14 @@ def _parse(
     cells: Sequence[str], decimal_commas: bool
 ) -> tuple[NDArray[np.float64], int, list[tuple[int, str]]]:
     """Read numbers, nan for other cells, and count the cells that are text."""
+    cells = ["nan" if cell.lower() in NO_VALUES else cell for cell in cells]
     parsed = [parse_number(cell) for cell in cells]
     problems = []
     if decimal_commas:
         others = [parse_number(cell, decimal_comma=True) for cell in cells]
         if others.count(None) < parsed.count(None):
             parsed = others
-            problems.append((-1, "expected decimal points, received decimal commas: used"))
+            problems.append((-1, f"expected decimal points, received decimal commas{USED}"))
     texts = parsed.count(None) - sum(not cell for cell in cells)
     numbers = np.array([math.nan if value is None else value for value in parsed])
     return numbers, texts, problems
@@ -119,9 +135,9 @@ def _words(cells: Sequence[str], numbers: NDArray[np.float64], switch: bool) -> 
     if switch:
         return [f"{abs(value):.0f}" if math.isfinite(value) else "" for value in numbers.tolist()]
     words = ["" if cell.lower() in NO_VALUES else clean(cell) for cell in cells]
-    if {word.lower() for word in words} <= SWITCHES | {""}:
-        return [word.lower() for word in words]
-    return words
+    # Alike in every column, so that those of two columns can be compared.
+    alike = SWITCHES if {word.lower() for word in words} <= SWITCHES | {""} else BOOLEANS
+    return [word.lower() if word.lower() in alike else word for word in words]
 
 
 def encoded(words: Sequence[str], categories: Sequence[str]) -> NDArray[np.float64]:

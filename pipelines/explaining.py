@@ -6,7 +6,7 @@ From pixels alone, and from parameters of the images where the user has any (HUD
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from pipelines.explanation import (
     Explanation,
     Family,
     UnsafeCoverage,
+    read_explanation,
     read_properties,
     write_explanation,
     write_properties,
@@ -38,18 +39,28 @@ from pipelines.explanation import (
 from pipelines.families import family_labels
 from pipelines.files import replace_cells
 from pipelines.hints import find_hints
-from pipelines.images import Rejected, load_image, prefetch, upright_size
+from pipelines.images import (
+    ImageFile,
+    Rejected,
+    as_text,
+    check_image,
+    load_image,
+    prefetch,
+    upright_size,
+)
 from pipelines.parameter_files import (
     ParameterTable,
     Problem,
     UnsafeValue,
+    read_parameter_columns,
     read_parameters,
     read_unsafe_values,
     write_parameters,
 )
 from pipelines.parameters import find_confusions, find_parameters
 from pipelines.properties import LONGEST_SIDE, PROPERTIES, measure
-from pipelines.runs import Progress, amend_run
+from pipelines.results import named
+from pipelines.runs import Manifest, Progress, amend_run
 from pipelines.unsafe_values import cover
 
 STAGE = "explaining clusters"
@@ -114,25 +125,29 @@ def read_tables(given: Given, images: Path, paths: Sequence[str]) -> Tables:
     return Tables(given, table, unsafe, (*table.problems, *problems))
 
 
-def measure_images(images: Path, paths: Sequence[str], progress: Progress) -> NDArray[np.float64]:
+def measure_images(
+    images: Path, paths: Sequence[str], digests: Sequence[str], progress: Progress
+) -> NDArray[np.float64]:
     """Decode and measure every picture once, in threads; time grows linearly.
 
     Returns
     -------
     array of float64, shape (n, p)
-        See `properties.measure`; nan for a picture that cannot be read any more.
+        See `properties.measure`; nan for a picture that has changed or cannot be read any more.
     """
     values = np.empty((len(paths), len(PROPERTIES)))
-    measured = prefetch(lambda path: _measure(images, path), paths, MEASURED_AHEAD)
+    files = [ImageFile(*pair) for pair in zip(paths, digests, strict=True)]
+    measured = prefetch(lambda file: _measure(images, file), files, MEASURED_AHEAD)
     for done, row in enumerate(measured, 1):
         values[done - 1] = row
         progress(STAGE, done, len(paths))
     return values
 
 
-def _measure(folder: Path, path: str) -> NDArray[np.float64]:
-    image, size = load_image(folder, path, LONGEST_SIDE), upright_size(folder, path)
-    if isinstance(image, Rejected) or isinstance(size, Rejected):
+def _measure(folder: Path, file: ImageFile) -> NDArray[np.float64]:
+    image, size = load_image(folder, file.path, LONGEST_SIDE), upright_size(folder, file.path)
+    changed = check_image(folder, file.path) != file
+    if changed or isinstance(image, Rejected) or isinstance(size, Rejected):
         return np.full(len(PROPERTIES), np.nan)
     return np.round(measure(image, size), DIGITS)  # as they come back from `properties.csv`
 
@@ -159,6 +174,7 @@ def explain(
         Of the random groups that all is tested against.
     """
     parameters = tables.table.parameters
+    unsafe = tables.given.unsafe_values
     by_cluster = _explain(clusters.labels, values, tables, seed)
     by_family = family_labels(families, clusters.labels)
     covered = cover(tables.unsafe_values, parameters, clusters.labels)
@@ -170,9 +186,9 @@ def explain(
         inside.setdefault(family, []).append(cluster)
     return Explanation(
         seed=seed,
-        parameter_files=[str(file) for file in tables.given.parameters],
+        parameter_files=[as_text(file.resolve()) for file in tables.given.parameters],
         angles=list(tables.given.angles),
-        unsafe_values_file=str(tables.given.unsafe_values or ""),
+        unsafe_values_file=as_text(unsafe.resolve()) if unsafe else "",
         images_with_parameters=tables.table.given,
         parameters=[Column(name=each.name, kind=each.kind) for each in parameters],
         clusters=by_cluster,
@@ -258,7 +274,8 @@ def write_explained(
 def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progress) -> Explanation:
     """Explain the clusters of a run that exists; what an earlier call said of it is replaced.
 
-    Pictures that are measured already are not measured again.  Names, notes and verdicts stay.
+    Pictures that are measured already are not measured again.  Names, notes and verdicts stay, and
+    without tables, those that were given before.
 
     Parameters
     ----------
@@ -275,15 +292,60 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
     with amend_run(folder, progress) as (manifest, told):
         if not (folder / IMAGES_FILE).exists():
             raise InputError(f"{folder} has no clusters to explain: its job {manifest.ended}.")
-        clusters = read_clusters(folder)
+        with named(folder / IMAGES_FILE):
+            clusters = read_clusters(folder)
+        with named(folder / CLUSTERS_FILE):
+            families = read_families(folder)
+            if families.keys() - set(clusters.labels.tolist()):
+                raise ValueError("it has a cluster that images.csv lacks")
         images = Path(manifest.folder)
-        tables = read_tables(given, images, clusters.paths)
+        if given == NOTHING:
+            tables = _earlier_tables(folder, clusters.paths)
+        else:
+            tables = read_tables(given, images, clusters.paths)
         values = read_properties(folder, clusters.paths)
         if values is None:
-            values = measure_images(images, clusters.paths, told)
+            values = measure_images(images, clusters.paths, clusters.digests, told)
+            tables = replace(tables, problems=(*tables.problems, *_unmeasured(manifest, values)))
         seed = int(manifest.parameters.get("seed", 0)) if seed is None else seed
-        explanation = explain(clusters, values, tables, read_families(folder), seed=seed)
-        write_explained(folder, clusters, explanation, values, tables)
+        explanation = explain(clusters, values, tables, families, seed=seed)
         said = {str(cluster): row for cluster, row in cells(explanation).items()}
-        replace_cells(folder / CLUSTERS_FILE, "cluster", said)
+        with named(folder / CLUSTERS_FILE):
+            replace_cells(folder / CLUSTERS_FILE, "cluster", said)
+        write_explained(folder, clusters, explanation, values, tables)
     return explanation
+
+
+def _unmeasured(manifest: Manifest, values: NDArray[np.float64]) -> list[Problem]:
+    """Say which pictures could not be measured; raise InputError where that is all of them."""
+    missing = int(np.isnan(values).all(axis=1).sum())
+    if missing == len(values):
+        raise InputError(
+            f"{manifest.folder}: expected the images of the run, received none that is there and "
+            "unchanged. Put them back to have their pixels measured."
+        )
+    what = f"expected unchanged images, {missing} have changed or are gone: without hints"
+    return [Problem(manifest.folder, 0, "", what, missing)] if missing else []
+
+
+def _earlier_tables(folder: Path, paths: Sequence[str]) -> Tables:
+    """Return what was given to an earlier call, from the run folder; nothing where nothing was."""
+    explanation = read_explanation(folder)
+    if explanation is None or not explanation.parameters:
+        return Tables(NOTHING, ParameterTable((), 0, ()), (), ())
+    kinds = [(column.name, column.kind) for column in explanation.parameters]
+    with named(folder / PARAMETERS_FILE, "give the tables again"):
+        found, parameters = read_parameter_columns(folder / PARAMETERS_FILE, kinds)
+        if found != list(paths):
+            raise ValueError("its images are not those of images.csv")
+    unsafe = tuple(
+        UnsafeValue(each.parameter, each.value, each.side) for each in explanation.unsafe_values
+    )
+    file = explanation.unsafe_values_file
+    given = Given(
+        tuple(map(Path, explanation.parameter_files)),
+        tuple(explanation.angles),
+        Path(file) if file else None,
+    )
+    table = ParameterTable(parameters, explanation.images_with_parameters, ())
+    return Tables(given, table, unsafe, tuple(explanation.problems))

@@ -177,7 +177,7 @@ def write_properties(folder: Path, paths: Sequence[str], values: NDArray[np.floa
 
 
 def read_properties(folder: Path, paths: Sequence[str]) -> NDArray[np.float64] | None:
-    """Read `properties.csv`; None unless it holds all properties of all images.
+    """Read `properties.csv`; None unless it holds the properties of all images.
 
     Returns
     -------
@@ -186,8 +186,10 @@ def read_properties(folder: Path, paths: Sequence[str]) -> NDArray[np.float64] |
     """
     try:
         rows = {row["path"]: row for row in read_csv(folder / PROPERTIES_FILE)}
-        return np.array(
+        values = np.array(
             [[float(rows[path][each.key] or "nan") for each in PROPERTIES] for path in paths]
         )
+        # A picture of which nothing is known could not be measured then.
+        return None if np.isnan(values).all(axis=1).any() else values
     except (OSError, LookupError, ValueError, TypeError):
         return None

@@ -71,7 +71,8 @@ def _by_image(
     families: NDArray[np.intp], clusters: list[int], labels: NDArray[np.int32]
 ) -> NDArray[np.int32]:
     """Return the family of each image, -1 for noise."""
-    table = np.full(max(clusters) + 2, NOISE, dtype=np.int32)  # the last entry is noise's
+    largest = max(*clusters, int(labels.max(initial=NOISE)))
+    table = np.full(largest + 2, NOISE, dtype=np.int32)  # the last entry is noise's
     table[clusters] = families
     return table[labels]
 

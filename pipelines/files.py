@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -21,9 +23,11 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Readers see the old file or the new one, never a part: the bytes go to a temporary name in the
     same folder, reach the disk, and are renamed.  After an error the temporary file is gone.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    # No name that could be guessed, and no file that is there: a link could lead anywhere.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -55,13 +59,15 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Read a CSV file that `write_csv` wrote: one dict a row, every value as text.
 
+    It may have been saved by a spreadsheet since: with a byte order mark, with semicolons or tabs,
+    in Windows-1252, with empty lines.
+
     Raises
     ------
     ValueError
         When a row has more or fewer cells than the header.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
+    header, *rows = _read_rows(path)
     return [
         {name: cell.removeprefix("'") for name, cell in zip(header, row, strict=True)}
         for row in rows
@@ -78,8 +84,7 @@ def replace_cells(path: Path, key: str, cells: Mapping[str, Mapping[str, object]
     LookupError
         When there is no column `key`, or no such row.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
+    header, *rows = _read_rows(path)
     header += [name for name in dict.fromkeys(chain(*cells.values())) if name not in header]
     columns = {name: position for position, name in enumerate(header)}
     rows = [row + [""] * (len(header) - len(row)) for row in rows]
@@ -90,6 +95,18 @@ def replace_cells(path: Path, key: str, cells: Mapping[str, Mapping[str, object]
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_text(path, text.getvalue())
+
+
+def _read_rows(path: Path) -> list[list[str]]:
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252")
+    # Ours begin with a plain title: what follows it is the delimiter.
+    begin = re.match(r'"?\w+"?([,;\t])', text)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=begin[1] if begin else ",")
+    return [row for row in rows if any(row)]
 
 
 def _guarded(cell: object) -> object:

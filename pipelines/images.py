@@ -194,6 +194,11 @@ def one_line(path: str) -> str:
     return path if escaped == path else f'"{escaped}"'
 
 
+def as_text(path: Path | str) -> str:
+    """Return a path as text that JSON can hold, bytes that are not UTF-8 as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def check_header(folder: Path, path: str) -> Rejected | None:
     """Read a file's header alone: tell what makes the file unusable, as far as that shows it."""
     try:

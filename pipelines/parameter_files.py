@@ -17,7 +17,7 @@ from pipelines.columns import Column, encoded, parse_number, read_column
 from pipelines.errors import InputError
 from pipelines.files import FORMULA_STARTS, write_csv
 from pipelines.images import one_line
-from pipelines.tables import clean, join_rows, read_table, shown
+from pipelines.tables import USED, clean, join_rows, read_table, shown
 
 UNSAFE_COLUMNS = ("parameter", "value", "side")
 MOST_LISTED = 20
@@ -68,12 +68,23 @@ class Problem:
         Title; empty where it concerns the whole row.
     what : str
         What was expected, what was received, and what became of it.
+    count : int
+        How often, where it stands for others like it.
+    used : bool
+        Whether nothing was left out: it is then only remarked.
     """
 
     file: str
     row: int
     column: str
     what: str
+    count: int = 1
+    used: bool = False
+
+
+def left_out(problems: Iterable[Problem]) -> int:
+    """Count what could not be used; remarks on what was do not count."""
+    return sum(problem.count for problem in problems if not problem.used)
 
 
 @dataclass(frozen=True)
@@ -148,7 +159,8 @@ def read_parameters(
     Raises
     ------
     InputError
-        When a file is no table or holds no image of the run, or no table has a column of `angles`.
+        When a file is no table or holds no image of the run, no column can be used, or no table
+        has a column of `angles`.
     """
     problems: list[Problem] = []
     parameters: list[Parameter] = []
@@ -166,6 +178,13 @@ def read_parameters(
             f"angles: expected columns of the tables ({', '.join(titles) or 'there is none'}), "
             f"received {', '.join(map(repr, missing))}. Give titles as they are in the tables."
         )
+    if files and not parameters:
+        first = next((each for each in problems if each.column and not each.used), None)
+        why = f" ({first.column}: {first.what})" if first else ""
+        raise InputError(
+            f"{', '.join(map(str, files))}: expected a column of numbers or categories, received "
+            f"none that can be used{why}."
+        )
     values = np.array([each.values for each in parameters]).reshape(len(parameters), len(paths))
     given = int((~np.isnan(values)).any(axis=0).sum())
     return ParameterTable(tuple(parameters), given, tuple(problems))
@@ -182,12 +201,12 @@ class _Notebook:
     def take(self, row: int, column: str, what: str) -> None:
         self.counts[column, row > 0] += 1
         if self.counts[column, row > 0] <= KEPT:
-            self.problems.append(Problem(self.file, row, column, what))
+            self.problems.append(Problem(self.file, row, column, what, used=what.endswith(USED)))
 
     def close(self) -> list[Problem]:
         """Return the problems by row, those that were not kept as numbers at the end."""
         left = [
-            Problem(self.file, 0, column, f"and {count - KEPT:,} more like these")
+            Problem(self.file, 0, column, f"and {count - KEPT:,} more like these", count - KEPT)
             for (column, _), count in self.counts.items()
             if count > KEPT
         ]
@@ -275,7 +294,9 @@ def read_unsafe_values(
     """
     table = read_table(file)
     name = one_line(file.name)
-    problems = [Problem(name, line, "", what) for line, what in table.remarks]
+    problems = [
+        Problem(name, line, "", what, used=what.endswith(USED)) for line, what in table.remarks
+    ]
     titles = [title.lower() for title in table.header]
     if not {"parameter", "value"} <= {*titles}:
         raise InputError(
@@ -404,7 +425,7 @@ def read_parameter_columns(
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(
             f"{path}: expected the parameters of the run, received something else ({error}). "
-            "Run the job again."
+            "Explain the run again, with its tables."
         ) from error
     return list(paths), tuple(parameters)
 

@@ -5,7 +5,6 @@ What it says is worded here and in `reporting/`; how it looks is in `assets/repo
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import jinja2
@@ -13,6 +12,7 @@ import jinja2
 from pipelines import runs
 from pipelines.files import write_text
 from pipelines.hints import LARGE, QUANTILE
+from pipelines.images import as_text
 from pipelines.parameters import LEVEL, MINUS
 from pipelines.reporting.cards import (
     COVERED,
@@ -119,7 +119,7 @@ def _render(found: Results) -> str:
         keep_trailing_newline=True,
     )
     return environment.get_template(TEMPLATE.name).render(
-        title=_text(found.folder.resolve().name),
+        title=as_text(found.folder.resolve().name),
         heading=heading(found),
         outcome=outcome(found),
         notes=manifest.notes,
@@ -144,8 +144,3 @@ def _render(found: Results) -> str:
         not_given=NOT_GIVEN,
         not_covered=NOT_COVERED,
     )
-
-
-def _text(name: str) -> str:
-    """Return a file name as text, bytes that are not UTF-8 as escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

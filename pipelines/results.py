@@ -51,7 +51,7 @@ class Results:
     Attributes
     ----------
     ended : str
-        As in the manifest; "killed" where it says "running" and no job is at work.
+        As in the manifest; "killed" where it says "running": whoever asks holds the run.
     clusters : RootCauseClusters or None
         None where the job ended before it had any; `rows` is empty then.
     rows : tuple of ClusterRow
@@ -162,11 +162,11 @@ def _read_explanation(run: Path, rows: Sequence[ClusterRow]) -> Explanation | No
         inside(run, EXPLANATION_FILE)
         explanation = read_explanation(run)
         if explanation:
-            _check(explanation, {each.cluster for each in rows} - {NOISE})
+            check_explanation(explanation, {each.cluster for each in rows} - {NOISE})
     return explanation
 
 
-def _check(explanation: Explanation, known: set[int]) -> None:
+def check_explanation(explanation: Explanation, known: set[int]) -> None:
     """Raise ValueError unless an explanation is one of these clusters, and of one piece."""
     grouped = [cluster for family in explanation.families for cluster in family.clusters]
     covering = [cluster for unsafe in explanation.unsafe_values for cluster in unsafe.clusters]
@@ -183,8 +183,17 @@ def _check(explanation: Explanation, known: set[int]) -> None:
 
 
 @contextmanager
-def named(path: Path, or_else: str = "find the clusters again") -> Iterator[None]:
-    """Turn whatever a damaged file leads to into an InputError that names it."""
+def named(path: Path, or_else: str = "") -> Iterator[None]:
+    """Turn whatever a damaged file leads to into an InputError that names it.
+
+    Parameters
+    ----------
+    or_else : str
+        What to do where there is no backup; by default, what is usual for the file.
+    """
+    if not or_else:  # the engineer's words are in it, and would be lost
+        edited = "save it as CSV (UTF-8, commas) with all its rows and columns"
+        or_else = edited if path.name == CLUSTERS_FILE else "find the clusters again"
     try:
         yield
     except (OSError, LookupError, ValueError, AttributeError, csv.Error) as error:

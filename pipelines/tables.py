@@ -9,6 +9,7 @@ import codecs
 import csv
 import io
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,12 +20,15 @@ from pipelines.files import FORMULA_STARTS
 from pipelines.images import one_line
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+SEPARATOR = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
 LOOKED_AT = 20
 """Rows after the header that tell the delimiter."""
 LARGEST = 500_000_000
 """Bytes; a table is held in memory several times."""
 SHOWN = 60
 """Characters of a cell that a message shows."""
+USED = ": used"
+"""How a remark ends that leaves nothing out."""
 ADVICE = "Save the table as CSV (UTF-8), one image a row, and give that file."
 
 
@@ -77,10 +81,12 @@ def read_table(file: Path) -> Table:
         row, or its quotation marks or cells are not those of a table.
     """
     text, remarks = _read_text(file)
-    delimiter = _find_delimiter(text)
+    named = SEPARATOR.match(text)  # a line that spreadsheets write and read
+    text = "\n" + text[named.end() :] if named else text  # lines keep their numbers
+    delimiter = named[1] if named else _find_delimiter(text)
     if delimiter != ",":
         remarks.append(
-            (0, f"expected commas between cells, received {DELIMITERS[delimiter]}: used")
+            (0, f"expected commas between cells, received {DELIMITERS[delimiter]}{USED}")
         )
     records = _records(file, text, delimiter)
     header_line, titles = next(records, (0, []))
@@ -144,7 +150,7 @@ def _read_text(file: Path) -> tuple[str, list[tuple[int, str]]]:
             if encoding == "utf-16" or b"\0" in content:
                 raise
             text = content.decode("cp1252")
-            what = "expected UTF-8, received other bytes: read as Windows-1252, check its accents"
+            what = f"expected UTF-8, received other bytes, read as Windows-1252{USED}"
             remarks.append((0, what))
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: expected text, received other bytes. {ADVICE}") from error

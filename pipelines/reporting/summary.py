@@ -17,7 +17,7 @@ from pipelines.clusters import (
 )
 from pipelines.explanation import EXPLANATION_FILE, Explanation
 from pipelines.families import family_labels
-from pipelines.parameter_files import Problem
+from pipelines.parameter_files import Problem, left_out
 from pipelines.reporting.cards import COVERED, NO_IMAGE, NOT_COVERED, Card, Unsafe
 from pipelines.reporting.wording import SPACE, Facts, count_of, decimal, percent, ranges
 from pipelines.results import Results
@@ -166,11 +166,12 @@ def problems_summary(problems: Sequence[Problem], explanation: Explanation | Non
     """Count what of the parameter files could not be used."""
     if not explanation or not (explanation.parameter_files or problems):
         return ""
-    if not problems:
-        return "All of the parameter files was used."
-    count = len(problems)
+    count = left_out(problems)
+    listed = _first(len(problems), MOST_PROBLEMS)
+    if not count:
+        return f"All of the parameter files was used{listed}."
     return (
-        f"{count_of(count, 'problem')} of the parameter files{_first(count, MOST_PROBLEMS)}; "
+        f"{count_of(count, 'entry', 'entries')} of the parameter files could not be used{listed}; "
         "the rest of these files was used."
     )
 

@@ -25,9 +25,9 @@ def ranges(numbers: Sequence[int]) -> str:
     return ", ".join(parts)
 
 
-def count_of(number: int, word: str) -> str:
+def count_of(number: int, word: str, plural: str = "") -> str:
     """Write a count with its noun: "1 image", "2,400 images"."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    return f"{number:,} {word if number == 1 else plural or f'{word}s'}"
 
 
 def percent(share: float) -> str:

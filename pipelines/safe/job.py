@@ -25,8 +25,10 @@ from pipelines.explanation import Explanation
 from pipelines.families import family_labels, find_families
 from pipelines.files import atomic_write, write_pairs
 from pipelines.gif import FRAMES_PER_MINUTE
-from pipelines.images import ImageFile, Rejected
-from pipelines.report import write_report
+from pipelines.images import ImageFile, Rejected, as_text
+from pipelines.parameter_files import left_out
+from pipelines.report import REPORT_FILE, write_report
+from pipelines.reporting.wording import count_of
 from pipelines.safe import clustering, features, reduction, silhouette
 from pipelines.safe.clustering import Clustering
 from pipelines.safe.dbscan import Distances
@@ -172,11 +174,13 @@ def find_root_cause_clusters(
             f"the images and the run need folders apart; of {folder} and {out} one lies inside the "
             "other. Choose another --out."
         )
-    read_tables(options.given, inside, paths)  # in vain, so that no error comes hours later
+    # In vain, so that no error comes hours later.
+    read_tables(options.given, inside, paths)
+    verdicts.find_earlier_words(out, as_text(inside))
     manifest = runs.Manifest(
         job="cluster",
-        command=[_text(word) for word in command],
-        folder=_text(inside),
+        command=[as_text(word) for word in command],
+        folder=as_text(inside),
         parameters=_parameters(options),
     )
     with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
@@ -191,16 +195,11 @@ def _parameters(options: Options) -> dict[str, object]:
     parameters = asdict(options)
     del parameters["given"]
     return parameters | {
-        "weights": options.weights and _text(options.weights.resolve()),
-        "parameters": [_text(file.resolve()) for file in given.parameters],
+        "weights": options.weights and as_text(options.weights.resolve()),
+        "parameters": [as_text(file.resolve()) for file in given.parameters],
         "angles": list(given.angles),
-        "unsafe_values": given.unsafe_values and _text(given.unsafe_values.resolve()),
+        "unsafe_values": given.unsafe_values and as_text(given.unsafe_values.resolve()),
     }
-
-
-def _text(path: Path | str) -> str:
-    """Return a path as text that JSON can hold, bytes that are not UTF-8 as escapes."""
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _find(
@@ -228,11 +227,14 @@ def _find(
         _describe_cohesion(run.manifest, clusters)
     with run.stage(explaining.STAGE):
         tables = read_tables(options.given, folder.resolve(), clusters.paths)
-        values = explaining.measure_images(folder, clusters.paths, run.progress)
+        values = explaining.measure_images(folder, clusters.paths, clusters.digests, run.progress)
         families = find_families(conditions, clusters.labels)
         said = explaining.explain(clusters, values, tables, families, seed=options.seed)
         _describe_explanation(run.manifest, clusters, families, said)
-    words = _hand_on_words(run, clusters)
+    earlier = verdicts.find_earlier_words(run.folder, run.manifest.folder)
+    words, left = verdicts.hand_on(earlier, clusters)
+    run.manifest.notes += verdicts.tell(earlier, len(words), left)
+    verdicts.keep(run.folder, earlier)  # while the earlier run goes, and the new one comes
     run.begin_results()
     _write_rejected(run, rejected + undecoded)
     cells = explaining.cells(said)
@@ -241,6 +243,7 @@ def _find(
         clusters,
         {id_: {**cells.get(id_, {}), **words.get(id_, {})} for id_ in {*cells, *words}},
     )
+    verdicts.keep(run.folder, left)
     explaining.write_explained(run.folder, clusters, said, values, tables)
     _write_reduction(run.folder / REDUCTION_FILE, reduced, clusters, points, moved)
     with run.stage(inspection.STAGE):
@@ -263,20 +266,11 @@ def _describe_explanation(
         "families": len(said.families),
         "family_inspection_share": round(inspection_share(of_images), 4),
     }
-    if said.problems:
+    if unused := left_out(said.problems):
         manifest.notes.append(
-            f"Of the tables of parameters, {len(said.problems)} entries could not be used; "
-            f"explanation.json lists them."
+            f"Of the tables of parameters, {count_of(unused, 'entry', 'entries')} could not be "
+            f"used; {REPORT_FILE} lists them."
         )
-
-
-def _hand_on_words(run: runs.Run, clusters: RootCauseClusters) -> dict[int, dict[str, str]]:
-    earlier = verdicts.find_earlier_words(run.folder, run.manifest.folder)
-    if earlier is None:
-        return {}
-    words, lost = verdicts.hand_on(earlier, clusters)
-    run.manifest.notes += verdicts.tell(earlier, len(words), lost)
-    return words
 
 
 def _check(run: runs.Run, folder: Path, paths: list[str]) -> tuple[list[ImageFile], list[Rejected]]:

@@ -1,5 +1,6 @@
 """The command line as a user meets it: real processes, what they print, how they end."""
 
+import hashlib
 import json
 import os
 import signal
@@ -144,7 +145,9 @@ def run(tmp_path, draw):
         draw(tmp_path / "images" / path, seed)
     clusters = RootCauseClusters(
         paths=paths,
-        digests=tuple(f"{seed:064x}" for seed in range(12)),
+        digests=tuple(
+            hashlib.sha256((tmp_path / "images" / path).read_bytes()).hexdigest() for path in paths
+        ),
         labels=np.array([0] * 8 + [-1] * 4, np.int32),
         core=np.ones(12, np.bool_),
         silhouettes=np.zeros(12, np.float32),

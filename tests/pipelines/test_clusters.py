@@ -217,12 +217,15 @@ def test_a_verdict_with_severity_and_likelihood_comes_back(tmp_path, clusters):
 
 
 def test_what_is_said_of_clusters_stands_in_their_rows(tmp_path, clusters):
-    said = {0: {"hint": "darker, much: 0.1; noisier", "family": 1}, -1: {"note": "odd"}}
+    said = {0: {"hint": "darker, much: 0.1; noisier", "family": 1}, 1: {"family": 0}}
+    said[-1] = {"note": "odd"}
     write_clusters(tmp_path, clusters, said)
     first, second, noise = read_csv(tmp_path / "clusters.csv")
     assert (first["hint"], first["family"], second["hint"]) == (said[0]["hint"], "1", "")
     assert (noise["note"], noise["name"]) == ("odd", "noise")
-    assert read_families(tmp_path) == {0: 1}
+    assert read_families(tmp_path) == {0: 1, 1: 0}
+    write_clusters(tmp_path, clusters, {0: {"family": 1}})  # emptied by hand: no families
+    assert read_families(tmp_path) == {}
 
 
 @pytest.mark.parametrize("name", ["clusters.csv", "folder"])

@@ -1,13 +1,20 @@
 """What the images of each cluster share, from files on the disk."""
 
 import csv
+import hashlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipelines import explaining
-from pipelines.clusters import RootCauseClusters, read_families, save_words, write_clusters
+from pipelines.clusters import (
+    RootCauseClusters,
+    read_clusters,
+    read_families,
+    save_words,
+    write_clusters,
+)
 from pipelines.errors import InputError
 from pipelines.explaining import MOST_HINTS, NOTHING, STAGE, Given, explain_run, read_tables
 from pipelines.explanation import read_explanation, read_properties
@@ -20,11 +27,11 @@ def quiet(stage, done, total):
     """Listen to nothing."""
 
 
-def clusters_of(paths, labels):
+def clusters_of(folder, paths, labels):
     count = len(paths)
     return RootCauseClusters(
         paths=tuple(paths),
-        digests=tuple(f"{number:064x}" for number in range(count)),
+        digests=tuple(hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in paths),
         labels=np.array(labels, dtype=np.int32),
         core=np.ones(count, np.bool_),
         silhouettes=np.zeros(count, np.float32),
@@ -34,7 +41,7 @@ def clusters_of(paths, labels):
 
 
 def explain(folder, clusters, progress=quiet, given=NOTHING, families=None):
-    values = explaining.measure_images(folder, clusters.paths, progress)
+    values = explaining.measure_images(folder, clusters.paths, clusters.digests, progress)
     tables = read_tables(given, folder, clusters.paths)
     return explaining.explain(clusters, values, tables, families or {}, seed=0)
 
@@ -69,7 +76,9 @@ def images(tmp_path):
 def test_each_cluster_is_told_apart_by_its_own_property(images):
     folder, paths, labels = images
     heard = []
-    explanation = explain(folder, clusters_of(paths, labels), lambda *step: heard.append(step))
+    explanation = explain(
+        folder, clusters_of(folder, paths, labels), lambda *step: heard.append(step)
+    )
     found = hints(explanation)
     assert set(found) == {0, 1}
     assert "darker than the rest: mean brightness 0." in found[0].split("; ")[0]
@@ -81,15 +90,17 @@ def test_each_cluster_is_told_apart_by_its_own_property(images):
 def test_clusters_at_random_are_told_apart_by_nothing(images):
     folder, paths, _ = images
     labels = np.random.default_rng(1).integers(0, 3, 60)
-    assert hints(explain(folder, clusters_of(paths, labels))) == {0: "", 1: "", 2: ""}
+    assert hints(explain(folder, clusters_of(folder, paths, labels))) == {0: "", 1: "", 2: ""}
 
 
 def test_a_picture_that_cannot_be_read_any_more_changes_no_words_of_others(images):
     folder, paths, labels = images
-    before = hints(explain(folder, clusters_of(paths, labels)))
+    clusters = clusters_of(folder, paths, labels)
+    before = hints(explain(folder, clusters))
     (folder / "59.jpg").unlink()
     (folder / "58.jpg").write_bytes((folder / "58.jpg").read_bytes()[:5000])
-    after = hints(explain(folder, clusters_of(paths, labels)))
+    (folder / "57.jpg").write_bytes((folder / "00.jpg").read_bytes())  # another picture by now
+    after = hints(explain(folder, clusters))
     for cluster, words in before.items():
         assert after[cluster].split(":")[0] == words.split(":")[0]
 
@@ -101,7 +112,10 @@ def test_sizes_are_those_of_the_files_though_they_are_decoded_smaller(tmp_path):
         picture = Image.effect_noise((side, side), 60).convert("RGB")
         picture.save(tmp_path / f"{number:02d}.jpg")
     paths = [f"{number:02d}.jpg" for number in range(28)]
-    assert "width 1200 px against 900 px" in hints(explain(tmp_path, clusters_of(paths, labels)))[0]
+    assert (
+        "width 1200 px against 900 px"
+        in hints(explain(tmp_path, clusters_of(tmp_path, paths, labels)))[0]
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -143,7 +157,7 @@ def run(images, tmp_path):
     """Write a run of the images as a job does, but for what explains it."""
     folder, paths, labels = images
     manifest = Manifest(job="cluster", command=[], folder=str(folder), parameters={"seed": 0})
-    clusters = clusters_of(paths, labels)
+    clusters = clusters_of(folder, paths, labels)
     with open_run(tmp_path / "run", manifest, quiet) as opened:
         write_clusters(opened.folder, clusters, {0: {"family": 0}, 1: {"family": 0}})
     return tmp_path / "run"
@@ -151,7 +165,9 @@ def run(images, tmp_path):
 
 def test_all_that_is_known_of_clusters_and_families(images, given):
     folder, paths, labels = images
-    explanation = explain(folder, clusters_of(paths, labels), given=given, families={0: 0, 1: 0})
+    explanation = explain(
+        folder, clusters_of(folder, paths, labels), given=given, families={0: 0, 1: 0}
+    )
     first, second = explanation.clusters[0], explanation.clusters[1]
     assert [finding.parameter for finding in first.parameters] == ["yaw", "prediction"]
     assert {finding.parameter for finding in second.parameters} == {"turn", "prediction"}
@@ -203,12 +219,33 @@ def test_what_is_measured_is_not_measured_again(run, images, given):
     assert (run / "properties.csv").read_bytes() == before
 
 
-def test_explaining_without_tables_takes_back_what_tables_said(run, given):
-    explain_run(run, given, seed=None, progress=quiet)
-    explanation = explain_run(run, NOTHING, seed=None, progress=quiet)
-    assert not (run / "parameters.csv").exists()
-    assert explanation.parameters == explanation.unsafe_values == []
-    assert all(row["parameters"] == "" for row in read_csv(run / "clusters.csv"))
+def test_without_tables_those_of_before_are_used_again(run, given):
+    before = explain_run(run, given, seed=None, progress=quiet)
+    for file in (*given.parameters, given.unsafe_values):
+        file.unlink()
+    again = explain_run(run, NOTHING, seed=None, progress=quiet)
+    assert again == before
+    other = explain_run(run, NOTHING, seed=1, progress=quiet)
+    assert other.clusters[0].parameters[0].chance != before.clusters[0].parameters[0].chance
+    (run / "parameters.csv").unlink()
+    with pytest.raises(InputError, match=r"parameters\.csv: .* with its tables"):
+        explain_run(run, NOTHING, seed=None, progress=quiet)
+
+
+def test_pictures_that_are_away_are_measured_when_they_are_back(run, images):
+    folder, _, _ = images
+    folder.rename(folder.with_name("away"))
+    hint = read_csv(run / "clusters.csv")[0]["hint"]
+    with pytest.raises(InputError, match="expected the images of the run, received none"):
+        explain_run(run, NOTHING, seed=None, progress=quiet)
+    assert read_csv(run / "clusters.csv")[0]["hint"] == hint
+    folder.with_name("away").rename(folder)
+    kept = (folder / "59.jpg").read_bytes()
+    (folder / "59.jpg").unlink()
+    (problem,) = explain_run(run, NOTHING, seed=None, progress=quiet).problems
+    assert (problem.count, problem.used) == (1, False)
+    (folder / "59.jpg").write_bytes(kept)
+    assert explain_run(run, NOTHING, seed=None, progress=quiet).problems == []
 
 
 def test_the_same_input_gives_the_same_files(run, given):
@@ -222,8 +259,9 @@ def test_the_same_input_gives_the_same_files(run, given):
 def test_properties_come_back_as_they_were(run, images):
     folder, paths, _ = images
     explain_run(run, NOTHING, seed=None, progress=quiet)
-    measured = explaining.measure_images(folder, paths, quiet)
-    assert read_properties(run, paths) == pytest.approx(measured, abs=1e-5, nan_ok=True)
+    digests = read_clusters(run).digests
+    measured = explaining.measure_images(folder, paths, digests, quiet)
+    assert read_properties(run, paths) == pytest.approx(measured, abs=1e-9, nan_ok=True)
     assert read_properties(run, [*paths, "other.jpg"]) is None
 
 

@@ -153,3 +153,13 @@ def test_an_unknown_row_or_key_is_an_error_and_changes_nothing(table, key, cells
         files.replace_cells(table, key, cells)
     assert table.read_bytes() == before
     assert list(table.parent.iterdir()) == [table]
+
+
+def test_a_link_under_a_temporary_name_is_not_followed(tmp_path, monkeypatch):
+    (tmp_path / "outside.txt").write_text("mine")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda length: "0" * length)
+    name = f".run.json.{os.getpid()}.{'0' * 4}.tmp"
+    (tmp_path / name).symlink_to(tmp_path / "outside.txt")
+    with pytest.raises(OSError, match="exists"):
+        files.write_text(tmp_path / "run.json", "theirs")
+    assert (tmp_path / "outside.txt").read_text() == "mine"

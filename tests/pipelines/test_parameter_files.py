@@ -8,6 +8,7 @@ from pipelines.parameter_files import (
     Parameter,
     Problem,
     UnsafeValue,
+    left_out,
     read_parameter_columns,
     read_parameters,
     read_unsafe_values,
@@ -329,3 +330,45 @@ def test_of_many_problems_alike_the_first_hundred_are_listed(tmp_path):
     strangers = [problem for problem in found.problems if not problem.column]
     assert len(strangers) == 101
     assert strangers[-1].what == "and 150 more like these"
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("sep=;\npath;yaw\na.png;1\nb.png;2\n", [1, 2]),
+        ("path,yaw\na.png,3\nb.png,NA\n", [3, None]),
+        ("path,yaw\na.png,n/a\nb.png,2\n", [None, 2]),
+    ],
+)
+def test_what_spreadsheets_and_data_frames_write(tmp_path, text, values):
+    (tmp_path / "table.csv").write_text(text)
+    found = read_parameters([tmp_path / "table.csv"], ["a.png", "b.png"], [])
+    (parameter,) = found.parameters
+    known = [None if np.isnan(value) else value for value in parameter.values.tolist()]
+    assert (parameter.kind, known) == ("number", values)
+    assert [problem.row for problem in found.problems if not problem.used] == [
+        2 + place for place, value in enumerate(values) if value is None
+    ]
+
+
+def test_numbers_with_marks_in_them_are_told(tmp_path):
+    (tmp_path / "table.csv").write_text('path,yaw\na.png,"1,5"\nb.png,"2,5"\nc.png,"1,5"\n')
+    found = read_parameters([tmp_path / "table.csv"], ["a.png", "b.png", "c.png"], [])
+    assert found.parameters[0].kind == "category"
+    (problem,) = found.problems
+    assert "received marks within them, such as '1,5'" in problem.what
+
+
+def test_tables_of_which_no_column_can_be_used(tmp_path):
+    (tmp_path / "table.csv").write_text("path,yaw\na.png,\nb.png,\n")
+    with pytest.raises(InputError, match=r"table\.csv: expected a column of numbers .* \(yaw: "):
+        read_parameters([tmp_path / "table.csv"], ["a.png", "b.png"], [])
+
+
+def test_what_is_used_although_it_is_odd_does_not_count_as_left_out(tmp_path):
+    (tmp_path / "table.csv").write_bytes(
+        "path;yaw\na.png;1,5\nb.png;2,5\né.png;3\n".encode("cp1252")
+    )
+    found = read_parameters([tmp_path / "table.csv"], ["a.png", "b.png", "é.png"], [])
+    assert [problem.used for problem in found.problems] == [True, True, True]
+    assert left_out(found.problems) == 0

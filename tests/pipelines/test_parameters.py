@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.parameter_files import Parameter
+from pipelines.parameter_files import Parameter, read_parameters
 from pipelines.parameters import find_confusions, find_parameters
 from pipelines.variance import HIGH_REDUCTION, reductions
 from tests.pipelines.test_variance import naive_figure
@@ -354,3 +354,11 @@ def test_a_small_reduction_is_not_said_however_sure_it_is():
     assert find_parameters([small], labels, seed=0) == {0: []}
     large = Parameter("yaw", "number", values * np.where(labels == 0, 0.5, 1.0))
     assert [finding.parameter for finding in find_parameters([large], labels, seed=0)[0]] == ["yaw"]
+
+
+def test_booleans_are_alike_in_label_and_prediction(tmp_path):
+    rows = ["a,True,true", "b,True,FALSE", "c,False,Unknown", "d,False,false"]
+    (tmp_path / "table.csv").write_text("\n".join(["path,label,prediction", *rows]))
+    table = read_parameters([tmp_path / "table.csv"], list("abcd"), [])
+    found = find_confusions(table.parameters, np.zeros(4, np.int32))
+    assert found == {0: [("false", "Unknown", 1), ("true", "false", 1)]}

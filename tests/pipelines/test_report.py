@@ -4,8 +4,10 @@ import base64
 import hashlib
 import io
 import json
+import re
 import shlex
 import shutil
+import subprocess
 import time
 from html.parser import HTMLParser
 
@@ -381,7 +383,10 @@ def test_what_could_not_be_used_is_listed(run):
     words = report(run).part("2 files could not be used.", "How to reproduce")
     for path, reason in REJECTED:
         assert f"{path} {' '.join(reason.split())}" in words
-    assert "1 problem of the parameter files; the rest of these files was used." in words
+    assert (
+        "1 entry of the parameter files could not be used; the rest of these files was used."
+        in words
+    )
     assert "parameters.csv 14 head_yaw expected a number, received 'n/a'" in words
 
 
@@ -397,7 +402,7 @@ def test_long_lists_are_cut_and_counted(run):
     assert f"{MOST_REJECTED + 1} files could not be used; the first {MOST_REJECTED} are" in words
     assert "run.json counts 2." in words
     assert words.count("not an image") == MOST_REJECTED
-    problems = f"{MOST_PROBLEMS + 1} problems of the parameter files; the first {MOST_PROBLEMS} are"
+    problems = f"{MOST_PROBLEMS + 1} entries of the parameter files could not be used; the first"
     assert problems in words
     assert f"problem {MOST_PROBLEMS - 1:04d}" in words
     assert f"problem {MOST_PROBLEMS:04d}" not in words
@@ -427,10 +432,24 @@ def test_all_that_repeating_the_run_takes_is_there(run):
     assert "0.987654321" not in words
 
 
-def test_the_digest_is_that_of_what_sha256sum_prints(run):
-    images = sorted((row["path"], row["sha256"]) for row in read_csv(run / "images.csv"))
-    printed = "".join(f"{digest}  {path}\n" for path, digest in images)
-    assert hashlib.sha256(printed.encode()).hexdigest() in report(run).words()
+def test_the_digest_is_what_the_command_beside_it_prints(run, tmp_path):
+    images = tmp_path / "images"
+    rows = read_csv(run / "images.csv")
+    rows[0]["path"] = "back\\slash.jpg"  # sha256sum escapes it
+    for row in rows:
+        file = images / row["path"]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(row["path"])
+        row["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    write_csv(run / "images.csv", list(rows[0]), [list(row.values()) for row in rows])
+    write_pairs(run / "labels.txt", [(row["path"], row["cluster"]) for row in rows])
+    words = report(run).words()
+    command = re.search(r"cut -f1 RUN/labels.txt .*? sha256sum(?= computes)", words)[0]
+    command = command.replace("RUN", shlex.quote(str(run)))
+    printed = subprocess.run(
+        command, shell=True, cwd=images, capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.split()[0] in words
 
 
 def test_pictures_are_the_most_central_ones_and_are_inside_the_file(run):
@@ -724,7 +743,7 @@ def link_images(run):
         (damage_clusters, "explanation.json", "cluster 9.*backup, or explain"),
         (damage_families, "explanation.json", "in no family, or in two"),
         (damage_unsafe, "explanation.json", "unsafe value that is not listed"),
-        (damage_sizes, "clusters.csv", "sizes are not those of images.csv.*find the clusters"),
+        (damage_sizes, "clusters.csv", "sizes are not those of images.csv.*save it as CSV"),
         (damage_share, "clusters.csv", "cluster 1 is no number"),
         (damage_images, "images.csv", "backup, or find the clusters again"),
         (damage_rejected, "rejected.txt", "backup"),

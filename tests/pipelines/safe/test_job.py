@@ -409,7 +409,7 @@ def test_parameters_are_read_with_the_images(run, failures, store, tmp_path):
     (covered,) = explanation.unsafe_values
     assert set(covered.clusters) == dim
     assert [problem.row for problem in explanation.problems] == [33]
-    assert any("1 entries could not be used" in note for note in manifest.notes)
+    assert any("1 entry could not be used" in note for note in manifest.notes)
     assert "light: variance" in read_csv(tmp_path / "run" / "clusters.csv")[min(dim)]["parameters"]
 
 
@@ -437,3 +437,22 @@ def test_words_stay_with_their_images_when_they_are_clustered_again(failures, st
         }
         assert len(before & after) / len(before | after) > 0.5
         assert any("1 cluster has the words" in note for note in manifest.notes)
+
+
+def test_words_survive_a_job_that_is_stopped_in_between(failures, store, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    find(failures, out)
+    label = read_labels(out)["noisy/eye_25.png"]
+    save_words(out, label, {"name": "noisy", "verdict": "plausible cause"})
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.safe.job.write_clusters", stop)
+        with pytest.raises(KeyboardInterrupt):
+            find(failures, out, overwrite=True)
+    assert not (out / "clusters.csv").exists()
+    find(failures, out, overwrite=True)
+    assert "noisy" in {row["name"] for row in read_csv(out / "clusters.csv")}
+    assert not (out / "earlier_words.json").exists()
