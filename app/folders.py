@@ -8,11 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from app.notices import notice, number
+from app.notices import notice
 from app.page import Page
 from pipelines.clusters import IMAGES_FILE
 from pipelines.errors import InputError
 from pipelines.images import TABLES, Rejected, check_header, walk_files
+from pipelines.reporting.wording import count_of
 from pipelines.runs import Manifest, is_written, list_runs, read_manifest
 
 SECONDS_BETWEEN_COUNTS = 0.3
@@ -40,12 +41,12 @@ def count_images(page: Page, text: str) -> Iterator[str]:
                 usable += 1
             if time.monotonic() - said > SECONDS_BETWEEN_COUNTS:
                 said = time.monotonic()
-                yield notice(f"Counting: {number(usable, 'usable image')} so far …")
+                yield notice(f"Counting: {count_of(usable, 'usable image')} so far …")
     except InputError as error:
         yield notice(str(error), "error")
         return
-    rest = f" {number(others, 'other file')} cannot be used." if others else ""
-    yield notice(f"{number(usable, 'usable image')}.{rest}", "note" if usable else "error")
+    rest = f" {count_of(others, 'other file')} cannot be used." if others else ""
+    yield notice(f"{count_of(usable, 'usable image')}.{rest}", "note" if usable else "error")
 
 
 def recent(page: Page) -> list[str]:
@@ -121,7 +122,7 @@ def list_run_choices(page: Page) -> list[Choice]:
 
 def _run_label(folder: Path, manifest: Manifest) -> str:
     clusters: Any = manifest.result.get("clusters")
-    what = number(clusters, "cluster") if isinstance(clusters, int) else "no clusters"
+    what = count_of(clusters, "cluster") if isinstance(clusters, int) else "no clusters"
     if manifest.ended != "finished":
         what = "running" if is_written(folder) else "did not finish"
     when = datetime.fromisoformat(manifest.started_at).astimezone().strftime("%Y-%m-%d %H:%M")

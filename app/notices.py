@@ -6,15 +6,13 @@ import html
 
 from app.jobs import Look
 
+STOPPED = "Stopped. What was computed is kept: the same job goes on from there."
+EXPLAINED_IN_PART = "Stopped. What was said before may be replaced in part: explain the run again."
+
 
 def notice(text: str, kind: str = "note") -> str:
     """Return a box with a text; `kind` is "note" or "error"."""
     return f'<div class="{kind}" role="status">{html.escape(text)}</div>' if text else ""
-
-
-def number(count: int, noun: str) -> str:
-    """Return a count with its noun: "1 image", "2,400 images"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def describe(look: Look | None) -> str:
@@ -22,7 +20,8 @@ def describe(look: Look | None) -> str:
     if look is None or look.state == "finished":
         return ""
     if look.state == "stopped":
-        return notice("Stopped. What was computed is kept: the same job goes on from there.")
+        explained = look.commands[look.step].arguments[0] == "explain"
+        return notice(EXPLAINED_IN_PART if explained else STOPPED)
     if look.state == "failed":
         return notice(look.reason, "error")
     stage, done, total, left = "starting", 0, 0, None

@@ -15,7 +15,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -53,7 +53,6 @@ REPORT_POLICY = (
 )
 """A report is one file: nothing in it may ask for another, or run."""
 CHUNK = 1 << 20
-Row = dict[str, Any]
 
 
 class ServedRuns:
@@ -119,7 +118,8 @@ class ServedRuns:
         source, index = request.path_params["source"], request.path_params["index"]
         try:
             return JSONResponse(
-                read_values(folder, source, index), headers={"Cache-Control": "no-store"}
+                read_values(folder, source, index, request.query_params.get("name")),
+                headers={"Cache-Control": "no-store"},
             )
         except InputError as error:
             raise HTTPException(404, str(error)) from error

@@ -37,6 +37,7 @@ LONGEST = {"name": 200, "note": 20_000, "verdict": 60, "severity": 60, "likeliho
 VALUE_FILES = {"parameters": PARAMETERS_FILE, "properties": PROPERTIES_FILE}
 """Where the values of a run's images are, by source; the explanation tells of their columns."""
 EXPLAIN_AGAIN = "explain the run again"
+FIGURES = [each.figure for each in PROPERTIES]
 IMAGE_KEYS = ("path", "cluster", "core", "silhouette", "distance", "x", "y", "thumbnail")
 Row = dict[str, Any]
 UNTOLD: Row = {
@@ -248,8 +249,8 @@ def _colourings(told: Explanation) -> list[Row]:
     return [dict(zip(keys, column, strict=True)) for column in columns]
 
 
-def read_values(folder: Path, source: str, index: int) -> Row:
-    """Read one of the run's `colourings`.
+def read_values(folder: Path, source: str, index: int, name: str | None = None) -> Row:
+    """Read one of the run's `colourings`; `name` is what it is called as far as the page knows.
 
     Returns
     -------
@@ -265,7 +266,9 @@ def read_values(folder: Path, source: str, index: int) -> Row:
     told = _read_explanation(folder)
     kinds = [(column.name, column.kind) for column in told.parameters] if told else []
     keys = [each.key for each in PROPERTIES] if told else []
-    if index >= {"parameters": len(kinds), "properties": len(keys)}.get(source, 0):
+    names = {"parameters": [kind[0] for kind in kinds], "properties": keys and FIGURES}
+    known_names = names.get(source, [])
+    if index >= len(known_names) or name not in {None, known_names[index]}:
         raise InputError(f"{folder.name} has no column {source}/{index}. Open it again.")
     file = folder / VALUE_FILES[source]
     with named(folder / IMAGES_FILE):

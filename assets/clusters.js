@@ -267,11 +267,18 @@ function rejected() {
   );
 }
 
+function aboutTables() {
+  const unused = run.problems.reduce((sum, { count, used }) => sum + (used ? 0 : count), 0);
+  if (!unused) return "Remarks on the parameter tables";
+  const entries = `${unused.toLocaleString("en")} ${unused === 1 ? "entry" : "entries"}`;
+  return `${entries} of the parameter tables could not be used`;
+}
+
 function problems() {
   const cells = ({ file, row, column, what }) => [file, row || "", column, what];
   return listed(
     "problems",
-    `${count(run.problems.length, "problem")} in parameter tables`,
+    aboutTables(),
     rows(["Table", "Line", "Column", "Problem"], run.problems, cells),
     run.problems,
   );
@@ -444,7 +451,10 @@ function words() {
 function fillWords(cluster) {
   const verdicts = new Set(["", ...run.verdicts, cluster.verdict]); // a table may say another
   view.verdict.replaceChildren(
-    ...[...verdicts].map((verdict) => make("option", { value: verdict }, verdict || "none yet")),
+    ...[...verdicts].map((verdict) => {
+      const known = !verdict || run.verdicts.includes(verdict);
+      return make("option", { value: verdict, disabled: !known }, verdict || "none yet");
+    }),
   );
   for (const name of ["name", "verdict", "severity", "likelihood", "note"]) {
     view[name].value = cluster[name];

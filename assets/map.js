@@ -101,15 +101,15 @@ async function painting(value) {
   if (value === "family") return byFamily();
   const [source, index] = value.split("/");
   const column = run.colourings.find((one) => one.source === source && one.index === Number(index));
-  const answer = await values(value);
+  const answer = await values(value, column.name); // by name, too: it may be another by now
   return { number: byNumber, angle: byAngle, category: byCategory }[column.kind](column, answer);
 }
 
 // The values of a column, fetched once and kept.
-function values(column) {
+function values(column, name) {
   const kept = run.values;
   if (!kept.has(column)) {
-    const asked = fetch(address(`values/${column}`)).then(async (response) => {
+    const asked = fetch(address(`values/${column}?name=${encodeURIComponent(name)}`)).then(async (response) => {
       if (!response.ok) throw new Error(await reason(response));
       return response.json();
     });

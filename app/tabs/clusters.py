@@ -13,13 +13,13 @@ import gradio as gr
 from app import folders
 from app.folders import EXAMPLE_RUN
 from app.jobs import Command, Look
-from app.notices import describe, notice, number
+from app.notices import describe, notice
 from app.page import Page
-from app.shown import VALUE_FILES
-from examples.eyes import COMPLETE, FAILURES
+from examples.eyes import ANGLES, COMPLETE, FAILURES
 from pipelines.errors import InputError
 from pipelines.explanation import EXPLANATION_FILE
-from pipelines.images import check_folder
+from pipelines.images import TABLES, check_folder
+from pipelines.reporting.wording import count_of
 from pipelines.runs import list_runs, read_manifest
 from pipelines.safe.features import WIDTHS
 
@@ -30,7 +30,6 @@ SCRIPTS = ("map.js", "clusters.js")
 SECONDS_BETWEEN_LOOKS = 0.5
 EXAMPLE_IMAGES = "example-images"
 EXAMPLE_TABLES = ("parameters.csv", "labels.csv")
-EXAMPLE_ANGLES = ("gaze_angle", "light_angle", "sky_rotation")
 UNSAFE_VALUES = "unsafe_values.csv"
 NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
 HIDDEN: dict[str, Any] = {"show_progress": "hidden"}
@@ -148,7 +147,7 @@ def create_tab(page: Page, blocks: gr.Blocks) -> None:
 
     folder.focus(lambda: gr.Dropdown(choices=folders.recent(page)), None, folder, **HIDDEN)
     opened.focus(lambda: _runs(page), None, opened, **HIDDEN)
-    opened.input(lambda path: _open(page, path), opened, [job, browser], **HIDDEN)
+    opened.input(lambda path: _choose(page, path), opened, [timer, job, browser], **HIDDEN)
 
 
 def _count_images(page: Page, folder: gr.Dropdown, count: gr.HTML) -> None:
@@ -209,22 +208,38 @@ def _given_fields(
         explain = gr.Button("Explain the open run", elem_id="explain", size="md", **NARROW)
         offer = gr.Button(visible=False, elem_id="offer", size="md", **NARROW)
 
-    def look(text: str | None, run: str | None) -> list[Any]:
+    def look(
+        text: str | None, run: str | None, offered: tuple[str, str], *given: str | None
+    ) -> list[Any]:
         names = [table.name for table in folders.tables_beside(page, text, run)]
-        beside = f"Parameters · {number(len(names), 'table')} beside the images"
+        beside = f"Parameters · {count_of(len(names), 'table')} beside the images"
+        # What was taken from beside other images says nothing of these; what was typed stays.
+        stale = any(offered) and given == offered != find(text, run)
         return [
             gr.Accordion(label=beside if names else GIVEN),
             gr.Button(f"Use {_listed(names)}", visible=bool(names)),
+            *([("", ""), "", ""] if stale else [gr.skip()] * 3),
         ]
 
-    def use(text: str | None, run: str | None) -> tuple[str, str]:
+    def find(text: str | None, run: str | None) -> tuple[str, str]:
         found = folders.tables_beside(page, text, run)
         tables = [str(table) for table in found if table.name != UNSAFE_VALUES]
         return "\n".join(tables), "".join(str(t) for t in found if t.name == UNSAFE_VALUES)
 
-    places = [folder, opened]
-    gr.on([folder.change, opened.change], look, places, [accordion, offer], **HIDDEN)
-    offer.click(use, places, [parameters, unsafe_values], **HIDDEN)
+    def use(text: str | None, run: str | None) -> tuple[tuple[str, str], str, str]:
+        tables = find(text, run)
+        return tables, *tables
+
+    places, fields = [folder, opened], [parameters, unsafe_values]
+    offered = gr.State(("", ""))
+    gr.on(
+        [folder.change, opened.change],
+        look,
+        [*places, offered, *fields],
+        [accordion, offer, offered, *fields],
+        **HIDDEN,
+    )
+    offer.click(use, places, [offered, *fields], **HIDDEN)
     return [parameters, angles, unsafe_values], explain  # in the order of `Form`
 
 
@@ -259,7 +274,7 @@ def _options(page: Page) -> list[Any]:
         seed = gr.Number(
             USUAL.seed,
             label="Seed",
-            info="Of the randomised PCA, and of hints.",
+            info="Of the randomised PCA, and of the random groups that hints are tested against.",
             precision=0,
             minimum=0,
         )
@@ -334,7 +349,7 @@ def _given(page: Page, form: Form) -> list[str]:
         arguments += ["--parameters", str(page.access.resolve(table))]
     for name in form.angles.split(","):
         if name.strip():
-            arguments += ["--angles", name.strip()]
+            arguments.append(f"--angles={name.strip()}")  # it may begin with a dash
     if form.unsafe_values.strip():
         arguments += ["--unsafe-values", str(page.access.resolve(form.unsafe_values))]
     if arguments and not tables:
@@ -381,11 +396,13 @@ def _explain(page: Page, run: str | None, form: Form) -> list[Any]:
         folder = page.access.resolve(run)
         _served(page, folder)  # or it is no run
         given = _given(page, form)
-        if not given and (folder / VALUE_FILES["parameters"]).exists():
-            raise InputError(
-                "Give the tables of parameters: without any, what the run says of its parameters "
-                "would be lost."
-            )
+        images = Path(read_manifest(folder).folder)
+        for table in map(Path, given):
+            if table.name in TABLES and table.is_file() and table.parent != images:
+                raise InputError(
+                    f"{table} lies beside other images than those of the run ({images}). Copy it "
+                    "elsewhere if it speaks of these, too."
+                )
         page.jobs.start([Command(("explain", str(folder), *given), folder)])
         return [*_state(page.jobs.look()), _served(page, folder), gr.skip()]
     except InputError as error:
@@ -409,8 +426,7 @@ def _try_example(page: Page) -> list[Any]:
     arguments = ["cluster", str(failures), "--out", str(run), *["--overwrite"] * replace]
     for table in EXAMPLE_TABLES:
         arguments += ["--parameters", str(failures / table)]
-    for name in EXAMPLE_ANGLES:
-        arguments += ["--angles", name]
+    arguments += [f"--angles={name}" for name in ANGLES]
     if commands or (failures / UNSAFE_VALUES).is_file():  # older versions drew the example without
         arguments += ["--unsafe-values", str(failures / UNSAFE_VALUES)]
     return _start(page, [*commands, Command(tuple(arguments), run)])
@@ -502,6 +518,12 @@ def _open(page: Page, path: str | None) -> list[Any]:
         return [describe(page.jobs.look()), _served(page, page.access.resolve(path))]
     except InputError as error:
         return [notice(str(error), "error"), gr.skip()]
+
+
+def _choose(page: Page, path: str | None) -> list[Any]:
+    """Open a run; one that a job of another tab explains is followed until it has."""
+    look = page.jobs.look()
+    return [gr.Timer(active=look is not None and look.state == "running"), *_open(page, path)]
 
 
 def _served(page: Page, folder: Path) -> dict[str, Any]:

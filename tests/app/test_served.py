@@ -325,8 +325,11 @@ def test_every_column_can_colour_the_map(explained, client, address):
         "edges at": 180,
     }
     for each in found:
-        answer = client.get(f"{address}/values/{each['source']}/{each['index']}")
+        column = f"{address}/values/{each['source']}/{each['index']}"
+        answer = client.get(column, params={"name": each["name"]})
         assert answer.headers["cache-control"] == "no-store"
+        # As it was called before the run was explained anew.
+        assert client.get(column, params={"name": "another"}).status_code == 404
         assert len(answer.json()["values"]) == len(data["images"]["path"])
 
 

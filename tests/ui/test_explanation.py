@@ -20,9 +20,10 @@ from pipelines.clusters import (
     write_clusters,
 )
 from pipelines.explanation import read_explanation
-from pipelines.files import read_csv, write_csv
+from pipelines.files import read_csv, replace_cells, write_csv
 from pipelines.images import check_image
 from pipelines.inspection import draw_clusters
+from pipelines.parameter_files import left_out
 from pipelines.runs import Manifest, open_run
 
 ROOT = Path(__file__).parents[2]
@@ -231,8 +232,9 @@ def test_unsafe_values_and_problems_of_tables_are_listed(browsing, told):
     expect(browsing.locator(".unsafe tr", has_text="yaw near 40")).to_contain_text("Cluster 4")
     listed = browsing.locator(".problems")
     problems = read_explanation(told).problems
-    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in parameter tables"
-    expect(listed.locator("summary")).to_have_text(count)
+    unused = left_out(problems)
+    count = f"{unused} {'entry' if unused == 1 else 'entries'} of the parameter tables could not"
+    expect(listed.locator("summary")).to_contain_text(count)
     row = listed.locator("tr", has_text="n/a")
     expect(row).to_contain_text("parameters.csv")
     expect(row).to_contain_text("yaw")
@@ -471,15 +473,42 @@ def test_the_open_run_is_explained_by_tables_that_are_given_afterwards(older, se
     ]
     colour_by(page, "turn")
     expect(page.locator(".key")).to_contain_text("360°")
-    # Without tables, what is said of parameters would go.
     page.get_by_label("Parameter tables").fill("")
     page.get_by_role("button", name="Explain the open run").click()
     expect(page.locator("#job")).to_contain_text("give their table, too")
     page.get_by_label("Unsafe values").fill("")
     page.get_by_label("Angles").fill("")
     page.get_by_role("button", name="Explain the open run").click()
-    expect(page.locator("#job")).to_contain_text("would be lost")
-    assert read_explanation(older) == explanation
+    expect(page.get_by_label("Name")).to_be_disabled()
+    expect(page.get_by_label("Name")).to_be_enabled(timeout=60_000)
+    assert read_explanation(older) == explanation  # by the tables that were given before
+
+
+def test_tables_beside_other_images_are_not_used(older, server, visit, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "parameters.csv").write_text("path,yaw\n000.png,1\n")
+    page = visit(f"{server.url}?run={older}")
+    expect(tile(page, 0)).to_be_visible()
+    page.get_by_role("button", name="Parameters").click()
+    box = page.get_by_label("Folder of images on which the DNN failed")
+    box.fill(str(other))
+    box.press("Enter")
+    page.get_by_role("button", name="Use parameters.csv").click()
+    expect(page.get_by_label("Parameter tables")).to_have_value(str(other / "parameters.csv"))
+    page.get_by_role("button", name="Explain the open run").click()
+    expect(page.locator("#job")).to_contain_text("lies beside other images than those of the run")
+    box.fill("")
+    box.press("Enter")  # and what was taken from there goes with it
+    expect(page.get_by_label("Parameter tables")).to_have_value("")
+
+
+def test_a_verdict_that_a_table_holds_and_none_may_choose(older, server, visit):
+    rows = read_csv(older / "clusters.csv")
+    replace_cells(older / "clusters.csv", "cluster", {rows[0]["cluster"]: {"verdict": "OK"}})
+    page = visit(f"{server.url}?run={older}&cluster={rows[0]['cluster']}")
+    expect(page.get_by_label("Verdict")).to_have_value("OK")
+    expect(page.get_by_label("Verdict").locator("option[value='OK']")).to_be_disabled()
 
 
 def test_a_table_that_cannot_be_used_is_said_and_the_run_stays_open(older, server, visit):
