@@ -13,12 +13,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,7 @@ from pipelines.parameter_files import Parameter, UnsafeValue
 from pipelines.parameters import find_parameters
 from pipelines.properties import PROPERTIES, measure
 from pipelines.safe.job import Options, find_root_cause_clusters
+from pipelines.safe.weights import converted_base
 from pipelines.unsafe_values import cover
 from pipelines.variance import reductions
 
@@ -54,6 +57,7 @@ NAMES_THE_CAUSE = {
 """Property and sign of the difference; scenarios that are missing are no property of pixels."""
 REPEATS = 50
 SHUFFLES = 20
+SHARED = 1000
 TEST_SIZES = (2400, 12_000)
 
 Draw = Callable[[Path, int], dict[str, str]]
@@ -263,21 +267,31 @@ def print_times() -> None:
         )
 
 
+def _cache(folder: Path) -> Path:
+    """Make a cache that holds the converted weights, and no features."""
+    folder.mkdir()
+    converted_base(folder)
+    return folder
+
+
 def print_share(folder: Path) -> None:
     """Print what explaining costs beside extracting features, from 640 x 480 JPEG files."""
-    images, run = folder / "large", folder / "run large"
+    images = folder / "large"
     images.mkdir()
     rng = np.random.default_rng(0)
-    for number in range(200):
+    for number in range(SHARED):
         coarse = Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8))
         coarse.resize((640, 480), Image.Resampling.BICUBIC).save(images / f"{number}.jpg")
-    manifest = find_root_cause_clusters(images, run, Options(), progress=_quiet)
-    seconds = {stage.name: stage.seconds for stage in manifest.stages}
-    explaining, extracting = seconds["explaining clusters"], seconds["extracting features"]
-    print(
-        f"200 pictures of 640 x 480 px: explaining {explaining:.1f} s, extracting features "
-        f"({manifest.chosen['precision']}) {extracting:.1f} s: {explaining / extracting:.1%}"
-    )
+    for precision in ("float32", "bfloat16"):
+        run, options = folder / f"run {precision}", Options(precision=precision)
+        with patch.dict(os.environ, {"SAFE_CACHE": str(_cache(folder / precision))}):
+            manifest = find_root_cause_clusters(images, run, options, progress=_quiet)
+        seconds = {stage.name: stage.seconds for stage in manifest.stages}
+        explaining, extracting = seconds["explaining clusters"], seconds["extracting features"]
+        print(
+            f"{SHARED} pictures of 640 x 480 px: explaining {explaining:.1f} s, extracting "
+            f"features ({precision}) {extracting:.1f} s: {explaining / extracting:.1%}"
+        )
 
 
 PARTS = ("hints", "parameters", "families", "unsafe", "times")
