@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -192,6 +192,90 @@ def explain(
         report = write_report(run)
     _print_explanation(explanation)
     print(f"Look at {report}; {run / 'clusters.csv'} has the words.")
+
+
+@app.command()
+def select(
+    run: Annotated[Path, typer.Argument(help="Run folder of cluster; the unsafe set goes there.")],
+    improvement: Annotated[
+        Path, typer.Argument(help="Folder of new images, the improvement set; read only.")
+    ],
+    count: Annotated[
+        int | None,
+        typer.Option(help="Images to choose. (default: estimated, else 10 % of the images)"),
+    ] = None,
+    test_images: Annotated[
+        int | None,
+        typer.Option(
+            help="Size of the test set that the failing images come from; with --accuracy, for "
+            "the papers' estimate."
+        ),
+    ] = None,
+    accuracy: Annotated[
+        float | None, typer.Option(help="Of the DNN under analysis on that test set, 0 to 1.")
+    ] = None,
+    selection_factor: Annotated[
+        float, typer.Option(help="Of the papers: bounds the set by a share of the test set.")
+    ] = 0.3,
+    allocation: Annotated[
+        str,
+        typer.Option(
+            help="uniform: evenly over the clusters (SAFE); proportional: by their size (HUDD)."
+        ),
+    ] = "uniform",
+    ranking: Annotated[
+        str,
+        typer.Option(
+            help="Which images come first. contrast: those more like failing than like other new "
+            "ones; distance: those nearest to a core image (SAFE, HUDD)."
+        ),
+    ] = "contrast",
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Choose images that look the same, too.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an unsafe set of other images with labels.")
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            help="New folder for copies of the chosen images, a folder a cluster, and for import "
+            "files of Label Studio and COCO."
+        ),
+    ] = None,
+    link: Annotated[
+        bool, typer.Option("--link", help="Link in --export instead of copying.")
+    ] = False,
+) -> None:
+    """Select the unsafe set: which images of a folder of new ones are worth labelling."""
+    from pipelines.export import export_unsafe_set
+    from pipelines.safe.selecting import Wanted, select_unsafe_set
+
+    wanted = Wanted(
+        count,
+        test_images,
+        accuracy,
+        selection_factor,
+        cast(Any, allocation),
+        cast(Any, ranking),
+        duplicates,
+    )
+    with _job("Features extracted so far are kept: the same command goes on from there.") as told:
+        found = select_unsafe_set(run, improvement, wanted, progress=told, overwrite=overwrite)
+        missing = export_unsafe_set(run, export, told, links=link) if export else []
+    print(f"{found.chosen:,} of {found.images:,} images are chosen ({found.counted}).")
+    print(f"{found.images - found.inside:,} images belong to no cluster.")
+    if found.same:
+        print(f"Left out for being the same as a chosen one: {found.same:,}.")
+    if found.rejected:
+        print(f"Files that could not be used: {found.rejected:,}.")
+    for note in found.notes:
+        print(f"Note: {note}")
+    for file in missing:
+        print(f"Not exported: {file.path}: {file.reason}")
+    print(
+        f"Fill the labels into {run / 'unsafe_set.csv'}; {run / 'IS_filenames.txt'} has the names."
+    )
 
 
 @app.command()

@@ -11,7 +11,7 @@ import stat
 import unicodedata
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from pipelines.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
+CHECKED_AHEAD = 64
 TABLES = ("labels.csv", "parameters.csv", "unsafe_values.csv")
 """Tables that may stand beside the images and say something of them; they are no input."""
 LINE_BREAKS = frozenset("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029")
@@ -221,6 +222,37 @@ def check_image(folder: Path, path: str) -> ImageFile | Rejected:
             return ImageFile(path, hashlib.file_digest(file, "sha256").hexdigest())
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         return Rejected(path, _reason(error))
+
+
+def check_images(
+    folder: Path, paths: Sequence[str], step: Callable[[int, int], None]
+) -> tuple[list[ImageFile], list[Rejected]]:
+    """Read the headers and digests of files, in threads; see `check_image`.
+
+    Parameters
+    ----------
+    step : callable
+        Called with how many are done, and of how many.
+    """
+    images: list[ImageFile] = []
+    rejected: list[Rejected] = []
+    checked = prefetch(lambda path: check_image(folder, path), paths, CHECKED_AHEAD)
+    for done, image in enumerate(checked, 1):
+        if isinstance(image, Rejected):
+            rejected.append(image)
+        else:
+            images.append(image)
+        step(done, len(paths))
+    return images, rejected
+
+
+def none_usable(folder: Path, rejected: Sequence[Rejected]) -> InputError:
+    """Return the error that a folder holds no usable image."""
+    example = f" ({rejected[0].path}: {rejected[0].reason})" if rejected else ""
+    return InputError(
+        f"{folder} holds no usable image; files found: {len(rejected)}{example}. "
+        f"{', '.join(FORMATS)} images are read."
+    )
 
 
 def load_image(folder: Path, path: str, side: int) -> Image.Image | Rejected:

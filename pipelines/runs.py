@@ -43,6 +43,10 @@ OUTPUTS = (
     "parameters.csv",
     "report.html",
     "reduction.npz",
+    "selection.json",
+    "selection.npz",
+    "IS_filenames.txt",
+    "unsafe_set.csv",
     "gifs",
     "thumbnails",
 )

@@ -7,6 +7,7 @@ gives one feature per channel, its average over the picture; a dense layer gives
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -18,8 +19,8 @@ from pipelines.backend import import_keras
 from pipelines.errors import InputError
 from pipelines.images import ImageFile, Rejected, load_pixels, prefetch
 from pipelines.runs import Progress
-from pipelines.safe.store import FeatureStore
-from pipelines.safe.weights import CONVOLUTIONS, DENSES, Weights
+from pipelines.safe.store import FeatureStore, open_store
+from pipelines.safe.weights import CONVOLUTIONS, DENSES, Weights, cache_folder
 
 SIDE = 224
 STAGE = "extracting features"
@@ -112,6 +113,53 @@ def build_network(weights: Weights, layers: Sequence[str], precision: Precision)
         return result
 
     return features
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Features of the images of a folder.
+
+    Attributes
+    ----------
+    images : list of ImageFile, length n
+        Those that could be decoded.
+    rejected : list of Rejected
+        The others.
+    vectors : array of float32, shape (n, sum of widths)
+    new : int
+        Files whose features were not in the store before.
+    """
+
+    images: list[ImageFile]
+    rejected: list[Rejected]
+    vectors: NDArray[np.float32]
+    new: int
+
+
+def extract_through_store(
+    folder: Path,
+    images: Sequence[ImageFile],
+    weights: Weights,
+    layers: Sequence[str],
+    precision: Precision,
+    batch_size: int,
+    progress: Progress,
+) -> Extracted:
+    """Return the features of images, those that were extracted before from the feature store."""
+    with open_store(
+        cache_folder(), weights.digest, layers, precision, sum(widths(layers))
+    ) as store:
+        new, rejected = extract(
+            folder,
+            images,
+            lambda: build_network(weights, layers, precision),
+            store,
+            batch_size,
+            progress,
+        )
+        bad = {file.path for file in rejected}
+        usable = [image for image in images if image.path not in bad]
+        return Extracted(usable, rejected, store.read([image.digest for image in usable]), new)
 
 
 def extract(

@@ -34,15 +34,14 @@ from pipelines.safe.clustering import Clustering
 from pipelines.safe.dbscan import Distances
 from pipelines.safe.denoising import denoise
 from pipelines.safe.reduction import Reduction
-from pipelines.safe.store import open_store
-from pipelines.safe.weights import DENSES, cache_folder, load_weights
+from pipelines.safe.weights import DENSES, load_weights
+from pipelines.selection import UNSAFE_SET_FILE, read_labels
 
 REDUCTION_FILE = "reduction.npz"
 CHECKING = "checking images"
 LOADING = "loading weights"
 REDUCING = "reducing features"
 CLUSTERING = "clustering"
-CHECKED_AHEAD = 64
 LARGEST_SEED = 2**32 - 1
 CONDITIONS = "block3_pool"
 """The layer whose features tell imaging conditions, and so families."""
@@ -177,6 +176,7 @@ def find_root_cause_clusters(
     # In vain, so that no error comes hours later.
     read_tables(options.given, inside, paths)
     verdicts.find_earlier_words(out, as_text(inside))
+    _keep_labels(out, overwrite)
     manifest = runs.Manifest(
         job="cluster",
         command=[as_text(word) for word in command],
@@ -187,6 +187,16 @@ def find_root_cause_clusters(
         _find(run, folder, paths, rejected, options)
     write_report(out)
     return manifest
+
+
+def _keep_labels(out: Path, overwrite: bool) -> None:
+    """Raise InputError where overwriting a run would take away labels that were filled in."""
+    labels = read_labels(out) if overwrite else {}
+    if labels:
+        raise InputError(
+            f"{out / UNSAFE_SET_FILE} has {count_of(len(labels), 'label')}: they would be lost. "
+            "Choose another --out, or move that file elsewhere."
+        )
 
 
 def _parameters(options: Options) -> dict[str, object]:
@@ -206,7 +216,9 @@ def _find(
     run: runs.Run, folder: Path, paths: list[str], rejected: list[Rejected], options: Options
 ) -> None:
     with run.stage(CHECKING):
-        images, unusable = _check(run, folder, paths)
+        images, unusable = image_files.check_images(
+            folder, paths, lambda done, total: run.progress(CHECKING, done, total)
+        )
         rejected += unusable
         _count(run, folder, images, rejected)
     images, undecoded, conditions, vectors = _extract(run, folder, images, rejected, options)
@@ -273,21 +285,6 @@ def _describe_explanation(
         )
 
 
-def _check(run: runs.Run, folder: Path, paths: list[str]) -> tuple[list[ImageFile], list[Rejected]]:
-    images: list[ImageFile] = []
-    rejected: list[Rejected] = []
-    checked = image_files.prefetch(
-        lambda path: image_files.check_image(folder, path), paths, CHECKED_AHEAD
-    )
-    for done, image in enumerate(checked, 1):
-        if isinstance(image, Rejected):
-            rejected.append(image)
-        else:
-            images.append(image)
-        run.progress(CHECKING, done, len(paths))
-    return images, rejected
-
-
 def _count(run: runs.Run, folder: Path, images: list[ImageFile], rejected: list[Rejected]) -> None:
     """Write down what is used and what is not; raise InputError when nothing is left."""
     run.manifest.images = runs.ImageCounts(
@@ -296,11 +293,7 @@ def _count(run: runs.Run, folder: Path, images: list[ImageFile], rejected: list[
     if not run.replaces:
         _write_rejected(run, rejected)
     if not images:
-        example = f" ({rejected[0].path}: {rejected[0].reason})" if rejected else ""
-        raise InputError(
-            f"{folder} holds no usable image; files found: {len(rejected)}{example}. "
-            f"{', '.join(image_files.FORMATS)} images are read."
-        )
+        raise image_files.none_usable(folder, rejected)
 
 
 def _write_rejected(run: runs.Run, rejected: list[Rejected]) -> None:
@@ -332,25 +325,20 @@ def _extract(
         run.manifest.chosen["precision"] = precision
         run.progress(LOADING, 1, 1)
     with run.stage(features.STAGE):
-        read = (CONDITIONS, *layers)
-        width = sum(features.widths(read))
-        with open_store(cache_folder(), weights.digest, read, precision, width) as store:
-            extracted, undecoded = features.extract(
-                folder,
-                images,
-                lambda: features.build_network(weights, read, precision),
-                store,
-                options.batch_size,
-                run.progress,
-            )
-            bad = {file.path for file in undecoded}
-            images = [image for image in images if image.path not in bad]
-            _count(run, folder, images, rejected + undecoded)
-            run.manifest.result["extracted"] = extracted
-            vectors = store.read([image.digest for image in images])
+        found = features.extract_through_store(
+            folder,
+            images,
+            weights,
+            (CONDITIONS, *layers),
+            precision,
+            options.batch_size,
+            run.progress,
+        )
+        _count(run, folder, found.images, rejected + found.rejected)
+        run.manifest.result["extracted"] = found.new
     first = features.WIDTHS[CONDITIONS]
-    conditions = reduction.scale_to_unit_length(vectors[:, :first], [first])
-    return images, undecoded, conditions, vectors[:, first:]
+    conditions = reduction.scale_to_unit_length(found.vectors[:, :first], [first])
+    return found.images, found.rejected, conditions, found.vectors[:, first:]
 
 
 def _cluster(

@@ -1,0 +1,88 @@
+"""The unsafe set on its way to a labelling tool: a folder of copies, and two import files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from urllib.parse import quote
+
+from pipelines.errors import InputError
+from pipelines.files import read_csv, write_text
+from pipelines.images import Rejected, upright_size
+from pipelines.results import named
+from pipelines.runs import Progress
+from pipelines.selection import UNSAFE_SET_FILE, read_selection
+
+LABEL_STUDIO_FILE = "label_studio.json"
+COCO_FILE = "coco.json"
+STAGE = "exporting images"
+
+
+def export_unsafe_set(
+    run: Path, out: Path, progress: Progress, *, links: bool = False
+) -> list[Rejected]:
+    """Put the images of a run's unsafe set into a folder per cluster, below `out`.
+
+    Images keep their relative paths there.  `label_studio.json` is a list of tasks for Label
+    Studio, whose local files are served from `out`; `coco.json` has the images in COCO's form,
+    without annotations.  Originals are never moved or changed.
+
+    Parameters
+    ----------
+    out : Path
+        A new or empty folder.
+    links : bool
+        Whether to link instead of copying.
+
+    Returns
+    -------
+    list of Rejected
+        Images that are not there any more; they are left out.
+
+    Raises
+    ------
+    InputError
+        When the run has no unsafe set, or `out` is not empty or lies among the images.
+    """
+    selection = read_selection(run)
+    if selection is None:
+        raise InputError(f"{run} has no unsafe set to export: select one first.")
+    images = Path(selection.folder)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is no new or empty folder; it is left as it is. Choose another.")
+    if out.resolve().is_relative_to(images):
+        raise InputError(f"{out} lies among the images of {images}. Choose another folder.")
+    with named(run / UNSAFE_SET_FILE):
+        rows = read_csv(run / UNSAFE_SET_FILE)
+    tasks: list[dict[str, object]] = []
+    listed: list[dict[str, object]] = []
+    missing: list[Rejected] = []
+    for done, row in enumerate(rows, 1):
+        progress(STAGE, done, len(rows))
+        name = f"cluster_{int(row['cluster']):03d}/{row['path']}"
+        size = upright_size(images, row["path"])
+        if isinstance(size, Rejected):
+            missing.append(size)
+            continue
+        _put(images / row["path"], out / name, links)
+        data = {"image": f"/data/local-files/?d={quote(name)}"} | {
+            key: row[key] for key in ("path", "cluster", "rank", "label")
+        }
+        tasks.append({"data": data})
+        listed.append(
+            {"id": len(listed) + 1, "file_name": name, "width": size[0], "height": size[1]}
+        )
+    coco = {"images": listed, "annotations": [], "categories": []}
+    out.mkdir(parents=True, exist_ok=True)
+    for file, content in ((LABEL_STUDIO_FILE, tasks), (COCO_FILE, coco)):
+        write_text(out / file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    return missing
+
+
+def _put(source: Path, target: Path, link: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if link:
+        target.symlink_to(source.resolve())
+    else:
+        shutil.copyfile(source, target)
