@@ -30,7 +30,7 @@ from pipelines.files import read_csv, read_pairs
 from pipelines.inspection import GIF_FOLDER, THUMBNAIL_FOLDER, gif_name
 from pipelines.parameter_files import read_parameter_columns
 from pipelines.properties import PROPERTIES
-from pipelines.results import inside, named
+from pipelines.results import check_explanation, inside, named
 
 LONGEST = {"name": 200, "note": 20_000, "verdict": 60, "severity": 60, "likelihood": 60}
 """How many characters of an engineer's words are kept."""
@@ -45,9 +45,6 @@ UNTOLD: Row = {
     "family_share": None,
     "unsafe_values": [],
     "problems": [],
-    "parameter_files": [],
-    "angles": [],
-    "unsafe_values_file": "",
     "colourings": [],
 }
 """What is served of a run without an explanation."""
@@ -177,12 +174,18 @@ def _told(told: Explanation | None, clusters: list[Row], images: int) -> Row:
     -------
     dict
         `families` (largest first), `family_share` of all images when five of each family are
-        looked at, `unsafe_values`, `problems` and names of the tables that were given, and
-        `colourings`, the columns whose values `read_values` reads.
+        looked at, `unsafe_values`, `problems` of the tables that were given, and `colourings`, the
+        columns whose values `read_values` reads.
+
+    Raises
+    ------
+    ValueError
+        When the explanation is not one of these clusters, as in `results.read_results`.
     """
     if told is None:
         return UNTOLD
     rows = {row["cluster"]: row for row in clusters}
+    check_explanation(told, rows.keys() - {NOISE})
     unsafe = [
         f"{each.parameter} {each.side} {_finite(each.value):.10g}" for each in told.unsafe_values
     ]
@@ -208,14 +211,11 @@ def _told(told: Explanation | None, clusters: list[Row], images: int) -> Row:
             {
                 "words": words,
                 "images": each.images,
-                "clusters": [rows[cluster]["cluster"] for cluster in each.clusters],
+                "clusters": each.clusters,
             }
             for words, each in zip(unsafe, told.unsafe_values, strict=True)
         ],
         "problems": [asdict(problem) for problem in told.problems],
-        "parameter_files": told.parameter_files,
-        "angles": told.angles,
-        "unsafe_values_file": told.unsafe_values_file,
         "colourings": _colourings(told),
     }
 
@@ -224,14 +224,7 @@ def _said(said: Explained) -> Row:
     return {
         "hints": [hint.words for hint in said.hints],
         "parameters": [
-            {
-                "parameter": finding.parameter,
-                "kind": finding.kind,
-                "reduction": _finite(finding.reduction),
-                "chance": _finite(finding.chance),
-                "words": finding.words,
-            }
-            for finding in said.parameters
+            {"parameter": finding.parameter, "words": finding.words} for finding in said.parameters
         ],
         "confusions": [confusion.model_dump() for confusion in said.confusions],
     }

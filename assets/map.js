@@ -102,6 +102,9 @@ async function painting(value) {
   const [source, index] = value.split("/");
   const column = run.colourings.find((one) => one.source === source && one.index === Number(index));
   const answer = await values(value, column.name); // by name, too: it may be another by now
+  if ("categories" in answer !== (column.kind === "category")) {
+    throw new Error(`${column.name} holds something else by now. Open the run again.`);
+  }
   return { number: byNumber, angle: byAngle, category: byCategory }[column.kind](column, answer);
 }
 

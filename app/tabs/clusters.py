@@ -274,7 +274,8 @@ def _options(page: Page) -> list[Any]:
         seed = gr.Number(
             USUAL.seed,
             label="Seed",
-            info="Of the randomised PCA, and of the random groups that hints are tested against.",
+            info="Of the randomised PCA, and of the random groups that hints and parameters are "
+            "tested against.",
             precision=0,
             minimum=0,
         )
@@ -417,7 +418,8 @@ def _try_example(page: Page) -> list[Any]:
         manifest = read_manifest(run)
         replace = True
         if (manifest.ended, manifest.folder) == ("finished", str(failures)):
-            return [*[gr.skip()] * 6, *_open(page, str(run)), _runs(page, run)]
+            timer, *opening = _choose(page, str(run))
+            return [gr.skip(), timer, *[gr.skip()] * 4, *opening, _runs(page, run)]
     except InputError:
         replace = False
     commands = []
@@ -523,7 +525,9 @@ def _open(page: Page, path: str | None) -> list[Any]:
 def _choose(page: Page, path: str | None) -> list[Any]:
     """Open a run; one that a job of another tab explains is followed until it has."""
     look = page.jobs.look()
-    return [gr.Timer(active=look is not None and look.state == "running"), *_open(page, path)]
+    # The timer is never stopped here: a page that follows a job is still to see its end.
+    follow = look is not None and look.state == "running"
+    return [gr.Timer(active=True) if follow else gr.skip(), *_open(page, path)]
 
 
 def _served(page: Page, folder: Path) -> dict[str, Any]:

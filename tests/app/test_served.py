@@ -278,13 +278,7 @@ def test_what_is_said_of_a_cluster_stands_with_it(explained, client, address):
     first, second, noise = client.get(f"{address}/data").json()["clusters"]
     assert first["hints"] == ["darker than the rest: mean brightness 0.1"]
     assert first["parameters"] == [
-        {
-            "parameter": "yaw",
-            "kind": "number",
-            "reduction": 0.96,
-            "chance": 0.4,
-            "words": "yaw: variance -96 %",
-        }
+        {"parameter": "yaw", "words": "yaw: variance -96 %"},
     ]
     assert first["confusions"] == [{"label": "TopLeft", "prediction": HOSTILE, "images": 4}]
     assert first["unsafe_values"] == ["turn at least 22.5"]
@@ -308,9 +302,6 @@ def test_what_is_said_of_the_run_stands_beside(explained, client, address):
     (problem,) = data["problems"]
     assert problem["file"] == "a.csv"
     assert (problem["row"], problem["column"]) == (4, "yaw")
-    assert data["parameter_files"] == ["/tables/a.csv"]
-    assert data["angles"] == ["turn"]
-    assert data["unsafe_values_file"] == "/tables/unsafe.csv"
 
 
 def test_every_column_can_colour_the_map(explained, client, address):
@@ -418,7 +409,6 @@ def test_columns_that_there_are_not_are_not_served(explained, client, address, t
             ],
             clusters={},
         ).model_dump_json(),
-        explanation().model_dump_json().replace("0.96", "NaN"),
         explanation().model_dump_json().replace("22.5", "Infinity"),
     ],
 )
@@ -428,6 +418,16 @@ def test_a_damaged_explanation_is_named_with_what_to_do(explained, client, addre
     assert answer.status_code == 404
     assert "explanation.json" in answer.text
     assert "explain" in answer.text.split("explanation.json", 1)[1]
+
+
+@pytest.mark.parametrize("families", [[[0, 1], [1]], [[0]], [[0, 1], []], [[0, 1, -1]]])
+def test_what_the_report_refuses_does_not_open_either(explained, client, address, families):
+    told = [Family(family=f, clusters=ids, size=8) for f, ids in enumerate(families)]
+    write_explanation(explained, explanation(families=told))
+    for name, status in (("data", 404), ("report.html", 409)):
+        answer = client.get(f"{address}/{name}")
+        assert answer.status_code == status
+        assert "explanation.json is not as the tool writes it" in answer.text
 
 
 def test_an_explanation_of_another_encoding_is_named(explained):

@@ -310,7 +310,8 @@ def test_words_typed_as_the_page_is_closed_are_saved(example, server, chromium):
     page = chromium.new_context().new_page()
     page.goto(f"{server.url}?run={example}&cluster=7")
     page.get_by_label("Name").fill("last words")
-    page.close(run_before_unload=True)
+    with page.expect_event("close"):  # or the browser would be gone before the page is
+        page.close(run_before_unload=True)
     page.context.close()
     deadline = time.monotonic() + 10
     while read_csv(example / "clusters.csv")[7]["name"] != "last words":

@@ -1,10 +1,13 @@
 """What is said of clusters, as the user of the Clusters tab meets it: in a real browser."""
 
 import html
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,7 @@ from pipelines.clusters import (
     map_places,
     write_clusters,
 )
-from pipelines.explanation import read_explanation
+from pipelines.explanation import read_explanation, write_explanation
 from pipelines.files import read_csv, replace_cells, write_csv
 from pipelines.images import check_image
 from pipelines.inspection import draw_clusters
@@ -385,6 +388,23 @@ def test_values_that_cannot_be_read_are_said_and_the_colours_stay(told, tmp_path
     assert pixels(page) == before
 
 
+def test_columns_of_an_explanation_that_was_replaced_are_not_shown(told, tmp_path, server, visit):
+    run = tmp_path / "replaced"
+    shutil.copytree(told, run)
+    page = visit(f"{server.url}?run={run}")
+    expect(page.locator(".tile").first).to_be_visible()
+    explanation = read_explanation(run)
+    explanation.parameters[0].name = "pitch"
+    explanation.parameters[1].kind = "category"
+    write_explanation(run, explanation)
+    text = (run / "parameters.csv").read_text()
+    (run / "parameters.csv").write_text(text.replace("yaw", "pitch", 1))
+    for label, said in (("yaw", "Open it again"), ("turn", "holds something else by now")):
+        colour_by(page, label)
+        expect(page.locator(".key")).to_contain_text(said)
+        expect(page.locator(".colouring select")).to_have_value("cluster")
+
+
 def test_what_tables_say_is_text_wherever_it_is_shown(browsing):
     for label in (HOSTILE[1], "prediction"):
         colour_by(browsing, label)
@@ -482,6 +502,42 @@ def test_the_open_run_is_explained_by_tables_that_are_given_afterwards(older, se
     expect(page.get_by_label("Name")).to_be_disabled()
     expect(page.get_by_label("Name")).to_be_enabled(timeout=60_000)
     assert read_explanation(older) == explanation  # by the tables that were given before
+
+
+def job_of(server):
+    """Return the process of the server's job, as soon as there is one."""
+    tasks = Path(f"/proc/{server.process.pid}/task")
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for children in tasks.glob("*/children"):
+            if found := children.read_text().split():
+                return int(found[0])
+        time.sleep(0.01)
+    pytest.fail("no job was started")
+
+
+def test_a_tab_that_opens_a_run_while_another_explains_it_follows(older, server, visit):
+    other = visit(server.url)
+    page = visit(f"{server.url}?run={older}")
+    expect(tile(page, 0)).to_be_visible()
+    for each in (page, other):
+        each.get_by_role("button", name="Parameters").click()
+    page.get_by_role("button", name="Explain the open run").click()
+    expect(page.get_by_label("Name")).to_be_disabled()
+    job = job_of(server)
+    os.kill(job, signal.SIGSTOP)
+    box = other.get_by_label("Open a run")
+    box.fill(str(older))
+    box.press("Enter")
+    expect(other.get_by_label("Name")).to_be_disabled()
+    expect(other.get_by_role("button", name="Explain the open run")).to_be_disabled()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Kill")).to_be_visible()
+    os.kill(job, signal.SIGCONT)
+    for each in (page, other):
+        expect(each.locator("#job")).to_contain_text("explain the run again", timeout=60_000)
+        expect(each.get_by_label("Name")).to_be_enabled()
+        expect(each.get_by_role("button", name="Explain the open run")).to_be_enabled()
 
 
 def test_tables_beside_other_images_are_not_used(older, server, visit, tmp_path):
