@@ -1,0 +1,150 @@
+"""Cutting the unsafe set, and its files."""
+
+import numpy as np
+import pytest
+
+from pipelines.errors import InputError
+from pipelines.files import read_csv, replace_cells
+from pipelines.selection import (
+    Candidates,
+    Selection,
+    cut,
+    read_candidates,
+    read_labels,
+    read_selection,
+    write_candidates,
+    write_selection,
+)
+
+HOW = {"allocation": "uniform", "ranking": "distance", "same_distance": 0.0}
+
+
+def candidates_of(distances, reaches, sizes=None, points=None, scores=None, digests=None):
+    distances = np.array(distances, np.float32)
+    n, k = distances.shape
+    return Candidates(
+        paths=tuple(f"{number:02d}.png" for number in range(n)),
+        digests=tuple(digests or (f"{number:064x}" for number in range(n))),
+        points=np.array(points if points is not None else np.eye(n), np.float32),
+        distances=distances,
+        reaches=np.array(reaches, np.float32),
+        scores=np.array(scores if scores is not None else np.zeros(n), np.float32),
+        sizes=np.array(sizes or [10] * k),
+    )
+
+
+def selection_of(count=3):
+    return Selection(
+        folder="/new", images=6, rejected=1, inside=5, count=count, counted="as asked for",
+        allocation="uniform", ranking="distance", same_distance=0.0, seed=0,
+    )  # fmt: skip
+
+
+def test_what_is_outside_is_never_chosen_before_what_is_inside():
+    rng = np.random.default_rng(0)
+    distances = rng.uniform(0, 1, (60, 3))
+    candidates = candidates_of(distances, [0.2, 0.3, 0.1])
+    inside = candidates.inside()
+    assert inside.tolist() == [bool(a <= 0.2 or b <= 0.3 or c <= 0.1) for a, b, c in distances]
+    for count in (5, int(inside.sum()), int(inside.sum()) + 7, 60, 100):
+        chosen = cut(candidates, count, **HOW)
+        assert len(chosen.images) == min(count, 60)
+        assert len(set(chosen.images.tolist())) == len(chosen.images)
+        assert np.array_equal(chosen.outside, ~inside[chosen.images])
+        assert not (np.diff(chosen.outside.astype(int)) < 0).any()
+
+
+def test_what_a_cluster_cannot_fill_goes_to_the_others():
+    distances = [[0.1, 9]] * 8 + [[9, 0.1]]
+    chosen = cut(candidates_of(distances, [1, 1]), 6, **HOW)
+    assert np.bincount(chosen.clusters).tolist() == [5, 1]
+    assert not chosen.outside.any()
+
+
+def test_images_are_shared_out_evenly_or_by_size():
+    distances = [[0.1, 9]] * 20 + [[9, 0.1]] * 20
+    candidates = candidates_of(distances, [1, 1], sizes=[30, 10])
+    assert np.bincount(cut(candidates, 8, **HOW).clusters).tolist() == [4, 4]
+    by_size = cut(candidates, 8, **HOW | {"allocation": "proportional"})
+    assert np.bincount(by_size.clusters).tolist() == [6, 2]
+
+
+def test_contrast_decides_who_comes_first_and_the_distance_where_to():
+    candidates = candidates_of([[0.1], [0.2], [0.3], [5]], [1], scores=[0, 2, 1, 9])
+    assert cut(candidates, 2, **HOW).images.tolist() == [0, 1]
+    first = cut(candidates, 3, **HOW | {"ranking": "contrast"}).images
+    assert first.tolist() == [1, 2, 0]  # the last is outside, whatever its score
+
+
+def test_images_that_are_the_same_count_once():
+    points = [[0.0], [0.01], [1.0], [1.005], [2.0]]
+    digests = ["a", "b", "c", "d", "a"]  # the last is a copy of the first
+    candidates = candidates_of(
+        [[0.1], [0.2], [0.3], [0.4], [0.5]], [1], points=points, digests=digests
+    )
+    chosen = cut(candidates, 5, **HOW | {"same_distance": 0.02})
+    assert (chosen.images.tolist(), chosen.same) == ([0, 2, 4], {1: 0, 3: 2})
+    nearer = candidates_of([[0.1], [0.2]], [1], points=[[0.0], [0.0]], digests=["a", "a"])
+    assert cut(nearer, 2, **HOW | {"same_distance": 0.02}).same == {1: 0}
+    assert len(cut(candidates, 5, **HOW).images) == 5
+
+
+def test_the_files_name_the_chosen_images_best_first(tmp_path):
+    candidates = candidates_of([[0.3, 9], [0.1, 9], [9, 0.2], [9, 9], [9, 0.25]], [1, 1])
+    chosen = cut(candidates, 5, **HOW)
+    write_selection(tmp_path, selection_of(5), candidates, chosen, {"02.png": "=left"})
+    names = (tmp_path / "IS_filenames.txt").read_text().splitlines()
+    rows = read_csv(tmp_path / "unsafe_set.csv")
+    assert (
+        names == [row["path"] for row in rows] == ["01.png", "02.png", "00.png", "04.png", "03.png"]
+    )
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert [row["cluster"] for row in rows[:4]] == ["0", "1", "0", "1"]
+    assert [row["outside"] for row in rows] == ["0", "0", "0", "0", "1"]
+    assert [float(row["distance"]) for row in rows[:2]] == [0.1, 0.2]
+    assert read_labels(tmp_path) == {"02.png": "=left"}
+    found = read_selection(tmp_path)
+    assert (found.chosen, found.count, found.folder) == (5, 5, "/new")
+
+
+def test_candidates_come_back_as_they_were(tmp_path):
+    rng = np.random.default_rng(0)
+    candidates = candidates_of(rng.uniform(0, 1, (7, 2)), [0.4, 0.6], scores=rng.normal(size=7))
+    write_candidates(tmp_path, candidates)
+    back = read_candidates(tmp_path)
+    assert (back.paths, back.digests) == (candidates.paths, candidates.digests)
+    for name in ("points", "distances", "reaches", "scores", "sizes"):
+        assert np.array_equal(getattr(back, name), getattr(candidates, name))
+    for count in range(1, 8):
+        first, again = (cut(each, count, **HOW) for each in (candidates, back))
+        assert first.images.tolist() == again.images.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "words"),
+    [
+        ("selection.npz", read_candidates, "select the unsafe set again"),
+        ("selection.json", read_selection, "Select the unsafe set again"),
+        ("unsafe_set.csv", read_labels, "labels in it would be lost"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, name, read, words):
+    (tmp_path / name).write_text("path,label\na,b,c\n")
+    with pytest.raises(InputError, match=rf"{name}.*{words}"):
+        read(tmp_path)
+
+
+def test_a_run_without_an_unsafe_set(tmp_path):
+    assert read_selection(tmp_path) is None
+    assert read_labels(tmp_path) == {}
+    with pytest.raises(InputError, match="select the unsafe set again"):
+        read_candidates(tmp_path)
+
+
+def test_labels_that_a_spreadsheet_saved_are_read(tmp_path):
+    candidates = candidates_of([[0.1], [0.2]], [1])
+    write_selection(tmp_path, selection_of(), candidates, cut(candidates, 2, **HOW), {})
+    file = tmp_path / "unsafe_set.csv"
+    replace_cells(file, "path", {"01.png": {"label": "up"}})
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b",", b";"))
+    assert read_labels(tmp_path) == {"01.png": "up"}
