@@ -248,7 +248,7 @@ def select(
     ] = False,
 ) -> None:
     """Select the unsafe set: which images of a folder of new ones are worth labelling."""
-    from pipelines.export import export_unsafe_set
+    from pipelines.export import check_target, export_unsafe_set
     from pipelines.safe.selecting import Wanted, select_unsafe_set
 
     wanted = Wanted(
@@ -261,6 +261,8 @@ def select(
         duplicates,
     )
     with _job("Features extracted so far are kept: the same command goes on from there.") as told:
+        if export:
+            check_target(export, improvement)
         found = select_unsafe_set(run, improvement, wanted, progress=told, overwrite=overwrite)
         missing = export_unsafe_set(run, export, told, links=link) if export else []
     print(f"{found.chosen:,} of {found.images:,} images are chosen ({found.counted}).")

@@ -98,9 +98,9 @@ def print_quality(folder: Path, seeds: int) -> None:
                     met = set().union(*(of[place] for place in places if wrong[place])) & there
                     represented.setdefault(rule, []).append(f"{len(met)} of {len(there)}")
     print(f"{seeds} seeds, times random choice: mean (worst); situations at 10 %, by seed")
-    for rule in represented:
+    for rule, met_by_seed in represented.items():
         cells = [f"{np.mean(gains[rule, s]):.2f} ({min(gains[rule, s]):.2f})" for s in SHARES]
-        print(f"{rule:<20}" + "".join(f"{cell:>15}" for cell in cells), represented[rule])
+        print(f"{rule:<20}" + "".join(f"{cell:>15}" for cell in cells), met_by_seed)
 
 
 def print_cost(count: int) -> None:

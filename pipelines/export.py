@@ -19,6 +19,14 @@ COCO_FILE = "coco.json"
 STAGE = "exporting images"
 
 
+def check_target(out: Path, images: Path) -> None:
+    """Raise InputError unless `out` is a new or empty folder, and not among the images."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is no new or empty folder; it is left as it is. Choose another.")
+    if out.resolve().is_relative_to(images.resolve()):
+        raise InputError(f"{out} lies among the images of {images}. Choose another folder.")
+
+
 def export_unsafe_set(
     run: Path, out: Path, progress: Progress, *, links: bool = False
 ) -> list[Rejected]:
@@ -49,10 +57,7 @@ def export_unsafe_set(
     if selection is None:
         raise InputError(f"{run} has no unsafe set to export: select one first.")
     images = Path(selection.folder)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is no new or empty folder; it is left as it is. Choose another.")
-    if out.resolve().is_relative_to(images):
-        raise InputError(f"{out} lies among the images of {images}. Choose another folder.")
+    check_target(out, images)
     with named(run / UNSAFE_SET_FILE):
         rows = read_csv(run / UNSAFE_SET_FILE)
     tasks: list[dict[str, object]] = []

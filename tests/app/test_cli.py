@@ -43,7 +43,7 @@ def test_help_names_the_commands_and_needs_no_tensorflow():
     done = tool("--help")
     assert done.returncode == 0
     assert "cluster" in done.stdout
-    assert all(name in done.stdout for name in ("example", "explain", "report"))
+    assert all(name in done.stdout for name in ("example", "explain", "report", "select"))
     code = "import sys; import app.cli; print([m for m in sys.modules if 'tensorflow' in m])"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
     assert loaded.stdout == b"[]\n"
@@ -198,3 +198,33 @@ def test_report_has_the_words_as_they_are_now(run, tmp_path):
     assert str(run / "report.html") in done.stdout
     assert "sunglasses &lt;b&gt;" in (run / "report.html").read_text(encoding="utf-8")
     assert tool("report", tmp_path / "images").returncode == 1
+
+
+SELECT_OPTIONS = "count test-images accuracy selection-factor allocation ranking duplicates overwrite export link"
+
+
+@pytest.mark.parametrize("option", SELECT_OPTIONS.split())
+def test_help_of_select_lists_every_option(option):
+    from typer.testing import CliRunner
+
+    from app.cli import app
+
+    text = CliRunner().invoke(app, ["select", "--help"], env={"COLUMNS": "200"}).stdout
+    assert f"--{option}" in text
+
+
+def test_select_ends_with_a_summary(images, cache, tmp_path, draw):
+    assert tool("cluster", images, "--out", tmp_path / "run").returncode == 0
+    for seed in range(20, 26):
+        draw(tmp_path / "new" / f"{seed}.png", seed)
+    arguments = ["--count", 3, "--export", tmp_path / "to label"]
+    done = tool("select", tmp_path / "run", tmp_path / "new", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "3 of 6 images are chosen (as asked for)" in done.stdout
+    assert str(tmp_path / "run" / "unsafe_set.csv") in done.stdout
+    assert len((tmp_path / "run" / "IS_filenames.txt").read_text().splitlines()) == 3
+    assert (tmp_path / "to label" / "coco.json").is_file()
+    again = tool("select", tmp_path / "run", tmp_path / "new", *arguments)
+    assert again.returncode == 1
+    assert again.stderr.count("Error: ") == 1
+    assert "no new or empty folder" in again.stderr
