@@ -8,14 +8,14 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from pipelines.errors import InputError
 from pipelines.files import read_csv, write_csv, write_text
 from pipelines.hints import Hint
 from pipelines.parameter_files import Kind, Problem, Side
 from pipelines.parameters import Finding
 from pipelines.properties import PROPERTIES
+from pipelines.runs import read_document
 
 EXPLANATION_FILE = "explanation.json"
 PROPERTIES_FILE = "properties.csv"
@@ -146,18 +146,8 @@ def read_explanation(folder: Path) -> Explanation | None:
     InputError
         When it cannot be read.
     """
-    path = folder / EXPLANATION_FILE
-    try:
-        return Explanation.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(
-            f"{path} is no explanation of schema version 1: {where}: {first['msg']}. "
-            f"Write it anew: SAFE_Tool.py explain {folder}"
-        ) from error
+    mend = f"Write it anew: SAFE_Tool.py explain {folder}"
+    return read_document(folder / EXPLANATION_FILE, Explanation, mend)
 
 
 def write_properties(folder: Path, paths: Sequence[str], values: NDArray[np.float64]) -> None:

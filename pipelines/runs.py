@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -56,6 +56,7 @@ SECONDS_BETWEEN_STATUSES = 0.5
 LOCK_TRIES = 10
 SECONDS_BETWEEN_TRIES = 0.02
 
+Document = TypeVar("Document", bound=BaseModel)
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)`` while a job works; it must return at once."""
 
@@ -400,11 +401,40 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise NoManifestError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise NoManifestError(
-            f"{path} is not a manifest of schema version 1: {where}: {first['msg']}"
+            f"{path} is not a manifest of schema version 1: {_first_error(error)}"
         ) from error
+
+
+def read_document(path: Path, model: type[Document], mend: str) -> Document | None:
+    """Read a JSON file of a run; None where there is none.
+
+    Parameters
+    ----------
+    model : pydantic model
+        What the file holds.
+    mend : str
+        What to do where it cannot be read.
+
+    Raises
+    ------
+    InputError
+        When it is not as the model says.
+    """
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise InputError(
+            f"{path} is not as schema version 1 says: {_first_error(error)}. {mend}"
+        ) from error
+
+
+def _first_error(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{where}: {first['msg']}"
 
 
 def list_runs(folder: Path) -> list[tuple[Path, Manifest]]:

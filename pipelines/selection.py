@@ -12,10 +12,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from pipelines.errors import InputError
 from pipelines.files import atomic_write, read_csv, write_csv, write_text
+from pipelines.runs import read_document
 from pipelines.unsafe_set import Choice, Floats, Positions, Same, allocate, fill
 
 FILENAMES_FILE = "IS_filenames.txt"
@@ -246,18 +247,7 @@ def read_selection(run: Path) -> Selection | None:
     InputError
         When it cannot be read.
     """
-    path = run / SELECTION_FILE
-    try:
-        return Selection.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(
-            f"{path} is no selection of schema version 1: {where}: {first['msg']}. Select the "
-            "unsafe set again."
-        ) from error
+    return read_document(run / SELECTION_FILE, Selection, "Select the unsafe set again.")
 
 
 def read_labels(run: Path) -> dict[str, str]:

@@ -31,6 +31,17 @@ def cache(tmp_path, warm_cache, monkeypatch):
     return folder
 
 
+@pytest.fixture(scope="module")
+def store(warm_cache, tmp_path_factory):
+    """Point the module at one cache, so that most tests find the features extracted."""
+    folder = tmp_path_factory.mktemp("store")
+    for file in warm_cache.iterdir():
+        os.link(file, folder / file.name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAFE_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture
 def draw():
     """Return a function that writes an image of random blocks, another one for each seed."""

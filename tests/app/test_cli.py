@@ -200,7 +200,10 @@ def test_report_has_the_words_as_they_are_now(run, tmp_path):
     assert tool("report", tmp_path / "images").returncode == 1
 
 
-SELECT_OPTIONS = "count test-images accuracy selection-factor allocation ranking duplicates overwrite export link"
+SELECT_OPTIONS = (
+    "count test-images accuracy selection-factor allocation ranking duplicates overwrite "
+    "export link"
+)
 
 
 @pytest.mark.parametrize("option", SELECT_OPTIONS.split())

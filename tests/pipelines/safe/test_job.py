@@ -68,17 +68,6 @@ def failures(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def store(warm_cache, tmp_path_factory):
-    """Point the module at one cache, so that most tests find the features extracted."""
-    folder = tmp_path_factory.mktemp("store")
-    for file in warm_cache.iterdir():
-        os.link(file, folder / file.name)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAFE_CACHE", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def run(failures, store, tmp_path_factory):
     """Return the run folder of the failures with default options."""
     out = tmp_path_factory.mktemp("runs") / "run"

@@ -1,7 +1,6 @@
 """SAFE, steps 3 and 4, from end to end on real pictures with the real network."""
 
 import json
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -41,16 +40,6 @@ def draw(folder, seed, counts):
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(file)
     return folder
-
-
-@pytest.fixture(scope="module")
-def store(warm_cache, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    for file in warm_cache.iterdir():
-        os.link(file, folder / file.name)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAFE_CACHE", str(folder))
-        yield folder
 
 
 @pytest.fixture(scope="module")
