@@ -176,6 +176,8 @@ def check_explanation(explanation: Explanation, known: set[int]) -> None:
         raise ValueError("a cluster is in no family, or in two")
     if not all(family.clusters for family in explanation.families):
         raise ValueError("a family has no cluster")
+    if not np.isfinite([unsafe.value for unsafe in explanation.unsafe_values]).all():
+        raise ValueError("an unsafe value is no number")
     explained = [*explanation.clusters.values(), *explanation.families]
     places = {place for each in explained for place in each.unsafe_values}
     if not places <= set(range(len(explanation.unsafe_values))):

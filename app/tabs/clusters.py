@@ -190,7 +190,7 @@ def _given_fields(
     parameters = gr.Textbox(
         label="Parameter tables",
         info="CSV files, one a line: a row an image, its path first. Columns “label” and "
-        "“prediction” tell confusions.",
+        "“prediction” tell confusions. Empty: those that were given before.",
         lines=2,
         max_lines=6,
         elem_id="parameters",
@@ -339,11 +339,14 @@ def _command(page: Page, form: Form) -> Command:
         arguments += ["--batch-size", str(form.batch_size)]
     if form.precision != USUAL.precision:
         arguments += ["--precision", form.precision]
-    return Command((*arguments, *_given(page, form)), out)
+    return Command((*arguments, *_given(page, form, images)), out)
 
 
-def _given(page: Page, form: Form) -> list[str]:
-    """Return the options that give the parameters of the images."""
+def _given(page: Page, form: Form, images: Path) -> list[str]:
+    """Return the options that give the parameters of the images.
+
+    Names of images coincide often: a table that lies beside other images is not taken for these.
+    """
     tables = [line for line in form.parameters.splitlines() if line.strip()]
     arguments = []
     for table in tables:
@@ -353,6 +356,12 @@ def _given(page: Page, form: Form) -> list[str]:
             arguments.append(f"--angles={name.strip()}")  # it may begin with a dash
     if form.unsafe_values.strip():
         arguments += ["--unsafe-values", str(page.access.resolve(form.unsafe_values))]
+    for given in map(Path, arguments):
+        if given.name in TABLES and given.is_file() and given.parent != images:
+            raise InputError(
+                f"{given} lies beside other images than {images}. Copy it elsewhere if it speaks "
+                "of these, too."
+            )
     if arguments and not tables:
         raise InputError("Angles and unsafe values speak of parameters: give their table, too.")
     return arguments
@@ -396,14 +405,7 @@ def _explain(page: Page, run: str | None, form: Form) -> list[Any]:
     try:
         folder = page.access.resolve(run)
         _served(page, folder)  # or it is no run
-        given = _given(page, form)
-        images = Path(read_manifest(folder).folder)
-        for table in map(Path, given):
-            if table.name in TABLES and table.is_file() and table.parent != images:
-                raise InputError(
-                    f"{table} lies beside other images than those of the run ({images}). Copy it "
-                    "elsewhere if it speaks of these, too."
-                )
+        given = _given(page, form, Path(read_manifest(folder).folder))
         page.jobs.start([Command(("explain", str(folder), *given), folder)])
         return [*_state(page.jobs.look()), _served(page, folder), gr.skip()]
     except InputError as error:
