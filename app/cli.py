@@ -234,7 +234,8 @@ def select(
         bool, typer.Option("--duplicates", help="Choose images that look the same, too.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an unsafe set of other images with labels.")
+        bool,
+        typer.Option("--overwrite", help="Replace labels of images that are not chosen any more."),
     ] = False,
     export: Annotated[
         Path | None,

@@ -12,6 +12,7 @@ from pipelines.clusters import NOISE
 from pipelines.contrast import contrast
 from pipelines.errors import InputError
 from pipelines.images import as_text, check_folder, check_images, find_files, none_usable
+from pipelines.reporting.wording import count_of
 from pipelines.results import named
 from pipelines.runs import Manifest, Progress, amend_run
 from pipelines.safe import features, reduction
@@ -19,6 +20,7 @@ from pipelines.safe.job import CHECKING, CONDITIONS, LOADING, REDUCTION_FILE
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.weights import DENSES, load_weights
 from pipelines.selection import (
+    UNSAFE_SET_FILE,
     Allocation,
     Candidates,
     Ranking,
@@ -104,7 +106,7 @@ def select_unsafe_set(
     improvement : Path
         Folder of new images; never written to.
     overwrite : bool
-        Whether a set with labels that was selected from another folder may be replaced.
+        Whether labels may go: of another folder, or of images that are not chosen any more.
 
     Raises
     ------
@@ -150,6 +152,13 @@ def select_unsafe_set(
             ranking=wanted.ranking,
             same_distance=selection.same_distance,
         )
+        names = {candidates.paths[image] for image in chosen.images.tolist()}
+        if (gone := labels.keys() - names) and not overwrite:
+            raise InputError(
+                f"{count_of(len(gone), 'image')} with labels, {min(gone)!r} first, would not be in "
+                "the unsafe set any more: the labels would be lost. Choose more images, or keep a "
+                f"copy of {UNSAFE_SET_FILE} and give --overwrite."
+            )
         write_candidates(run, candidates)
         write_selection(run, selection, candidates, chosen, labels)
         told(STAGE, 2, 2)
@@ -197,8 +206,8 @@ def _keep_labels_of(run: Path, folder: Path, overwrite: bool) -> None:
     labels = read_labels(run)
     if earlier and labels and earlier.folder != as_text(folder) and not overwrite:
         raise InputError(
-            f"{run} holds an unsafe set of {earlier.folder} with {len(labels)} labels: they would "
-            "be lost. Keep a copy of unsafe_set.csv, and give --overwrite."
+            f"{run} holds an unsafe set of {earlier.folder} with {count_of(len(labels), 'label')}, "
+            f"which would be lost. Keep a copy of {UNSAFE_SET_FILE}, and give --overwrite."
         )
 
 

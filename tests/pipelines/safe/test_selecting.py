@@ -138,8 +138,14 @@ def test_labels_stay_with_their_images(run, improvement, tmp_path):
     replace_cells(run / "unsafe_set.csv", "path", {path: {"label": "TopLeft"}})
     select(run, improvement, count=12)
     assert {row["path"]: row["label"] for row in rows_of(run)}[path] == "TopLeft"
+    last = rows_of(run)[-1]["path"]
+    replace_cells(run / "unsafe_set.csv", "path", {last: {"label": "kept"}})
+    with pytest.raises(InputError, match=r"1 image with labels, .* would not be in the unsafe set"):
+        select(run, improvement, count=11)
+    assert rows_of(run)[-1]["label"] == "kept"
+    replace_cells(run / "unsafe_set.csv", "path", {last: {"label": ""}})
     other = draw(tmp_path / "other", 3, (2, 2, 0))
-    with pytest.raises(InputError, match=r"with 1 labels: they would be lost"):
+    with pytest.raises(InputError, match=r"with 1 label, which would be lost"):
         select(run, other, count=2)
     assert {row["path"]: row["label"] for row in rows_of(run)}[path] == "TopLeft"
     select(run, other, count=2, overwrite=True)
