@@ -30,19 +30,21 @@ ParameterFiles = Annotated[
     list[Path] | None,
     typer.Option(
         "--parameters",
+        metavar="CSV",
         help="CSV file of parameters of the images, first column the relative path; repeat for "
         "several. Columns label and prediction give confusions.",
     ),
 ]
 Angles = Annotated[
     list[str] | None,
-    typer.Option(help="Parameter that is an angle in degrees; repeat for several."),
+    typer.Option(metavar="NAME", help="Parameter that is an angle in degrees; repeat for several."),
 ]
 UnsafeValues = Annotated[
     Path | None,
     typer.Option(
+        metavar="CSV",
         help="CSV file of parameter, value and side (near, at most, at least): where failures are "
-        "likely."
+        "likely.",
     ),
 ]
 LARGEST_SEED = 2**32 - 1
@@ -71,7 +73,9 @@ def page(
     ] = None,
     root: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder that the page may use; repeat for several. (default: all)"),
+        typer.Option(
+            metavar="DIR", help="Folder that the page may use; repeat for several. (default: all)"
+        ),
     ] = None,
     browser: Annotated[
         bool | None,
@@ -117,7 +121,9 @@ def cluster(
     ] = None,
     layer: Annotated[
         list[str] | None,
-        typer.Option(help="Layer of VGG16; repeat for several. (default: the recipe's)"),
+        typer.Option(
+            metavar="NAME", help="Layer of VGG16; repeat for several. (default: the recipe's)"
+        ),
     ] = None,
     components: Annotated[
         int | None, typer.Option(min=1, help="Principal components. (default: the recipe's)")

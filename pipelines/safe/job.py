@@ -273,6 +273,7 @@ def _describe_explanation(
     said: Explanation,
 ) -> None:
     of_images = family_labels(families, clusters.labels)
+    manifest.chosen["families_layer"] = CONDITIONS
     manifest.result |= {
         "explained": sum(1 for each in said.clusters.values() if each.hints or each.parameters),
         "families": len(said.families),
