@@ -250,7 +250,7 @@ def read_selection(run: Path) -> Selection | None:
     return read_document(run / SELECTION_FILE, Selection, "Select the unsafe set again.")
 
 
-def read_labels(run: Path) -> dict[str, str]:
+def read_given_labels(run: Path) -> dict[str, str]:
     """Read the labels that were filled into `unsafe_set.csv`: by path, empty ones left out."""
     try:
         rows = read_csv(run / UNSAFE_SET_FILE)

@@ -35,7 +35,7 @@ from pipelines.safe.dbscan import Distances
 from pipelines.safe.denoising import denoise
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.weights import DENSES, load_weights
-from pipelines.selection import UNSAFE_SET_FILE, read_labels
+from pipelines.selection import UNSAFE_SET_FILE, read_given_labels
 
 REDUCTION_FILE = "reduction.npz"
 CHECKING = "checking images"
@@ -191,7 +191,7 @@ def find_root_cause_clusters(
 
 def _keep_labels(out: Path, overwrite: bool) -> None:
     """Raise InputError where overwriting a run would take away labels that were filled in."""
-    labels = read_labels(out) if overwrite else {}
+    labels = read_given_labels(out) if overwrite else {}
     if labels:
         raise InputError(
             f"{out / UNSAFE_SET_FILE} has {count_of(len(labels), 'label')}: they would be lost. "

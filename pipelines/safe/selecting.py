@@ -26,7 +26,7 @@ from pipelines.selection import (
     Ranking,
     Selection,
     cut,
-    read_labels,
+    read_given_labels,
     read_selection,
     write_candidates,
     write_selection,
@@ -118,7 +118,7 @@ def select_unsafe_set(
     with amend_run(run, progress) as (manifest, told):
         known = _read_run(run, manifest)
         _keep_labels_of(run, folder, overwrite)
-        labels = read_labels(run)
+        labels = read_given_labels(run)
         candidates, rejected = _measure(manifest, known, folder, told)
         told(STAGE, 0, 2)
         count, counted = _count(wanted, len(candidates.paths))
@@ -203,7 +203,7 @@ def _read_run(run: Path, manifest: Manifest) -> _Known:
 
 def _keep_labels_of(run: Path, folder: Path, overwrite: bool) -> None:
     earlier = read_selection(run)
-    labels = read_labels(run)
+    labels = read_given_labels(run)
     if earlier and labels and earlier.folder != as_text(folder) and not overwrite:
         raise InputError(
             f"{run} holds an unsafe set of {earlier.folder} with {count_of(len(labels), 'label')}, "

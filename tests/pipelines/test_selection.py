@@ -10,7 +10,7 @@ from pipelines.selection import (
     Selection,
     cut,
     read_candidates,
-    read_labels,
+    read_given_labels,
     read_selection,
     write_candidates,
     write_selection,
@@ -102,7 +102,7 @@ def test_the_files_name_the_chosen_images_best_first(tmp_path):
     assert [row["cluster"] for row in rows[:4]] == ["0", "1", "0", "1"]
     assert [row["outside"] for row in rows] == ["0", "0", "0", "0", "1"]
     assert [float(row["distance"]) for row in rows[:2]] == [0.1, 0.2]
-    assert read_labels(tmp_path) == {"02.png": "=left"}
+    assert read_given_labels(tmp_path) == {"02.png": "=left"}
     found = read_selection(tmp_path)
     assert (found.chosen, found.count, found.folder) == (5, 5, "/new")
 
@@ -125,7 +125,7 @@ def test_candidates_come_back_as_they_were(tmp_path):
     [
         ("selection.npz", read_candidates, "select the unsafe set again"),
         ("selection.json", read_selection, "Select the unsafe set again"),
-        ("unsafe_set.csv", read_labels, "labels in it would be lost"),
+        ("unsafe_set.csv", read_given_labels, "labels in it would be lost"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, name, read, words):
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_named(tmp_path, name, read, words):
 
 def test_a_run_without_an_unsafe_set(tmp_path):
     assert read_selection(tmp_path) is None
-    assert read_labels(tmp_path) == {}
+    assert read_given_labels(tmp_path) == {}
     with pytest.raises(InputError, match="select the unsafe set again"):
         read_candidates(tmp_path)
 
@@ -147,4 +147,4 @@ def test_labels_that_a_spreadsheet_saved_are_read(tmp_path):
     file = tmp_path / "unsafe_set.csv"
     replace_cells(file, "path", {"01.png": {"label": "up"}})
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b",", b";"))
-    assert read_labels(tmp_path) == {"01.png": "up"}
+    assert read_given_labels(tmp_path) == {"01.png": "up"}
