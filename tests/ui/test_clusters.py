@@ -312,11 +312,11 @@ def test_words_typed_as_the_page_is_closed_are_saved(example, server, chromium):
     page.get_by_label("Name").fill("last words")
     with page.expect_event("close"):  # or the browser would be gone before the page is
         page.close(run_before_unload=True)
-    page.context.close()
     deadline = time.monotonic() + 10
     while read_csv(example / "clusters.csv")[7]["name"] != "last words":
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    page.context.close()  # before, it would break off what the closed page had sent
 
 
 def test_what_is_typed_just_before_another_cluster_is_chosen_is_saved_to_its_own(browsing, example):
