@@ -15,7 +15,9 @@ from app.endings import ERROR, STOPPED
 
 if TYPE_CHECKING:
     from pipelines.explanation import Explanation
+    from pipelines.images import Rejected
     from pipelines.runs import Manifest, Progress
+    from pipelines.selection_files import Selection
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -241,7 +243,7 @@ def select(
     ] = False,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace labels of images that are not chosen any more."),
+        typer.Option("--overwrite", help="Replace an unsafe set of another folder with labels."),
     ] = False,
     export: Annotated[
         Path | None,
@@ -278,13 +280,64 @@ def select(
         print(f"Left out for being the same as a chosen one: {found.same:,}.")
     if found.rejected:
         print(f"Files that could not be used: {found.rejected:,}.")
-    for note in found.notes:
-        print(f"Note: {note}")
-    for file in missing:
-        print(f"Not exported: {file.path}: {file.reason}")
-    print(
-        f"Fill the labels into {run / 'unsafe_set.csv'}; {run / 'IS_filenames.txt'} has the names."
-    )
+    _print_unsafe_set(run, found)
+    if export:
+        _print_export(export, found, missing)
+
+
+@app.command()
+def recut(
+    run: Annotated[Path, typer.Argument(help="Run folder whose unsafe set is cut anew.")],
+    count: Annotated[
+        int | None, typer.Option(help="Images to choose. (default: as many as before)")
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Image to take out; repeat for several."),
+    ] = None,
+    without_cluster: Annotated[
+        list[int] | None,
+        typer.Option(metavar="ID", help="Cluster to take out with all its images; repeatable."),
+    ] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="PATH", help="Image to take in again; repeat for several."),
+    ] = None,
+    with_cluster: Annotated[
+        list[int] | None,
+        typer.Option(metavar="ID", help="Cluster to take in again; repeat for several."),
+    ] = None,
+) -> None:
+    """Change the unsafe set in a moment: another number, or without some images or clusters."""
+    from pipelines import selection_files
+
+    with _job("The unsafe set may be as it was: look at unsafe_set.csv."):
+        found = selection_files.recut(
+            run,
+            count=count,
+            images=dict.fromkeys(without or (), False) | dict.fromkeys(with_ or (), True),
+            clusters=dict.fromkeys(without_cluster or (), False)
+            | dict.fromkeys(with_cluster or (), True),
+        ).selection
+    print(f"{found.chosen:,} of {found.images:,} images are chosen ({found.counted}).")
+    _print_unsafe_set(run, found)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder whose unsafe set is exported.")],
+    folder: Annotated[Path, typer.Argument(help="New or empty folder.")],
+    link: Annotated[bool, typer.Option("--link", help="Link instead of copying.")] = False,
+) -> None:
+    """Copy the unsafe set into a folder a cluster, with import files of Label Studio and COCO."""
+    from pipelines.export import export_unsafe_set
+    from pipelines.selection_files import read_selection
+
+    with _job("What was copied so far stays there.") as told:
+        missing = export_unsafe_set(run, folder, told, links=link)
+        found = read_selection(run)
+    assert found is not None
+    _print_export(folder, found, missing)
 
 
 @app.command()
@@ -324,6 +377,30 @@ def example(
         f"in {folder / 'failures'}."
     )
     print(f"Next: python SAFE_Tool.py cluster {folder / 'failures'} --out RUN")
+
+
+def _print_unsafe_set(run: Path, found: Selection) -> None:
+    if found.deselected_clusters:
+        out = ", ".join(map(str, found.deselected_clusters))
+        print(f"Clusters that are taken out: {out}.")
+    if found.deselected:
+        print(f"Images that are taken out: {len(found.deselected):,}.")
+    for note in found.remarks():
+        print(f"Note: {note}")
+    print(
+        f"Fill the labels into {run / 'unsafe_set.csv'}; {run / 'IS_filenames.txt'} has the names."
+    )
+
+
+def _print_export(folder: Path, found: Selection, missing: list[Rejected]) -> None:
+    for file in missing[:MOST_PROBLEMS]:
+        print(f"Not exported: {file.path}: {file.reason}")
+    if len(missing) > MOST_PROBLEMS:
+        print(f"and {len(missing) - MOST_PROBLEMS:,} more.")
+    print(
+        f"{found.chosen - len(missing):,} images are in {folder}, a folder a cluster, with "
+        "label_studio.json and coco.json."
+    )
 
 
 def _print_explanation(explanation: Explanation) -> None:

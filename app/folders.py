@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pipelines.errors import InputError
 from pipelines.images import TABLES, Rejected, check_header, walk_files
 from pipelines.reporting.wording import count_of
 from pipelines.runs import Manifest, is_written, list_runs, read_manifest
+from pipelines.selection_files import read_selection
 
 SECONDS_BETWEEN_COUNTS = 0.3
 MOST_FOLDERS = 500
@@ -52,6 +54,16 @@ def count_images(page: Page, text: str) -> Iterator[str]:
 def recent(page: Page) -> list[str]:
     """Return the image folders of the runs in the page's folder, the latest first."""
     return list(dict.fromkeys(manifest.folder for _, manifest in list_runs(page.runs)))
+
+
+def recent_improvement_sets(page: Page) -> list[str]:
+    """Return the folders that unsafe sets were selected from, the latest run first."""
+    found = []
+    for run, _ in list_runs(page.runs):
+        with suppress(InputError, OSError):
+            if (selection := read_selection(run)) is not None:
+                found.append(selection.folder)
+    return list(dict.fromkeys(found))
 
 
 def list_folders(page: Page, text: str) -> tuple[Path, str, list[Choice]]:

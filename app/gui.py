@@ -13,12 +13,12 @@ from typing import Any
 
 import gradio as gr
 
-from app import access
+from app import access, following
 from app.access import Access
 from app.jobs import Jobs
 from app.page import Page
 from app.served import ServedRuns
-from app.tabs import clusters
+from app.tabs import clusters, unsafe_set
 from pipelines.errors import InputError
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -29,11 +29,23 @@ def build(page: Page) -> gr.Blocks:
     """Build the page."""
     blocks: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
-        gr.HTML(
-            "<h1>SAFE tool</h1><p>Which situations make a vision DNN fail?</p>", elem_id="title"
-        )
-        with gr.Tabs(), gr.Tab("Clusters"):
-            clusters.create_tab(page, blocks)
+        with gr.Row(elem_id="head"):
+            gr.HTML(
+                "<h1>SAFE tool</h1><p>Which situations make a vision DNN fail?</p>", elem_id="title"
+            )
+            opened = gr.Dropdown(
+                label="Open a run",
+                choices=[],
+                value=None,
+                allow_custom_value=True,
+                elem_id="open-run",
+            )
+        parts = following.create(page, opened)
+        with gr.Tabs():
+            with gr.Tab("Clusters"):
+                clusters.create_tab(page, blocks, parts)
+            with gr.Tab("Unsafe set") as tab:
+                unsafe_set.create_tab(page, blocks, parts, tab)
     return blocks
 
 
@@ -60,7 +72,7 @@ def launch(granted: Access, port: int | None, runs: Path, browser: bool) -> None
     runs = runs.resolve()
     if granted.roots:
         granted = replace(granted, roots=(*granted.roots, runs))
-    page = Page(granted, Jobs(), ServedRuns(), runs)
+    page = Page(granted, Jobs(), ServedRuns(granted), runs)
     for sign in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.default_int_handler)
     blocks = build(page)

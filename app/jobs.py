@@ -65,8 +65,10 @@ class Look:
         Of the command at work; None until it has one.
     stopping : bool
         Whether it runs on although it was told to stop.
-    reason : str
-        Why it failed: what it said last.
+    said : str
+        Once it has ended: why it failed, or what its last command printed.
+    number : int
+        Of the jobs of this server, from 1.
     """
 
     commands: tuple[Command, ...]
@@ -74,7 +76,8 @@ class Look:
     state: State
     status: Status | None
     stopping: bool
-    reason: str
+    said: str
+    number: int
 
     @property
     def folder(self) -> Path:
@@ -94,7 +97,8 @@ class Jobs:
         self._commands: tuple[Command, ...] = ()
         self._step = 0
         self._state: State = "finished"
-        self._reason = ""
+        self._said = ""
+        self._number = 0
         self._stopping = 0.0  # when it was told to
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
@@ -115,7 +119,8 @@ class Jobs:
                     "Wait for it, or stop it."
                 )
             self._commands, self._step = tuple(commands), 0
-            self._state, self._reason, self._stopping = "running", "", 0.0
+            self._state, self._said, self._stopping = "running", "", 0.0
+            self._number += 1
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
 
@@ -148,7 +153,8 @@ class Jobs:
                 self._state,
                 status,
                 self._stopping > 0,
-                self._reason,
+                self._said,
+                self._number,
             )
 
     def close(self) -> None:
@@ -162,12 +168,12 @@ class Jobs:
         self._logs.cleanup()
 
     def _work(self) -> None:
-        state, reason = self._do()
+        state, said = self._do()
         with self._lock:
-            self._state, self._reason = state, reason
+            self._state, self._said = state, said
 
     def _do(self) -> tuple[State, str]:
-        """Do the commands; return how the job ended, and why if it failed."""
+        """Do the commands; return how the job ended, and what there is to say of it."""
         log = Path(self._logs.name, "log")
         for step, command in enumerate(self._commands):
             try:
@@ -178,7 +184,7 @@ class Jobs:
                 return "failed", f"{error.filename or 'The job'}: {error.strerror or error}"
             if code:
                 return "stopped", ""
-        return "finished", ""
+        return "finished", "\n".join(_lines(log)[-LOG_LINES:])
 
     def _run(self, step: int, command: Command, log: Path) -> int:
         with log.open("wb") as file:
@@ -199,13 +205,18 @@ class Jobs:
             return code
 
 
-def _reason(code: int, log: Path) -> str:
-    """Return what a job that failed said last: the error if it named one, else its last lines."""
+def _lines(log: Path) -> list[str]:
+    """Return the last lines of a log, without tqdm's bars."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - LOG_BYTES))
         text = file.read().decode("utf-8", "replace")
     lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    lines = [line for line in lines if "%|" not in line]  # tqdm's bars
+    return [line for line in lines if "%|" not in line]
+
+
+def _reason(code: int, log: Path) -> str:
+    """Return what a job that failed said last: the error if it named one, else its last lines."""
+    lines = _lines(log)
     errors = [line for line in lines if line.startswith(ERROR)]
     if errors:
         return errors[-1].removeprefix(ERROR)

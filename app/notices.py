@@ -23,7 +23,7 @@ def describe(look: Look | None) -> str:
         explained = look.commands[look.step].arguments[0] == "explain"
         return notice(EXPLAINED_IN_PART if explained else STOPPED)
     if look.state == "failed":
-        return notice(look.reason, "error")
+        return notice(look.said, "error")
     stage, done, total, left = "starting", 0, 0, None
     if look.status is not None and look.status.stage != "ended":
         stage, done, total = look.status.stage, look.status.done, look.status.total

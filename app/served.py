@@ -1,9 +1,10 @@
 """What the page serves of runs: their figures, pictures and downloads, and nothing else of a disk.
 
-It also takes the one thing that the page writes: the words of an engineer on a cluster.
+It also takes what the page writes: an engineer's words on a cluster, and changes of an unsafe set.
 
 A run is served below a key that cannot be guessed, and that only a page which may see the run is
-given.  Originals are never served; of a run folder, only files that the tool itself writes.
+given.  Originals are never served, thumbnails of them are; of a run folder, only files that the
+tool itself writes.
 """
 
 from __future__ import annotations
@@ -30,16 +31,28 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
+from app.access import Access
 from app.shown import LONGEST, describe, read_values
+from app.shown_unsafe import describe_cut
 from pipelines import runs
 from pipelines.clusters import (
     CLUSTERS_FILE,
     LABELS_FILE,
     save_words,
+    thumbnail_name,
 )
 from pipelines.errors import InputError
-from pipelines.inspection import GIF_FOLDER, THUMBNAIL_FOLDER
+from pipelines.images import ImageFile, Rejected
+from pipelines.inspection import GIF_FOLDER, THUMBNAIL_FOLDER, draw_thumbnail
 from pipelines.results import inside
+from pipelines.selection_files import (
+    FILENAMES_FILE,
+    UNSAFE_SET_FILE,
+    read_candidates,
+    read_cut,
+    read_selection,
+    recut,
+)
 
 PICTURES = {
     GIF_FOLDER: (re.compile(r"(cluster_\d+|noise)\.gif"), "image/gif", "no-cache"),
@@ -47,18 +60,27 @@ PICTURES = {
     THUMBNAIL_FOLDER: (re.compile(r"[0-9a-f]{24}\.jpg"), "image/jpeg", "private, max-age=86400"),
 }
 """By folder of a run: which names are served, as what, and how long a browser may keep them."""
-DOWNLOADS = (LABELS_FILE, CLUSTERS_FILE, runs.REJECTED_FILE)
+DOWNLOADS = (LABELS_FILE, CLUSTERS_FILE, runs.REJECTED_FILE, FILENAMES_FILE, UNSAFE_SET_FILE)
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 )
 """A report is one file: nothing in it may ask for another, or run."""
+FRESH = {"Cache-Control": "no-store"}
 CHUNK = 1 << 20
 
 
 class ServedRuns:
-    """The run folders that pages have open."""
+    """The run folders that pages have open.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    access : Access
+        Which images thumbnails may be drawn of.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._measured: tuple[str, list[ImageFile]] = ("", [])  # of the last unsafe set asked for
         self._lock = threading.Lock()
         self._saving = threading.Lock()
         self._folders: dict[str, Path] = {}
@@ -92,6 +114,9 @@ class ServedRuns:
             Route("/run/{key}/data", self._data),
             Route("/run/{key}/words", self._words, methods=["POST"]),
             Route("/run/{key}/values/{source}/{index:int}", self._values),
+            Route("/run/{key}/unsafe", self._unsafe),
+            Route("/run/{key}/recut", self._recut, methods=["POST"]),
+            Route("/run/{key}/new/{position:int}/{name}", self._new_picture),
             Route("/run/{key}/report.html", self._report),
             Route("/run/{key}/gifs.zip", self._gifs),
             Route("/run/{key}/download/{name}", self._download),
@@ -109,7 +134,7 @@ class ServedRuns:
     def _data(self, request: Request) -> Response:
         folder = self._open(request)
         try:
-            return JSONResponse(describe(folder), headers={"Cache-Control": "no-store"})
+            return JSONResponse(describe(folder), headers=FRESH)
         except InputError as error:
             raise HTTPException(404, str(error)) from error
 
@@ -119,7 +144,7 @@ class ServedRuns:
         try:
             return JSONResponse(
                 read_values(folder, source, index, request.query_params.get("name")),
-                headers={"Cache-Control": "no-store"},
+                headers=FRESH,
             )
         except InputError as error:
             raise HTTPException(404, str(error)) from error
@@ -175,6 +200,76 @@ class ServedRuns:
         except OSError as error:
             raise _unwritten(folder, error) from error
 
+    def _unsafe(self, request: Request) -> Response:
+        folder = self._open(request)
+        try:
+            return JSONResponse(describe_cut(read_cut(folder)), headers=FRESH)
+        except InputError as error:
+            raise HTTPException(404, str(error)) from error
+
+    async def _recut(self, request: Request) -> Response:
+        """Change the unsafe set that was `measured` so; answer with the set as it is then."""
+        folder = self._open(request)
+        try:
+            sent = await request.json()
+            measured, count = str(sent["measured"]), sent.get("count")
+            if count is not None and type(count) is not int:
+                raise TypeError("count: expected a whole number")
+            images = {str(path): bool(chosen) for path, chosen in sent.get("images", ())}
+            clusters = {int(cluster): bool(chosen) for cluster, chosen in sent.get("clusters", ())}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise HTTPException(400, f"this is no change of an unsafe set: {error}") from error
+
+        def change() -> Response:
+            try:
+                with self._saving:
+                    selection = read_selection(folder)
+                    if selection is None or selection.measured != measured:
+                        raise InputError(f"{folder} holds another unsafe set by now. Reload it.")
+                    made = recut(folder, count=count, images=images, clusters=clusters)
+                return JSONResponse(describe_cut(made), headers=FRESH)
+            except InputError as error:
+                raise HTTPException(409, str(error)) from error
+            except OSError as error:
+                raise _unwritten(folder, error) from error
+
+        return await run_in_threadpool(change)
+
+    def _new_picture(self, request: Request) -> Response:
+        """Answer the thumbnail of an image of the improvement set; draw it, the first time."""
+        folder, name = self._open(request), request.path_params["name"]
+        pattern, media_type, cache = PICTURES[THUMBNAIL_FOLDER]
+        if not pattern.fullmatch(name):
+            raise HTTPException(404, f"{name} is not served")
+        if (folder / THUMBNAIL_FOLDER / name).is_file():
+            file = _inside(folder, f"{THUMBNAIL_FOLDER}/{name}")
+            return FileResponse(file, media_type=media_type, headers={"Cache-Control": cache})
+        try:
+            images, known = self._improvement(folder)
+            image = known[request.path_params["position"]]
+            if thumbnail_name(image.digest) != name:
+                raise IndexError(f"{image.path} has another thumbnail")
+            inside(images, image.path)
+        except (InputError, OSError, ValueError, IndexError) as error:
+            raise HTTPException(404, f"{name} cannot be drawn: {error}") from error
+        drawn = draw_thumbnail(images, image, folder)
+        if isinstance(drawn, Rejected):
+            raise HTTPException(404, f"{drawn.path}: {drawn.reason}")
+        return Response(drawn, media_type=media_type, headers={"Cache-Control": cache})
+
+    def _improvement(self, folder: Path) -> tuple[Path, list[ImageFile]]:
+        """Return the improvement set of a run: its folder, and its images by their position."""
+        selection = read_selection(folder)
+        if selection is None:
+            raise InputError(f"{folder} has no unsafe set")
+        measured, known = self._measured
+        if measured != selection.measured:
+            candidates = read_candidates(folder)
+            pairs = zip(candidates.paths, candidates.digests, strict=True)
+            known = [ImageFile(path, digest) for path, digest in pairs]
+            self._measured = (selection.measured, known)
+        return self._access.resolve(selection.folder), known
+
     def _picture(self, request: Request) -> Response:
         folder, within, name = (
             self._open(request),
@@ -195,7 +290,7 @@ class ServedRuns:
             _inside(folder, name),
             media_type="application/octet-stream",
             filename=name,
-            headers={"Cache-Control": "no-store"},
+            headers=FRESH,
         )
 
     def _gifs(self, request: Request) -> Response:

@@ -1,11 +1,11 @@
 // The result pane of the Clusters tab: GIF, what is said of it, tiles, words and images of one run.
 //
-// Gradio runs this and map.js as one script, once, with `element` (empty), `props` and `watch`.
+// Gradio runs this, elements.js and map.js as one script, once, with `element` (empty), `props` and
+// `watch`.
 // props.value is null, or tells of the run to show: its `key`, and whether it is `busy`, because a
 // job explains it. Data comes from run/KEY/data, and words go to run/KEY/words; what a run says
 // (file names, columns, cluster names, notes) only ever enters the page as text, never as HTML.
 
-const NOISE = -1;
 const IMAGES_A_PAGE = 48;
 const ROWS_SHOWN = 1000;
 const SAID_AT_ONCE = 3;
@@ -25,38 +25,10 @@ let loading = 0; // timer of the pictures of the chosen cluster
 let sent = Promise.resolve(); // the last words sent: words reach the server in their order
 let sending = 0; // how many words are on their way
 
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name.startsWith("aria-")) node.setAttribute(name, value);
-    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-}
-
 const address = (name) => `run/${run.key}/${name}`;
-const count = (number, noun, nouns = `${noun}s`) =>
-  `${number.toLocaleString("en")} ${number === 1 ? noun : nouns}`;
-const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 const full = (position) => `${run.folder}/${run.images.path[position]}`;
-const title = (cluster) =>
-  cluster.cluster === NOISE && (!cluster.name || cluster.name === "noise")
-    ? "Noise"
-    : cluster.name || `Cluster ${cluster.cluster}`;
 const row = (id) => run.clusters.find((cluster) => cluster.cluster === id);
 const isShown = (family) => family.clusters.length > 1; // a cluster by itself needs no bracket
-
-// Why the server refused something, in its words: Gradio's server puts them into JSON.
-async function reason(response) {
-  const text = await response.text();
-  try {
-    return JSON.parse(text).detail ?? text;
-  } catch {
-    return text;
-  }
-}
 
 // --- opening a run ------------------------------------------------------------------------------
 

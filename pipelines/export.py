@@ -12,7 +12,7 @@ from pipelines.files import read_csv, write_text
 from pipelines.images import Rejected, upright_size
 from pipelines.results import named
 from pipelines.runs import Progress
-from pipelines.selection import UNSAFE_SET_FILE, read_selection
+from pipelines.selection_files import UNSAFE_SET_FILE, read_selection
 
 LABEL_STUDIO_FILE = "label_studio.json"
 COCO_FILE = "coco.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 from pipelines.clusters import NOISE, RootCauseClusters, cluster_ids, members, thumbnail_name
 from pipelines.files import atomic_write
 from pipelines.gif import SIDE, canvas_size, fit, frame, write_gif
-from pipelines.images import Rejected, load_image, prefetch
+from pipelines.images import ImageFile, Rejected, check_image, load_image, prefetch
 from pipelines.runs import Progress
 
 GIF_FOLDER = "gifs"
@@ -93,6 +94,32 @@ def _picture(folder: Path, path: str, framed: bool) -> _Picture | Rejected:
     image = load_image(folder, path, SIDE)
     if isinstance(image, Rejected):
         return image
+    return _Picture(path, _thumbnail(image), fit(image, SIDE) if framed else None)
+
+
+def _thumbnail(image: Image.Image) -> bytes:
     thumbnail = io.BytesIO()
     fit(image, THUMBNAIL_SIDE).save(thumbnail, "JPEG", quality=85)
-    return _Picture(path, thumbnail.getvalue(), fit(image, SIDE) if framed else None)
+    return thumbnail.getvalue()
+
+
+def draw_thumbnail(folder: Path, image: ImageFile, run: Path) -> bytes | Rejected:
+    """Draw the thumbnail of one new image, and keep it in the run folder if that may be written.
+
+    Returns
+    -------
+    bytes or Rejected
+        A JPEG file; a file that is not what its digest says any more is rejected.
+    """
+    loaded = load_image(folder, image.path, THUMBNAIL_SIDE)
+    if isinstance(loaded, Rejected):
+        return loaded
+    if check_image(folder, image.path) != image:
+        return Rejected(image.path, "changed since it was selected: select the unsafe set again")
+    thumbnail = _thumbnail(loaded)
+    with (
+        suppress(OSError),
+        atomic_write(run / THUMBNAIL_FOLDER / thumbnail_name(image.digest)) as f,
+    ):
+        f.write(thumbnail)
+    return thumbnail

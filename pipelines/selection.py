@@ -1,78 +1,20 @@
-"""The unsafe set of a run: its files, and how it is cut, thinned out and handed to labelling tools.
+"""How the unsafe set is cut from measured candidates: shared out over clusters, and thinned out.
 
-Distances and scores are computed once and kept; the set is cut from them again in a moment.
+Distances and scores are computed once; the set is cut from them again in a moment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
-from pipelines.errors import InputError
-from pipelines.files import atomic_write, read_csv, write_csv, write_text
-from pipelines.runs import read_document
 from pipelines.unsafe_set import Choice, Floats, Positions, Same, allocate, fill
-
-FILENAMES_FILE = "IS_filenames.txt"
-UNSAFE_SET_FILE = "unsafe_set.csv"
-SELECTION_FILE = "selection.json"
-CANDIDATES_FILE = "selection.npz"
-COLUMNS = ("path", "cluster", "rank", "distance", "outside", "label")
-DIGITS = 4
 
 Allocation = Literal["uniform", "proportional"]
 Ranking = Literal["contrast", "distance"]
-
-
-class Selection(BaseModel):
-    """`selection.json`: what was chosen from, and how.
-
-    Attributes
-    ----------
-    folder : str
-        The improvement set.
-    images, rejected : int
-        Of it: used, and files that could not be.
-    inside : int
-        Images within the reach of a cluster; the others belong to none.
-    count : int
-        Images asked for.
-    counted : str
-        Where that number comes from, in words.
-    allocation : str
-        "uniform" (SAFE: evenly over the clusters) or "proportional" (HUDD: by their size).
-    ranking : str
-        Which images of a cluster come first: "contrast" or "distance".
-    same_distance : float
-        Images of a cluster that are nearer than this to one another count once; 0 for never.
-    chosen, same : int
-        Images in the unsafe set, and those left out for being the same as one of them.
-    notes : list of str
-        What the user should know, in sentences.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    schema_version: Literal[1] = 1
-    folder: str
-    images: int
-    rejected: int
-    inside: int
-    count: int
-    counted: str
-    allocation: Allocation
-    ranking: Ranking
-    same_distance: float
-    seed: int
-    chosen: int = 0
-    same: int = 0
-    notes: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -207,87 +149,3 @@ def _same(candidates: Candidates, same_distance: float) -> Same | None:
         return None
 
     return same
-
-
-def write_candidates(run: Path, candidates: Candidates) -> None:
-    """Write `selection.npz`; plain arrays, no pickle."""
-    with atomic_write(run / CANDIDATES_FILE) as file:
-        np.savez(
-            file,
-            paths=np.array(candidates.paths, dtype=np.str_),
-            digests=np.array(candidates.digests, dtype=np.str_),
-            points=candidates.points,
-            distances=candidates.distances,
-            reaches=candidates.reaches,
-            scores=candidates.scores,
-            sizes=candidates.sizes,
-        )
-
-
-def read_candidates(run: Path) -> Candidates:
-    """Read `selection.npz`; raise InputError where there is none, or a damaged one."""
-    path = run / CANDIDATES_FILE
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in kept.files}
-        return Candidates(
-            tuple(arrays.pop("paths").tolist()), tuple(arrays.pop("digests").tolist()), **arrays
-        )
-    except (OSError, LookupError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}): select the unsafe set again."
-        ) from error
-
-
-def read_selection(run: Path) -> Selection | None:
-    """Read `selection.json`; None where no unsafe set was selected.
-
-    Raises
-    ------
-    InputError
-        When it cannot be read.
-    """
-    return read_document(run / SELECTION_FILE, Selection, "Select the unsafe set again.")
-
-
-def read_given_labels(run: Path) -> dict[str, str]:
-    """Read the labels that were filled into `unsafe_set.csv`: by path, empty ones left out."""
-    try:
-        rows = read_csv(run / UNSAFE_SET_FILE)
-        return {row["path"]: row["label"] for row in rows if row["label"].strip()}
-    except FileNotFoundError:
-        return {}
-    except (LookupError, ValueError) as error:
-        raise InputError(
-            f"{run / UNSAFE_SET_FILE} is not as the tool writes it ({type(error).__name__}: "
-            f"{error}); the labels in it would be lost. Save it as CSV (UTF-8, commas) with all "
-            "its rows and columns."
-        ) from error
-
-
-def write_selection(
-    run: Path,
-    selection: Selection,
-    candidates: Candidates,
-    chosen: UnsafeSet,
-    labels: Mapping[str, str],
-) -> None:
-    """Write `IS_filenames.txt`, `unsafe_set.csv` and `selection.json`, each whole or not at all.
-
-    Parameters
-    ----------
-    labels : mapping of str to str
-        By path, those that were filled in already.
-    """
-    rows = []
-    for rank, (image, cluster, outside) in enumerate(
-        zip(chosen.images.tolist(), chosen.clusters.tolist(), chosen.outside, strict=True), 1
-    ):
-        path = candidates.paths[image]
-        distance = round(float(candidates.distances[image, cluster]), DIGITS)
-        rows.append((path, cluster, rank, distance, int(outside), labels.get(path, "")))
-    write_csv(run / UNSAFE_SET_FILE, COLUMNS, rows)
-    write_text(run / FILENAMES_FILE, "".join(f"{row[0]}\n" for row in rows))
-    update = {"chosen": len(rows), "same": len(chosen.same)}
-    text = selection.model_copy(update=update).model_dump_json(indent=1)
-    write_text(run / SELECTION_FILE, text + "\n")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app import folders
+from app import folders, following
+from app.fields import NARROW, command_line, complete_folder_field, result_pane
 from app.folders import EXAMPLE_RUN
-from app.jobs import Command, Look
+from app.following import HIDDEN, Following, Turn
+from app.jobs import Command
 from app.notices import describe, notice
 from app.page import Page
 from examples.eyes import ANGLES, COMPLETE, FAILURES
@@ -24,15 +25,12 @@ from pipelines.runs import list_runs, read_manifest
 from pipelines.safe.features import WIDTHS
 
 GIVEN = "Parameters of the images"
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
-SCRIPTS = ("map.js", "clusters.js")
+SCRIPTS = ("elements.js", "map.js", "clusters.js")
 """What shows a run, in this order: Gradio takes one script."""
-SECONDS_BETWEEN_LOOKS = 0.5
+JOBS = ("cluster", "explain", "example")
 EXAMPLE_IMAGES = "example-images"
 EXAMPLE_TABLES = ("parameters.csv", "labels.csv")
 UNSAFE_VALUES = "unsafe_values.csv"
-NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
-HIDDEN: dict[str, Any] = {"show_progress": "hidden"}
 
 
 @dataclass(frozen=True)
@@ -67,63 +65,38 @@ def _form(values: Sequence[Any]) -> Form:
     return Form(*(usual if value is None else value for value, usual in pairs))
 
 
-def create_tab(page: Page, blocks: gr.Blocks) -> None:
+def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
     """Fill the tab that is open, and wire it."""
-    seen = gr.State("")
-    timer = gr.Timer(SECONDS_BETWEEN_LOOKS, active=False)
-    with gr.Row(elem_id="ask"):
+    opened = parts.opened
+    with gr.Row(elem_classes="ask"):
         folder = gr.Dropdown(
             label="Folder of images on which the DNN failed",
             choices=[],
             value=None,
             allow_custom_value=True,
-            scale=5,
             elem_id="folder",
         )
-        opened = gr.Dropdown(
-            label="Open a run",
-            choices=[],
-            value=None,
-            allow_custom_value=True,
-            scale=3,
-            elem_id="open-run",
-        )
-    with gr.Row(elem_id="actions"):
+    with gr.Row(elem_classes="actions"):
         find = gr.Button("Find root cause clusters", variant="primary", elem_id="find", **NARROW)
-        stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", **NARROW)
         browse = gr.Button("Browse…", elem_id="browse", **NARROW)
         example = gr.Button("Try the example", elem_id="example", **NARROW)
-        count = gr.HTML(elem_id="count", padding=False)
-    _picker(page, folder, browse)
-    with gr.Row(elem_id="more"):
+        count = gr.HTML(elem_id="count", elem_classes="count", padding=False)
+    complete_folder_field(page, folder, browse, count, folders.recent)
+    with gr.Row(elem_classes="more"):
         with gr.Accordion("Options", open=False, elem_id="options"):
             options = _options(page)
         with gr.Accordion(GIVEN, open=False, elem_id="given") as accordion:
             given, explain = _given_fields(page, accordion, folder, opened)
-    command = gr.Textbox(
-        label="The same on the command line",
-        interactive=False,
-        visible=False,
-        lines=1,
-        max_lines=4,
-        buttons=["copy"],
-        elem_id="command",
-    )
-    job = gr.HTML(elem_id="job", padding=False)
-    browser = gr.HTML(
-        value=None,
-        html_template="",  # names reach the page as text, through the script, and never a template
-        js_on_load="\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS),
-        elem_id="clusters",
-    )
+    command = command_line("command")
+    browser = result_pane("clusters", SCRIPTS)
     form = [folder, *options, *given]
-    shown = [seen, timer, find, example, explain, stop, job, browser, opened]
+    result = [*parts.outputs(), browser, opened]
 
     def arrive(request: gr.Request) -> list[Any]:
         return _arrive(page, request.query_params.get("run"))
 
-    def follow(seen: str, browsed: str | None) -> list[Any]:
-        return _follow(page, seen, browsed)
+    def turned(turn: Turn, browsed: str | None) -> list[Any]:
+        return _turned(page, turn, browsed)
 
     def show_line(*values: Any) -> gr.Textbox:
         return _line(page, _form(values))
@@ -134,52 +107,21 @@ def create_tab(page: Page, blocks: gr.Blocks) -> None:
     def start_explaining(run: str | None, *values: Any) -> list[Any]:
         return _explain(page, run, _form(values))
 
-    blocks.load(arrive, None, shown, **HIDDEN)
-    timer.tick(follow, [seen, opened], shown, **HIDDEN)
-    find.click(start, form, shown, **HIDDEN)
-    example.click(lambda: _try_example(page), None, shown, **HIDDEN)
-    explain.click(start_explaining, [opened, *form], shown, **HIDDEN)
-    stop.click(lambda browsed: _stop(page, browsed), opened, shown, **HIDDEN)
+    blocks.load(arrive, None, result, **HIDDEN)
+    find.click(start, form, result, **HIDDEN)
+    example.click(lambda: _try_example(page), None, result, **HIDDEN)
+    explain.click(start_explaining, [opened, *form], result, **HIDDEN)
+    buttons = [find, example, explain]
+    parts.turn.change(
+        turned, [parts.turn, opened], [*buttons, parts.told, browser, opened], **HIDDEN
+    )
 
-    _count_images(page, folder, count)
     changes = [field.change for field in (*form, opened)]
     gr.on(changes, show_line, form, command, trigger_mode="always_last", **HIDDEN)
 
-    folder.focus(lambda: gr.Dropdown(choices=folders.recent(page)), None, folder, **HIDDEN)
     opened.focus(lambda: _runs(page), None, opened, **HIDDEN)
-    opened.input(lambda path: _choose(page, path), opened, [timer, job, browser], **HIDDEN)
-
-
-def _count_images(page: Page, folder: gr.Dropdown, count: gr.HTML) -> None:
-    """Count the images of a folder as soon as it is given."""
-    counting: dict[str | None, object] = {}
-
-    def count_images(text: str | None, request: gr.Request) -> Iterator[str]:
-        counting[request.session_hash] = mine = object()
-        for said in folders.count_images(page, text or ""):
-            if counting[request.session_hash] is not mine:  # another folder was given meanwhile
-                return
-            yield said
-
-    folder.change(count_images, folder, count, trigger_mode="multiple", **HIDDEN)
-
-
-def _picker(page: Page, folder: gr.Dropdown, browse: gr.Button) -> None:
-    """Make the list of folders that `browse` opens, to choose `folder` from."""
-    place = gr.State("")
-    with gr.Column(visible=False, elem_id="picker") as picker:
-        inside = gr.Radio(choices=[], label="Folders", elem_id="folders")
-        take = gr.Button("Use this folder", elem_id="take", **NARROW)
-
-    def browse_from(text: str | None, listed: str) -> list[Any]:
-        if listed:  # a second click closes the list
-            return [gr.Column(visible=False), "", gr.skip()]
-        return [gr.Column(visible=True), *_list_folders(page, text or "")]
-
-    browse.click(browse_from, [folder, place], [picker, place, inside], **HIDDEN)
-    inside.input(lambda path: _list_folders(page, path), inside, [place, inside], **HIDDEN)
-    take.click(
-        lambda path: (path, gr.Column(visible=False), ""), place, [folder, picker, place], **HIDDEN
+    opened.input(
+        lambda path: _choose(page, path), opened, [parts.timer, parts.told, browser], **HIDDEN
     )
 
 
@@ -298,11 +240,6 @@ def _options(page: Page) -> list[Any]:
     ]  # fmt: skip
 
 
-def _list_folders(page: Page, text: str) -> tuple[str, gr.Radio]:
-    place, words, choices = folders.list_folders(page, text)
-    return str(place), gr.Radio(choices=choices, label=words, value=None)
-
-
 # --- the job ------------------------------------------------------------------------------------
 
 
@@ -406,8 +343,8 @@ def _explain(page: Page, run: str | None, form: Form) -> list[Any]:
         folder = page.access.resolve(run)
         _served(page, folder)  # or it is no run
         given = _given(page, form, Path(read_manifest(folder).folder))
-        page.jobs.start([Command(("explain", str(folder), *given), folder)])
-        return [*_state(page.jobs.look()), _served(page, folder), gr.skip()]
+        command = Command(("explain", str(folder), *given), folder)
+        return [*following.start(page, [command]), _served(page, folder), gr.skip()]
     except InputError as error:
         return _say(str(error))
 
@@ -421,7 +358,7 @@ def _try_example(page: Page) -> list[Any]:
         replace = True
         if (manifest.ended, manifest.folder) == ("finished", str(failures)):
             timer, *opening = _choose(page, str(run))
-            return [gr.skip(), timer, *[gr.skip()] * 4, *opening, _runs(page, run)]
+            return [*[gr.skip()] * 2, timer, gr.skip(), *opening, _runs(page, run)]
     except InputError:
         replace = False
     commands = []
@@ -437,57 +374,29 @@ def _try_example(page: Page) -> list[Any]:
 
 
 def _start(page: Page, commands: list[Command]) -> list[Any]:
-    try:
-        page.jobs.start(commands)
-    except InputError as error:  # another page started one: follow that
-        gr.Warning(html.escape(str(error)))
-        return [*_state(page.jobs.look()), gr.skip(), gr.skip()]
-    return [*_state(page.jobs.look()), gr.HTML(value=None), gr.Dropdown(value=None)]
+    if following.is_running(page):  # another page started a job: follow that
+        return [*following.start(page, commands), gr.skip(), gr.skip()]
+    return [*following.start(page, commands), gr.HTML(value=None), gr.Dropdown(value=None)]
 
 
-def _stop(page: Page, browsed: str | None) -> list[Any]:
-    page.jobs.stop()
-    return _follow(page, "", browsed)
-
-
-def _follow(page: Page, seen: str, browsed: str | None) -> list[Any]:
-    """Show how the job stands if that changed; open its run when it has finished.
+def _turned(page: Page, turn: Turn, browsed: str | None) -> list[Any]:
+    """Allow what can be done now; open the run of a job that has just finished.
 
     Whoever opened another run meanwhile is only told.
     """
     look = page.jobs.look()
-    if look is None or repr(look) == seen:
-        return [seen, *[gr.skip()] * 8]
-    state = _state(look)
-    is_open = _is(page, browsed, look.folder)  # it was explained, or could not be
-    if look.state == "running" or not (is_open or look.state == "finished"):
-        return [*state, gr.skip(), gr.skip()]
+    running = following.is_running(page)
+    buttons = [gr.Button(interactive=not running)] * 3
+    nothing = [*buttons, gr.skip(), gr.skip(), gr.skip()]
+    if look is None or running or not turn[1] or not following.does(look, *JOBS):
+        return nothing
+    is_open = following.is_run(page, browsed, look.folder)  # it was explained, or could not be
+    if not (is_open or look.state == "finished"):
+        return nothing
     if browsed and not is_open:
         told = notice(f"The job has finished: open {look.folder.name} under “Open a run”.")
-        return [*state[:-1], told, gr.skip(), _runs(page)]
-    return [*state[:-1], *_open(page, str(look.folder)), _runs(page, look.folder)]
-
-
-def _is(page: Page, run: str | None, folder: Path) -> bool:
-    try:
-        return bool(run) and page.access.resolve(run or "") == folder
-    except InputError:
-        return False
-
-
-def _state(look: Look | None) -> list[Any]:
-    """Return what depends on the job alone: state seen, timer, buttons, line and bar."""
-    running = look is not None and look.state == "running"
-    stopping = look is not None and look.stopping
-    return [
-        repr(look),
-        gr.Timer(active=running),
-        gr.Button(interactive=not running),
-        gr.Button(interactive=not running),
-        gr.Button(interactive=not running),
-        gr.Button("Kill" if stopping else "Stop", visible=running),
-        describe(look),
-    ]
+        return [*buttons, told, gr.skip(), _runs(page)]
+    return [*buttons, *_open(page, str(look.folder)), _runs(page, look.folder)]
 
 
 # --- runs ---------------------------------------------------------------------------------------
@@ -500,7 +409,7 @@ def _arrive(page: Page, asked: str | None) -> list[Any]:
     runs = [folder for folder, _ in list_runs(page.runs) if folders.has_clusters(folder)]
     if look is not None and look.state == "finished" and folders.has_clusters(look.folder):
         runs.insert(0, look.folder)  # it may lie elsewhere
-    state = _state(look)
+    state = following.state(look, arrived=True)
     if asked:
         told, browser = _open(page, asked)
         return [*state[:-1], state[-1] if running else told, browser, _runs(page, asked)]
@@ -511,7 +420,7 @@ def _arrive(page: Page, asked: str | None) -> list[Any]:
 
 
 def _say(text: str) -> list[Any]:
-    return [*[gr.skip()] * 6, notice(text, "error"), gr.skip(), gr.skip()]
+    return [*following.say(text), gr.skip(), gr.skip()]
 
 
 def _open(page: Page, path: str | None) -> list[Any]:
@@ -547,7 +456,7 @@ def _served(page: Page, folder: Path) -> dict[str, Any]:
         "key": page.served.key(folder),
         "started": started,
         "explained": folders.changed(folder / EXPLANATION_FILE),
-        "busy": look is not None and look.state == "running" and look.folder == folder,
+        "busy": following.is_running(page) and look is not None and look.folder == folder,
     }
 
 

@@ -35,7 +35,7 @@ from pipelines.safe.dbscan import Distances
 from pipelines.safe.denoising import denoise
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.weights import DENSES, load_weights
-from pipelines.selection import UNSAFE_SET_FILE, read_given_labels
+from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels
 
 REDUCTION_FILE = "reduction.npz"
 CHECKING = "checking images"

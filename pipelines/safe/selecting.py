@@ -19,17 +19,15 @@ from pipelines.safe import features, reduction
 from pipelines.safe.job import CHECKING, CONDITIONS, LOADING, REDUCTION_FILE
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.weights import DENSES, load_weights
-from pipelines.selection import (
+from pipelines.selection import Allocation, Candidates, Ranking
+from pipelines.selection_files import (
+    BY_HAND,
     UNSAFE_SET_FILE,
-    Allocation,
-    Candidates,
-    Ranking,
     Selection,
-    cut,
     read_given_labels,
     read_selection,
     write_candidates,
-    write_selection,
+    write_unsafe_set,
 )
 from pipelines.unsafe_set import SELECTION_FACTOR, cluster_distances, estimate_count, reaches
 
@@ -95,9 +93,10 @@ def select_unsafe_set(
 ) -> Selection:
     """Select from `improvement` the images that belong to the clusters of `run`.
 
-    Features, scaling and principal components are the run's own.  Labels that were filled into
-    the unsafe set stay with their images.  Time grows linearly with the number of new images times
-    that of core images; memory with the number of new images times that of clusters.
+    Features, scaling and principal components are the run's own.  When the same folder is selected
+    from again, labels stay with their images, and what was taken out stays out.  Time grows
+    linearly with the number of new images times that of core images; memory with the number of new
+    images times that of clusters.
 
     Parameters
     ----------
@@ -106,7 +105,7 @@ def select_unsafe_set(
     improvement : Path
         Folder of new images; never written to.
     overwrite : bool
-        Whether labels may go: of another folder, or of images that are not chosen any more.
+        Whether an unsafe set of another folder may go with its labels.
 
     Raises
     ------
@@ -117,10 +116,9 @@ def select_unsafe_set(
     folder = check_folder(improvement)
     with amend_run(run, progress) as (manifest, told):
         known = _read_run(run, manifest)
-        _keep_labels_of(run, folder, overwrite)
-        labels = read_given_labels(run)
+        earlier, labels = _read_earlier(run, folder, overwrite)
         candidates, rejected = _measure(manifest, known, folder, told)
-        told(STAGE, 0, 2)
+        told(STAGE, 0, 1)
         count, counted = _count(wanted, len(candidates.paths))
         length = float(np.linalg.norm(known.reduction.mean))
         selection = Selection(
@@ -130,41 +128,24 @@ def select_unsafe_set(
             inside=int(candidates.inside().sum()),
             count=count,
             counted=counted,
+            test_images=wanted.test_images,
+            accuracy=wanted.accuracy,
             allocation=wanted.allocation,
             ranking=wanted.ranking,
             same_distance=0.0 if wanted.duplicates else round(SAME * length, 6),
             seed=int(manifest.parameters.get("seed", 0)),
+            deselected=earlier.deselected if earlier else [],
+            deselected_clusters=earlier.deselected_clusters if earlier else [],
+            measured=write_candidates(run, candidates),
         )
         if as_text(folder) == manifest.folder:
             selection.notes.append(
                 "The improvement set is the folder of the failing images: new images would tell "
                 "more."
             )
-        if count > len(candidates.paths):
-            selection.notes.append(
-                f"{count:,} images were wanted, and there are {len(candidates.paths):,}."
-            )
-        told(STAGE, 1, 2)
-        chosen = cut(
-            candidates,
-            count,
-            allocation=wanted.allocation,
-            ranking=wanted.ranking,
-            same_distance=selection.same_distance,
-        )
-        names = {candidates.paths[image] for image in chosen.images.tolist()}
-        if (gone := labels.keys() - names) and not overwrite:
-            raise InputError(
-                f"{count_of(len(gone), 'image')} with labels, {min(gone)!r} first, would not be in "
-                "the unsafe set any more: the labels would be lost. Choose more images, or keep a "
-                f"copy of {UNSAFE_SET_FILE} and give --overwrite."
-            )
-        write_candidates(run, candidates)
-        write_selection(run, selection, candidates, chosen, labels)
-        told(STAGE, 2, 2)
-    found = read_selection(run)
-    assert found is not None
-    return found
+        made = write_unsafe_set(run, selection, candidates, labels)
+        told(STAGE, 1, 1)
+    return made.selection
 
 
 @dataclass(frozen=True)
@@ -201,14 +182,30 @@ def _read_run(run: Path, manifest: Manifest) -> _Known:
     return known
 
 
-def _keep_labels_of(run: Path, folder: Path, overwrite: bool) -> None:
-    earlier = read_selection(run)
-    labels = read_given_labels(run)
-    if earlier and labels and earlier.folder != as_text(folder) and not overwrite:
+def _read_earlier(
+    run: Path, folder: Path, overwrite: bool
+) -> tuple[Selection | None, dict[str, str]]:
+    """Return what was selected from the same folder before, and the labels that were filled in.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or labels of another folder would be lost, without `overwrite`.
+    """
+    try:
+        earlier, labels = read_selection(run), read_given_labels(run)
+    except InputError:
+        if overwrite:
+            return None, {}
+        raise
+    if earlier is None or earlier.folder == as_text(folder):
+        return earlier, labels
+    if labels and not overwrite:
         raise InputError(
             f"{run} holds an unsafe set of {earlier.folder} with {count_of(len(labels), 'label')}, "
             f"which would be lost. Keep a copy of {UNSAFE_SET_FILE}, and give --overwrite."
         )
+    return None, {}
 
 
 def _measure(
@@ -266,7 +263,7 @@ def _measure(
 def _count(wanted: Wanted, images: int) -> tuple[int, str]:
     """Return how many images to choose, and where the number comes from."""
     if wanted.count is not None:
-        return wanted.count, "as asked for"
+        return wanted.count, BY_HAND
     if wanted.test_images is not None and wanted.accuracy is not None:
         count = estimate_count(wanted.test_images, wanted.accuracy, wanted.selection_factor)
         return count, (
@@ -275,6 +272,6 @@ def _count(wanted: Wanted, images: int) -> tuple[int, str]:
         )
     count = max(1, round(SHARE * images))
     return count, (
-        f"{SHARE:.0%} of the improvement set, as neither the size of the test set nor the accuracy "
-        "on it was given"
+        f"{SHARE * 100:.0f} % of the improvement set, as neither the size of the test set nor the "
+        "accuracy on it was given"
     )

@@ -1,20 +1,8 @@
-"""Cutting the unsafe set, and its files."""
+"""Cutting the unsafe set."""
 
 import numpy as np
-import pytest
 
-from pipelines.errors import InputError
-from pipelines.files import read_csv, replace_cells
-from pipelines.selection import (
-    Candidates,
-    Selection,
-    cut,
-    read_candidates,
-    read_given_labels,
-    read_selection,
-    write_candidates,
-    write_selection,
-)
+from pipelines.selection import Candidates, cut
 
 HOW = {"allocation": "uniform", "ranking": "distance", "same_distance": 0.0}
 
@@ -31,13 +19,6 @@ def candidates_of(distances, reaches, sizes=None, points=None, scores=None, dige
         scores=np.array(scores if scores is not None else np.zeros(n), np.float32),
         sizes=np.array(sizes or [10] * k),
     )
-
-
-def selection_of(count=3):
-    return Selection(
-        folder="/new", images=6, rejected=1, inside=5, count=count, counted="as asked for",
-        allocation="uniform", ranking="distance", same_distance=0.0, seed=0,
-    )  # fmt: skip
 
 
 def test_what_is_outside_is_never_chosen_before_what_is_inside():
@@ -87,64 +68,3 @@ def test_images_that_are_the_same_count_once():
     nearer = candidates_of([[0.1], [0.2]], [1], points=[[0.0], [0.0]], digests=["a", "a"])
     assert cut(nearer, 2, **HOW | {"same_distance": 0.02}).same == {1: 0}
     assert len(cut(candidates, 5, **HOW).images) == 5
-
-
-def test_the_files_name_the_chosen_images_best_first(tmp_path):
-    candidates = candidates_of([[0.3, 9], [0.1, 9], [9, 0.2], [9, 9], [9, 0.25]], [1, 1])
-    chosen = cut(candidates, 5, **HOW)
-    write_selection(tmp_path, selection_of(5), candidates, chosen, {"02.png": "=left"})
-    names = (tmp_path / "IS_filenames.txt").read_text().splitlines()
-    rows = read_csv(tmp_path / "unsafe_set.csv")
-    assert (
-        names == [row["path"] for row in rows] == ["01.png", "02.png", "00.png", "04.png", "03.png"]
-    )
-    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
-    assert [row["cluster"] for row in rows[:4]] == ["0", "1", "0", "1"]
-    assert [row["outside"] for row in rows] == ["0", "0", "0", "0", "1"]
-    assert [float(row["distance"]) for row in rows[:2]] == [0.1, 0.2]
-    assert read_given_labels(tmp_path) == {"02.png": "=left"}
-    found = read_selection(tmp_path)
-    assert (found.chosen, found.count, found.folder) == (5, 5, "/new")
-
-
-def test_candidates_come_back_as_they_were(tmp_path):
-    rng = np.random.default_rng(0)
-    candidates = candidates_of(rng.uniform(0, 1, (7, 2)), [0.4, 0.6], scores=rng.normal(size=7))
-    write_candidates(tmp_path, candidates)
-    back = read_candidates(tmp_path)
-    assert (back.paths, back.digests) == (candidates.paths, candidates.digests)
-    for name in ("points", "distances", "reaches", "scores", "sizes"):
-        assert np.array_equal(getattr(back, name), getattr(candidates, name))
-    for count in range(1, 8):
-        first, again = (cut(each, count, **HOW) for each in (candidates, back))
-        assert first.images.tolist() == again.images.tolist()
-
-
-@pytest.mark.parametrize(
-    ("name", "read", "words"),
-    [
-        ("selection.npz", read_candidates, "select the unsafe set again"),
-        ("selection.json", read_selection, "Select the unsafe set again"),
-        ("unsafe_set.csv", read_given_labels, "labels in it would be lost"),
-    ],
-)
-def test_a_damaged_file_is_named(tmp_path, name, read, words):
-    (tmp_path / name).write_text("path,label\na,b,c\n")
-    with pytest.raises(InputError, match=rf"{name}.*{words}"):
-        read(tmp_path)
-
-
-def test_a_run_without_an_unsafe_set(tmp_path):
-    assert read_selection(tmp_path) is None
-    assert read_given_labels(tmp_path) == {}
-    with pytest.raises(InputError, match="select the unsafe set again"):
-        read_candidates(tmp_path)
-
-
-def test_labels_that_a_spreadsheet_saved_are_read(tmp_path):
-    candidates = candidates_of([[0.1], [0.2]], [1])
-    write_selection(tmp_path, selection_of(), candidates, cut(candidates, 2, **HOW), {})
-    file = tmp_path / "unsafe_set.csv"
-    replace_cells(file, "path", {"01.png": {"label": "up"}})
-    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b",", b";"))
-    assert read_given_labels(tmp_path) == {"01.png": "up"}

@@ -627,14 +627,14 @@ def test_the_folder_picker_goes_down_and_up(failures, server, visit):
     give(page, failures.parent)
     page.get_by_role("button", name="Browse").click()
     page.get_by_label(failures.name, exact=True).check()
-    expect(page.locator("#folders")).to_contain_text(f"Folders in {failures}")
+    expect(page.locator(".folders")).to_contain_text(f"Folders in {failures}")
     page.get_by_label(".. (up)").check()
     page.get_by_label(failures.name, exact=True).check()
-    expect(page.locator("#folders")).to_contain_text(f"Folders in {failures}")
+    expect(page.locator(".folders")).to_contain_text(f"Folders in {failures}")
     page.get_by_role("button", name="Use this folder").click()
     expect(page.get_by_label(FOLDER)).to_have_value(str(failures))
     expect(page.locator("#count")).to_have_text("20 usable images.")
-    expect(page.locator("#folders")).to_be_hidden()
+    expect(page.locator(".folders")).to_be_hidden()
 
 
 # --- size ---------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from pipelines.files import read_csv, replace_cells
 from pipelines.runs import Manifest, hold, open_run, read_manifest, write_manifest
 from pipelines.safe.job import Options, find_root_cause_clusters
 from pipelines.safe.selecting import Wanted, select_unsafe_set
-from pipelines.selection import read_candidates, read_selection
+from pipelines.selection_files import read_candidates, read_selection
 
 KINDS = ("dim", "noisy", "ordinary")
 
@@ -120,7 +120,7 @@ def test_a_copy_counts_once_unless_it_is_asked_for(run, improvement):
 @pytest.mark.parametrize(
     ("wanted", "count", "words"),
     [
-        ({}, 3, "10% of the improvement set, as neither"),
+        ({}, 3, "10 % of the improvement set, as neither"),
         ({"test_images": 100, "accuracy": 0.8}, 6, "100 test images x selection factor 0.3"),
         ({"test_images": 100, "accuracy": 0.8, "selection_factor": 0.5}, 10, "factor 0.5"),
         ({"count": 4, "test_images": 100, "accuracy": 0.8}, 4, "as asked for"),
@@ -140,12 +140,14 @@ def test_labels_stay_with_their_images(run, improvement, tmp_path):
     assert {row["path"]: row["label"] for row in rows_of(run)}[path] == "TopLeft"
     last = rows_of(run)[-1]["path"]
     replace_cells(run / "unsafe_set.csv", "path", {last: {"label": "kept"}})
-    with pytest.raises(InputError, match=r"1 image with labels, .* would not be in the unsafe set"):
-        select(run, improvement, count=11)
-    assert rows_of(run)[-1]["label"] == "kept"
-    replace_cells(run / "unsafe_set.csv", "path", {last: {"label": ""}})
+    found = select(run, improvement, count=6)
+    assert last not in {row["path"] for row in rows_of(run)}
+    assert found.set_aside == {last: "kept"}
+    assert any("1 label of images that are not in the unsafe set now" in w for w in found.remarks())
+    select(run, improvement, count=12)
+    assert rows_of(run)[-1] | {"label": "kept"} == rows_of(run)[-1]
     other = draw(tmp_path / "other", 3, (2, 2, 0))
-    with pytest.raises(InputError, match=r"with 1 label, which would be lost"):
+    with pytest.raises(InputError, match=r"with 2 labels, which would be lost"):
         select(run, other, count=2)
     assert {row["path"]: row["label"] for row in rows_of(run)}[path] == "TopLeft"
     select(run, other, count=2, overwrite=True)
@@ -186,7 +188,7 @@ def test_options_that_cannot_be_used(run, improvement, wanted, words):
 def test_more_than_there_are_takes_all_and_says_so(run, improvement):
     found = select(run, improvement, count=500, duplicates=True)
     assert found.chosen == 31
-    assert any("500 images were wanted, and there are 31" in note for note in found.notes)
+    assert any("500 images were wanted, and there are 31" in note for note in found.remarks())
 
 
 def test_runs_and_folders_that_cannot_be_used(run, improvement, tmp_path):

@@ -1,0 +1,95 @@
+"""What the forms of several tabs are made of: the field for a folder of images, and others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app import folders
+from app.following import HIDDEN
+from app.page import Page
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
+
+
+def command_line(elem_id: str) -> gr.Textbox:
+    """Make the field that shows the command of a form."""
+    return gr.Textbox(
+        label="The same on the command line",
+        interactive=False,
+        visible=False,
+        lines=1,
+        max_lines=4,
+        buttons=["copy"],
+        elem_id=elem_id,
+        elem_classes="command",
+    )
+
+
+def result_pane(elem_id: str, scripts: Sequence[str]) -> gr.HTML:
+    """Make a pane that scripts of `assets` fill; Gradio takes them as one."""
+    return gr.HTML(
+        value=None,
+        html_template="",  # names reach the page as text, through the script, and never a template
+        js_on_load="\n".join((ASSETS / name).read_text(encoding="utf-8") for name in scripts),
+        elem_id=elem_id,
+        elem_classes="shown",
+    )
+
+
+def complete_folder_field(
+    page: Page,
+    folder: gr.Dropdown,
+    browse: gr.Button,
+    count: gr.HTML,
+    recent: Callable[[Page], list[str]],
+) -> None:
+    """Make the list of folders that `browse` opens, and fill `count` as soon as one is given.
+
+    Parameters
+    ----------
+    recent : callable
+        Lists the folders that were used before.
+    """
+    _picker(page, folder, browse)
+    _count_images(page, folder, count)
+    folder.focus(lambda: gr.Dropdown(choices=recent(page)), None, folder, **HIDDEN)
+
+
+def _count_images(page: Page, folder: gr.Dropdown, count: gr.HTML) -> None:
+    counting: dict[str | None, object] = {}
+
+    def count_images(text: str | None, request: gr.Request) -> Iterator[str]:
+        counting[request.session_hash] = mine = object()
+        for said in folders.count_images(page, text or ""):
+            if counting[request.session_hash] is not mine:  # another folder was given meanwhile
+                return
+            yield said
+
+    folder.change(count_images, folder, count, trigger_mode="multiple", **HIDDEN)
+
+
+def _picker(page: Page, folder: gr.Dropdown, browse: gr.Button) -> None:
+    place = gr.State("")
+    with gr.Column(visible=False, elem_classes="picker") as picker:
+        inside = gr.Radio(choices=[], label="Folders", elem_classes="folders")
+        take = gr.Button("Use this folder", **NARROW)
+
+    def list_folders(text: str) -> tuple[str, gr.Radio]:
+        place, words, choices = folders.list_folders(page, text)
+        return str(place), gr.Radio(choices=choices, label=words, value=None)
+
+    def browse_from(text: str | None, listed: str) -> list[Any]:
+        if listed:  # a second click closes the list
+            return [gr.Column(visible=False), "", gr.skip()]
+        return [gr.Column(visible=True), *list_folders(text or "")]
+
+    browse.click(browse_from, [folder, place], [picker, place, inside], **HIDDEN)
+    inside.input(list_folders, inside, [place, inside], **HIDDEN)
+    take.click(
+        lambda path: (path, gr.Column(visible=False), ""), place, [folder, picker, place], **HIDDEN
+    )

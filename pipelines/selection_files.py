@@ -1,0 +1,324 @@
+"""The files of a run's unsafe set, and how an engineer changes it: another number, or without some.
+
+`selection.npz` keeps what was measured, `selection.json` what was decided; the set that follows
+from both is in `unsafe_set.csv` and `IS_filenames.txt`.  No label that was filled in is ever lost:
+those of images that are not in the set wait in `selection.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.errors import InputError
+from pipelines.files import atomic_write, read_csv, write_csv, write_text
+from pipelines.reporting.wording import count_of
+from pipelines.runs import hold, read_document
+from pipelines.selection import Allocation, Candidates, Ranking, UnsafeSet, cut
+
+FILENAMES_FILE = "IS_filenames.txt"
+UNSAFE_SET_FILE = "unsafe_set.csv"
+SELECTION_FILE = "selection.json"
+CANDIDATES_FILE = "selection.npz"
+COLUMNS = ("path", "cluster", "rank", "distance", "outside", "label")
+DIGITS = 4
+AGAIN = "Select the unsafe set again, with --overwrite."
+BY_HAND = "as asked for"
+
+Name = TypeVar("Name", str, int)
+
+
+class Selection(BaseModel):
+    """`selection.json`: what was chosen from, and how.
+
+    Attributes
+    ----------
+    folder : str
+        The improvement set.
+    images, rejected : int
+        Of it: used, and files that could not be.
+    inside : int
+        Images within the reach of a cluster; the others belong to none.
+    count : int
+        Images asked for.
+    counted : str
+        Where that number comes from, in words.
+    test_images, accuracy : int and float, optional
+        What it was estimated from.
+    allocation : str
+        "uniform" (SAFE: evenly over the clusters) or "proportional" (HUDD: by their size).
+    ranking : str
+        Which images of a cluster come first: "contrast" or "distance".
+    same_distance : float
+        Images of a cluster that are nearer than this to one another count once; 0 for never.
+    measured : str
+        SHA-256 of the `selection.npz` that this is about.
+    deselected, deselected_clusters : list of str and of int
+        Images, and clusters with all their images, that the engineer took out.
+    set_aside : dict of str to str
+        Labels of images that are not in the unsafe set as it is now.
+    chosen, same : int
+        Images in the unsafe set, and those left out for being the same as one of them.
+    notes : list of str
+        What the user should know, in sentences.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: Literal[1] = 1
+    folder: str
+    images: int
+    rejected: int
+    inside: int
+    count: int
+    counted: str
+    test_images: int | None = None
+    accuracy: float | None = None
+    allocation: Allocation
+    ranking: Ranking
+    same_distance: float
+    seed: int
+    measured: str = ""
+    deselected: list[str] = []
+    deselected_clusters: list[int] = []
+    set_aside: dict[str, str] = {}
+    chosen: int = 0
+    same: int = 0
+    notes: list[str] = []
+
+    def remarks(self) -> list[str]:
+        """Return the notes, and what follows from the numbers."""
+        found = list(self.notes)
+        if self.count > self.images:
+            found.append(f"{self.count:,} images were wanted, and there are {self.images:,}.")
+        if self.set_aside:
+            found.append(
+                f"{count_of(len(self.set_aside), 'label')} of images that are not in the unsafe "
+                f"set now: kept in {SELECTION_FILE} until they are."
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The unsafe set as it was decided, and what was taken out of it.
+
+    Attributes
+    ----------
+    selection : Selection
+    candidates : Candidates
+    chosen : UnsafeSet
+        With what was taken out.
+    out : array of bool, shape (m,)
+        Which of them were.
+    labels : mapping of str to str
+        Those that were filled in, by path.
+    """
+
+    selection: Selection
+    candidates: Candidates
+    chosen: UnsafeSet
+    out: NDArray[np.bool_]
+    labels: Mapping[str, str]
+
+
+def read_cut(run: Path) -> Cut:
+    """Read a run's unsafe set, with what was taken out of it.
+
+    Raises
+    ------
+    InputError
+        When the run has none, or its files cannot be read or do not belong together.
+    """
+    selection = read_selection(run)
+    if selection is None:
+        raise InputError(f"{run} has no unsafe set: select one first.")
+    return _cut(selection, _read_measured(run, selection), read_given_labels(run))
+
+
+def _cut(selection: Selection, candidates: Candidates, labels: Mapping[str, str]) -> Cut:
+    chosen = cut(
+        candidates,
+        selection.count,
+        allocation=selection.allocation,
+        ranking=selection.ranking,
+        same_distance=selection.same_distance,
+    )
+    names = set(selection.deselected)
+    out = np.isin(chosen.clusters, selection.deselected_clusters)
+    out |= np.array([candidates.paths[image] in names for image in chosen.images], dtype=np.bool_)
+    return Cut(selection, candidates, chosen, out, labels)
+
+
+def _read_measured(run: Path, selection: Selection) -> Candidates:
+    candidates = read_candidates(run)
+    if selection.measured != _digest(run / CANDIDATES_FILE):
+        raise InputError(f"{run / CANDIDATES_FILE} is not what {SELECTION_FILE} is about. {AGAIN}")
+    return candidates
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def recut(
+    run: Path,
+    *,
+    count: int | None = None,
+    images: Mapping[str, bool] | None = None,
+    clusters: Mapping[int, bool] | None = None,
+) -> Cut:
+    """Cut a run's unsafe set anew, and write its files.
+
+    What is taken out leaves a gap: nothing else moves, and taking it in again restores the set.
+
+    Parameters
+    ----------
+    count : int, optional
+        Images to choose, before any is taken out; otherwise as many as before.
+    images, clusters : mapping of str, and of int, to bool, optional
+        Which to take in (True), and which out (False).
+
+    Raises
+    ------
+    InputError
+        When the run has no unsafe set or no such image or cluster, the count is below 1, a file
+        cannot be read, or a job is writing into the run folder.
+    OSError
+        When the folder may not be written.
+    """
+    if count is not None and count < 1:
+        raise InputError(f"count: expected a number of images, 1 or more, received {count}")
+    read_cut(run)  # or there is nothing to hold
+    with hold(run):
+        selection = read_selection(run)
+        assert selection is not None
+        candidates = _read_measured(run, selection)
+        known = set(candidates.paths)
+        for path in images or ():
+            if path not in known:
+                raise InputError(f"{selection.folder} had no image {path!r} when it was selected.")
+        for cluster in clusters or ():
+            if not 0 <= cluster < len(candidates.sizes):
+                raise InputError(f"{run} has no cluster {cluster}.")
+        changed = selection.model_copy(
+            update={
+                "deselected": _without(selection.deselected, images or {}),
+                "deselected_clusters": _without(selection.deselected_clusters, clusters or {}),
+            }
+            | ({} if count is None else {"count": count, "counted": BY_HAND})
+        )
+        return write_unsafe_set(run, changed, candidates, read_given_labels(run))
+
+
+def _without(out: Iterable[Name], changes: Mapping[Name, bool]) -> list[Name]:
+    taken_out = {name for name, chosen in changes.items() if not chosen}
+    taken_in = changes.keys() - taken_out
+    return sorted((set(out) | taken_out) - taken_in)
+
+
+def write_candidates(run: Path, candidates: Candidates) -> str:
+    """Write `selection.npz`, plain arrays without pickle; return its SHA-256."""
+    with atomic_write(run / CANDIDATES_FILE) as file:
+        np.savez(
+            file,
+            paths=np.array(candidates.paths, dtype=np.str_),
+            digests=np.array(candidates.digests, dtype=np.str_),
+            points=candidates.points,
+            distances=candidates.distances,
+            reaches=candidates.reaches,
+            scores=candidates.scores,
+            sizes=candidates.sizes,
+        )
+    return _digest(run / CANDIDATES_FILE)
+
+
+def read_candidates(run: Path) -> Candidates:
+    """Read `selection.npz`; raise InputError where there is none, or a damaged one."""
+    path = run / CANDIDATES_FILE
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in kept.files}
+        return Candidates(
+            tuple(arrays.pop("paths").tolist()), tuple(arrays.pop("digests").tolist()), **arrays
+        )
+    except (OSError, LookupError, ValueError, TypeError) as error:
+        raise InputError(f"{path} cannot be read ({error}). {AGAIN}") from error
+
+
+def read_selection(run: Path) -> Selection | None:
+    """Read `selection.json`; None where no unsafe set was selected.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read.
+    """
+    return read_document(run / SELECTION_FILE, Selection, AGAIN)
+
+
+def read_given_labels(run: Path) -> dict[str, str]:
+    """Read all labels that were filled in: by path, also those that are set aside.
+
+    Raises
+    ------
+    InputError
+        When `unsafe_set.csv` or `selection.json` cannot be read: labels would be lost.
+    """
+    selection = read_selection(run)
+    aside = selection.set_aside if selection else {}
+    try:
+        rows = read_csv(run / UNSAFE_SET_FILE)
+        return aside | {row["path"]: row["label"] for row in rows if row["label"].strip()}
+    except FileNotFoundError:
+        return dict(aside)
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"{run / UNSAFE_SET_FILE} is not as the tool writes it ({type(error).__name__}: "
+            f"{error}); the labels in it would be lost. Save it as CSV (UTF-8, commas) with all "
+            "its rows and columns."
+        ) from error
+
+
+def write_unsafe_set(
+    run: Path, selection: Selection, candidates: Candidates, labels: Mapping[str, str]
+) -> Cut:
+    """Cut the unsafe set; write `IS_filenames.txt`, `unsafe_set.csv` and `selection.json`.
+
+    Each appears whole or not at all.
+
+    Parameters
+    ----------
+    labels : mapping of str to str
+        By path, those that were filled in; they stay with their images, in the set or out of it.
+    """
+    made = _cut(selection, candidates, labels)
+    rows: list[tuple[str, int, int, float, int, str]] = []
+    aside = dict(labels)
+    for place in np.flatnonzero(~made.out).tolist():
+        image, cluster = int(made.chosen.images[place]), int(made.chosen.clusters[place])
+        path = candidates.paths[image]
+        distance = round(float(candidates.distances[image, cluster]), DIGITS)
+        outside = int(made.chosen.outside[place])
+        rows.append((path, cluster, len(rows) + 1, distance, outside, aside.pop(path, "")))
+    decided = selection.model_copy(
+        update={"set_aside": aside, "chosen": len(rows), "same": len(made.chosen.same)}
+    )
+    if labels:  # whenever the job is killed, one of the two files has them
+        _write_selection(run, decided.model_copy(update={"set_aside": dict(labels)}))
+    write_csv(run / UNSAFE_SET_FILE, COLUMNS, rows)
+    write_text(run / FILENAMES_FILE, "".join(f"{row[0]}\n" for row in rows))
+    _write_selection(run, decided)
+    return replace(made, selection=decided)
+
+
+def _write_selection(run: Path, selection: Selection) -> None:
+    write_text(run / SELECTION_FILE, selection.model_dump_json(indent=1) + "\n")

@@ -1,0 +1,215 @@
+"""The files of an unsafe set, and changing it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.errors import InputError
+from pipelines.files import read_csv, replace_cells
+from pipelines.runs import hold
+from pipelines.selection import cut
+from pipelines.selection_files import (
+    Selection,
+    read_candidates,
+    read_cut,
+    read_given_labels,
+    read_selection,
+    recut,
+    write_candidates,
+    write_unsafe_set,
+)
+from tests.pipelines.test_selection import HOW, candidates_of
+
+
+def selection_of(count=3):
+    return Selection(
+        folder="/new", images=6, rejected=1, inside=5, count=count, counted="as asked for",
+        allocation="uniform", ranking="distance", same_distance=0.0, seed=0,
+    )  # fmt: skip
+
+
+def test_the_files_name_the_chosen_images_best_first(tmp_path):
+    candidates = candidates_of([[0.3, 9], [0.1, 9], [9, 0.2], [9, 9], [9, 0.25]], [1, 1])
+    write_unsafe_set(tmp_path, selection_of(5), candidates, {"02.png": "=left"})
+    names = (tmp_path / "IS_filenames.txt").read_text().splitlines()
+    rows = read_csv(tmp_path / "unsafe_set.csv")
+    assert (
+        names == [row["path"] for row in rows] == ["01.png", "02.png", "00.png", "04.png", "03.png"]
+    )
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert [row["cluster"] for row in rows[:4]] == ["0", "1", "0", "1"]
+    assert [row["outside"] for row in rows] == ["0", "0", "0", "0", "1"]
+    assert [float(row["distance"]) for row in rows[:2]] == [0.1, 0.2]
+    assert read_given_labels(tmp_path) == {"02.png": "=left"}
+    found = read_selection(tmp_path)
+    assert (found.chosen, found.count, found.folder) == (5, 5, "/new")
+
+
+def test_candidates_come_back_as_they_were(tmp_path):
+    rng = np.random.default_rng(0)
+    candidates = candidates_of(rng.uniform(0, 1, (7, 2)), [0.4, 0.6], scores=rng.normal(size=7))
+    write_candidates(tmp_path, candidates)
+    back = read_candidates(tmp_path)
+    assert (back.paths, back.digests) == (candidates.paths, candidates.digests)
+    for name in ("points", "distances", "reaches", "scores", "sizes"):
+        assert np.array_equal(getattr(back, name), getattr(candidates, name))
+    for count in range(1, 8):
+        first, again = (cut(each, count, **HOW) for each in (candidates, back))
+        assert first.images.tolist() == again.images.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "words"),
+    [
+        ("selection.npz", read_candidates, "Select the unsafe set again"),
+        ("selection.json", read_selection, "Select the unsafe set again"),
+        ("unsafe_set.csv", read_given_labels, "labels in it would be lost"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, name, read, words):
+    (tmp_path / name).write_text("path,label\na,b,c\n")
+    with pytest.raises(InputError, match=rf"{name}.*{words}"):
+        read(tmp_path)
+
+
+def test_a_run_without_an_unsafe_set(tmp_path):
+    assert read_selection(tmp_path) is None
+    assert read_given_labels(tmp_path) == {}
+    with pytest.raises(InputError, match="Select the unsafe set again"):
+        read_candidates(tmp_path)
+
+
+def test_labels_that_a_spreadsheet_saved_are_read(tmp_path):
+    candidates = candidates_of([[0.1], [0.2]], [1])
+    write_unsafe_set(tmp_path, selection_of(), candidates, {})
+    file = tmp_path / "unsafe_set.csv"
+    replace_cells(file, "path", {"01.png": {"label": "up"}})
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b",", b";"))
+    assert read_given_labels(tmp_path) == {"01.png": "up"}
+
+
+# --- changing it --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run whose unsafe set was selected: 30 images, 3 clusters, 12 chosen."""
+    rng = np.random.default_rng(0)
+    candidates = candidates_of(rng.uniform(0, 1, (30, 3)), [0.5] * 3)
+    measured = write_candidates(tmp_path, candidates)
+    selection = selection_of(12).model_copy(update={"images": 30, "measured": measured})
+    write_unsafe_set(tmp_path, selection, candidates, {})
+    return tmp_path
+
+
+def names_of(run):
+    names = (run / "IS_filenames.txt").read_text().splitlines()
+    assert names == [row["path"] for row in read_csv(run / "unsafe_set.csv")]
+    ranks = [row["rank"] for row in read_csv(run / "unsafe_set.csv")]
+    assert ranks == [str(rank) for rank in range(1, len(names) + 1)]
+    return names
+
+
+@pytest.mark.parametrize("count", [1, 5, 20, 30])
+def test_another_number_gives_the_set_that_selecting_it_gives(run, count):
+    made = recut(run, count=count)
+    candidates = read_candidates(run)
+    expected = cut(candidates, count, **HOW)
+    assert names_of(run) == [candidates.paths[image] for image in expected.images]
+    assert (made.selection.count, made.selection.chosen) == (count, count)
+    assert made.selection == read_selection(run)
+
+
+def test_what_is_taken_out_leaves_a_gap_and_comes_back(run):
+    before = names_of(run)
+    made = recut(run, images={before[2]: False, before[5]: False})
+    assert names_of(run) == [n for place, n in enumerate(before) if place not in {2, 5}]
+    assert made.out.tolist() == [place in {2, 5} for place in range(12)]
+    rows = {row["path"]: row["cluster"] for row in read_csv(run / "unsafe_set.csv")}
+    recut(run, clusters={1: False})
+    assert names_of(run) == [n for n in before if n in rows and rows[n] != "1"]
+    assert read_selection(run).deselected_clusters == [1]
+    recut(run, count=20)  # what is out stays out
+    assert not {before[2], before[5]} & set(names_of(run))
+    recut(run, count=12, images={before[2]: True, before[5]: True}, clusters={1: True})
+    assert names_of(run) == before
+    again = read_selection(run)
+    assert (again.deselected, again.deselected_clusters, again.chosen) == ([], [], 12)
+
+
+def test_labels_wait_until_their_images_are_back(run):
+    before = names_of(run)
+    cells = {before[0]: {"label": "up"}, before[11]: {"label": "=down"}}
+    replace_cells(run / "unsafe_set.csv", "path", cells)
+    recut(run, count=6, images={before[0]: False})
+    assert not any(row["label"] for row in read_csv(run / "unsafe_set.csv"))
+    assert read_given_labels(run) == {before[0]: "up", before[11]: "=down"}
+    recut(run, count=12, images={before[0]: True})
+    labels = {row["path"]: row["label"] for row in read_csv(run / "unsafe_set.csv")}
+    assert (labels[before[0]], labels[before[11]]) == ("up", "=down")
+    assert read_selection(run).set_aside == {}
+    replace_cells(run / "unsafe_set.csv", "path", {before[0]: {"label": ""}})
+    recut(run, count=11)
+    recut(run, count=12)
+    assert read_given_labels(run) == {before[11]: "=down"}  # what was cleared stays cleared
+
+
+@pytest.mark.parametrize("broken", ["unsafe_set.csv", "IS_filenames.txt", "selection.json"])
+def test_no_label_is_lost_wherever_the_work_breaks_off(run, monkeypatch, broken):
+    before = names_of(run)
+    replace_cells(run / "unsafe_set.csv", "path", {before[11]: {"label": "down"}})
+    real = Path.replace
+
+    def fail(self, target):
+        if Path(target).name == broken and (broken != "selection.json" or fail.seen):
+            raise OSError(28, "No space left on device", str(target))
+        fail.seen |= Path(target).name == "selection.json"
+        return real(self, target)
+
+    fail.seen = False
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        recut(run, count=6)
+    monkeypatch.setattr(Path, "replace", real)
+    assert read_given_labels(run) == {before[11]: "down"}
+    recut(run, count=12)
+    assert names_of(run) == before
+    assert read_given_labels(run) == {before[11]: "down"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"count": 0}, "count: expected a number of images, 1 or more, received 0"),
+        ({"images": {"nowhere.png": False}}, "/new had no image 'nowhere.png'"),
+        ({"clusters": {3: False}}, "has no cluster 3"),
+        ({"clusters": {-1: False}}, "has no cluster -1"),
+    ],
+)
+def test_changes_that_mean_nothing_change_nothing(run, change, words):
+    before = {file.name: file.read_bytes() for file in run.iterdir() if file.name != ".lock"}
+    with pytest.raises(InputError, match=words):
+        recut(run, **change)
+    assert before == {f.name: f.read_bytes() for f in run.iterdir() if f.name != ".lock"}
+
+
+def test_an_unsafe_set_that_cannot_be_changed(run, tmp_path):
+    with hold(run), pytest.raises(InputError, match="another job is writing"):
+        recut(run, count=3)
+    write_candidates(run, candidates_of([[0.1]] * 30, [1]))
+    with pytest.raises(InputError, match=r"is not what selection\.json is about"):
+        recut(run, count=3)
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(InputError, match="has no unsafe set: select one first"):
+        recut(tmp_path / "bare", count=3)
+    assert json.loads((run / "selection.json").read_text())["count"] == 12
+
+
+def test_what_the_page_shows_is_what_the_files_say(run):
+    recut(run, clusters={0: False})
+    shown = read_cut(run)
+    paths = [shown.candidates.paths[image] for image in shown.chosen.images[~shown.out]]
+    assert paths == names_of(run)
+    assert shown.out.sum() + len(paths) == 12

@@ -1,0 +1,317 @@
+"""The Unsafe set tab as its user meets it: from a run and a folder of new images to an export."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from pipelines.files import read_csv, replace_cells
+from pipelines.selection_files import read_selection, recut
+from tests.ui.test_clusters import HOSTILE, LONG, ROOT, draw_failures
+
+FIELD = "Folder of new images, the improvement set"
+
+
+@pytest.fixture(scope="module")
+def cluster(warm_cache, tmp_path_factory):
+    """Return a run of `cluster`, whose images no other test has seen."""
+    images = draw_failures(tmp_path_factory.mktemp("failing") / "failing", 24)
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    command = [sys.executable, "SAFE_Tool.py", "cluster", images, "--out", out]
+    environment = os.environ | {"SAFE_CACHE": str(warm_cache)}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture
+def run(cluster, tmp_path):
+    shutil.copytree(cluster, tmp_path / "the run")
+    return tmp_path / "the run"
+
+
+@pytest.fixture(scope="module")
+def improvement(tmp_path_factory):
+    """Return new images of the same kinds; names are hostile, and two files are no images."""
+    images = tmp_path_factory.mktemp("new") / "new images"
+    images.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(30):  # no two of them the same, but for the noise
+        low, high = rng.uniform(0, 120), rng.uniform(140, 255)
+        ramp = np.linspace(low, high, 64)[None, :, None]
+        pixels = ramp if number % 2 else np.full((1, 64, 1), rng.uniform(70, 110))
+        pixels = pixels + rng.normal(0, rng.uniform(4, 9), (48, 64, 3))
+        name = f"{'ramp' if number % 2 else 'flat'} {number}.png"
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(images / name)
+    for number, name in enumerate(HOSTILE):
+        (images / f"flat {2 * number}.png").rename(images / f"{name}.png")
+    (images / "half.png").write_bytes((images / "ramp 3.png").read_bytes()[:200])
+    (images / "notes.txt").write_text("no image")
+    return images
+
+
+def open_tab(visit, server, run):
+    page = visit(f"{server.url}?run={run}")
+    expect(page.locator(".tile").first).to_be_visible()
+    page.get_by_role("tab", name="Unsafe set").click()
+    return page
+
+
+def select(page, improvement):
+    box = page.get_by_label(FIELD)
+    box.fill(str(improvement))
+    box.press("Enter")
+    expect(page.locator("#select-command textarea")).to_have_value(
+        re.compile(re.escape(improvement.name))
+    )
+    page.get_by_role("button", name="Select the unsafe set").click()
+    expect(page.locator(".group").first).to_be_visible(timeout=LONG)
+
+
+@pytest.fixture(scope="module")
+def finished(cluster, improvement, warm_cache, tmp_path_factory):
+    """Return a run with an unsafe set of twelve images."""
+    run = tmp_path_factory.mktemp("selected") / "selected"
+    shutil.copytree(cluster, run)
+    command = [sys.executable, "SAFE_Tool.py", "select", run, improvement, "--count", "12"]
+    command.append("--duplicates")  # what is drawn differs in its noise alone
+    environment = os.environ | {"SAFE_CACHE": str(warm_cache)}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    return run
+
+
+@pytest.fixture
+def selected(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "selected")
+    return tmp_path / "selected"
+
+
+@pytest.fixture
+def choosing(selected, server, visit):
+    page = open_tab(visit, server, selected)
+    expect(page.locator(".group").first).to_be_visible()
+    return page
+
+
+def names_of(run):
+    return (run / "IS_filenames.txt").read_text().splitlines()
+
+
+def shown(page, pressed="true"):
+    thumbs = page.locator(f".chosen .thumb[aria-pressed='{pressed}']")
+    return {thumb.get_attribute("aria-label") for thumb in thumbs.all()}
+
+
+def saved(page):
+    expect(page.locator(".number .saved")).to_have_text("Saved")
+
+
+# --- from a run to an export --------------------------------------------------------------------
+
+
+def test_from_a_run_to_an_export(run, improvement, server, visit, shoot, tmp_path):
+    page = open_tab(visit, server, run)
+    expect(page.locator("#unsafe-set .empty")).to_contain_text("This run has no unsafe set yet")
+    page.get_by_role("button", name="How many images").click()
+    page.get_by_label("Test images").fill("400")
+    page.get_by_label("Accuracy on them").fill("90 %")
+    select(page, improvement)
+    facts = page.locator("#unsafe-set .facts")
+    expect(facts).to_contain_text("12 images of 30 are chosen (estimated: 400 test images x")
+    expect(facts).to_contain_text("2 files could not be used")
+    inside = read_selection(run).inside
+    assert f"{30 - inside} image" in facts.inner_text()
+    assert shown(page) == set(names_of(run))
+    assert len(names_of(run)) == 12
+    rows = {row["path"]: row["cluster"] for row in read_csv(run / "unsafe_set.csv")}
+    for group in page.locator(".group").all():
+        inside = {t.get_attribute("aria-label") for t in group.locator(".chosen .thumb").all()}
+        assert {rows[path] for path in inside} == {group.get_attribute("data-cluster")}
+        assert group.locator(".of-cluster img").count() > 0
+    for picture in page.locator("#unsafe-set img").all():
+        picture.scroll_into_view_if_needed()
+        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 160
+    shoot(page, "unsafe-set")
+
+    page.get_by_role("button", name="Export to a labelling tool").click()
+    target = tmp_path / "to label"
+    page.get_by_label("New folder").fill(str(target))
+    page.get_by_role("button", name="Export", exact=True).click()
+    expect(page.locator("#job")).to_contain_text(f"12 images are in {target}", timeout=LONG)
+    assert len(json.loads((target / "coco.json").read_text())["images"]) == 12
+    copies = {str(file.relative_to(target)) for file in target.rglob("*.png")}
+    assert copies == {f"cluster_{int(cluster):03d}/{path}" for path, cluster in rows.items()}
+    assert page.evaluate("window.hit") is None
+    page.get_by_role("button", name="Export", exact=True).click()
+    expect(page.locator("#job .error")).to_contain_text("no new or empty folder", timeout=LONG)
+
+
+def test_the_command_line_makes_the_same_set(run, improvement, server, visit, finished):
+    page = open_tab(visit, server, run)
+    page.get_by_role("button", name="How many images").click()
+    page.locator("#images-to-choose textarea").fill("12")
+    page.get_by_role("button", name="Options").last.click()
+    page.get_by_label("Choose images that look the same, too").check()
+    select(page, improvement)
+    for name in ("unsafe_set.csv", "IS_filenames.txt", "selection.json", "selection.npz"):
+        assert (run / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+# --- changing the choice ------------------------------------------------------------------------
+
+
+def test_an_image_is_taken_out_and_in_again(choosing, selected):
+    before = names_of(selected)
+    thumb = choosing.locator(".chosen .thumb").first
+    path = thumb.get_attribute("aria-label")
+    thumb.click()
+    saved(choosing)
+    assert names_of(selected) == [name for name in before if name != path]
+    expect(thumb).to_have_attribute("aria-pressed", "false")
+    expect(choosing.locator("#unsafe-set .facts")).to_contain_text("11 images of 30 are chosen")
+    expect(choosing.locator("#unsafe-set .facts")).to_contain_text("1 more was taken out")
+    choosing.reload()
+    choosing.get_by_role("tab", name="Unsafe set").click()
+    expect(choosing.locator(".chosen .thumb").first).to_have_attribute("aria-pressed", "false")
+    choosing.locator(".chosen .thumb").first.focus()
+    choosing.keyboard.press("Enter")
+    saved(choosing)
+    assert names_of(selected) == before
+    assert shown(choosing) == set(before)
+
+
+def test_a_cluster_is_taken_out_and_in_again(choosing, selected):
+    before = names_of(selected)
+    group = choosing.locator(".group").first
+    rows = {row["path"]: row["cluster"] for row in read_csv(selected / "unsafe_set.csv")}
+    out = {path for path, of in rows.items() if of == group.get_attribute("data-cluster")}
+    group.get_by_role("checkbox").uncheck()
+    saved(choosing)
+    assert names_of(selected) == [name for name in before if name not in out]
+    assert shown(choosing, "false") == out
+    expect(group.locator(".thumb[aria-pressed]").first).to_be_disabled()
+    group.get_by_role("checkbox").check()
+    saved(choosing)
+    assert names_of(selected) == before
+
+
+def test_the_slider_cuts_the_ranking_again_without_a_job(choosing, selected, finished, tmp_path):
+    slider = choosing.get_by_role("slider", name="Images to choose")
+    slider.focus()
+    for _ in range(5):
+        choosing.keyboard.press("ArrowRight")
+    expect(choosing.locator("#unsafe-set .facts")).to_contain_text(
+        "17 images of 30 are chosen (as asked for)"
+    )
+    saved(choosing)
+    other = shutil.copytree(finished, tmp_path / "other")
+    recut(other, count=17)
+    assert names_of(selected) == names_of(other)
+    assert shown(choosing) == set(names_of(selected))
+    field = choosing.get_by_label("Number of images to choose")
+    expect(field).to_have_value("17")
+    field.fill("1")
+    expect(choosing.locator("#unsafe-set .facts")).to_contain_text("1 image of 30 is chosen")
+    saved(choosing)
+    assert len(names_of(selected)) == 1
+    expect(choosing.locator(".unused")).to_contain_text("No new image is chosen for Cluster")
+
+
+def test_labels_are_shown_and_outlive_a_smaller_number(choosing, selected):
+    last = names_of(selected)[-1]
+    replace_cells(selected / "unsafe_set.csv", "path", {last: {"label": "<b>Top</b>Left"}})
+    field = choosing.get_by_label("Number of images to choose")
+    field.fill("2")
+    expect(choosing.locator("#unsafe-set .note")).to_contain_text(
+        "1 label of images that are not in the"
+    )
+    field.fill("12")
+    expect(choosing.locator(".badge", has_text="<b>Top</b>Left")).to_be_visible()
+    expect(choosing.locator("#unsafe-set .facts")).to_contain_text("1 label filled in")
+    rows = {row["path"]: row["label"] for row in read_csv(selected / "unsafe_set.csv")}
+    assert rows[last] == "<b>Top</b>Left"
+
+
+def test_a_name_given_on_the_clusters_tab_is_shown(choosing, selected):
+    choosing.get_by_role("tab", name="Clusters").click()
+    choosing.locator(".tile[data-cluster='0']").click()
+    choosing.get_by_label("Name").fill("flat & grey")
+    expect(choosing.locator("#clusters .saved")).to_have_text("Saved")
+    choosing.get_by_role("tab", name="Unsafe set").click()
+    expect(choosing.locator(".group[data-cluster='0'] h3")).to_have_text("flat & grey")
+
+
+# --- what cannot be done ------------------------------------------------------------------------
+
+
+def test_what_is_missing_is_asked_for(run, improvement, server, visit, tmp_path):
+    page = open_tab(visit, server, run)
+    told = page.locator("#job .error")
+    page.get_by_role("button", name="Select the unsafe set").click()
+    expect(told).to_contain_text("Give the folder that holds the new images")
+    page.get_by_role("button", name="Export to a labelling tool").click()
+    page.get_by_role("button", name="Export", exact=True).click()
+    expect(told).to_contain_text("The run has no unsafe set yet")
+    page.get_by_label(FIELD).fill(str(tmp_path / "nowhere"))
+    page.get_by_label(FIELD).press("Enter")
+    page.get_by_role("button", name="Select the unsafe set").click()
+    expect(told).to_contain_text("nowhere does not exist")
+    page.get_by_label(FIELD).fill(str(improvement))
+    page.get_by_label(FIELD).press("Enter")
+    page.get_by_role("button", name="How many images").click()
+    page.get_by_label("Accuracy on them").fill("most")
+    page.get_by_role("button", name="Select the unsafe set").click()
+    expect(told).to_contain_text("--accuracy: expected a share such as 0.93, or 93 %")
+    page.get_by_label("Accuracy on them").fill("0.9")
+    page.get_by_role("button", name="Select the unsafe set").click()
+    expect(told).to_contain_text("give both or neither", timeout=LONG)
+    assert not (run / "selection.json").exists()
+
+
+def test_a_set_that_was_selected_anew_meanwhile_is_not_changed(choosing, selected):
+    document = json.loads((selected / "selection.json").read_text())
+    document["measured"] = "0" * 64
+    (selected / "selection.json").write_text(json.dumps(document))
+    before = names_of(selected)
+    choosing.locator(".chosen .thumb").first.click()
+    expect(choosing.locator(".number .saved")).to_contain_text("holds another unsafe set by now")
+    assert names_of(selected) == before
+
+
+def test_thumbnails_are_served_and_originals_are_not(choosing, selected, server, improvement):
+    source = choosing.locator(".chosen .thumb img").first.get_attribute("src")
+    with urlopen(f"{server.url}{source}") as answer:
+        assert answer.headers["content-type"] == "image/jpeg"
+        answer.read()
+    name = Path(source).name
+    assert (selected / "thumbnails" / name).is_file()
+    for wrong in (
+        source.replace(name, "0" * 24 + ".jpg"),
+        re.sub(r"/new/\d+/", "/new/999/", source).replace(name, "f" * 24 + ".jpg"),
+        source.replace(name, "..%2f..%2fselection.json"),
+        source.split("/new/")[0] + "/download/selection.npz",
+    ):
+        with pytest.raises(HTTPError) as refused:
+            urlopen(f"{server.url}{wrong}")
+        assert refused.value.code == 404
+
+
+def test_an_image_that_changed_since_is_not_shown(selected, server, visit, improvement, tmp_path):
+    moved = shutil.copytree(improvement, tmp_path / "moved")
+    document = json.loads((selected / "selection.json").read_text())
+    document["folder"] = str(moved)
+    (selected / "selection.json").write_text(json.dumps(document))
+    first = names_of(selected)[0]
+    shutil.copy(improvement / names_of(selected)[1], moved / first)
+    page = open_tab(visit, server, selected)
+    place = page.locator(f".thumb[aria-label='{first}']")
+    expect(place.locator(".gone")).to_have_text("cannot be shown")
