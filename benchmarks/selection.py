@@ -4,6 +4,8 @@
   the chosen ones are such that the DNN gets wrong, at 5, 10 and 20 % of the set; and which of the
   situations that the training set leaves out are among them at 10 %.  Beside the tool's default
   stand SAFE's and HUDD's rules and, though it needs the DNN, least confidence.  Random choice is 1.
+  "labels known" is what the same features allow at most: the same classifier, told of all other new
+  images whether the DNN gets them wrong, chooses without regard to clusters.
 - cost: seconds and memory for 10,000 and 100,000 new images, of drawn features.
 """
 
@@ -21,14 +23,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from sklearn.svm import SVC
 
 from examples.eyes import DIRECTIONS, FAILURES, Eye, situations, write_example
 from pipelines.backend import import_keras
-from pipelines.contrast import contrast
+from pipelines.contrast import FOLDS, contrast
 from pipelines.files import read_csv
-from pipelines.safe.job import Options, find_root_cause_clusters
+from pipelines.safe.job import REDUCTION_FILE, Options, find_root_cause_clusters
 from pipelines.safe.selecting import Wanted, select_unsafe_set
-from pipelines.selection import Candidates, cut, read_candidates
+from pipelines.selection import Candidates, cut
+from pipelines.selection_files import read_candidates
 from pipelines.unsafe_set import cluster_distances, reaches
 
 SHARES = (0.05, 0.1, 0.2)
@@ -67,6 +71,21 @@ def predict(dnn: Path, folder: Path, paths: Sequence[str]) -> NDArray[np.float32
     )
 
 
+def score_with_labels(
+    candidates: Candidates, failing: NDArray[np.float32], wrong: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Score new images by a classifier that knows of all others whether the DNN is wrong."""
+    scores = np.zeros(len(wrong))
+    folds = np.array_split(np.random.default_rng(0).permutation(len(wrong)), FOLDS)
+    for place, fold in enumerate(folds):
+        others = np.concatenate(folds[:place] + folds[place + 1 :])
+        points = np.concatenate([failing, candidates.points[others]])
+        kinds = np.concatenate([np.ones(len(failing), np.bool_), wrong[others]])
+        machine = SVC(class_weight="balanced").fit(points, kinds)
+        scores[fold] = machine.decision_function(candidates.points[fold])
+    return scores
+
+
 def print_quality(folder: Path, seeds: int) -> None:
     """Print mean and worst of all seeds, a line a rule."""
     gains: dict[tuple[str, float], list[float]] = {}
@@ -82,6 +101,8 @@ def print_quality(folder: Path, seeds: int) -> None:
         label = {row["path"]: row["label"] for row in read_csv(images / "labels.csv")}
         truth = np.array([DIRECTIONS.index(label[path]) for path in candidates.paths])
         wrong = shares.argmax(axis=1) != truth
+        with np.load(run / REDUCTION_FILE) as kept:
+            known = score_with_labels(candidates, kept["points"], wrong)
         eyes = {
             row.pop("path"): Eye(**{name: float(value) for name, value in row.items()})
             for row in read_csv(images / "parameters.csv")
@@ -91,6 +112,7 @@ def print_quality(folder: Path, seeds: int) -> None:
         for share in SHARES:
             count = round(share * len(wrong))
             chosen = {rule: choose(candidates, count, rule) for rule in RULES}
+            chosen["labels known"] = np.argsort(-known)[:count]
             chosen["least confidence"] = np.argsort(shares.max(axis=1))[:count]
             for rule, places in chosen.items():
                 gains.setdefault((rule, share), []).append(wrong[places].mean() / wrong.mean())

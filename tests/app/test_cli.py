@@ -43,7 +43,7 @@ def test_help_names_the_commands_and_needs_no_tensorflow():
     done = tool("--help")
     assert done.returncode == 0
     assert "cluster" in done.stdout
-    assert all(name in done.stdout for name in ("example", "explain", "report", "select"))
+    assert all(name in done.stdout for name in ("explain", "select", "recut", "export", "report"))
     code = "import sys; import app.cli; print([m for m in sys.modules if 'tensorflow' in m])"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
     assert loaded.stdout == b"[]\n"
@@ -231,3 +231,14 @@ def test_select_ends_with_a_summary(images, cache, tmp_path, draw):
     assert again.returncode == 1
     assert again.stderr.count("Error: ") == 1
     assert "no new or empty folder" in again.stderr
+    first, *others = (tmp_path / "run" / "IS_filenames.txt").read_text().splitlines()
+    fewer = tool("recut", tmp_path / "run", "--without", first)
+    assert fewer.returncode == 0, fewer.stderr
+    assert "2 of 6 images are chosen" in fewer.stdout
+    assert "Images that are taken out: 1." in fewer.stdout
+    assert (tmp_path / "run" / "IS_filenames.txt").read_text().splitlines() == others
+    exported = tool("export", tmp_path / "run", tmp_path / "again", "--link")
+    assert f"2 images are in {tmp_path / 'again'}" in exported.stdout
+    none = tool("recut", tmp_path / "run", "--without-cluster", 99)
+    assert none.returncode == 1
+    assert "has no cluster 99" in none.stderr
