@@ -105,7 +105,10 @@ def page(
 @app.command()
 def cluster(
     images: Annotated[
-        Path, typer.Argument(help="Folder of images on which the DNN failed; read only.")
+        Path,
+        typer.Argument(
+            help="Folder of images on which the DNN failed, or failures.txt of a test; read only."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Run folder to write: new, or empty.")],
     overwrite: Annotated[
@@ -222,6 +225,10 @@ def select(
     accuracy: Annotated[
         float | None, typer.Option(help="Of the DNN under analysis on that test set, 0 to 1.")
     ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder that test wrote, instead of both."),
+    ] = None,
     selection_factor: Annotated[
         float, typer.Option(help="Of the papers: bounds the set by a share of the test set.")
     ] = 0.3,
@@ -259,7 +266,11 @@ def select(
     """Select the unsafe set: which images of a folder of new ones are worth labelling."""
     from pipelines.export import check_target, export_unsafe_set
     from pipelines.safe.selecting import Wanted, select_unsafe_set
+    from pipelines.testing_job import read_test
 
+    if test:
+        with _job("Nothing was written."):
+            test_images, accuracy = read_test(test)
     wanted = Wanted(
         count,
         test_images,
@@ -283,6 +294,86 @@ def select(
     _print_unsafe_set(run, found)
     if export:
         _print_export(export, found, missing)
+
+
+ModelFile = Annotated[
+    Path, typer.Argument(help="Keras model file of the DNN under analysis (.keras, .h5).")
+]
+ScalingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How pixels go into the model: none (0 to 255), 0-1, -1-1, caffe or torch. (default: "
+        "none for a model that rescales them itself; else it must be given)"
+    ),
+]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust-model", help="Run code that the model file holds (Lambda layers)."),
+]
+
+
+@app.command(name="test")
+def test_command(
+    model: ModelFile,
+    images: Annotated[
+        Path,
+        typer.Argument(help="Folder of labelled images: class folders, or labels.csv; read only."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write: new, or empty.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the test that --out holds.")
+    ] = False,
+    scaling: ScalingOption = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Names of the classes, one a line, in the order of the model's outputs. "
+            "(default: sorted)",
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="What the model predicts: classes (one an image), several (labels), or numbers. "
+            "(default: as labels and model tell)"
+        ),
+    ] = None,
+    error_threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Of numbers: mean error (of key points: mean distance) above which an image "
+            "counts as failed."
+        ),
+    ] = None,
+    trust_model: TrustOption = False,
+) -> None:
+    """Test a DNN on labelled images, and list those that it gets wrong."""
+    from pipelines.testing_job import FAILURES_FILE, Asked, test_model
+
+    asked = Asked(scaling, trust_model, classes, task, error_threshold)
+    with _job("Nothing was written; start again with --overwrite.") as told:
+        manifest = test_model(
+            model, images, out, asked, progress=told, command=sys.argv[1:], overwrite=overwrite
+        )
+    found = manifest.result
+    print(
+        f"The DNN is right on {found['accuracy']:.1%} of {found['images']:,} images (95 % "
+        f"interval {found['accuracy_low']:.1%} to {found['accuracy_high']:.1%})."
+    )
+    if manifest.images.rejected:
+        print(
+            f"Files that could not be used: {manifest.images.rejected:,}, see "
+            f"{out / 'rejected.txt'}"
+        )
+    for note in manifest.notes:
+        print(f"Note: {note}")
+    if not found["failures"]:
+        print("It gets none of them wrong: there are no failures to look at.")
+        return
+    failures = out / FAILURES_FILE
+    print(f"The {found['failures']:,} images that it gets wrong are listed in {failures}.")
+    print(f"Next: python SAFE_Tool.py cluster {failures} --out RUN")
 
 
 @app.command()

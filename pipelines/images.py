@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from pipelines.errors import InputError
+from pipelines.files import write_text
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
@@ -110,6 +111,52 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
         else:
             paths.append(found)
     return sorted(paths), sorted(rejected, key=lambda file: file.path)
+
+
+def write_failures(file: Path, folder: Path, paths: Sequence[str]) -> None:
+    """Write a list of images: their folder in a comment, then a relative path a line."""
+    write_text(file, "".join(f"{line}\n" for line in (f"# {as_text(folder.resolve())}", *paths)))
+
+
+def find_images(source: Path) -> tuple[Path, list[str], list[Rejected]]:
+    """Find the images of a folder, or those that a list such as `failures.txt` names.
+
+    Returns
+    -------
+    folder : Path
+    paths : list of str
+    rejected : list of Rejected
+        As `find_files`; of a list, what it names that is no usable file.
+
+    Raises
+    ------
+    InputError
+        When there is neither, or the list does not begin with its images' folder.
+    """
+    if not source.is_file():
+        return source, *find_files(source)
+    try:
+        lines = source.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{source} is no list of images: {_detail(error)}.") from error
+    if not lines[0].startswith("#"):
+        raise InputError(
+            f"{source} is no folder, and no list of images: expected “# FOLDER” in its first line, "
+            f"received {lines[0][:80]!r}."
+        )
+    folder = Path(lines[0].removeprefix("#").strip())
+    root = check_folder(source.parent / folder)
+    names = dict.fromkeys(line.rstrip("\r") for line in lines[1:])
+    paths, rejected = [], []
+    for name in sorted(name for name in names if name.strip() and not name.startswith("#")):
+        file = root / name
+        inside = one_line(name) == name and file.resolve().is_relative_to(root)
+        reason = _unusable(file, root) if inside else "lies outside of the images' folder"
+        if reason:
+            rejected.append(Rejected(one_line(name), reason))
+        else:
+            paths.append(name)
+    return root, paths, rejected
 
 
 def walk_files(folder: Path) -> Iterator[str | Rejected]:
@@ -289,21 +336,33 @@ def upright_size(folder: Path, path: str) -> tuple[int, int] | Rejected:
         return Rejected(path, _reason(error))
 
 
-def load_pixels(folder: Path, image: ImageFile, side: int) -> NDArray[np.uint8] | Rejected:
-    """Decode a file and downsample it to the network's input, as SAFE does (section 2).
+def load_pixels(
+    folder: Path, image: ImageFile, size: tuple[int, int], *, grey: bool = False
+) -> NDArray[np.uint8] | Rejected:
+    """Decode a file and scale it to a network's input, as SAFE does (section 2).
+
+    Parameters
+    ----------
+    size : tuple of int
+        Width and height in px.
+    grey : bool
+        Whether one channel is wanted, of luminance, instead of RGB.
 
     Returns
     -------
-    array of uint8, shape (side, side, 3), or Rejected
-        RGB; the aspect ratio is not kept, as in the paper.  A file that has changed since it was
+    array of uint8, shape (height, width, 3 or 1), or Rejected
+        The aspect ratio is not kept, as in the paper.  A file that has changed since it was
         checked is rejected, so that no digest ever stands for other pixels.
     """
-    loaded = load_image(folder, image.path, side)
+    loaded = load_image(folder, image.path, max(size))
     if isinstance(loaded, Rejected):
         return loaded
     if check_image(folder, image.path) != image:
         return Rejected(image.path, "changed while the job ran: run it again")
-    return np.asarray(loaded.resize((side, side), Image.Resampling.BILINEAR))
+    if grey:
+        loaded = loaded.convert("L")
+    pixels = np.asarray(loaded.resize(size, Image.Resampling.BILINEAR))
+    return pixels[..., None] if grey else pixels
 
 
 class _UnusableError(Exception):

@@ -47,6 +47,13 @@ OUTPUTS = (
     "selection.npz",
     "IS_filenames.txt",
     "unsafe_set.csv",
+    "testResult.csv",
+    "confusion.csv",
+    "confusion.png",
+    "failures.txt",
+    "layers.csv",
+    "heatmaps.npz",
+    "heatmaps",
     "gifs",
     "thumbnails",
 )

@@ -204,7 +204,7 @@ def extract(
     progress(STAGE, 0, len(pending))
     run = network()
     loaded = prefetch(
-        lambda item: load_pixels(folder, item[1], SIDE), pending, ahead=2 * batch_size
+        lambda item: load_pixels(folder, item[1], (SIDE, SIDE)), pending, ahead=2 * batch_size
     )
     reasons: dict[str, str] = {}
     done = 0

@@ -148,7 +148,7 @@ def find_root_cause_clusters(
     Parameters
     ----------
     folder : Path
-        Failing images; never written to.
+        Failing images; never written to.  Or a list of them, such as `failures.txt` of a test.
     out : Path
         A new or empty folder, or an earlier run when `overwrite` is True.
     command : sequence of str
@@ -166,7 +166,8 @@ def find_root_cause_clusters(
         be used.
     """
     check_options(options)
-    paths, rejected = image_files.find_files(folder)
+    source = folder
+    folder, paths, rejected = image_files.find_images(source)
     inside, outside = folder.resolve(), out.resolve()
     if inside.is_relative_to(outside) or outside.is_relative_to(inside):
         raise InputError(
@@ -181,7 +182,8 @@ def find_root_cause_clusters(
         job="cluster",
         command=[as_text(word) for word in command],
         folder=as_text(inside),
-        parameters=_parameters(options),
+        parameters=_parameters(options)
+        | ({"images": as_text(source.resolve())} if source.is_file() else {}),
     )
     with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
         _find(run, folder, paths, rejected, options)

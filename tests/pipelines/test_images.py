@@ -287,7 +287,7 @@ def test_large_jpeg_are_decoded_smaller_but_never_too_small(tmp_path, draw):
 
 def test_pixels_are_the_image_downsampled_to_a_square(tmp_path, draw):
     draw(tmp_path / "a.png", size=(100, 50))
-    pixels = load_pixels(tmp_path, check_image(tmp_path, "a.png"), 32)
+    pixels = load_pixels(tmp_path, check_image(tmp_path, "a.png"), (32, 32))
     assert pixels.shape == (32, 32, 3)
     assert pixels.dtype == np.uint8
     naive = Image.open(tmp_path / "a.png").resize((32, 32), Image.Resampling.BILINEAR)
@@ -303,7 +303,7 @@ def test_a_file_that_changed_since_it_was_checked_is_rejected(tmp_path, draw):
     draw(tmp_path / "a.png", seed=1)
     checked = check_image(tmp_path, "a.png")
     draw(tmp_path / "a.png", seed=2)
-    assert load_pixels(tmp_path, checked, 32) == Rejected(
+    assert load_pixels(tmp_path, checked, (32, 32)) == Rejected(
         "a.png", "changed while the job ran: run it again"
     )
 

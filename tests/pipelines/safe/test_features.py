@@ -251,7 +251,7 @@ def test_every_file_is_extracted_once_in_batches_of_neighbours(folder, kept):
     rows = kept.read([image.digest for image in images])
     again = Network()
     for start in (0, 4, 8):
-        batch = [load_pixels(folder, image, 224) for image in images[start : start + 4]]
+        batch = [load_pixels(folder, image, (224, 224)) for image in images[start : start + 4]]
         assert np.array_equal(rows[start : start + 4], again.run(np.stack(batch)))
 
 

@@ -56,7 +56,7 @@ def test_the_full_network_gives_4096_features_within_the_memory_stated(
     fc2 = keras.Model(network.input, network.get_layer("fc2").output)
     images = tmp_path / "images"
     pixels = np.stack(
-        [load_pixels(images, check_image(images, f"{i:02d}.png"), 224) for i in range(12)]
+        [load_pixels(images, check_image(images, f"{i:02d}.png"), (224, 224)) for i in range(12)]
     )
     features = fc2.predict_on_batch(
         keras.applications.vgg16.preprocess_input(pixels.astype(np.float32))

@@ -1,0 +1,344 @@
+"""The DNN under analysis: a Keras model file, loaded without running code that it may hold.
+
+One image goes in, grey or colour; classes, labels or numbers come out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.backend import import_keras
+from pipelines.errors import InputError
+from pipelines.images import ImageFile, Rejected, load_pixels, prefetch, upright_size
+from pipelines.runs import Progress
+
+Scaling = Literal["none", "0-1", "-1-1", "caffe", "torch"]
+SCALINGS: tuple[str, ...] = get_args(Scaling)
+RESCALING_LAYERS = ("Rescaling", "Normalization")
+LOOKED_AT = 4
+"""Layers from the input in which one that rescales is looked for."""
+HDF5 = b"\x89HDF\r\n\x1a\n"
+ZIP = b"PK\x03\x04"
+OTHERS = {
+    ".pt": "PyTorch", ".pth": "PyTorch", ".onnx": "ONNX", ".pb": "TensorFlow's SavedModel format",
+    ".tflite": "TensorFlow Lite", ".caffemodel": "Caffe", ".safetensors": "weights alone",
+}  # fmt: skip
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red
+BATCH = 32
+STAGE = "predicting"
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A DNN under analysis.
+
+    Attributes
+    ----------
+    model : keras.Model
+    file : Path
+    digest : str
+        SHA-256 of the file.
+    size : tuple of int, optional
+        Width and height of its input in px; None where it takes any.
+    channels : int
+        1 (grey) or 3 (RGB).
+    outputs : int
+    activation : str
+        Of its last layer: "softmax", "sigmoid", "linear" or another.
+    scaling : str
+        What happens to pixels of 0 to 255 before they go in: nothing ("none"), to 0 to 1, to -1 to
+        1, or as networks trained on ImageNet take them: "caffe" (BGR, mean subtracted) or "torch"
+        (0 to 1, mean subtracted, divided by the deviation).
+    """
+
+    model: Any
+    file: Path
+    digest: str
+    size: tuple[int, int] | None
+    channels: int
+    outputs: int
+    activation: str
+    scaling: Scaling
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a network says of the images of a folder.
+
+    Attributes
+    ----------
+    images : list of ImageFile, length n
+        Those that could be decoded.
+    rejected : list of Rejected
+        The others.
+    outputs : array of float32, shape (n, outputs)
+    resized : int
+        Images that have another size than the network's input.
+    """
+
+    images: list[ImageFile]
+    rejected: list[Rejected]
+    outputs: Floats
+    resized: int
+
+
+def load_network(file: Path, scaling: str | None = None, *, trust: bool = False) -> Network:
+    """Load a Keras model file: `.keras`, or HDF5 of older versions.
+
+    Parameters
+    ----------
+    scaling : str, optional
+        One of `SCALINGS`; without, it is "none" for a model that rescales its input by itself.
+    trust : bool
+        Whether code inside the file may run: that of Lambda layers.
+
+    Raises
+    ------
+    InputError
+        When the file is no such model, holds code that is not trusted, does not take one image and
+        give one vector, or when it does not tell its scaling and none is given.
+    """
+    if scaling is not None and scaling not in SCALINGS:
+        raise InputError(f"scaling: expected {', '.join(SCALINGS)}, received {scaling!r}")
+    digest = _check_file(file)
+    _check_code(file, _read_config(file), trust)
+    keras, _ = import_keras()
+    try:
+        model = keras.models.load_model(file, compile=False, safe_mode=not trust)
+    except Exception as error:  # whatever a damaged file leads Keras to
+        reason = str(error).strip().split("\n")[0][:300]
+        raise InputError(f"{file} cannot be loaded as a Keras model: {reason}") from error
+    size, channels = _check_input(file, model)
+    outputs = _check_output(file, model)
+    if scaling is None and not _rescales(model):
+        raise InputError(
+            f"{file} does not tell how its input is scaled: no layer near its input rescales. Give "
+            "--scaling: none (pixels of 0 to 255), 0-1, -1-1, caffe or torch (as networks trained "
+            "on ImageNet)."
+        )
+    chosen: Any = scaling or "none"
+    if chosen in {"caffe", "torch"} and channels == 1:
+        raise InputError(f"scaling {chosen}: needs colour images, and {file} takes grey ones.")
+    return Network(model, file, digest, size, channels, outputs, _activation(model), chosen)
+
+
+def _check_file(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            begin = opened.read(8)
+            opened.seek(0)
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    except IsADirectoryError:
+        raise InputError(
+            f"{file} is a folder: expected a Keras model file (.keras or .h5). A SavedModel can be "
+            "loaded and saved as .keras with Keras 2."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
+    if begin.startswith((ZIP, HDF5)) and file.suffix not in OTHERS:
+        return digest
+    other = OTHERS.get(file.suffix)
+    kind = f"it is a file of {other}" if other else f"it begins with {begin!r}"
+    raise InputError(f"{file} is no Keras model file (.keras, .h5): {kind}.")
+
+
+def _read_config(file: Path) -> Any:
+    """Read the description of the layers, without making them."""
+    try:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                return json.loads(archive.read("config.json"))
+        import h5py
+
+        with h5py.File(file) as archive:
+            return json.loads(archive.attrs["model_config"])
+    except (OSError, LookupError, ValueError) as error:
+        raise InputError(
+            f"{file} holds no whole Keras model ({error}): weights alone are not enough."
+        ) from error
+
+
+def _check_code(file: Path, config: Any, trust: bool) -> None:
+    """Refuse code inside the file, and classes that come from elsewhere, by the layer's name."""
+    for entry in _entries(config):
+        kind, name = entry["class_name"], entry.get("config", {})
+        name = name.get("name", "") if isinstance(name, dict) else ""
+        module = entry.get("module")
+        if kind in {"Lambda", "__lambda__"} and not trust:
+            raise InputError(
+                f"{file}: layer {name or kind!r} is a Lambda layer, code that would run on this "
+                "machine. Give --trust-model on the command line if you trust the file."
+            )
+        if module and module.split(".")[0] not in {"keras", "builtins"}:
+            raise InputError(
+                f"{file}: layer {name!r} is of the class {kind} of {module}, which is not in the "
+                "file: only Keras's own layers can be loaded."
+            )
+
+
+def _entries(config: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(config, dict):
+        if isinstance(config.get("class_name"), str):
+            yield config
+        for value in config.values():
+            yield from _entries(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _entries(value)
+
+
+def _check_input(file: Path, model: Any) -> tuple[tuple[int, int] | None, int]:
+    inputs = getattr(model, "inputs", None) or []
+    shapes = [tuple(tensor.shape) for tensor in inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in {1, 3}:
+        raise InputError(
+            f"{file}: expected one input of shape (height, width, 1 or 3), received "
+            f"{', '.join(str(shape[1:]) for shape in shapes) or 'none'}."
+        )
+    _, height, width, channels = shapes[0]
+    return (width, height) if height and width else None, int(channels)
+
+
+def _check_output(file: Path, model: Any) -> int:
+    shapes = [tuple(tensor.shape) for tensor in model.outputs]
+    if len(shapes) != 1 or len(shapes[0]) != 2 or not shapes[0][1]:
+        raise InputError(
+            f"{file}: expected one output, a vector of scores or numbers, received shapes "
+            f"{', '.join(str(shape[1:]) for shape in shapes)}."
+        )
+    return int(shapes[0][1])
+
+
+def _leaves(model: Any) -> Iterator[Any]:
+    for layer in model.layers:
+        if getattr(layer, "layers", None):
+            yield from _leaves(layer)
+        else:
+            yield layer
+
+
+def _rescales(model: Any) -> bool:
+    first = [layer for layer in _leaves(model) if type(layer).__name__ != "InputLayer"]
+    return any(type(layer).__name__ in RESCALING_LAYERS for layer in first[:LOOKED_AT])
+
+
+def _activation(model: Any) -> str:
+    last = list(_leaves(model))[-1]
+    if type(last).__name__ == "Softmax":
+        return "softmax"
+    function = getattr(last, "activation", None)
+    return str(getattr(function, "__name__", "linear"))
+
+
+def scale(network: Network, pixels: NDArray[np.uint8]) -> Floats:
+    """Scale pixels as the network takes them.
+
+    Parameters
+    ----------
+    pixels : array of uint8, shape (n, height, width, channels)
+
+    Returns
+    -------
+    array of float32, of the same shape
+    """
+    values: Floats = pixels.astype(np.float32)
+    if network.scaling == "0-1":
+        values /= 255
+    elif network.scaling == "-1-1":
+        values = values / np.float32(127.5) - np.float32(1)
+    elif network.scaling == "caffe":
+        values = values[..., ::-1] - np.array(CAFFE_MEAN, dtype=np.float32)
+    elif network.scaling == "torch":
+        mean, deviation = (np.array(c, np.float32) for c in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+        values = (values / np.float32(255) - mean) / deviation
+    return values
+
+
+def load_batches(
+    network: Network, folder: Path, images: Sequence[ImageFile], batch_size: int = BATCH
+) -> Iterator[list[tuple[ImageFile, NDArray[np.uint8]] | Rejected]]:
+    """Decode images to the network's input, a batch at a time; threads work ahead.
+
+    Memory grows with the size of a batch alone.
+
+    Yields
+    ------
+    list of (ImageFile, array of uint8, shape (height, width, channels)) or Rejected
+    """
+    size = network.size or _first_size(folder, images)
+
+    def load(image: ImageFile) -> tuple[ImageFile, NDArray[np.uint8]] | Rejected:
+        pixels = load_pixels(folder, image, size, grey=network.channels == 1)
+        return pixels if isinstance(pixels, Rejected) else (image, pixels)
+
+    batch: list[tuple[ImageFile, NDArray[np.uint8]] | Rejected] = []
+    for loaded in prefetch(load, images, ahead=2 * batch_size):
+        batch.append(loaded)
+        if len(batch) == batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _first_size(folder: Path, images: Sequence[ImageFile]) -> tuple[int, int]:
+    for image in images:
+        size = upright_size(folder, image.path)
+        if not isinstance(size, Rejected):
+            return size
+    return 1, 1
+
+
+def predict(
+    network: Network,
+    folder: Path,
+    images: Sequence[ImageFile],
+    progress: Progress,
+    batch_size: int = BATCH,
+) -> Predicted:
+    """Run the network over the images of a folder; time grows linearly with their number.
+
+    Raises
+    ------
+    InputError
+        When the network's outputs are not all numbers.
+    """
+    kept: list[ImageFile] = []
+    rejected: list[Rejected] = []
+    parts: list[Floats] = []
+    _, tf = import_keras()
+    run = tf.function(lambda values: network.model(values, training=False), reduce_retracing=True)
+    for batch in load_batches(network, folder, images, batch_size):
+        usable = [item for item in batch if not isinstance(item, Rejected)]
+        rejected += [item for item in batch if isinstance(item, Rejected)]
+        if usable:
+            values = scale(network, np.stack([pixels for _, pixels in usable]))
+            outputs = np.asarray(run(tf.constant(values)), dtype=np.float32)
+            if not np.isfinite(outputs).all():
+                place = int(np.flatnonzero(~np.isfinite(outputs).all(axis=1))[0])
+                raise InputError(
+                    f"{network.file}: its output for {usable[place][0].path} is not a number: "
+                    f"{outputs[place]}. Is --scaling {network.scaling} right?"
+                )
+            parts.append(outputs)
+            kept += [image for image, _ in usable]
+        progress(STAGE, len(kept) + len(rejected), len(images))
+    resized = 0
+    if network.size is not None:
+        sizes = prefetch(lambda image: upright_size(folder, image.path), kept, ahead=64)
+        resized = sum(1 for size in sizes if size != network.size)
+    empty = np.empty((0, network.outputs), dtype=np.float32)
+    return Predicted(kept, rejected, np.concatenate(parts) if parts else empty, resized)

@@ -1,0 +1,245 @@
+"""What a DNN gets wrong: its predictions for labelled images, and how good they are.
+
+HUDD's TestModule (`hudd-tool`, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import InputError
+from pipelines.ground_truth import SEPARATOR, Truth, order_classes, split
+
+Task = Literal["classes", "several", "numbers"]
+"""One class an image, several labels an image, or numbers."""
+THRESHOLD = 0.5
+"""Of a sigmoid output, above which its class is predicted."""
+CONFIDENCE = 0.95
+SUSPICIOUS = 0.3
+"""Accuracy that another order of the classes would add, above which the order is doubted."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a network said of labelled images, against what they show.
+
+    Attributes
+    ----------
+    task : str
+    names : tuple of str
+        Of classes, or of the numbers.
+    expected, predicted : tuple of str, length n
+        Several classes, or numbers, with semicolons between.
+    correct : array of bool, shape (n,)
+    scores : array of float32, shape (n, len(names))
+        A share a class; of numbers, the absolute error of each.
+    targets : array of int32, shape (n,)
+        The output that is to be explained: of the predicted class, or the worst number.
+    errors : array of float32, shape (n,), or None
+        Of numbers: the mean error, or where they are key points, the mean distance.
+    note : str
+        What is to be doubted, or empty.
+    """
+
+    task: Task
+    names: tuple[str, ...]
+    expected: tuple[str, ...]
+    predicted: tuple[str, ...]
+    correct: NDArray[np.bool_]
+    scores: Floats
+    targets: NDArray[np.int32]
+    errors: Floats | None
+    note: str = ""
+
+    def accuracy(self) -> float:
+        """Return the share of images that are right."""
+        return float(self.correct.mean())
+
+
+def find_task(truth: Truth, activation: str, outputs: int) -> Task:
+    """Tell what a network predicts, from its labels and its last layer.
+
+    Numbers: labels are as many numbers as there are outputs, and the last layer is neither softmax
+    nor sigmoid.  Several classes an image: a label has a semicolon.
+    """
+    rows = list(truth.values.values())
+    if activation not in {"softmax", "sigmoid"} and all(_numbers(row, outputs) for row in rows):
+        return "numbers"
+    several = any(SEPARATOR in cell for row in rows for cell in row)
+    return "several" if several and activation != "softmax" else "classes"
+
+
+def _numbers(row: Sequence[str], outputs: int) -> list[float] | None:
+    parts = [part for cell in row for part in cell.split(SEPARATOR)]
+    if len(parts) != outputs:
+        return None
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def judge(
+    truth: Truth,
+    paths: Sequence[str],
+    outputs: Floats,
+    activation: str,
+    *,
+    task: Task | None = None,
+    classes: Sequence[str] | None = None,
+    error_threshold: float | None = None,
+) -> Outcome:
+    """Compare what a network said with what the images show.
+
+    Parameters
+    ----------
+    paths : sequence of str, length n
+        Each has a label in `truth`.
+    outputs : array of float32, shape (n, m)
+    activation : str
+        Of the network's last layer; outputs of a classifier that ends without one are logits.
+    classes : sequence of str, optional
+        Names in the order of the outputs; otherwise sorted.
+    error_threshold : float, optional
+        Of numbers: the error above which an image counts as failed.
+
+    Raises
+    ------
+    InputError
+        When labels and outputs do not go together, or numbers come without a threshold.
+    """
+    task = task or find_task(truth, activation, outputs.shape[1])
+    if task == "numbers":
+        return _judge_numbers(truth, paths, outputs, error_threshold)
+    names = order_classes(truth, outputs.shape[1], classes, task == "several")
+    shares = _shares(outputs, activation, task)
+    if task == "several":
+        return _judge_several(truth, paths, shares, names)
+    places = {name: place for place, name in enumerate(names)}
+    labels = np.array([places[truth.values[path][0]] for path in paths], dtype=np.int32)
+    best = shares.argmax(axis=1).astype(np.int32)
+    return Outcome(
+        "classes",
+        names,
+        tuple(names[label] for label in labels.tolist()),
+        tuple(names[label] for label in best.tolist()),
+        best == labels,
+        shares,
+        best if outputs.shape[1] > 1 else np.zeros(len(best), np.int32),
+        None,
+        "" if classes else _doubt_order(labels, best, len(names)),
+    )
+
+
+def _shares(outputs: Floats, activation: str, task: Task) -> Floats:
+    """Return a share for each class; one output becomes two classes."""
+    if activation not in {"softmax", "sigmoid"}:  # logits
+        if task == "several" or outputs.shape[1] == 1:
+            outputs = (1 / (1 + np.exp(-outputs.astype(np.float64)))).astype(np.float32)
+        else:
+            powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+            outputs = powers / powers.sum(axis=1, keepdims=True)
+    if task == "classes" and outputs.shape[1] == 1:
+        return np.concatenate([1 - outputs, outputs], axis=1)
+    return outputs
+
+
+def _judge_several(
+    truth: Truth, paths: Sequence[str], shares: Floats, names: tuple[str, ...]
+) -> Outcome:
+    expected = [split(truth.values[path][0]) for path in paths]
+    predicted = [
+        tuple(sorted(names[place] for place in np.flatnonzero(row > THRESHOLD))) for row in shares
+    ]
+    # What is most wrong is explained: the class furthest on the wrong side.
+    there = np.array([[name in row for name in names] for row in expected])
+    worst = np.where(there, THRESHOLD - shares, shares - THRESHOLD).argmax(axis=1)
+    return Outcome(
+        "several",
+        names,
+        tuple(SEPARATOR.join(row) for row in expected),
+        tuple(SEPARATOR.join(row) for row in predicted),
+        np.array([a == b for a, b in zip(expected, predicted, strict=True)], dtype=np.bool_),
+        shares,
+        worst.astype(np.int32),
+        None,
+    )
+
+
+def _judge_numbers(
+    truth: Truth, paths: Sequence[str], outputs: Floats, error_threshold: float | None
+) -> Outcome:
+    if error_threshold is None or not error_threshold > 0:
+        raise InputError(
+            "the labels are numbers: give --error-threshold, the error above which an image counts "
+            f"as failed; received {error_threshold}."
+        )
+    width = outputs.shape[1]
+    rows = [_numbers(truth.values[path], width) for path in paths]
+    for path, row in zip(paths, rows, strict=True):
+        if row is None:
+            raise InputError(
+                f"the label of {path}: expected {width} numbers, one an output of the network, "
+                f"received {SEPARATOR.join(truth.values[path])!r} ({truth.source})."
+            )
+    wanted = np.array(rows, dtype=np.float64)
+    off = np.abs(outputs - wanted)
+    names = truth.columns if len(truth.columns) == width else tuple(map(str, range(width)))
+    # Pairs are places in the picture: HUDD measures how far off they are, in px (section V-A).
+    points = width > 1 and width % 2 == 0
+    distances = np.sqrt((off.reshape(len(off), -1, 2) ** 2).sum(axis=2)) if points else off
+    errors = distances.mean(axis=1)
+    return Outcome(
+        "numbers",
+        names,
+        tuple(SEPARATOR.join(f"{value:.6g}" for value in row) for row in wanted.tolist()),
+        tuple(SEPARATOR.join(f"{value:.6g}" for value in row) for row in outputs.tolist()),
+        errors <= error_threshold,
+        off.astype(np.float32),
+        off.argmax(axis=1).astype(np.int32),
+        errors.astype(np.float32),
+    )
+
+
+def confusion_matrix(outcome: Outcome) -> NDArray[np.int64]:
+    """Count the images of each class (rows) that are taken for each class (columns)."""
+    places = {name: place for place, name in enumerate(outcome.names)}
+    matrix = np.zeros((len(places), len(places)), dtype=np.int64)
+    rows = [places[name] for name in outcome.expected]
+    columns = [places[name] for name in outcome.predicted]
+    np.add.at(matrix, (rows, columns), 1)
+    return matrix
+
+
+def accuracy_interval(right: int, images: int) -> tuple[float, float]:
+    """Compute Wilson's 95 % interval of an accuracy."""
+    from scipy.stats import binomtest
+
+    found = binomtest(right, images).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def _doubt_order(labels: NDArray[np.int32], best: NDArray[np.int32], classes: int) -> str:
+    """Say so when another order of the classes would be much better: sorting them was a guess."""
+    from scipy.optimize import linear_sum_assignment
+
+    matrix = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(matrix, (labels, best), 1)
+    rows, columns = linear_sum_assignment(-matrix)
+    possible = matrix[rows, columns].sum() / len(labels)
+    accuracy = float((labels == best).mean())
+    if possible - accuracy < SUSPICIOUS:
+        return ""
+    return (
+        f"With the classes in another order, the accuracy would be {possible:.0%} instead of "
+        f"{accuracy:.0%}: they were sorted by name. Give --classes, their names in the order of "
+        "the outputs."
+    )

@@ -1,0 +1,239 @@
+"""From a model and labelled images to a run folder that tells which ones the DNN gets wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pipelines import runs
+from pipelines.confusion_picture import draw_confusions
+from pipelines.errors import InputError
+from pipelines.files import atomic_write, write_csv, write_pairs
+from pipelines.ground_truth import read_truth
+from pipelines.images import (
+    Rejected,
+    as_text,
+    check_images,
+    find_images,
+    none_usable,
+    write_failures,
+)
+from pipelines.networks import STAGE as PREDICTING
+from pipelines.networks import Network, load_network, predict
+from pipelines.reporting.wording import count_of
+from pipelines.testing import Outcome, Task, accuracy_interval, confusion_matrix, judge
+
+RESULT_FILE = "testResult.csv"
+FAILURES_FILE = "failures.txt"
+CONFUSION_FILE = "confusion.csv"
+PICTURE_FILE = "confusion.png"
+CHECKING = "checking images"
+LOADING = "loading the model"
+UNLABELLED = "it has no label"
+SHARE_DIGITS, NUMBER_DIGITS = 4, 6
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user may decide.
+
+    Attributes
+    ----------
+    scaling : str, optional
+        See `networks.load_network`.
+    trust : bool
+        Whether code in the model file may run.
+    classes : Path, optional
+        A file with the names of the classes, one a line, in the order of the outputs.
+    task : str, optional
+        See `testing.Task`; otherwise it follows from labels and model.
+    error_threshold : float, optional
+        Of numbers: the error above which an image counts as failed.
+    """
+
+    scaling: str | None = None
+    trust: bool = False
+    classes: Path | None = None
+    task: str | None = None
+    error_threshold: float | None = None
+
+
+def read_classes(file: Path) -> tuple[str, ...]:
+    """Read the names of classes, one a line."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--classes: {file} cannot be read: {error}.") from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def test_model(
+    model: Path,
+    source: Path,
+    out: Path,
+    asked: Asked,
+    *,
+    progress: runs.Progress,
+    command: Sequence[str] = (),
+    overwrite: bool = False,
+) -> runs.Manifest:
+    """Test a model on the labelled images of a folder, and write what it gets wrong to `out`.
+
+    Parameters
+    ----------
+    source : Path
+        A folder of images with class folders or `labels.csv`, or a list such as `failures.txt`.
+    out : Path
+        A new or empty folder, or an earlier test when `overwrite` is True.
+
+    Returns
+    -------
+    Manifest
+        `result` has the accuracy, its 95 % interval, and the numbers of images and failures.
+
+    Raises
+    ------
+    InputError
+        When the model, the labels or an option cannot be used, or no image is left.
+    """
+    if asked.task is not None and asked.task not in get_args(Task):
+        raise InputError(f"task: expected {', '.join(get_args(Task))}, received {asked.task!r}")
+    folder, paths, rejected = find_images(source)
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")
+    classes = read_classes(asked.classes) if asked.classes else None
+    manifest = runs.Manifest(
+        job="test",
+        command=[as_text(word) for word in command],
+        folder=as_text(folder.resolve()),
+        parameters={
+            "model": as_text(model.resolve()),
+            "images": as_text(source.resolve()),
+            "scaling": asked.scaling,
+            "trust_model": asked.trust,
+            "classes": list(classes) if classes else None,
+            "task": asked.task,
+            "error_threshold": asked.error_threshold,
+        },
+    )
+    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
+        with run.stage(CHECKING):
+            truth = read_truth(folder, paths)
+            rejected += [Rejected(path, UNLABELLED) for path in paths if path not in truth.values]
+            images, unusable = check_images(
+                folder,
+                [path for path in paths if path in truth.values],
+                lambda done, total: run.progress(CHECKING, done, total),
+            )
+            rejected += unusable
+            if not images:
+                raise none_usable(folder, rejected)
+        with run.stage(LOADING):
+            run.progress(LOADING, 0, 1)
+            network = load_network(model, asked.scaling, trust=asked.trust)
+            run.progress(LOADING, 1, 1)
+        with run.stage(PREDICTING):
+            found = predict(network, folder, images, run.progress)
+        rejected += found.rejected
+        if not found.images:
+            raise none_usable(folder, rejected)
+        tested = [image.path for image in found.images]
+        task: Any = asked.task
+        outcome = judge(
+            truth,
+            tested,
+            found.outputs,
+            network.activation,
+            task=task,
+            classes=classes,
+            error_threshold=asked.error_threshold,
+        )
+        manifest.images = runs.ImageCounts(
+            found=len(tested) + len(rejected), used=len(tested), rejected=len(rejected)
+        )
+        _describe(manifest, network, outcome, found.resized)
+        run.begin_results()
+        _write(out, folder, tested, outcome, rejected)
+    return manifest
+
+
+def read_test(folder: Path) -> tuple[int, float]:
+    """Return the number of test images, and the accuracy on them, of a folder that a test wrote.
+
+    Raises
+    ------
+    InputError
+        When it holds no finished test.
+    """
+    manifest = read_tested(folder)
+    return int(manifest.result["images"]), float(manifest.result["accuracy"])
+
+
+def read_tested(folder: Path) -> runs.Manifest:
+    """Read the manifest of a test that finished; InputError where there is none."""
+    try:
+        manifest = runs.read_manifest(folder)
+    except InputError as error:
+        raise InputError(f"{folder} holds no test: {error}.") from error
+    if manifest.job != "test" or manifest.ended != "finished":
+        raise InputError(
+            f"{folder} holds no finished test: its job, {manifest.job}, {manifest.ended}."
+        )
+    return manifest
+
+
+def _describe(manifest: runs.Manifest, network: Network, outcome: Outcome, resized: int) -> None:
+    images, right = len(outcome.correct), int(outcome.correct.sum())
+    low, high = accuracy_interval(right, images)
+    manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
+    manifest.chosen = {
+        "scaling": network.scaling,
+        "task": outcome.task,
+        "names": list(outcome.names),
+    }
+    manifest.result = {
+        "images": images,
+        "failures": images - right,
+        "accuracy": right / images,
+        "accuracy_low": low,
+        "accuracy_high": high,
+    }
+    if outcome.errors is not None:
+        manifest.result["mean_error"] = float(outcome.errors.mean())
+    if resized and network.size:
+        manifest.notes.append(
+            f"{count_of(resized, 'image')} of another size than the model's input "
+            f"({network.size[0]} x {network.size[1]}): resized to it."
+        )
+    if outcome.note:
+        manifest.notes.append(outcome.note)
+
+
+def _write(
+    out: Path, folder: Path, paths: Sequence[str], outcome: Outcome, rejected: list[Rejected]
+) -> None:
+    numbers = outcome.errors is not None
+    digits = NUMBER_DIGITS if numbers else SHARE_DIGITS
+    columns = [f"{'error' if numbers else 'score'} {name}" for name in outcome.names]
+    means = outcome.errors.tolist() if outcome.errors is not None else []
+    rows = []
+    for place, path in enumerate(paths):
+        scores = [round(score, digits) for score in outcome.scores[place].tolist()]
+        mean = [round(means[place], digits)] if numbers else []
+        correct = int(outcome.correct[place])
+        rows.append(
+            (path, outcome.expected[place], outcome.predicted[place], correct, *mean, *scores)
+        )
+    header = ("path", "expected", "predicted", "correct", *["error"] * numbers, *columns)
+    write_csv(out / RESULT_FILE, header, rows)
+    if outcome.task == "classes":
+        matrix = confusion_matrix(outcome)
+        named = [(name, *row) for name, row in zip(outcome.names, matrix.tolist(), strict=True)]
+        write_csv(out / CONFUSION_FILE, ("expected", *outcome.names), named)
+        with atomic_write(out / PICTURE_FILE) as file:
+            draw_confusions(matrix, outcome.names).save(file, "PNG")
+    failed = [path for path, right in zip(paths, outcome.correct, strict=True) if not right]
+    write_failures(out / FAILURES_FILE, folder, sorted(failed))
+    write_pairs(out / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
