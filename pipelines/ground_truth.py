@@ -74,8 +74,7 @@ def _from_table(folder: Path, file: Path, paths: Sequence[str]) -> Truth:
             values[paths[image]] = cells
     if not values:
         raise InputError(
-            f"{file} has a label for none of the {len(paths)} images: expected relative paths such "
-            f"as {min(paths)!r} in its first column, received {table.rows[0][0]!r}."
+            f"{file} has a label for none of the {len(paths)} images: all their cells are empty."
         )
     return Truth(tuple(table.header[column] for column in columns), values, LABELS_TABLE)
 
