@@ -265,7 +265,8 @@ def select(
 ) -> None:
     """Select the unsafe set: which images of a folder of new ones are worth labelling."""
     from pipelines.export import check_target, export_unsafe_set
-    from pipelines.safe.selecting import Wanted, select_unsafe_set
+    from pipelines.safe.selecting import measure
+    from pipelines.selecting import Wanted, select_unsafe_set
     from pipelines.testing_job import read_test
 
     if test:
@@ -283,7 +284,9 @@ def select(
     with _job("Features extracted so far are kept: the same command goes on from there.") as told:
         if export:
             check_target(export, improvement)
-        found = select_unsafe_set(run, improvement, wanted, progress=told, overwrite=overwrite)
+        found = select_unsafe_set(
+            run, improvement, wanted, measure, progress=told, overwrite=overwrite
+        )
         missing = export_unsafe_set(run, export, told, links=link) if export else []
     print(f"{found.chosen:,} of {found.images:,} images are chosen ({found.counted}).")
     print(f"{found.images - found.inside:,} images belong to no cluster.")

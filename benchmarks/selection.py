@@ -30,7 +30,8 @@ from pipelines.backend import import_keras
 from pipelines.contrast import FOLDS, contrast
 from pipelines.files import read_csv
 from pipelines.safe.job import REDUCTION_FILE, Options, find_root_cause_clusters
-from pipelines.safe.selecting import Wanted, select_unsafe_set
+from pipelines.safe.selecting import measure
+from pipelines.selecting import Wanted, select_unsafe_set
 from pipelines.selection import Candidates, cut
 from pipelines.selection_files import read_candidates
 from pipelines.unsafe_set import cluster_distances, reaches
@@ -95,7 +96,7 @@ def print_quality(folder: Path, seeds: int) -> None:
         write_example(example, seed=seed)
         find_root_cause_clusters(example / FAILURES, run, Options(), progress=_quiet)
         images = example / "improvement"
-        select_unsafe_set(run, images, Wanted(), progress=_quiet)
+        select_unsafe_set(run, images, Wanted(), measure, progress=_quiet)
         candidates = read_candidates(run)
         shares = predict(example / "model.keras", images, candidates.paths)
         label = {row["path"]: row["label"] for row in read_csv(images / "labels.csv")}

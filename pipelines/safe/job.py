@@ -9,33 +9,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import explaining, inspection, runs, verdicts
 from pipelines import images as image_files
-from pipelines.clusters import (
-    NOISE,
-    RootCauseClusters,
-    centre_distances,
-    inspection_share,
-    map_places,
-    write_clusters,
-)
+from pipelines import runs
+from pipelines.clusters import RootCauseClusters, centre_distances, map_places
 from pipelines.errors import InputError
-from pipelines.explaining import NOTHING, Given, read_tables
-from pipelines.explanation import Explanation
-from pipelines.families import family_labels, find_families
-from pipelines.files import atomic_write, write_pairs
-from pipelines.gif import FRAMES_PER_MINUTE
+from pipelines.explaining import NOTHING, Given
+from pipelines.families import find_families
+from pipelines.files import atomic_write
+from pipelines.finishing import check_start, count_images, describe_given, finish
 from pipelines.images import ImageFile, Rejected, as_text
-from pipelines.parameter_files import left_out
-from pipelines.report import REPORT_FILE, write_report
-from pipelines.reporting.wording import count_of
+from pipelines.report import write_report
 from pipelines.safe import clustering, features, reduction, silhouette
 from pipelines.safe.clustering import Clustering
 from pipelines.safe.dbscan import Distances
 from pipelines.safe.denoising import denoise
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.weights import DENSES, load_weights
-from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels
 
 REDUCTION_FILE = "reduction.npz"
 CHECKING = "checking images"
@@ -45,8 +34,6 @@ CLUSTERING = "clustering"
 LARGEST_SEED = 2**32 - 1
 CONDITIONS = "block3_pool"
 """The layer whose features tell imaging conditions, and so families."""
-COHESIVE = 0.15
-"""Mean silhouette below which a note says that clusters shade into one another."""
 ALIKE = 1e-4
 """Features nearer to one another than this share of their mean's length count as equal."""
 
@@ -168,20 +155,11 @@ def find_root_cause_clusters(
     check_options(options)
     source = folder
     folder, paths, rejected = image_files.find_images(source)
-    inside, outside = folder.resolve(), out.resolve()
-    if inside.is_relative_to(outside) or outside.is_relative_to(inside):
-        raise InputError(
-            f"the images and the run need folders apart; of {folder} and {out} one lies inside the "
-            "other. Choose another --out."
-        )
-    # In vain, so that no error comes hours later.
-    read_tables(options.given, inside, paths)
-    verdicts.find_earlier_words(out, as_text(inside))
-    _keep_labels(out, overwrite)
+    check_start(folder, paths, out, options.given, overwrite)
     manifest = runs.Manifest(
         job="cluster",
         command=[as_text(word) for word in command],
-        folder=as_text(inside),
+        folder=as_text(folder.resolve()),
         parameters=_parameters(options)
         | ({"images": as_text(source.resolve())} if source.is_file() else {}),
     )
@@ -191,27 +169,13 @@ def find_root_cause_clusters(
     return manifest
 
 
-def _keep_labels(out: Path, overwrite: bool) -> None:
-    """Raise InputError where overwriting a run would take away labels that were filled in."""
-    labels = read_given_labels(out) if overwrite else {}
-    if labels:
-        raise InputError(
-            f"{out / UNSAFE_SET_FILE} has {count_of(len(labels), 'label')}: they would be lost. "
-            "Choose another --out, or move that file elsewhere."
-        )
-
-
 def _parameters(options: Options) -> dict[str, object]:
     """Return the options as `run.json` keeps them."""
     given = options.given
     parameters = asdict(options)
     del parameters["given"]
-    return parameters | {
-        "weights": options.weights and as_text(options.weights.resolve()),
-        "parameters": [as_text(file.resolve()) for file in given.parameters],
-        "angles": list(given.angles),
-        "unsafe_values": given.unsafe_values and as_text(given.unsafe_values.resolve()),
-    }
+    weights = options.weights and as_text(options.weights.resolve())
+    return parameters | {"weights": weights} | describe_given(given)
 
 
 def _find(
@@ -222,7 +186,7 @@ def _find(
             folder, paths, lambda done, total: run.progress(CHECKING, done, total)
         )
         rejected += unusable
-        _count(run, folder, images, rejected)
+        count_images(run, folder, images, rejected)
     images, undecoded, conditions, vectors = _extract(run, folder, images, rejected, options)
     reduced, points, moved, found = _cluster(run, vectors, options)
     with run.stage("measuring clusters"):
@@ -237,71 +201,18 @@ def _find(
         centre_distances=centre_distances(points, found.labels),
         places=map_places(points),
     )
-    if len(found.settings) > 1:
-        _describe_cohesion(run.manifest, clusters)
-    with run.stage(explaining.STAGE):
-        tables = read_tables(options.given, folder.resolve(), clusters.paths)
-        values = explaining.measure_images(folder, clusters.paths, clusters.digests, run.progress)
-        families = find_families(conditions, clusters.labels)
-        said = explaining.explain(clusters, values, tables, families, seed=options.seed)
-        _describe_explanation(run.manifest, clusters, families, said)
-    earlier = verdicts.find_earlier_words(run.folder, run.manifest.folder)
-    words, left = verdicts.hand_on(earlier, clusters)
-    run.manifest.notes += verdicts.tell(earlier, len(words), left)
-    verdicts.keep(run.folder, earlier)  # while the earlier run goes, and the new one comes
-    run.begin_results()
-    _write_rejected(run, rejected + undecoded)
-    cells = explaining.cells(said)
-    write_clusters(
-        run.folder,
+    finish(
+        run,
+        folder,
         clusters,
-        {id_: {**cells.get(id_, {}), **words.get(id_, {})} for id_ in {*cells, *words}},
+        options.given,
+        find_families(conditions, clusters.labels),
+        rejected + undecoded,
+        seed=options.seed,
+        write_more=lambda: _write_reduction(
+            run.folder / REDUCTION_FILE, reduced, clusters, points, moved
+        ),
     )
-    verdicts.keep(run.folder, left)
-    explaining.write_explained(run.folder, clusters, said, values, tables)
-    _write_reduction(run.folder / REDUCTION_FILE, reduced, clusters, points, moved)
-    with run.stage(inspection.STAGE):
-        unreadable = inspection.draw_clusters(folder, clusters, run.folder, run.progress)
-    run.manifest.notes += [
-        f"{file.path} could not be read again for its picture: {file.reason}."
-        for file in unreadable
-    ]
-
-
-def _describe_explanation(
-    manifest: runs.Manifest,
-    clusters: RootCauseClusters,
-    families: dict[int, int],
-    said: Explanation,
-) -> None:
-    of_images = family_labels(families, clusters.labels)
-    manifest.chosen["families_layer"] = CONDITIONS
-    manifest.result |= {
-        "explained": sum(1 for each in said.clusters.values() if each.hints or each.parameters),
-        "families": len(said.families),
-        "family_inspection_share": round(inspection_share(of_images), 4),
-    }
-    if unused := left_out(said.problems):
-        manifest.notes.append(
-            f"Of the tables of parameters, {count_of(unused, 'entry', 'entries')} could not be "
-            f"used; {REPORT_FILE} lists them."
-        )
-
-
-def _count(run: runs.Run, folder: Path, images: list[ImageFile], rejected: list[Rejected]) -> None:
-    """Write down what is used and what is not; raise InputError when nothing is left."""
-    run.manifest.images = runs.ImageCounts(
-        found=len(images) + len(rejected), used=len(images), rejected=len(rejected)
-    )
-    if not run.replaces:
-        _write_rejected(run, rejected)
-    if not images:
-        raise image_files.none_usable(folder, rejected)
-
-
-def _write_rejected(run: runs.Run, rejected: list[Rejected]) -> None:
-    reasons = [(file.path, file.reason) for file in rejected]
-    write_pairs(run.folder / runs.REJECTED_FILE, reasons)
 
 
 def _extract(
@@ -337,7 +248,7 @@ def _extract(
             options.batch_size,
             run.progress,
         )
-        _count(run, folder, found.images, rejected + found.rejected)
+        count_images(run, folder, found.images, rejected + found.rejected)
         run.manifest.result["extracted"] = found.new
     first = features.WIDTHS[CONDITIONS]
     conditions = reduction.scale_to_unit_length(found.vectors[:, :first], [first])
@@ -375,6 +286,7 @@ def _cluster(
         )
     manifest, kept = run.manifest, len(reduced.components)
     manifest.chosen |= {
+        "families_layer": CONDITIONS,
         "components": kept,
         "explained_variance": round(reduced.explained, 4),
         "eps": found.chosen.eps,
@@ -384,14 +296,6 @@ def _cluster(
             for cluster, setting in enumerate(found.settings)
         ],
         "candidates": [asdict(candidate) for candidate in found.candidates],
-        "gif_frames_at_most": inspection.GIF_FRAMES,
-        "gif_frames_per_minute": FRAMES_PER_MINUTE,
-    }
-    manifest.result |= {
-        "clusters": len(found.settings),
-        "noise": int((found.labels == NOISE).sum()),
-        "noise_share": round(float((found.labels == NOISE).mean()), 4),
-        "inspection_share": round(inspection_share(found.labels), 4),
     }
     if kept < components:
         manifest.notes.append(
@@ -401,17 +305,6 @@ def _cluster(
     if found.note:
         manifest.notes.append(found.note)
     return reduced, points, moved, found
-
-
-def _describe_cohesion(manifest: runs.Manifest, clusters: RootCauseClusters) -> None:
-    mean = float(clusters.silhouettes[clusters.labels != NOISE].mean())
-    manifest.result["silhouette"] = round(mean, 4)
-    if mean < COHESIVE:
-        manifest.notes.append(
-            f"The clusters shade into one another (mean silhouette {mean:.2f}, below {COHESIVE}; "
-            "images without any common cause can look like this): take them as places to look at, "
-            "not as causes apart."
-        )
 
 
 def _write_reduction(

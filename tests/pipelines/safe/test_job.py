@@ -438,7 +438,7 @@ def test_words_survive_a_job_that_is_stopped_in_between(failures, store, tmp_pat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.safe.job.write_clusters", stop)
+        patch.setattr("pipelines.finishing.write_clusters", stop)
         with pytest.raises(KeyboardInterrupt):
             find(failures, out, overwrite=True)
     assert not (out / "clusters.csv").exists()

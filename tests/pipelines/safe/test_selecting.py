@@ -16,7 +16,8 @@ from pipelines.export import export_unsafe_set
 from pipelines.files import read_csv, replace_cells
 from pipelines.runs import Manifest, hold, open_run, read_manifest, write_manifest
 from pipelines.safe.job import Options, find_root_cause_clusters
-from pipelines.safe.selecting import Wanted, select_unsafe_set
+from pipelines.safe.selecting import measure
+from pipelines.selecting import Wanted, select_unsafe_set
 from pipelines.selection_files import read_candidates, read_selection
 
 KINDS = ("dim", "noisy", "ordinary")
@@ -66,7 +67,7 @@ def run(finished, tmp_path):
 
 def select(run, improvement, *, overwrite=False, **wanted):
     return select_unsafe_set(
-        run, improvement, Wanted(**wanted), progress=quiet, overwrite=overwrite
+        run, improvement, Wanted(**wanted), measure, progress=quiet, overwrite=overwrite
     )
 
 

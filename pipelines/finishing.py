@@ -1,0 +1,174 @@
+"""What every job does that finds root cause clusters: before it starts, and once it has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipelines import explaining, inspection, runs, verdicts
+from pipelines.clusters import NOISE, RootCauseClusters, inspection_share, write_clusters
+from pipelines.errors import InputError
+from pipelines.explaining import Given, read_tables
+from pipelines.explanation import Explanation
+from pipelines.families import family_labels
+from pipelines.files import write_pairs
+from pipelines.gif import FRAMES_PER_MINUTE
+from pipelines.images import ImageFile, Rejected, as_text, none_usable
+from pipelines.parameter_files import left_out
+from pipelines.report import REPORT_FILE
+from pipelines.reporting.wording import count_of
+from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels
+
+COHESIVE = 0.15
+"""Mean silhouette below which a note says that clusters shade into one another."""
+
+
+def check_start(
+    folder: Path, paths: Sequence[str], out: Path, given: Given, overwrite: bool
+) -> None:
+    """Try in vain what would otherwise go wrong hours later.
+
+    Raises
+    ------
+    InputError
+        When images and run are not apart, tables or earlier words cannot be read, or overwriting
+        the run would take away labels that were filled in.
+    """
+    inside, outside = folder.resolve(), out.resolve()
+    if inside.is_relative_to(outside) or outside.is_relative_to(inside):
+        raise InputError(
+            f"the images and the run need folders apart; of {folder} and {out} one lies inside the "
+            "other. Choose another --out."
+        )
+    read_tables(given, inside, paths)
+    verdicts.find_earlier_words(out, as_text(inside))
+    labels = read_given_labels(out) if overwrite else {}
+    if labels:
+        raise InputError(
+            f"{out / UNSAFE_SET_FILE} has {count_of(len(labels), 'label')}: they would be lost. "
+            "Choose another --out, or move that file elsewhere."
+        )
+
+
+def describe_given(given: Given) -> dict[str, object]:
+    """Return what is known of the images as `run.json` keeps it."""
+    return {
+        "parameters": [as_text(file.resolve()) for file in given.parameters],
+        "angles": list(given.angles),
+        "unsafe_values": given.unsafe_values and as_text(given.unsafe_values.resolve()),
+    }
+
+
+def count_images(
+    run: runs.Run, folder: Path, images: list[ImageFile], rejected: list[Rejected]
+) -> None:
+    """Write down what is used and what is not; raise InputError when nothing is left."""
+    run.manifest.images = runs.ImageCounts(
+        found=len(images) + len(rejected), used=len(images), rejected=len(rejected)
+    )
+    if not run.replaces:
+        _write_rejected(run, rejected)
+    if not images:
+        raise none_usable(folder, rejected)
+
+
+def _write_rejected(run: runs.Run, rejected: list[Rejected]) -> None:
+    reasons = [(file.path, file.reason) for file in rejected]
+    write_pairs(run.folder / runs.REJECTED_FILE, reasons)
+
+
+def finish(
+    run: runs.Run,
+    folder: Path,
+    clusters: RootCauseClusters,
+    given: Given,
+    families: dict[int, int],
+    rejected: list[Rejected],
+    *,
+    seed: int,
+    write_more: Callable[[], None],
+) -> None:
+    """Explain clusters, hand an engineer's words on to them, and write the results of the run.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the images.
+    families : dict of int to int
+        Family of each cluster.
+    seed : int
+        Of the random groups that hints and parameters are tested against.
+    write_more : callable
+        Writes what is the job's own, once an earlier run has gone.
+    """
+    _describe_clusters(run.manifest, clusters)
+    with run.stage(explaining.STAGE):
+        tables = read_tables(given, folder.resolve(), clusters.paths)
+        values = explaining.measure_images(folder, clusters.paths, clusters.digests, run.progress)
+        said = explaining.explain(clusters, values, tables, families, seed=seed)
+        _describe_explanation(run.manifest, clusters, families, said)
+    earlier = verdicts.find_earlier_words(run.folder, run.manifest.folder)
+    words, left = verdicts.hand_on(earlier, clusters)
+    run.manifest.notes += verdicts.tell(earlier, len(words), left)
+    verdicts.keep(run.folder, earlier)  # while the earlier run goes, and the new one comes
+    run.begin_results()
+    _write_rejected(run, rejected)
+    cells = explaining.cells(said)
+    write_clusters(
+        run.folder,
+        clusters,
+        {id_: {**cells.get(id_, {}), **words.get(id_, {})} for id_ in {*cells, *words}},
+    )
+    verdicts.keep(run.folder, left)
+    explaining.write_explained(run.folder, clusters, said, values, tables)
+    write_more()
+    with run.stage(inspection.STAGE):
+        unreadable = inspection.draw_clusters(folder, clusters, run.folder, run.progress)
+    run.manifest.chosen |= {
+        "gif_frames_at_most": inspection.GIF_FRAMES,
+        "gif_frames_per_minute": FRAMES_PER_MINUTE,
+    }
+    run.manifest.notes += [
+        f"{file.path} could not be read again for its picture: {file.reason}."
+        for file in unreadable
+    ]
+
+
+def _describe_clusters(manifest: runs.Manifest, clusters: RootCauseClusters) -> None:
+    noise = clusters.labels == NOISE
+    found = int(clusters.labels.max(initial=NOISE)) + 1
+    manifest.result |= {
+        "clusters": found,
+        "noise": int(noise.sum()),
+        "noise_share": round(float(noise.mean()), 4),
+        "inspection_share": round(inspection_share(clusters.labels), 4),
+    }
+    if found < 2:
+        return
+    mean = float(clusters.silhouettes[~noise].mean())
+    manifest.result["silhouette"] = round(mean, 4)
+    if mean < COHESIVE:
+        manifest.notes.append(
+            f"The clusters shade into one another (mean silhouette {mean:.2f}, below {COHESIVE}; "
+            "images without any common cause can look like this): take them as places to look at, "
+            "not as causes apart."
+        )
+
+
+def _describe_explanation(
+    manifest: runs.Manifest,
+    clusters: RootCauseClusters,
+    families: dict[int, int],
+    said: Explanation,
+) -> None:
+    of_images = family_labels(families, clusters.labels)
+    manifest.result |= {
+        "explained": sum(1 for each in said.clusters.values() if each.hints or each.parameters),
+        "families": len(said.families),
+        "family_inspection_share": round(inspection_share(of_images), 4),
+    }
+    if unused := left_out(said.problems):
+        manifest.notes.append(
+            f"Of the tables of parameters, {count_of(unused, 'entry', 'entries')} could not be "
+            f"used; {REPORT_FILE} lists them."
+        )
