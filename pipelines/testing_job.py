@@ -16,6 +16,7 @@ from pipelines.images import (
     Rejected,
     as_text,
     check_images,
+    find_files,
     find_images,
     none_usable,
     write_failures,
@@ -120,7 +121,8 @@ def test_model(
     )
     with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
         with run.stage(CHECKING):
-            truth = read_truth(folder, paths)
+            # Of a list, the classes are those of the whole folder that it names.
+            truth = read_truth(folder, find_files(folder)[0] if source.is_file() else paths)
             rejected += [Rejected(path, UNLABELLED) for path in paths if path not in truth.values]
             images, unusable = check_images(
                 folder,

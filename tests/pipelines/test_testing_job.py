@@ -1,0 +1,189 @@
+"""From a model and labelled images to the list of what it gets wrong, and on to clusters."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines import testing_job
+from pipelines.backend import import_keras
+from pipelines.errors import InputError
+from pipelines.files import read_csv, read_pairs
+from pipelines.images import Rejected, find_images, write_failures
+from pipelines.runs import read_manifest
+from pipelines.testing_job import Asked, read_test
+
+CLASSES = ("bright", "dark")
+
+
+def quiet(stage, done, total):
+    """Listen to nothing."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A DNN that calls images bright whose mean is above 100: it is wrong from 100 to 128."""
+    keras, _ = import_keras()
+    dnn = keras.Sequential(
+        [
+            keras.Input((12, 16, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, activation="softmax", name="end"),
+        ]
+    )
+    dnn.get_layer("end").set_weights([np.array([[30.0, -30]] * 3), np.array([-35.3, 35.3])])
+    file = tmp_path_factory.mktemp("model") / "dnn.keras"
+    dnn.save(file)
+    return file
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Grey images of every level, in class folders; one is of another size, one is no image."""
+    folder = tmp_path / "images"
+    for level in range(4, 255, 10):
+        name = "dark" if level < 128 else "bright"
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        size = (40, 40) if level == 4 else (16, 12)
+        Image.new("RGB", size, (level,) * 3).save(folder / name / f"{level:03d}.png")
+    (folder / "dark" / "bad.png").write_bytes(b"no image")
+    Image.new("RGB", (16, 12)).save(folder / "unsorted.png")
+    return folder
+
+
+def run_test(model, images, out, overwrite=False, **asked):
+    return testing_job.test_model(
+        model, images, out, Asked(**asked), progress=quiet, overwrite=overwrite
+    )
+
+
+def test_what_is_wrong_is_listed(model, images, tmp_path):
+    manifest = run_test(model, images, tmp_path / "out")
+    wrong = ["dark/104.png", "dark/114.png", "dark/124.png"]
+    rows = {row["path"]: row for row in read_csv(tmp_path / "out" / "testResult.csv")}
+    assert len(rows) == 26
+    assert sorted(path for path, row in rows.items() if row["correct"] == "0") == wrong
+    for path, row in rows.items():
+        assert row["expected"] == path.split("/")[0]
+        level = int(path[-7:-4])
+        assert row["predicted"] == ("bright" if level > 100 else "dark")
+        assert (float(row["score bright"]) > 0.5) == (level > 100)
+    lines = (tmp_path / "out" / "failures.txt").read_text().splitlines()
+    assert lines == [f"# {images}", *wrong]
+    assert manifest.result["accuracy"] == 23 / 26
+    assert manifest.result["accuracy_low"] < 23 / 26 < manifest.result["accuracy_high"]
+    assert read_test(tmp_path / "out") == (26, 23 / 26)
+    with (tmp_path / "out" / "confusion.csv").open() as file:
+        assert list(csv.reader(file)) == [
+            ["expected", "bright", "dark"], ["bright", "13", "0"], ["dark", "3", "10"],
+        ]  # fmt: skip
+    assert Image.open(tmp_path / "out" / "confusion.png").size > (100, 100)
+
+
+def test_every_file_is_tested_or_rejected_with_a_reason(model, images, tmp_path):
+    manifest = run_test(model, images, tmp_path / "out")
+    rejected = read_pairs(tmp_path / "out" / "rejected.txt")
+    assert set(rejected) == {"dark/bad.png", "unsorted.png"}
+    assert rejected["unsorted.png"] == "it has no label"
+    counts = manifest.images
+    assert (counts.found, counts.used, counts.rejected) == (28, 26, 2)
+    assert any("1 image of another size" in note for note in manifest.notes)
+
+
+def test_a_list_of_failures_stands_for_their_folder(model, images, tmp_path):
+    run_test(model, images, tmp_path / "out")
+    folder, paths, rejected = find_images(tmp_path / "out" / "failures.txt")
+    assert (folder, rejected) == (images, [])
+    assert paths == ["dark/104.png", "dark/114.png", "dark/124.png"]
+    again = run_test(model, tmp_path / "out" / "failures.txt", tmp_path / "again")
+    assert (again.result["images"], again.result["accuracy"]) == (3, 0.0)
+
+
+def test_lists_that_are_damaged_or_lead_astray(images, tmp_path):
+    file = tmp_path / "failures.txt"
+    names = ["dark/004.png", "../secret.png", "gone.png", "dark", "/etc/passwd", "dark/004.png"]
+    write_failures(file, images, names)
+    file.write_text(file.read_text().replace("\n", "\r\n"))
+    (tmp_path / "secret.png").write_bytes(b"")
+    _, paths, rejected = find_images(file)
+    assert paths == ["dark/004.png"]
+    assert {each.path for each in rejected} == {"../secret.png", "gone.png", "dark", "/etc/passwd"}
+    assert Rejected("../secret.png", "lies outside of the images' folder") in rejected
+    file.write_text("dark/004.png\n")
+    with pytest.raises(InputError, match="expected “# FOLDER” in its first line"):
+        find_images(file)
+    file.write_text("# nowhere\na.png\n")
+    with pytest.raises(InputError, match="nowhere does not exist"):
+        find_images(file)
+
+
+def test_none_wrong_is_a_result(model, images, tmp_path):
+    for level in (104, 114, 124):
+        (images / "dark" / f"{level}.png").unlink()
+    manifest = run_test(model, images, tmp_path / "out")
+    assert manifest.result["failures"] == 0
+    assert (tmp_path / "out" / "failures.txt").read_text() == f"# {images}\n"
+
+
+def test_numbers_have_errors_instead_of_classes(images, tmp_path):
+    keras, _ = import_keras()
+    layers = keras.layers
+    dnn = keras.Sequential(
+        [keras.Input((12, 16, 3)), layers.GlobalAveragePooling2D(), layers.Dense(1, name="end")]
+    )
+    dnn.get_layer("end").set_weights([np.full((3, 1), 1 / 3), np.array([10.0])])
+    dnn.save(tmp_path / "level.keras")
+    rows = ""
+    for path in sorted(images.rglob("[0-9]*.png")):
+        level = int(path.stem) + 9 * (path.stem == "104")
+        rows += f"{path.relative_to(images).as_posix()},{level}\n"
+    (images / "labels.csv").write_text("path,level\n" + rows)
+    asked = {"scaling": "none", "error_threshold": 5.0}
+    manifest = run_test(tmp_path / "level.keras", images, tmp_path / "out", **asked)
+    rows = read_csv(tmp_path / "out" / "testResult.csv")
+    (right,) = [row for row in rows if row["correct"] == "1"]
+    assert right["path"] == "dark/104.png"
+    assert float(right["error"]) == pytest.approx(1, abs=1e-3)
+    assert manifest.result["failures"] == 25
+    assert manifest.result["mean_error"] == pytest.approx((25 * 10 + 1) / 26, abs=1e-3)
+    assert not (tmp_path / "out" / "confusion.png").exists()
+    with pytest.raises(InputError, match="give --error-threshold"):
+        run_test(tmp_path / "level.keras", images, tmp_path / "other", scaling="none")
+
+
+def test_what_cannot_be_tested(model, images, tmp_path):
+    with pytest.raises(InputError, match="lies among the images"):
+        run_test(model, images, images / "out")
+    with pytest.raises(InputError, match="task: expected classes, several, numbers"):
+        run_test(model, images, tmp_path / "a", task="words")
+    (tmp_path / "classes.txt").write_text("bright\n")
+    with pytest.raises(InputError, match="classes: expected 2 names"):
+        run_test(model, images, tmp_path / "b", classes=tmp_path / "classes.txt")
+    assert read_manifest(tmp_path / "b").ended == "failed"
+    run_test(model, images, tmp_path / "out")
+    with pytest.raises(InputError, match="--overwrite"):
+        run_test(model, images, tmp_path / "out")
+    before = (tmp_path / "out" / "failures.txt").read_text()
+    shutil.rmtree(images / "bright")
+    with pytest.raises(InputError, match="has 2 classes, and class folders 1"):
+        run_test(model, images, tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / "failures.txt").read_text() == before
+    with pytest.raises(InputError, match="holds no test"):
+        read_test(images)
+    document = json.loads((tmp_path / "b" / "run.json").read_text())
+    assert document["job"] == "test"
+    with pytest.raises(InputError, match="holds no finished test: its job, test, failed"):
+        read_test(tmp_path / "b")
+
+
+def test_the_order_of_classes_can_be_given(model, images, tmp_path):
+    (tmp_path / "classes.txt").write_text("\ufeffbright\r\ndark\r\n", encoding="utf-8")
+    manifest = run_test(model, images, tmp_path / "a", classes=tmp_path / "classes.txt")
+    assert manifest.result["failures"] == 3
+    (tmp_path / "classes.txt").write_text("dark\nbright\n")
+    manifest = run_test(model, images, tmp_path / "b", classes=tmp_path / "classes.txt")
+    assert manifest.result["failures"] == 23
