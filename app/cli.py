@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipelines.explanation import Explanation
     from pipelines.images import Rejected
     from pipelines.runs import Manifest, Progress
+    from pipelines.selecting import Measure
     from pipelines.selection_files import Selection
 
 app = typer.Typer(
@@ -265,7 +266,6 @@ def select(
 ) -> None:
     """Select the unsafe set: which images of a folder of new ones are worth labelling."""
     from pipelines.export import check_target, export_unsafe_set
-    from pipelines.safe.selecting import measure
     from pipelines.selecting import Wanted, select_unsafe_set
     from pipelines.testing_job import read_test
 
@@ -285,7 +285,7 @@ def select(
         if export:
             check_target(export, improvement)
         found = select_unsafe_set(
-            run, improvement, wanted, measure, progress=told, overwrite=overwrite
+            run, improvement, wanted, _measure_of(run), progress=told, overwrite=overwrite
         )
         missing = export_unsafe_set(run, export, told, links=link) if export else []
     print(f"{found.chosen:,} of {found.images:,} images are chosen ({found.counted}).")
@@ -380,6 +380,64 @@ def test_command(
 
 
 @app.command()
+def heatmaps(
+    model: ModelFile,
+    images: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of images on which the DNN failed, or failures.txt of a test; read only."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Run folder to write: new, or empty.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that --out holds.")
+    ] = False,
+    scaling: ScalingOption = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layers", metavar="NAME", help="Layer to search; repeat for several. (default: all)"
+        ),
+    ] = None,
+    rule: Annotated[
+        str, typer.Option(help="Of relevance: z+ (HUDD's), epsilon or alpha-beta.")
+    ] = "z+",
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=LARGEST_SEED,
+            help="Of the random groups that hints and parameters are tested against.",
+        ),
+    ] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images the DNN sees at once.")] = 16,
+    trust_model: TrustOption = False,
+    parameters: ParameterFiles = None,
+    angles: Angles = None,
+    unsafe_values: UnsafeValues = None,
+) -> None:
+    """Find root cause clusters by what drove the DNN: the heatmaps of its layers (HUDD)."""
+    from pipelines.explaining import Given
+    from pipelines.hudd.job import Options, find_clusters_by_heatmaps
+
+    options = Options(
+        scaling=scaling,
+        trust=trust_model,
+        layers=tuple(layers or ()),
+        rule=rule,
+        seed=seed,
+        batch_size=batch_size,
+        given=Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values),
+    )
+    with _job("Nothing was written; start again with --overwrite.") as told:
+        manifest = find_clusters_by_heatmaps(
+            model, images, out, options, progress=told, command=sys.argv[1:], overwrite=overwrite
+        )
+    print(f"Clustered by the heatmaps of {manifest.chosen['layer']}, see {out / 'layers.csv'}.")
+    _print_clusters(manifest, out)
+
+
+@app.command()
 def recut(
     run: Annotated[Path, typer.Argument(help="Run folder whose unsafe set is cut anew.")],
     count: Annotated[
@@ -471,6 +529,23 @@ def example(
         f"in {folder / 'failures'}."
     )
     print(f"Next: python SAFE_Tool.py cluster {folder / 'failures'} --out RUN")
+
+
+def _measure_of(run: Path) -> Measure:
+    """Return how new images are compared with the clusters of a run: as the run's job does."""
+    from pipelines.runs import NoManifestError, read_manifest
+
+    try:
+        by_heatmaps = read_manifest(run).job == "heatmaps"
+    except NoManifestError:
+        by_heatmaps = False  # selecting says what is wrong
+    if by_heatmaps:
+        from pipelines.hudd import selecting
+
+        return selecting.measure
+    from pipelines.safe.selecting import measure
+
+    return measure
 
 
 def _print_unsafe_set(run: Path, found: Selection) -> None:

@@ -148,7 +148,10 @@ def find_images(source: Path) -> tuple[Path, list[str], list[Rejected]]:
     root = check_folder(source.parent / folder)
     names = dict.fromkeys(line.rstrip("\r") for line in lines[1:])
     paths, rejected = [], []
-    for name in sorted(name for name in names if name.strip() and not name.startswith("#")):
+    named = sorted(name for name in names if name.strip() and not name.startswith("#"))
+    if not named:
+        raise InputError(f"{source} names no image: there are no failures to look at.")
+    for name in named:
         file = root / name
         inside = one_line(name) == name and file.resolve().is_relative_to(root)
         reason = _unusable(file, root) if inside else "lies outside of the images' folder"

@@ -226,6 +226,7 @@ def join_rows(
         By place in `paths`, the first row that names it.
     remarks : list of tuple of int and str
         On rows of no image and on second rows of an image; with line 0, on images without a row.
+        Rows of other files of the folder are passed over.
 
     Raises
     ------
@@ -240,6 +241,8 @@ def join_rows(
         place = places.get(cells[0])
         if place is None:
             place = places.get(_normalised(cells[0], roots))
+        if place is None and folder and _is_beside(folder, _normalised(cells[0], roots)):
+            continue  # an image that did not fail: a table of all of them is as good
         if place is None:
             received = shown(cells[0]) if cells[0].strip() else "an empty cell"
             what = f"expected the path of an image of the run, received {received}: row left out"
@@ -262,6 +265,13 @@ def join_rows(
         if place not in rows
     ]
     return rows, remarks
+
+
+def _is_beside(folder: Path, path: str) -> bool:
+    try:
+        return (folder / path).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _normalised(cell: str, roots: Sequence[str]) -> str:

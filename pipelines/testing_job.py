@@ -32,6 +32,8 @@ CONFUSION_FILE = "confusion.csv"
 PICTURE_FILE = "confusion.png"
 CHECKING = "checking images"
 LOADING = "loading the model"
+TARGET = "explained output"
+"""Column of the output that heatmaps explain: of the predicted class, or the worst number."""
 UNLABELLED = "it has no label"
 SHARE_DIGITS, NUMBER_DIGITS = 4, 6
 
@@ -224,11 +226,9 @@ def _write(
     for place, path in enumerate(paths):
         scores = [round(score, digits) for score in outcome.scores[place].tolist()]
         mean = [round(means[place], digits)] if numbers else []
-        correct = int(outcome.correct[place])
-        rows.append(
-            (path, outcome.expected[place], outcome.predicted[place], correct, *mean, *scores)
-        )
-    header = ("path", "expected", "predicted", "correct", *["error"] * numbers, *columns)
+        said = (outcome.expected[place], outcome.predicted[place], int(outcome.correct[place]))
+        rows.append((path, *said, int(outcome.targets[place]), *mean, *scores))
+    header = ("path", "expected", "predicted", "correct", TARGET, *["error"] * numbers, *columns)
     write_csv(out / RESULT_FILE, header, rows)
     if outcome.task == "classes":
         matrix = confusion_matrix(outcome)

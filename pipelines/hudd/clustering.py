@@ -1,0 +1,465 @@
+"""Hierarchical clustering of heatmaps, layer by layer (HUDD, III-B and IV-A, Equations 5 and 6).
+
+Ward linkage on the distances of a layer gives a dendrogram; the knee of the derivative of the
+weighted average intra-cluster distance (WICD) says where to cut it; the layer whose clusters have
+the least WICD is chosen.  All that is later shown of the clusters is computed from distances too,
+since the heatmaps themselves do not fit in memory.
+
+Where the published code does something else than the paper, the paper is followed: its code takes
+the rows of the matrix of distances for points, and normalises every row by its length.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST = 100
+"""Clusters to consider.  The paper finds 11 to 20, and 71 where a face has eight elements; an
+engineer who inspects five images of each would have to look at 500."""
+FEWEST_IMAGES = 4
+"""Below which nothing can be said about groups: there is one cluster."""
+REACH = 2
+"""Neighbours on each side that the derivative of fourth order needs."""
+DENSE = 200
+"""Images up to which all eigenvectors are computed: sooner done than an iteration begun."""
+
+Distances = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class LayerClusters:
+    """The clusters that the heatmaps of one layer give.
+
+    Attributes
+    ----------
+    layer : str
+    clusters : int
+    labels : array of int32, shape (n,)
+        Cluster ids from 0, the largest first; clusters of one size by their first image.
+    wicd : float
+        Equation 5, of these clusters.
+    curve : array of float64, shape (most - 1,)
+        WICD of 2, 3, ... most clusters; empty when there are too few images to choose.
+    varies : bool
+        Whether any two heatmaps differ.
+    seconds : float
+        What it took to cluster, and to get the distances when they came on demand.
+    """
+
+    layer: str
+    clusters: int
+    labels: Labels
+    wicd: float
+    curve: Floats
+    varies: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Layers:
+    """All layers, and the chosen one.
+
+    Attributes
+    ----------
+    layers : tuple of LayerClusters
+        In the order given.
+    chosen : LayerClusters
+        One of them.
+    distances : array of float32, shape (n, n)
+        Of the chosen one.
+    """
+
+    layers: tuple[LayerClusters, ...]
+    chosen: LayerClusters
+    distances: Distances
+
+
+def cluster_layers(layers: Iterable[tuple[str, Distances]], most: int | None = None) -> Layers:
+    """Cluster the images by each layer's heatmaps, and choose the layer (section IV-A).
+
+    Layers are asked for one at a time; the distances of two are held at once, of the best so far
+    and of the one at hand.  Time and memory are those of `cluster_layer` for each.
+
+    Parameters
+    ----------
+    layers : iterable of (str, array of float32 of shape (n, n))
+        Names and distances; a generator computes them when they are asked for.
+    most : int, optional
+        See `most_clusters`.
+
+    Raises
+    ------
+    ValueError
+        When there is no layer; and see `cluster_layer`.
+    """
+    results: list[LayerClusters] = []
+    kept: Distances | None = None
+    start = time.perf_counter()
+    for name, distances in layers:
+        results.append(cluster_layer(name, distances, most, started=start))
+        if choose_layer(results) == len(results) - 1:
+            kept = distances
+        start = time.perf_counter()
+    if kept is None:
+        raise ValueError("layers: expected at least one, received none")
+    return Layers(tuple(results), results[choose_layer(results)], kept)
+
+
+def choose_layer(layers: Sequence[LayerClusters]) -> int:
+    """Choose the layer with the least WICD; of equal ones the first.
+
+    A layer whose heatmaps are all equal has a WICD of 0 and tells no images apart: it is chosen
+    only where no other is left.
+
+    Returns
+    -------
+    int
+        Its place.
+    """
+    return min(range(len(layers)), key=lambda at: (not layers[at].varies, layers[at].wicd, at))
+
+
+def cluster_layer(
+    layer: str, distances: Distances, most: int | None = None, *, started: float | None = None
+) -> LayerClusters:
+    """Cluster the images by the heatmaps of one layer (section IV-A).
+
+    One cluster when there are fewer than `FEWEST_IMAGES` images or all heatmaps are equal.  Equal
+    heatmaps are never in two clusters.
+
+    Time grows with n^2.  Memory: see `ward`.
+
+    Parameters
+    ----------
+    distances : array of float32, shape (n, n)
+        Of normalised heatmaps (Equation 3): symmetric, 0 on the diagonal.
+    most : int, optional
+        See `most_clusters`.
+    started : float, optional
+        Reading of `time.perf_counter` from which on seconds are counted; now by default.
+
+    Raises
+    ------
+    ValueError
+        When distances are no square, have no row or are not finite, or `most` is less than 2.
+    """
+    start = time.perf_counter() if started is None else started
+    n = len(distances)
+    if distances.shape != (n, n) or not n:
+        raise ValueError(f"distances: expected a square of rows, received {distances.shape}")
+    if not np.isfinite(distances.max()):  # NaN and infinity alike
+        raise ValueError("distances: expected finite numbers, received others")
+    most = most_clusters(n, most)
+    varies = bool(distances.any())
+    if n < FEWEST_IMAGES or not varies:
+        labels, curve = np.zeros(n, dtype=np.int32), np.empty(0)
+        mean = distances.sum(dtype=np.float64) / max(1, n * (n - 1))
+        return LayerClusters(
+            layer, 1, labels, float(mean), curve, varies, time.perf_counter() - start
+        )
+    merges = ward(distances)
+    # Equal heatmaps, merged at height 0, stay together: nothing says where to part them.
+    most = min(most, 1 + int((merges[:, 2] > 0).sum()))
+    curve = wicd_curve(distances, merges, most)
+    clusters = choose_number(curve)
+    return LayerClusters(
+        layer=layer,
+        clusters=clusters,
+        labels=cut(merges, clusters),
+        wicd=float(curve[clusters - 2]),
+        curve=curve,
+        varies=varies,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def most_clusters(n: int, most: int | None = None) -> int:
+    """Return the number of clusters up to which the knee is sought.
+
+    The knee is a point of the whole curve, so its place depends on where the curve ends; the paper
+    does not say. `MOST`, but at most n / 2, for beyond that clusters of one image are the rule,
+    and at least 2.  With it, a WICD that falls as 1 / k, which it does when there is no group at
+    all, has its knee at 10 or 11: where the paper's results begin.
+
+    Parameters
+    ----------
+    most : int, optional
+        Taken instead of `MOST`.
+
+    Raises
+    ------
+    ValueError
+        When it is less than 2.
+    """
+    if most is not None and most < 2:
+        raise ValueError(f"most: expected at least 2 clusters, received {most}")
+    return max(2, min(n // 2, MOST if most is None else most))
+
+
+def ward(distances: Distances) -> Floats:
+    """Build the dendrogram by Ward linkage (section III-B).
+
+    SciPy's update for Ward (Lance and Williams, 1967) takes plain distances, squares them itself
+    and takes the root again: of Euclidean distances, which those of Equation 4 are, it computes
+    what Ward (1963) defines on the points, though there are none here. Heights are roots, too:
+    sqrt(2) times the root of what a merge adds to the sum of squares within clusters. Rows of the
+    matrix of distances as points are something else, and no distance of heatmaps any more.
+
+    Time grows with n^2 (nearest-neighbour chains).  Memory: 10 n^2 bytes beside the distances.
+
+    Parameters
+    ----------
+    distances : array of float32, shape (n, n)
+
+    Returns
+    -------
+    array of float64, shape (n - 1, 4)
+        Merges, lowest first: two clusters, height, size. Image i is cluster i, merge j makes
+        cluster n + j.
+    """
+    from scipy.cluster.hierarchy import linkage
+    from scipy.spatial.distance import squareform
+
+    if len(distances) < 2:
+        return np.empty((0, 4))
+    merges: Floats = linkage(squareform(distances, checks=False), "ward")
+    return merges
+
+
+def wicd_curve(distances: Distances, merges: Floats, most: int) -> Floats:
+    """Compute the weighted average intra-cluster distance for 2 to `most` clusters (Equation 5).
+
+    In one sweep up the dendrogram.  What a merge adds to the sum of distances within clusters are
+    the distances between its two parts, so that every pair of images is looked at once: time grows
+    with n^2 for all numbers of clusters together.  Memory: n^2 bytes for the largest merge.
+
+    A cluster of one image has no pair, where Equation 6 says nothing: its ICD is 0.
+
+    Parameters
+    ----------
+    distances : array of float32, shape (n, n)
+    merges : array of float64, shape (n - 1, 4)
+        See `ward`.
+    most : int
+        At most n.
+
+    Returns
+    -------
+    array of float64, shape (most - 1,)
+    """
+    n = len(distances)
+    members: dict[int, NDArray[np.intp]] = {image: np.array([image]) for image in range(n)}
+    # Sums of distances within clusters, and ICD times size.
+    within, weighted = np.zeros(2 * n), np.zeros(2 * n)
+    total = 0.0
+    curve = np.zeros(most - 1)
+    for step, (left, right) in enumerate(merges[:, :2].astype(np.intp).tolist()):
+        left_members, right_members = members.pop(left), members.pop(right)
+        between = distances[left_members[:, None], right_members].sum(dtype=np.float64)
+        both = np.concatenate([left_members, right_members])
+        new, size, clusters = n + step, len(both), n - 1 - step
+        members[new] = both
+        within[new] = within[left] + within[right] + between
+        weighted[new] = within[new] * 2 / (size - 1)
+        total += weighted[new] - weighted[left] - weighted[right]
+        if 2 <= clusters <= most:
+            curve[clusters - 2] = total / n / clusters
+    return curve
+
+
+def derivative(curve: Floats) -> Floats:
+    """Approximate the derivative by central differences of fourth order (section IV-A).
+
+    The first two and the last two values, which have too few neighbours for it, are differences to
+    the next and to the previous one: the third cluster is a real choice, and must not be lost.
+
+    Parameters
+    ----------
+    curve : array of float64, shape (m,)
+        At distances of 1; m at least 2.
+
+    Returns
+    -------
+    array of float64, shape (m,)
+    """
+    steps = np.diff(curve)
+    result = np.empty_like(curve)
+    half = (len(curve) + 1) // 2
+    result[:half], result[half:] = steps[:half], steps[half - 1 :]
+    if len(curve) > 2 * REACH:
+        before, after = curve[1:-3], curve[3:-1]
+        result[REACH:-REACH] = (curve[:-4] - 8 * before + 8 * after - curve[4:]) / 12
+    return result
+
+
+def choose_number(curve: Floats) -> int:
+    """Choose the number of clusters: the knee of the derivative of WICD (Figure 8).
+
+    The derivative rises from far below 0 towards 0, ever more slowly: the knee is where WICD stops
+    to fall significantly (Satopaa et al., 2011; found by kneed).  It is sought from the steepest
+    fall on: before it the derivative does not rise, and its very first point would be the knee.
+
+    Where kneed finds none, the number is taken whose derivative lies highest above the straight
+    line from the first to the last one, as section III-B describes the knee, the smallest of equal
+    ones; 2 when the curve has fewer than two points.
+
+    Parameters
+    ----------
+    curve : array of float64, shape (m,)
+        WICD of 2 to m + 1 clusters.
+
+    Returns
+    -------
+    int
+        2 to m + 1.
+    """
+    from kneed import KneeLocator
+
+    if len(curve) < 2:
+        return 2
+    slopes = derivative(curve)
+    first = int(slopes.argmin())
+    slopes = slopes[first:]
+    numbers = np.arange(first, first + len(slopes)) + 2
+    height = slopes.max() - slopes[0]
+    # Differences of rounding make no curve.
+    if len(slopes) < 3 or height <= 1e-12 * np.abs(curve).max():
+        return int(numbers[0])
+    found = KneeLocator(numbers, slopes, curve="concave", direction="increasing").knee
+    if found is not None:
+        return int(found)
+    line = np.linspace(slopes[0], slopes[-1], len(slopes))
+    return int(numbers[np.argmax(slopes - line)])
+
+
+def cut(merges: Floats, clusters: int) -> Labels:
+    """Cut the dendrogram into a number of clusters.  Time and memory grow with n.
+
+    Parameters
+    ----------
+    merges : array of float64, shape (n - 1, 4)
+        See `ward`.
+    clusters : int
+        1 to n.
+
+    Returns
+    -------
+    array of int32, shape (n,)
+        Cluster ids from 0, the largest first; clusters of one size by their first image.
+    """
+    n = len(merges) + 1
+    # The last merges are left out; from the top down, every cluster is what it is merged into.
+    part_of = np.arange(2 * n - 1)
+    for step in range(n - clusters - 1, -1, -1):
+        part_of[merges[step, :2].astype(np.intp)] = part_of[n + step]
+    _, first, members, sizes = np.unique(
+        part_of[:n], return_index=True, return_inverse=True, return_counts=True
+    )
+    numbers = np.empty(len(sizes), dtype=np.int32)
+    numbers[np.lexsort((first, -sizes))] = np.arange(len(sizes), dtype=np.int32)
+    labels: Labels = numbers[members]
+    return labels
+
+
+def centre_distances(distances: Distances, labels: Labels) -> NDArray[np.float32]:
+    """Compute each image's distance to the mean of its cluster's heatmaps, from distances alone.
+
+    The squared distance of x to the mean of a cluster is the mean of its squared distances to the
+    images of the cluster, less half the mean of those between any two of them, themselves included.
+
+    Time and memory grow with the square of the largest cluster.
+
+    Parameters
+    ----------
+    distances : array of float32, shape (n, n)
+        Euclidean.
+    labels : array of int32, shape (n,)
+
+    Returns
+    -------
+    array of float32, shape (n,)
+    """
+    result = np.empty(len(labels), dtype=np.float32)
+    for cluster in np.unique(labels):
+        inside = np.flatnonzero(labels == cluster)
+        squared = np.square(distances[np.ix_(inside, inside)], dtype=np.float64)
+        means = squared.mean(axis=1)
+        result[inside] = np.sqrt(np.maximum(means - means.mean() / 2, 0))
+    return result
+
+
+def silhouettes(distances: Distances, labels: Labels) -> NDArray[np.float32]:
+    """Compute the silhouette of every image (Rousseeuw, 1987); 0 where there is one cluster.
+
+    Time grows with n^2, memory with n: distances are taken block by block.
+
+    Parameters
+    ----------
+    distances : array of float32, shape (n, n)
+    labels : array of int32, shape (n,)
+
+    Returns
+    -------
+    array of float32, shape (n,)
+        -1 to 1; 0 for a cluster of one image.
+    """
+    from sklearn.metrics import silhouette_samples
+
+    if not 1 < len(np.unique(labels)) < len(labels):
+        return np.zeros(len(labels), dtype=np.float32)
+    values = silhouette_samples(distances, labels, metric="precomputed")
+    return values.astype(np.float32)  # type: ignore[no-any-return]
+
+
+def map_places(distances: Distances) -> NDArray[np.float32]:
+    """Place the images on a map by classical scaling (Torgerson, 1952).
+
+    These are the first two principal components of the heatmaps, without the heatmaps: the two
+    leading eigenvectors of the centred products, which double centring makes out of squared
+    distances, each times the root of its eigenvalue. An axis points to where the image lies that
+    is farthest along it, so that the same distances give the same map.
+
+    Time grows with n^2.  Memory: 4 n^2 bytes.
+
+    Parameters
+    ----------
+    distances : array of float32, shape (n, n)
+        Euclidean.
+
+    Returns
+    -------
+    array of float32, shape (n, 2)
+        In the unit of the distances; a direction in which nothing varies is all 0.
+    """
+    n = len(distances)
+    places = np.zeros((n, 2), dtype=np.float32)
+    largest = distances.max(initial=0)
+    if not largest:
+        return places
+    products = distances / largest  # no square is too small or too large for float32
+    np.square(products, out=products)
+    means = products.mean(axis=1, dtype=np.float64).astype(np.float32)
+    products -= means
+    products -= (means - means.mean())[:, None]
+    products *= -0.5
+    if n <= DENSE:
+        values, vectors = np.linalg.eigh(products.astype(np.float64))
+    else:
+        from scipy.sparse.linalg import eigsh
+
+        # From a fixed start, so that no chance is in it.
+        start = np.random.default_rng(0).standard_normal(n).astype(np.float32)
+        values, vectors = eigsh(products, k=2, which="LA", v0=start, rng=0)
+    for axis, at in enumerate(np.argsort(-values)[:2]):
+        vector = vectors[:, at] * np.sign(vectors[np.abs(vectors[:, at]).argmax(), at])
+        # What rounding leaves of a direction in which nothing varies is no direction.
+        value = values[at] if values[at] > 1e-6 * values.max() else 0.0
+        places[:, axis] = vector * np.sqrt(value) * largest
+    return places

@@ -1,0 +1,204 @@
+"""HUDD, section IV-A, first activity: heatmaps of the failing images, layer by layer, to files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import InputError
+from pipelines.files import atomic_write
+from pipelines.hudd.distances import HeatmapWriter, Limits
+from pipelines.images import ImageFile, Rejected
+from pipelines.networks import Network, load_batches, scale
+from pipelines.relevance import INPUT, build_relevance, relevance_layers
+from pipelines.runs import Progress
+
+BATCH = 16
+STAGE = "propagating relevance"
+SHARE_OF_DISK = 0.9
+"""Of the free space, what heatmaps may take."""
+PICTURE_SIDE = 56
+
+Targets = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Written:
+    """The heatmaps of a layer, in a file.
+
+    Attributes
+    ----------
+    file : Path
+        Of shape (n, d), float32; see `distances.open_heatmaps`.
+    shape : tuple of int
+        Of one heatmap.
+    limits : pair of float
+        Least and greatest entry.
+    pictures : Path, optional
+        Of layers whose heatmaps are pictures: small ones, of shape (n, height, width), int8.
+    """
+
+    file: Path
+    shape: tuple[int, ...]
+    limits: Limits
+    pictures: Path | None
+
+
+def choose_layers(network: Network, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the layers whose heatmaps are clustered: those asked for, or all internal ones.
+
+    Neither the input nor the output is internal: the relevance of the output is all in the one
+    number that is explained, so that its heatmaps would tell the predicted classes apart and
+    nothing else.
+
+    Raises
+    ------
+    InputError
+        When relevance cannot pass through the network, or it has no such layer.
+    """
+    layers = relevance_layers(network.model)
+    if unknown := [name for name in wanted if name not in layers]:
+        raise InputError(
+            f"--layers: the model has no layer {unknown[0]!r} with heatmaps. Choose among "
+            f"{', '.join(layers)}."
+        )
+    return tuple(wanted) or layers[1:-1] or layers
+
+
+def write_heatmaps(
+    network: Network,
+    layers: Sequence[str],
+    rule: str,
+    folder: Path,
+    images: Sequence[ImageFile],
+    targets: Targets,
+    out: Path,
+    progress: Progress,
+    *,
+    batch_size: int = BATCH,
+    seen: Callable[[str, NDArray[np.float32]], None] | None = None,
+) -> dict[str, Written]:
+    """Write the heatmaps of images at several layers, a file a layer, in the order of the images.
+
+    One forward and one backward pass a batch give them all.  Time grows linearly with the number
+    of images; memory with a batch, disk with the images times the entries of all layers.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        Of `relevance.relevance_layers`.  A heatmap of the input is summed over the channels.
+    rule : str
+        See `relevance.build_relevance`.
+    images : sequence of ImageFile, length n
+        They can be decoded; one that cannot any more ends the job.
+    targets : mapping of str to int
+        By path, the output to be explained; the predicted class where there is none.
+    out : Path
+        An existing folder for the files.
+    seen : callable, optional
+        Told of each batch of each layer, as it comes.
+
+    Raises
+    ------
+    InputError
+        When the disk has too little room, or an image changed meanwhile.
+    """
+    propagate = build_relevance(network.model, rule=_rule(rule), layers=tuple(layers))
+    writers: dict[str, HeatmapWriter] = {}
+    pictures: dict[str, BinaryIO] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    done = 0
+    with ExitStack() as stack:
+        for batch in load_batches(network, folder, images, batch_size):
+            pairs = [item for item in batch if not isinstance(item, Rejected)]
+            for item in batch:
+                if isinstance(item, Rejected):
+                    raise InputError(f"{folder / item.path}: {item.reason}.")
+            pixels = np.stack([pixel for _, pixel in pairs])
+            explained = np.array([targets.get(image.path, -1) for image, _ in pairs], np.int32)
+            found = propagate(scale(network, pixels), explained).layers
+            maps = {name: _flat(name, found[name]) for name in layers}
+            if not writers:
+                _check_disk(out, len(images), maps)
+                for number, name in enumerate(layers):
+                    shapes[name] = maps[name].shape[1:]
+                    file = stack.enter_context(atomic_write(out / f"{number:03d}.npy"))
+                    size = int(np.prod(shapes[name]))
+                    writers[name] = HeatmapWriter(file, len(images), size)
+                    if len(shapes[name]) > 1:
+                        drawn = draw_maps(maps[name])
+                        pictures[name] = stack.enter_context(
+                            atomic_write(out / f"{number:03d}-pictures.npy")
+                        )
+                        _write_header(pictures[name], "|i1", (len(images), *drawn.shape[1:]))
+            for name, rows in maps.items():
+                writers[name].append(rows)
+                if name in pictures:
+                    pictures[name].write(draw_maps(rows).tobytes())
+                if seen:
+                    seen(name, rows.reshape(len(rows), -1))
+            done += len(pairs)
+            progress(STAGE, done, len(images))
+        limits = {name: writer.finish() for name, writer in writers.items()}
+    return {
+        name: Written(
+            out / f"{number:03d}.npy",
+            shapes[name],
+            limits[name],
+            out / f"{number:03d}-pictures.npy" if name in pictures else None,
+        )
+        for number, name in enumerate(layers)
+    }
+
+
+def draw_maps(maps: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Make small pictures of heatmaps: summed over channels, averaged, each by its own largest.
+
+    Parameters
+    ----------
+    maps : array of float32, shape (b, height, width) or (b, height, width, channels)
+
+    Returns
+    -------
+    array of int8, shape (b, h, w)
+        Neither side longer than `PICTURE_SIDE`; -127 to 127, where 0 is no relevance.
+    """
+    flat = maps.sum(axis=3) if maps.ndim == 4 else maps
+    step = max(1, -(-max(flat.shape[1:]) // PICTURE_SIDE))
+    height, width = (max(1, side // step) for side in flat.shape[1:])
+    small = flat[:, : height * step, : width * step]
+    if step > 1:
+        small = small.reshape(len(flat), height, step, width, step).mean(axis=(2, 4))
+    largest = np.abs(small).max(axis=(1, 2), keepdims=True)
+    scaled = small / np.where(largest > 0, largest, 1)
+    return np.round(127 * scaled).astype(np.int8)
+
+
+def _write_header(file: BinaryIO, kind: str, shape: tuple[int, ...]) -> None:
+    header = {"descr": kind, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _rule(rule: str) -> Any:
+    return rule  # `build_relevance` checks it
+
+
+def _flat(name: str, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    return maps.sum(axis=3) if name == INPUT else maps
+
+
+def _check_disk(out: Path, images: int, maps: Mapping[str, NDArray[np.float32]]) -> None:
+    wanted = images * sum(rows.nbytes // len(rows) for rows in maps.values())
+    free = shutil.disk_usage(out).free
+    if wanted > SHARE_OF_DISK * free:
+        raise InputError(
+            f"the heatmaps take {wanted / 1e9:.1f} GB in {out}, where {free / 1e9:.1f} GB are "
+            "free. Narrow the search with --layers, or choose an --out elsewhere."
+        )

@@ -1,0 +1,294 @@
+"""HUDD, steps 1 and 2: from a model and its failing images to a run of root cause clusters."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import runs
+from pipelines.clusters import RootCauseClusters
+from pipelines.errors import InputError
+from pipelines.explaining import NOTHING, Given
+from pipelines.files import atomic_write, read_csv, write_csv
+from pipelines.finishing import check_start, count_images, describe_given, finish
+from pipelines.hudd.clustering import (
+    LayerClusters,
+    Layers,
+    centre_distances,
+    cluster_layers,
+    map_places,
+    silhouettes,
+)
+from pipelines.hudd.distances import heatmap_distances, open_heatmaps
+from pipelines.hudd.heatmaps import STAGE as PROPAGATING
+from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
+from pipelines.images import as_text, check_images, find_images
+from pipelines.networks import STAGE as PREDICTING
+from pipelines.networks import load_network, predict
+from pipelines.relevance import INPUT
+from pipelines.report import write_report
+from pipelines.reporting.wording import count_of
+from pipelines.results import named
+from pipelines.testing_job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
+
+LAYERS_FILE = "layers.csv"
+HEATMAPS_FILE = "heatmaps.npz"
+HEATMAP_FOLDER = "heatmaps"
+LAYER_NAME, PICTURES_TABLE = "layer.npy", "pictures.csv"
+SPILL = ".heatmaps"
+CHECKING = "checking images"
+LOADING = "loading the model"
+CLUSTERING = "clustering heatmaps"
+FEW = 10
+"""Failing images below which a note says that clusters tell little."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may decide.
+
+    Attributes
+    ----------
+    scaling : str, optional
+        See `networks.load_network`; of images that a test listed, as in that test.
+    trust : bool
+        Whether code in the model file may run.
+    layers : tuple of str
+        Layers that are searched; empty takes all.
+    rule : str
+        See `relevance.build_relevance`.
+    seed : int
+        Of the random groups that hints and parameters are tested against.
+    batch_size : int
+    given : Given
+        What is known of the images.
+    """
+
+    scaling: str | None = None
+    trust: bool = False
+    layers: tuple[str, ...] = ()
+    rule: str = "z+"
+    seed: int = 0
+    batch_size: int = 16
+    given: Given = NOTHING
+
+
+def find_clusters_by_heatmaps(
+    model: Path,
+    source: Path,
+    out: Path,
+    options: Options,
+    *,
+    progress: runs.Progress,
+    command: Sequence[str] = (),
+    overwrite: bool = False,
+) -> runs.Manifest:
+    """Find root cause clusters of failing images by what drove the DNN; write the run folder `out`.
+
+    Parameters
+    ----------
+    source : Path
+        A folder of failing images, or `failures.txt` of a test: the outputs that are explained
+        (of numbers, the worst one) are then those of the test.
+    out : Path
+        A new or empty folder, or an earlier run when `overwrite` is True.
+
+    Returns
+    -------
+    Manifest
+        As in `run.json`.
+
+    Raises
+    ------
+    InputError
+        When the model, an option, `out` or the images cannot be used.
+    """
+    if options.batch_size < 1:
+        raise InputError(f"batch size: expected a positive number, received {options.batch_size}")
+    folder, paths, rejected = find_images(source)
+    check_start(folder, paths, out, options.given, overwrite)
+    scaling, targets = _read_test(source, options.scaling)
+    manifest = runs.Manifest(
+        job="heatmaps",
+        command=[as_text(word) for word in command],
+        folder=as_text(folder.resolve()),
+        parameters={
+            "model": as_text(model.resolve()),
+            "images": as_text(source.resolve()),
+            "scaling": scaling,
+            "trust_model": options.trust,
+            "layers": list(options.layers),
+            "rule": options.rule,
+            "seed": options.seed,
+            "batch_size": options.batch_size,
+        }
+        | describe_given(options.given),
+    )
+    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
+        spill = out / SPILL
+        shutil.rmtree(spill, ignore_errors=True)  # of a job that was killed
+        spill.mkdir()
+        try:
+            with run.stage(CHECKING):
+                images, unusable = check_images(
+                    folder, paths, lambda done, total: run.progress(CHECKING, done, total)
+                )
+                rejected += unusable
+                count_images(run, folder, images, rejected)
+            with run.stage(LOADING):
+                run.progress(LOADING, 0, 1)
+                network = load_network(model, scaling, trust=options.trust)
+                layers = choose_layers(network, options.layers)
+                manifest.weights = {"source": as_text(model.resolve()), "sha256": network.digest}
+                manifest.chosen["scaling"] = network.scaling
+                run.progress(LOADING, 1, 1)
+            with run.stage(PREDICTING):  # what cannot be decoded or explained shows here
+                predicted = predict(network, folder, images, run.progress)
+                rejected += predicted.rejected
+                images = predicted.images
+                count_images(run, folder, images, rejected)
+            if predicted.resized and network.size:
+                manifest.notes.append(
+                    f"{count_of(predicted.resized, 'image')} of another size than the model's "
+                    f"input ({network.size[0]} x {network.size[1]}): resized to it."
+                )
+            with run.stage(PROPAGATING):
+                heatmaps = write_heatmaps(
+                    network,
+                    tuple(dict.fromkeys((*layers, INPUT))),
+                    options.rule,
+                    folder,
+                    images,
+                    targets,
+                    spill,
+                    run.progress,
+                    batch_size=options.batch_size,
+                )
+            with run.stage(CLUSTERING):
+                found = _cluster(run, layers, heatmaps)
+                chosen, distances = found.chosen, found.distances
+            _describe(manifest, chosen, len(images))
+            clusters = RootCauseClusters(
+                paths=tuple(image.path for image in images),
+                digests=tuple(image.digest for image in images),
+                labels=chosen.labels,
+                core=np.ones(len(images), dtype=np.bool_),
+                silhouettes=silhouettes(distances, chosen.labels),
+                centre_distances=centre_distances(distances, chosen.labels),
+                places=map_places(distances),
+            )
+
+            def write_more() -> None:
+                _keep(out, heatmaps, clusters, found)
+
+            finish(
+                run,
+                folder,
+                clusters,
+                options.given,
+                {cluster: cluster for cluster in range(chosen.clusters)},
+                rejected,
+                seed=options.seed,
+                write_more=write_more,
+            )
+        finally:
+            shutil.rmtree(spill, ignore_errors=True)
+    write_report(out)
+    return manifest
+
+
+def _read_test(source: Path, scaling: str | None) -> tuple[str | None, dict[str, int]]:
+    """Return the scaling, and the outputs to explain, of the test that listed the images."""
+    if source.name != FAILURES_FILE or not source.is_file():
+        return scaling, {}
+    try:
+        tested = read_tested(source.parent)
+    except InputError:
+        return scaling, {}  # a list of its own
+    with named(source.parent / RESULT_FILE):
+        rows = read_csv(source.parent / RESULT_FILE)
+        targets = {row["path"]: int(row[TARGET]) for row in rows}
+    return scaling or str(tested.chosen["scaling"]), targets
+
+
+def _cluster(run: runs.Run, layers: Sequence[str], heatmaps: dict[str, Written]) -> Layers:
+    def distances() -> Iterator[tuple[str, NDArray[np.float32]]]:
+        for place, layer in enumerate(layers):
+            run.progress(CLUSTERING, place, len(layers))
+            written = heatmaps[layer]
+            yield layer, heatmap_distances(open_heatmaps(written.file), written.limits)
+
+    found = cluster_layers(distances())
+    run.progress(CLUSTERING, len(layers), len(layers))
+    return found
+
+
+def _describe(manifest: runs.Manifest, chosen: LayerClusters, images: int) -> None:
+    manifest.chosen |= {"layer": chosen.layer, "wicd": float(f"{chosen.wicd:.6g}")}
+    if images < FEW:
+        manifest.notes.append(f"{count_of(images, 'image')} alone: clusters of so few tell little.")
+
+
+def _keep(
+    out: Path,
+    heatmaps: dict[str, Written],
+    clusters: RootCauseClusters,
+    found: Layers,
+) -> None:
+    """Write the table of layers, and all that placing a new image among the clusters takes."""
+    chosen = found.chosen
+    rows = [
+        (
+            each.layer,
+            " x ".join(map(str, heatmaps[each.layer].shape)),
+            each.clusters,
+            float(f"{each.wicd:.6g}"),
+            round(each.seconds, 3),
+            int(each.layer == chosen.layer),
+        )
+        for each in found.layers
+    ]
+    write_csv(out / LAYERS_FILE, ("layer", "shape", "clusters", "wicd", "seconds", "chosen"), rows)
+    folder = out / HEATMAP_FOLDER
+    folder.mkdir(exist_ok=True)
+    low, high = heatmaps[chosen.layer].limits
+    with atomic_write(out / HEATMAPS_FILE) as file:
+        np.savez(
+            file,
+            layer=np.array(chosen.layer),
+            paths=np.array(clusters.paths, dtype=np.str_),
+            labels=clusters.labels,
+            # Of raw heatmaps, as new images are compared by those (section IV-C).
+            reaches=_reaches(found.distances * np.float32(high - low), clusters.labels),
+        )
+    if chosen.layer == INPUT:
+        shutil.copyfile(heatmaps[INPUT].file, folder / LAYER_NAME)
+    else:
+        heatmaps[chosen.layer].file.replace(folder / LAYER_NAME)
+    shown = [name for name, written in heatmaps.items() if written.pictures]
+    for number, name in enumerate(shown):
+        pictures = heatmaps[name].pictures
+        assert pictures is not None
+        pictures.replace(folder / f"{number:03d}.npy")
+    write_csv(
+        folder / PICTURES_TABLE,
+        ("file", "layer"),
+        [(f"{n:03d}.npy", name) for n, name in enumerate(shown)],
+    )
+
+
+def _reaches(distances: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return how far each cluster reaches, as `unsafe_set.reaches` does: every image is core."""
+    result = np.zeros(int(labels.max()) + 1, dtype=np.float32)
+    for cluster in range(len(result)):
+        inside = np.flatnonzero(labels == cluster)
+        if len(inside) > 1:
+            among = distances[np.ix_(inside, inside)].copy()
+            np.fill_diagonal(among, np.inf)
+            result[cluster] = among.min(axis=1).max()
+    return result

@@ -1,0 +1,114 @@
+"""HUDD, step 4 (section IV-C): how far new images are from the clusters, by their heatmaps."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.contrast import contrast
+from pipelines.errors import InputError
+from pipelines.hudd.distances import nearest_of_clusters, open_heatmaps
+from pipelines.hudd.heatmaps import write_heatmaps
+from pipelines.hudd.job import CHECKING, HEATMAP_FOLDER, HEATMAPS_FILE, LAYER_NAME, LOADING
+from pipelines.images import check_images, find_files, none_usable
+from pipelines.networks import load_network, predict
+from pipelines.results import named
+from pipelines.runs import Manifest, Progress
+from pipelines.selecting import Measured
+from pipelines.selection import Candidates
+
+WIDTH = 64
+"""Entries that random projection leaves of a heatmap; distances change by about a tenth."""
+SAME = 0.1
+"""Of the median distance to the nearest failing image: below, two images count as the same."""
+ROWS = 256
+
+Floats = NDArray[np.float32]
+
+
+def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> Measured:
+    """Measure how far new images are from the clusters of a run of `heatmaps`.
+
+    Raw heatmaps of the layer that was chosen, of the predicted class; nothing is normalised
+    (section IV-C).  Contrast and near-duplicates are told from a random projection of them.  Time
+    grows with the number of new images times that of failing ones; heatmaps go to a temporary
+    file.
+
+    Raises
+    ------
+    InputError
+        When the run or its model cannot be used, or there is no usable image.
+    """
+    with named(run / HEATMAPS_FILE), np.load(run / HEATMAPS_FILE, allow_pickle=False) as kept:
+        layer, labels, reaches = str(kept["layer"]), kept["labels"], kept["reaches"]
+    with named(run / HEATMAP_FOLDER / LAYER_NAME):
+        known = open_heatmaps(run / HEATMAP_FOLDER / LAYER_NAME)
+    paths, rejected = find_files(folder)
+    images, unusable = check_images(
+        folder, paths, lambda done, total: progress(CHECKING, done, total)
+    )
+    rejected += unusable
+    if not images:
+        raise none_usable(folder, rejected)
+    progress(LOADING, 0, 1)
+    trust = bool(manifest.parameters.get("trust_model"))
+    file = Path(manifest.parameters["model"])
+    network = load_network(file, str(manifest.chosen["scaling"]), trust=trust)
+    if network.digest != manifest.weights["sha256"]:
+        raise InputError(
+            f"the run was made with another model than {file} is now (SHA-256 "
+            f"{manifest.weights['sha256'][:12]}..., now {network.digest[:12]}...): heatmaps would "
+            "not compare. Put that back, or find the clusters again."
+        )
+    progress(LOADING, 1, 1)
+    predicted = predict(network, folder, images, progress)
+    rejected += predicted.rejected
+    images = predicted.images
+    if not images:
+        raise none_usable(folder, rejected)
+    seed = int(manifest.parameters.get("seed", 0))
+    axes = _axes(known.shape[1], seed)
+    parts: list[Floats] = []
+    with tempfile.TemporaryDirectory(dir=run, prefix=".heatmaps-") as spill:
+        written = write_heatmaps(
+            network,
+            (layer,),
+            str(manifest.parameters["rule"]),
+            folder,
+            images,
+            {},
+            Path(spill),
+            progress,
+            batch_size=int(manifest.parameters["batch_size"]),
+            seen=lambda _, rows: parts.append(rows @ axes),
+        )
+        distances = nearest_of_clusters(open_heatmaps(written[layer].file), known, labels)
+    points = np.concatenate(parts)
+    failing = _project(known, axes)
+    candidates = Candidates(
+        paths=tuple(image.path for image in images),
+        digests=tuple(image.digest for image in images),
+        points=points,
+        distances=distances,
+        reaches=reaches,
+        scores=contrast(points, failing, seed=seed),
+        sizes=np.bincount(labels),
+    )
+    same = SAME * float(np.median(distances.min(axis=1)))
+    return Measured(candidates, len(rejected), same)
+
+
+def _axes(entries: int, seed: int) -> Floats:
+    """Draw the axes of a random projection that keeps distances on average."""
+    rng = np.random.default_rng(seed)
+    axes = rng.standard_normal((entries, WIDTH), dtype=np.float32)
+    axes /= np.float32(np.sqrt(WIDTH))
+    return axes
+
+
+def _project(heatmaps: Floats, axes: Floats) -> Floats:
+    parts = [heatmaps[start : start + ROWS] @ axes for start in range(0, len(heatmaps), ROWS)]
+    return np.concatenate(parts)

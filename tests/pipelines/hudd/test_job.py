@@ -1,0 +1,264 @@
+"""HUDD from end to end, on real pictures and a small DNN: test, heatmaps, select."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines import testing_job
+from pipelines.backend import import_keras
+from pipelines.clusters import read_clusters, read_labels
+from pipelines.errors import InputError
+from pipelines.files import read_csv
+from pipelines.hudd.clustering import cluster_layer
+from pipelines.hudd.job import Options, find_clusters_by_heatmaps
+from pipelines.hudd.selecting import measure
+from pipelines.relevance import build_relevance
+from pipelines.runs import read_manifest
+from pipelines.selecting import Wanted, select_unsafe_set
+from pipelines.selection_files import read_candidates
+from pipelines.testing_job import Asked
+
+SIZE = (24, 20)
+
+
+def quiet(stage, done, total):
+    """Listen to nothing."""
+
+
+def draw(folder, seed, count):
+    """Draw bright spots: left or right of the middle, in four heights, with noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
+    for number in range(count):
+        left = number % 2
+        place = (rng.uniform(2, 9) if left else rng.uniform(14, 21), 3 + 4 * (number % 4))
+        spot = 220 * np.exp(-((x - place[0]) ** 2 + (y - place[1]) ** 2) / 8)
+        pixels = np.clip(spot + rng.normal(20, 8, (SIZE[1], SIZE[0])), 0, 255)
+        name = "left" if left else "right"
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(np.repeat(pixels[..., None], 3, 2).astype(np.uint8))
+        image.save(folder / name / f"{seed}_{number:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A small DNN with the weights it starts from: wrong on about every other image."""
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    dnn = keras.Sequential(
+        [
+            keras.Input((SIZE[1], SIZE[0], 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 3, activation="relu", name="conv"),
+            layers.MaxPooling2D(3, 2, name="pool"),
+            layers.Flatten(),
+            layers.Dense(6, activation="relu", name="hidden"),
+            layers.Dense(2, activation="softmax", name="end"),
+        ]
+    )
+    file = tmp_path_factory.mktemp("model") / "dnn.keras"
+    dnn.save(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def tested(model, tmp_path_factory):
+    images = draw(tmp_path_factory.mktemp("test") / "images", 1, 60)
+    out = tmp_path_factory.mktemp("tested") / "test"
+    testing_job.test_model(model, images, out, Asked(), progress=quiet)
+    return out
+
+
+def find(model, source, out, overwrite=False, **options):
+    return find_clusters_by_heatmaps(
+        model, source, out, Options(**options), progress=quiet, overwrite=overwrite
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(model, tested, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    find(model, tested / "failures.txt", out)
+    return out
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def heatmaps_of(model, folder, paths, layer):
+    keras, _ = import_keras()
+    propagate = build_relevance(keras.models.load_model(model), layers=(layer,))
+    pixels = np.stack([np.asarray(Image.open(folder / path)) for path in paths])
+    found = propagate(pixels.astype(np.float32), np.full(len(paths), -1, np.int32))
+    return found.layers[layer].reshape(len(paths), -1).astype(np.float64)
+
+
+def distances_of(rows, others):
+    return np.sqrt(((rows[:, None] - others[None]) ** 2).sum(axis=2))
+
+
+def test_every_failing_image_is_in_one_cluster(finished, tested):
+    failures = (tested / "failures.txt").read_text().splitlines()[1:]
+    labels = read_labels(finished)
+    assert sorted(labels) == sorted(failures)
+    assert len(failures) > 10
+    sizes = np.bincount(list(labels.values()))
+    assert (np.diff(sizes) <= 0).all()
+    assert sizes.all()
+    assert read_clusters(finished).core.all()
+    assert (finished / "gifs" / "cluster_000.gif").is_file()
+    assert (finished / "report.html").is_file()
+    assert not list(finished.glob(".heatmaps*"))
+
+
+def test_layers_are_clustered_as_the_paper_says(finished, tested, model):
+    folder, paths = read_manifest(finished).folder, sorted(read_labels(finished))
+    rows = read_csv(finished / "layers.csv")
+    assert [row["layer"] for row in rows] == ["conv", "pool", "hidden"]
+    for row in rows:
+        maps = heatmaps_of(model, tested.parent / folder, paths, row["layer"])
+        scaled = (maps - maps.min()) / (maps.max() - maps.min())
+        again = cluster_layer("x", distances_of(scaled, scaled).astype(np.float32))
+        assert int(row["clusters"]) == again.clusters
+        assert float(row["wicd"]) == pytest.approx(again.wicd, rel=1e-3)
+        if row["chosen"] == "1":
+            assert read_labels(finished) == dict(zip(paths, again.labels.tolist(), strict=True))
+            kept = np.load(finished / "heatmaps" / "layer.npy")
+            assert np.allclose(kept, maps, atol=1e-4)
+    (chosen,) = [row for row in rows if row["chosen"] == "1"]
+    assert float(chosen["wicd"]) == min(float(row["wicd"]) for row in rows)
+    pictures = {
+        row["layer"]: row["file"] for row in read_csv(finished / "heatmaps" / "pictures.csv")
+    }
+    assert list(pictures) == ["conv", "pool", "input"]
+    maps = heatmaps_of(model, tested.parent / folder, paths, "input")
+    maps = maps.reshape(len(paths), SIZE[1], SIZE[0], 3).sum(axis=3)
+    for own, kept in zip(maps, np.load(finished / "heatmaps" / pictures["input"]), strict=True):
+        assert np.abs(127 * own / np.abs(own).max() - kept).max() <= 0.51
+
+
+def test_the_same_input_gives_the_same_files(finished, model, tested, tmp_path):
+    find(model, tested / "failures.txt", tmp_path / "again")
+    for name in ("labels.txt", "clusters.csv", "images.csv", "heatmaps/layer.npy"):
+        assert (finished / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_the_worst_output_of_the_test_is_explained(model, tested, tmp_path):
+    """What a test says is to be explained is; without a test, the predicted class is."""
+    other = shutil.copytree(tested, tmp_path / "other")
+    text = (other / "testResult.csv").read_text().splitlines()
+    header = text[0].split(",")
+    place = header.index("explained output")
+    rows = [line.split(",") for line in text[1:]]
+    for row in rows:
+        row[place] = str(1 - int(row[place]))
+    lines = [text[0], *(",".join(row) for row in rows)]
+    (other / "testResult.csv").write_text("\n".join(lines) + "\n")
+    find(model, other / "failures.txt", tmp_path / "run", layers=("hidden",))
+    shutil.copy(tested / "failures.txt", tmp_path / "list.txt")
+    find(model, tmp_path / "list.txt", tmp_path / "plain", layers=("hidden",))
+    turned, plain = (np.load(tmp_path / n / "heatmaps" / "layer.npy") for n in ("run", "plain"))
+    assert not np.allclose(turned, plain)
+    paths = sorted(read_labels(tmp_path / "plain"))
+    folder = read_manifest(tmp_path / "plain").folder
+    assert np.allclose(plain, heatmaps_of(model, tmp_path / folder, paths, "hidden"), atol=1e-4)
+
+
+def test_layers_can_be_narrowed(model, tested, tmp_path):
+    find(model, tested / "failures.txt", tmp_path / "run", layers=("pool",))
+    assert [row["layer"] for row in read_csv(tmp_path / "run" / "layers.csv")] == ["pool"]
+    with pytest.raises(InputError, match=r"no layer 'nose' with heatmaps.*conv, pool, hidden"):
+        find(model, tested / "failures.txt", tmp_path / "other", layers=("nose",))
+
+
+def test_few_images_say_so_and_none_is_said_kindly(model, tested, tmp_path):
+    lines = (tested / "failures.txt").read_text().splitlines()
+    (tmp_path / "few.txt").write_text("\n".join(lines[:4]) + "\n")
+    manifest = find(model, tmp_path / "few.txt", tmp_path / "few")
+    assert any("3 images alone" in note for note in manifest.notes)
+    assert set(read_labels(tmp_path / "few").values()) == {0}
+    (tmp_path / "none.txt").write_text(lines[0] + "\n")
+    with pytest.raises(InputError, match="there are no failures to look at"):
+        find(model, tmp_path / "none.txt", tmp_path / "none")
+
+
+def test_an_unsupported_layer_is_named_and_nothing_is_lost(finished, tested, run, tmp_path):
+    keras, _ = import_keras()
+    layers = keras.layers
+    stack = [keras.Input((SIZE[1], SIZE[0], 3)), layers.Rescaling(1.0), layers.Reshape((20, 72))]
+    dnn = keras.Sequential([*stack, layers.LSTM(4, name="memory"), layers.Dense(2, "softmax")])
+    dnn.save(tmp_path / "lstm.keras")
+    before = (run / "labels.txt").read_bytes()
+    with pytest.raises(InputError, match="'memory'"):
+        find(tmp_path / "lstm.keras", tested / "failures.txt", run, overwrite=True)
+    assert (run / "labels.txt").read_bytes() == before
+    assert not list(run.glob(".heatmaps*"))
+
+
+# --- the unsafe set -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def improvement(tmp_path_factory):
+    folder = draw(tmp_path_factory.mktemp("new") / "new", 2, 30)
+    (folder / "bad.png").write_bytes(b"no image")
+    return folder
+
+
+def select(run, improvement, **wanted):
+    return select_unsafe_set(run, improvement, Wanted(**wanted), measure, progress=quiet)
+
+
+def test_distances_are_those_of_raw_heatmaps(run, improvement, model):
+    found = select(run, improvement, count=8, duplicates=True)
+    assert (found.images, found.rejected, found.chosen) == (30, 1, 8)
+    candidates = read_candidates(run)
+    layer = read_manifest(run).chosen["layer"]
+    labels = read_labels(run)
+    known_paths = sorted(labels)
+    folder = run.parent / read_manifest(run).folder
+    new = heatmaps_of(model, improvement, candidates.paths, layer)
+    known = heatmaps_of(model, folder, known_paths, layer)
+    clusters = np.array([labels[path] for path in known_paths])
+    between, within = distances_of(new, known), distances_of(known, known)
+    np.fill_diagonal(within, np.inf)
+    for cluster in range(clusters.max() + 1):
+        inside = np.flatnonzero(clusters == cluster)
+        naive = between[:, inside].min(axis=1)
+        assert np.allclose(candidates.distances[:, cluster], naive, rtol=1e-3, atol=1e-4)
+        if len(inside) > 1:
+            reach = within[np.ix_(inside, inside)].min(axis=1).max()
+            assert candidates.reaches[cluster] == pytest.approx(reach, rel=1e-3)
+    assert candidates.sizes.tolist() == np.bincount(clusters).tolist()
+
+
+def test_the_failing_images_themselves_are_chosen_for_their_own_clusters(run):
+    labels = read_labels(run)
+    folder = run.parent / read_manifest(run).folder
+    select(run, folder, count=len(labels), duplicates=True, ranking="distance")
+    rows = [row for row in read_csv(run / "unsafe_set.csv") if row["path"] in labels]
+    own = [row for row in rows if float(row["distance"]) < 1e-6]
+    assert own
+    assert all(int(row["cluster"]) == labels[row["path"]] for row in own)
+
+
+def test_another_model_is_not_taken(run, improvement, tmp_path, model):
+    document = json.loads((run / "run.json").read_text())
+    document["weights"]["sha256"] = "0" * 64
+    (run / "run.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"made with another model .* Put that back"):
+        select(run, improvement)
+    document["parameters"]["model"] = str(tmp_path / "gone.keras")
+    (run / "run.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"gone\.keras cannot be read"):
+        select(run, improvement)
+    (run / "heatmaps" / "layer.npy").unlink()
+    with pytest.raises(InputError, match=r"layer\.npy is not as the tool writes it"):
+        select(run, improvement)
