@@ -402,6 +402,14 @@ def heatmaps(
     rule: Annotated[
         str, typer.Option(help="Of relevance: z+ (HUDD's), epsilon or alpha-beta.")
     ] = "z+",
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Class (or position of an output) whose relevance is looked at. (default: the "
+            "predicted one; of numbers, the worst)",
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
@@ -425,6 +433,7 @@ def heatmaps(
         trust=trust_model,
         layers=tuple(layers or ()),
         rule=rule,
+        explain=explain,
         seed=seed,
         batch_size=batch_size,
         given=Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values),

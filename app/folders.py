@@ -128,7 +128,9 @@ def tables_beside(page: Page, text: str | None, run: str | None) -> list[Path]:
 def list_run_choices(page: Page) -> list[Choice]:
     """List the runs in the page's folder, the latest first."""
     return [
-        (_run_label(folder, manifest), str(folder)) for folder, manifest in list_runs(page.runs)
+        (_run_label(folder, manifest), str(folder))
+        for folder, manifest in list_runs(page.runs)
+        if manifest.job != "test"  # it has no clusters to look at
     ]
 
 
@@ -166,13 +168,14 @@ def may_replace(run: Path, images: Path) -> bool:
     return manifest.folder == str(images) and not has_clusters(run) and not is_written(run)
 
 
-def new_run_folder(page: Page, images: Path) -> Path:
+def new_run_folder(page: Page, images: Path, suffix: str = "") -> Path:
     """Choose the folder for a run on `images`, in the page's folder for runs.
 
     It is named after the images, with a number where that is taken.  One that `may_replace` allows
     to replace counts as free: what its job extracted is in the feature store.
     """
-    name = images.name.lstrip(".-") or "run"
+    name = (images.parent if images.is_file() else images).name.lstrip(".-") or "run"
+    name += suffix
     attempt = 1
     while True:
         run = page.runs / (name if attempt == 1 else f"{name}-{attempt}")

@@ -33,6 +33,7 @@ from starlette.routing import Route
 
 from app.access import Access
 from app.shown import LONGEST, describe, read_values
+from app.shown_heatmaps import describe_agreement, describe_heatmaps, describe_layers
 from app.shown_unsafe import describe_cut
 from pipelines import runs
 from pipelines.clusters import (
@@ -53,6 +54,7 @@ from pipelines.selection_files import (
     read_selection,
     recut,
 )
+from pipelines.testing_job import PICTURE_FILE
 
 PICTURES = {
     GIF_FOLDER: (re.compile(r"(cluster_\d+|noise)\.gif"), "image/gif", "no-cache"),
@@ -117,6 +119,10 @@ class ServedRuns:
             Route("/run/{key}/unsafe", self._unsafe),
             Route("/run/{key}/recut", self._recut, methods=["POST"]),
             Route("/run/{key}/new/{position:int}/{name}", self._new_picture),
+            Route("/run/{key}/heatmaps/{cluster:int}", self._heatmaps),
+            Route("/run/{key}/layers", self._layers),
+            Route("/run/{key}/compare/{other}", self._compare),
+            Route("/run/{key}/confusion.png", self._confusion),
             Route("/run/{key}/report.html", self._report),
             Route("/run/{key}/gifs.zip", self._gifs),
             Route("/run/{key}/download/{name}", self._download),
@@ -269,6 +275,34 @@ class ServedRuns:
             known = [ImageFile(path, digest) for path, digest in pairs]
             self._measured = (selection.measured, known)
         return self._access.resolve(selection.folder), known
+
+    def _layers(self, request: Request) -> Response:
+        folder = self._open(request)
+        try:
+            return JSONResponse(describe_layers(folder), headers=FRESH)
+        except InputError as error:
+            raise HTTPException(404, str(error)) from error
+
+    def _heatmaps(self, request: Request) -> Response:
+        folder = self._open(request)
+        layer = request.query_params.get("layer", "")
+        try:
+            told = describe_heatmaps(folder, layer, request.path_params["cluster"])
+        except InputError as error:
+            raise HTTPException(404, str(error)) from error
+        return JSONResponse(told, headers=FRESH)
+
+    def _compare(self, request: Request) -> Response:
+        folder = self._open(request)
+        try:
+            other = self.folder(request.path_params["other"])
+            return JSONResponse(describe_agreement(folder, other), headers=FRESH)
+        except InputError as error:
+            raise HTTPException(404, str(error)) from error
+
+    def _confusion(self, request: Request) -> Response:
+        file = _inside(self._open(request), PICTURE_FILE)
+        return FileResponse(file, media_type="image/png", headers=FRESH)
 
     def _picture(self, request: Request) -> Response:
         folder, within, name = (

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +26,9 @@ from pipelines.relevance_rules import (
     LINEAR,
     ROUTING,
     SCALING,
+    InputRule,
     Rule,
+    Rules,
     Step,
     Value,
     backward,
@@ -45,7 +47,6 @@ REPORTED = (*LINEAR, "pointwise", "MaxPooling2D", "GlobalMaxPooling2D", "Concate
 SUPPORTED: tuple[str, ...] = (*LINEAR, *ROUTING, *SCALING, *ACTIVATIONS, *SILENT)
 
 Floats = NDArray[np.float32]
-InputRule = Literal["z+", "epsilon", "alpha-beta", "box"]
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,10 @@ def build_relevance(
     for name in wanted:
         if name not in reported:
             raise InputError(f"no heatmap of a layer {name!r}. Choose among {', '.join(reported)}.")
-    first_rule = rule if input_rule is None else input_rule
-    _check_rules(rule, first_rule, low, high)
+    rules = Rules(rule, rule if input_rule is None else input_rule)
+    _check_rules(rules, low, high)
     _, tf = import_keras()
-    ends = [np.asarray(end, np.float32) for end in (low, high)] if first_rule == "box" else []
+    ends = [np.asarray(end, np.float32) for end in (low, high)] if rules.first == "box" else []
 
     @tf.function(
         input_signature=[
@@ -179,7 +180,7 @@ def build_relevance(
         values, totals = [Value(images, pixels=True, bounds=bounds)], []
         for index, step in enumerate(plan.steps):
             received = [values[i] for i in step.inputs]
-            value, total = forward(step, received, bare=index == plan.last)
+            value, total = forward(step, received, rules, bare=index == plan.last)
             values.append(value)
             totals.append(total)
         final = values[plan.output].tensor
@@ -191,13 +192,11 @@ def build_relevance(
         for index in reversed(range(len(plan.steps))):
             step = plan.steps[index]
             received = [values[i] for i in step.inputs]
-            shares = backward(
-                step, received, totals[index], relevances[index + 1], rule, first_rule
-            )
+            shares = backward(step, received, totals[index], relevances[index + 1], rules)
             for i, share in zip(step.inputs, shares, strict=True):
                 relevances[i] = relevances[i] + share if i in relevances else share
         maps = {name: relevances[reported[name]] for name in wanted}
-        return _finish(plan, values), logits, targets, maps
+        return _finish(plan, values, rules), logits, targets, maps
 
     def relevance(images: Floats, targets: NDArray[np.int32]) -> Relevances:
         outputs, logits, explained, maps = run(images, targets)
@@ -217,13 +216,14 @@ def build_relevance(
     return relevance
 
 
-def _check_rules(rule: str, input_rule: str, low: ArrayLike | None, high: ArrayLike | None) -> None:
-    for name, given, known in (("rule", rule, Rule), ("input_rule", input_rule, InputRule)):
+def _check_rules(rules: Rules, low: ArrayLike | None, high: ArrayLike | None) -> None:
+    named = (("rule", rules.inner, Rule), ("input_rule", rules.first, InputRule))
+    for name, given, known in named:
         if given not in get_args(known):
             raise InputError(
                 f"{name}: expected one of {', '.join(get_args(known))}, received {given!r}"
             )
-    if input_rule == "box" and (low is None or high is None or np.any(np.less_equal(high, low))):
+    if rules.first == "box" and (low is None or high is None or np.any(np.less_equal(high, low))):
         raise InputError(
             "the box rule needs the smallest and the largest pixel as the model receives them: "
             f"expected low < high, received {low!r} and {high!r}"
@@ -236,7 +236,7 @@ def _reported(plan: _Plan) -> dict[str, int]:
     return {INPUT: 0} | layers
 
 
-def _finish(plan: _Plan, values: Sequence[Value]) -> Any:
+def _finish(plan: _Plan, values: Sequence[Value], rules: Rules) -> Any:
     """Compute what the model gives, its last activation with it."""
     _, tf = import_keras()
     if plan.last is None:
@@ -244,7 +244,7 @@ def _finish(plan: _Plan, values: Sequence[Value]) -> Any:
     logits = values[plan.last + 1].tensor
     value = Value(tf.cast(plan.steps[plan.last].activation(logits), tf.float32))
     for step in plan.steps[plan.last + 1 :]:  # nothing else can follow, see `_last`
-        value, _ = forward(step, [value])
+        value, _ = forward(step, [value], rules)
     return value.tensor
 
 

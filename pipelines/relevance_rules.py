@@ -30,6 +30,7 @@ from typing import Any, Literal
 from pipelines.backend import import_keras
 
 Rule = Literal["z+", "epsilon", "alpha-beta"]
+InputRule = Literal["z+", "epsilon", "alpha-beta", "box"]
 EPSILON = 1e-6
 ALPHA, BETA = 2.0, 1.0
 NOTHING = 1e-20
@@ -112,6 +113,25 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Rules:
+    """Which rule to follow.
+
+    Attributes
+    ----------
+    inner : {"z+", "epsilon", "alpha-beta"}
+    first : {"z+", "epsilon", "alpha-beta", "box"}
+        Where pixels go in.
+    """
+
+    inner: Rule
+    first: InputRule
+
+    def of(self, value: Value) -> InputRule:
+        """Return the rule of a layer that receives a value."""
+        return self.first if value.pixels else self.inner
+
+
+@dataclass(frozen=True)
 class Linear:
     """A layer as a linear map.
 
@@ -133,11 +153,17 @@ class Linear:
     spread: Callable[[Value, Any], Any]
 
 
-def forward(step: Step, values: Sequence[Value], *, bare: bool = False) -> tuple[Value, Any]:
+def forward(
+    step: Step, values: Sequence[Value], rules: Rules, *, bare: bool = False
+) -> tuple[Value, Any]:
     """Compute what a layer gives.
 
     Parameters
     ----------
+    values : sequence of Value
+        What goes in.
+    rules : Rules
+        That `backward` will follow.
     bare : bool
         Leave its activation out.
 
@@ -155,7 +181,11 @@ def forward(step: Step, values: Sequence[Value], *, bare: bool = False) -> tuple
     known = [name for name in NEVER_NEGATIVE if activation is getattr(keras.activations, name)]
     if step.linear:
         first, linear = _joined(values), linear_map(step)
-        total = linear.apply(first.tensor, linear.kernel)
+        pairs = [(first.tensor, linear.kernel)]
+        if rules.of(first) == "alpha-beta":
+            # TensorFlow computes the same product once, and `backward` needs these.
+            pairs = _signed(linear, first, 1) + _signed(linear, first, -1)
+        total = tf.add_n([linear.apply(part, kernel) for part, kernel in pairs])
         total = total if linear.bias is None else total + linear.bias
         output = total if activation is None else tf.cast(activation(total), tf.float32)
         still = activation is None and linear.kernel is None and first.positive
@@ -186,7 +216,7 @@ def forward(step: Step, values: Sequence[Value], *, bare: bool = False) -> tuple
 
 
 def backward(
-    step: Step, values: Sequence[Value], total: Any, relevance: Any, rule: Rule, input_rule: str
+    step: Step, values: Sequence[Value], total: Any, relevance: Any, rules: Rules
 ) -> list[Any]:
     """Pass the relevance of a layer's outputs to its inputs.
 
@@ -197,9 +227,7 @@ def backward(
     total : float32
         From `forward`.
     relevance : float32, shape of the outputs
-    rule : {"z+", "epsilon", "alpha-beta"}
-    input_rule : {"z+", "epsilon", "alpha-beta", "box"}
-        Of layers that receive pixels.
+    rules : Rules
 
     Returns
     -------
@@ -209,8 +237,7 @@ def backward(
     _, tf = import_keras()
     if step.linear:
         value, linear = _joined(values), linear_map(step)
-        chosen = input_rule if value.pixels else rule
-        shares = redistribute(chosen, linear, value, total, relevance)
+        shares = redistribute(rules.of(value), linear, value, total, relevance)
         return tf.unstack(shares, axis=-1) if step.kind == "Add" else [shares]
     if step.kind in ROUTING:
         # Copies, for one tensor may go in twice and be relevant in both places.
@@ -220,13 +247,13 @@ def backward(
             return step.layer(tensors if step.kind == "Concatenate" else tensors[0])
 
         return _pull(call, inputs, relevance)
-    if step.kind == "BatchNormalization" and rule == "epsilon" and not values[0].pixels:
+    if step.kind == "BatchNormalization" and rules.of(values[0]) == "epsilon":
         offset = step.layer(tf.zeros_like(values[0].tensor[:1]), training=False)
         return [(total - offset) * relevance / _stabilised(total)]
     return [relevance]
 
 
-def redistribute(rule: str, linear: Linear, value: Value, total: Any, relevance: Any) -> Any:
+def redistribute(rule: InputRule, linear: Linear, value: Value, total: Any, relevance: Any) -> Any:
     """Share the relevance of the outputs of a linear map out over its inputs.
 
     Parameters

@@ -57,7 +57,7 @@ def _form(values: Sequence[Any]) -> Form:
     return Form(*(usual if value is None else value for value, usual in pairs))
 
 
-def create_tab(page: Page, blocks: gr.Blocks, parts: Following, tab: gr.Tab) -> None:
+def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     """Fill the tab that is open, and wire it."""
     opened = parts.opened
     with gr.Row(elem_classes="ask"):

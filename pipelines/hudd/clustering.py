@@ -303,8 +303,9 @@ def choose_number(curve: Floats) -> int:
     """Choose the number of clusters: the knee of the derivative of WICD (Figure 8).
 
     The derivative rises from far below 0 towards 0, ever more slowly: the knee is where WICD stops
-    to fall significantly (Satopaa et al., 2011; found by kneed).  It is sought from the steepest
-    fall on: before it the derivative does not rise, and its very first point would be the knee.
+    to fall significantly (Satopaa et al., 2011; the first that kneed finds).  It is sought behind
+    the steepest fall: up to there the derivative does not rise, and wherever it does not at its
+    first point, kneed says that this point is the knee.
 
     Where kneed finds none, the number is taken whose derivative lies highest above the straight
     line from the first to the last one, as section III-B describes the knee, the smallest of equal
@@ -332,9 +333,10 @@ def choose_number(curve: Floats) -> int:
     # Differences of rounding make no curve.
     if len(slopes) < 3 or height <= 1e-12 * np.abs(curve).max():
         return int(numbers[0])
-    found = KneeLocator(numbers, slopes, curve="concave", direction="increasing").knee
-    if found is not None:
-        return int(found)
+    located = KneeLocator(numbers, slopes, curve="concave", direction="increasing", online=True)
+    knees = [int(knee) for knee in located.all_knees if knee > numbers[0]]
+    if knees:
+        return knees[0]
     line = np.linspace(slopes[0], slopes[-1], len(slopes))
     return int(numbers[np.argmax(slopes - line)])
 

@@ -25,6 +25,8 @@ BLOCK = 4_000_000
 """Entries of a block, where that makes it wider: what stays in a cache is computed faster."""
 TILE = 32_000_000
 """Distances to new images that are held at a time."""
+TOGETHER = 8192
+"""New images that are taken at a time at most: a block holds `NARROWEST` entries of each."""
 ROWS = 256
 """Rows of a matrix of distances that are finished at a time."""
 CLOSE = 0.01
@@ -224,7 +226,7 @@ def nearest_of_clusters(new: Heatmaps, known: Heatmaps, clusters: NDArray[np.int
     What `unsafe_set.cluster_distances` computes of arrays, for heatmaps that do not fit in memory
     (HUDD, section IV-C: raw, not normalised).  Time grows with m n d.  Memory: m k for the result,
     a few times `TILE` and a block; neither m n nor m d nor n d.  The new heatmaps are read once,
-    the known ones once for every `TILE` / n new ones: give many at a time.
+    the known ones once for every `TILE` / n new ones, `TOGETHER` at most: give many at a time.
 
     Parameters
     ----------
@@ -257,7 +259,7 @@ def _tiles(new: Heatmaps, known: Heatmaps, order: Positions) -> Iterator[tuple[s
     _check(known)
     if new.ndim != 2 or new.shape[1] != known.shape[1]:
         raise ValueError(f"heatmaps: expected {known.shape[1]} entries each, received {new.shape}")
-    count = max(1, TILE // len(known))
+    count = max(1, min(TOGETHER, TILE // len(known)))
     for start in range(0, len(new), count):
         rows = np.arange(start, min(start + count, len(new)))
         squared, close = _squared_between(new, rows, known, order, np.float32)

@@ -27,6 +27,7 @@ from pipelines.hudd.clustering import (
 from pipelines.hudd.distances import heatmap_distances, open_heatmaps
 from pipelines.hudd.heatmaps import STAGE as PROPAGATING
 from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
+from pipelines.hudd.pictures import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE
 from pipelines.images import as_text, check_images, find_images
 from pipelines.networks import STAGE as PREDICTING
 from pipelines.networks import load_network, predict
@@ -36,10 +37,8 @@ from pipelines.reporting.wording import count_of
 from pipelines.results import named
 from pipelines.testing_job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 
-LAYERS_FILE = "layers.csv"
 HEATMAPS_FILE = "heatmaps.npz"
-HEATMAP_FOLDER = "heatmaps"
-LAYER_NAME, PICTURES_TABLE = "layer.npy", "pictures.csv"
+LAYER_NAME = "layer.npy"
 SPILL = ".heatmaps"
 CHECKING = "checking images"
 LOADING = "loading the model"
@@ -62,6 +61,9 @@ class Options:
         Layers that are searched; empty takes all.
     rule : str
         See `relevance.build_relevance`.
+    explain : str, optional
+        A class, or the position of an output, that is explained for all images; otherwise what the
+        DNN predicted, or of numbers the worst.
     seed : int
         Of the random groups that hints and parameters are tested against.
     batch_size : int
@@ -73,6 +75,7 @@ class Options:
     trust: bool = False
     layers: tuple[str, ...] = ()
     rule: str = "z+"
+    explain: str | None = None
     seed: int = 0
     batch_size: int = 16
     given: Given = NOTHING
@@ -112,7 +115,7 @@ def find_clusters_by_heatmaps(
         raise InputError(f"batch size: expected a positive number, received {options.batch_size}")
     folder, paths, rejected = find_images(source)
     check_start(folder, paths, out, options.given, overwrite)
-    scaling, targets = _read_test(source, options.scaling)
+    scaling, targets, names = _read_test(source, options.scaling)
     manifest = runs.Manifest(
         job="heatmaps",
         command=[as_text(word) for word in command],
@@ -124,6 +127,7 @@ def find_clusters_by_heatmaps(
             "trust_model": options.trust,
             "layers": list(options.layers),
             "rule": options.rule,
+            "explain": options.explain,
             "seed": options.seed,
             "batch_size": options.batch_size,
         }
@@ -144,6 +148,10 @@ def find_clusters_by_heatmaps(
                 run.progress(LOADING, 0, 1)
                 network = load_network(model, scaling, trust=options.trust)
                 layers = choose_layers(network, options.layers)
+                if options.explain is not None:
+                    target = _position(options.explain, names, network.outputs)
+                    manifest.chosen["explained_output"] = target
+                    targets = dict.fromkeys((image.path for image in images), target)
                 manifest.weights = {"source": as_text(model.resolve()), "sha256": network.digest}
                 manifest.chosen["scaling"] = network.scaling
                 run.progress(LOADING, 1, 1)
@@ -202,18 +210,34 @@ def find_clusters_by_heatmaps(
     return manifest
 
 
-def _read_test(source: Path, scaling: str | None) -> tuple[str | None, dict[str, int]]:
-    """Return the scaling, and the outputs to explain, of the test that listed the images."""
+def _read_test(
+    source: Path, scaling: str | None
+) -> tuple[str | None, dict[str, int], tuple[str, ...]]:
+    """Return scaling, outputs to explain and their names, of the test that listed the images."""
     if source.name != FAILURES_FILE or not source.is_file():
-        return scaling, {}
+        return scaling, {}, ()
     try:
         tested = read_tested(source.parent)
     except InputError:
-        return scaling, {}  # a list of its own
+        return scaling, {}, ()  # a list of its own
     with named(source.parent / RESULT_FILE):
         rows = read_csv(source.parent / RESULT_FILE)
         targets = {row["path"]: int(row[TARGET]) for row in rows}
-    return scaling or str(tested.chosen["scaling"]), targets
+    names = tuple(map(str, tested.chosen["names"]))
+    return scaling or str(tested.chosen["scaling"]), targets, names
+
+
+def _position(explain: str, names: Sequence[str], outputs: int) -> int:
+    """Return the position of the output that is to be explained for all images."""
+    if explain in names and len(names) == outputs:
+        return names.index(explain)
+    if explain.isdecimal() and int(explain) < outputs:
+        return int(explain)
+    known = f" or one of {', '.join(names)}" if len(names) == outputs else ""
+    raise InputError(
+        f"--explain: expected the position of an output, 0 to {outputs - 1}{known}, received "
+        f"{explain!r}."
+    )
 
 
 def _cluster(run: runs.Run, layers: Sequence[str], heatmaps: dict[str, Written]) -> Layers:

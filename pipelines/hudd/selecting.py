@@ -12,7 +12,8 @@ from pipelines.contrast import contrast
 from pipelines.errors import InputError
 from pipelines.hudd.distances import nearest_of_clusters, open_heatmaps
 from pipelines.hudd.heatmaps import write_heatmaps
-from pipelines.hudd.job import CHECKING, HEATMAP_FOLDER, HEATMAPS_FILE, LAYER_NAME, LOADING
+from pipelines.hudd.job import CHECKING, HEATMAPS_FILE, LAYER_NAME, LOADING
+from pipelines.hudd.pictures import HEATMAP_FOLDER
 from pipelines.images import check_images, find_files, none_usable
 from pipelines.networks import load_network, predict
 from pipelines.results import named
@@ -32,10 +33,10 @@ Floats = NDArray[np.float32]
 def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> Measured:
     """Measure how far new images are from the clusters of a run of `heatmaps`.
 
-    Raw heatmaps of the layer that was chosen, of the predicted class; nothing is normalised
-    (section IV-C).  Contrast and near-duplicates are told from a random projection of them.  Time
-    grows with the number of new images times that of failing ones; heatmaps go to a temporary
-    file.
+    Raw heatmaps of the layer that was chosen, of the output that the run explains; nothing is
+    normalised (section IV-C).  Contrast and near-duplicates are told from a random projection of
+    them.  Time grows with the number of new images times that of failing ones; heatmaps go to a
+    temporary file.
 
     Raises
     ------
@@ -69,6 +70,8 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
     images = predicted.images
     if not images:
         raise none_usable(folder, rejected)
+    explained = manifest.chosen.get("explained_output")
+    targets = {} if explained is None else {image.path: int(explained) for image in images}
     seed = int(manifest.parameters.get("seed", 0))
     axes = _axes(known.shape[1], seed)
     parts: list[Floats] = []
@@ -79,7 +82,7 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
             str(manifest.parameters["rule"]),
             folder,
             images,
-            {},
+            targets,
             Path(spill),
             progress,
             batch_size=int(manifest.parameters["batch_size"]),

@@ -1,0 +1,67 @@
+"""What the page shows of heatmaps, and of two runs beside one another, as JSON documents."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from pipelines.clusters import IMAGES_FILE, RootCauseClusters, read_clusters
+from pipelines.comparing import compare
+from pipelines.hudd.pictures import read_layers, read_pictures
+from pipelines.results import inside, named
+from pipelines.runs import read_manifest
+
+
+def describe_layers(folder: Path) -> dict[str, Any]:
+    """Tell of a run of `heatmaps` which layers were searched, and which have pictures.
+
+    Raises
+    ------
+    InputError
+        When it is no such run.
+    """
+    rows, shown = read_layers(folder)
+    manifest = read_manifest(folder)
+    return {
+        "layers": rows,
+        "shown": shown,
+        "model": manifest.parameters.get("model", ""),
+        "rule": manifest.parameters.get("rule", ""),
+        "explain": manifest.parameters.get("explain"),
+    }
+
+
+def describe_heatmaps(folder: Path, layer: str, cluster: int) -> dict[str, Any]:
+    """Return the heatmaps of a cluster's most central images, and the mean of all of its.
+
+    Returns
+    -------
+    dict
+        `paths`; `height` and `width` of a heatmap; `data`, the bytes of all, -127 to 127, the mean
+        last, in base 64.
+    """
+    paths, pictures = read_pictures(folder, layer, cluster)
+    _, height, width = pictures.shape
+    data = base64.b64encode(pictures.tobytes()).decode("ascii")
+    return {"paths": paths, "height": height, "width": width, "data": data}
+
+
+def describe_agreement(folder: Path, other: Path) -> dict[str, Any]:
+    """Compare the clusters of two runs on the images that both have."""
+    found = compare(_read(folder), _read(other))
+    return {
+        "name": folder.name,
+        "other": other.name,
+        "images": found.images,
+        "rows": found.rows,
+        "columns": found.columns,
+        "table": found.table.tolist(),
+        "index": found.index,
+    }
+
+
+def _read(folder: Path) -> RootCauseClusters:
+    with named(folder / IMAGES_FILE):
+        inside(folder, IMAGES_FILE)
+        return read_clusters(folder)

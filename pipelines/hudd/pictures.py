@@ -1,0 +1,72 @@
+"""Small heatmaps of a run, as the page lays them over the images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.clusters import read_clusters
+from pipelines.errors import InputError
+from pipelines.files import read_csv
+from pipelines.results import inside, named
+
+LAYERS_FILE = "layers.csv"
+HEATMAP_FOLDER = "heatmaps"
+PICTURES_TABLE = "pictures.csv"
+AGAIN = "find the clusters again"
+SHOWN = 24
+"""Images of a cluster whose heatmaps are shown at once."""
+
+
+def read_layers(run: Path) -> tuple[list[dict[str, str]], list[str]]:
+    """Return the rows of `layers.csv`, and the layers whose heatmaps are pictures.
+
+    Raises
+    ------
+    InputError
+        When a file is not as the tool writes it.
+    """
+    with named(run / LAYERS_FILE, AGAIN):
+        rows = read_csv(inside(run, LAYERS_FILE))
+    with named(run / HEATMAP_FOLDER / PICTURES_TABLE, AGAIN):
+        shown = read_csv(inside(run, f"{HEATMAP_FOLDER}/{PICTURES_TABLE}"))
+        return rows, [row["layer"] for row in shown]
+
+
+def read_pictures(run: Path, layer: str, cluster: int) -> tuple[list[str], NDArray[np.int8]]:
+    """Read the heatmaps of the most central images of a cluster, and the mean of all of its.
+
+    Returns
+    -------
+    paths : list of str, length m
+        At most `SHOWN`, most central first.
+    pictures : array of int8, shape (m + 1, height, width)
+        The mean last; see `heatmaps.draw_maps`.
+
+    Raises
+    ------
+    InputError
+        When the run has no such layer or cluster, or a file is not as the tool writes it.
+    """
+    _, shown = read_layers(run)
+    if layer not in shown:
+        raise InputError(f"{run.name} has no heatmaps of {layer!r}. Open it again.")
+    name = f"{HEATMAP_FOLDER}/{shown.index(layer):03d}.npy"
+    with named(run / "images.csv"):
+        clusters = read_clusters(run)
+    members = np.flatnonzero(clusters.labels == cluster)
+    if not len(members):
+        raise InputError(f"{run.name} has no cluster {cluster}. Open it again.")
+    with named(run / name, AGAIN):
+        maps = np.load(inside(run, name), mmap_mode="r", allow_pickle=False)
+        if maps.dtype != np.int8 or maps.ndim != 3 or len(maps) != len(clusters.paths):
+            raise ValueError(f"expected {len(clusters.paths)} pictures of int8")
+        order = members[np.argsort(clusters.centre_distances[members], kind="stable")]
+        mean = np.array(maps[members]).mean(axis=0)
+        largest = np.abs(mean).max() or 1.0
+        pictures = np.concatenate(
+            [np.array(maps[order[:SHOWN]]), np.round(127 * mean / largest).astype(np.int8)[None]]
+        )
+    return [clusters.paths[image] for image in order[:SHOWN]], pictures
