@@ -195,8 +195,8 @@ function draw() {
       { title: label },
       make(
         "div",
-        {},
-        src ? make("img", { src, alt: "", loading: "lazy", draggable: "false" }) : null,
+        { style: `aspect-ratio: ${maps.width} / ${maps.height}` },
+        src ? make("img", { src, alt: "", loading: "lazy", draggable: "false", onload: fit }) : null,
         make("canvas", { width: maps.width, height: maps.height, "data-place": place, "aria-hidden": "true" }),
       ),
       make("figcaption", {}, label),
@@ -205,6 +205,11 @@ function draw() {
   const { size } = row(wish.cluster);
   view.grid.replaceChildren(tile("", `Mean of ${count(size, "image")}`, maps.paths.length), ...shown);
   paint();
+}
+
+// The DNN sees every image in its own format: the heatmap is stretched back to that of the image.
+function fit({ target }) {
+  target.parentElement.style.aspectRatio = `${target.naturalWidth} / ${target.naturalHeight}`;
 }
 
 // Colour every heatmap anew, and lay it over its image.

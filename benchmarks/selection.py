@@ -3,7 +3,8 @@
 - quality: on the example, for five seeds: how much more often than the improvement set's own images
   the chosen ones are such that the DNN gets wrong, at 5, 10 and 20 % of the set; and which of the
   situations that the training set leaves out are among them at 10 %.  Beside the tool's default
-  stand SAFE's and HUDD's rules and, though it needs the DNN, least confidence.  Random choice is 1.
+  stand SAFE's and HUDD's rules, and what needs the DNN: the default and HUDD's rule on clusters of
+  heatmaps, and least confidence.  Random choice is 1.
   "labels known" is what the same features allow at most: the same classifier, told of all other new
   images whether the DNN gets them wrong, chooses without regard to clusters.
 - cost: seconds and memory for 10,000 and 100,000 new images, of drawn features.
@@ -29,6 +30,9 @@ from examples.eyes import DIRECTIONS, FAILURES, Eye, situations, write_example
 from pipelines.backend import import_keras
 from pipelines.contrast import FOLDS, contrast
 from pipelines.files import read_csv
+from pipelines.hudd.job import Options as HeatmapOptions
+from pipelines.hudd.job import find_clusters_by_heatmaps
+from pipelines.hudd.selecting import measure as measure_heatmaps
 from pipelines.safe.job import REDUCTION_FILE, Options, find_root_cause_clusters
 from pipelines.safe.selecting import measure
 from pipelines.selecting import Wanted, select_unsafe_set
@@ -98,7 +102,12 @@ def print_quality(folder: Path, seeds: int) -> None:
         images = example / "improvement"
         select_unsafe_set(run, images, Wanted(), measure, progress=_quiet)
         candidates = read_candidates(run)
-        shares = predict(example / "model.keras", images, candidates.paths)
+        heat = folder / f"heatmaps {seed}"
+        dnn = example / "model.keras"
+        find_clusters_by_heatmaps(dnn, example / FAILURES, heat, HeatmapOptions(), progress=_quiet)
+        select_unsafe_set(heat, images, Wanted(), measure_heatmaps, progress=_quiet)
+        by_heatmaps = read_candidates(heat)
+        shares = predict(dnn, images, candidates.paths)
         label = {row["path"]: row["label"] for row in read_csv(images / "labels.csv")}
         truth = np.array([DIRECTIONS.index(label[path]) for path in candidates.paths])
         wrong = shares.argmax(axis=1) != truth
@@ -113,6 +122,8 @@ def print_quality(folder: Path, seeds: int) -> None:
         for share in SHARES:
             count = round(share * len(wrong))
             chosen = {rule: choose(candidates, count, rule) for rule in RULES}
+            for rule in ("default", "HUDD's"):
+                chosen[f"{rule}, heatmaps"] = choose(by_heatmaps, count, rule)
             chosen["labels known"] = np.argsort(-known)[:count]
             chosen["least confidence"] = np.argsort(shares.max(axis=1))[:count]
             for rule, places in chosen.items():

@@ -198,7 +198,7 @@ def named(path: Path, or_else: str = "") -> Iterator[None]:
         or_else = edited if path.name == CLUSTERS_FILE else "find the clusters again"
     try:
         yield
-    except (OSError, LookupError, ValueError, AttributeError, csv.Error) as error:
+    except (OSError, EOFError, LookupError, ValueError, AttributeError, csv.Error) as error:
         raise InputError(
             f"{path} is not as the tool writes it ({type(error).__name__}: {error}). "
             f"Take the file from a backup, or {or_else}."

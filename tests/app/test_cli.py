@@ -44,6 +44,7 @@ def test_help_names_the_commands_and_needs_no_tensorflow():
     assert done.returncode == 0
     assert "cluster" in done.stdout
     assert all(name in done.stdout for name in ("explain", "select", "recut", "export", "report"))
+    assert all(f"\n  {name} " in done.stdout for name in ("test", "heatmaps"))
     code = "import sys; import app.cli; print([m for m in sys.modules if 'tensorflow' in m])"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
     assert loaded.stdout == b"[]\n"
@@ -242,3 +243,40 @@ def test_select_ends_with_a_summary(images, cache, tmp_path, draw):
     none = tool("recut", tmp_path / "run", "--without-cluster", 99)
     assert none.returncode == 1
     assert "has no cluster 99" in none.stderr
+
+
+def test_from_a_test_to_the_unsafe_set(cache, tmp_path):
+    """The whole way of the white box, by command."""
+    from pipelines.backend import import_keras
+    from tests.pipelines.hudd.test_job import SIZE, draw
+
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    stack = [keras.Input((SIZE[1], SIZE[0], 3)), layers.Conv2D(4, 3, activation="relu")]
+    hidden = layers.Dense(6, activation="relu")
+    keras.Sequential([*stack, layers.Flatten(), hidden, layers.Dense(2)]).save(
+        tmp_path / "dnn.keras"
+    )
+    images, new = draw(tmp_path / "images", 1, 40), draw(tmp_path / "new", 2, 20)
+    out, run = tmp_path / "test", tmp_path / "run"
+    asked = tool("test", tmp_path / "dnn.keras", images, "--out", out)
+    assert asked.returncode == 1
+    assert "Give --scaling" in asked.stderr
+    options = ("--scaling", "0-1", "--overwrite")
+    done = tool("test", tmp_path / "dnn.keras", images, "--out", out, *options)
+    assert done.returncode == 0, done.stderr
+    assert "of 40 images (95 % interval" in done.stdout
+    found = tool("heatmaps", tmp_path / "dnn.keras", out / "failures.txt", "--out", run)
+    assert found.returncode == 0, found.stderr
+    assert "Clustered by the heatmaps of" in found.stdout
+    chosen = tool("select", run, new, "--test", out)
+    assert chosen.returncode == 0, chosen.stderr
+    assert "estimated: 40 test images x selection factor 0.3" in chosen.stdout
+    explained = ("--explain", "left", "--overwrite")
+    again = tool("heatmaps", tmp_path / "dnn.keras", out / "failures.txt", "--out", run, *explained)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((run / "run.json").read_text())["chosen"]["explained_output"] == 0
+    wrong = ("--explain", "up", "--overwrite")
+    refused = tool("heatmaps", tmp_path / "dnn.keras", out / "failures.txt", "--out", run, *wrong)
+    assert "0 to 1 or one of left, right, received 'up'" in refused.stderr
