@@ -250,7 +250,7 @@ def read_candidates(run: Path) -> Candidates:
         return Candidates(
             tuple(arrays.pop("paths").tolist()), tuple(arrays.pop("digests").tolist()), **arrays
         )
-    except (OSError, LookupError, ValueError, TypeError) as error:
+    except (OSError, EOFError, LookupError, ValueError, TypeError) as error:
         raise InputError(f"{path} cannot be read ({error}). {AGAIN}") from error
 
 
