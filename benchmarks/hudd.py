@@ -10,7 +10,8 @@
 - example: on the example, which share of the clusters has a parameter with RR above 0.5 and 0.9,
   as printed in the paper and beyond chance; HUDD's clusters and SAFE's side by side.
 
-In the first two, heatmaps are drawn: 20 patterns, each varied, one image in a hundred nearly the same as another.
+In the first two, heatmaps are drawn: 20 patterns, each varied, one image in a hundred nearly the
+same as another.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ def build_relevance(
 
     @tf.function(
         input_signature=[
-            tf.TensorSpec((None, *model.input_shape[1:]), tf.float32),
+            tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32),
             tf.TensorSpec((None,), tf.int32),
         ],
         autograph=False,
@@ -180,7 +180,7 @@ def build_relevance(
         values, totals = [Value(images, pixels=True, bounds=bounds)], []
         for index, step in enumerate(plan.steps):
             received = [values[i] for i in step.inputs]
-            value, total = forward(step, received, rules, bare=index == plan.last)
+            value, total = forward(step, received, bare=index == plan.last)
             values.append(value)
             totals.append(total)
         final = values[plan.output].tensor
@@ -196,7 +196,7 @@ def build_relevance(
             for i, share in zip(step.inputs, shares, strict=True):
                 relevances[i] = relevances[i] + share if i in relevances else share
         maps = {name: relevances[reported[name]] for name in wanted}
-        return _finish(plan, values, rules), logits, targets, maps
+        return _finish(plan, values), logits, targets, maps
 
     def relevance(images: Floats, targets: NDArray[np.int32]) -> Relevances:
         outputs, logits, explained, maps = run(images, targets)
@@ -236,7 +236,7 @@ def _reported(plan: _Plan) -> dict[str, int]:
     return {INPUT: 0} | layers
 
 
-def _finish(plan: _Plan, values: Sequence[Value], rules: Rules) -> Any:
+def _finish(plan: _Plan, values: Sequence[Value]) -> Any:
     """Compute what the model gives, its last activation with it."""
     _, tf = import_keras()
     if plan.last is None:
@@ -244,7 +244,7 @@ def _finish(plan: _Plan, values: Sequence[Value], rules: Rules) -> Any:
     logits = values[plan.last + 1].tensor
     value = Value(tf.cast(plan.steps[plan.last].activation(logits), tf.float32))
     for step in plan.steps[plan.last + 1 :]:  # nothing else can follow, see `_last`
-        value, _ = forward(step, [value], rules)
+        value, _ = forward(step, [value])
     return value.tensor
 
 

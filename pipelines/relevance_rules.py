@@ -153,17 +153,13 @@ class Linear:
     spread: Callable[[Value, Any], Any]
 
 
-def forward(
-    step: Step, values: Sequence[Value], rules: Rules, *, bare: bool = False
-) -> tuple[Value, Any]:
+def forward(step: Step, values: Sequence[Value], *, bare: bool = False) -> tuple[Value, Any]:
     """Compute what a layer gives.
 
     Parameters
     ----------
     values : sequence of Value
         What goes in.
-    rules : Rules
-        That `backward` will follow.
     bare : bool
         Leave its activation out.
 
@@ -181,11 +177,7 @@ def forward(
     known = [name for name in NEVER_NEGATIVE if activation is getattr(keras.activations, name)]
     if step.linear:
         first, linear = _joined(values), linear_map(step)
-        pairs = [(first.tensor, linear.kernel)]
-        if rules.of(first) == "alpha-beta":
-            # TensorFlow computes the same product once, and `backward` needs these.
-            pairs = _signed(linear, first, 1) + _signed(linear, first, -1)
-        total = tf.add_n([linear.apply(part, kernel) for part, kernel in pairs])
+        total = linear.apply(first.tensor, linear.kernel)
         total = total if linear.bias is None else total + linear.bias
         output = total if activation is None else tf.cast(activation(total), tf.float32)
         still = activation is None and linear.kernel is None and first.positive
