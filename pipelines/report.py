@@ -42,12 +42,28 @@ from pipelines.results import Results, read_manifest, read_results
 REPORT_FILE = "report.html"
 TEMPLATE = Path(__file__).parents[1] / "assets" / "report.html"
 
-TERMS: Facts = (
+HEATMAPS = "heatmaps"
+BY_APPEARANCE = (
+    "grouped by what they look alike in (SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
+)
+BY_HEATMAPS = (
+    "grouped by what drove the DNN: the relevance of the neurons of one of its layers (HUDD: Fahmy, "
+    "Pastore, Bagherzadeh and Briand, IEEE Transactions on Reliability 2021)"
+)
+CORE_IMAGE = (
+    "Core image",
+    "An image that has at least min samples images of its cluster, itself included, within the "
+    "distance eps.",
+)
+HEATMAP_TERMS: Facts = (
+    ("Core image", "Of clusters by heatmaps, every image."),
     (
-        "Core image",
-        "An image that has at least min samples images of its cluster, itself included, within "
-        "the distance eps.",
+        "WICD",
+        "Weighted average intra-cluster distance: how far apart the heatmaps of a cluster are, on "
+        "average. The layer with the least one was chosen.",
     ),
+)
+TERMS: Facts = (
     (
         "Silhouette",
         "How much nearer an image is to its own cluster than to the nearest other one: from 1 (far "
@@ -103,6 +119,7 @@ def write_report(run: Path) -> Path:
 
 def _render(found: Results) -> str:
     manifest, explanation = found.manifest, found.explanation
+    by_heatmaps = manifest.job == HEATMAPS
     groups, noise = group_clusters(found)
     cards = [card for group in groups for card in group.cards]
     unsafe = sorted(
@@ -138,7 +155,8 @@ def _render(found: Results) -> str:
         stages=manifest.stages,
         total_seconds=sum(stage.seconds for stage in manifest.stages),
         digest=digest_of_inputs(found.clusters) if found.clusters else "",
-        terms=TERMS,
+        terms=(*(HEATMAP_TERMS if by_heatmaps else (CORE_IMAGE,)), *TERMS),
+        basis=BY_HEATMAPS if by_heatmaps else BY_APPEARANCE,
         cards_lead=f"Pictures are the {STILLS} most central of a cluster, most central first.",
         no_verdict=NO_VERDICT,
         not_given=NOT_GIVEN,

@@ -114,7 +114,9 @@ def test_every_failing_image_is_in_one_cluster(finished, tested):
     assert sizes.all()
     assert read_clusters(finished).core.all()
     assert (finished / "gifs" / "cluster_000.gif").is_file()
-    assert (finished / "report.html").is_file()
+    report = (finished / "report.html").read_text()
+    assert "grouped by what drove the DNN" in report
+    assert "min samples" not in report
     assert not list(finished.glob(".heatmaps*"))
 
 
