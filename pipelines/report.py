@@ -47,8 +47,8 @@ BY_APPEARANCE = (
     "grouped by what they look alike in (SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
 )
 BY_HEATMAPS = (
-    "grouped by what drove the DNN: the relevance of the neurons of one of its layers (HUDD: Fahmy, "
-    "Pastore, Bagherzadeh and Briand, IEEE Transactions on Reliability 2021)"
+    "grouped by what drove the DNN: the relevance of the neurons of one of its layers (HUDD: "
+    "Fahmy, Pastore, Bagherzadeh and Briand, IEEE Transactions on Reliability 2021)"
 )
 CORE_IMAGE = (
     "Core image",
