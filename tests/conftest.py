@@ -42,6 +42,16 @@ def store(warm_cache, tmp_path_factory):
         yield folder
 
 
+@pytest.fixture(scope="session")
+def small_example(tmp_path_factory):
+    """Draw a small example: eyes, and a DNN that has seen little of them."""
+    from examples.eyes import write_example
+
+    folder = tmp_path_factory.mktemp("example") / "example"
+    write_example(folder, train=240, test=120, improvement=40, epochs=3)
+    return folder
+
+
 @pytest.fixture
 def draw():
     """Return a function that writes an image of random blocks, another one for each seed."""

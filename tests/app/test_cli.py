@@ -245,38 +245,29 @@ def test_select_ends_with_a_summary(images, cache, tmp_path, draw):
     assert "has no cluster 99" in none.stderr
 
 
-def test_from_a_test_to_the_unsafe_set(cache, tmp_path):
-    """The whole way of the white box, by command."""
-    from pipelines.backend import import_keras
-    from tests.pipelines.hudd.test_job import SIZE, draw
-
-    keras, _ = import_keras()
-    keras.utils.set_random_seed(3)
-    layers = keras.layers
-    stack = [keras.Input((SIZE[1], SIZE[0], 3)), layers.Conv2D(4, 3, activation="relu")]
-    hidden = layers.Dense(6, activation="relu")
-    keras.Sequential([*stack, layers.Flatten(), hidden, layers.Dense(2)]).save(
-        tmp_path / "dnn.keras"
-    )
-    images, new = draw(tmp_path / "images", 1, 40), draw(tmp_path / "new", 2, 20)
-    out, run = tmp_path / "test", tmp_path / "run"
-    asked = tool("test", tmp_path / "dnn.keras", images, "--out", out)
-    assert asked.returncode == 1
-    assert "Give --scaling" in asked.stderr
-    options = ("--scaling", "0-1", "--overwrite")
-    done = tool("test", tmp_path / "dnn.keras", images, "--out", out, *options)
+def test_the_white_box_from_the_examples_dnn_to_its_unsafe_set(small_example, cache, tmp_path):
+    """The whole way, by command."""
+    model, out, run = small_example / "model.keras", tmp_path / "test", tmp_path / "run"
+    done = tool("test", model, small_example / "test", "--out", out)
     assert done.returncode == 0, done.stderr
-    assert "of 40 images (95 % interval" in done.stdout
-    found = tool("heatmaps", tmp_path / "dnn.keras", out / "failures.txt", "--out", run)
+    assert "of 120 images (95 % interval" in done.stdout
+    failures = (out / "failures.txt").read_text().splitlines()[1:]
+    assert sorted(failures) == sorted(f.name for f in (small_example / "failures").glob("*.jpg"))
+    found = tool("heatmaps", model, out / "failures.txt", "--out", run)
     assert found.returncode == 0, found.stderr
     assert "Clustered by the heatmaps of" in found.stdout
-    chosen = tool("select", run, new, "--test", out)
+    chosen = tool("select", run, small_example / "improvement", "--test", out)
     assert chosen.returncode == 0, chosen.stderr
-    assert "estimated: 40 test images x selection factor 0.3" in chosen.stdout
-    explained = ("--explain", "left", "--overwrite")
-    again = tool("heatmaps", tmp_path / "dnn.keras", out / "failures.txt", "--out", run, *explained)
+    assert "estimated: 120 test images x selection factor 0.3" in chosen.stdout
+    names = (run / "IS_filenames.txt").read_text().splitlines()
+    assert names
+    assert all((small_example / "improvement" / name).is_file() for name in names)
+    explained = ("--explain", "TopLeft", "--overwrite")
+    again = tool("heatmaps", model, out / "failures.txt", "--out", run, *explained)
     assert again.returncode == 0, again.stderr
-    assert json.loads((run / "run.json").read_text())["chosen"]["explained_output"] == 0
-    wrong = ("--explain", "up", "--overwrite")
-    refused = tool("heatmaps", tmp_path / "dnn.keras", out / "failures.txt", "--out", run, *wrong)
-    assert "0 to 1 or one of left, right, received 'up'" in refused.stderr
+    manifest = json.loads((run / "run.json").read_text())
+    assert manifest["chosen"]["explained_output"] == 6
+    wrong = ("--explain", "Up", "--overwrite")
+    refused = tool("heatmaps", model, out / "failures.txt", "--out", run, *wrong)
+    assert "0 to 7 or one of BottomCenter," in refused.stderr
+    assert json.loads((run / "run.json").read_text()) == manifest

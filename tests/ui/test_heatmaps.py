@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,6 +176,25 @@ def test_the_unsafe_set_is_selected_by_heatmaps(looking, finished, tmp_path):
     looking.get_by_role("button", name="Select the unsafe set").click()
     expect(looking.locator(".group").first).to_be_visible(timeout=LONG)
     assert len((finished / "IS_filenames.txt").read_text().splitlines()) == 5
+
+
+def test_the_example_from_its_dnn_to_its_unsafe_set(server, visit, small_example):
+    page = visit(server.url)
+    fill(page, small_example / "model.keras", small_example / "test")
+    page.get_by_role("button", name="Find clusters by heatmaps").click()
+    expect(page.locator(".heat canvas").first).to_be_visible(timeout=LONG)
+    expect(page.locator("#heatmaps .facts")).to_contain_text("of 120 test images")
+    run = Path(page.get_by_label("Open a run").input_value().split(" · ")[0])
+    page.get_by_role("tab", name="Unsafe set").click()
+    box = page.get_by_label("Folder of new images, the improvement set")
+    box.fill(str(small_example / "improvement"))
+    box.press("Enter")
+    page.get_by_role("button", name="Select the unsafe set").click()
+    expect(page.locator(".group").first).to_be_visible(timeout=LONG)
+    expect(page.locator("#unsafe-set .facts")).to_contain_text("4 images of 40 are chosen")
+    names = (server.runs / run / "IS_filenames.txt").read_text().splitlines()
+    shown = page.locator(".chosen .thumb[aria-pressed='true']").all()
+    assert {thumb.get_attribute("aria-label") for thumb in shown} == set(names)
 
 
 def test_a_test_alone_says_how_good_the_dnn_is(server, visit, model, images):
