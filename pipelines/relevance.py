@@ -146,10 +146,10 @@ def build_relevance(
     Returns
     -------
     callable
-        From images, float32, of shape (n, height, width, channels), scaled as the model expects
-        them, and targets, int32, of shape (n,), to `Relevances`.  A target is the position of an
-        output (flattened, if outputs are maps), or -1 for that of the largest logit.  With one
-        sigmoid output the only target is 0, and relevance is negative where its logit is.
+        From images, float32, of shape (n, height, width, channels), n > 0, scaled as the model
+        expects them, and targets, int32, of shape (n,), to `Relevances`.  A target is the position
+        of an output (flattened, if outputs are maps), or -1 for that of the largest logit.  With
+        one sigmoid output the only target is 0, and relevance is negative where its logit is.
 
     Raises
     ------

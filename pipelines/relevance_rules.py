@@ -327,12 +327,10 @@ def linear_map(step: Step) -> Linear:
         grouped = tf.reduce_sum(tf.reshape(relevance, shape), axis=-1)
         one = tf.ones_like(value.tensor[:1, ..., :groups])
         inside = one if value.inside is None else value.inside[..., :groups]
-        each = tf.math.divide_no_nan(grouped, apply(inside, ones))
         channels = value.tensor.shape[-1] // groups
-        shares = _pull(lambda x: apply(x[0], ones), [value.tensor[..., :groups]], each / channels)[
-            0
-        ]
-        return shares * inside if groups == 1 else tf.repeat(shares * inside, channels, axis=-1)
+        each = tf.math.divide_no_nan(grouped, apply(inside, ones)) / channels
+        (shares,) = _pull(lambda x: apply(x[0], ones), [value.tensor[..., :groups]], each)
+        return shares if groups == 1 else tf.repeat(shares, channels, axis=-1)
 
     return Linear(apply, kernel, bias, spread)
 
@@ -343,7 +341,8 @@ def _without_weights(apply: Callable[[Any, Any], Any]) -> Linear:
     def spread(value: Value, relevance: Any) -> Any:
         inside = tf.ones_like(value.tensor[:1]) if value.inside is None else value.inside
         each = tf.math.divide_no_nan(relevance, apply(inside, None))
-        return _pull(lambda x: apply(x[0], None), [value.tensor], each)[0] * inside
+        (shares,) = _pull(lambda x: apply(x[0], None), [value.tensor], each)
+        return shares
 
     return Linear(apply, None, None, spread)
 
