@@ -25,6 +25,7 @@ STAGE = "propagating relevance"
 SHARE_OF_DISK = 0.9
 """Of the free space, what heatmaps may take."""
 PICTURE_SIDE = 56
+PICTURE_RANGE = 0.99
 
 Targets = Mapping[str, int]
 
@@ -159,7 +160,7 @@ def write_heatmaps(
 
 
 def draw_maps(maps: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Make small pictures of heatmaps: summed over channels, averaged, each by its own largest.
+    """Make small pictures of heatmaps: summed over channels, averaged, each by its own range.
 
     Parameters
     ----------
@@ -168,7 +169,8 @@ def draw_maps(maps: NDArray[np.float32]) -> NDArray[np.int8]:
     Returns
     -------
     array of int8, shape (b, h, w)
-        Neither side longer than `PICTURE_SIDE`; -127 to 127, where 0 is no relevance.
+        Neither side longer than `PICTURE_SIDE`; -127 to 127, where 0 is no relevance, and 127 what
+        one entry in a hundred exceeds: a single bright spot would darken all others.
     """
     flat = maps.sum(axis=3) if maps.ndim == 4 else maps
     step = max(1, -(-max(flat.shape[1:]) // PICTURE_SIDE))
@@ -176,8 +178,10 @@ def draw_maps(maps: NDArray[np.float32]) -> NDArray[np.int8]:
     small = flat[:, : height * step, : width * step]
     if step > 1:
         small = small.reshape(len(flat), height, step, width, step).mean(axis=(2, 4))
-    largest = np.abs(small).max(axis=(1, 2), keepdims=True)
-    scaled = small / np.where(largest > 0, largest, 1)
+    amount = np.abs(small).reshape(len(small), -1)
+    large = np.quantile(amount, PICTURE_RANGE, axis=1)
+    large = np.where(large > 0, large, amount.max(axis=1))[:, None, None]
+    scaled = np.clip(small / np.where(large > 0, large, 1), -1, 1)
     return np.round(127 * scaled).astype(np.int8)
 
 

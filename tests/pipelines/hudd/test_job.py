@@ -143,7 +143,8 @@ def test_layers_are_clustered_as_the_paper_says(finished, tested, model):
     maps = heatmaps_of(model, tested.parent / folder, paths, "input")
     maps = maps.reshape(len(paths), SIZE[1], SIZE[0], 3).sum(axis=3)
     for own, kept in zip(maps, np.load(finished / "heatmaps" / pictures["input"]), strict=True):
-        assert np.abs(127 * own / np.abs(own).max() - kept).max() <= 0.51
+        large = np.quantile(np.abs(own), 0.99)
+        assert np.abs(127 * np.clip(own / large, -1, 1) - kept).max() <= 0.52
 
 
 def test_the_same_input_gives_the_same_files(finished, model, tested, tmp_path):
