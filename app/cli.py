@@ -50,6 +50,14 @@ UnsafeValues = Annotated[
         "likely.",
     ),
 ]
+FailingImages = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of images on which the DNN failed, or failures.txt of a test; read only."
+    ),
+]
+RunFolder = Annotated[Path, typer.Option(help="Run folder to write: new, or empty.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")]
 LARGEST_SEED = 2**32 - 1
 
 
@@ -105,16 +113,9 @@ def page(
 
 @app.command()
 def cluster(
-    images: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder of images on which the DNN failed, or failures.txt of a test; read only."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Run folder to write: new, or empty.")],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run that --out holds.")
-    ] = False,
+    images: FailingImages,
+    out: RunFolder,
+    overwrite: Overwrite = False,
     recipe: Annotated[
         str,
         typer.Option(
@@ -382,16 +383,9 @@ def test_command(
 @app.command()
 def heatmaps(
     model: ModelFile,
-    images: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder of images on which the DNN failed, or failures.txt of a test; read only."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Run folder to write: new, or empty.")],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run that --out holds.")
-    ] = False,
+    images: FailingImages,
+    out: RunFolder,
+    overwrite: Overwrite = False,
     scaling: ScalingOption = None,
     layers: Annotated[
         list[str] | None,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
 
@@ -12,8 +13,26 @@ from app import folders
 from app.following import HIDDEN
 from app.page import Page
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Form = TypeVar("Form", bound="DataclassInstance")
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
+
+
+def read_form(usual: Form, values: Sequence[Any]) -> Form:
+    """Read the values of a form into the dataclass that describes it.
+
+    Parameters
+    ----------
+    usual : dataclass
+        What the form holds at first; fields that were never shown arrive as None.
+    values : sequence
+        In the order of the dataclass.
+    """
+    pairs = zip(values, astuple(usual), strict=True)
+    return type(usual)(*(before if value is None else value for value, before in pairs))
 
 
 def command_line(elem_id: str) -> gr.Textbox:

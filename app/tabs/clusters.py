@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import folders, following
-from app.fields import NARROW, command_line, complete_folder_field, result_pane
+from app.fields import NARROW, command_line, complete_folder_field, read_form, result_pane
 from app.folders import EXAMPLE_RUN
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
@@ -59,12 +59,6 @@ class Form:
 USUAL = Form("", "", "default", (), "", "", "", 0, 8, "auto", "", "", "", "")
 
 
-def _form(values: Sequence[Any]) -> Form:
-    """Read the form; fields that were never shown arrive as None."""
-    pairs = zip(values, astuple(USUAL), strict=True)
-    return Form(*(usual if value is None else value for value, usual in pairs))
-
-
 def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
     """Fill the tab that is open, and wire it."""
     opened = parts.opened
@@ -99,13 +93,13 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
         return _turned(page, turn, browsed)
 
     def show_line(*values: Any) -> gr.Textbox:
-        return _line(page, _form(values))
+        return _line(page, read_form(USUAL, values))
 
     def start(*values: Any) -> list[Any]:
-        return _find(page, _form(values))
+        return _find(page, read_form(USUAL, values))
 
     def start_explaining(run: str | None, *values: Any) -> list[Any]:
-        return _explain(page, run, _form(values))
+        return _explain(page, run, read_form(USUAL, values))
 
     blocks.load(arrive, None, result, **HIDDEN)
     find.click(start, form, result, **HIDDEN)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import folders, following
-from app.fields import NARROW, command_line, complete_folder_field, result_pane
+from app.fields import NARROW, command_line, complete_folder_field, read_form, result_pane
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import notice
@@ -47,12 +46,6 @@ class Form:
 
 
 USUAL = Form("", "", False, GUESSED, "", "", "", "z+", "")
-
-
-def _form(values: Sequence[Any]) -> Form:
-    """Read the form; fields that were never shown arrive as None."""
-    pairs = zip(values, astuple(USUAL), strict=True)
-    return Form(*(usual if value is None else value for value, usual in pairs))
 
 
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
@@ -98,13 +91,13 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
         return _show(page, run, compared)
 
     def start(*values: Any) -> list[Any]:
-        return _start(page, _form(values), only_test=False)
+        return _start(page, read_form(USUAL, values), only_test=False)
 
     def start_test(*values: Any) -> list[Any]:
-        return _start(page, _form(values), only_test=True)
+        return _start(page, read_form(USUAL, values), only_test=True)
 
     def show_line(*values: Any) -> gr.Textbox:
-        return _line(page, _form(values))
+        return _line(page, read_form(USUAL, values))
 
     def turned(turn: Turn, run: str | None, compared: str | None) -> list[Any]:
         return _turned(page, turn, run, compared)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import folders, following
-from app.fields import NARROW, command_line, complete_folder_field, result_pane
+from app.fields import NARROW, command_line, complete_folder_field, read_form, result_pane
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import notice
@@ -51,12 +50,6 @@ class Form:
 USUAL = Form("", "", "", "", "uniform", "contrast", "", False, False)
 
 
-def _form(values: Sequence[Any]) -> Form:
-    """Read the form; fields that were never shown arrive as None."""
-    pairs = zip(values, astuple(USUAL), strict=True)
-    return Form(*(usual if value is None else value for value, usual in pairs))
-
-
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     """Fill the tab that is open, and wire it."""
     opened = parts.opened
@@ -91,10 +84,10 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
         return [_show(page, run), _folder_of(page, run)]
 
     def start(run: str | None, *values: Any) -> list[Any]:
-        return _select(page, run, _form(values))
+        return _select(page, run, read_form(USUAL, values))
 
     def show_line(run: str | None, *values: Any) -> gr.Textbox:
-        return _line(page, run, _form(values))
+        return _line(page, run, read_form(USUAL, values))
 
     def start_export(run: str | None, folder: str | None, how: str | None) -> list[Any]:
         return _export(page, run, folder or "", how == "link")
