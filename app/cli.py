@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -49,6 +50,20 @@ UnsafeValues = Annotated[
         help="CSV file of parameter, value and side (near, at most, at least): where failures are "
         "likely.",
     ),
+]
+ModelFile = Annotated[
+    Path, typer.Argument(help="Keras model file of the DNN under analysis (.keras, .h5).")
+]
+ScalingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How pixels go into the model: none (0 to 255), 0-1, -1-1, caffe or torch. (default: "
+        "none for a model that rescales them itself; else it must be given)"
+    ),
+]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust-model", help="Run code that the model file holds (Lambda layers)."),
 ]
 FailingImages = Annotated[
     Path,
@@ -264,6 +279,7 @@ def select(
     link: Annotated[
         bool, typer.Option("--link", help="Link in --export instead of copying.")
     ] = False,
+    trust_model: TrustOption = False,
 ) -> None:
     """Select the unsafe set: which images of a folder of new ones are worth labelling."""
     from pipelines.export import check_target, export_unsafe_set
@@ -286,7 +302,12 @@ def select(
         if export:
             check_target(export, improvement)
         found = select_unsafe_set(
-            run, improvement, wanted, _measure_of(run), progress=told, overwrite=overwrite
+            run,
+            improvement,
+            wanted,
+            _measure_of(run, trust_model),
+            progress=told,
+            overwrite=overwrite,
         )
         missing = export_unsafe_set(run, export, told, links=link) if export else []
     print(f"{found.chosen:,} of {found.images:,} images are chosen ({found.counted}).")
@@ -298,22 +319,6 @@ def select(
     _print_unsafe_set(run, found)
     if export:
         _print_export(export, found, missing)
-
-
-ModelFile = Annotated[
-    Path, typer.Argument(help="Keras model file of the DNN under analysis (.keras, .h5).")
-]
-ScalingOption = Annotated[
-    str | None,
-    typer.Option(
-        help="How pixels go into the model: none (0 to 255), 0-1, -1-1, caffe or torch. (default: "
-        "none for a model that rescales them itself; else it must be given)"
-    ),
-]
-TrustOption = Annotated[
-    bool,
-    typer.Option("--trust-model", help="Run code that the model file holds (Lambda layers)."),
-]
 
 
 @app.command(name="test")
@@ -350,12 +355,19 @@ def test_command(
             "counts as failed."
         ),
     ] = None,
+    key_points: Annotated[
+        bool,
+        typer.Option(
+            "--key-points",
+            help="The numbers are places, x and y by turns. (default: if they are named so)",
+        ),
+    ] = False,
     trust_model: TrustOption = False,
 ) -> None:
     """Test a DNN on labelled images, and list those that it gets wrong."""
     from pipelines.testing_job import FAILURES_FILE, Asked, test_model
 
-    asked = Asked(scaling, trust_model, classes, task, error_threshold)
+    asked = Asked(scaling, trust_model, classes, task, error_threshold, key_points)
     with _job("Nothing was written; start again with --overwrite.") as told:
         manifest = test_model(
             model, images, out, asked, progress=told, command=sys.argv[1:], overwrite=overwrite
@@ -401,7 +413,7 @@ def heatmaps(
         typer.Option(
             metavar="CLASS",
             help="Class (or position of an output) whose relevance is looked at. (default: the "
-            "predicted one; of numbers, the worst)",
+            "predicted one; of numbers and several labels, the one most wrong in the test)",
         ),
     ] = None,
     seed: Annotated[
@@ -534,7 +546,7 @@ def example(
     print(f"Next: python SAFE_Tool.py cluster {folder / 'failures'} --out RUN")
 
 
-def _measure_of(run: Path) -> Measure:
+def _measure_of(run: Path, trust: bool) -> Measure:
     """Return how new images are compared with the clusters of a run: as the run's job does."""
     from pipelines.runs import NoManifestError, read_manifest
 
@@ -545,7 +557,7 @@ def _measure_of(run: Path) -> Measure:
     if by_heatmaps:
         from pipelines.hudd import selecting
 
-        return selecting.measure
+        return partial(selecting.measure, trust=trust)
     from pipelines.safe.selecting import measure
 
     return measure

@@ -165,7 +165,9 @@ def may_replace(run: Path, images: Path) -> bool:
         manifest = read_manifest(run)
     except InputError:
         return False
-    return manifest.folder == str(images) and not has_clusters(run) and not is_written(run)
+    tested = manifest.job == "test" and manifest.ended == "finished"
+    found = has_clusters(run) or tested
+    return manifest.folder == str(images) and not found and not is_written(run)
 
 
 def new_run_folder(page: Page, images: Path, suffix: str = "") -> Path:

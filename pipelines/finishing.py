@@ -42,8 +42,12 @@ def check_start(
         )
     read_tables(given, inside, paths)
     verdicts.find_earlier_words(out, as_text(inside))
-    labels = read_given_labels(out) if overwrite else {}
-    if labels:
+    if overwrite:
+        _check_labels(out)
+
+
+def _check_labels(out: Path) -> None:
+    if labels := read_given_labels(out):
         raise InputError(
             f"{out / UNSAFE_SET_FILE} has {count_of(len(labels), 'label')}: they would be lost. "
             "Choose another --out, or move that file elsewhere."
@@ -107,6 +111,8 @@ def finish(
         values = explaining.measure_images(folder, clusters.paths, clusters.digests, run.progress)
         said = explaining.explain(clusters, values, tables, families, seed=seed)
         _describe_explanation(run.manifest, clusters, families, said)
+    if run.replaces:
+        _check_labels(run.folder)  # some may have been filled in meanwhile
     earlier = verdicts.find_earlier_words(run.folder, run.manifest.folder)
     words, left = verdicts.hand_on(earlier, clusters)
     run.manifest.notes += verdicts.tell(earlier, len(words), left)

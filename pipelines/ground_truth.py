@@ -84,8 +84,8 @@ def order_classes(
 ) -> tuple[str, ...]:
     """Return the names of a classifier's classes in the order of its outputs.
 
-    Without names that are given, they are sorted, as Keras does with class folders; whole numbers
-    from 0 are positions.
+    Without names that are given, they are sorted, as Keras does with class folders; in a table,
+    whole numbers from 0 are positions.
 
     Parameters
     ----------
@@ -114,7 +114,8 @@ def order_classes(
                 f"{', '.join(given)}. {len(unknown)} labels are unknown."
             )
         return tuple(given)
-    if all(name.isdecimal() and int(name) < wanted for name in used):
+    positions = {str(place) for place in range(wanted)}
+    if truth.source == LABELS_TABLE and used <= positions:
         return tuple(str(place) for place in range(wanted))
     if len(used) != wanted:
         raise InputError(

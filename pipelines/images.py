@@ -135,20 +135,9 @@ def find_images(source: Path) -> tuple[Path, list[str], list[Rejected]]:
     """
     if not source.is_file():
         return source, *find_files(source)
-    try:
-        lines = source.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{source} is no list of images: {_detail(error)}.") from error
-    if not lines[0].startswith("#"):
-        raise InputError(
-            f"{source} is no folder, and no list of images: expected “# FOLDER” in its first line, "
-            f"received {lines[0][:80]!r}."
-        )
-    folder = Path(lines[0].removeprefix("#").strip())
-    root = check_folder(source.parent / folder)
-    names = dict.fromkeys(line.rstrip("\r") for line in lines[1:])
+    root, lines = _read_list(source)
     paths, rejected = [], []
-    named = sorted(name for name in names if name.strip() and not name.startswith("#"))
+    named = sorted({line for line in lines if line.strip()})
     if not named:
         raise InputError(f"{source} names no image: there are no failures to look at.")
     for name in named:
@@ -160,6 +149,31 @@ def find_images(source: Path) -> tuple[Path, list[str], list[Rejected]]:
         else:
             paths.append(name)
     return root, paths, rejected
+
+
+def folder_of(source: Path) -> Path:
+    """Return the folder of images that is named: `source`, or that of a list; free of links.
+
+    Raises
+    ------
+    InputError
+        When there is no such folder or list.
+    """
+    return _read_list(source)[0] if source.is_file() else check_folder(source)
+
+
+def _read_list(source: Path) -> tuple[Path, list[str]]:
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{source} is no list of images: {_detail(error)}.") from error
+    first, *lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if not first.startswith("# "):
+        raise InputError(
+            f"{source} is no folder, and no list of images: expected “# FOLDER” in its first line, "
+            f"received {first[:80]!r}."
+        )
+    return check_folder(source.parent / first.removeprefix("# ")), lines
 
 
 def walk_files(folder: Path) -> Iterator[str | Rejected]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -39,6 +39,7 @@ BATCH = 32
 STAGE = "predicting"
 
 Floats = NDArray[np.float32]
+Size = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Network:
     file : Path
     digest : str
         SHA-256 of the file.
-    size : tuple of int, optional
-        Width and height of its input in px; None where it takes any.
+    size : tuple of int or None
+        Width and height of its input in px; None for a side of which it takes any length.
     channels : int
         1 (grey) or 3 (RGB).
     outputs : int
@@ -67,7 +68,7 @@ class Network:
     model: Any
     file: Path
     digest: str
-    size: tuple[int, int] | None
+    size: Size
     channels: int
     outputs: int
     activation: str
@@ -95,7 +96,9 @@ class Predicted:
     resized: int
 
 
-def load_network(file: Path, scaling: str | None = None, *, trust: bool = False) -> Network:
+def load_network(
+    file: Path, scaling: str | None = None, *, trust: bool = False, digest: str | None = None
+) -> Network:
     """Load a Keras model file: `.keras`, or HDF5 of older versions.
 
     Parameters
@@ -104,16 +107,23 @@ def load_network(file: Path, scaling: str | None = None, *, trust: bool = False)
         One of `SCALINGS`; without, it is "none" for a model that rescales its input by itself.
     trust : bool
         Whether code inside the file may run: that of Lambda layers.
+    digest : str, optional
+        SHA-256 that the file must have, so that nothing of another file is run.
 
     Raises
     ------
     InputError
-        When the file is no such model, holds code that is not trusted, does not take one image and
-        give one vector, or when it does not tell its scaling and none is given.
+        When the file is another one or no such model, holds code that is not trusted, does not
+        take one image and give one vector, or when it does not tell its scaling and none is given.
     """
     if scaling is not None and scaling not in SCALINGS:
         raise InputError(f"scaling: expected {', '.join(SCALINGS)}, received {scaling!r}")
-    digest = _check_file(file)
+    found = _check_file(file)
+    if digest is not None and found != digest:
+        raise InputError(
+            f"{file} is another model than before (SHA-256 {found[:12]}..., expected "
+            f"{digest[:12]}...). Put that back, or start from its test or clusters again."
+        )
     _check_code(file, _read_config(file), trust)
     keras, _ = import_keras()
     try:
@@ -132,7 +142,7 @@ def load_network(file: Path, scaling: str | None = None, *, trust: bool = False)
     chosen: Any = scaling or "none"
     if chosen in {"caffe", "torch"} and channels == 1:
         raise InputError(f"scaling {chosen}: needs colour images, and {file} takes grey ones.")
-    return Network(model, file, digest, size, channels, outputs, _activation(model), chosen)
+    return Network(model, file, found, size, channels, outputs, _activation(model), chosen)
 
 
 def _check_file(file: Path) -> str:
@@ -200,7 +210,7 @@ def _entries(config: Any) -> Iterator[dict[str, Any]]:
             yield from _entries(value)
 
 
-def _check_input(file: Path, model: Any) -> tuple[tuple[int, int] | None, int]:
+def _check_input(file: Path, model: Any) -> tuple[Size, int]:
     inputs = getattr(model, "inputs", None) or []
     shapes = [tuple(tensor.shape) for tensor in inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in {1, 3}:
@@ -209,7 +219,7 @@ def _check_input(file: Path, model: Any) -> tuple[tuple[int, int] | None, int]:
             f"{', '.join(str(shape[1:]) for shape in shapes) or 'none'}."
         )
     _, height, width, channels = shapes[0]
-    return (width, height) if height and width else None, int(channels)
+    return (width, height), int(channels)
 
 
 def _check_output(file: Path, model: Any) -> int:
@@ -278,7 +288,10 @@ def load_batches(
     ------
     list of (ImageFile, array of uint8, shape (height, width, channels)) or Rejected
     """
-    size = network.size or _first_size(folder, images)
+    width, height = network.size
+    if width is None or height is None:
+        raise ValueError("the size of the network's input is open: fix it first")
+    size = (width, height)
 
     def load(image: ImageFile) -> tuple[ImageFile, NDArray[np.uint8]] | Rejected:
         pixels = load_pixels(folder, image, size, grey=network.channels == 1)
@@ -294,12 +307,26 @@ def load_batches(
         yield batch
 
 
-def _first_size(folder: Path, images: Sequence[ImageFile]) -> tuple[int, int]:
+def fix_size(
+    network: Network, folder: Path, images: Sequence[ImageFile], size: Sequence[int] | None = None
+) -> Network:
+    """Decide on the size of the input where the network takes any: that of the first image.
+
+    Parameters
+    ----------
+    size : sequence of int, optional
+        Width and height that were decided on before; taken instead.
+    """
+    width, height = network.size
+    if width is not None and height is not None:
+        return network
+    found: tuple[int, int] | Rejected = (1, 1)
     for image in images:
-        size = upright_size(folder, image.path)
-        if not isinstance(size, Rejected):
-            return size
-    return 1, 1
+        found = (size[0], size[1]) if size else upright_size(folder, image.path)
+        if not isinstance(found, Rejected):
+            break
+    first = (1, 1) if isinstance(found, Rejected) else found
+    return replace(network, size=(width or first[0], height or first[1]))
 
 
 def predict(
@@ -336,9 +363,7 @@ def predict(
             parts.append(outputs)
             kept += [image for image, _ in usable]
         progress(STAGE, len(kept) + len(rejected), len(images))
-    resized = 0
-    if network.size is not None:
-        sizes = prefetch(lambda image: upright_size(folder, image.path), kept, ahead=64)
-        resized = sum(1 for size in sizes if size != network.size)
+    sizes = prefetch(lambda image: upright_size(folder, image.path), kept, ahead=64)
+    resized = sum(1 for size in sizes if size != network.size)
     empty = np.empty((0, network.outputs), dtype=np.float32)
     return Predicted(kept, rejected, np.concatenate(parts) if parts else empty, resized)

@@ -31,6 +31,8 @@ MANIFEST_FILE = "run.json"
 STATUS_FILE = "status.json"
 REJECTED_FILE = "rejected.txt"
 LOCK_FILE = ".lock"
+NEW_HEATMAPS = ".heatmaps-new"
+"""Where heatmaps of new images go while they are compared."""
 OUTPUTS = (
     MANIFEST_FILE,
     STATUS_FILE,
@@ -216,6 +218,7 @@ class Run:
                     _remove(self.folder / name)
             for file in self.folder.glob(".*.tmp"):  # of a run that was killed
                 _remove(file)
+            _remove(self.folder / NEW_HEATMAPS)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -325,6 +328,11 @@ def open_run(
         When the folder may not be written (see `check_folder`), or another job writes into it.
     """
     replaces = check_folder(folder, overwrite)
+    if replaces and (read_manifest(folder).job == "test") != (manifest.job == "test"):
+        raise InputError(
+            f"{folder} holds a run of {read_manifest(folder).job}, which is something else: it is "
+            "left as it is. Choose another --out."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = hold(folder)

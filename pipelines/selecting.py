@@ -137,9 +137,11 @@ def select_unsafe_set(
                 f"{run} has no clusters to select for: its job {manifest.ended}. Find the clusters "
                 "first."
             )
-        earlier, labels = _read_earlier(run, folder, overwrite)
+        _read_earlier(run, folder, overwrite)  # or all work would be in vain
         found = measure(run, manifest, folder, told)
         candidates = found.candidates
+        # What was filled in meanwhile counts, too.
+        earlier, labels = _read_earlier(run, folder, overwrite)
         told(STAGE, 0, 1)
         count, counted = _count(wanted, len(candidates.paths))
         selection = Selection(

@@ -70,10 +70,34 @@ def find_task(truth: Truth, activation: str, outputs: int) -> Task:
     nor sigmoid.  Several classes an image: a label has a semicolon.
     """
     rows = list(truth.values.values())
+    if activation not in {"softmax", "sigmoid"} and outputs == 1 and _are_bits(rows):
+        raise InputError(
+            "the labels are 0 and 1, and the network gives one number: give --task classes if that "
+            "is a class before a sigmoid, or --task numbers."
+        )
     if activation not in {"softmax", "sigmoid"} and all(_numbers(row, outputs) for row in rows):
         return "numbers"
     several = any(SEPARATOR in cell for row in rows for cell in row)
     return "several" if several and activation != "softmax" else "classes"
+
+
+def _are_bits(rows: Sequence[Sequence[str]]) -> bool:
+    return all(len(row) == 1 and row[0] in {"0", "1"} for row in rows)
+
+
+def are_points(names: Sequence[str]) -> bool:
+    """Tell whether names of numbers are those of places: pairs that differ by an x and a y alone.
+
+    Such as ``nose_x, nose_y, chin_x, chin_y``.
+    """
+    pairs = list(zip(names[::2], names[1::2], strict=False))
+    if not pairs or len(names) % 2:
+        return False
+    for one, other in pairs:
+        unlike = [(a, b) for a, b in zip(one.lower(), other.lower(), strict=False) if a != b]
+        if len(one) != len(other) or unlike != [("x", "y")]:
+            return False
+    return True
 
 
 def _numbers(row: Sequence[str], outputs: int) -> list[float] | None:
@@ -96,6 +120,7 @@ def judge(
     task: Task | None = None,
     classes: Sequence[str] | None = None,
     error_threshold: float | None = None,
+    key_points: bool = False,
 ) -> Outcome:
     """Compare what a network said with what the images show.
 
@@ -110,6 +135,8 @@ def judge(
         Names in the order of the outputs; otherwise sorted.
     error_threshold : float, optional
         Of numbers: the error above which an image counts as failed.
+    key_points : bool
+        Whether numbers are places, x and y by turns; otherwise their names tell (`are_points`).
 
     Raises
     ------
@@ -118,7 +145,7 @@ def judge(
     """
     task = task or find_task(truth, activation, outputs.shape[1])
     if task == "numbers":
-        return _judge_numbers(truth, paths, outputs, error_threshold)
+        return _judge_numbers(truth, paths, outputs, error_threshold, key_points)
     names = order_classes(truth, outputs.shape[1], classes, task == "several")
     shares = _shares(outputs, activation, task)
     if task == "several":
@@ -175,12 +202,16 @@ def _judge_several(
 
 
 def _judge_numbers(
-    truth: Truth, paths: Sequence[str], outputs: Floats, error_threshold: float | None
+    truth: Truth,
+    paths: Sequence[str],
+    outputs: Floats,
+    error_threshold: float | None,
+    key_points: bool,
 ) -> Outcome:
     if error_threshold is None or not error_threshold > 0:
         raise InputError(
             "the labels are numbers: give --error-threshold, the error above which an image counts "
-            f"as failed; received {error_threshold}."
+            f"as failed; received {error_threshold}. If they are classes, give --task classes."
         )
     width = outputs.shape[1]
     rows = [_numbers(truth.values[path], width) for path in paths]
@@ -194,7 +225,9 @@ def _judge_numbers(
     off = np.abs(outputs - wanted)
     names = truth.columns if len(truth.columns) == width else tuple(map(str, range(width)))
     # Pairs are places in the picture: HUDD measures how far off they are, in px (section V-A).
-    points = width > 1 and width % 2 == 0
+    points = key_points or are_points(names)
+    if points and width % 2:
+        raise InputError(f"key points: expected x and y by turns, received {width} outputs.")
     distances = np.sqrt((off.reshape(len(off), -1, 2) ** 2).sum(axis=2)) if points else off
     errors = distances.mean(axis=1)
     return Outcome(
@@ -206,6 +239,7 @@ def _judge_numbers(
         off.astype(np.float32),
         off.argmax(axis=1).astype(np.int32),
         errors.astype(np.float32),
+        "The numbers are key points: an error is a mean distance." if points else "",
     )
 
 

@@ -15,6 +15,7 @@ from pipelines.ground_truth import read_truth
 from pipelines.images import (
     Rejected,
     as_text,
+    check_header,
     check_images,
     find_files,
     find_images,
@@ -22,7 +23,7 @@ from pipelines.images import (
     write_failures,
 )
 from pipelines.networks import STAGE as PREDICTING
-from pipelines.networks import Network, load_network, predict
+from pipelines.networks import Network, fix_size, load_network, predict
 from pipelines.reporting.wording import count_of
 from pipelines.testing import Outcome, Task, accuracy_interval, confusion_matrix, judge
 
@@ -54,6 +55,8 @@ class Asked:
         See `testing.Task`; otherwise it follows from labels and model.
     error_threshold : float, optional
         Of numbers: the error above which an image counts as failed.
+    key_points : bool
+        Whether numbers are places, x and y by turns.
     """
 
     scaling: str | None = None
@@ -61,6 +64,7 @@ class Asked:
     classes: Path | None = None
     task: str | None = None
     error_threshold: float | None = None
+    key_points: bool = False
 
 
 def read_classes(file: Path) -> tuple[str, ...]:
@@ -119,24 +123,30 @@ def test_model(
             "classes": list(classes) if classes else None,
             "task": asked.task,
             "error_threshold": asked.error_threshold,
+            "key_points": asked.key_points,
         },
     )
     with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
         with run.stage(CHECKING):
-            # Of a list, the classes are those of the whole folder that it names.
-            truth = read_truth(folder, find_files(folder)[0] if source.is_file() else paths)
-            rejected += [Rejected(path, UNLABELLED) for path in paths if path not in truth.values]
             images, unusable = check_images(
-                folder,
-                [path for path in paths if path in truth.values],
-                lambda done, total: run.progress(CHECKING, done, total),
+                folder, paths, lambda done, total: run.progress(CHECKING, done, total)
             )
             rejected += unusable
+            if not images:
+                raise none_usable(folder, rejected)
+            known = [image.path for image in images]
+            if source.is_file():  # the classes are those of the whole folder
+                known = [path for path in find_files(folder)[0] if not check_header(folder, path)]
+            truth = read_truth(folder, known)
+            unlabelled = [image.path for image in images if image.path not in truth.values]
+            rejected += [Rejected(path, UNLABELLED) for path in unlabelled]
+            images = [image for image in images if image.path in truth.values]
             if not images:
                 raise none_usable(folder, rejected)
         with run.stage(LOADING):
             run.progress(LOADING, 0, 1)
             network = load_network(model, asked.scaling, trust=asked.trust)
+            network = fix_size(network, folder, images)
             run.progress(LOADING, 1, 1)
         with run.stage(PREDICTING):
             found = predict(network, folder, images, run.progress)
@@ -153,6 +163,7 @@ def test_model(
             task=task,
             classes=classes,
             error_threshold=asked.error_threshold,
+            key_points=asked.key_points,
         )
         manifest.images = runs.ImageCounts(
             found=len(tested) + len(rejected), used=len(tested), rejected=len(rejected)
@@ -194,6 +205,7 @@ def _describe(manifest: runs.Manifest, network: Network, outcome: Outcome, resiz
     manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
     manifest.chosen = {
         "scaling": network.scaling,
+        "input_size": network.size,
         "task": outcome.task,
         "names": list(outcome.names),
     }
@@ -206,7 +218,7 @@ def _describe(manifest: runs.Manifest, network: Network, outcome: Outcome, resiz
     }
     if outcome.errors is not None:
         manifest.result["mean_error"] = float(outcome.errors.mean())
-    if resized and network.size:
+    if resized:
         manifest.notes.append(
             f"{count_of(resized, 'image')} of another size than the model's input "
             f"({network.size[0]} x {network.size[1]}): resized to it."

@@ -19,7 +19,7 @@ from app.page import Page
 from examples.eyes import ANGLES, COMPLETE, FAILURES
 from pipelines.errors import InputError
 from pipelines.explanation import EXPLANATION_FILE
-from pipelines.images import TABLES, check_folder
+from pipelines.images import TABLES, folder_of
 from pipelines.reporting.wording import count_of
 from pipelines.runs import list_runs, read_manifest
 from pipelines.safe.features import WIDTHS
@@ -323,7 +323,8 @@ def _find(page: Page, form: Form) -> list[Any]:
     if not form.folder.strip():
         return _say("Give the folder that holds the images, or try the example.")
     try:
-        check_folder(page.access.resolve(form.folder))
+        # A list may name a folder elsewhere.
+        page.access.resolve(str(folder_of(page.access.resolve(form.folder))))
         return _start(page, [_command(page, form)])
     except InputError as error:
         return _say(str(error))

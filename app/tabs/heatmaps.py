@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
@@ -17,9 +17,10 @@ from app.page import Page
 from pipelines.clusters import CLUSTERS_FILE
 from pipelines.errors import InputError
 from pipelines.hudd.pictures import LAYERS_FILE
-from pipelines.images import check_folder
+from pipelines.images import folder_of
 from pipelines.networks import SCALINGS
 from pipelines.runs import read_manifest
+from pipelines.testing import Task
 from pipelines.testing_job import FAILURES_FILE, PICTURE_FILE, read_test
 
 SCRIPTS = ("elements.js", "heatmaps.js")
@@ -39,13 +40,15 @@ class Form:
     failing: bool
     scaling: str
     classes: str
+    task: str
     error_threshold: str
+    key_points: bool
     layers: str
     rule: str
     explain: str
 
 
-USUAL = Form("", "", False, GUESSED, "", "", "", "z+", "")
+USUAL = Form("", "", False, GUESSED, "", GUESSED, "", False, "", "z+", "")
 
 
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
@@ -134,8 +137,20 @@ def _options() -> list[Any]:
             label="Names of the classes",
             info="A file, one a line, in the order of the outputs. Empty: sorted.",
         )
+    with gr.Row():
+        task = gr.Dropdown(
+            [GUESSED, *get_args(Task)],
+            value=USUAL.task,
+            label="What the model predicts",
+            info="One class an image, several labels, or numbers.",
+        )
         threshold = gr.Textbox(
             label="Error threshold", info="Of numbers: above it, an image counts as failed."
+        )
+        points = gr.Checkbox(
+            USUAL.key_points,
+            label="The numbers are key points",
+            info="x and y by turns: an error is a distance.",
         )
     with gr.Row():
         layers = gr.Textbox(
@@ -146,7 +161,10 @@ def _options() -> list[Any]:
             label="Class to explain",
             info="A class, or the position of an output. Empty: the predicted one.",
         )
-    return [failing, scaling, classes, threshold, layers, rule, explain]  # in the order of `Form`
+    # In the order of `Form`, as below.
+    return [
+        failing, scaling, classes, task, threshold, points, layers, rule, explain,
+    ]  # fmt: skip
 
 
 # --- the jobs -----------------------------------------------------------------------------------
@@ -165,8 +183,7 @@ def _commands(page: Page, form: Form, only_test: bool) -> list[Command]:
     if not form.images.strip():
         raise InputError("Give the folder of labelled images.")
     model, images = page.access.resolve(form.model), page.access.resolve(form.images)
-    if not images.is_file():
-        check_folder(images)
+    page.access.resolve(str(folder_of(images)))  # a list may name a folder elsewhere
     common = ["--scaling", form.scaling] if form.scaling != GUESSED else []
     listed = images.is_file() or form.failing
     commands = []
@@ -175,8 +192,12 @@ def _commands(page: Page, form: Form, only_test: bool) -> list[Command]:
         arguments = ["test", str(model), str(images), "--out", str(out), *common]
         if form.classes.strip():
             arguments += ["--classes", str(page.access.resolve(form.classes))]
+        if form.task != GUESSED:
+            arguments += ["--task", form.task]
         if form.error_threshold.strip():
             arguments += ["--error-threshold", _number(form.error_threshold)]
+        if form.key_points:
+            arguments.append("--key-points")
         commands.append(Command((*arguments, *_overwrite(out, images)), out))
     if not only_test:
         source = images if listed else commands[0].folder / FAILURES_FILE

@@ -229,6 +229,8 @@ def _select(page: Page, run: str | None, form: Form) -> list[Any]:
         if not form.improvement.strip():
             raise InputError("Give the folder that holds the new images.")
         check_folder(page.access.resolve(form.improvement))
+        if model := read_manifest(folder).parameters.get("model"):
+            page.access.resolve(str(model))  # somebody else may have made the run
         return following.start(page, [_command(page, str(folder), form)])
     except InputError as error:
         return following.say(str(error))

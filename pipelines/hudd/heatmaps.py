@@ -173,11 +173,12 @@ def draw_maps(maps: NDArray[np.float32]) -> NDArray[np.int8]:
         one entry in a hundred exceeds: a single bright spot would darken all others.
     """
     flat = maps.sum(axis=3) if maps.ndim == 4 else maps
-    step = max(1, -(-max(flat.shape[1:]) // PICTURE_SIDE))
-    height, width = (max(1, side // step) for side in flat.shape[1:])
-    small = flat[:, : height * step, : width * step]
-    if step > 1:
-        small = small.reshape(len(flat), height, step, width, step).mean(axis=(2, 4))
+    small = flat
+    for axis in (1, 2):
+        starts = np.arange(0, small.shape[axis], -(-small.shape[axis] // PICTURE_SIDE))
+        lengths = np.diff(starts, append=small.shape[axis])
+        shape = (1, -1, 1) if axis == 1 else (1, 1, -1)
+        small = np.add.reduceat(small, starts, axis=axis) / lengths.reshape(shape)
     amount = np.abs(small).reshape(len(small), -1)
     large = np.quantile(amount, PICTURE_RANGE, axis=1)
     large = np.where(large > 0, large, amount.max(axis=1))[:, None, None]

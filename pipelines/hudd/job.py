@@ -30,7 +30,7 @@ from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
 from pipelines.hudd.pictures import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE
 from pipelines.images import as_text, check_images, find_images
 from pipelines.networks import STAGE as PREDICTING
-from pipelines.networks import load_network, predict
+from pipelines.networks import Network, fix_size, load_network, predict
 from pipelines.relevance import INPUT
 from pipelines.report import write_report
 from pipelines.reporting.wording import count_of
@@ -43,6 +43,8 @@ SPILL = ".heatmaps"
 CHECKING = "checking images"
 LOADING = "loading the model"
 CLUSTERING = "clustering heatmaps"
+PREDICTED, WORST = "the predicted one", "the worst one"
+"""What is explained: the output with the largest value, or the one most wrong in the test."""
 FEW = 10
 """Failing images below which a note says that clusters tell little."""
 
@@ -115,7 +117,8 @@ def find_clusters_by_heatmaps(
         raise InputError(f"batch size: expected a positive number, received {options.batch_size}")
     folder, paths, rejected = find_images(source)
     check_start(folder, paths, out, options.given, overwrite)
-    scaling, targets, names = _read_test(source, options.scaling)
+    tested, targets = _read_test(source)
+    scaling = options.scaling or (str(tested.chosen["scaling"]) if tested else None)
     manifest = runs.Manifest(
         job="heatmaps",
         command=[as_text(word) for word in command],
@@ -145,22 +148,19 @@ def find_clusters_by_heatmaps(
                 rejected += unusable
                 count_images(run, folder, images, rejected)
             with run.stage(LOADING):
-                run.progress(LOADING, 0, 1)
-                network = load_network(model, scaling, trust=options.trust)
-                layers = choose_layers(network, options.layers)
+                network, layers = _load(run, model, scaling, options, tested)
+                network = fix_size(network, folder, images, _size(tested))
+                manifest.chosen["input_size"] = network.size
                 if options.explain is not None:
-                    target = _position(options.explain, names, network.outputs)
-                    manifest.chosen["explained_output"] = target
+                    target = _position(options.explain, tested, network.outputs)
+                    manifest.chosen["explained"] = target
                     targets = dict.fromkeys((image.path for image in images), target)
-                manifest.weights = {"source": as_text(model.resolve()), "sha256": network.digest}
-                manifest.chosen["scaling"] = network.scaling
-                run.progress(LOADING, 1, 1)
             with run.stage(PREDICTING):  # what cannot be decoded or explained shows here
                 predicted = predict(network, folder, images, run.progress)
                 rejected += predicted.rejected
                 images = predicted.images
                 count_images(run, folder, images, rejected)
-            if predicted.resized and network.size:
+            if predicted.resized:
                 manifest.notes.append(
                     f"{count_of(predicted.resized, 'image')} of another size than the model's "
                     f"input ({network.size[0]} x {network.size[1]}): resized to it."
@@ -210,25 +210,49 @@ def find_clusters_by_heatmaps(
     return manifest
 
 
-def _read_test(
-    source: Path, scaling: str | None
-) -> tuple[str | None, dict[str, int], tuple[str, ...]]:
-    """Return scaling, outputs to explain and their names, of the test that listed the images."""
+def _read_test(source: Path) -> tuple[runs.Manifest | None, dict[str, int]]:
+    """Return the test that listed the images, if one did, and the outputs that it explains."""
     if source.name != FAILURES_FILE or not source.is_file():
-        return scaling, {}, ()
+        return None, {}
     try:
         tested = read_tested(source.parent)
     except InputError:
-        return scaling, {}, ()  # a list of its own
+        return None, {}  # a list of its own
     with named(source.parent / RESULT_FILE):
         rows = read_csv(source.parent / RESULT_FILE)
-        targets = {row["path"]: int(row[TARGET]) for row in rows}
-    names = tuple(map(str, tested.chosen["names"]))
-    return scaling or str(tested.chosen["scaling"]), targets, names
+        return tested, {row["path"]: int(row[TARGET]) for row in rows}
 
 
-def _position(explain: str, names: Sequence[str], outputs: int) -> int:
+def _load(
+    run: runs.Run,
+    model: Path,
+    scaling: str | None,
+    options: Options,
+    tested: runs.Manifest | None,
+) -> tuple[Network, tuple[str, ...]]:
+    """Load the model, the very one that was tested, and choose the layers."""
+    run.progress(LOADING, 0, 1)
+    digest = str(tested.weights["sha256"]) if tested else None
+    network = load_network(model, scaling, trust=options.trust, digest=digest)
+    layers = choose_layers(network, options.layers)
+    run.manifest.weights = {"source": as_text(model.resolve()), "sha256": network.digest}
+    run.manifest.chosen |= {"scaling": network.scaling, "explained": _explained(tested)}
+    run.progress(LOADING, 1, 1)
+    return network, layers
+
+
+def _size(tested: runs.Manifest | None) -> Sequence[int] | None:
+    return tested.chosen.get("input_size") if tested else None
+
+
+def _explained(tested: runs.Manifest | None) -> str:
+    """Tell which output is explained, when it is not one for all images."""
+    return PREDICTED if tested is None or tested.chosen["task"] == "classes" else WORST
+
+
+def _position(explain: str, tested: runs.Manifest | None, outputs: int) -> int:
     """Return the position of the output that is to be explained for all images."""
+    names = list(map(str, tested.chosen["names"])) if tested else []
     if explain in names and len(names) == outputs:
         return names.index(explain)
     if explain.isdecimal() and int(explain) < outputs:

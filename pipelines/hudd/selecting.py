@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,12 @@ from pipelines.contrast import contrast
 from pipelines.errors import InputError
 from pipelines.hudd.distances import nearest_of_clusters, open_heatmaps
 from pipelines.hudd.heatmaps import write_heatmaps
-from pipelines.hudd.job import CHECKING, HEATMAPS_FILE, LAYER_NAME, LOADING
+from pipelines.hudd.job import CHECKING, HEATMAPS_FILE, LAYER_NAME, LOADING, WORST
 from pipelines.hudd.pictures import HEATMAP_FOLDER
 from pipelines.images import check_images, find_files, none_usable
-from pipelines.networks import load_network, predict
+from pipelines.networks import fix_size, load_network, predict
 from pipelines.results import named
-from pipelines.runs import Manifest, Progress
+from pipelines.runs import NEW_HEATMAPS, Manifest, Progress
 from pipelines.selecting import Measured
 from pipelines.selection import Candidates
 
@@ -30,7 +30,9 @@ ROWS = 256
 Floats = NDArray[np.float32]
 
 
-def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> Measured:
+def measure(
+    run: Path, manifest: Manifest, folder: Path, progress: Progress, *, trust: bool = False
+) -> Measured:
     """Measure how far new images are from the clusters of a run of `heatmaps`.
 
     Raw heatmaps of the layer that was chosen, of the output that the run explains; nothing is
@@ -38,11 +40,24 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
     them.  Time grows with the number of new images times that of failing ones; heatmaps go to a
     temporary file.
 
+    Parameters
+    ----------
+    trust : bool
+        Whether code in the model file may run; that the run was made so does not count, since
+        whoever made it may be somebody else.
+
     Raises
     ------
     InputError
-        When the run or its model cannot be used, or there is no usable image.
+        When the run or its model cannot be used, there is no usable image, or failing images were
+        explained by what is known of labelled images alone.
     """
+    explained = manifest.chosen.get("explained")
+    if explained == WORST:
+        raise InputError(
+            f"{run} explains the worst output of each failing image, and that of new images is not "
+            "known before they are labelled. Find the clusters once more, with --explain OUTPUT."
+        )
     with named(run / HEATMAPS_FILE), np.load(run / HEATMAPS_FILE, allow_pickle=False) as kept:
         layer, labels, reaches = str(kept["layer"]), kept["labels"], kept["reaches"]
     with named(run / HEATMAP_FOLDER / LAYER_NAME):
@@ -55,27 +70,27 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
     if not images:
         raise none_usable(folder, rejected)
     progress(LOADING, 0, 1)
-    trust = bool(manifest.parameters.get("trust_model"))
-    file = Path(manifest.parameters["model"])
-    network = load_network(file, str(manifest.chosen["scaling"]), trust=trust)
-    if network.digest != manifest.weights["sha256"]:
-        raise InputError(
-            f"the run was made with another model than {file} is now (SHA-256 "
-            f"{manifest.weights['sha256'][:12]}..., now {network.digest[:12]}...): heatmaps would "
-            "not compare. Put that back, or find the clusters again."
-        )
+    network = load_network(
+        Path(manifest.parameters["model"]),
+        str(manifest.chosen["scaling"]),
+        trust=trust,
+        digest=str(manifest.weights["sha256"]),
+    )
+    network = fix_size(network, folder, images, manifest.chosen.get("input_size"))
     progress(LOADING, 1, 1)
     predicted = predict(network, folder, images, progress)
     rejected += predicted.rejected
     images = predicted.images
     if not images:
         raise none_usable(folder, rejected)
-    explained = manifest.chosen.get("explained_output")
-    targets = {} if explained is None else {image.path: int(explained) for image in images}
+    targets = {image.path: explained for image in images} if isinstance(explained, int) else {}
     seed = int(manifest.parameters.get("seed", 0))
     axes = _axes(known.shape[1], seed)
     parts: list[Floats] = []
-    with tempfile.TemporaryDirectory(dir=run, prefix=".heatmaps-") as spill:
+    spill = run / NEW_HEATMAPS
+    shutil.rmtree(spill, ignore_errors=True)  # of a job that was killed
+    spill.mkdir()
+    try:
         written = write_heatmaps(
             network,
             (layer,),
@@ -83,12 +98,14 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
             folder,
             images,
             targets,
-            Path(spill),
+            spill,
             progress,
             batch_size=int(manifest.parameters["batch_size"]),
             seen=lambda _, rows: parts.append(rows @ axes),
         )
         distances = nearest_of_clusters(open_heatmaps(written[layer].file), known, labels)
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
     points = np.concatenate(parts)
     failing = _project(known, axes)
     candidates = Candidates(

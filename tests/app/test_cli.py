@@ -266,7 +266,7 @@ def test_the_white_box_from_the_examples_dnn_to_its_unsafe_set(small_example, ca
     again = tool("heatmaps", model, out / "failures.txt", "--out", run, *explained)
     assert again.returncode == 0, again.stderr
     manifest = json.loads((run / "run.json").read_text())
-    assert manifest["chosen"]["explained_output"] == 6
+    assert manifest["chosen"]["explained"] == 6
     wrong = ("--explain", "Up", "--overwrite")
     refused = tool("heatmaps", model, out / "failures.txt", "--out", run, *wrong)
     assert "0 to 7 or one of BottomCenter," in refused.stderr

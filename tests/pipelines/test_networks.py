@@ -11,7 +11,7 @@ from PIL import Image
 from pipelines.backend import import_keras
 from pipelines.errors import InputError
 from pipelines.images import check_image
-from pipelines.networks import CAFFE_MEAN, load_network, predict, scale
+from pipelines.networks import CAFFE_MEAN, fix_size, load_network, predict, scale
 
 
 def quiet(stage, done, total):
@@ -115,8 +115,27 @@ def test_a_model_of_any_size_takes_that_of_the_first_image(tmp_path, keras, draw
     draw(tmp_path / "b.png", 2, size=(40, 36))
     images = [check_image(tmp_path, name) for name in ("a.png", "b.png")]
     network = load_network(tmp_path / "any.keras", "0-1")
-    assert (network.size, network.activation) == (None, "linear")
-    assert predict(network, tmp_path, images, quiet).outputs.shape == (2, 2)
+    assert (network.size, network.activation) == ((None, None), "linear")
+    fixed = fix_size(network, tmp_path, images)
+    assert fixed.size == (20, 18)
+    found = predict(fixed, tmp_path, images, quiet)
+    assert (found.outputs.shape, found.resized) == ((2, 2), 1)
+    assert fix_size(network, tmp_path, images, [33, 44]).size == (33, 44)
+    stack[0] = keras.Input((None, 64, 3))
+    keras.Sequential([*stack, layers.Dense(2)]).save(tmp_path / "wide.keras")
+    half = fix_size(load_network(tmp_path / "wide.keras", "0-1"), tmp_path, images)
+    assert half.size == (64, 18)
+    assert predict(half, tmp_path, images, quiet).outputs.shape == (2, 2)
+
+
+def test_another_file_than_expected_is_not_even_looked_into(tmp_path, keras):
+    mark = tmp_path / "ran"
+    source = f"lambda x: (open({str(mark)!r}, 'w').close(), x)[1]"
+    file = save(tmp_path / "code.keras", keras.layers.Lambda(eval(source)))
+    mark.unlink(missing_ok=True)
+    with pytest.raises(InputError, match="is another model than before"):
+        load_network(file, "0-1", trust=True, digest="0" * 64)
+    assert not mark.exists()
 
 
 # --- what is refused ----------------------------------------------------------------------------

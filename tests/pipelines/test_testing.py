@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.ground_truth import Truth, order_classes, read_truth
-from pipelines.testing import accuracy_interval, confusion_matrix, find_task, judge
+from pipelines.testing import accuracy_interval, are_points, confusion_matrix, find_task, judge
 
 
 def truth_of(*labels, columns=("label",), source="labels.csv"):
@@ -143,7 +143,7 @@ def test_key_points_fail_by_their_mean_distance_and_the_worst_output_is_explaine
     wanted = rng.uniform(0, 50, (6, 8))
     said = wanted + rng.normal(0, 4, wanted.shape)
     rows = [tuple(f"{value!r}" for value in row.tolist()) for row in wanted]
-    columns = tuple("abcdefgh")
+    columns = ("nose_x", "nose_y", "x1", "y1", "LX", "LY", "chin x", "chin y")
     outcome = judged(truth_of(*rows, columns=columns), said, "linear", error_threshold=4.0)
     for place in range(6):
         distances = [
@@ -158,6 +158,45 @@ def test_key_points_fail_by_their_mean_distance_and_the_worst_output_is_explaine
         assert outcome.correct[place] == (sum(distances) / 4 <= 4)
         assert outcome.targets[place] == np.abs(said[place] - wanted[place]).argmax()
     assert outcome.names == columns
+    plain = truth_of(*rows, columns=tuple("abcdefgh"))
+    given = judged(plain, said, "linear", error_threshold=4.0, key_points=True)
+    assert np.array_equal(given.errors, outcome.errors)
+    means = judged(plain, said, "linear", error_threshold=4.0)
+    assert np.allclose(means.errors, np.abs(said - wanted).mean(axis=1), rtol=1e-4)
+    with pytest.raises(InputError, match="expected x and y by turns, received 3 outputs"):
+        judged(truth_of("1;2;3"), [[1, 2, 3]], "linear", error_threshold=1, key_points=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "points"),
+    [
+        (("x", "y"), True),
+        (("left_x", "left_y", "x2", "y2"), True),
+        (("yaw", "speed"), False),
+        (("x", "y", "z"), False),
+        (("y", "x"), False),
+        (("x1", "y2"), False),
+        (("max", "may"), True),
+        ((), False),
+    ],
+)
+def test_pairs_that_differ_by_an_x_and_a_y_are_places(names, points):
+    assert are_points(names) == points
+
+
+def test_bits_before_a_sigmoid_are_asked_about():
+    with pytest.raises(InputError, match=r"give --task classes .* or --task numbers"):
+        judged("01", [[-3.0], [6.0]], "linear")
+    assert judged("01", [[-3.0], [6.0]], "linear", task="classes").accuracy() == 1
+
+
+def test_names_with_leading_zeros_are_names():
+    outcome = judged(("00000", "00001"), [[0.9, 0.1], [0.2, 0.8]])
+    assert outcome.names == ("00000", "00001")
+    folders = truth_of(*map(str, range(12)), source="class folders")
+    assert order_classes(folders, 12, None, False)[:3] == ("0", "1", "10")  # as Keras sorts them
+    table = truth_of(*map(str, range(12)))
+    assert order_classes(table, 12, None, False)[:3] == ("0", "1", "2")
 
 
 def test_numbers_without_a_threshold_or_with_another_count():

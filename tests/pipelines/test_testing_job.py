@@ -105,12 +105,14 @@ def test_a_list_of_failures_stands_for_their_folder(model, images, tmp_path):
 
 def test_lists_that_are_damaged_or_lead_astray(images, tmp_path):
     file = tmp_path / "failures.txt"
+    Image.new("RGB", (16, 12)).save(images / "#1.png")
     names = ["dark/004.png", "../secret.png", "gone.png", "dark", "/etc/passwd", "dark/004.png"]
+    names.append("#1.png")
     write_failures(file, images, names)
     file.write_text(file.read_text().replace("\n", "\r\n"))
     (tmp_path / "secret.png").write_bytes(b"")
     _, paths, rejected = find_images(file)
-    assert paths == ["dark/004.png"]
+    assert paths == ["#1.png", "dark/004.png"]
     assert {each.path for each in rejected} == {"../secret.png", "gone.png", "dark", "/etc/passwd"}
     assert Rejected("../secret.png", "lies outside of the images' folder") in rejected
     file.write_text("dark/004.png\n")
@@ -119,6 +121,15 @@ def test_lists_that_are_damaged_or_lead_astray(images, tmp_path):
     file.write_text("# nowhere\na.png\n")
     with pytest.raises(InputError, match="nowhere does not exist"):
         find_images(file)
+
+
+def test_folders_without_images_are_no_classes(model, images, tmp_path):
+    (images / "docs").mkdir()
+    (images / "docs" / "readme.txt").write_text("no image")
+    manifest = run_test(model, images, tmp_path / "out")
+    assert manifest.result["failures"] == 3
+    again = run_test(model, tmp_path / "out" / "failures.txt", tmp_path / "again")
+    assert again.result["images"] == 3
 
 
 def test_none_wrong_is_a_result(model, images, tmp_path):

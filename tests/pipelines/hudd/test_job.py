@@ -1,5 +1,6 @@
 """HUDD from end to end, on real pictures and a small DNN: test, heatmaps, select."""
 
+import hashlib
 import json
 import shutil
 
@@ -11,12 +12,14 @@ from pipelines import testing_job
 from pipelines.backend import import_keras
 from pipelines.clusters import read_clusters, read_labels
 from pipelines.errors import InputError
-from pipelines.files import read_csv
+from pipelines.files import read_csv, replace_cells
+from pipelines.hudd import job
 from pipelines.hudd.clustering import cluster_layer
+from pipelines.hudd.heatmaps import draw_maps
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure
 from pipelines.relevance import build_relevance
-from pipelines.runs import read_manifest
+from pipelines.runs import Manifest, read_manifest, write_manifest
 from pipelines.selecting import Wanted, select_unsafe_set
 from pipelines.selection_files import read_candidates
 from pipelines.testing_job import Asked
@@ -199,7 +202,10 @@ def test_an_unsupported_layer_is_named_and_nothing_is_lost(finished, tested, run
     dnn = keras.Sequential([*stack, layers.LSTM(4, name="memory"), layers.Dense(2, "softmax")])
     dnn.save(tmp_path / "lstm.keras")
     before = (run / "labels.txt").read_bytes()
+    listed = shutil.copy(tested / "failures.txt", tmp_path / "list.txt")
     with pytest.raises(InputError, match="'memory'"):
+        find(tmp_path / "lstm.keras", listed, run, overwrite=True, scaling="none")
+    with pytest.raises(InputError, match="is another model than before"):  # it was not tested
         find(tmp_path / "lstm.keras", tested / "failures.txt", run, overwrite=True)
     assert (run / "labels.txt").read_bytes() == before
     assert not list(run.glob(".heatmaps*"))
@@ -256,7 +262,7 @@ def test_another_model_is_not_taken(run, improvement, tmp_path, model):
     document = json.loads((run / "run.json").read_text())
     document["weights"]["sha256"] = "0" * 64
     (run / "run.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r"made with another model .* Put that back"):
+    with pytest.raises(InputError, match=r"is another model than before .* Put that back"):
         select(run, improvement)
     document["parameters"]["model"] = str(tmp_path / "gone.keras")
     (run / "run.json").write_text(json.dumps(document))
@@ -265,3 +271,102 @@ def test_another_model_is_not_taken(run, improvement, tmp_path, model):
     (run / "heatmaps" / "layer.npy").unlink()
     with pytest.raises(InputError, match=r"layer\.npy is not as the tool writes it"):
         select(run, improvement)
+
+
+def test_what_is_known_of_labelled_images_alone_cannot_be_explained_of_new_ones(run, improvement):
+    document = json.loads((run / "run.json").read_text())
+    document["chosen"]["explained"] = "the worst one"
+    (run / "run.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"explains the worst output.*--explain OUTPUT"):
+        select(run, improvement)
+
+
+def test_code_in_a_model_runs_for_who_selects_only_if_he_trusts_it(tmp_path, improvement):
+    keras, _ = import_keras()
+    layers = keras.layers
+    stack = [keras.Input((SIZE[1], SIZE[0], 3)), layers.Lambda(lambda x: x / 255, name="code")]
+    dnn = keras.Sequential([*stack, layers.Flatten(), layers.Dense(2, "softmax")])
+    dnn.save(tmp_path / "dnn.keras")
+    run = tmp_path / "run"
+    (run / "heatmaps").mkdir(parents=True)
+    np.save(run / "heatmaps" / "layer.npy", np.zeros((3, 2), np.float32))
+    arrays = {"layer": "dense", "labels": np.zeros(3, np.int32), "reaches": np.ones(1, np.float32)}
+    np.savez(run / "heatmaps.npz", **arrays)
+    manifest = Manifest(
+        job="heatmaps", ended="finished", command=[], folder="/images",
+        parameters={"model": str(tmp_path / "dnn.keras"), "trust_model": True, "rule": "z+"},
+        weights={"sha256": digest_of(tmp_path / "dnn.keras")},
+        chosen={"scaling": "none", "explained": "the predicted one"},
+    )  # fmt: skip
+    write_manifest(run, manifest)
+    with pytest.raises(InputError, match="'code' is a Lambda layer"):
+        select(run, improvement)
+
+
+def digest_of(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_labels_filled_in_while_new_images_are_compared_are_kept(run, improvement):
+    select(run, improvement, count=6)
+    path = read_csv(run / "unsafe_set.csv")[0]["path"]
+
+    def slow(*given):
+        found = measure(*given)
+        replace_cells(run / "unsafe_set.csv", "path", {path: {"label": "left"}})
+        return found
+
+    select_unsafe_set(run, improvement, Wanted(count=6), slow, progress=quiet)
+    rows = {row["path"]: row["label"] for row in read_csv(run / "unsafe_set.csv")}
+    assert rows[path] == "left"
+    assert not (run / ".heatmaps-new").exists()
+
+
+def test_labels_filled_in_while_clusters_are_found_keep_the_run(
+    run, improvement, model, tested, monkeypatch
+):
+    select(run, improvement, count=6)
+    path = read_csv(run / "unsafe_set.csv")[0]["path"]
+    real = job.write_heatmaps
+
+    def slow(*given, **options):
+        replace_cells(run / "unsafe_set.csv", "path", {path: {"label": "left"}})
+        return real(*given, **options)
+
+    monkeypatch.setattr(job, "write_heatmaps", slow)
+    with pytest.raises(InputError, match="has 1 label: they would be lost"):
+        find(model, tested / "failures.txt", run, overwrite=True)
+    assert {row["path"]: row["label"] for row in read_csv(run / "unsafe_set.csv")}[path] == "left"
+    assert read_labels(run)
+
+
+def test_a_test_replaces_no_clusters_and_clusters_no_test(run, model, tested):
+    images = run.parent / read_manifest(run).folder
+    with pytest.raises(InputError, match="holds a run of heatmaps, which is something else"):
+        testing_job.test_model(model, images, run, Asked(), progress=quiet, overwrite=True)
+    assert read_labels(run)
+    with pytest.raises(InputError, match="holds a run of test, which is something else"):
+        find(model, tested / "failures.txt", tested, overwrite=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 100), (4, 256), (37, 1024), (66, 200), (56, 56), (3, 4, 5)])
+def test_pictures_show_all_of_a_heatmap(shape):
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(2, *shape)).astype(np.float32)
+    flat = maps.sum(axis=3) if len(shape) == 3 else maps
+    drawn = draw_maps(maps)
+    height, width = drawn.shape[1:]
+    assert max(height, width) <= 56
+    high, wide = (-(-side // 56) for side in flat.shape[1:])
+    for place in range(2):
+        means = np.array(
+            [
+                [
+                    flat[place, y * high : (y + 1) * high, x * wide : (x + 1) * wide].mean()
+                    for x in range(width)
+                ]
+                for y in range(height)
+            ]
+        )
+        large = np.quantile(np.abs(means), 0.99)
+        assert np.abs(127 * np.clip(means / large, -1, 1) - drawn[place]).max() <= 0.51

@@ -1,0 +1,106 @@
+"""What the forms of the page ask for, and what they may not."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.access import Access
+from app.jobs import Jobs
+from app.page import Page
+from app.served import ServedRuns
+from app.tabs import clusters, heatmaps, unsafe_set
+from pipelines.errors import InputError
+from pipelines.images import write_failures
+from pipelines.runs import Manifest, open_run
+
+
+def quiet(stage, done, total):
+    """Listen to nothing."""
+
+
+@pytest.fixture
+def page(tmp_path):
+    root = tmp_path / "root"
+    (root / "runs").mkdir(parents=True)
+    (root / "images").mkdir()
+    (root / "dnn.keras").write_bytes(b"")
+    (tmp_path / "secret").mkdir()
+    access = Access(roots=(root.resolve(),))
+    made = Page(access, Jobs(), ServedRuns(access), root.resolve() / "runs")
+    yield made
+    made.jobs.close()
+
+
+def form(page, **changes):
+    root = page.access.roots[0]
+    usual = replace(heatmaps.USUAL, model=str(root / "dnn.keras"), images=str(root / "images"))
+    return replace(usual, **changes)
+
+
+def commands(page, only_test=False, **changes):
+    return heatmaps._commands(page, form(page, **changes), only_test)
+
+
+def test_a_test_comes_before_heatmaps_unless_all_images_have_failed(page):
+    first, second = commands(page)
+    assert first.arguments[:1] == ("test",)
+    assert second.arguments[:1] == ("heatmaps",)
+    assert second.arguments[2] == str(first.folder / "failures.txt")
+    (alone,) = commands(page, failing=True)
+    assert alone.arguments[:1] == ("heatmaps",)
+    (tested,) = commands(page, only_test=True, task="numbers", error_threshold="4,5")
+    assert tested.arguments[-4:] == ("--task", "numbers", "--error-threshold", "4.5")
+
+
+def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
+    listed = page.access.roots[0] / "failures.txt"
+    write_failures(listed, tmp_path / "secret", ["a.png"])
+    with pytest.raises(InputError, match="outside of the folders that this page may use"):
+        commands(page, images=str(listed))
+    asked = replace(clusters.USUAL, folder=str(listed))
+    told = clusters._find(page, asked)
+    assert any("outside of the folders" in str(part) for part in told)
+    assert page.jobs.look() is None
+
+
+def test_a_finished_test_is_not_replaced_by_that_of_another_model(page):
+    images = str(page.access.roots[0] / "images")
+    (first,) = commands(page, only_test=True)
+    manifest = Manifest(job="test", command=[], folder=images, parameters={})
+    with open_run(first.folder, manifest, quiet):
+        pass
+    (second,) = commands(page, only_test=True)
+    assert second.folder != first.folder
+    assert "--overwrite" not in second.arguments
+
+
+def test_a_run_whose_model_lies_elsewhere_is_not_selected_for(page, tmp_path):
+    run = page.runs / "run"
+    images = page.access.roots[0] / "images"
+    parameters = {"model": str(tmp_path / "secret" / "dnn.keras")}
+    manifest = Manifest(job="heatmaps", command=[], folder=str(images), parameters=parameters)
+    with open_run(run, manifest, quiet):
+        pass
+    told = unsafe_set._select(page, str(run), replace(unsafe_set.USUAL, improvement=str(images)))
+    assert any("outside of the folders" in str(part) for part in told)
+    assert page.jobs.look() is None
+
+
+@pytest.mark.parametrize(
+    ("given", "option", "read"),
+    [
+        ("2,400", "--test-images", "2400"),
+        (" 1 200 ", "--count", "1200"),
+        ("93 %", "--accuracy", "0.93"),
+        ("0,93", "--accuracy", "0.93"),
+        ("many", "--count", None),
+        ("1.5", "--count", None),
+        ("most", "--accuracy", None),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(given, option, read):
+    if read is None:
+        with pytest.raises(InputError, match=f"{option}: expected"):
+            unsafe_set._number(option, given)
+    else:
+        assert unsafe_set._number(option, given) == read
