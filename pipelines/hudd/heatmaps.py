@@ -111,7 +111,8 @@ def write_heatmaps(
     InputError
         When the disk has too little room, or an image changed meanwhile.
     """
-    propagate = build_relevance(network.model, rule=_rule(rule), layers=tuple(layers))
+    checked: Any = rule  # by `build_relevance`
+    propagate = build_relevance(network.model, rule=checked, layers=tuple(layers))
     writers: dict[str, HeatmapWriter] = {}
     pictures: dict[str, BinaryIO] = {}
     shapes: dict[str, tuple[int, ...]] = {}
@@ -189,10 +190,6 @@ def draw_maps(maps: NDArray[np.float32]) -> NDArray[np.int8]:
 def _write_header(file: BinaryIO, kind: str, shape: tuple[int, ...]) -> None:
     header = {"descr": kind, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
-
-
-def _rule(rule: str) -> Any:
-    return rule  # `build_relevance` checks it
 
 
 def _flat(name: str, maps: NDArray[np.float32]) -> NDArray[np.float32]:
