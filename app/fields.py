@@ -60,6 +60,18 @@ def result_pane(elem_id: str, scripts: Sequence[str]) -> gr.HTML:
     )
 
 
+def show_always(
+    show: Callable[..., Any], changing: Sequence[gr.Dropdown | gr.Tab], given: Any, pane: gr.HTML
+) -> None:
+    """Show anew whenever a field changes, or a tab comes up: names of clusters may have changed.
+
+    All of it is one event, of which the last counts: of answers to two events the one that comes
+    last would stay, and that may be the one on no run at all.
+    """
+    events = [part.select if isinstance(part, gr.Tab) else part.change for part in changing]
+    gr.on(events, show, given, pane, trigger_mode="always_last", **HIDDEN)
+
+
 def complete_folder_field(
     page: Page,
     folder: gr.Dropdown,

@@ -9,7 +9,14 @@ from typing import Any, get_args
 import gradio as gr
 
 from app import folders, following
-from app.fields import NARROW, command_line, complete_folder_field, read_form, result_pane
+from app.fields import (
+    NARROW,
+    command_line,
+    complete_folder_field,
+    read_form,
+    result_pane,
+    show_always,
+)
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import notice
@@ -106,9 +113,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
         return _turned(page, turn, run, compared)
 
     shown_runs = [opened, other]
-    opened.change(show, shown_runs, pane, **HIDDEN)
-    other.change(show, shown_runs, pane, **HIDDEN)
-    tab.select(show, shown_runs, pane, **HIDDEN)  # names of clusters may have changed
+    show_always(show, [opened, other, tab], shown_runs, pane)
     other.focus(lambda: gr.Dropdown(choices=folders.list_run_choices(page)), None, other, **HIDDEN)
     find.click(start, form, parts.outputs(), **HIDDEN)
     test.click(start_test, form, parts.outputs(), **HIDDEN)

@@ -9,7 +9,14 @@ from typing import Any
 import gradio as gr
 
 from app import folders, following
-from app.fields import NARROW, command_line, complete_folder_field, read_form, result_pane
+from app.fields import (
+    NARROW,
+    command_line,
+    complete_folder_field,
+    read_form,
+    result_pane,
+    show_always,
+)
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import notice
@@ -80,8 +87,8 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     def show(run: str | None) -> Any:
         return _show(page, run)
 
-    def show_with_folder(run: str | None) -> list[Any]:
-        return [_show(page, run), _folder_of(page, run)]
+    def folder_of(run: str | None) -> Any:
+        return _folder_of(page, run)
 
     def start(run: str | None, *values: Any) -> list[Any]:
         return _select(page, run, read_form(USUAL, values))
@@ -95,8 +102,8 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     def turned(turn: Turn, run: str | None) -> list[Any]:
         return _turned(page, turn, run)
 
-    opened.change(show_with_folder, opened, [pane, improvement], **HIDDEN)
-    tab.select(show, opened, pane, **HIDDEN)  # names of clusters may have changed
+    show_always(show, [opened, tab], opened, pane)
+    opened.change(folder_of, opened, improvement, **HIDDEN)
     select.click(start, [opened, *form], parts.outputs(), **HIDDEN)
     export.click(start_export, [opened, target, links], parts.outputs(), **HIDDEN)
     buttons = [select, export]

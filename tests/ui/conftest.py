@@ -10,12 +10,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 AUDIT = Path(__file__).parent / "audit"
 SCREENSHOTS = ROOT / "screenshots"
 WIDTHS = {1440: 900, 800: 1000}
+expect.set_options(timeout=20_000)  # of what a machine that is not idle takes longer to show
 
 
 @dataclass
