@@ -179,9 +179,10 @@ def test_an_image_is_taken_out_and_in_again(choosing, selected):
     expect(thumb).to_have_attribute("aria-pressed", "false")
     expect(choosing.locator("#unsafe-set .facts")).to_contain_text("11 images of 30 are chosen")
     expect(choosing.locator("#unsafe-set .facts")).to_contain_text("1 more was taken out")
-    choosing.reload()
-    choosing.get_by_role("tab", name="Unsafe set").click()
-    expect(choosing.locator(".chosen .thumb").first).to_have_attribute("aria-pressed", "false")
+    for _ in range(4):  # whichever comes first, the run that is opened or the tab
+        choosing.reload()
+        choosing.get_by_role("tab", name="Unsafe set").click()
+        expect(choosing.locator(".chosen .thumb").first).to_have_attribute("aria-pressed", "false")
     choosing.locator(".chosen .thumb").first.focus()
     choosing.keyboard.press("Enter")
     saved(choosing)
