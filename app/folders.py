@@ -15,7 +15,7 @@ from pipelines.clusters import IMAGES_FILE
 from pipelines.errors import InputError
 from pipelines.images import TABLES, Rejected, check_header, walk_files
 from pipelines.reporting.wording import count_of
-from pipelines.runs import Manifest, is_written, list_runs, read_manifest
+from pipelines.runs import CLUSTERING_JOBS, Manifest, is_written, list_runs, read_manifest
 from pipelines.selection_files import read_selection
 
 SECONDS_BETWEEN_COUNTS = 0.3
@@ -130,7 +130,7 @@ def list_run_choices(page: Page) -> list[Choice]:
     return [
         (_run_label(folder, manifest), str(folder))
         for folder, manifest in list_runs(page.runs)
-        if manifest.job != "test"  # it has no clusters to look at
+        if manifest.job in CLUSTERING_JOBS  # others have no clusters to look at
     ]
 
 
@@ -165,8 +165,8 @@ def may_replace(run: Path, images: Path) -> bool:
         manifest = read_manifest(run)
     except InputError:
         return False
-    tested = manifest.job == "test" and manifest.ended == "finished"
-    found = has_clusters(run) or tested
+    done = manifest.job not in CLUSTERING_JOBS and manifest.ended == "finished"
+    found = has_clusters(run) or done
     return manifest.folder == str(images) and not found and not is_written(run)
 
 

@@ -61,6 +61,7 @@ OUTPUTS = (
 )
 """All that a job writes into a run folder, and so all that overwriting one removes."""
 
+CLUSTERING_JOBS = ("cluster", "heatmaps")
 SECONDS_BETWEEN_STATUSES = 0.5
 LOCK_TRIES = 10
 SECONDS_BETWEEN_TRIES = 0.02
@@ -328,7 +329,7 @@ def open_run(
         When the folder may not be written (see `check_folder`), or another job writes into it.
     """
     replaces = check_folder(folder, overwrite)
-    if replaces and (read_manifest(folder).job == "test") != (manifest.job == "test"):
+    if replaces and _kind(read_manifest(folder).job) != _kind(manifest.job):
         raise InputError(
             f"{folder} holds a run of {read_manifest(folder).job}, which is something else: it is "
             "left as it is. Choose another --out."
@@ -357,6 +358,11 @@ def open_run(
         run.save()
         _write_status(folder, "ended", 0, 0, None, manifest.ended)
         lock.close()
+
+
+def _kind(job: str) -> str:
+    """Return what a run folder is to its user: SAFE's clusters may take the place of HUDD's."""
+    return "clusters" if job in CLUSTERING_JOBS else job
 
 
 @contextmanager

@@ -1,0 +1,180 @@
+"""Commands that find root cause clusters in images, and tell of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.running import (
+    LARGEST_SEED,
+    MOST_PROBLEMS,
+    Angles,
+    FailingImages,
+    Overwrite,
+    ParameterFiles,
+    RunFolder,
+    UnsafeValues,
+    job,
+    print_clusters,
+)
+
+if TYPE_CHECKING:
+    from pipelines.explanation import Explanation
+
+
+def cluster(
+    images: FailingImages,
+    out: RunFolder,
+    overwrite: Overwrite = False,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="'default': average-pooled block4_pool and block5_pool, unit length, 50 "
+            "components. 'paper': SAFE as printed (fc2, 256 components); downloads 528 MB."
+        ),
+    ] = "default",
+    weights: Annotated[
+        Path | None, typer.Option(help="Keras weights file of VGG16. (default: ImageNet's)")
+    ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Layer of VGG16; repeat for several. (default: the recipe's)"
+        ),
+    ] = None,
+    components: Annotated[
+        int | None, typer.Option(min=1, help="Principal components. (default: the recipe's)")
+    ] = None,
+    min_samples: Annotated[
+        int | None, typer.Option(min=1, help="Of DBSCAN. (default: searched)")
+    ] = None,
+    eps: Annotated[float | None, typer.Option(help="Of DBSCAN. (default: searched)")] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=LARGEST_SEED,
+            help="Of the randomised PCA, and of the random groups that hints and parameters are "
+            "tested against.",
+        ),
+    ] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images the network sees at once.")] = 8,
+    precision: Annotated[
+        str, typer.Option(help="auto, float32 or bfloat16; auto takes what the CPU does fastest.")
+    ] = "auto",
+    parameters: ParameterFiles = None,
+    angles: Angles = None,
+    unsafe_values: UnsafeValues = None,
+) -> None:
+    """Find the root cause clusters of a folder of failing images."""
+    from pipelines.explaining import Given
+    from pipelines.safe.job import Options, find_root_cause_clusters
+
+    options = Options(
+        recipe=recipe,
+        weights=weights,
+        layers=tuple(layer or ()),
+        components=components,
+        min_samples=min_samples,
+        eps=eps,
+        seed=seed,
+        batch_size=batch_size,
+        precision=precision,
+        given=Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values),
+    )
+    with job(
+        "Features extracted so far are kept: the same command with --overwrite goes on from there."
+    ) as progress:
+        manifest = find_root_cause_clusters(
+            images, out, options, progress=progress, command=sys.argv[1:], overwrite=overwrite
+        )
+    print_clusters(manifest, out)
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="Run folder whose clusters are explained.")],
+    parameters: ParameterFiles = None,
+    angles: Angles = None,
+    unsafe_values: UnsafeValues = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED, help="Of the random groups. (default: the run's)"),
+    ] = None,
+) -> None:
+    """Say what the images of each cluster share, once more: with parameters of the images.
+
+    Without tables, those that were given before are used again.
+    """
+    from pipelines.explaining import Given, explain_run
+    from pipelines.report import write_report
+
+    given = Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values)
+    with job("What was said before may be replaced in part: explain again.") as progress:
+        explanation = explain_run(run, given, seed=seed, progress=progress)
+        report = write_report(run)
+    _print_explanation(explanation)
+    print(f"Look at {report}; {run / 'clusters.csv'} has the words.")
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder to report on.")],
+) -> None:
+    """Write report.html anew, with names, notes and verdicts as they are now."""
+    from pipelines.report import write_report
+
+    with job("The report is as it was."):
+        file = write_report(run)
+    print(f"{file}: one file, to be opened in any browser, filed or printed.")
+
+
+def example(
+    folder: Annotated[Path, typer.Argument(help="New or empty folder for the example.")],
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="Other seeds draw other eyes.")
+    ] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier example.")
+    ] = False,
+) -> None:
+    """Draw the example: eye images, a small DNN trained on them, and the images it gets wrong."""
+    from examples.eyes import write_example
+
+    with job("The folder is as it was.") as progress:
+        summary = write_example(folder, seed=seed, progress=progress, overwrite=overwrite)
+    print(
+        f"{summary.train} training, {summary.test} test and {summary.improvement} improvement "
+        "images."
+    )
+    print(
+        f"The DNN is right on {summary.train_accuracy:.1%} of the training and "
+        f"{summary.test_accuracy:.1%} of the test images; the {summary.failures} it gets wrong are "
+        f"in {folder / 'failures'}."
+    )
+    print(f"Next: python SAFE_Tool.py cluster {folder / 'failures'} --out RUN")
+
+
+def _print_explanation(explanation: Explanation) -> None:
+    clusters = explanation.clusters.values()
+    hinted = sum(1 for each in clusters if each.hints)
+    print(f"{hinted} of {len(clusters)} clusters have hints from their pixels.")
+    if explanation.parameters:
+        named = sum(1 for each in clusters if each.parameters)
+        print(
+            f"{named} share a parameter beyond chance; {explanation.images_with_parameters} images "
+            "have parameters."
+        )
+    met = [each for each in explanation.unsafe_values if each.images]
+    if explanation.unsafe_values:
+        covered = sum(1 for each in met if each.clusters)
+        print(f"{covered} of {len(met)} unsafe values that failing images lie next to are covered.")
+    problems = explanation.problems
+    for problem in problems[:MOST_PROBLEMS]:
+        where = f"row {problem.row}" if problem.row else "the table"
+        where += f", column {problem.column}" if problem.column else ""
+        print(f"{problem.file}, {where}: {problem.what}")
+    more = sum(problem.count for problem in problems[MOST_PROBLEMS:])
+    if more:
+        print(f"and {more} more; the report lists them.")

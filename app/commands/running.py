@@ -1,0 +1,149 @@
+"""How every command runs its job, and the options that several commands share."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.endings import ERROR, STOPPED
+
+if TYPE_CHECKING:
+    from pipelines.runs import Manifest, Progress
+
+MOST_PROBLEMS = 5
+ParameterFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--parameters",
+        metavar="CSV",
+        help="CSV file of parameters of the images, first column the relative path; repeat for "
+        "several. Columns label and prediction give confusions.",
+    ),
+]
+Angles = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Parameter that is an angle in degrees; repeat for several."),
+]
+UnsafeValues = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV",
+        help="CSV file of parameter, value and side (near, at most, at least): where failures are "
+        "likely.",
+    ),
+]
+ModelFile = Annotated[
+    Path, typer.Argument(help="Keras model file of the DNN under analysis (.keras, .h5).")
+]
+ScalingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How pixels go into the model: none (0 to 255), 0-1, -1-1, caffe or torch. (default: "
+        "none for a model that rescales them itself; else it must be given)"
+    ),
+]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust-model", help="Run code that the model file holds (Lambda layers)."),
+]
+FailingImages = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of images on which the DNN failed, or failures.txt of a test; read only."
+    ),
+]
+RunFolder = Annotated[Path, typer.Option(help="Run folder to write: new, or empty.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")]
+LARGEST_SEED = 2**32 - 1
+
+
+@contextmanager
+def job(again: str) -> Iterator[Progress]:
+    """Run a job with progress bars; SIGTERM ends it as Ctrl-C does; input errors take one line.
+
+    `again` tells who stopped the job how to go on.
+    """
+    from pipelines.errors import InputError
+
+    asked = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    def heard(stage: str, done: int, total: int) -> None:
+        if asked:  # a library swallowed the interrupt
+            raise KeyboardInterrupt
+        bars(stage, done, total)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        with _bars() as bars:
+            yield heard
+    except KeyboardInterrupt:
+        print("Stopped.", again)
+        raise typer.Exit(STOPPED) from None
+    except InputError as error:
+        print(f"{ERROR}{error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except OSError as error:  # a full disk, a folder that may not be read
+        print(f"{ERROR}{error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    import threading
+
+    from tqdm import tqdm
+
+    # Its own lock imports multiprocessing in the middle of a job, where an interrupt can leave
+    # Python's import lock taken.
+    tqdm.set_lock(threading.RLock())
+    bar: tqdm[None] | None = None
+    stage_now = ""
+
+    def progress(stage: str, done: int, total: int) -> None:
+        nonlocal bar, stage_now
+        if stage != stage_now:
+            if bar is not None:
+                bar.close()
+            bar, stage_now = None, stage
+        if total and bar is None:
+            pause = 0.1 if sys.stderr.isatty() else 5.0  # a log file gets a few lines
+            bar = tqdm(desc=stage[0].upper() + stage[1:], total=total, mininterval=pause)
+        if bar is not None:
+            bar.update(done - bar.n)
+
+    try:
+        yield progress
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def print_clusters(manifest: Manifest, out: Path) -> None:
+    """Print the summary of a job that found clusters."""
+    result, counts = manifest.result, manifest.images
+    print(
+        f"{result['clusters']} root cause clusters of {counts.used} images; "
+        f"{result['noise']} images ({result['noise_share']:.0%}) are noise."
+    )
+    if result["clusters"]:
+        print(
+            f"Five images of each cluster are {result['inspection_share']:.0%} of all images, "
+            f"of each of {result['families']} families {result['family_inspection_share']:.0%}."
+        )
+    if counts.rejected:
+        print(f"Files that could not be used: {counts.rejected}, see {out / 'rejected.txt'}")
+    for note in manifest.notes:
+        print(f"Note: {note}")
+    print(f"Look at {out / 'report.html'} first, and at {out / 'gifs'}.")

@@ -1,0 +1,212 @@
+"""Commands that select the unsafe set, change it, and export it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from app.commands.running import (
+    MOST_PROBLEMS,
+    TrustOption,
+    job,
+)
+
+if TYPE_CHECKING:
+    from pipelines.images import Rejected
+    from pipelines.selecting import Measure
+    from pipelines.selection_files import Selection
+
+
+def select(
+    run: Annotated[Path, typer.Argument(help="Run folder of cluster; the unsafe set goes there.")],
+    improvement: Annotated[
+        Path, typer.Argument(help="Folder of new images, the improvement set; read only.")
+    ],
+    count: Annotated[
+        int | None,
+        typer.Option(help="Images to choose. (default: estimated, else 10 % of the images)"),
+    ] = None,
+    test_images: Annotated[
+        int | None,
+        typer.Option(
+            help="Size of the test set that the failing images come from; with --accuracy, for "
+            "the papers' estimate."
+        ),
+    ] = None,
+    accuracy: Annotated[
+        float | None, typer.Option(help="Of the DNN under analysis on that test set, 0 to 1.")
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder that test wrote, instead of both."),
+    ] = None,
+    selection_factor: Annotated[
+        float, typer.Option(help="Of the papers: bounds the set by a share of the test set.")
+    ] = 0.3,
+    allocation: Annotated[
+        str,
+        typer.Option(
+            help="uniform: evenly over the clusters (SAFE); proportional: by their size (HUDD)."
+        ),
+    ] = "uniform",
+    ranking: Annotated[
+        str,
+        typer.Option(
+            help="Which images come first. contrast: those more like failing than like other new "
+            "ones; distance: those nearest to a core image (SAFE, HUDD)."
+        ),
+    ] = "contrast",
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Choose images that look the same, too.")
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace an unsafe set of another folder with labels."),
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            help="New folder for copies of the chosen images, a folder a cluster, and for import "
+            "files of Label Studio and COCO."
+        ),
+    ] = None,
+    link: Annotated[
+        bool, typer.Option("--link", help="Link in --export instead of copying.")
+    ] = False,
+    trust_model: TrustOption = False,
+) -> None:
+    """Select the unsafe set: which images of a folder of new ones are worth labelling."""
+    from pipelines.export import check_target, export_unsafe_set
+    from pipelines.selecting import Wanted, select_unsafe_set
+    from pipelines.testing_job import read_test
+
+    if test:
+        with job("Nothing was written."):
+            test_images, accuracy = read_test(test)
+    wanted = Wanted(
+        count,
+        test_images,
+        accuracy,
+        selection_factor,
+        cast(Any, allocation),
+        cast(Any, ranking),
+        duplicates,
+    )
+    with job("Features extracted so far are kept: the same command goes on from there.") as told:
+        if export:
+            check_target(export, improvement)
+        found = select_unsafe_set(
+            run,
+            improvement,
+            wanted,
+            _measure_of(run, trust_model),
+            progress=told,
+            overwrite=overwrite,
+        )
+        missing = export_unsafe_set(run, export, told, links=link) if export else []
+    print(f"{found.chosen:,} of {found.images:,} images are chosen ({found.counted}).")
+    print(f"{found.images - found.inside:,} images belong to no cluster.")
+    if found.same:
+        print(f"Left out for being the same as a chosen one: {found.same:,}.")
+    if found.rejected:
+        print(f"Files that could not be used: {found.rejected:,}.")
+    _print_unsafe_set(run, found)
+    if export:
+        _print_export(export, found, missing)
+
+
+def recut(
+    run: Annotated[Path, typer.Argument(help="Run folder whose unsafe set is cut anew.")],
+    count: Annotated[
+        int | None, typer.Option(help="Images to choose. (default: as many as before)")
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Image to take out; repeat for several."),
+    ] = None,
+    without_cluster: Annotated[
+        list[int] | None,
+        typer.Option(metavar="ID", help="Cluster to take out with all its images; repeatable."),
+    ] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="PATH", help="Image to take in again; repeat for several."),
+    ] = None,
+    with_cluster: Annotated[
+        list[int] | None,
+        typer.Option(metavar="ID", help="Cluster to take in again; repeat for several."),
+    ] = None,
+) -> None:
+    """Change the unsafe set in a moment: another number, or without some images or clusters."""
+    from pipelines import selection_files
+
+    with job("The unsafe set may be as it was: look at unsafe_set.csv."):
+        found = selection_files.recut(
+            run,
+            count=count,
+            images=dict.fromkeys(without or (), False) | dict.fromkeys(with_ or (), True),
+            clusters=dict.fromkeys(without_cluster or (), False)
+            | dict.fromkeys(with_cluster or (), True),
+        ).selection
+    print(f"{found.chosen:,} of {found.images:,} images are chosen ({found.counted}).")
+    _print_unsafe_set(run, found)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder whose unsafe set is exported.")],
+    folder: Annotated[Path, typer.Argument(help="New or empty folder.")],
+    link: Annotated[bool, typer.Option("--link", help="Link instead of copying.")] = False,
+) -> None:
+    """Copy the unsafe set into a folder a cluster, with import files of Label Studio and COCO."""
+    from pipelines.export import export_unsafe_set
+    from pipelines.selection_files import read_selection
+
+    with job("What was copied so far stays there.") as told:
+        missing = export_unsafe_set(run, folder, told, links=link)
+        found = read_selection(run)
+    assert found is not None
+    _print_export(folder, found, missing)
+
+
+def _measure_of(run: Path, trust: bool) -> Measure:
+    """Return how new images are compared with the clusters of a run: as the run's job does."""
+    from pipelines.runs import NoManifestError, read_manifest
+
+    try:
+        by_heatmaps = read_manifest(run).job == "heatmaps"
+    except NoManifestError:
+        by_heatmaps = False  # selecting says what is wrong
+    if by_heatmaps:
+        from pipelines.hudd import selecting
+
+        return partial(selecting.measure, trust=trust)
+    from pipelines.safe.selecting import measure
+
+    return measure
+
+
+def _print_unsafe_set(run: Path, found: Selection) -> None:
+    if found.deselected_clusters:
+        out = ", ".join(map(str, found.deselected_clusters))
+        print(f"Clusters that are taken out: {out}.")
+    if found.deselected:
+        print(f"Images that are taken out: {len(found.deselected):,}.")
+    for note in found.remarks():
+        print(f"Note: {note}")
+    print(
+        f"Fill the labels into {run / 'unsafe_set.csv'}; {run / 'IS_filenames.txt'} has the names."
+    )
+
+
+def _print_export(folder: Path, found: Selection, missing: list[Rejected]) -> None:
+    for file in missing[:MOST_PROBLEMS]:
+        print(f"Not exported: {file.path}: {file.reason}")
+    if len(missing) > MOST_PROBLEMS:
+        print(f"and {len(missing) - MOST_PROBLEMS:,} more.")
+    print(
+        f"{found.chosen - len(missing):,} images are in {folder}, a folder a cluster, with "
+        "label_studio.json and coco.json."
+    )
