@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import clusters, dnn, unsafe_set
+from app.commands import clusters, dnn, retraining, unsafe_set
 from app.endings import ERROR
 
 app = typer.Typer(
@@ -77,6 +77,7 @@ for each in (
     unsafe_set.select,
     dnn.test,
     dnn.heatmaps,
+    retraining.retrain,
     unsafe_set.recut,
     unsafe_set.export,
     clusters.report,

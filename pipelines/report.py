@@ -23,6 +23,7 @@ from pipelines.reporting.cards import (
     group_clusters,
     tell_unsafe,
 )
+from pipelines.reporting.retraining import describe_retraining
 from pipelines.reporting.setup import describe_setup, digest_of_inputs
 from pipelines.reporting.summary import (
     MOST_PROBLEMS,
@@ -38,6 +39,7 @@ from pipelines.reporting.summary import (
 )
 from pipelines.reporting.wording import NOT_GIVEN, SPACE, Facts
 from pipelines.results import Results, read_manifest, read_results
+from pipelines.retrained import Retraining, read_retraining
 
 REPORT_FILE = "report.html"
 TEMPLATE = Path(__file__).parents[1] / "assets" / "report.html"
@@ -86,7 +88,7 @@ TERMS: Facts = (
 )
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path, *, retraining: Path | None = None) -> Path:
     """Write `report.html` into a run folder, whole or not at all, from what the folder holds.
 
     The same run gives the same bytes.  Time, memory and the size of the file grow linearly with
@@ -97,6 +99,9 @@ def write_report(run: Path) -> Path:
     ----------
     run : Path
         A run folder, however its job ended; a job calls this when its manifest says how.
+    retraining : Path, optional
+        A retraining with the run's unsafe set: the report says what that changed, too, and goes
+        into this folder instead.
 
     Returns
     -------
@@ -112,12 +117,14 @@ def write_report(run: Path) -> Path:
         When the folder may not be written.
     """
     read_manifest(run)  # first: nothing is written into a folder that is no run
+    told = read_retraining(retraining) if retraining else None
+    file = (retraining or run) / REPORT_FILE
     with runs.hold(run):
-        write_text(run / REPORT_FILE, _render(read_results(run)))
-    return run / REPORT_FILE
+        write_text(file, _render(read_results(run), told, retraining))
+    return file
 
 
-def _render(found: Results) -> str:
+def _render(found: Results, told: Retraining | None, folder: Path | None) -> str:
     manifest, explanation = found.manifest, found.explanation
     by_heatmaps = manifest.job == HEATMAPS
     groups, noise = group_clusters(found)
@@ -154,6 +161,7 @@ def _render(found: Results) -> str:
         setup=describe_setup(found),
         stages=manifest.stages,
         total_seconds=sum(stage.seconds for stage in manifest.stages),
+        retraining=describe_retraining(told, folder) if told and folder else None,
         digest=digest_of_inputs(found.clusters) if found.clusters else "",
         terms=(*(HEATMAP_TERMS if by_heatmaps else (CORE_IMAGE,)), *TERMS),
         basis=BY_HEATMAPS if by_heatmaps else BY_APPEARANCE,

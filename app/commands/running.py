@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,17 +64,22 @@ LARGEST_SEED = 2**32 - 1
 
 
 @contextmanager
-def job(again: str) -> Iterator[Progress]:
+def job(again: str, first: Callable[[], object] | None = None) -> Iterator[Progress]:
     """Run a job with progress bars; SIGTERM ends it as Ctrl-C does; input errors take one line.
 
-    `again` tells who stopped the job how to go on.
+    `again` tells who stopped the job how to go on.  `first` is called instead, the first time, by a
+    job that comes to a good end of its own.
     """
     from pipelines.errors import InputError
 
     asked = False
 
     def stop(number: int, frame: object) -> None:
-        nonlocal asked
+        nonlocal asked, first
+        if first is not None:
+            call, first = first, None
+            call()
+            return
         asked = True
         raise KeyboardInterrupt
 

@@ -1,0 +1,150 @@
+"""What retraining changed, as the report tells it."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.clusters import NOISE
+from pipelines.reporting.wording import SPACE, Facts, count_of, percent
+from pipelines.retrained import REPAIRS_PICTURE, Accuracy, Change, Comparison, Retraining
+
+CHANCE = 0.05
+HOW_ENDED = {
+    "done": "all epochs",
+    "early": "no better epoch for a while",
+    "stopped": "stopped by the user",
+    "diverged": "diverged",
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """The section on retraining.
+
+    Attributes
+    ----------
+    sentence : str
+        What changed in all, with its uncertainty.
+    facts : Facts
+        What was trained with, and how.
+    picture : str
+        A data URL, or empty.
+    clusters, classes, methods : tuples of rows, as text
+    compared : str
+        What the comparison with other ways of choosing images says; empty without.
+    """
+
+    sentence: str
+    facts: Facts
+    picture: str
+    clusters: tuple[tuple[str, ...], ...]
+    classes: tuple[tuple[str, ...], ...]
+    methods: tuple[tuple[str, ...], ...]
+    compared: str
+
+
+def describe_retraining(found: Retraining, folder: Path) -> Told:
+    """Word a retraining for the report; `folder` is where it is."""
+    return Told(
+        sentence=sum_up(found.change),
+        facts=(
+            ("Model", found.model),
+            ("Training set", f"{found.training}, {count_of(found.training_images, 'image')}"),
+            (
+                "Unsafe set",
+                f"{found.improvement}, {count_of(found.unsafe_images, 'image')}, balanced to "
+                f"{found.balanced_images:,}",
+            ),
+            ("Held out to find the best epoch", count_of(found.held_out, "image")),
+            ("Test set", f"{found.test}, {count_of(found.change.before.images, 'image')}"),
+            *((name.capitalize(), value) for name, value in found.recipe.items()),
+            ("Best epoch", f"{found.best} of {found.epochs} ({HOW_ENDED[found.ended]})"),
+        ),
+        picture=_picture(folder / REPAIRS_PICTURE),
+        clusters=tuple(
+            (
+                "noise" if each.cluster == NOISE else str(each.cluster),
+                each.name if each.cluster != NOISE else "",
+                f"{each.failing:,}",
+                f"{each.labelled:,}",
+                share_of(each.after),
+                each.state,
+            )
+            for each in found.repairs
+        ),
+        classes=tuple(
+            (
+                each.name,
+                f"{each.before.images:,}",
+                percent(each.before.share),
+                percent(each.after.share),
+                f"{each.repaired:,}",
+                f"{each.broken:,}",
+                f"{each.p:.2g}",
+            )
+            for each in found.classes
+        ),
+        methods=_methods(found.comparison),
+        compared=tell_comparison(found.comparison) if found.comparison else "",
+    )
+
+
+def sum_up(change: Change) -> str:
+    """Say what retraining changed on the test set, and whether that is more than chance."""
+    before, after = change.before, change.after
+    sure = "is more than chance" if change.p < CHANCE else "can be chance"
+    return (
+        f"The retrained model is right on {percent(after.share)} of {after.images:,} test images "
+        f"(95{SPACE}% interval {percent(after.low)} to {percent(after.high)}), the model before on "
+        f"{percent(before.share)} ({percent(before.low)} to {percent(before.high)}). It repairs "
+        f"{count_of(change.repaired, 'image')} and breaks {change.broken:,}: the difference {sure} "
+        f"(McNemar's exact test, p = {change.p:.2g})."
+    )
+
+
+def tell_comparison(comparison: Comparison) -> str:
+    """Say what our selection was worth, compared with other ways to spend as many labels."""
+    best = next(each for each in comparison.methods if each.name == comparison.best_baseline)
+    points = 100 * comparison.difference
+    words = "better" if points > 0 else "worse" if points < 0 else "neither better nor worse"
+    said = (
+        f"{count_of(comparison.labels, 'label')} chosen by the clusters, retrained with "
+        f"{count_of(comparison.repeats, 'time')}, are {abs(points):.2f} points {words} than those "
+        f"of the best baseline, {best.name}"
+    )
+    if best.a12 is None:
+        return f"{said}; one repeat says nothing of chance."
+    larger = "no" if best.effect == "none" else f"a {best.effect}"
+    return f"{said} (A12 = {best.a12:.2f}, {larger} effect; Mann-Whitney p = {best.p:.2g})."
+
+
+def share_of(accuracy: Accuracy) -> str:
+    """Write how many of how many, with the interval of the share."""
+    return (
+        f"{accuracy.right:,} of {accuracy.images:,} ({percent(accuracy.low)} to "
+        f"{percent(accuracy.high)})"
+    )
+
+
+def _methods(comparison: Comparison | None) -> tuple[tuple[str, ...], ...]:
+    if comparison is None:
+        return ()
+    return tuple(
+        (
+            each.name,
+            percent(each.mean),
+            f"{100 * each.deviation:.2f}",
+            "" if each.a12 is None else f"{each.a12:.2f} ({each.effect})",
+            "" if each.p is None else f"{each.p:.2g}",
+        )
+        for each in comparison.methods
+    )
+
+
+def _picture(file: Path) -> str:
+    try:
+        return f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
+    except OSError:
+        return ""

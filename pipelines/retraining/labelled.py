@@ -1,0 +1,349 @@
+"""Labelled images of several folders, as one list: training set, unsafe set, test set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.clusters import NOISE
+from pipelines.errors import InputError
+from pipelines.files import read_csv
+from pipelines.ground_truth import LABEL, Truth, order_classes, read_truth, split
+from pipelines.images import (
+    ImageFile,
+    Rejected,
+    check_folder,
+    check_images,
+    find_files,
+    find_images,
+    load_pixels,
+    none_usable,
+    prefetch,
+)
+from pipelines.networks import Network, scale
+from pipelines.results import named
+from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels, read_selection
+from pipelines.testing import Task
+from pipelines.testing_job import UNLABELLED
+
+Role = Literal["training", "unsafe", "validation", "test", "improvement"]
+KEPT_BYTES = 1 << 30
+"""Decoded images up to which all stay in memory; of more, each is decoded whenever it is needed."""
+AHEAD = 64
+MOST_LISTED = 5
+
+Floats = NDArray[np.float32]
+Positions = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A labelled image.
+
+    Attributes
+    ----------
+    role : str
+        The set that it comes from.
+    folder : Path
+    image : ImageFile
+    label : tuple of str
+        As `Truth` keeps it.
+    cluster : int
+        Of an image of the unsafe set; -1 for others.
+    """
+
+    role: Role
+    folder: Path
+    image: ImageFile
+    label: tuple[str, ...]
+    cluster: int = NOISE
+
+    @property
+    def name(self) -> str:
+        """Role and relative path: unlike a path alone, one of its kind."""
+        return f"{self.role}/{self.image.path}"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A set of labelled images.
+
+    Attributes
+    ----------
+    folder : Path
+    examples : list of Example
+    rejected : list of Rejected
+        Files that cannot be used, and images without a label; paths begin with the set's role.
+    truth : Truth
+        Where the labels come from.
+    """
+
+    folder: Path
+    examples: list[Example]
+    rejected: list[Rejected]
+    truth: Truth
+
+
+Step = Callable[[int, int], None]
+
+
+def gather(role: Role, source: Path, step: Step) -> Labelled:
+    """Find the labelled images of a folder: class folders, or `labels.csv`.
+
+    Raises
+    ------
+    InputError
+        When there are no labels, or no image that has one.
+    """
+    folder, paths, rejected = find_images(source)
+    images, unusable = check_images(folder, paths, step)
+    rejected = rejected + unusable
+    if not images:
+        raise none_usable(folder, rejected)
+    truth = read_truth(folder, [image.path for image in images])
+    examples = [
+        Example(role, folder, image, truth.values[image.path])
+        for image in images
+        if image.path in truth.values
+    ]
+    rejected += [
+        Rejected(image.path, UNLABELLED) for image in images if image.path not in truth.values
+    ]
+    if not examples:
+        raise none_usable(folder, rejected)
+    return Labelled(folder, examples, _of(role, rejected), truth)
+
+
+def gather_unsafe(run: Path, step: Step) -> Labelled:
+    """Find the images of a run's unsafe set that have a label.
+
+    That of `unsafe_set.csv` counts first, then those of the improvement folder.
+
+    Raises
+    ------
+    InputError
+        When the run has no unsafe set, or none of its images has a label.
+    """
+    selection = read_selection(run)
+    if selection is None:
+        raise InputError(f"{run} has no unsafe set: select one first, and label its images.")
+    with named(run / UNSAFE_SET_FILE):
+        clusters = {r["path"]: int(r["cluster"]) for r in read_csv(run / UNSAFE_SET_FILE)}
+    if not clusters:
+        raise InputError(f"{run / UNSAFE_SET_FILE} is empty: there is nothing to retrain with.")
+    folder = check_folder(Path(selection.folder))
+    images, rejected = check_images(folder, sorted(clusters), step)
+    given = read_given_labels(run)
+    if all(path in given for path in clusters):  # then the improvement set needs no labels
+        truth = Truth((LABEL,), {}, UNSAFE_SET_FILE)
+    else:
+        try:
+            truth = read_truth(folder, find_files(folder)[0])
+        except InputError:  # nothing but what was filled in
+            truth = Truth((LABEL,), {}, UNSAFE_SET_FILE)
+    examples = []
+    for image in images:
+        label = (given[image.path],) if image.path in given else truth.values.get(image.path)
+        if label is None:
+            rejected.append(Rejected(image.path, UNLABELLED))
+        else:
+            examples.append(Example("unsafe", folder, image, label, clusters[image.path]))
+    if not examples:
+        raise InputError(
+            f"none of the {len(clusters)} images of the unsafe set has a label: fill in the column "
+            f"{LABEL} of {run / UNSAFE_SET_FILE}, or put the images of {folder} into class folders."
+        )
+    return Labelled(folder, examples, _of("unsafe", rejected), truth)
+
+
+def _of(role: Role, rejected: Sequence[Rejected]) -> list[Rejected]:
+    return [Rejected(f"{role}/{file.path}", file.reason) for file in rejected]
+
+
+def check_apart(one: Labelled, other: Labelled) -> None:
+    """Refuse two sets that share images: a test on what was trained with says nothing.
+
+    Raises
+    ------
+    InputError
+        Naming images of the same bytes.
+    """
+    known = {example.image.digest: example for example in one.examples}
+    both = [
+        (known[each.image.digest], each) for each in other.examples if each.image.digest in known
+    ]
+    if not both:
+        return
+    listed = ", ".join(f"{first.name} = {second.name}" for first, second in both[:MOST_LISTED])
+    first, second = both[0]
+    raise InputError(
+        f"{len(both):,} images are in both the {first.role} set {one.folder} and the {second.role} "
+        f"set {other.folder} (the same bytes): {listed}{', ...' if len(both) > MOST_LISTED else ''}"
+        ". Take them out of one of the two."
+    )
+
+
+def join_truth(sets: Sequence[Labelled]) -> Truth:
+    """Return the labels of several sets as one, by the names of their examples."""
+    first = sets[0].truth
+    values = {each.name: each.label for part in sets for each in part.examples}
+    return Truth(first.columns, values, first.source)
+
+
+def name_classes(
+    sets: Sequence[Labelled], network: Network, given: Sequence[str] | None, task: Task
+) -> tuple[str, ...]:
+    """Return the names of the classes in the order of the outputs: those of the first set.
+
+    Raises
+    ------
+    InputError
+        When a set has a label that is none of them, with its images.
+    """
+    names = order_classes(sets[0].truth, network.outputs, given, task == "several")
+    for part in sets[1:]:
+        unknown = [
+            (label, each)
+            for each in part.examples
+            for label in (split(each.label[0]) if task == "several" else each.label)
+            if label not in names
+        ]
+        if unknown:
+            label, each = unknown[0]
+            raise InputError(
+                f"the model knows no class {label!r}, the label of {each.name}; its classes are "
+                f"{', '.join(names)}. {len(unknown):,} labels of the {each.role} set are unknown."
+            )
+    return names
+
+
+def encode(
+    examples: Sequence[Example], task: Task, names: Sequence[str], outputs: int, whole: bool
+) -> NDArray[Any]:
+    """Return what the network is to give for each image.
+
+    Parameters
+    ----------
+    whole : bool
+        Whether a class is its position rather than a share for each.
+
+    Returns
+    -------
+    array of int32, shape (n,), or of float32, shape (n, outputs)
+    """
+    if task == "numbers":
+        rows = [[float(n) for cell in e.label for n in cell.split(";")] for e in examples]
+        return np.array(rows, dtype=np.float32)
+    place = {name: position for position, name in enumerate(names)}
+    if task == "several":
+        shares = np.zeros((len(examples), outputs), dtype=np.float32)
+        for row, example in enumerate(examples):
+            shares[row, [place[label] for label in split(example.label[0])]] = 1
+        return shares
+    positions = np.array([place[example.label[0]] for example in examples], dtype=np.int32)
+    if whole:
+        return positions
+    if outputs == 1:
+        return positions[:, None].astype(np.float32)
+    return np.eye(outputs, dtype=np.float32)[positions]
+
+
+def check_numbers(sets: Sequence[Labelled], outputs: int) -> None:
+    """Raise InputError where a label is not as many numbers as the network has outputs."""
+    for part in sets:
+        for each in part.examples:
+            cells = [number for cell in each.label for number in cell.split(";")]
+            try:
+                fine = len(cells) == outputs and bool(np.isfinite([float(c) for c in cells]).all())
+            except ValueError:
+                fine = False
+            if not fine:
+                raise InputError(
+                    f"the label of {each.name}: expected {outputs} numbers, one an output of the "
+                    f"network, received {';'.join(each.label)!r}."
+                )
+
+
+def count_classes(examples: Sequence[Example]) -> Counter[str]:
+    """Count the images of each label."""
+    return Counter(example.label[0] for example in examples)
+
+
+class Pictures:
+    """The decoded images of a list of examples, by their position.
+
+    All are decoded once at the start, so that what cannot be is known before any training; they
+    stay in memory up to `KEPT_BYTES`, and are decoded anew beyond that.
+
+    Attributes
+    ----------
+    examples : list of Example
+        Those that could be decoded.
+    rejected : list of Rejected
+        The others.
+    """
+
+    def __init__(
+        self, network: Network, examples: Sequence[Example], step: Step, kept: int = KEPT_BYTES
+    ) -> None:
+        width, height = network.size
+        if width is None or height is None:
+            raise ValueError("the size of the network's input is open: fix it first")
+        self._size, self._grey = (width, height), network.channels == 1
+        self.examples: list[Example] = []
+        self.rejected: list[Rejected] = []
+        shape = (height, width, network.channels)
+        fits = len(examples) * height * width * network.channels <= kept
+        pixels = np.empty((len(examples) if fits else 0, *shape), dtype=np.uint8)
+        for done, loaded in enumerate(prefetch(self._load, examples, ahead=AHEAD), 1):
+            example = examples[done - 1]
+            if isinstance(loaded, Rejected):
+                self.rejected.append(Rejected(example.name, loaded.reason))
+            else:
+                if fits:
+                    pixels[len(self.examples)] = loaded
+                self.examples.append(example)
+            step(done, len(examples))
+        self._pixels = pixels if fits else None
+
+    def _load(self, example: Example) -> NDArray[np.uint8] | Rejected:
+        return load_pixels(example.folder, example.image, self._size, grey=self._grey)
+
+    def batches(self, order: Positions, size: int) -> Iterator[tuple[Positions, NDArray[np.uint8]]]:
+        """Yield positions and pixels (uint8, shape (m, height, width, channels)), batch by batch.
+
+        Raises
+        ------
+        InputError
+            When a file is no longer what it was.
+        """
+        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        if self._pixels is not None:
+            for part in parts:
+                yield part, self._pixels[part]
+            return
+        loaded = prefetch(lambda place: self._load(self.examples[place]), order.tolist(), AHEAD)
+        for part in parts:
+            pixels = []
+            for place in part.tolist():
+                found = next(loaded)
+                if isinstance(found, Rejected):
+                    name = self.examples[place].folder / self.examples[place].image.path
+                    raise InputError(f"{name} could be read a while ago: {found.reason}.")
+                pixels.append(found)
+            yield part, np.stack(pixels)
+
+
+def predict_pictures(network: Network, pictures: Pictures, order: Positions, size: int) -> Floats:
+    """Run the network over pictures; float32, shape (len(order), outputs)."""
+    parts = [
+        np.asarray(network.model(scale(network, pixels), training=False), dtype=np.float32)
+        for _, pixels in pictures.batches(order, size)
+    ]
+    return np.concatenate(parts) if parts else np.empty((0, network.outputs), np.float32)

@@ -1,0 +1,350 @@
+"""Training goes on from a model's weights: on the training set and the balanced unsafe set.
+
+SAFE, step 6; HUDD, step 7 and section IV-D.  The epoch that is best on images held out from both is
+kept; the test set has no part in that.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.backend import import_keras
+from pipelines.errors import InputError
+from pipelines.files import atomic_write
+from pipelines.networks import Network, scale
+from pipelines.retraining.labelled import Pictures, Positions, predict_pictures
+from pipelines.retraining.recipe import Recipe
+
+STAGE = "retraining"
+STATE_FILE = "state.npz"
+BRIGHTNESS = CONTRAST = 0.2
+
+Schedule = Literal["cosine", "constant"]
+Ended = Literal["done", "early", "stopped", "diverged"]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may decide on training.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+    learning_rate : float, optional
+        At the start; otherwise the model file's, else `recipe.LEARNING_RATE`.
+    schedule : str
+        "cosine": the learning rate falls to zero over the epochs, along half a cosine; "constant".
+    validation_share : float
+        Of the training set and of the unsafe set, held out to find the best epoch.
+    patience : int, optional
+        Epochs without a better one after which training ends; None trains all epochs.
+    augment : bool
+        Whether brightness and contrast of what is trained with vary by a fifth.  Images are neither
+        moved nor turned: that can change what they show.
+    seed : int
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    learning_rate: float | None = None
+    schedule: Schedule = "cosine"
+    validation_share: float = 0.1
+    patience: int | None = None
+    augment: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How an epoch went.
+
+    Attributes
+    ----------
+    epoch : int
+        From 1.
+    loss : float
+        Mean of the batches, as they were trained with.
+    validation_loss, validation_accuracy : float
+        After it, on what is held out.
+    learning_rate : float
+        At its end.
+    seconds : float
+    """
+
+    epoch: int
+    loss: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How training went; the network has the weights of the best epoch.
+
+    Attributes
+    ----------
+    history : list of Epoch
+    best : int
+        The best epoch; 0 where none ended, and the weights are as they were.
+    ended : str
+        "done", "early" (no better epoch for a while), "stopped" (by the user) or "diverged".
+    """
+
+    history: list[Epoch]
+    best: int
+    ended: Ended
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What is trained with, and what finds the best epoch.
+
+    Attributes
+    ----------
+    pictures : Pictures
+    targets : array, shape (n, ...)
+        What the network is to give for each picture.
+    training : array of intp
+        Positions of pictures, duplicates of the balanced unsafe set included.
+    validation : array of intp
+    accuracy : callable
+        Of outputs, float32, for `validation`: the share that is right.
+    """
+
+    pictures: Pictures
+    targets: NDArray[Any]
+    training: Positions
+    validation: Positions
+    accuracy: Callable[[Floats], float]
+
+
+@dataclass
+class _State:
+    """Where training is; what a checkpoint holds."""
+
+    history: list[Epoch] = field(default_factory=list)
+    best: int = 0
+    best_weights: list[NDArray[Any]] = field(default_factory=list)
+
+
+def check_options(options: Options) -> None:
+    """Raise InputError when an option cannot be used."""
+    for name in ("epochs", "batch_size", "patience"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise InputError(f"{name}: expected 1 or more, received {value}")
+    if options.learning_rate is not None and not 0 < options.learning_rate < math.inf:
+        raise InputError(f"learning rate: expected more than 0, received {options.learning_rate}")
+    if not 0 < options.validation_share < 1:
+        raise InputError(
+            f"validation share: expected a share, between 0 and 1, received "
+            f"{options.validation_share}"
+        )
+    if options.schedule not in {"cosine", "constant"}:
+        raise InputError(f"schedule: expected cosine or constant, received {options.schedule!r}")
+
+
+def hold_out(
+    labels: Sequence[str], share: float, rng: np.random.Generator
+) -> tuple[Positions, Positions]:
+    """Split a set: of each label a share is held out, and at least one image stays.
+
+    Returns
+    -------
+    kept, held : arrays of intp
+        Positions in order.
+    """
+    names = np.array(labels, dtype=np.str_)
+    held = np.zeros(len(names), dtype=np.bool_)
+    # Shares of small labels are rounded at random, so that all of them have their share in the sum.
+    for name in np.unique(names):
+        places = np.flatnonzero(names == name)
+        count = min(int(share * len(places) + rng.random()), len(places) - 1)
+        held[rng.choice(places, count, replace=False)] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def train(
+    network: Network,
+    sets: Sets,
+    recipe: Recipe,
+    options: Options,
+    *,
+    progress: Callable[[int, int], None],
+    heard: Callable[[list[Epoch], int], None] = lambda history, best: None,
+    stop: Callable[[], bool] = lambda: False,
+    checkpoint: Path | None = None,
+    fingerprint: str = "",
+) -> Trained:
+    """Train a network further; it ends with the weights of the best epoch.
+
+    The same arguments give the same weights on one machine: TensorFlow is switched to deterministic
+    operations for the rest of the process.  Time grows with images and epochs.
+
+    Parameters
+    ----------
+    progress : callable
+        Called with batches done, and of how many.
+    heard : callable
+        Called after every epoch with the history and the best epoch.
+    stop : callable
+        Asked after every batch whether the user wants an end.
+    checkpoint : Path, optional
+        A folder; training goes on from what an earlier one with the same `fingerprint` left there.
+    """
+    keras, tf = import_keras()
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(options.seed)
+    model = network.model
+    model.compile(recipe.make_optimizer(), recipe.loss, jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    before = model.get_weights()
+    state = _resume(model, checkpoint, fingerprint)
+    steps = -(-len(sets.training) // options.batch_size)
+    ended: Ended = "done"
+    for epoch in range(len(state.history) + 1, options.epochs + 1):
+        if _waited(state, options.patience):
+            ended = "early"
+            break
+        start = time.perf_counter()
+        losses: list[float] = []
+        _seed(model, options.seed, epoch)
+        for pixels, targets in _batches(sets, options, epoch):
+            done = (epoch - 1) * steps + len(losses)
+            _set_rate(model, recipe, options, done / (steps * options.epochs))
+            losses.append(float(model.train_on_batch(scale(network, pixels), targets)))
+            progress(done + 1, steps * options.epochs)
+            if not math.isfinite(losses[-1]):
+                ended = "diverged"
+                break
+            if stop():
+                ended = "stopped"
+                break
+        if ended == "diverged" or (ended == "stopped" and len(losses) < steps):
+            break
+        found = predict_pictures(network, sets.pictures, sets.validation, options.batch_size)
+        if not np.isfinite(found).all():
+            ended = "diverged"
+            break
+        state.history.append(
+            Epoch(
+                epoch,
+                _float(np.mean(losses)),
+                _loss(recipe, sets.targets[sets.validation], found),
+                sets.accuracy(found),
+                _float(model.optimizer.learning_rate),
+                round(time.perf_counter() - start, 3),
+            )
+        )
+        if state.best == 0 or _key(state.history[-1]) > _key(state.history[state.best - 1]):
+            state.best, state.best_weights = epoch, model.get_weights()
+        if checkpoint is not None:
+            _keep(model, state, checkpoint, fingerprint)
+        heard(state.history, state.best)
+        if ended == "stopped":
+            break
+    model.set_weights(state.best_weights or before)
+    model.optimizer.learning_rate = recipe.learning_rate  # whoever trains on from the file
+    return Trained(state.history, state.best, ended)
+
+
+def _key(epoch: Epoch) -> tuple[float, float]:
+    return epoch.validation_accuracy, -epoch.validation_loss
+
+
+def _waited(state: _State, patience: int | None) -> bool:
+    return patience is not None and state.best > 0 and len(state.history) - state.best >= patience
+
+
+def _seed(model: Any, seed: int, epoch: int) -> None:
+    """Seed dropout and the like for an epoch, so that one that is resumed is the same."""
+    for layer in model._flatten_layers():
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            generator.state.assign(np.array([seed % 2**31, epoch], dtype=np.uint32))
+
+
+def _batches(sets: Sets, options: Options, epoch: int) -> Any:
+    rng = np.random.default_rng([options.seed, epoch])
+    order = rng.permutation(sets.training)
+    change = _augmentation(options, epoch) if options.augment else None
+    for places, pixels in sets.pictures.batches(order, options.batch_size):
+        changed = pixels if change is None else change(pixels.astype(np.float32), training=True)
+        yield np.asarray(changed), sets.targets[places]
+
+
+def _augmentation(options: Options, epoch: int) -> Any:
+    keras, _ = import_keras()
+    seed = options.seed * 100_003 + epoch
+    return keras.Sequential(
+        [
+            keras.layers.RandomBrightness(BRIGHTNESS, value_range=(0, 255), seed=seed),
+            keras.layers.RandomContrast(CONTRAST, value_range=(0, 255), seed=seed + 1),
+        ]
+    )
+
+
+def _set_rate(model: Any, recipe: Recipe, options: Options, done: float) -> None:
+    factor = 0.5 * (1 + math.cos(math.pi * done)) if options.schedule == "cosine" else 1.0
+    model.optimizer.learning_rate = recipe.learning_rate * factor
+
+
+def _loss(recipe: Recipe, targets: NDArray[Any], outputs: Floats) -> float:
+    keras, _ = import_keras()
+    return _float(keras.ops.mean(recipe.loss(targets, outputs)))
+
+
+def _float(value: Any) -> float:
+    return float(f"{float(value):.6g}")
+
+
+def _keep(model: Any, state: _State, folder: Path, fingerprint: str) -> None:
+    told = {
+        "fingerprint": fingerprint,
+        "best": state.best,
+        "history": [asdict(epoch) for epoch in state.history],
+    }
+    arrays: dict[str, Any] = {"told": np.array(json.dumps(told))}
+    for kind, values in (
+        ("weights", model.get_weights()),
+        ("best", state.best_weights),
+        ("optimizer", [np.asarray(variable) for variable in model.optimizer.variables]),
+    ):
+        arrays |= {f"{kind} {place}": value for place, value in enumerate(values)}
+    with atomic_write(folder / STATE_FILE) as file:
+        np.savez(file, **arrays)
+
+
+def _resume(model: Any, folder: Path | None, fingerprint: str) -> _State:
+    """Return where an earlier training of the same was; the beginning, where there is none."""
+    if folder is None or not (folder / STATE_FILE).is_file():
+        return _State()
+    try:
+        with np.load(folder / STATE_FILE, allow_pickle=False) as kept:
+            told = json.loads(str(kept["told"]))
+            arrays = {name: kept[name] for name in kept.files if name != "told"}
+    except (OSError, EOFError, LookupError, ValueError):
+        return _State()  # damaged: from the start
+    if told["fingerprint"] != fingerprint:
+        return _State()
+
+    def listed(kind: str) -> list[NDArray[Any]]:
+        count = sum(name.startswith(f"{kind} ") for name in arrays)
+        return [arrays[f"{kind} {place}"] for place in range(count)]
+
+    model.set_weights(listed("weights"))
+    for variable, value in zip(model.optimizer.variables, listed("optimizer"), strict=True):
+        variable.assign(value)
+    return _State([Epoch(**epoch) for epoch in told["history"]], told["best"], listed("best"))
