@@ -232,21 +232,22 @@ def _check_output(file: Path, model: Any) -> int:
     return int(shapes[0][1])
 
 
-def _leaves(model: Any) -> Iterator[Any]:
+def leaves(model: Any) -> Iterator[Any]:
+    """Go through the layers of a model, and of the models inside it."""
     for layer in model.layers:
         if getattr(layer, "layers", None):
-            yield from _leaves(layer)
+            yield from leaves(layer)
         else:
             yield layer
 
 
 def _rescales(model: Any) -> bool:
-    first = [layer for layer in _leaves(model) if type(layer).__name__ != "InputLayer"]
+    first = [layer for layer in leaves(model) if type(layer).__name__ != "InputLayer"]
     return any(type(layer).__name__ in RESCALING_LAYERS for layer in first[:LOOKED_AT])
 
 
 def _activation(model: Any) -> str:
-    last = list(_leaves(model))[-1]
+    last = list(leaves(model))[-1]
     if type(last).__name__ == "Softmax":
         return "softmax"
     function = getattr(last, "activation", None)

@@ -27,6 +27,7 @@ from pipelines.images import (
     prefetch,
 )
 from pipelines.networks import Network, scale
+from pipelines.reporting.wording import count_of
 from pipelines.results import named
 from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels, read_selection
 from pipelines.testing import Task
@@ -183,9 +184,9 @@ def check_apart(one: Labelled, other: Labelled) -> None:
     listed = ", ".join(f"{first.name} = {second.name}" for first, second in both[:MOST_LISTED])
     first, second = both[0]
     raise InputError(
-        f"{len(both):,} images are in both the {first.role} set {one.folder} and the {second.role} "
-        f"set {other.folder} (the same bytes): {listed}{', ...' if len(both) > MOST_LISTED else ''}"
-        ". Take them out of one of the two."
+        f"the {first.role} set {one.folder} and the {second.role} set {other.folder} share "
+        f"{count_of(len(both), 'image')} (the same bytes): {listed}"
+        f"{', ...' if len(both) > MOST_LISTED else ''}. Take them out of one of the two."
     )
 
 

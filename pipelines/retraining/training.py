@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipelines.backend import import_keras
 from pipelines.errors import InputError
 from pipelines.files import atomic_write
-from pipelines.networks import Network, scale
+from pipelines.networks import Network, leaves, scale
 from pipelines.retraining.labelled import Pictures, Positions, predict_pictures
 from pipelines.retraining.recipe import Recipe
 
@@ -270,7 +270,7 @@ def _waited(state: _State, patience: int | None) -> bool:
 
 def _seed(model: Any, seed: int, epoch: int) -> None:
     """Seed dropout and the like for an epoch, so that one that is resumed is the same."""
-    for layer in model._flatten_layers():
+    for layer in leaves(model):
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:
             generator.state.assign(np.array([seed % 2**31, epoch], dtype=np.uint32))

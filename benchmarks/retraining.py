@@ -1,0 +1,175 @@
+"""What retraining is worth: `python -m benchmarks.retraining [PART ...]`.
+
+The whole way through the tool, from a test of a DNN over its root cause clusters and the unsafe set
+to retraining with `--compare`: as many labels spent on our selection, on the wrong ones of a random
+subset (B1), on random images (B2), and on those of least confidence; ten repeats.
+
+- signs: traffic signs.  The DNN was trained on good pictures; a quarter of the test and of the
+  improvement set is spoilt in one of nine ways.
+- eyes: the example, which is what `SAFE_Tool.py example` draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.signs import KINDS, SIDE, SIGN_SCENARIOS, draw_sign, sample_sign
+from examples.eyes import write_example
+from pipelines.backend import import_keras
+from pipelines.files import read_csv, write_csv
+from pipelines.hudd.job import Options as HeatmapOptions
+from pipelines.hudd.job import find_clusters_by_heatmaps
+from pipelines.hudd.selecting import measure as measure_heatmaps
+from pipelines.retrained import read_retraining
+from pipelines.retraining.job import retrain
+from pipelines.retraining.training import Options as TrainingOptions
+from pipelines.safe.job import Options, find_root_cause_clusters
+from pipelines.safe.selecting import measure
+from pipelines.selecting import Wanted, select_unsafe_set
+from pipelines.testing_job import FAILURES_FILE, Asked, test_model
+
+TRAIN, TEST, IMPROVEMENT = 1600, 1600, 1600
+SPOILT = 0.25
+EPOCHS = 12
+REPEATS = 10
+
+
+@dataclass(frozen=True)
+class Case:
+    """A DNN with its three sets of labelled images."""
+
+    model: Path
+    train: Path
+    test: Path
+    improvement: Path
+
+
+def _quiet(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def draw_signs(folder: Path, count: int, spoilt: float, seed: int) -> None:
+    """Draw signs with `labels.csv`; a share of them is spoilt, in each way as often."""
+    folder.mkdir(parents=True)
+    labels, ways = [], []
+    for place in range(count):
+        rng = np.random.default_rng([seed, place])
+        sign = sample_sign(rng)
+        path, way = f"sign_{place:05d}.jpg", ""
+        if rng.random() < spoilt:
+            scenario = SIGN_SCENARIOS[rng.integers(len(SIGN_SCENARIOS))]
+            sign, way = scenario.pose(sign, rng), scenario.name
+            image, _ = scenario.spoil(draw_sign(sign, rng), rng)
+        else:
+            image = draw_sign(sign, rng)
+        image.save(folder / path, quality=95)
+        labels.append((path, sign.kind.name))
+        ways.append((path, way))
+    write_csv(folder / "labels.csv", ("path", "label"), labels)
+    write_csv(folder / "parameters.csv", ("path", "spoilt"), ways)
+
+
+def train_signs(folder: Path, file: Path, seed: int) -> None:
+    """Train a small convolutional network on signs."""
+    keras, tf = import_keras()
+    from keras import layers
+    from PIL import Image
+
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+    rows = read_csv(folder / "labels.csv")
+    names = sorted(kind.name for kind in KINDS)
+    pixels = np.stack([np.asarray(Image.open(folder / row["path"])) for row in rows])
+    targets = np.array([names.index(row["label"]) for row in rows])
+    stack: list[Any] = [keras.Input((SIDE, SIDE, 3)), layers.Rescaling(1 / 255)]
+    for filters, kernel, step in ((16, 5, 4), (32, 3, 1), (32, 3, 1)):
+        stack.append(layers.Conv2D(filters, kernel, step, padding="same", activation="relu"))
+        stack.append(layers.MaxPooling2D())
+    stack += [layers.Flatten(), layers.Dense(64, activation="relu")]
+    model = keras.Sequential([*stack, layers.Dense(len(names), activation="softmax")])
+    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", jit_compile=False)
+    model.fit(pixels, targets, 32, EPOCHS, verbose=0)
+    model.save(file)
+
+
+def make_signs(folder: Path, seed: int) -> Case:
+    """Draw the signs, and train their DNN."""
+    case = Case(folder / "model.keras", folder / "train", folder / "test", folder / "improvement")
+    for place, (images, count, spoilt) in enumerate(
+        (
+            (case.train, TRAIN, 0.0),
+            (case.test, TEST, SPOILT),
+            (case.improvement, IMPROVEMENT, SPOILT),
+        )
+    ):
+        draw_signs(images, count, spoilt, seed=100 * seed + place)
+    train_signs(case.train, case.model, seed)
+    return case
+
+
+def make_eyes(folder: Path, seed: int) -> Case:
+    """Draw the example."""
+    write_example(folder, seed=seed)
+    return Case(folder / "model.keras", folder / "train", folder / "test", folder / "improvement")
+
+
+def compare(case: Case, folder: Path, name: str, count: int, repeats: int) -> None:
+    """Go all the way with both kinds of clusters, and print what came out."""
+    tested = folder / "tested"
+    found = test_model(case.model, case.test, tested, Asked(), progress=_quiet)
+    print(
+        f"{name}: right on {found.result['accuracy']:.1%} of {found.result['images']}", flush=True
+    )
+    failures = tested / FAILURES_FILE
+    find_root_cause_clusters(failures, folder / "safe", Options(), progress=_quiet)
+    find_clusters_by_heatmaps(
+        case.model, failures, folder / "hudd", HeatmapOptions(), progress=_quiet
+    )
+    for kind, way in (("safe", measure), ("hudd", measure_heatmaps)):
+        run, out = folder / kind, folder / f"{kind} retrained"
+        select_unsafe_set(run, case.improvement, Wanted(count=count), way, progress=_quiet)
+        retrain(
+            case.model, case.train, run, case.test, out, Asked(), TrainingOptions(),
+            repeats=repeats, progress=_quiet,
+        )  # fmt: skip
+        told = read_retraining(out)
+        change = told.change
+        states = Counter(each.state for each in told.repairs if each.cluster >= 0)
+        print(
+            f"  clusters of {kind}: {change.before.share:.1%} to {change.after.share:.1%}, "
+            f"{change.repaired} repaired, {change.broken} broken, p = {change.p:.1g}; clusters: "
+            f"{dict(states)}"
+        )
+        assert told.comparison is not None
+        for each in told.comparison.methods:
+            versus = f"A12 {each.a12:.2f} p {each.p:.2g}" if each.a12 is not None else ""
+            print(f"    {each.name:<36}{each.mean:.2%} +- {each.deviation:.2%}  {versus}")
+        print(f"    ours less the best baseline: {100 * told.comparison.difference:+.2f} points",
+              flush=True)  # fmt: skip
+
+
+def main() -> None:
+    """Run the parts asked for, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=["signs", "eyes", []], default=[])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument("--count", type=int, default=160)
+    given = parser.parse_args()
+    for name, make in (("signs", make_signs), ("eyes", make_eyes)):
+        if not given.parts or name in given.parts:
+            with tempfile.TemporaryDirectory() as place:
+                folder = Path(place)
+                case = make(folder / "images", given.seed)
+                compare(case, folder, name, given.count, given.repeats)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""A small world to retrain in: spots left or right of the middle, and a DNN that knows bright ones.
+
+The situation that its training set leaves out is a dark spot on bright ground.
+"""
+
+import numpy as np
+from PIL import Image
+
+from pipelines.backend import import_keras
+
+SIZE = (24, 20)
+
+
+def draw_spots(folder, seed, count, dark_share):
+    """Draw spots into class folders; those with "dark" in their name are dark."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
+    for number in range(count):
+        left, dark = number % 2 == 0, rng.random() < dark_share
+        middle = rng.uniform(2, 9) if left else rng.uniform(14, 21), rng.uniform(3, 16)
+        spot = 200 * np.exp(-((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / 8)
+        ground = rng.normal(30, 8, (SIZE[1], SIZE[0]))
+        pixels = np.clip(255 - spot - ground if dark else spot + ground, 0, 255).astype(np.uint8)
+        place = folder / ("left" if left else "right")
+        place.mkdir(parents=True, exist_ok=True)
+        kind = "dark" if dark else "bright"
+        Image.fromarray(np.repeat(pixels[..., None], 3, 2)).save(
+            place / f"{kind}_{seed}_{number:03d}.png"
+        )
+    return folder
+
+
+def train_dnn(folder, file, epochs=30):
+    """Train a small network on a folder of spots, compiled as its file tells afterwards."""
+    keras, tf = import_keras()
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    dnn = keras.Sequential(
+        [
+            keras.Input((SIZE[1], SIZE[0], 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(12, 5, 2, activation="relu", name="conv"),
+            layers.Flatten(),
+            layers.Dropout(0.1),
+            layers.Dense(32, activation="relu", name="hidden"),
+            layers.Dense(2, activation="softmax", name="end"),
+        ]
+    )
+    files = sorted(folder.rglob("*.png"))
+    pixels = np.stack([np.asarray(Image.open(path)) for path in files])
+    targets = np.array([path.parent.name == "right" for path in files]).astype(np.int32)
+    dnn.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", jit_compile=False)
+    dnn.fit(pixels, targets, 16, epochs, verbose=0)
+    dnn.save(file)
+    return file

@@ -1,0 +1,99 @@
+"""Before and after, counted naively."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pipelines.clusters import RootCauseClusters
+from pipelines.retraining.before_after import (
+    measure_accuracy,
+    measure_change,
+    measure_classes,
+    measure_repairs,
+)
+
+
+def wilson(right, images):
+    """Wilson's interval, as its formula is printed."""
+    z = 1.959963984540054
+    share = right / images
+    middle = (share + z * z / (2 * images)) / (1 + z * z / images)
+    half = z / (1 + z * z / images) * np.sqrt(share * (1 - share) / images + (z / images / 2) ** 2)
+    return middle - half, middle + half
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_change_is_counted_image_by_image(seed):
+    rng = np.random.default_rng(seed)
+    before, after = rng.random((2, 50)) < 0.6
+    change = measure_change(before, after)
+    pairs = Counter(zip(before.tolist(), after.tolist(), strict=True))
+    assert change.repaired == pairs[False, True]
+    assert change.broken == pairs[True, False]
+    assert change.before.right == int(sum(before))
+    low, high = wilson(int(after.sum()), 50)
+    assert (change.after.low, change.after.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_classes_are_apart():
+    labels = ["b", "a", "b", "a"]
+    before = np.array([True, False, False, False])
+    after = np.array([False, True, True, False])
+    a, b = measure_classes(labels, before, after)
+    assert (a.name, a.repaired, a.broken, a.before.images) == ("a", 1, 0, 2)
+    assert (b.name, b.repaired, b.broken) == ("b", 1, 1)
+
+
+def clusters_of(labels, digests):
+    n = len(labels)
+    return RootCauseClusters(
+        paths=tuple(f"{i}.png" for i in range(n)),
+        digests=tuple(digests),
+        labels=np.array(labels, dtype=np.int32),
+        core=np.ones(n, np.bool_),
+        silhouettes=np.zeros(n, np.float32),
+        centre_distances=np.zeros(n, np.float32),
+        places=np.zeros((n, 2), np.float32),
+    )
+
+
+def test_repairs_are_told_by_bytes_not_by_names():
+    clusters = clusters_of([1, 0, 0, -1, 1], ["d1", "d2", "d3", "d4", "elsewhere"])
+    digests = ["ok", "d4", "d3", "d2", "d1"]
+    before = np.array([True, False, False, False, False])
+    after = np.array([False, True, True, False, False])
+    found = measure_repairs(clusters, {0: "dim light"}, Counter({0: 7}), digests, before, after)
+    assert [(r.cluster, r.failing, r.after.right) for r in found] == [
+        (0, 2, 1),
+        (1, 1, 0),
+        (-1, 1, 1),
+    ]
+    assert (found[0].name, found[0].labelled, found[1].labelled) == ("dim light", 7, 0)
+
+
+def test_what_the_model_got_right_after_all_is_no_failing_image():
+    clusters = clusters_of([0, 0], ["a", "b"])
+    found = measure_repairs(
+        clusters, {}, Counter(), ["a", "b"], np.array([True, False]), np.array([True, True])
+    )
+    assert [(r.failing, r.after.right) for r in found] == [(1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("right", "images", "state"),
+    [(10, 10, "repaired"), (0, 10, "not repaired"), (5, 10, "unclear"), (3, 3, "unclear")],
+)
+def test_a_cluster_is_repaired_where_its_interval_says_so(right, images, state):
+    digests = [str(i) for i in range(images)]
+    after = np.arange(images) < right
+    (found,) = measure_repairs(
+        clusters_of([0] * images, digests), {}, Counter(), digests, np.zeros(images, bool), after
+    )
+    assert found.state == state
+    low, high = wilson(right, images)
+    assert (low > 0.5, high < 0.5) == (state == "repaired", state == "not repaired")
+
+
+def test_nothing_at_all():
+    assert measure_accuracy(np.array([], dtype=np.bool_)).share == 0

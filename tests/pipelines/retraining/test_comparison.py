@@ -1,0 +1,86 @@
+"""The papers' baselines, and what is said of the repeats."""
+
+import numpy as np
+import pytest
+
+from pipelines.retraining.comparison import (
+    BASELINES,
+    LEAST_CONFIDENT,
+    OURS,
+    RANDOM,
+    WRONG_OF_RANDOM,
+    choose,
+    compare,
+    confidence,
+    summarise,
+)
+
+WRONG = np.arange(40) % 4 == 0
+SURE = np.linspace(1, 0.2, 40, dtype=np.float32)
+
+
+def chosen(method, seed=0, labels=10):
+    return choose(method, labels, WRONG, SURE, np.random.default_rng(seed)).tolist()
+
+
+def test_the_baselines_of_the_papers():
+    random = chosen(RANDOM)
+    assert len(set(random)) == 10
+    assert chosen(WRONG_OF_RANDOM) == [place for place in random if WRONG[place]]
+    assert chosen(LEAST_CONFIDENT) == list(range(39, 29, -1))
+    assert chosen(RANDOM, seed=1) != random
+
+
+def test_confidence_is_that_of_the_prediction():
+    shares = np.array([[0.2, 0.7, 0.1], [0.4, 0.3, 0.3]], dtype=np.float32)
+    assert confidence(shares, several=False).tolist() == pytest.approx([0.7, 0.4])
+    labels = np.array([[0.9, 0.45], [0.02, 0.99]], dtype=np.float32)
+    assert confidence(labels, several=True).tolist() == pytest.approx([0.55, 0.98])
+
+
+def run(repeats, earlier=None, seed=0, sure=SURE):
+    calls, kept = [], []
+
+    def train(method, places, with_seed):
+        calls.append((method, with_seed, tuple(places.tolist())))
+        return len(calls) / 100
+
+    found = compare(
+        6, WRONG, sure, train, repeats=repeats, seed=seed, earlier=dict(earlier or {}),
+        keep=lambda *told: kept.append(told),
+    )  # fmt: skip
+    return found, calls, kept
+
+
+def test_all_methods_are_trained_with_the_same_seeds():
+    found, calls, kept = run(3)
+    assert list(found) == [OURS, *BASELINES]
+    assert all(len(values) == 3 for values in found.values())
+    assert {seed for _, seed, _ in calls} == {0, 1, 2}
+    assert len(kept) == len(calls) == 12
+    assert [places for method, _, places in calls if method == OURS] == [tuple(range(6))] * 3
+
+
+def test_what_is_known_is_not_trained_again_and_changes_nothing():
+    _, calls, kept = run(3)
+    known = {(method, repeat): value for method, repeat, value in kept[:5]}
+    _, later, _ = run(3, known)
+    assert later == calls[5:]
+
+
+def test_numbers_have_no_least_confidence():
+    found, calls, _ = run(2, sure=None)
+    assert LEAST_CONFIDENT not in found
+    _, with_it, _ = run(2)
+    assert [c for c in with_it if c[0] == RANDOM] == [c for c in calls if c[0] == RANDOM]
+
+
+def test_the_best_baseline_is_what_ours_is_measured_by():
+    told = summarise({OURS: [0.9, 0.92], RANDOM: [0.8, 0.82], LEAST_CONFIDENT: [0.91, 0.91]}, 6, 9)
+    assert told.best_baseline == LEAST_CONFIDENT
+    assert told.difference == pytest.approx(0.0)
+    assert [method.a12 for method in told.methods] == [None, 1.0, 0.5]
+    assert told.methods[1].effect == "large"
+    assert told.methods[0].deviation == pytest.approx(np.std([0.9, 0.92], ddof=1), abs=1e-5)
+    once = summarise({OURS: [0.9], RANDOM: [0.8]}, 6, 9)
+    assert [method.a12 for method in once.methods] == [None, None]

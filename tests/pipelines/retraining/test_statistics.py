@@ -1,0 +1,76 @@
+"""The statistics of before and after, beside ones that are written out from their definitions."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from pipelines.retraining.statistics import a12, effect, mann_whitney, mcnemar
+
+
+def naive_mcnemar(repaired, broken):
+    """Add up the probabilities of all outcomes that are no likelier than what was seen."""
+    n = repaired + broken
+    chances = [math.comb(n, k) / 2**n for k in range(n + 1)]
+    return min(1.0, sum(c for c in chances if c <= chances[repaired] * (1 + 1e-9)))
+
+
+@pytest.mark.parametrize(
+    ("repaired", "broken"), [(0, 0), (1, 0), (0, 5), (9, 2), (7, 7), (40, 21), (3, 30)]
+)
+def test_mcnemar(repaired, broken):
+    assert mcnemar(repaired, broken) == pytest.approx(naive_mcnemar(repaired, broken))
+    assert mcnemar(repaired, broken) == mcnemar(broken, repaired)
+
+
+def naive_a12(first, second):
+    won = 0.0
+    for a in first:
+        for b in second:
+            won += 1.0 if a > b else 0.5 if a == b else 0.0
+    return won / (len(first) * len(second))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a12_counts_pairs(seed):
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(0, 6, 7).tolist(), rng.integers(0, 8, 9).tolist()
+    assert a12(first, second) == pytest.approx(naive_a12(first, second))
+    assert a12(first, second) + a12(second, first) == pytest.approx(1)
+
+
+def test_a12_at_its_ends():
+    assert a12([3, 4], [1, 2]) == 1
+    assert a12([1, 2], [3, 4]) == 0
+    assert a12([1, 1], [1, 1]) == 0.5
+
+
+def test_words_of_vargha_and_delaney():
+    words = [effect(value) for value in (0.5, 0.559, 0.56, 0.64, 0.71, 1.0, 0.44, 0.29)]
+    assert words == ["none", "none", "small", "medium", "large", "large", "small", "large"]
+
+
+def naive_mann_whitney(first, second):
+    """Go through every way in which the values could have been shared out."""
+    values = first + second
+    middle = len(first) * len(second) / 2
+
+    def u(chosen):
+        rest = [v for place, v in enumerate(values) if place not in chosen]
+        return sum(values[place] > other for place in chosen for other in rest)
+
+    seen = abs(u(range(len(first))) - middle)
+    ways = list(itertools.combinations(range(len(values)), len(first)))
+    return sum(abs(u(way) - middle) >= seen for way in ways) / len(ways)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mann_whitney_is_exact_without_ties(seed):
+    values = np.random.default_rng(seed).permutation(9).astype(float).tolist()
+    first, second = values[:4], values[4:]
+    assert mann_whitney(first, second) == pytest.approx(naive_mann_whitney(first, second))
+
+
+def test_equal_values_say_nothing():
+    assert mann_whitney([0.5, 0.5], [0.5, 0.5]) == 1

@@ -1,0 +1,144 @@
+"""Holding out, the recipe of a model file, and pictures that do not fit into memory."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pipelines.backend import import_keras
+from pipelines.networks import load_network
+from pipelines.retraining.labelled import Pictures, gather
+from pipelines.retraining.recipe import LEARNING_RATE, read_recipe
+from pipelines.retraining.training import Options, hold_out
+
+
+def quiet(done, total):
+    """Listen to nothing."""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_each_label_a_share_is_held_out_and_one_image_stays(seed):
+    rng = np.random.default_rng(seed)
+    labels = [str(n) for n in rng.integers(0, 5, 60)] + ["alone"]
+    kept, held = hold_out(labels, 0.3, rng)
+    assert sorted([*kept, *held]) == list(range(61))
+    sizes, out = Counter(labels), Counter(labels[place] for place in held)
+    for label, size in sizes.items():
+        assert abs(out[label] - 0.3 * size) < 1
+        assert out[label] < size
+
+
+def test_small_labels_have_their_share_in_the_sum():
+    labels = [str(n) for n in range(300) for _ in range(2)]
+    _, held = hold_out(labels, 0.2, np.random.default_rng(0))
+    assert 90 < len(held) < 150
+
+
+def network(tmp_path, *, end="softmax", units=2, compiled=None):
+    keras, _ = import_keras()
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(units, activation=end),
+        ]
+    )
+    if compiled:
+        model.compile(**compiled)
+    model.save(tmp_path / "dnn.keras")
+    return load_network(tmp_path / "dnn.keras")
+
+
+def test_what_the_file_tells_is_used(tmp_path):
+    keras, _ = import_keras()
+    compiled = {
+        "optimizer": keras.optimizers.SGD(0.02, momentum=0.7),
+        "loss": keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
+    }
+    recipe = read_recipe(network(tmp_path, compiled=compiled), "classes", None)
+    assert recipe.optimizer == "SGD"
+    assert recipe.learning_rate == pytest.approx(0.02)
+    assert recipe.make_optimizer().momentum == pytest.approx(0.7)
+    assert not recipe.whole
+    target, output = np.array([[1.0, 0]]), np.array([[0.8, 0.2]])
+    smoothed = -(0.95 * np.log(0.8) + 0.05 * np.log(0.2))
+    assert float(recipe.loss(target, output)) == pytest.approx(smoothed, rel=1e-5)
+    assert set(recipe.sources.values()) == {"the model file's"}
+
+
+def test_a_schedule_gives_the_rate_at_its_start(tmp_path):
+    keras, _ = import_keras()
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.05, 100, 0.9)
+    compiled = {"optimizer": keras.optimizers.Adam(schedule), "loss": "categorical_crossentropy"}
+    recipe = read_recipe(network(tmp_path, compiled=compiled), "classes", None)
+    assert recipe.learning_rate == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("end", "units", "task", "loss", "whole"),
+    [
+        ("softmax", 3, "classes", "sparse_categorical_crossentropy", True),
+        ("sigmoid", 1, "classes", "binary_crossentropy", False),
+        ("sigmoid", 3, "several", "binary_crossentropy", False),
+        ("linear", 2, "numbers", "mean_squared_error", False),
+    ],
+)
+def test_what_the_file_does_not_tell_is_a_stated_default(tmp_path, end, units, task, loss, whole):
+    recipe = read_recipe(network(tmp_path, end=end, units=units), task, None)
+    assert (recipe.loss_name, recipe.whole) == (loss, whole)
+    assert recipe.learning_rate == LEARNING_RATE
+    assert set(recipe.sources.values()) == {"the default"}
+
+
+def test_logits_are_taken_as_logits(tmp_path):
+    recipe = read_recipe(network(tmp_path, end="linear", units=3), "classes", None)
+    outputs = np.array([[2.0, -1.0, 0.5]])
+    shares = np.exp(outputs) / np.exp(outputs).sum()
+    found = float(recipe.loss(np.array([1]), outputs))
+    assert found == pytest.approx(-np.log(shares[0, 1]), rel=1e-5)
+
+
+def test_an_older_file_tells_too(tmp_path):
+    keras, _ = import_keras()
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    model.compile(keras.optimizers.RMSprop(0.004), keras.losses.Huber())
+    model.save(tmp_path / "dnn.h5")
+    recipe = read_recipe(load_network(tmp_path / "dnn.h5", "0-1"), "numbers", None)
+    assert (recipe.optimizer, recipe.loss_name) == ("RMSprop", "huber_loss")
+    assert recipe.learning_rate == pytest.approx(0.004)
+
+
+def test_pictures_are_the_same_from_memory_and_from_disk(spots):
+    examples = gather("training", spots.train, quiet).examples
+    net = load_network(spots.model)
+    order = np.random.default_rng(0).permutation(len(examples))
+    inside, outside = Pictures(net, examples, quiet), Pictures(net, examples, quiet, kept=0)
+    pairs = zip(inside.batches(order, 7), outside.batches(order, 7), strict=True)
+    sizes = []
+    for (places, pixels), (others, decoded) in pairs:
+        assert places.tolist() == others.tolist()
+        assert (pixels == decoded).all()
+        sizes.append(len(places))
+    assert sizes == [7] * 11 + [3]
+
+
+def test_augmentation_is_off_unless_asked_for_and_seeded(spots):
+    from pipelines.retraining.training import Sets, _batches
+
+    examples = gather("training", spots.train, quiet).examples
+    pictures = Pictures(load_network(spots.model), examples, quiet)
+    places = np.arange(len(examples), dtype=np.intp)
+    sets = Sets(pictures, places, places, places[:1], lambda outputs: 0.0)
+
+    def pixels(epoch, **options):
+        return np.concatenate([x for x, _ in _batches(sets, Options(seed=3, **options), epoch)])
+
+    plain = pixels(1)
+    assert (plain == pixels(1)).all()
+    changed = pixels(1, augment=True)
+    assert (changed == pixels(1, augment=True)).all()
+    assert np.abs(changed - plain).mean() > 3
+    assert not (changed == pixels(2, augment=True)).all()
