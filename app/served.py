@@ -34,6 +34,7 @@ from starlette.routing import Route
 from app.access import Access
 from app.shown import LONGEST, describe, read_values
 from app.shown_heatmaps import describe_agreement, describe_heatmaps, describe_layers
+from app.shown_retraining import describe_retraining
 from app.shown_unsafe import describe_cut
 from pipelines import runs
 from pipelines.clusters import (
@@ -46,6 +47,7 @@ from pipelines.errors import InputError
 from pipelines.images import ImageFile, Rejected
 from pipelines.inspection import GIF_FOLDER, THUMBNAIL_FOLDER, draw_thumbnail
 from pipelines.results import inside
+from pipelines.retrained import CHANGES_FILE, REPAIRS_FILE
 from pipelines.selection_files import (
     FILENAMES_FILE,
     UNSAFE_SET_FILE,
@@ -62,7 +64,10 @@ PICTURES = {
     THUMBNAIL_FOLDER: (re.compile(r"[0-9a-f]{24}\.jpg"), "image/jpeg", "private, max-age=86400"),
 }
 """By folder of a run: which names are served, as what, and how long a browser may keep them."""
-DOWNLOADS = (LABELS_FILE, CLUSTERS_FILE, runs.REJECTED_FILE, FILENAMES_FILE, UNSAFE_SET_FILE)
+DOWNLOADS = (
+    LABELS_FILE, CLUSTERS_FILE, runs.REJECTED_FILE, FILENAMES_FILE, UNSAFE_SET_FILE, CHANGES_FILE,
+    REPAIRS_FILE,
+)  # fmt: skip
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 )
@@ -123,6 +128,7 @@ class ServedRuns:
             Route("/run/{key}/layers", self._layers),
             Route("/run/{key}/compare/{other}", self._compare),
             Route("/run/{key}/confusion.png", self._confusion),
+            Route("/run/{key}/retraining", self._retraining),
             Route("/run/{key}/report.html", self._report),
             Route("/run/{key}/gifs.zip", self._gifs),
             Route("/run/{key}/download/{name}", self._download),
@@ -161,6 +167,9 @@ class ServedRuns:
 
         folder = self._open(request)
         try:
+            manifest = runs.read_manifest(folder)
+            if manifest.job == "retrain":  # its report is that of the clusters, too
+                self._access.resolve(str(manifest.parameters["unsafe"]))
             with self._saving:  # words that come meanwhile wait
                 name = write_report(folder).name
         except InputError as error:  # plain, for it is what the new tab shows
@@ -297,6 +306,13 @@ class ServedRuns:
         try:
             other = self.folder(request.path_params["other"])
             return JSONResponse(describe_agreement(folder, other), headers=FRESH)
+        except InputError as error:
+            raise HTTPException(404, str(error)) from error
+
+    def _retraining(self, request: Request) -> Response:
+        folder = self._open(request)
+        try:
+            return JSONResponse(describe_retraining(folder), headers=FRESH)
         except InputError as error:
             raise HTTPException(404, str(error)) from error
 

@@ -23,7 +23,7 @@ from pipelines.reporting.cards import (
     group_clusters,
     tell_unsafe,
 )
-from pipelines.reporting.retraining import describe_retraining
+from pipelines.reporting.retraining import Told, describe_retraining
 from pipelines.reporting.setup import describe_setup, digest_of_inputs
 from pipelines.reporting.summary import (
     MOST_PROBLEMS,
@@ -39,12 +39,12 @@ from pipelines.reporting.summary import (
 )
 from pipelines.reporting.wording import NOT_GIVEN, SPACE, Facts
 from pipelines.results import Results, read_manifest, read_results
-from pipelines.retrained import Retraining, read_retraining
+from pipelines.retrained import read_retraining
 
 REPORT_FILE = "report.html"
 TEMPLATE = Path(__file__).parents[1] / "assets" / "report.html"
 
-HEATMAPS = "heatmaps"
+HEATMAPS, RETRAINING = "heatmaps", "retrain"
 BY_APPEARANCE = (
     "grouped by what they look alike in (SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
 )
@@ -88,7 +88,7 @@ TERMS: Facts = (
 )
 
 
-def write_report(run: Path, *, retraining: Path | None = None) -> Path:
+def write_report(run: Path) -> Path:
     """Write `report.html` into a run folder, whole or not at all, from what the folder holds.
 
     The same run gives the same bytes.  Time, memory and the size of the file grow linearly with
@@ -98,10 +98,8 @@ def write_report(run: Path, *, retraining: Path | None = None) -> Path:
     Parameters
     ----------
     run : Path
-        A run folder, however its job ended; a job calls this when its manifest says how.
-    retraining : Path, optional
-        A retraining with the run's unsafe set: the report says what that changed, too, and goes
-        into this folder instead.
+        A run folder, however its job ended; a job calls this when its manifest says how.  The
+        report of a retraining is that of the clusters it is for, and says what it changed.
 
     Returns
     -------
@@ -116,15 +114,19 @@ def write_report(run: Path, *, retraining: Path | None = None) -> Path:
     OSError
         When the folder may not be written.
     """
-    read_manifest(run)  # first: nothing is written into a folder that is no run
-    told = read_retraining(retraining) if retraining else None
-    file = (retraining or run) / REPORT_FILE
+    manifest = read_manifest(run)  # first: nothing is written into a folder that is no run
+    if manifest.job != RETRAINING:
+        with runs.hold(run):
+            write_text(run / REPORT_FILE, _render(read_results(run)))
+        return run / REPORT_FILE
+    told = read_retraining(run)
     with runs.hold(run):
-        write_text(file, _render(read_results(run), told, retraining))
-    return file
+        text = _render(read_results(Path(told.run)), describe_retraining(told, run))
+        write_text(run / REPORT_FILE, text)
+    return run / REPORT_FILE
 
 
-def _render(found: Results, told: Retraining | None, folder: Path | None) -> str:
+def _render(found: Results, retraining: Told | None = None) -> str:
     manifest, explanation = found.manifest, found.explanation
     by_heatmaps = manifest.job == HEATMAPS
     groups, noise = group_clusters(found)
@@ -161,7 +163,7 @@ def _render(found: Results, told: Retraining | None, folder: Path | None) -> str
         setup=describe_setup(found),
         stages=manifest.stages,
         total_seconds=sum(stage.seconds for stage in manifest.stages),
-        retraining=describe_retraining(told, folder) if told and folder else None,
+        retraining=retraining,
         digest=digest_of_inputs(found.clusters) if found.clusters else "",
         terms=(*(HEATMAP_TERMS if by_heatmaps else (CORE_IMAGE,)), *TERMS),
         basis=BY_HEATMAPS if by_heatmaps else BY_APPEARANCE,

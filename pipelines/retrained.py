@@ -13,6 +13,8 @@ from pipelines.runs import read_document
 RETRAINING_FILE = "retraining.json"
 MODEL_FILE = "retrained.keras"
 HISTORY_FILE = "history.csv"
+CHANGES_FILE = "before_after.csv"
+REPAIRS_FILE = "repairs.csv"
 REPAIRS_PICTURE = "repairs.png"
 PROGRESS_FOLDER = ".retraining"
 """Where training keeps what it has so far, and goes on from after a kill."""

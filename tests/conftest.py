@@ -52,6 +52,14 @@ def small_example(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def spots(tmp_path_factory):
+    """The small world of spots, from a DNN that knows bright ones to the unsafe set."""
+    from tests.spots import make_world
+
+    return make_world(tmp_path_factory.mktemp("spots"))
+
+
 @pytest.fixture
 def draw():
     """Return a function that writes an image of random blocks, another one for each seed."""

@@ -12,7 +12,6 @@ import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -30,9 +29,11 @@ from pipelines.networks import Network, fix_size, load_network
 from pipelines.report import write_report
 from pipelines.reporting.wording import count_of
 from pipelines.retrained import (
+    CHANGES_FILE,
     HISTORY_FILE,
     MODEL_FILE,
     PROGRESS_FOLDER,
+    REPAIRS_FILE,
     REPAIRS_PICTURE,
     RETRAINING_FILE,
     Comparison,
@@ -64,9 +65,7 @@ from pipelines.retraining.trial import Parts, Subject, divide, make_subject, run
 from pipelines.testing import Outcome, Task, find_task
 from pipelines.testing_job import UNLABELLED, Asked, read_classes
 
-CHANGES_FILE = "before_after.csv"
 CLASSES_FILE = "classes.csv"
-REPAIRS_FILE = "repairs.csv"
 TRAINED_FILE = "trained_with.csv"
 COMPARISON_FILE = "comparison.csv"
 CHECKING = "checking images"
@@ -210,8 +209,7 @@ def retrain(
         with run.stage(DRAWING):
             _draw(run, subject, clusters, before, after)
         shutil.rmtree(kept)
-    with suppress(InputError):  # a job is writing into that run: its report can be had later
-        write_report(unsafe, retraining=out)
+    write_report(out)
     return manifest
 
 

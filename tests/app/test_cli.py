@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -271,3 +272,76 @@ def test_the_white_box_from_the_examples_dnn_to_its_unsafe_set(small_example, ca
     refused = tool("heatmaps", model, out / "failures.txt", "--out", run, *wrong)
     assert "0 to 7 or one of BottomCenter," in refused.stderr
     assert json.loads((run / "run.json").read_text()) == manifest
+
+
+RETRAIN_OPTIONS = (
+    "training unsafe test out overwrite epochs batch-size learning-rate schedule validation-share "
+    "validation patience augment compare repeats seed scaling classes task error-threshold "
+    "key-points trust-model"
+)
+
+
+@pytest.mark.parametrize("option", RETRAIN_OPTIONS.split())
+def test_help_of_retrain_lists_every_option(option):
+    from typer.testing import CliRunner
+
+    from app.cli import app
+
+    text = CliRunner().invoke(app, ["retrain", "--help"], env={"COLUMNS": "200"}).stdout
+    assert f"--{option}" in text
+
+
+def retrain(spots, out, *more):
+    return (
+        "retrain", spots.model, "--training", spots.train, "--unsafe", spots.run,
+        "--test", spots.test, "--out", out, *more,
+    )  # fmt: skip
+
+
+def test_retrain_ends_with_what_changed(spots, tmp_path):
+    out = tmp_path / "out"
+    done = tool(*retrain(spots, out, "--epochs", "2"))
+    assert done.returncode == 0, done.stderr
+    assert "The retrained model is right on" in done.stdout
+    assert "McNemar's exact test" in done.stdout
+    assert "root cause clusters" in done.stdout
+    assert str(out / "retrained.keras") in done.stdout
+    assert read_manifest(out).command[0] == "retrain"
+    again = tool(*retrain(spots, out))
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "--overwrite" in again.stderr
+
+
+def test_a_stopped_retraining_keeps_the_best_epoch(spots, tmp_path):
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [sys.executable, "SAFE_Tool.py", *map(str, retrain(spots, out, "--epochs", "5000"))],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as job:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not (out / ".retraining" / "history.csv").is_file():
+            time.sleep(0.05)
+        job.send_signal(signal.SIGTERM)
+        printed, errors = job.communicate(timeout=60)
+    assert job.returncode == 0, errors
+    assert "Training was stopped by the user: the best epoch by then is kept." in printed
+    assert read_manifest(out).ended == "finished"
+    assert (out / "retrained.keras").is_file()
+
+
+def test_a_full_disk_leaves_no_half_a_model(spots, tmp_path):
+    out = tmp_path / "out"
+    words = [sys.executable, "SAFE_Tool.py", *map(str, retrain(spots, out, "--epochs", "1"))]
+    limited = f"ulimit -f 24; exec {shlex.join(words)}"  # no file above 24 blocks of 512 bytes
+    done = subprocess.run(
+        ["sh", "-c", limited], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1, done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert "File too large" in line
+    assert "Traceback" not in done.stderr
+    assert not (out / "retrained.keras").exists()
+    assert not list(out.rglob("*.tmp"))

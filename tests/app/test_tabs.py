@@ -8,7 +8,7 @@ from app.access import Access
 from app.jobs import Jobs
 from app.page import Page
 from app.served import ServedRuns
-from app.tabs import clusters, heatmaps, unsafe_set
+from app.tabs import clusters, heatmaps, retraining, unsafe_set
 from pipelines.errors import InputError
 from pipelines.images import write_failures
 from pipelines.runs import Manifest, open_run
@@ -104,3 +104,61 @@ def test_numbers_are_read_as_people_write_them(given, option, read):
             unsafe_set._number(option, given)
     else:
         assert unsafe_set._number(option, given) == read
+
+
+def retraining_form(page, **changes):
+    root = page.access.roots[0]
+    usual = {"model": str(root / "dnn.keras"), "training": str(root), "test": str(root / "images")}
+    return replace(retraining.USUAL, **usual | changes)
+
+
+def test_a_retraining_asks_for_what_differs_from_the_usual_alone(page):
+    run = page.runs / "run"
+    usual = retraining._command(page, str(run), retraining_form(page)).arguments
+    assert usual[0] == "retrain"
+    assert usual[usual.index("--unsafe") + 1] == str(run)
+    assert usual[-2:] == ("--out", str(page.runs / "run-retrained"))
+    changes = {
+        "epochs": "20", "learning_rate": "0,001", "batch_size": "16", "schedule": "constant",
+        "validation_share": "0.2", "patience": "3", "augment": True, "seed": "7", "scaling": "0-1",
+        "task": "numbers", "error_threshold": "4,5", "key_points": True, "compare": True,
+        "repeats": "3",
+    }  # fmt: skip
+    given = retraining._command(page, str(run), retraining_form(page, **changes)).arguments
+    assert given[len(usual) :] == (
+        "--epochs", "20", "--batch-size", "16", "--patience", "3", "--seed", "7",
+        "--learning-rate", "0.001", "--validation-share", "0.2", "--error-threshold", "4.5",
+        "--repeats", "3", "--schedule", "constant", "--scaling", "0-1", "--task", "numbers",
+        "--augment", "--key-points", "--compare",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": " "}, "Give the model file"),
+        ({"training": ""}, "Give the folder of its training images"),
+        ({"test": ""}, "Give the folder of test images"),
+        ({"epochs": "many"}, "Epochs: expected a whole number, received 'many'"),
+        ({"learning_rate": "low"}, "Learning rate: expected a number, received 'low'"),
+        ({"validation": "{secret}"}, "outside of the folders that this page may use"),
+        ({"training": "{secret}"}, "outside of the folders that this page may use"),
+    ],
+)
+def test_what_a_retraining_may_not_be_asked(page, tmp_path, changes, words):
+    filled = {name: text.format(secret=tmp_path / "secret") for name, text in changes.items()}
+    with pytest.raises(InputError, match=words):
+        retraining._command(page, str(page.runs / "run"), retraining_form(page, **filled))
+
+
+def test_what_lies_beside_the_images_of_a_run_is_suggested(page, tmp_path):
+    images = page.access.roots[0] / "images"
+    manifest = Manifest(job="cluster", command=[], folder=str(images), parameters={})
+    with open_run(page.runs / "run", manifest, quiet):
+        pass
+    assert retraining.suggest_places(page, str(page.runs / "run")) == ("", "", "")
+    (images.parent / "model.keras").write_bytes(b"")
+    (images.parent / "train").mkdir()
+    found = retraining.suggest_places(page, str(page.runs / "run"))
+    assert found == (str(images.parent / "model.keras"), str(images.parent / "train"), "")
+    assert retraining.suggest_places(page, str(tmp_path / "secret")) == ("", "", "")

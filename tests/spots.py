@@ -3,12 +3,48 @@
 The situation that its training set leaves out is a dark spot on bright ground.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
 from pipelines.backend import import_keras
 
 SIZE = (24, 20)
+
+
+@dataclass(frozen=True)
+class World:
+    """Where everything is; `run` has clusters and an unsafe set."""
+
+    model: Path
+    train: Path
+    test: Path
+    improvement: Path
+    run: Path
+
+
+def make_world(folder):
+    """Draw the world, and go the tool's way from the test to the unsafe set."""
+    from pipelines.hudd.job import Options, find_clusters_by_heatmaps
+    from pipelines.hudd.selecting import measure
+    from pipelines.selecting import Wanted, select_unsafe_set
+    from pipelines.testing_job import Asked, test_model
+
+    train = draw_spots(folder / "train", 1, 80, 0.0)
+    test = draw_spots(folder / "test", 2, 80, 0.5)
+    improvement = draw_spots(folder / "improvement", 3, 60, 0.5)
+    model = train_dnn(train, folder / "dnn.keras")
+    run, tested = folder / "run", folder / "tested"
+    test_model(model, test, tested, Asked(), progress=quiet)
+    find_clusters_by_heatmaps(model, tested / "failures.txt", run, Options(), progress=quiet)
+    select_unsafe_set(run, improvement, Wanted(count=24), measure, progress=quiet)
+    return World(model, train, test, improvement, run)
+
+
+def quiet(*told):
+    """Listen to nothing."""
 
 
 def draw_spots(folder, seed, count, dark_share):

@@ -1,0 +1,101 @@
+"""What the page shows of a retraining, while it runs and afterwards, as one JSON document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.clusters import thumbnail_name
+from pipelines.errors import InputError
+from pipelines.files import read_csv
+from pipelines.reporting.retraining import sum_up, tell_comparison
+from pipelines.results import inside, named
+from pipelines.retrained import (
+    CHANGES_FILE,
+    HISTORY_FILE,
+    PROGRESS_FOLDER,
+    RETRAINING_FILE,
+    read_retraining,
+)
+from pipelines.runs import is_written, read_manifest
+
+SHOWN = 8
+"""Thumbnails of a kind and cluster; as many are drawn."""
+MOST_BROKEN = 48
+
+
+def describe_retraining(folder: Path) -> dict[str, Any]:
+    """Tell how far training is, and once it is done, what it changed.
+
+    Time and the size of the result grow linearly with the number of test images, at most.
+
+    Returns
+    -------
+    dict
+        `running`, `epochs` (wanted), `history` (an epoch a row) and, where it is there, `found`,
+        `sentence`, `compared`, `notes`, `clusters` (thumbnails by cluster) and `broken`.
+
+    Raises
+    ------
+    InputError
+        When it is no retraining, or a file of it is not as the tool writes it.
+    """
+    manifest = read_manifest(folder)
+    if manifest.job != "retrain":
+        raise InputError(f"{folder} is no retraining: its job is {manifest.job}.")
+    running = is_written(folder)
+    told: dict[str, Any] = {
+        "name": folder.name,
+        "running": running,
+        "epochs": manifest.parameters.get("epochs"),
+        "history": _history(folder, running),
+        "found": None,
+    }
+    if not (folder / RETRAINING_FILE).is_file():
+        return told
+    inside(folder, RETRAINING_FILE)
+    found = read_retraining(folder)
+    with named(folder / CHANGES_FILE, "Retrain again, with --overwrite."):
+        rows = read_csv(inside(folder, CHANGES_FILE))
+        clusters, broken = _changed(rows)
+    return told | {
+        "found": found.model_dump(),
+        "sentence": sum_up(found.change),
+        "compared": tell_comparison(found.comparison) if found.comparison else "",
+        "notes": manifest.notes,
+        "clusters": clusters,
+        "broken": broken,
+    }
+
+
+def _history(folder: Path, running: bool) -> list[dict[str, float]]:
+    file = (folder / PROGRESS_FOLDER if running else folder) / HISTORY_FILE
+    if running and not file.is_file():  # training is through, and what follows is at work
+        file = folder / HISTORY_FILE
+    try:
+        return [{name: float(cell) for name, cell in row.items()} for row in read_csv(file)]
+    except (OSError, ValueError, LookupError):
+        return []
+
+
+def _changed(rows: list[dict[str, str]]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Return the failing images of each cluster that have a thumbnail, and those that broke."""
+    clusters: dict[str, Any] = {}
+    broken: list[dict[str, str]] = []
+    for row in rows:
+        was, now = row["right before"] == "1", row["right after"] == "1"
+        image = {
+            "path": row["path"],
+            "expected": row["expected"],
+            "before": row["before"],
+            "after": row["after"],
+            "thumbnail": f"thumbnails/{thumbnail_name(row['sha256'])}",
+        }
+        if was and not now and len(broken) < MOST_BROKEN:
+            broken.append(image)
+        elif not was and row["cluster"]:
+            kinds = clusters.setdefault(row["cluster"], {"repaired": [], "left": []})
+            group = kinds["repaired" if now else "left"]
+            if len(group) < SHOWN:
+                group.append(image)
+    return clusters, broken

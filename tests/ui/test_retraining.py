@@ -1,0 +1,122 @@
+"""The Retraining tab in a real browser: from a selected unsafe set to the table of clusters."""
+
+import json
+import re
+import shutil
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+from pipelines.files import read_csv
+from pipelines.retrained import read_retraining
+
+LONG = 120_000
+
+
+@pytest.fixture(scope="module")
+def run(spots, server):
+    server.runs.mkdir(exist_ok=True)
+    return shutil.copytree(spots.run, server.runs / "spots")
+
+
+@pytest.fixture
+def tab(run, server, visit):
+    page = visit(f"{server.url}?run={quote(str(run))}")
+    page.get_by_role("tab", name="Retraining").click()
+    expect(page.get_by_label("Keras model to retrain")).not_to_have_value("")
+    return page
+
+
+def press(page):
+    page.get_by_role("button", name="Retrain", exact=True).click()
+
+
+def test_from_an_unsafe_set_to_the_clusters_that_are_repaired(tab, run, spots, server, shoot):
+    expect(tab.get_by_label("Keras model to retrain")).to_have_value(str(spots.model))
+    expect(tab.get_by_label("Folder of its training images")).to_have_value(str(spots.train))
+    expect(tab.get_by_label("Folder of test images, labelled")).to_have_value(str(spots.test))
+    expect(tab.locator("#retraining")).to_contain_text("was not retrained yet")
+    tab.get_by_role("button", name="Compare with other ways").click()
+    tab.get_by_label("Compare", exact=True).check()
+    tab.get_by_label("Repeats").fill("2")
+    expect(tab.locator("#retrain-command textarea")).to_have_value(
+        re.compile(r"--out \S+/spots-retrained --repeats 2 --compare$")
+    )
+    press(tab)
+    expect(tab.locator(".curve figcaption")).to_contain_text("Epoch", timeout=LONG)
+    expect(tab.get_by_text("Other ways to spend as many labels")).to_be_visible(timeout=LONG)
+    out = server.runs / "spots-retrained"
+    found = read_retraining(out)
+    expect(tab.locator("#retraining .facts")).to_contain_text(
+        f"It repairs {found.change.repaired} image"
+    )
+    expect(tab.locator(".curve circle.accuracy")).to_have_count(found.epochs)
+    rows = tab.locator(".repairs tr[data-cluster]")
+    expect(rows).to_have_count(len(found.repairs))
+    for place, repair in enumerate(found.repairs):
+        expect(rows.nth(place)).to_contain_text(f"{repair.after.right} of {repair.failing}")
+        expect(rows.nth(place)).to_contain_text(repair.state)
+    rows.first.get_by_role("button").click()
+    of = str(found.repairs[0].cluster)
+    changed = [row for row in read_csv(out / "before_after.csv") if row["cluster"] == of]
+    right = [row["path"] for row in changed if row["right after"] == "1"]
+    strip = tab.locator(".looked:visible .strip").first
+    expect(strip.locator("img")).to_have_count(min(len(right), 8))
+    if right:
+        expect(strip.locator("img").first).to_have_attribute("alt", re.compile(re.escape(right[0])))
+        tab.wait_for_function("document.querySelector('.looked .strip img').naturalWidth > 0")
+    for method in found.comparison.methods:
+        expect(tab.locator("#retraining")).to_contain_text(f"{int(1000 * method.mean) / 10:.1f}")
+    shoot(tab, "retraining")
+
+
+def test_the_report_tells_of_it_with_the_words_as_they_are_now(tab, server):
+    link = tab.get_by_role("link", name="Report")
+    with tab.context.expect_page() as opened:
+        link.click()
+    opened.value.wait_for_load_state()
+    expect(opened.value.get_by_role("heading", name="Retraining")).to_be_visible()
+    expect(opened.value.get_by_role("heading", name="Clusters", exact=True)).to_be_visible()
+
+
+def test_stop_keeps_the_best_epoch_so_far(tab, server):
+    tab.get_by_role("button", name=re.compile("^Training")).click()
+    tab.get_by_label("Epochs", exact=True).fill("2000")
+    press(tab)
+    expect(tab.locator("#job")).to_contain_text(re.compile(r"Retraining · \d"), timeout=LONG)
+    expect(tab.locator(".curve circle.accuracy").nth(2)).to_be_attached(timeout=LONG)
+    tab.reload()  # the curve goes on for whoever comes
+    tab.get_by_role("tab", name="Retraining").click()
+    expect(tab.locator(".curve circle.accuracy").nth(3)).to_be_attached(timeout=LONG)
+    tab.get_by_role("button", name="Stop").click()
+    expect(tab.locator("#retraining .note")).to_contain_text(
+        "stopped by the user: the best epoch by then is kept", timeout=LONG
+    )
+    out = server.runs / "spots-retrained-2"
+    assert json.loads((out / "run.json").read_text())["ended"] == "finished"
+    assert read_retraining(out).ended == "stopped"
+    assert (out / "retrained.keras").is_file()
+
+
+def test_what_cannot_be_retrained_is_told(tab, spots, tmp_path):
+    told = tab.locator("#job .error")
+    field = tab.get_by_label("Folder of its training images")
+    field.fill(str(tmp_path / "nowhere"))
+    field.press("Enter")
+    press(tab)
+    expect(told).to_contain_text("nowhere", timeout=LONG)
+    field.fill(str(spots.test))
+    field.press("Enter")
+    press(tab)
+    expect(told).to_contain_text("share 80 images (the same bytes)", timeout=LONG)
+
+
+def test_a_run_without_an_unsafe_set_says_what_to_do(run, server, visit):
+    bare = shutil.copytree(run, server.runs / "bare")
+    (bare / "selection.json").unlink()
+    page = visit(f"{server.url}?run={quote(str(bare))}")
+    page.get_by_role("tab", name="Retraining").click()
+    expect(page.get_by_label("Keras model to retrain")).not_to_have_value("")
+    press(page)
+    expect(page.locator("#job .error")).to_contain_text("has no unsafe set yet: select it first")
