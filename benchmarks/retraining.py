@@ -2,7 +2,8 @@
 
 The whole way through the tool, from a test of a DNN over its root cause clusters and the unsafe set
 to retraining with `--compare`: as many labels spent on our selection, on the wrong ones of a random
-subset (B1), on random images (B2), and on those of least confidence; ten repeats.
+subset (B1), on random images (B2), and on those of least confidence; ten repeats.  As many images
+are labelled as the papers estimate, unless --count says how many.
 
 - signs: traffic signs.  The DNN was trained on good pictures; a quarter of the test and of the
   improvement set is spoilt in one of nine ways.
@@ -33,7 +34,7 @@ from pipelines.retraining.training import Options as TrainingOptions
 from pipelines.safe.job import Options, find_root_cause_clusters
 from pipelines.safe.selecting import measure
 from pipelines.selecting import Wanted, select_unsafe_set
-from pipelines.testing_job import FAILURES_FILE, Asked, test_model
+from pipelines.testing_job import FAILURES_FILE, Asked, read_test, test_model
 
 TRAIN, TEST, IMPROVEMENT = 1600, 1600, 1600
 SPOILT = 0.25
@@ -120,7 +121,7 @@ def make_eyes(folder: Path, seed: int) -> Case:
     return Case(folder / "model.keras", folder / "train", folder / "test", folder / "improvement")
 
 
-def compare(case: Case, folder: Path, name: str, count: int, repeats: int) -> None:
+def compare(case: Case, folder: Path, name: str, count: int | None, repeats: int) -> None:
     """Go all the way with both kinds of clusters, and print what came out."""
     tested = folder / "tested"
     found = test_model(case.model, case.test, tested, Asked(), progress=_quiet)
@@ -128,18 +129,20 @@ def compare(case: Case, folder: Path, name: str, count: int, repeats: int) -> No
         f"{name}: right on {found.result['accuracy']:.1%} of {found.result['images']}", flush=True
     )
     failures = tested / FAILURES_FILE
+    wanted = Wanted(count) if count else Wanted(None, *read_test(tested))
     find_root_cause_clusters(failures, folder / "safe", Options(), progress=_quiet)
     find_clusters_by_heatmaps(
         case.model, failures, folder / "hudd", HeatmapOptions(), progress=_quiet
     )
     for kind, way in (("safe", measure), ("hudd", measure_heatmaps)):
         run, out = folder / kind, folder / f"{kind} retrained"
-        select_unsafe_set(run, case.improvement, Wanted(count=count), way, progress=_quiet)
+        select_unsafe_set(run, case.improvement, wanted, way, progress=_quiet)
         retrain(
             case.model, case.train, run, case.test, out, Asked(), TrainingOptions(),
             repeats=repeats, progress=_quiet,
         )  # fmt: skip
         told = read_retraining(out)
+        assert told.comparison is not None
         change = told.change
         states = Counter(each.state for each in told.repairs if each.cluster >= 0)
         print(
@@ -147,7 +150,7 @@ def compare(case: Case, folder: Path, name: str, count: int, repeats: int) -> No
             f"{change.repaired} repaired, {change.broken} broken, p = {change.p:.1g}; clusters: "
             f"{dict(states)}"
         )
-        assert told.comparison is not None
+        print(f"    {told.comparison.labels} labels, {told.comparison.trained} with duplicates")
         for each in told.comparison.methods:
             versus = f"A12 {each.a12:.2f} p {each.p:.2g}" if each.a12 is not None else ""
             print(f"    {each.name:<36}{each.mean:.2%} +- {each.deviation:.2%}  {versus}")
@@ -161,7 +164,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=["signs", "eyes", []], default=[])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=REPEATS)
-    parser.add_argument("--count", type=int, default=160)
+    parser.add_argument("--count", type=int)
     given = parser.parse_args()
     for name, make in (("signs", make_signs), ("eyes", make_eyes)):
         if not given.parts or name in given.parts:
