@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import gradio as gr
 
 from app import folders
 from app.following import HIDDEN
 from app.page import Page
+from pipelines.errors import InputError
+from pipelines.networks import SCALINGS
+from pipelines.testing import Task
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -58,6 +61,59 @@ def result_pane(elem_id: str, scripts: Sequence[str]) -> gr.HTML:
         elem_id=elem_id,
         elem_classes="shown",
     )
+
+
+GUESSED = "as the model tells"
+
+
+def label_fields() -> list[Any]:
+    """Make the fields on a model's input and labels.
+
+    They are: scaling, names of the classes, what the model predicts, error threshold, key points.
+    """
+    with gr.Row():
+        scaling = gr.Dropdown(
+            [GUESSED, *SCALINGS],
+            value=GUESSED,
+            label="Scaling of pixels",
+            info="none: 0 to 255. caffe, torch: as networks trained on ImageNet.",
+        )
+        classes = gr.Textbox(
+            label="Names of the classes",
+            info="A file, one a line, in the order of the outputs. Empty: sorted.",
+        )
+    with gr.Row():
+        task = gr.Dropdown(
+            [GUESSED, *get_args(Task)],
+            value=GUESSED,
+            label="What the model predicts",
+            info="One class an image, several labels, or numbers.",
+        )
+        threshold = gr.Textbox(
+            label="Error threshold", info="Of numbers: above it, an image counts as failed."
+        )
+        points = gr.Checkbox(
+            False,
+            label="The numbers are key points",
+            info="x and y by turns: an error is a distance.",
+        )
+    return [scaling, classes, task, threshold, points]
+
+
+def read_whole(label: str, text: str) -> str:
+    """Read a whole number as people write it, with thousands apart; InputError where it is none."""
+    try:
+        return str(int(text.replace(",", "").replace(" ", "")))
+    except ValueError:
+        raise InputError(f"{label}: expected a whole number, received {text!r}.") from None
+
+
+def read_number(label: str, text: str) -> str:
+    """Read a number, with a point or a comma; InputError where it is none."""
+    try:
+        return f"{float(text.strip().replace(',', '.')):.10g}"
+    except ValueError:
+        raise InputError(f"{label}: expected a number, received {text!r}.") from None
 
 
 def show_always(

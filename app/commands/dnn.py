@@ -11,12 +11,16 @@ import typer
 from app.commands.running import (
     LARGEST_SEED,
     Angles,
+    ClassesOption,
     FailingImages,
+    KeyPointsOption,
     ModelFile,
     Overwrite,
     ParameterFiles,
     RunFolder,
     ScalingOption,
+    TaskOption,
+    ThresholdOption,
     TrustOption,
     UnsafeValues,
     job,
@@ -35,35 +39,10 @@ def test(
         bool, typer.Option("--overwrite", help="Replace the test that --out holds.")
     ] = False,
     scaling: ScalingOption = None,
-    classes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Names of the classes, one a line, in the order of the model's outputs. "
-            "(default: sorted)",
-        ),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            help="What the model predicts: classes (one an image), several (labels), or numbers. "
-            "(default: as labels and model tell)"
-        ),
-    ] = None,
-    error_threshold: Annotated[
-        float | None,
-        typer.Option(
-            help="Of numbers: mean error (of key points: mean distance) above which an image "
-            "counts as failed."
-        ),
-    ] = None,
-    key_points: Annotated[
-        bool,
-        typer.Option(
-            "--key-points",
-            help="The numbers are places, x and y by turns. (default: if they are named so)",
-        ),
-    ] = False,
+    classes: ClassesOption = None,
+    task: TaskOption = None,
+    error_threshold: ThresholdOption = None,
+    key_points: KeyPointsOption = False,
     trust_model: TrustOption = False,
 ) -> None:
     """Test a DNN on labelled images, and list those that it gets wrong."""

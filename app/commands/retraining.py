@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from app.commands.running import LARGEST_SEED, ModelFile, ScalingOption, TrustOption, job
+from app.commands.running import (
+    LARGEST_SEED,
+    ClassesOption,
+    KeyPointsOption,
+    ModelFile,
+    ScalingOption,
+    TaskOption,
+    ThresholdOption,
+    TrustOption,
+    job,
+)
 
 if TYPE_CHECKING:
     from pipelines.retrained import Retraining
@@ -88,25 +98,10 @@ def retrain(
         int, typer.Option(min=0, max=LARGEST_SEED, help="Of all that is random in training.")
     ] = 0,
     scaling: ScalingOption = None,
-    classes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Names of the classes, one a line, in the order of the model's outputs. "
-            "(default: sorted)",
-        ),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(help="classes, several or numbers. (default: as labels and model tell)"),
-    ] = None,
-    error_threshold: Annotated[
-        float | None,
-        typer.Option(help="Of numbers: mean error above which an image counts as failed."),
-    ] = None,
-    key_points: Annotated[
-        bool, typer.Option("--key-points", help="The numbers are places, x and y by turns.")
-    ] = False,
+    classes: ClassesOption = None,
+    task: TaskOption = None,
+    error_threshold: ThresholdOption = None,
+    key_points: KeyPointsOption = False,
     trust_model: TrustOption = False,
 ) -> None:
     """Retrain the DNN with its training set and the labelled unsafe set; measure what changed.

@@ -52,6 +52,35 @@ TrustOption = Annotated[
     bool,
     typer.Option("--trust-model", help="Run code that the model file holds (Lambda layers)."),
 ]
+ClassesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Names of the classes, one a line, in the order of the model's outputs. "
+        "(default: sorted)",
+    ),
+]
+TaskOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What the model predicts: classes (one an image), several (labels), or numbers. "
+        "(default: as labels and model tell)"
+    ),
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Of numbers: mean error (of key points: mean distance) above which an image counts "
+        "as failed."
+    ),
+]
+KeyPointsOption = Annotated[
+    bool,
+    typer.Option(
+        "--key-points",
+        help="The numbers are places, x and y by turns. (default: if they are named so)",
+    ),
+]
 FailingImages = Annotated[
     Path,
     typer.Argument(

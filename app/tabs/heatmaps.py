@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 
 from app import folders, following
 from app.fields import (
+    GUESSED,
     NARROW,
     command_line,
     complete_folder_field,
+    label_fields,
     read_form,
+    read_number,
     result_pane,
     show_always,
 )
@@ -25,13 +28,10 @@ from pipelines.clusters import CLUSTERS_FILE
 from pipelines.errors import InputError
 from pipelines.hudd.pictures import LAYERS_FILE
 from pipelines.images import folder_of
-from pipelines.networks import SCALINGS
 from pipelines.runs import read_manifest
-from pipelines.testing import Task
 from pipelines.testing_job import FAILURES_FILE, PICTURE_FILE, read_test
 
 SCRIPTS = ("elements.js", "heatmaps.js")
-GUESSED = "as the model tells"
 RULES = ("z+", "epsilon", "alpha-beta")
 
 
@@ -131,32 +131,7 @@ def _options() -> list[Any]:
         label="The DNN is wrong on all of these images",
         info="Otherwise it is tested first, which takes labels: class folders, or labels.csv.",
     )
-    with gr.Row():
-        scaling = gr.Dropdown(
-            [GUESSED, *SCALINGS],
-            value=USUAL.scaling,
-            label="Scaling of pixels",
-            info="none: 0 to 255. caffe, torch: as networks trained on ImageNet.",
-        )
-        classes = gr.Textbox(
-            label="Names of the classes",
-            info="A file, one a line, in the order of the outputs. Empty: sorted.",
-        )
-    with gr.Row():
-        task = gr.Dropdown(
-            [GUESSED, *get_args(Task)],
-            value=USUAL.task,
-            label="What the model predicts",
-            info="One class an image, several labels, or numbers.",
-        )
-        threshold = gr.Textbox(
-            label="Error threshold", info="Of numbers: above it, an image counts as failed."
-        )
-        points = gr.Checkbox(
-            USUAL.key_points,
-            label="The numbers are key points",
-            info="x and y by turns: an error is a distance.",
-        )
+    labels = label_fields()
     with gr.Row():
         layers = gr.Textbox(
             label="Layers to search", info="Names with commas between. Empty: all internal ones."
@@ -167,9 +142,7 @@ def _options() -> list[Any]:
             info="A class, or the position of an output. Empty: the predicted one.",
         )
     # In the order of `Form`, as below.
-    return [
-        failing, scaling, classes, task, threshold, points, layers, rule, explain,
-    ]  # fmt: skip
+    return [failing, *labels, layers, rule, explain]
 
 
 # --- the jobs -----------------------------------------------------------------------------------
@@ -200,7 +173,7 @@ def _commands(page: Page, form: Form, only_test: bool) -> list[Command]:
         if form.task != GUESSED:
             arguments += ["--task", form.task]
         if form.error_threshold.strip():
-            arguments += ["--error-threshold", _number(form.error_threshold)]
+            arguments += ["--error-threshold", read_number("Error threshold", form.error_threshold)]
         if form.key_points:
             arguments.append("--key-points")
         commands.append(Command((*arguments, *_overwrite(out, images)), out))
@@ -221,13 +194,6 @@ def _commands(page: Page, form: Form, only_test: bool) -> list[Command]:
 
 def _overwrite(out: Path, images: Path) -> list[str]:
     return ["--overwrite"] if folders.may_replace(out, images) else []
-
-
-def _number(text: str) -> str:
-    try:
-        return f"{float(text.strip().replace(',', '.')):.10g}"
-    except ValueError:
-        raise InputError(f"Error threshold: expected a number, received {text!r}.") from None
 
 
 def _line(page: Page, form: Form) -> gr.Textbox:

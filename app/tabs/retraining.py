@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 
 from app import folders, following
 from app.fields import (
+    GUESSED,
     NARROW,
     command_line,
     complete_folder_field,
+    label_fields,
     read_form,
+    read_number,
+    read_whole,
     result_pane,
     show_always,
 )
@@ -23,16 +27,13 @@ from app.notices import notice
 from app.page import Page
 from pipelines.errors import InputError
 from pipelines.images import check_folder
-from pipelines.networks import SCALINGS
 from pipelines.retrained import RETRAINING_FILE
 from pipelines.runs import CLUSTERING_JOBS, list_runs, read_manifest
 from pipelines.selection_files import read_selection
-from pipelines.testing import Task
 from pipelines.testing_job import read_tested
 
 SCRIPTS = ("elements.js", "retraining.js")
 JOB = "retrain"
-GUESSED = "as the model tells"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
         with gr.Accordion("Training", open=False, elem_id="training-options"):
             options = _options()
         with gr.Accordion("Model and labels", open=False, elem_id="label-options"):
-            labels = _label_options()
+            labels = label_fields()
         with gr.Accordion(
             "Compare with other ways to choose images", open=False, elem_id="compare-options"
         ):
@@ -180,36 +181,6 @@ def _options() -> list[Any]:
     ]  # fmt: skip
 
 
-def _label_options() -> list[Any]:
-    with gr.Row():
-        scaling = gr.Dropdown(
-            [GUESSED, *SCALINGS],
-            value=USUAL.scaling,
-            label="Scaling of pixels",
-            info="none: 0 to 255. caffe, torch: as networks trained on ImageNet.",
-        )
-        classes = gr.Textbox(
-            label="Names of the classes",
-            info="A file, one a line, in the order of the outputs. Empty: sorted.",
-        )
-    with gr.Row():
-        task = gr.Dropdown(
-            [GUESSED, *get_args(Task)],
-            value=USUAL.task,
-            label="What the model predicts",
-            info="One class an image, several labels, or numbers.",
-        )
-        threshold = gr.Textbox(
-            label="Error threshold", info="Of numbers: above it, an image counts as failed."
-        )
-        points = gr.Checkbox(
-            USUAL.key_points,
-            label="The numbers are key points",
-            info="x and y by turns: an error is a distance.",
-        )
-    return [scaling, classes, task, threshold, points]
-
-
 # --- the job ------------------------------------------------------------------------------------
 
 
@@ -242,22 +213,22 @@ def _command(page: Page, run: str, form: Form) -> Command:
 def _given(page: Page, form: Form) -> list[str]:
     """Return the options that differ from what is usual."""
     texts = [
-        ("--epochs", "Epochs", form.epochs, USUAL.epochs, _whole),
-        ("--batch-size", "Batch size", form.batch_size, USUAL.batch_size, _whole),
-        ("--patience", "Patience", form.patience, USUAL.patience, _whole),
-        ("--seed", "Seed", form.seed, USUAL.seed, _whole),
-        ("--learning-rate", "Learning rate", form.learning_rate, USUAL.learning_rate, _number),
+        ("--epochs", "Epochs", form.epochs, USUAL.epochs, read_whole),
+        ("--batch-size", "Batch size", form.batch_size, USUAL.batch_size, read_whole),
+        ("--patience", "Patience", form.patience, USUAL.patience, read_whole),
+        ("--seed", "Seed", form.seed, USUAL.seed, read_whole),
+        ("--learning-rate", "Learning rate", form.learning_rate, USUAL.learning_rate, read_number),
         (
             "--validation-share",
             "Validation share",
             form.validation_share,
             USUAL.validation_share,
-            _number,
+            read_number,
         ),
-        ("--error-threshold", "Error threshold", form.error_threshold, "", _number),
+        ("--error-threshold", "Error threshold", form.error_threshold, "", read_number),
     ]
     if form.compare:
-        texts.append(("--repeats", "Repeats", form.repeats, USUAL.repeats, _whole))
+        texts.append(("--repeats", "Repeats", form.repeats, USUAL.repeats, read_whole))
     choices = (
         ("--schedule", form.schedule, USUAL.schedule),
         ("--scaling", form.scaling, USUAL.scaling),
@@ -277,20 +248,6 @@ def _given(page: Page, form: Form) -> list[str]:
     for option, path in files:
         given += [option, str(page.access.resolve(path))] if path.strip() else []
     return given + [option for option, wanted in wishes if wanted]
-
-
-def _whole(label: str, text: str) -> str:
-    try:
-        return str(int(text.replace(",", "").replace(" ", "")))
-    except ValueError:
-        raise InputError(f"{label}: expected a whole number, received {text!r}.") from None
-
-
-def _number(label: str, text: str) -> str:
-    try:
-        return f"{float(text.strip().replace(',', '.')):.10g}"
-    except ValueError:
-        raise InputError(f"{label}: expected a number, received {text!r}.") from None
 
 
 def _line(page: Page, run: str | None, form: Form) -> gr.Textbox:
