@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -170,12 +170,16 @@ def may_replace(run: Path, images: Path) -> bool:
     return manifest.folder == str(images) and not found and not is_written(run)
 
 
-def new_run_folder(page: Page, images: Path, suffix: str = "") -> Path:
+def new_run_folder(
+    page: Page, images: Path, suffix: str = "", replace: Callable[[Path], bool] | None = None
+) -> Path:
     """Choose the folder for a run on `images`, in the page's folder for runs.
 
-    It is named after the images, with a number where that is taken.  One that `may_replace` allows
-    to replace counts as free: what its job extracted is in the feature store.
+    It is named after the images, with a number where that is taken.  One that `replace` allows to
+    replace counts as free; by default, one that `may_replace` does: what its job extracted is in
+    the feature store.
     """
+    allows = replace or (lambda run: may_replace(run, images))
     name = (images.parent if images.is_file() else images).name.lstrip(".-") or "run"
     name += suffix
     attempt = 1
@@ -185,6 +189,6 @@ def new_run_folder(page: Page, images: Path, suffix: str = "") -> Path:
             taken = run.exists()
         except OSError as error:
             raise InputError(f"{run} cannot be used: {error.strerror}.") from error
-        if run.name != EXAMPLE_RUN and (not taken or may_replace(run, images)):
+        if run.name != EXAMPLE_RUN and (not taken or allows(run)):
             return run
         attempt += 1

@@ -17,7 +17,7 @@ from pipelines.retrained import (
     RETRAINING_FILE,
     read_retraining,
 )
-from pipelines.runs import is_written, read_manifest
+from pipelines.runs import Manifest, is_written, read_manifest
 
 SHOWN = 8
 """Thumbnails of a kind and cluster; as many are drawn."""
@@ -62,10 +62,17 @@ def describe_retraining(folder: Path) -> dict[str, Any]:
         "found": found.model_dump(),
         "sentence": sum_up(found.change),
         "compared": tell_comparison(found.comparison) if found.comparison else "",
-        "notes": manifest.notes,
+        "notes": [*manifest.notes, *_missing(manifest, running)],
         "clusters": clusters,
         "broken": broken,
     }
+
+
+def _missing(manifest: Manifest, running: bool) -> list[str]:
+    if running or manifest.ended == "finished":
+        return []
+    how = "was killed" if manifest.ended == "running" else manifest.message or manifest.ended
+    return [f"The job did not finish ({how}): the comparison of ways to choose images is missing."]
 
 
 def _history(folder: Path, running: bool) -> list[dict[str, float]]:

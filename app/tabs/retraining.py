@@ -28,12 +28,15 @@ from app.page import Page
 from pipelines.errors import InputError
 from pipelines.images import check_folder
 from pipelines.retrained import RETRAINING_FILE
-from pipelines.runs import CLUSTERING_JOBS, list_runs, read_manifest
+from pipelines.runs import CLUSTERING_JOBS, is_written, list_runs, read_manifest
 from pipelines.selection_files import read_selection
 from pipelines.testing_job import read_tested
 
 SCRIPTS = ("elements.js", "retraining.js")
 JOB = "retrain"
+
+Places = tuple[str, str, str]
+"""Model, training set and test set."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,8 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     def show(run: str | None) -> Any:
         return _show(page, run)
 
-    def suggest(run: str | None, *values: Any) -> list[Any]:
-        return _suggest(page, run, values)
+    def suggest(run: str | None, before: Places, *values: Any) -> list[Any]:
+        return _suggest(page, run, before, values)
 
     def start(run: str | None, *values: Any) -> list[Any]:
         return _start(page, run, read_form(USUAL, values))
@@ -120,7 +123,15 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
 
     show_always(show, [opened, tab], opened, pane)
     places = [model, training, test]
-    gr.on([opened.change, tab.select], suggest, [opened, *places], places, **HIDDEN)
+    suggested = gr.State(("", "", ""))
+    gr.on(
+        [opened.change, tab.select],
+        suggest,
+        [opened, suggested, *places],
+        [suggested, *places],
+        trigger_mode="always_last",
+        **HIDDEN,
+    )
     retrain.click(start, [opened, *form], [*parts.outputs(), pane], **HIDDEN)
     parts.turn.change(turned, [parts.turn, opened], [retrain, parts.told, pane], **HIDDEN)
     changes = [field.change for field in (*form, opened)]
@@ -200,14 +211,24 @@ def _command(page: Page, run: str, form: Form) -> Command:
         if not given.strip():
             raise InputError(f"Give {what}.")
     unsafe, training = page.access.resolve(run), page.access.resolve(form.training)
-    out = folders.new_run_folder(page, unsafe, "-retrained")
-    arguments = [
-        "retrain", str(page.access.resolve(form.model)), "--training", str(training),
-        "--unsafe", str(unsafe), "--test", str(page.access.resolve(form.test)), "--out", str(out),
-    ]  # fmt: skip
-    if folders.may_replace(out, training):
-        arguments.append("--overwrite")
-    return Command((*arguments, *_given(page, form)), out)
+    wanted = (
+        JOB, str(page.access.resolve(form.model)), "--training", str(training),
+        "--unsafe", str(unsafe), "--test", str(page.access.resolve(form.test)),
+        *_given(page, form),
+    )  # fmt: skip
+    out = folders.new_run_folder(page, unsafe, "-retrained", lambda run: _goes_on(run, wanted))
+    overwrite = ["--overwrite"] if _goes_on(out, wanted) else []
+    return Command((*wanted, "--out", str(out), *overwrite), out)
+
+
+def _goes_on(run: Path, wanted: tuple[str, ...]) -> bool:
+    """Tell whether a retraining was broken off that the same command goes on with."""
+    try:
+        manifest = read_manifest(run)
+    except InputError:
+        return False
+    same = tuple(manifest.command[: len(wanted)]) == wanted
+    return manifest.job == JOB and manifest.ended != "finished" and same and not is_written(run)
 
 
 def _given(page: Page, form: Form) -> list[str]:
@@ -296,18 +317,20 @@ def _turned(page: Page, turn: Turn, run: str | None) -> list[Any]:
     return [button, told, _show(page, run)]
 
 
-def _suggest(page: Page, run: str | None, given: tuple[str | None, ...]) -> list[Any]:
-    """Fill in what the run tells of its model and sets, where nothing was typed."""
+def _suggest(
+    page: Page, run: str | None, before: Places, given: tuple[str | None, ...]
+) -> list[Any]:
+    """Fill in what the run tells of its model and sets; what was typed stays."""
     found = suggest_places(page, run) if run else ("", "", "")
-    return [
-        gr.skip() if (text and text.strip()) or not place else type_(value=place)
-        for text, place, type_ in zip(
-            given, found, (gr.Textbox, gr.Dropdown, gr.Dropdown), strict=True
-        )
+    fields = (gr.Textbox, gr.Dropdown, gr.Dropdown)
+    filled = [
+        field(value=place) if not (text or "").strip() or text == earlier else gr.skip()
+        for text, earlier, place, field in zip(given, before, found, fields, strict=True)
     ]
+    return [found, *filled]
 
 
-def suggest_places(page: Page, run: str) -> tuple[str, str, str]:
+def suggest_places(page: Page, run: str) -> Places:
     """Return the model, the training set and the test set that go with a run, as far as it tells.
 
     A test that listed the failing images tells of the model and the test set; what lies beside

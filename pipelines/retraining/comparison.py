@@ -22,7 +22,8 @@ WRONG_OF_RANDOM = "B1: wrong ones of a random subset"
 RANDOM = "B2: random"
 LEAST_CONFIDENT = "least confidence"
 BASELINES = (WRONG_OF_RANDOM, RANDOM, LEAST_CONFIDENT)
-REPEATS = 10
+SEEDS = 1 << 32
+"""Of which Keras takes one."""
 DIGITS = 5
 
 Floats = NDArray[np.float32]
@@ -117,7 +118,7 @@ def compare(
                 sure = wrong.astype(np.float32) if confidences is None else confidences
                 ours = np.arange(labels, dtype=np.intp)
                 chosen = ours if method == OURS else choose(method, labels, wrong, sure, rng)
-                earlier[method, repeat] = train(method, chosen, seed + repeat)
+                earlier[method, repeat] = train(method, chosen, (seed + repeat) % SEEDS)
                 keep(method, repeat, earlier[method, repeat])
             accuracies[method].append(earlier[method, repeat])
     return accuracies

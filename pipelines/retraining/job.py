@@ -12,7 +12,7 @@ import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -50,6 +50,7 @@ from pipelines.retraining.labelled import (
     Example,
     Labelled,
     Pictures,
+    align_numbers,
     check_apart,
     check_numbers,
     count_classes,
@@ -74,6 +75,10 @@ DECODING = "decoding images"
 BEFORE, AFTER = "testing before", "testing after"
 COMPARING = "comparing"
 DRAWING = "drawing thumbnails"
+BEFORE_TRAINING = (CHECKING, LOADING, DECODING, BEFORE)
+"""Stages in which a user who wants an end gets one at once."""
+WORSE = 0.1
+"""By how much less an epoch may get right of what is held out than the model before, unsaid."""
 PER_CLUSTER, MOST_BROKEN = 8, 48
 """Thumbnails: of each cluster's failing images, and of those that broke."""
 EPOCH_COLUMNS = ("epoch", "loss", "validation loss", "validation accuracy", "learning rate",
@@ -133,8 +138,15 @@ def retrain(
     InputError
         When a file, folder, label or option cannot be used.
     """
-    clustered = _check(unsafe, out, (training, test, validation), asked, options, repeats)
-    scaling = asked.scaling or clustered.chosen.get("scaling")
+    _check(out, (training, test, validation), asked, options, repeats)
+    clustered = _read_run(unsafe)
+    scaling = asked.scaling or clustered.manifest.chosen.get("scaling")
+
+    def listen(stage: str, done: int, total: int) -> None:
+        if stop() and stage in BEFORE_TRAINING:
+            raise KeyboardInterrupt
+        progress(stage, done, total)
+
     manifest = runs.Manifest(
         job="retrain",
         command=[as_text(word) for word in command],
@@ -155,92 +167,142 @@ def retrain(
         }
         | asdict(options),
     )
-    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
-        # Nothing in it is lost when the job is: the next one with the same input goes on from it.
-        kept = out / PROGRESS_FOLDER
-        kept.mkdir(exist_ok=True)
-        with run.stage(CHECKING):
-            given = _gather(run, training, unsafe, test, validation, compared=repeats > 0)
-        with run.stage(LOADING):
-            run.progress(LOADING, 0, 1)
-            network = load_network(model, scaling, trust=asked.trust)
-            images = [example.image for example in given.training.examples]
-            network = fix_size(network, given.training.folder, images)
-            run.progress(LOADING, 1, 1)
-        subject, rejected = _prepare(run, given, network, asked, options)
-        fingerprint = _fingerprint(manifest, network, subject)
-        with run.stage(BEFORE):
-            run.progress(BEFORE, 0, 1)
-            before = subject.test_now()
-            weights = network.model.get_weights()
-        chosen = _places(subject, "unsafe")
-        parts = divide(subject, chosen, options, options.seed)
-        with run.stage(STAGE):
-            trained = run_trial(
-                subject,
-                parts,
-                options,
-                options.seed,
-                progress=lambda done, total: run.progress(STAGE, done, total),
-                heard=lambda history, best: _write_history(kept / HISTORY_FILE, history, best),
-                stop=stop,
-                checkpoint=kept,
-                fingerprint=fingerprint,
-            )
-        with run.stage(AFTER):
-            run.progress(AFTER, 0, 1)
-            after = subject.test_now()
-        clusters = read_clusters(unsafe)
-        found = _measure(manifest, given, subject, parts, trained, clusters, before, after)
-        _describe(manifest, network, found, trained, before, options)
-        count = len(subject.pictures.examples) + len(subject.test.examples)
-        manifest.images = runs.ImageCounts(
-            found=count + len(rejected), used=count, rejected=len(rejected)
-        )
-        run.begin_results()
-        _write(out, subject, parts, trained, clusters, before, after, found, rejected)
-        if repeats and not stop():
-            with run.stage(COMPARING):
-                comparison = _compare(
-                    run, subject, options, repeats, weights, kept, fingerprint, stop
-                )
-            found = found.model_copy(update={"comparison": comparison})
-            _write_comparison(out, found, comparison)
-        with run.stage(DRAWING):
-            _draw(run, subject, clusters, before, after)
-        shutil.rmtree(kept)
+    places = _Places(model, training, unsafe, test, validation)
+    try:
+        with runs.open_run(out, manifest, listen, overwrite=overwrite) as run:
+            _retrain(run, places, clustered, asked, options, repeats, stop)
+    except KeyboardInterrupt:
+        if (out / RETRAINING_FILE).is_file():  # the comparison was stopped, what counts is there
+            write_report(out)
+        raise
     write_report(out)
     return manifest
 
 
+def _retrain(
+    run: runs.Run,
+    places: _Places,
+    clustered: _Clustered,
+    asked: Asked,
+    options: Options,
+    repeats: int,
+    stop: Callable[[], bool],
+) -> None:
+    # Nothing in it is lost when the job is: the next one with the same input goes on from it.
+    kept = run.folder / PROGRESS_FOLDER
+    kept.mkdir(exist_ok=True)
+    manifest = run.manifest
+    with run.stage(CHECKING):
+        given = _gather(run, places, compared=repeats > 0)
+    with run.stage(LOADING):
+        run.progress(LOADING, 0, 1)
+        network = load_network(places.model, manifest.parameters["scaling"], trust=asked.trust)
+        images = [example.image for example in given.training.examples]
+        size = clustered.manifest.chosen.get("input_size")
+        network = fix_size(network, given.training.folder, images, size)
+        run.progress(LOADING, 1, 1)
+    subject, rejected = _prepare(run, given, network, asked, options)
+    fingerprint = _fingerprint(manifest, subject)
+    with run.stage(BEFORE):
+        run.progress(BEFORE, 0, 1)
+        before = subject.test_now()
+        if before.note and not asked.classes and before.task == "classes":
+            raise InputError(before.note)  # it would learn the wrong labels
+        weights = network.model.get_weights()
+    parts = divide(subject, _places(subject, "unsafe"), options, options.seed)
+    _note_classes(manifest, subject, parts)
+    with run.stage(STAGE):
+        trained = run_trial(
+            subject,
+            parts,
+            options,
+            options.seed,
+            progress=lambda done, total: run.progress(STAGE, done, total),
+            heard=lambda history, best: _write_history(kept / HISTORY_FILE, history, best),
+            stop=stop,
+            checkpoint=kept,
+            fingerprint=fingerprint,
+        )
+    if trained.ended == "stopped" and not trained.best:
+        raise KeyboardInterrupt  # an earlier retraining is worth more than this
+    with run.stage(AFTER):
+        run.progress(AFTER, 0, 1)
+        after = subject.test_now()
+    found = _measure(manifest, given, subject, parts, trained, clustered, before, after)
+    _describe(manifest, network, found, trained, before)
+    _note_clusters(manifest, clustered, subject, before, network)
+    count = len(subject.pictures.examples) + len(subject.test.examples)
+    manifest.images = runs.ImageCounts(
+        found=count + len(rejected), used=count, rejected=len(rejected)
+    )
+    compared = repeats > 0 and not stop()
+    if repeats and not compared:
+        manifest.notes.append("As it was stopped, ways to choose images are not compared.")
+    run.begin_results()
+    _write(run.folder, subject, parts, trained, clustered.clusters, before, after, found, rejected)
+    with run.stage(DRAWING):
+        _draw(run, subject, clustered.clusters, before, after)
+    if compared:
+        with run.stage(COMPARING):
+            comparison = _compare(run, subject, options, repeats, weights, kept, stop)
+        found = found.model_copy(update={"comparison": comparison})
+        _write_comparison(run.folder, found, comparison)
+    shutil.rmtree(kept)
+
+
 def _check(
-    unsafe: Path,
     out: Path,
     folders: Sequence[Path | None],
     asked: Asked,
     options: Options,
     repeats: int,
-) -> runs.Manifest:
-    """Try in vain what would otherwise go wrong later; return the manifest of the clusters."""
+) -> None:
+    """Try in vain what would otherwise go wrong later."""
     check_options(options)
     if repeats < 0:
         raise InputError(f"repeats: expected 0 or more, received {repeats}")
     if asked.task is not None and asked.task not in get_args(Task):
         raise InputError(f"task: expected {', '.join(get_args(Task))}, received {asked.task!r}")
     for folder in folders:
-        if folder is not None and out.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")
-    return _read_run(unsafe)
+        if folder is not None:
+            _check_outside(out, folder)
 
 
-def _read_run(folder: Path) -> runs.Manifest:
+def _check_outside(out: Path, folder: Path) -> None:
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")
+
+
+@dataclass(frozen=True)
+class _Places:
+    """What the user names."""
+
+    model: Path
+    training: Path
+    unsafe: Path
+    test: Path
+    validation: Path | None
+
+
+@dataclass(frozen=True)
+class _Clustered:
+    """The run whose unsafe set is used, as it was when the job started."""
+
+    manifest: runs.Manifest
+    clusters: RootCauseClusters
+    names: dict[int, str]
+
+
+def _read_run(folder: Path) -> _Clustered:
     manifest = runs.read_manifest(folder)
     if manifest.job not in runs.CLUSTERING_JOBS or manifest.ended != "finished":
         raise InputError(
             f"{folder} holds no root cause clusters: its job, {manifest.job}, {manifest.ended}. "
             "Name a run of cluster or heatmaps whose unsafe set was selected."
         )
-    return manifest
+    words = read_words(folder)
+    names = {cluster: said["name"] for cluster, said in words.items() if "name" in said}
+    return _Clustered(manifest, read_clusters(folder), names)
 
 
 @dataclass(frozen=True)
@@ -259,40 +321,55 @@ class _Given:
         return [self.training, self.unsafe, *(part for part in more if part)]
 
 
-def _gather(
-    run: runs.Run,
-    training: Path,
-    unsafe: Path,
-    test: Path,
-    validation: Path | None,
-    *,
-    compared: bool,
-) -> _Given:
+def _gather(run: runs.Run, places: _Places, *, compared: bool) -> _Given:
     def step(done: int, total: int) -> None:
         run.progress(CHECKING, done, total)
 
-    chosen = gather_unsafe(unsafe, step)
-    given = _Given(
-        gather("training", training, step),
-        chosen,
-        gather("test", test, step),
-        gather("validation", validation, step) if validation else None,
-        gather("improvement", chosen.folder, step) if compared else None,
-    )
-    for part in given.trained():
-        check_apart(part, given.test)
-    if given.validation:
-        check_apart(given.training, given.validation)
-        check_apart(given.unsafe, given.validation)
-    if given.improvement:
-        unlabelled = [f for f in given.improvement.rejected if f.reason == UNLABELLED]
+    training = gather("training", places.training, step)
+    known = {label for each in training.examples for label in each.label}
+    unsafe = gather_unsafe(places.unsafe, known, step)
+    _check_outside(run.folder, unsafe.folder)
+    test = gather("test", places.test, step)
+    validation = gather("validation", places.validation, step) if places.validation else None
+    improvement = gather("improvement", unsafe.folder, step) if compared else None
+    if improvement:
+        unlabelled = [file for file in improvement.rejected if file.reason == UNLABELLED]
         if unlabelled:
             raise InputError(
-                f"--compare: {len(unlabelled):,} images of {chosen.folder} have no label "
+                f"--compare: {len(unlabelled):,} images of {unsafe.folder} have no label "
                 f"({unlabelled[0].path}, ...), and the baselines choose from all of them. Label "
                 "all, or retrain without --compare."
             )
-    return given
+    given = _Given(
+        training,
+        align_numbers(training, unsafe),
+        align_numbers(training, test),
+        align_numbers(training, validation) if validation else None,
+        align_numbers(training, improvement) if improvement else None,
+    )
+    for part in given.trained():
+        check_apart(part, test)
+        if validation and part.examples[0].role != "validation":
+            check_apart(part, validation)
+    return _leave_twice(run.manifest, given)
+
+
+def _leave_twice(manifest: runs.Manifest, given: _Given) -> _Given:
+    """Leave out of the training set what is in the unsafe set: it would be held out and trained."""
+    twice = {each.image.digest for each in given.unsafe.examples}
+    kept = [each for each in given.training.examples if each.image.digest not in twice]
+    if len(kept) == len(given.training.examples):
+        return given
+    if not kept:
+        raise InputError(
+            f"all images of the training set {given.training.folder} are in the unsafe set: name "
+            "the folder that the model was trained with."
+        )
+    manifest.notes.append(
+        f"{count_of(len(given.training.examples) - len(kept), 'image')} of the training set also "
+        "in the unsafe set (the same bytes): they count as the latter."
+    )
+    return replace(given, training=replace(given.training, examples=kept))
 
 
 def _prepare(
@@ -325,40 +402,66 @@ def _prepare(
         raise none_usable(given.training.folder, rejected)
     if not any(each.role == "unsafe" for each in pictures.examples):
         raise none_usable(given.unsafe.folder, rejected)
-    _note_sets(run.manifest, given, pictures, task, asked)
+    unlabelled = [file for file in given.unsafe.rejected if file.reason == UNLABELLED]
+    if unlabelled:
+        run.manifest.notes.append(
+            f"{count_of(len(unlabelled), 'image')} of the unsafe set without a label: left out, "
+            f"see {runs.REJECTED_FILE}."
+        )
     subject = make_subject(network, recipe, task, names, truth, asked, pictures, test)
     return subject, rejected
 
 
-def _note_sets(
-    manifest: runs.Manifest, given: _Given, pictures: Pictures, task: Task, asked: Asked
-) -> None:
-    unlabelled = [file for file in given.unsafe.rejected if file.reason == UNLABELLED]
-    if unlabelled:
-        manifest.notes.append(
-            f"{count_of(len(unlabelled), 'image')} of the unsafe set without a label: left out, "
-            f"see {runs.REJECTED_FILE}."
-        )
-    if task != "classes":
+def _note_classes(manifest: runs.Manifest, subject: Subject, parts: Parts) -> None:
+    if subject.task != "classes":
         return
-    counts = count_classes([each for each in pictures.examples if each.role != "improvement"])
-    for name, images in sorted(counts.items()):
+    used = [subject.pictures.examples[place] for place in set(parts.training.tolist())]
+    for name, images in sorted(count_classes(used).items()):
         if images == 1:
             manifest.notes.append(
-                f"The class {name} has one image to train with: it is not held out, and its "
-                "accuracy says little."
+                f"The class {name} has one image to train with: its accuracy says little."
             )
 
 
-def _fingerprint(manifest: runs.Manifest, network: Network, subject: Subject) -> str:
-    """Return what makes two retrainings the same, so that one may go on from the other."""
+def _note_clusters(
+    manifest: runs.Manifest,
+    clustered: _Clustered,
+    subject: Subject,
+    before: Outcome,
+    network: Network,
+) -> None:
+    """Say which failing images of the clusters the test set does not tell of."""
+    digest = clustered.manifest.weights.get("sha256")
+    if clustered.manifest.job == "heatmaps" and digest != network.digest:
+        manifest.notes.append("The clusters are those of another model than the one retrained.")
+    digests = set(clustered.clusters.digests)
+    there = [p for p, each in enumerate(subject.test.examples) if each.image.digest in digests]
+    wrong = sum(1 for place in there if not before.correct[place])
+    if wrong < len(digests):
+        manifest.notes.append(
+            f"Of {count_of(len(digests), 'failing image')} in the clusters, {len(there):,} "
+            f"{'is' if len(there) == 1 else 'are'} in the test set, by their bytes, and the model "
+            f"before got {wrong:,} of those wrong: what became of clusters is told by these alone."
+        )
+
+
+def _fingerprint(manifest: runs.Manifest, subject: Subject, *, every: bool = False) -> str:
+    """Return what makes two retrainings the same, so that one may go on from the other.
+
+    Parameters
+    ----------
+    every : bool
+        Whether the improvement set counts, too, as it does for the comparison.
+    """
     told = {name: value for name, value in manifest.parameters.items() if name != "repeats"}
     examples = [
         (example.name, example.image.digest, *example.label, example.cluster)
         for example in (*subject.pictures.examples, *subject.test.examples)
-        if example.role != "improvement"
+        if every or example.role != "improvement"
     ]
-    text = json.dumps([told, network.digest, examples, manifest.versions], sort_keys=True)
+    text = json.dumps(
+        [told, subject.network.digest, subject.names, examples, manifest.versions], sort_keys=True
+    )
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
@@ -380,14 +483,13 @@ def _measure(
     subject: Subject,
     parts: Parts,
     trained: Trained,
-    clusters: RootCauseClusters,
+    clustered: _Clustered,
     before: Outcome,
     after: Outcome,
 ) -> Retraining:
     examples, asked = subject.pictures.examples, manifest.parameters
     used = {int(place) for place in parts.training}
     unsafe = [examples[place] for place in sorted(used) if examples[place].role == "unsafe"]
-    words = read_words(Path(asked["unsafe"]))
     recipe = subject.recipe
     return Retraining(
         run=asked["unsafe"],
@@ -414,8 +516,8 @@ def _measure(
             else []
         ),
         repairs=measure_repairs(
-            clusters,
-            {cluster: said["name"] for cluster, said in words.items() if "name" in said},
+            clustered.clusters,
+            clustered.names,
             Counter(example.cluster for example in unsafe),
             [example.image.digest for example in subject.test.examples],
             before.correct,
@@ -430,7 +532,6 @@ def _describe(
     found: Retraining,
     trained: Trained,
     before: Outcome,
-    options: Options,
 ) -> None:
     manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
     manifest.chosen = {
@@ -456,19 +557,18 @@ def _describe(
         manifest.notes.append(before.note)
     if trained.ended == "stopped":
         manifest.notes.append("Training was stopped by the user: the best epoch by then is kept.")
-    if trained.ended == "diverged":
+    elif trained.ended == "diverged":
         kept = f"epoch {trained.best} is kept" if trained.best else "the model is as it was"
         manifest.notes.append(
-            f"Training diverged in epoch {len(trained.history) + 1} (its loss was no number any "
-            f"more): {kept}. Give a --learning-rate lower than {found.recipe['learning rate']}."
+            f"Training diverged in epoch {len(trained.history) + 1}: its loss grew out of bounds; "
+            f"{kept}. Give a --learning-rate lower than {found.recipe['learning rate']}."
         )
-    elif not trained.best:
-        manifest.notes.append("No epoch was finished: the model is as it was.")
-    if not found.repairs:
+    best = trained.history[trained.best - 1].validation_accuracy if trained.best else 1.0
+    if best < trained.before - WORSE:
         manifest.notes.append(
-            "None of the failing images of the clusters is in the test set, by their bytes: "
-            "which clusters are repaired cannot be told. Test on the set that the failing images "
-            "come from."
+            f"Of what is held out, the best epoch gets {best:.0%} right, and the model before "
+            f"{trained.before:.0%} (which may have seen these images): a lower --learning-rate "
+            "may do better."
         )
 
 
@@ -592,7 +692,6 @@ def _compare(
     repeats: int,
     weights: list[NDArray[Any]],
     kept: Path,
-    fingerprint: str,
     stop: Callable[[], bool],
 ) -> Comparison:
     """Retrain with each way of choosing images; what an earlier job has done is not done again."""
@@ -605,25 +704,24 @@ def _compare(
     if outcome.errors is None:
         sure = confidence(outcome.scores, several=outcome.task == "several")
     file = kept / REPEATS_FILE
+    fingerprint = _fingerprint(run.manifest, subject, every=True)
     earlier = _read_repeats(file, fingerprint)
     trials = repeats * len(methods_of(sure))
-    trained = divide(subject, chosen, options, options.seed).chosen
-    totals: dict[int, int] = {}
+    diverged: Counter[str] = Counter()
 
     def train_with(method: str, places: Positions, seed: int) -> float:
-        if seed not in totals:
-            totals[seed] = divide(subject, chosen, options, seed).chosen
-        if method == OURS:
-            parts = divide(subject, chosen, options, seed)
-        else:
-            parts = divide(subject, improvement[places], options, seed, total=totals[seed])
+        parts = ours = divide(subject, chosen, options, seed)
+        if method != OURS:
+            parts = divide(subject, improvement[places], options, seed, like=ours)
         model.set_weights(weights)
 
         def told(done: int, total: int) -> None:
             run.progress(COMPARING, len(earlier) * total + done, trials * total)
 
-        if run_trial(subject, parts, options, seed, progress=told, stop=stop).ended == "stopped":
+        ended = run_trial(subject, parts, options, seed, progress=told, stop=stop).ended
+        if ended == "stopped":
             raise KeyboardInterrupt
+        diverged[method] += ended == "diverged"
         return subject.test_now().accuracy()
 
     def keep(method: str, repeat: int, accuracy: float) -> None:
@@ -640,7 +738,13 @@ def _compare(
         earlier=earlier,
         keep=keep,
     )
-    return summarise(accuracies, len(chosen), trained)
+    run.manifest.notes += [
+        f"Compared: {method} diverged {times} times, and counts with its best epoch by then."
+        for method, times in diverged.items()
+        if times
+    ]
+    first = divide(subject, chosen, options, options.seed)
+    return summarise(accuracies, len(chosen), first.chosen)
 
 
 def _read_repeats(file: Path, fingerprint: str) -> dict[tuple[str, int], float]:

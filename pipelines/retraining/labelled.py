@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipelines.clusters import NOISE
 from pipelines.errors import InputError
 from pipelines.files import read_csv
-from pipelines.ground_truth import LABEL, Truth, order_classes, read_truth, split
+from pipelines.ground_truth import LABEL, LABELS_TABLE, Truth, order_classes, read_truth, split
 from pipelines.images import (
     ImageFile,
     Rejected,
@@ -30,6 +30,7 @@ from pipelines.networks import Network, scale
 from pipelines.reporting.wording import count_of
 from pipelines.results import named
 from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels, read_selection
+from pipelines.tables import clean
 from pipelines.testing import Task
 from pipelines.testing_job import UNLABELLED
 
@@ -121,10 +122,16 @@ def gather(role: Role, source: Path, step: Step) -> Labelled:
     return Labelled(folder, examples, _of(role, rejected), truth)
 
 
-def gather_unsafe(run: Path, step: Step) -> Labelled:
+def gather_unsafe(run: Path, known: set[str], step: Step) -> Labelled:
     """Find the images of a run's unsafe set that have a label.
 
     That of `unsafe_set.csv` counts first, then those of the improvement folder.
+
+    Parameters
+    ----------
+    known : set of str
+        Labels of the training set: where some labels were filled in, a folder named otherwise (a
+        day, a drive) is no label.
 
     Raises
     ------
@@ -140,14 +147,10 @@ def gather_unsafe(run: Path, step: Step) -> Labelled:
         raise InputError(f"{run / UNSAFE_SET_FILE} is empty: there is nothing to retrain with.")
     folder = check_folder(Path(selection.folder))
     images, rejected = check_images(folder, sorted(clusters), step)
-    given = read_given_labels(run)
-    if all(path in given for path in clusters):  # then the improvement set needs no labels
-        truth = Truth((LABEL,), {}, UNSAFE_SET_FILE)
-    else:
-        try:
-            truth = read_truth(folder, find_files(folder)[0])
-        except InputError:  # nothing but what was filled in
-            truth = Truth((LABEL,), {}, UNSAFE_SET_FILE)
+    if not images:
+        raise none_usable(folder, rejected)
+    given = {path: clean(label) for path, label in read_given_labels(run).items()}
+    truth = _read_more(folder, clusters, given, known)
     examples = []
     for image in images:
         label = (given[image.path],) if image.path in given else truth.values.get(image.path)
@@ -161,6 +164,25 @@ def gather_unsafe(run: Path, step: Step) -> Labelled:
             f"{LABEL} of {run / UNSAFE_SET_FILE}, or put the images of {folder} into class folders."
         )
     return Labelled(folder, examples, _of("unsafe", rejected), truth)
+
+
+def _read_more(
+    folder: Path, wanted: Iterable[str], given: dict[str, str], known: set[str]
+) -> Truth:
+    """Read the labels of the improvement folder, where those that were filled in are not enough."""
+    nothing = Truth((LABEL,), {}, UNSAFE_SET_FILE)
+    if all(path in given for path in wanted):
+        return nothing
+    try:
+        truth = read_truth(folder, find_files(folder)[0])
+    except InputError:
+        if (folder / LABELS_TABLE).is_file():  # what is wrong with it has to be said
+            raise
+        return nothing
+    if given and truth.source != LABELS_TABLE:
+        values = {path: label for path, label in truth.values.items() if set(label) <= known}
+        return replace(truth, values=values)
+    return truth
 
 
 def _of(role: Role, rejected: Sequence[Rejected]) -> list[Rejected]:
@@ -188,6 +210,33 @@ def check_apart(one: Labelled, other: Labelled) -> None:
         f"{count_of(len(both), 'image')} (the same bytes): {listed}"
         f"{', ...' if len(both) > MOST_LISTED else ''}. Take them out of one of the two."
     )
+
+
+def align_numbers(first: Labelled, other: Labelled) -> Labelled:
+    """Bring the numbers of a set into the order of the columns of another.
+
+    Raises
+    ------
+    InputError
+        When the two name different numbers.
+    """
+    wanted, columns = first.truth.columns, other.truth.columns
+    if columns == wanted or LABEL in {wanted[0].lower(), columns[0].lower()}:
+        return other  # in one cell, numbers have no names
+    if sorted(columns) != sorted(wanted):
+        raise InputError(
+            f"the {other.examples[0].role} set {other.folder} gives {', '.join(columns)} and the "
+            f"{first.examples[0].role} set {first.folder} gives {', '.join(wanted)}: expected the "
+            "same columns in both tables."
+        )
+    order = [columns.index(name) for name in wanted]
+    examples = [
+        replace(each, label=tuple(each.label[place] for place in order))
+        if len(each.label) == len(order)
+        else each
+        for each in other.examples
+    ]
+    return replace(other, examples=examples)
 
 
 def join_truth(sets: Sequence[Labelled]) -> Truth:

@@ -85,8 +85,9 @@ def read_recipe(network: Network, task: Task, learning_rate: float | None) -> Re
     if loss is None:
         loss, sources["loss"] = _usual_loss(keras, network, task), STATED
     loss_name = str(getattr(loss, "name", "") or getattr(loss, "__name__", "loss"))
+    kind = str(getattr(loss, "__name__", "") or type(loss).__name__)  # a name can be anything
     return Recipe(
-        name, make_optimizer, loss, loss_name, "sparse" in loss_name, float(rate), sources
+        name, make_optimizer, loss, loss_name, "sparse" in kind.lower(), float(rate), sources
     )
 
 
@@ -108,13 +109,19 @@ def _compiled(file: Path) -> dict[str, Any]:
 
 def _rate(optimizer: Any) -> float | None:
     """Return the learning rate at the start: a schedule's, where the file holds one."""
-    config = optimizer.get_config()["learning_rate"]
-    if isinstance(config, dict):
-        config = config.get("config", {}).get("initial_learning_rate")
-    return None if config is None else float(config)
+    rate = optimizer.get_config()["learning_rate"]
+    if isinstance(rate, dict):
+        config = rate.get("config", {})
+        steps = config.get("values") or [None]
+        rate = config.get("warmup_target") or config.get("initial_learning_rate") or steps[0]
+    return float(rate) if rate and float(rate) > 0 else None
 
 
 def _given_loss(keras: Any, told: Any) -> Any:
+    if isinstance(told, list) and len(told) == 1:
+        told = told[0]
+    if isinstance(told, dict) and len(told) == 1:  # by the name of the output
+        told = next(iter(told.values()))
     if told is None or isinstance(told, list):
         return None
     try:

@@ -59,6 +59,8 @@ def mann_whitney(first: Sequence[float], second: Sequence[float]) -> float:
     """Compute the two-sided p-value of the Mann-Whitney test; exact where there are no ties."""
     from scipy.stats import mannwhitneyu
 
-    if len(set(first) | set(second)) == 1:
+    values = {*first, *second}
+    if len(values) == 1:
         return 1.0
-    return float(mannwhitneyu(first, second, alternative="two-sided").pvalue)
+    method = "exact" if len(values) == len(first) + len(second) else "asymptotic"
+    return float(mannwhitneyu(first, second, alternative="two-sided", method=method).pvalue)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,13 +21,15 @@ from numpy.typing import NDArray
 from pipelines.backend import import_keras
 from pipelines.errors import InputError
 from pipelines.files import atomic_write
-from pipelines.networks import Network, leaves, scale
+from pipelines.networks import Network, scale
 from pipelines.retraining.labelled import Pictures, Positions, predict_pictures
 from pipelines.retraining.recipe import Recipe
 
 STAGE = "retraining"
 STATE_FILE = "state.npz"
 BRIGHTNESS = CONTRAST = 0.2
+FAR = 10.0
+"""Times the loss of the first batch above which an epoch's counts as diverged."""
 
 Schedule = Literal["cosine", "constant"]
 Ended = Literal["done", "early", "stopped", "diverged"]
@@ -100,11 +103,14 @@ class Trained:
         The best epoch; 0 where none ended, and the weights are as they were.
     ended : str
         "done", "early" (no better epoch for a while), "stopped" (by the user) or "diverged".
+    before : float
+        Accuracy of the model as it was on what is held out.
     """
 
     history: list[Epoch]
     best: int
     ended: Ended
+    before: float
 
 
 @dataclass(frozen=True)
@@ -211,7 +217,9 @@ def train(
     model.compile(recipe.make_optimizer(), recipe.loss, jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     before = model.get_weights()
+    was = _validate(network, sets, recipe, options)
     state = _resume(model, checkpoint, fingerprint)
+    heard(state.history, state.best)
     steps = -(-len(sets.training) // options.batch_size)
     ended: Ended = "done"
     for epoch in range(len(state.history) + 1, options.epochs + 1):
@@ -234,20 +242,13 @@ def train(
                 break
         if ended == "diverged" or (ended == "stopped" and len(losses) < steps):
             break
-        found = predict_pictures(network, sets.pictures, sets.validation, options.batch_size)
-        if not np.isfinite(found).all():
+        loss, accuracy = _validate(network, sets, recipe, options)
+        if not math.isfinite(loss) or np.mean(losses) > FAR * max(losses[0], 1 / FAR):
             ended = "diverged"
             break
-        state.history.append(
-            Epoch(
-                epoch,
-                _float(np.mean(losses)),
-                _loss(recipe, sets.targets[sets.validation], found),
-                sets.accuracy(found),
-                _float(model.optimizer.learning_rate),
-                round(time.perf_counter() - start, 3),
-            )
-        )
+        rate = _float(model.optimizer.learning_rate)
+        seconds = round(time.perf_counter() - start, 3)
+        state.history.append(Epoch(epoch, _float(np.mean(losses)), loss, accuracy, rate, seconds))
         if state.best == 0 or _key(state.history[-1]) > _key(state.history[state.best - 1]):
             state.best, state.best_weights = epoch, model.get_weights()
         if checkpoint is not None:
@@ -257,7 +258,7 @@ def train(
             break
     model.set_weights(state.best_weights or before)
     model.optimizer.learning_rate = recipe.learning_rate  # whoever trains on from the file
-    return Trained(state.history, state.best, ended)
+    return Trained(state.history, state.best, ended, was[1])
 
 
 def _key(epoch: Epoch) -> tuple[float, float]:
@@ -270,10 +271,9 @@ def _waited(state: _State, patience: int | None) -> bool:
 
 def _seed(model: Any, seed: int, epoch: int) -> None:
     """Seed dropout and the like for an epoch, so that one that is resumed is the same."""
-    for layer in leaves(model):
-        generator = getattr(layer, "seed_generator", None)
-        if generator is not None:
-            generator.state.assign(np.array([seed % 2**31, epoch], dtype=np.uint32))
+    states = [each for each in model.variables if "seed_generator_state" in each.path]
+    for place, state in enumerate(states):
+        state.assign(np.array([(seed + place) % 2**31, epoch], dtype=np.uint32))
 
 
 def _batches(sets: Sets, options: Options, epoch: int) -> Any:
@@ -301,9 +301,16 @@ def _set_rate(model: Any, recipe: Recipe, options: Options, done: float) -> None
     model.optimizer.learning_rate = recipe.learning_rate * factor
 
 
-def _loss(recipe: Recipe, targets: NDArray[Any], outputs: Floats) -> float:
+def _validate(
+    network: Network, sets: Sets, recipe: Recipe, options: Options
+) -> tuple[float, float]:
+    """Return loss and accuracy on what is held out; infinite and 0 where outputs are no numbers."""
     keras, _ = import_keras()
-    return _float(keras.ops.mean(recipe.loss(targets, outputs)))
+    found = predict_pictures(network, sets.pictures, sets.validation, options.batch_size)
+    if not np.isfinite(found).all():
+        return math.inf, 0.0
+    loss = recipe.loss(sets.targets[sets.validation], found)
+    return _float(keras.ops.mean(loss)), sets.accuracy(found)
 
 
 def _float(value: Any) -> float:
@@ -335,7 +342,7 @@ def _resume(model: Any, folder: Path | None, fingerprint: str) -> _State:
         with np.load(folder / STATE_FILE, allow_pickle=False) as kept:
             told = json.loads(str(kept["told"]))
             arrays = {name: kept[name] for name in kept.files if name != "told"}
-    except (OSError, EOFError, LookupError, ValueError):
+    except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile):
         return _State()  # damaged: from the start
     if told["fingerprint"] != fingerprint:
         return _State()

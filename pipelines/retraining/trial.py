@@ -78,7 +78,14 @@ class Subject:
     def test_now(self) -> Outcome:
         """Test the network as it is now."""
         every = np.arange(len(self.test.examples), dtype=np.intp)
-        return self.judge(self.test.examples, self.predict(self.test, every))
+        outputs = self.predict(self.test, every)
+        if not np.isfinite(outputs).all():
+            place = int(np.flatnonzero(~np.isfinite(outputs).all(axis=1))[0])
+            raise InputError(
+                f"{self.network.file}: its output for {self.test.examples[place].name} is not a "
+                f"number. Is --scaling {self.network.scaling} right?"
+            )
+        return self.judge(self.test.examples, outputs)
 
 
 def make_subject(
@@ -98,12 +105,21 @@ def make_subject(
 
 @dataclass(frozen=True)
 class Parts:
-    """Positions of pictures: what is trained with, duplicates included, and what is held out."""
+    """Positions of pictures: what is trained with, duplicates included, and what is held out.
+
+    Attributes
+    ----------
+    training, validation : array of intp
+    chosen : int
+        Of what is trained with, the images that were chosen for labelling, with duplicates.
+    held : int
+        Of what is held out, the images that were chosen for labelling.
+    """
 
     training: Positions
     validation: Positions
     chosen: int
-    """Of what is trained with: the images that were chosen for labelling, with duplicates."""
+    held: int
 
 
 def divide(
@@ -112,7 +128,7 @@ def divide(
     options: Options,
     seed: int,
     *,
-    total: int | None = None,
+    like: Parts | None = None,
 ) -> Parts:
     """Hold images out, and duplicate those that were chosen.
 
@@ -120,8 +136,9 @@ def divide(
     ----------
     chosen : array of intp
         Positions of the images that were labelled for this trial.
-    total : int, optional
-        How many they are with duplicates; None balances their clusters instead (section IV-D).
+    like : Parts, optional
+        Of our selection, for a baseline: as many are held out, and there are as many with
+        duplicates.  None balances the clusters (section IV-D).
 
     Raises
     ------
@@ -132,28 +149,32 @@ def divide(
     examples = subject.pictures.examples
     training = _of(examples, "training")
     validation = _of(examples, "validation")
+    of_chosen = 0
     if not len(validation):
         held = []
         labels = [_kind(subject.task, examples[place]) for place in training.tolist()]
         kept, out = hold_out(labels, options.validation_share, rng)
         training, held = training[kept], [training[out]]
-        groups = [
-            str(examples[place].cluster) if total is None else "" for place in chosen.tolist()
-        ]
-        kept, out = hold_out(groups, options.validation_share, rng)
+        if like is None:
+            groups = [str(examples[place].cluster) for place in chosen.tolist()]
+            kept, out = hold_out(groups, options.validation_share, rng)
+        else:
+            mixed = rng.permutation(len(chosen))
+            kept, out = np.sort(mixed[like.held :]), np.sort(mixed[: like.held])
         chosen, held = chosen[kept], [*held, chosen[out]]
+        of_chosen = len(out)
         validation = np.concatenate(held)
     if not len(validation):
         raise InputError(
             f"a validation share of {options.validation_share:g} holds no image out of "
             f"{len(training)} training images: give a larger --validation-share, or --validation."
         )
-    if total is None:
+    if like is None:
         clusters = np.array([examples[place].cluster for place in chosen.tolist()], dtype=np.int32)
         copies = balance(clusters, rng)
     else:
-        copies = enlarge(len(chosen), total, rng)
-    return Parts(np.concatenate([training, chosen[copies]]), validation, len(copies))
+        copies = enlarge(len(chosen), like.chosen, rng)
+    return Parts(np.concatenate([training, chosen[copies]]), validation, len(copies), of_chosen)
 
 
 def _of(examples: Sequence[Example], role: str) -> Positions:
@@ -161,7 +182,7 @@ def _of(examples: Sequence[Example], role: str) -> Positions:
 
 
 def _kind(task: Task, example: Example) -> str:
-    return "" if task == "numbers" else example.label[0]
+    return example.label[0] if task == "classes" else ""  # others are hardly ever the same
 
 
 def run_trial(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.shown_retraining import describe_retraining
 from pipelines.backend import import_keras
 from pipelines.clusters import read_labels
 from pipelines.errors import InputError
@@ -194,14 +195,13 @@ def test_other_options_start_anew(spots, tmp_path):
 
 
 def test_stop_keeps_the_best_epoch_so_far(spots, tmp_path):
-    asked = []
+    trained, out = [], tmp_path / "stopped"
 
-    def stop():
-        asked.append(1)
-        return len(asked) > 20
+    def listen(stage, done, total):
+        if stage == "retraining":
+            trained.append(done)
 
-    out = tmp_path / "stopped"
-    manifest = run_job(spots, out, stop=stop)
+    manifest = run_job(spots, out, progress=listen, stop=lambda: len(trained) > 20)
     found = read_retraining(out)
     assert found.ended == "stopped"
     assert 0 < found.epochs < EPOCHS
@@ -219,6 +219,25 @@ def test_a_learning_rate_that_diverges_is_told_and_the_model_stays(spots, tmp_pa
     assert found.ended == "diverged"
     assert found.change.repaired == found.change.broken == 0
     assert any("diverged" in note and "lower than 1e+30" in note for note in manifest.notes)
+
+
+def test_a_stop_before_anything_is_trained_leaves_an_earlier_retraining(done, spots, tmp_path):
+    out = shutil.copytree(done, tmp_path / "out")
+    before = (out / "retrained.keras").read_bytes()
+    for batches in (0, 3):
+        trained = []
+
+        def listen(stage, done, total, trained=trained):
+            if stage == "retraining":
+                trained.append(done)
+
+        with pytest.raises(KeyboardInterrupt):
+            run_job(
+                spots, out, overwrite=True, seed=9, batch_size=1, progress=listen,
+                stop=lambda trained=trained, batches=batches: len(trained) >= batches,
+            )  # fmt: skip
+        assert (out / "retrained.keras").read_bytes() == before
+        assert read_retraining(out) == read_retraining(done)
 
 
 def test_patience_ends_training_early(spots, tmp_path):
@@ -338,7 +357,7 @@ def test_a_class_with_one_image_and_files_that_are_none(world, tmp_path):
     (train / "left" / "cut.png").write_bytes(cut[: len(cut) // 2])
     label(world, lambda path, place: "left")
     manifest = run_job(world, tmp_path / "out", train=train, epochs=1)
-    assert any("class right has one image" in note for note in manifest.notes)
+    assert any("class right has one image to train with" in note for note in manifest.notes)
     rejected = read_pairs(tmp_path / "out" / "rejected.txt")
     assert set(rejected) == {"training/left/bad.png", "training/left/cut.png"}
     assert manifest.images.rejected == 2
@@ -375,6 +394,71 @@ def test_a_set_that_is_too_small_to_hold_anything_out(world, tmp_path):
         run_job(world, tmp_path / "out", validation_share=1e-9)
 
 
+def test_an_image_counts_once_where_it_is_in_both_sets(world, tmp_path):
+    train = shutil.copytree(world.train, tmp_path / "train")
+    path = read_csv(world.run / UNSAFE_SET_FILE)[0]["path"]
+    shutil.copy(world.improvement / path, train / path.split("/")[0] / "again.png")
+    manifest = run_job(world, tmp_path / "out", train=train, epochs=1)
+    assert any("1 image of the training set also in the unsafe set" in n for n in manifest.notes)
+    rows = read_csv(tmp_path / "out" / "trained_with.csv")
+    assert not [row for row in rows if row["path"].endswith("again.png")]
+
+
+def test_folders_named_after_days_are_no_labels_where_some_were_filled_in(world, tmp_path):
+    days = tmp_path / "days"
+    for path in world.improvement.rglob("*.png"):
+        place = days / "monday" / f"{path.parent.name}_{path.name}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    selection = json.loads((world.run / "selection.json").read_text())
+    (world.run / "selection.json").write_text(json.dumps(selection | {"folder": str(days)}))
+    rows = read_csv(world.run / UNSAFE_SET_FILE)
+    for place, row in enumerate(rows):
+        name, _, rest = row["path"].partition("/")
+        row["path"] = f"monday/{name}_{rest}"
+        row["label"] = f" {name} " if place % 2 else ""  # as people type
+    write_csv(world.run / UNSAFE_SET_FILE, list(rows[0]), [tuple(row.values()) for row in rows])
+    run_job(world, tmp_path / "out", epochs=1)
+    assert len(read_pairs(tmp_path / "out" / "rejected.txt")) == 12
+    (days / "labels.csv").write_text('path,label\n"monday/x.png,left\n')
+    with pytest.raises(InputError, match=r"labels\.csv"):
+        run_job(world, tmp_path / "other", epochs=1)
+
+
+def test_an_improvement_set_that_has_gone(world, tmp_path):
+    selection = json.loads((world.run / "selection.json").read_text())
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (world.run / "selection.json").write_text(json.dumps(selection | {"folder": str(empty)}))
+    with pytest.raises(InputError, match="empty holds no usable image"):
+        run_job(world, tmp_path / "out")
+
+
+def test_an_order_of_classes_that_cannot_be_right_is_refused(spots, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("right\nleft\n")
+    keras, _ = import_keras()
+    model = keras.models.load_model(spots.model)
+    paths = sorted(p.relative_to(spots.test).as_posix() for p in spots.test.rglob("bright*.png"))
+    end = model.get_layer("end")
+    kernel, bias = end.get_weights()
+    end.set_weights([kernel[:, ::-1], bias[::-1]])
+    model.save(tmp_path / "turned.keras")
+    test = tmp_path / "test"
+    right = predict(spots.model, spots.test, paths)
+    for path, said in zip(paths, right, strict=True):
+        if path.startswith(said):  # those that the model gets right
+            (test / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(spots.test / path, test / path)
+    turned = {"model": tmp_path / "turned.keras", "test": test}
+    with pytest.raises(InputError, match="With the classes in another order"):
+        run_job(spots, tmp_path / "out", **turned)
+    manifest = run_job(spots, tmp_path / "other", asked=Asked(classes=names), epochs=1, **turned)
+    assert manifest.result["accuracy_before"] == 1
+    assert any("those of another model" in note for note in manifest.notes)
+    assert any("are in the test set, by their bytes" in note for note in manifest.notes)
+
+
 # --- the comparison -----------------------------------------------------------------------------
 
 
@@ -402,6 +486,42 @@ def test_ways_to_choose_are_compared_and_a_killed_job_goes_on(world, tmp_path):
     assert told.labels == 24
     rows = read_csv(out / "comparison.csv")
     assert [row["method"] for row in rows] == [method.name for method in told.methods]
+
+
+def test_a_stopped_comparison_keeps_what_counts_and_says_what_is_missing(spots, tmp_path):
+    out, seen = tmp_path / "out", []
+
+    def listen(stage, done, total):
+        seen.append(stage)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_job(
+            spots, out, epochs=2, repeats=2, progress=listen, stop=lambda: "comparing" in seen
+        )  # fmt: skip
+    assert read_manifest(out).ended == "stopped"
+    assert (out / "report.html").is_file()
+    assert list((out / "thumbnails").iterdir())
+    assert any("comparison" in note for note in describe_retraining(out)["notes"])
+
+
+def test_a_comparison_does_not_go_on_with_another_improvement_set(world, tmp_path):
+    improvement = shutil.copytree(world.improvement, tmp_path / "improvement")
+    selection = json.loads((world.run / "selection.json").read_text())
+    (world.run / "selection.json").write_text(json.dumps(selection | {"folder": str(improvement)}))
+    out = tmp_path / "out"
+    with pytest.raises(Killed):
+        run_job(world, out, epochs=1, repeats=1, progress=killing("comparing", 20))
+    chosen = {row["path"] for row in read_csv(world.run / UNSAFE_SET_FILE)}
+    spare = [p for p in improvement.rglob("*.png") if f"{p.parent.name}/{p.name}" not in chosen]
+    spare[0].unlink()
+    seen = []
+
+    def listen(stage, done, total):
+        if stage == "comparing" and total:
+            seen.append(done)
+
+    run_job(world, out, epochs=1, repeats=1, overwrite=True, progress=listen)
+    assert seen[0] == 1
 
 
 def test_a_comparison_takes_labels_for_all(world, tmp_path):
@@ -458,6 +578,56 @@ def test_numbers_are_retrained_too(spots, tmp_path):
     assert len(found.comparison.methods) == 3
     assert found.recipe["optimizer"] == "Adam, the default"
     assert found.recipe["learning rate"] == "0.003, as asked for"
+
+
+def test_columns_join_by_their_names(spots, tmp_path):
+    """Tables of numbers may have their columns in any order, but not other ones."""
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(2)
+    model = keras.Sequential(
+        [
+            keras.Input((20, 24, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2),
+        ]
+    )
+    model.save(tmp_path / "dnn.keras")
+    told = {}
+    for turned, titles in ((False, ("a", "b")), (True, ("b", "a")), (None, ("a", "c"))):
+        train = shutil.copytree(spots.train, tmp_path / f"{turned} train")
+        test = shutil.copytree(spots.test, tmp_path / f"{turned} test")
+        for folder, names in ((train, ("a", "b")), (test, titles)):
+            values = {"a": 0.0, "b": 7.0, "c": 1.0}
+            rows = [
+                (p.relative_to(folder).as_posix(), *(values[name] for name in names))
+                for p in sorted(folder.rglob("*.png"))
+            ]
+            write_csv(folder / "labels.csv", ("path", *names), rows)
+        run = shutil.copytree(spots.run, tmp_path / f"{turned} run")
+        label_rows = read_csv(run / UNSAFE_SET_FILE)
+        for row in label_rows:
+            row["label"] = "0;7"
+        write_csv(
+            run / UNSAFE_SET_FILE, list(label_rows[0]), [tuple(r.values()) for r in label_rows]
+        )
+        job = {"out": tmp_path / f"{turned} out", "asked": Asked(error_threshold=1.0)}
+        places = {"model": tmp_path / "dnn.keras", "train": train, "test": test, "run": run}
+        if turned is None:
+            with pytest.raises(InputError, match=r"gives a, c and the training .* gives a, b"):
+                retrain_with(places, job)
+        else:
+            retrain_with(places, job)
+            told[turned] = read_csv(job["out"] / "before_after.csv")
+    strip = [[{**row, "sha256": ""} for row in rows] for rows in told.values()]
+    assert strip[0] == strip[1]
+
+
+def retrain_with(places, job):
+    return retrain(
+        places["model"], places["train"], places["run"], places["test"], job["out"], job["asked"],
+        Options(epochs=1), progress=quiet,
+    )  # fmt: skip
 
 
 # --- what is shown of it ------------------------------------------------------------------------

@@ -72,5 +72,10 @@ def test_mann_whitney_is_exact_without_ties(seed):
     assert mann_whitney(first, second) == pytest.approx(naive_mann_whitney(first, second))
 
 
+def test_mann_whitney_is_exact_for_ten_repeats():
+    first, second = [1 + n / 100 for n in range(10)], [n / 100 for n in range(10)]
+    assert mann_whitney(first, second) == pytest.approx(2 / math.comb(20, 10))
+
+
 def test_equal_values_say_nothing():
     assert mann_whitney([0.5, 0.5], [0.5, 0.5]) == 1

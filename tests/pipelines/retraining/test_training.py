@@ -9,7 +9,11 @@ from pipelines.backend import import_keras
 from pipelines.networks import load_network
 from pipelines.retraining.labelled import Pictures, gather
 from pipelines.retraining.recipe import LEARNING_RATE, read_recipe
-from pipelines.retraining.training import Options, hold_out
+from pipelines.retraining.training import Options, _seed, hold_out
+
+WARM_UP = {
+    "initial_learning_rate": 0.0, "decay_steps": 9, "warmup_target": 0.01, "warmup_steps": 3
+}  # fmt: skip
 
 
 def quiet(done, total):
@@ -73,6 +77,54 @@ def test_a_schedule_gives_the_rate_at_its_start(tmp_path):
     compiled = {"optimizer": keras.optimizers.Adam(schedule), "loss": "categorical_crossentropy"}
     recipe = read_recipe(network(tmp_path, compiled=compiled), "classes", None)
     assert recipe.learning_rate == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rate"),
+    [
+        (("CosineDecay", WARM_UP), 0.01),
+        (("PiecewiseConstantDecay", {"boundaries": [5], "values": [0.03, 0.01]}), 0.03),
+        ((None, 0.0), LEARNING_RATE),
+    ],
+)  # fmt: skip
+def test_schedules_of_all_kinds(tmp_path, schedule, rate):
+    keras, _ = import_keras()
+    kind, given = schedule
+    made = getattr(keras.optimizers.schedules, kind)(**given) if kind else given
+    compiled = {"optimizer": keras.optimizers.SGD(made), "loss": "mse"}
+    recipe = read_recipe(network(tmp_path, compiled=compiled), "classes", None)
+    assert recipe.learning_rate == pytest.approx(rate)
+
+
+def test_a_loss_may_have_any_name(tmp_path):
+    keras, _ = import_keras()
+    loss = keras.losses.SparseCategoricalCrossentropy(name="mine")
+    recipe = read_recipe(network(tmp_path, compiled={"loss": loss}), "classes", None)
+    assert (recipe.loss_name, recipe.whole) == ("mine", True)
+    recipe = read_recipe(
+        network(tmp_path, compiled={"loss": ["categorical_hinge"]}), "classes", None
+    )
+    assert (recipe.loss_name, recipe.whole) == ("categorical_hinge", False)
+
+
+def test_every_random_layer_is_seeded_anew_for_an_epoch():
+    keras, _ = import_keras()
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.RandomFlip(),
+            keras.layers.RandomTranslation(0.3, 0.3),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.5),
+        ]
+    )
+    pixels = np.random.default_rng(0).random((4, 8, 8, 3)).astype(np.float32)
+    runs = []
+    for epoch in (1, 1, 2):
+        _seed(model, 3, epoch)
+        runs.append([np.asarray(model(pixels, training=True)) for _ in range(2)])
+    assert (np.array(runs[0]) == np.array(runs[1])).all()
+    assert not (np.array(runs[0]) == np.array(runs[2])).all()
 
 
 @pytest.mark.parametrize(
