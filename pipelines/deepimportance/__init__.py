@@ -1,0 +1,1 @@
+"""DeepImportance: which neurons decide, and how well a test set exercises them."""

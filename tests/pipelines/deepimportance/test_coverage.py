@@ -1,0 +1,103 @@
+"""Importance-Driven Coverage, beside Equations 5 and 6 with every combination listed."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from pipelines.deepimportance.coverage import (
+    apart,
+    contributors,
+    count_combinations,
+    coverage,
+    expected_growth,
+    find_combinations,
+    growth,
+    uncovered,
+)
+from pipelines.deepimportance.quantisation import find_regions, quantise
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_coverage_is_that_of_equation_6(seed):
+    rng = np.random.default_rng(seed)
+    training = rng.gamma(1, 1, (60, 3)).astype(np.float32)
+    regions = [quantise(training[:, i]) for i in range(3)]
+    clusters = [len(each.centroids) for each in regions]
+    test = rng.gamma(1, 1.3, (25, 3)).astype(np.float32)
+    listed = list(product(*(each.centroids.tolist() for each in regions)))
+    covered = set()
+    for image in test.tolist():
+        distances = [
+            sum((a - b) ** 2 for a, b in zip(image, centres, strict=True)) for centres in listed
+        ]
+        covered.add(listed[distances.index(min(distances))])
+    seen = find_combinations(find_regions(test, regions))
+    assert count_combinations(clusters) == len(listed)
+    assert coverage(len(seen.rows), clusters) == len(covered) / len(listed)
+    named = {tuple(regions[i].centroids[r] for i, r in enumerate(row)) for row in seen.rows}
+    assert named == covered
+
+
+def rows_of(seed, images=30, clusters=(2, 3, 4)):
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.integers(0, k, images) for k in clusters], axis=1).astype(np.uint8)
+
+
+def test_growth_and_contributors():
+    rows = rows_of(1)
+    seen = find_combinations(rows)
+    known, expected = set(), []
+    for row in rows.tolist():
+        known.add(tuple(row))
+        expected.append(len(known))
+    assert growth(seen).tolist() == expected
+    alone = [i for i, row in enumerate(rows.tolist()) if rows.tolist().count(row) == 1]
+    assert contributors(seen).tolist() == alone
+
+
+def test_expected_growth_is_the_mean_over_random_orders():
+    rows = rows_of(2)
+    seen = find_combinations(rows)
+    rng = np.random.default_rng(0)
+    orders = [growth(find_combinations(rng.permutation(rows))) for _ in range(3000)]
+    found = expected_growth(seen.counts, range(1, 31))
+    assert found == pytest.approx(np.mean(orders, axis=0), abs=0.2)
+    assert found[0] == pytest.approx(1)
+    assert found[-1] == pytest.approx(len(seen.rows))
+
+
+def test_combinations_without_number_are_counted_and_not_listed():
+    assert count_combinations([4] * 60) == 4**60
+    rows = np.random.default_rng(3).integers(0, 4, (500, 60)).astype(np.uint8)
+    seen = find_combinations(rows)
+    assert 0 < coverage(len(seen.rows), [4] * 60) < 1e-30
+    assert len(uncovered(seen.rows, seen, [4] * 60, 50)) == 50
+
+
+def test_how_far_apart_combinations_are():
+    rows, others = rows_of(4), rows_of(5)
+    expected = [
+        min(sum(a != b for a, b in zip(row, other, strict=True)) for other in others.tolist())
+        for row in rows.tolist()
+    ]
+    assert apart(rows, others).tolist() == expected
+    assert apart(rows, others, block=7).tolist() == expected
+    assert apart(rows, others[:0]).tolist() == [3] * len(rows)
+
+
+def test_what_is_uncovered_training_first_and_then_by_nearness():
+    clusters = (2, 3, 4)
+    training, test = find_combinations(rows_of(6)), find_combinations(rows_of(7, images=3))
+    found = uncovered(test.rows, training, clusters, 1000)
+    covered = set(map(tuple, test.rows.tolist()))
+    everything = set(product(*map(range, clusters)))
+    assert {row for row, _, _ in found} == everything - covered
+    assert len(found) == len(everything - covered)
+    counts = dict(zip(map(tuple, training.rows.tolist()), training.counts.tolist(), strict=True))
+    for row, count, distance in found:
+        assert count == counts.get(row, 0)
+        assert distance == min(sum(a != b for a, b in zip(row, c, strict=True)) for c in covered)
+    keys = [(-count, distance if not count else 0) for _, count, distance in found]
+    assert keys == sorted(keys)
+    assert uncovered(test.rows, training, clusters, 5) == found[:5]
