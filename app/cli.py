@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import clusters, dnn, retraining, unsafe_set
+from app.commands import clusters, coverage, dnn, retraining, unsafe_set
 from app.endings import ERROR
 
 app = typer.Typer(
@@ -78,6 +78,8 @@ for each in (
     dnn.test,
     dnn.heatmaps,
     retraining.retrain,
+    coverage.coverage,
+    coverage.perturb,
     unsafe_set.recut,
     unsafe_set.export,
     clusters.report,

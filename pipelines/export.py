@@ -1,9 +1,11 @@
-"""The unsafe set on its way to a labelling tool: a folder of copies, and two import files."""
+"""Chosen images on their way to a labelling tool: a folder of copies, and two import files."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +19,25 @@ from pipelines.selection_files import UNSAFE_SET_FILE, read_selection
 LABEL_STUDIO_FILE = "label_studio.json"
 COCO_FILE = "coco.json"
 STAGE = "exporting images"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An image that is exported.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the folder of images.
+    name : str
+        The same, relative to the folder that it goes to.
+    data : dict of str to str
+        What Label Studio is told of it.
+    """
+
+    path: str
+    name: str
+    data: dict[str, str]
 
 
 def check_target(out: Path, images: Path) -> None:
@@ -60,23 +81,49 @@ def export_unsafe_set(
     check_target(out, images)
     with named(run / UNSAFE_SET_FILE):
         rows = read_csv(run / UNSAFE_SET_FILE)
+        listed = [
+            Exported(
+                row["path"],
+                f"cluster_{int(row['cluster']):03d}/{row['path']}",
+                {key: row[key] for key in ("path", "cluster", "rank", "label")},
+            )
+            for row in rows
+        ]
+    return export_images(images, listed, out, progress, links=links)
+
+
+def export_images(
+    images: Path, rows: Sequence[Exported], out: Path, progress: Progress, *, links: bool = False
+) -> list[Rejected]:
+    """Put images of a folder below `out`, with import files of Label Studio and COCO beside them.
+
+    Parameters
+    ----------
+    images : Path
+        Their folder; it is never changed.
+    out : Path
+        A new or empty folder; see `check_target`.
+    links : bool
+        Whether to link instead of copying.
+
+    Returns
+    -------
+    list of Rejected
+        Images that are not there any more; they are left out.
+    """
     tasks: list[dict[str, object]] = []
     listed: list[dict[str, object]] = []
     missing: list[Rejected] = []
     for done, row in enumerate(rows, 1):
         progress(STAGE, done, len(rows))
-        name = f"cluster_{int(row['cluster']):03d}/{row['path']}"
-        size = upright_size(images, row["path"])
+        size = upright_size(images, row.path)
         if isinstance(size, Rejected):
             missing.append(size)
             continue
-        _put(images / row["path"], out / name, links)
-        data = {"image": f"/data/local-files/?d={quote(name)}"} | {
-            key: row[key] for key in ("path", "cluster", "rank", "label")
-        }
-        tasks.append({"data": data})
+        _put(images / row.path, out / row.name, links)
+        tasks.append({"data": {"image": f"/data/local-files/?d={quote(row.name)}"} | row.data})
         listed.append(
-            {"id": len(listed) + 1, "file_name": name, "width": size[0], "height": size[1]}
+            {"id": len(listed) + 1, "file_name": row.name, "width": size[0], "height": size[1]}
         )
     coco = {"images": listed, "annotations": [], "categories": []}
     out.mkdir(parents=True, exist_ok=True)

@@ -156,14 +156,30 @@ def recut(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder whose unsafe set is exported.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Run folder whose unsafe set is exported, or of coverage: the new images that "
+            "widen the test set."
+        ),
+    ],
     folder: Annotated[Path, typer.Argument(help="New or empty folder.")],
     link: Annotated[bool, typer.Option("--link", help="Link instead of copying.")] = False,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            help="Of coverage: images, best first. (default: those that add a combination)"
+        ),
+    ] = None,
 ) -> None:
     """Copy the unsafe set into a folder a cluster, with import files of Label Studio and COCO."""
+    from app.commands.coverage import export_widening
     from pipelines.export import export_unsafe_set
     from pipelines.selection_files import read_selection
 
+    if _job_of(run) == "coverage":
+        export_widening(run, folder, link, count)
+        return
     with job("What was copied so far stays there.") as told:
         missing = export_unsafe_set(run, folder, told, links=link)
         found = read_selection(run)
@@ -171,15 +187,19 @@ def export(
     _print_export(folder, found, missing)
 
 
-def _measure_of(run: Path, trust: bool) -> Measure:
-    """Return how new images are compared with the clusters of a run: as the run's job does."""
+def _job_of(run: Path) -> str:
+    """Return what made a run; empty where that cannot be read, which the job itself says."""
     from pipelines.runs import NoManifestError, read_manifest
 
     try:
-        by_heatmaps = read_manifest(run).job == "heatmaps"
+        return read_manifest(run).job
     except NoManifestError:
-        by_heatmaps = False  # selecting says what is wrong
-    if by_heatmaps:
+        return ""
+
+
+def _measure_of(run: Path, trust: bool) -> Measure:
+    """Return how new images are compared with the clusters of a run: as the run's job does."""
+    if _job_of(run) == "heatmaps":
         from pipelines.hudd import selecting
 
         return partial(selecting.measure, trust=trust)

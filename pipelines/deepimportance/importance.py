@@ -48,9 +48,14 @@ def most_important(cumulative: NDArray[np.float64], m: int, layer: str) -> NDArr
     InputError
         When the layer has fewer neurons than m.
     """
-    if not 1 <= m <= len(cumulative):
-        raise InputError(
-            f"--neurons: expected 1 to {len(cumulative)}, as layer {layer!r} has "
-            f"{len(cumulative)} neurons, received {m}. Give fewer, or another --layer."
-        )
+    check_number(m, len(cumulative), layer)
     return np.argsort(-cumulative, kind="stable")[:m]
+
+
+def check_number(m: int, neurons: int, layer: str) -> None:
+    """Raise InputError unless a layer has as many neurons as are asked for."""
+    if not 1 <= m <= neurons:
+        raise InputError(
+            f"--neurons: expected 1 to {neurons}, as layer {layer!r} has {neurons} neurons, "
+            f"received {m}. Give fewer, or another --layer."
+        )

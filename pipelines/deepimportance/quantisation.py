@@ -64,13 +64,7 @@ def quantise(values: NDArray[np.float32], most: int = MOST) -> Regions:
     InputError
         When there are fewer images than clusters.
     """
-    if most < FEWEST:
-        raise InputError(f"--clusters: expected {FEWEST} or more, received {most}.")
-    if len(values) < most:
-        raise InputError(
-            f"--clusters: {most} clusters need as many training images, received {len(values)}. "
-            "Give more images, or fewer clusters."
-        )
+    check_clusters(most, len(values))
     points, weights = np.unique(values.astype(np.float64), return_counts=True)
     if len(points) == 1:
         return Regions(points, weights, None, {})
@@ -82,6 +76,17 @@ def quantise(values: NDArray[np.float32], most: int = MOST) -> Regions:
     sizes = np.add.reduceat(weights, starts)
     centroids = np.add.reduceat(points * weights, starts) / sizes
     return Regions(centroids, sizes, scores[best], scores)
+
+
+def check_clusters(most: int, images: int) -> None:
+    """Raise InputError unless there are as many training images as clusters are tried."""
+    if most < FEWEST:
+        raise InputError(f"--clusters: expected {FEWEST} or more, received {most}.")
+    if images < most:
+        raise InputError(
+            f"--clusters: {most} clusters need as many training images, received {images}. "
+            "Give more images, or fewer clusters."
+        )
 
 
 def _divide(points: Floats, weights: NDArray[np.int64], most: int) -> list[NDArray[np.intp]]:

@@ -1,0 +1,251 @@
+"""What DeepImportance looks at, measured in one pass over the images of each folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.activations import build_activations, stream_activations
+from pipelines.deepimportance import criteria
+from pipelines.deepimportance.criteria import Range, widen
+from pipelines.deepimportance.importance import neuron_relevance
+from pipelines.errors import InputError
+from pipelines.images import ImageFile, Rejected, none_usable
+from pipelines.networks import BATCH, Network, load_batches, scale
+from pipelines.relevance import build_relevance
+from pipelines.runs import Progress
+
+Floats = NDArray[np.float32]
+Bits = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the neurons of the layer that is looked at give for the images of a folder.
+
+    Attributes
+    ----------
+    folder : Path
+    images : list of ImageFile, length n
+        Those that could be decoded.
+    rejected : list of Rejected
+        The others.
+    outputs : array of float32, shape (n, k)
+    values : array of float32, shape (n, neurons)
+        Of that layer alone: all that is kept of each image.
+    covered : dict of str to array of bool, or None
+        By criterion, over the neurons of all layers: which of what it asks for is covered; None
+        where it is not defined.
+    """
+
+    folder: Path
+    images: list[ImageFile]
+    rejected: list[Rejected]
+    outputs: Floats
+    values: Floats
+    covered: dict[str, Bits | None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the training images tell of the neurons.
+
+    Attributes
+    ----------
+    measured : Measured
+    cumulative : array of float64, shape (neurons,)
+        Relevance of the layer's neurons over all images.
+    ranges : dict of str to Range
+        Of the neurons of each layer.
+    """
+
+    measured: Measured
+    cumulative: NDArray[np.float64]
+    ranges: dict[str, Range]
+
+
+def measure_training(
+    network: Network,
+    layers: Sequence[str],
+    layer: str,
+    folder: Path,
+    images: Sequence[ImageFile],
+    progress: Progress,
+    *,
+    stage: str,
+    rule: str,
+    targets: Mapping[str, int],
+    batch_size: int = BATCH,
+) -> Training:
+    """Measure relevance and activations of the training images, all of them as Algorithm 1 says.
+
+    Those that the DNN gets wrong count, too: what decides is looked at, right or wrong.  Time grows
+    linearly with the number of images; memory with a batch, and with the images times the neurons
+    of one layer.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        All that have neurons; their ranges are measured.
+    layer : str
+        The one that is looked at.
+    rule : str
+        See `relevance.build_relevance`.
+    targets : mapping of str to int
+        By path, the position of the class whose output is explained; the predicted one of others.
+        With one output, positions are 0 and 1, and what speaks for class 0 is what lowers it.
+
+    Raises
+    ------
+    InputError
+        When relevance cannot pass through the network, no image can be decoded, or an activation is
+        not a number.
+    """
+    checked: Any = rule  # by `build_relevance`
+    explain = build_relevance(network.model, rule=checked, layers=(layer,))
+    activate = build_activations(network.model, layers)
+    kept: list[ImageFile] = []
+    rejected: list[Rejected] = []
+    outputs, values = [], []
+    ranges: dict[str, Range] = {}
+    total: NDArray[np.float64] | None = None
+    for batch in load_batches(network, folder, images, batch_size):
+        usable = [item for item in batch if not isinstance(item, Rejected)]
+        rejected += [item for item in batch if isinstance(item, Rejected)]
+        if usable:
+            scaled = scale(network, np.stack([pixels for _, pixels in usable]))
+            given, neurons = activate(scaled)
+            shown = np.array([targets.get(image.path, -1) for image, _ in usable], np.int32)
+            found = explain(scaled, np.minimum(shown, network.outputs - 1))
+            relevance = found.layers[layer]
+            if network.outputs == 1:
+                against = (shown == 0) | ((shown < 0) & (found.logits[:, 0] < 0))
+                sign = np.where(against, -1, 1).astype(np.float32)
+                relevance = relevance * sign.reshape(-1, *[1] * (relevance.ndim - 1))
+            for what, numbers in (neurons | {"output": given}).items():
+                _check_finite(network, what, numbers, [image for image, _ in usable])
+            _check_finite(network, layer, relevance, [image for image, _ in usable])
+            added = neuron_relevance(relevance)
+            total = added if total is None else total + added
+            ranges |= {name: widen(ranges.get(name), found) for name, found in neurons.items()}
+            kept += [image for image, _ in usable]
+            outputs.append(given)
+            values.append(neurons[layer])
+        progress(stage, len(kept) + len(rejected), len(images))
+    if total is None:
+        raise none_usable(folder, rejected)
+    measured = Measured(folder, kept, rejected, np.concatenate(outputs), np.concatenate(values), {})
+    return Training(measured, total, ranges)
+
+
+def _check_finite(
+    network: Network, what: str, numbers: Floats, images: Sequence[ImageFile]
+) -> None:
+    finite = np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            f"{network.file}: what {what!r} gives for {images[int(finite.argmin())].path}, or its "
+            f"relevance, is not a number. Is --scaling {network.scaling} right?"
+        )
+
+
+def measure_images(
+    network: Network,
+    layer: str,
+    folder: Path,
+    images: Sequence[ImageFile],
+    progress: Progress,
+    *,
+    stage: str,
+    ranges: Mapping[str, Range] | None = None,
+    batch_size: int = BATCH,
+) -> Measured:
+    """Measure activations of the images of a folder, and what they cover by all other criteria.
+
+    Time grows linearly with the number of images; memory with a batch, with the images times the
+    neurons of one layer, and with the sections of all neurons.
+
+    Parameters
+    ----------
+    ranges : mapping of str to Range, optional
+        By layer, what the training images were between; without, no criterion is measured.
+
+    Raises
+    ------
+    InputError
+        When no image can be decoded, or an activation is not a number.
+    """
+    kept: list[ImageFile] = []
+    rejected: list[Rejected] = []
+    outputs, values = [], []
+    covered: dict[tuple[str, str], Bits] = {}
+    layers = tuple(ranges) if ranges else (layer,)
+
+    def told(_: str, done: int, total: int) -> None:
+        progress(stage, done, total)
+
+    for batch in stream_activations(network, layers, folder, images, told, batch_size):
+        kept += batch.images
+        rejected += batch.rejected
+        if not batch.images:
+            continue
+        outputs.append(batch.outputs)
+        values.append(batch.layers[layer])
+        for name, known in (ranges or {}).items():
+            for criterion, bits in _cover(batch.layers[name], known).items():
+                key = criterion, name
+                covered[key] = covered[key] | bits if key in covered else bits
+    if not kept:
+        raise none_usable(folder, rejected)
+    merged: dict[str, Bits | None] = {
+        criterion: np.concatenate(
+            [bits.reshape(-1) for (other, _), bits in covered.items() if other == criterion]
+        )
+        for criterion in dict.fromkeys(criterion for criterion, _ in covered)
+    }
+    return Measured(folder, kept, rejected, np.concatenate(outputs), np.concatenate(values), merged)
+
+
+def _cover(values: Floats, known: Range) -> dict[str, Bits]:
+    boundaries = criteria.boundary_coverage(values, known)
+    return {
+        "NC": criteria.neuron_coverage(values),
+        "KMNC": criteria.multisection_coverage(values, known),
+        "NBC": boundaries,
+        "SNAC": boundaries[:, 1],
+        "TKNC": criteria.top_coverage(values),
+    }
+
+
+def cover_surprises(
+    measured: Measured,
+    predicted: NDArray[np.int32],
+    training: Measured,
+    classes: NDArray[np.int32],
+    classifies: bool,
+) -> dict[str, Bits | None]:
+    """Tell which buckets of surprise a set of images covers, at the layer that is looked at.
+
+    Parameters
+    ----------
+    predicted, classes : array of int32
+        Of the images, and of the training images.
+    classifies : bool
+        Whether the DNN tells classes; otherwise surprise by distance is not defined.
+    """
+    given = measured.values, predicted, training.values, classes
+    likely = criteria.likelihood_surprise(*given)
+    found: dict[str, Bits | None] = {
+        "LSC": criteria.surprise_coverage(likely, criteria.LARGEST_LIKELIHOOD)
+    }
+    if classifies:
+        far = criteria.distance_surprise(*given)
+        found["DSC"] = criteria.surprise_coverage(far, criteria.LARGEST_DISTANCE)
+    else:
+        found["DSC"] = None
+    return found

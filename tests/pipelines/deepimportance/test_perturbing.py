@@ -1,0 +1,199 @@
+"""Noisy and adversarial test sets, beside the papers' formulas."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.backend import import_keras
+from pipelines.deepimportance.perturbing import (
+    add_noise,
+    build_gradient_signs,
+    build_perturbing,
+    most_relevant,
+    random_places,
+)
+from pipelines.deepimportance.perturbing_job import Asked, perturb_images
+from pipelines.errors import InputError
+from pipelines.files import read_csv, write_csv
+from pipelines.ground_truth import read_truth
+from pipelines.networks import load_network, scale
+from pipelines.relevance import INPUT, PREDICTED, build_relevance
+from tests.pipelines.deepimportance.test_job import build
+from tests.pipelines.hudd.test_job import SIZE, draw, quiet
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(3)
+    file = tmp_path_factory.mktemp("model") / "dnn.keras"
+    build(keras).save(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = draw(tmp_path_factory.mktemp("images") / "test", 1, 20)
+    Image.open(folder / "left" / "1_01.png").save(folder / "left" / "1_01.jpg")
+    (folder / "right" / "bad.png").write_bytes(b"no image")
+    return folder
+
+
+def pixels(n=6):
+    shape = (n, SIZE[1], SIZE[0], 3)
+    return np.random.default_rng(5).integers(0, 256, shape).astype(np.uint8)
+
+
+def test_the_most_relevant_pixels():
+    relevance = np.random.default_rng(0).normal(0, 1, (3, 5, 4)).astype(np.float32)
+    found = most_relevant(relevance, 6)
+    for one, places in zip(relevance, found, strict=True):
+        least = sorted(one.ravel().tolist())[-6]
+        assert (places == (one >= least)).all()
+
+
+def test_noise_of_one_strength_on_as_many_pixels():
+    rng = np.random.default_rng(1)
+    grey = np.full((40, 30, 30, 3), 128, dtype=np.uint8)
+    where = random_places((40, 30, 30), 90, rng)
+    assert (where.sum(axis=(1, 2)) == 90).all()
+    assert (where[0] != where[1]).any()
+    made = add_noise(grey, where, 0.1, rng)
+    assert (made[~where] == 128).all()
+    moved = made[where].astype(float) - 128
+    assert moved.std() == pytest.approx(25.5, rel=0.03)
+    assert moved.mean() == pytest.approx(0, abs=0.7)
+
+
+def test_noise_falls_on_the_pixels_that_decide(model):
+    network = load_network(model)
+    before = pixels()
+    after = build_perturbing(network, "gaussian", seed=2)(before, np.full(6, -1, np.int32))
+    explain = build_relevance(network.model, layers=(INPUT,))
+    relevance = explain(before.astype(np.float32), np.full(6, PREDICTED, np.int32))
+    where = most_relevant(relevance.layers[INPUT].sum(axis=3), int(0.02 * SIZE[0] * SIZE[1]))
+    changed = (after != before).any(axis=3)
+    assert changed.any()
+    assert not (changed & ~where).any()
+
+
+@pytest.mark.parametrize("scaling", ["none", "caffe"])
+def test_signs_are_those_of_the_loss(model, scaling):
+    """By differences: what a step along the sign of one pixel does to the cross entropy."""
+    network = load_network(model, scaling)
+    start = pixels(2).astype(np.float32)
+    shown = np.array([0, 1], dtype=np.int32)
+    signs = build_gradient_signs(network)(start, shown)
+
+    def loss(values):
+        return -np.log(np.asarray(network.model(scale(network, values)), np.float64)[[0, 1], shown])
+
+    rng = np.random.default_rng(3)
+    agreed = []
+    for _ in range(40):
+        y, x, c = rng.integers(0, SIZE[1]), rng.integers(0, SIZE[0]), rng.integers(0, 3)
+        up, down = start.copy(), start.copy()
+        up[:, y, x, c] += 0.5
+        down[:, y, x, c] -= 0.5
+        slope = loss(up) - loss(down)
+        sure = np.abs(slope) > 1e-5
+        agreed += (np.sign(slope) == signs[:, y, x, c])[sure].tolist()
+    assert len(agreed) > 20
+    assert np.mean(agreed) > 0.9  # kinks of ReLU and pooling lie in between
+
+
+@pytest.mark.parametrize("how", ["fgsm", "bim"])
+def test_attacks_raise_the_loss_and_keep_their_bounds(model, how):
+    network = load_network(model)
+    before = pixels(8)
+    outputs = np.asarray(network.model(before.astype(np.float32)))
+    shown = outputs.argmax(axis=1).astype(np.int32)
+    after = build_perturbing(network, how, 0.05)(before, shown)
+    assert np.abs(after.astype(int) - before).max() == 13  # 12.75, rounded
+    found = np.asarray(network.model(after.astype(np.float32)))
+    assert (found[np.arange(8), shown] < outputs[np.arange(8), shown]).all()
+    guessed = build_perturbing(network, how, 0.05)(before, np.full(8, -1, np.int32))
+    assert (guessed == after).all()
+
+
+def test_fgsm_is_one_step_along_the_signs(model):
+    network = load_network(model)
+    before = pixels(3)
+    shown = np.array([0, 1, 1], dtype=np.int32)
+    signs = build_gradient_signs(network)(before.astype(np.float32), shown)
+    expected = np.clip(np.round(before + 0.1 * 255 * signs), 0, 255)
+    assert (build_perturbing(network, "fgsm")(before, shown) == expected).all()
+
+
+@pytest.mark.parametrize("how", ["gaussian", "gaussian-random", "fgsm", "bim"])
+def test_the_result_is_a_test_set_again(model, images, tmp_path, how):
+    found = perturb_images(model, images, tmp_path / "out", Asked(how), quiet)
+    assert (found.images, found.unchanged, found.labels) == (21, 0, "class folders")
+    assert [file.path for file in found.rejected] == ["right/bad.png"]
+    made = sorted(
+        f.relative_to(tmp_path / "out").as_posix() for f in (tmp_path / "out").rglob("*.png")
+    )
+    originals = [f.relative_to(images).as_posix() for f in images.rglob("*.[jp]*g")]
+    names = [n if n.endswith(".png") else f"{n}.png" for n in originals if "bad" not in n]
+    assert made == sorted(names)
+    truth = read_truth(tmp_path / "out", made)
+    assert all(label == (path.split("/")[0],) for path, label in truth.values.items())
+    before = np.asarray(Image.open(images / "left" / "1_03.png"))
+    after = np.asarray(Image.open(tmp_path / "out" / "left" / "1_03.png"))
+    assert after.shape == before.shape
+    assert (after != before).any()
+    again = perturb_images(model, images, tmp_path / "again", Asked(how), quiet)
+    assert again == found
+    for name in made:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_a_table_of_labels_goes_with_the_images(model, images, tmp_path):
+    shutil.copytree(images, tmp_path / "images")
+    paths = [
+        f.relative_to(tmp_path / "images").as_posix() for f in (tmp_path / "images").rglob("*.*g")
+    ]
+    write_csv(
+        tmp_path / "images" / "labels.csv", ("path", "label"), [(p, p[0] == "l") for p in paths]
+    )
+    out = tmp_path / "out"
+    found = perturb_images(model, tmp_path / "images", out, Asked("fgsm"), quiet)
+    assert found.labels == "labels.csv"
+    rows = read_csv(out / "labels.csv")
+    assert len(rows) == found.images
+    for row in rows:
+        assert (out / row["path"]).is_file()
+        assert row["label"] == str(row["path"].startswith("left"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"how": "blur"}, "--how: expected gaussian, gaussian-random, fgsm, bim, received 'blur'"),
+        ({"strength": 0}, "--strength: expected a share above 0, at most 1, received 0"),
+        ({"strength": 2}, "--strength: expected a share above 0, at most 1, received 2"),
+    ],
+)
+def test_what_cannot_be_used_is_named(model, images, tmp_path, asked, words):
+    with pytest.raises(InputError, match=words):
+        perturb_images(model, images, tmp_path / "out", Asked(**asked), quiet)
+
+
+def test_numbers_cannot_be_attacked(images, tmp_path):
+    keras, _ = import_keras()
+    build(keras, keras.layers.Dense(1, name="angle")).save(tmp_path / "dnn.keras")
+    with pytest.raises(InputError, match="--how bim needs a DNN that predicts one class"):
+        shutil.copytree(images, tmp_path / "images")
+        paths = [p.relative_to(tmp_path / "images") for p in (tmp_path / "images").rglob("*.png")]
+        rows = [(path.as_posix(), 1.5 * n) for n, path in enumerate(paths)]
+        write_csv(tmp_path / "images" / "labels.csv", ("path", "angle"), rows)
+        perturb_images(
+            tmp_path / "dnn.keras", tmp_path / "images", tmp_path / "o", Asked("bim"), quiet
+        )
+
+
+def test_the_originals_stay(model, images):
+    with pytest.raises(InputError, match="lies among the images"):
+        perturb_images(model, images, images / "noisy", Asked(), quiet)
