@@ -18,7 +18,7 @@ from app.access import Access
 from app.jobs import Jobs
 from app.page import Page
 from app.served import ServedRuns
-from app.tabs import clusters, heatmaps, retraining, unsafe_set
+from app.tabs import clusters, coverage, heatmaps, retraining, unsafe_set
 from pipelines.errors import InputError
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -50,6 +50,8 @@ def build(page: Page) -> gr.Blocks:
                 retraining.create_tab(page, parts, tab)
             with gr.Tab("Heatmaps") as tab:
                 heatmaps.create_tab(page, parts, tab)
+            with gr.Tab("Coverage") as tab:
+                coverage.create_tab(page, parts, tab)
     return blocks
 
 

@@ -33,6 +33,7 @@ from starlette.routing import Route
 
 from app.access import Access
 from app.shown import LONGEST, describe, read_values
+from app.shown_coverage import describe_coverage
 from app.shown_heatmaps import describe_agreement, describe_heatmaps, describe_layers
 from app.shown_retraining import describe_retraining
 from app.shown_unsafe import describe_cut
@@ -43,6 +44,7 @@ from pipelines.clusters import (
     save_words,
     thumbnail_name,
 )
+from pipelines.deepimportance.results import TABLES
 from pipelines.errors import InputError
 from pipelines.images import ImageFile, Rejected
 from pipelines.inspection import GIF_FOLDER, THUMBNAIL_FOLDER, draw_thumbnail
@@ -65,9 +67,15 @@ PICTURES = {
 }
 """By folder of a run: which names are served, as what, and how long a browser may keep them."""
 DOWNLOADS = (
-    LABELS_FILE, CLUSTERS_FILE, runs.REJECTED_FILE, FILENAMES_FILE, UNSAFE_SET_FILE, CHANGES_FILE,
+    LABELS_FILE,
+    CLUSTERS_FILE,
+    runs.REJECTED_FILE,
+    FILENAMES_FILE,
+    UNSAFE_SET_FILE,
+    CHANGES_FILE,
     REPAIRS_FILE,
-)  # fmt: skip
+    *TABLES,
+)
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 )
@@ -126,6 +134,7 @@ class ServedRuns:
             Route("/run/{key}/new/{position:int}/{name}", self._new_picture),
             Route("/run/{key}/heatmaps/{cluster:int}", self._heatmaps),
             Route("/run/{key}/layers", self._layers),
+            Route("/run/{key}/coverage", self._coverage),
             Route("/run/{key}/compare/{other}", self._compare),
             Route("/run/{key}/confusion.png", self._confusion),
             Route("/run/{key}/retraining", self._retraining),
@@ -289,6 +298,13 @@ class ServedRuns:
         folder = self._open(request)
         try:
             return JSONResponse(describe_layers(folder), headers=FRESH)
+        except InputError as error:
+            raise HTTPException(404, str(error)) from error
+
+    def _coverage(self, request: Request) -> Response:
+        folder = self._open(request)
+        try:
+            return JSONResponse(describe_coverage(folder), headers=FRESH)
         except InputError as error:
             raise HTTPException(404, str(error)) from error
 

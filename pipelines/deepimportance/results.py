@@ -40,6 +40,7 @@ COMBINATIONS_FILE = "combinations.csv"
 CRITERIA_FILE = "criteria.csv"
 GROWTH_FILE = "growth.csv"
 WIDENING_FILE = "widening.csv"
+TABLES = (NEURONS_FILE, COMBINATIONS_FILE, CRITERIA_FILE, GROWTH_FILE, WIDENING_FILE)
 AGAIN = "measure the coverage again"
 EXPORTED = "new combinations"
 """Folder that new images are exported to."""

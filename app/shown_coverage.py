@@ -1,0 +1,29 @@
+"""What the page shows of a run of coverage, as one JSON document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.deepimportance.results import read_coverage
+from pipelines.runs import read_manifest
+
+
+def describe_coverage(folder: Path) -> dict[str, Any]:
+    """Tell all that the page shows of a run of coverage: its document, and what was asked for.
+
+    Raises
+    ------
+    InputError
+        When it is no such run.
+    """
+    told = read_coverage(folder)
+    manifest = read_manifest(folder)
+    return told | {
+        "name": folder.name,
+        "model": str(manifest.parameters.get("model", "")),
+        "rule": str(manifest.parameters.get("rule", "")),
+        "class": manifest.parameters.get("class"),
+        "notes": manifest.notes,
+        "rejected": manifest.images.rejected,
+    }

@@ -1,0 +1,187 @@
+"""The Coverage tab as its user meets it: from a model and test sets to images worth adding."""
+
+import os
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from pipelines.deepimportance.results import read_coverage
+from pipelines.files import read_csv
+from tests.pipelines.hudd.test_job import SIZE, draw
+from tests.ui.test_clusters import HOSTILE, LONG
+from tests.ui.test_heatmaps import save_model
+
+MODEL = "Keras model whose tests are measured"
+
+
+def fill(page, model, folders):
+    page.get_by_role("tab", name="Coverage").click()
+    page.get_by_label(MODEL).fill(str(model))
+    for label, name in (
+        ("Folder of training images", "training"),
+        ("Folder of the test set", folders["test"].name),
+    ):
+        box = page.get_by_label(label)
+        box.fill(str(folders["test"].parent / name))
+        box.press("Enter")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_model(tmp_path_factory.mktemp("model") / "dnn.keras")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("coverage")
+    found = {
+        "training": draw(root / "training", 1, 120),
+        "test": draw(root / f"test {os.urandom(3).hex()}", 2, 40),
+        "noisy": draw(root / "<b>noisy", 6, 20),
+        "new": draw(root / "new", 4, 30),
+    }
+    rng = np.random.default_rng(7)
+    for number in range(40):  # unlike any other
+        pixels = rng.integers(0, 256, (2 + number % 5, 2 + number % 4, 3)).astype(np.uint8)
+        Image.fromarray(pixels).resize(SIZE).save(root / "new" / f"odd {number:02d}.png")
+    for number, name in enumerate(HOSTILE):
+        file = found["test"] / "left" / f"2_{2 * number + 1:02d}.png"
+        file.rename(file.with_name(f"{name}.png"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(server, chromium, model, folders):
+    """Give a model and test sets to the page, and return the run."""
+    page = chromium.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.goto(server.url)
+    fill(page, model, folders)
+    page.get_by_role("button", name="Other test sets, and new images").click()
+    page.locator("#other-tests textarea").fill(str(folders["noisy"]))
+    page.locator("#candidates input").fill(str(folders["new"]))
+    page.locator("#coverage-options button").first.click()
+    page.locator("#neurons textarea").fill("4")
+    line = page.locator("#coverage-command textarea")
+    expect(line).to_have_value(re.compile(r"--candidates .* --neurons 4"))
+    page.get_by_role("button", name="Measure coverage").click()
+    expect(page.locator("#coverage .facts")).to_be_visible(timeout=LONG)
+    assert page.evaluate("window.hit") is None
+    page.context.close()
+    return server.runs / f"{folders['test'].name}-coverage"
+
+
+@pytest.fixture
+def looking(finished, server, visit):
+    page = visit(server.url)
+    page.get_by_role("tab", name="Coverage").click()
+    box = page.get_by_label("Open a measured coverage")
+    expect(box).not_to_have_value("")  # the latest opens by itself
+    box.fill(str(finished))
+    box.press("Enter")
+    expect(page.locator("#coverage h2")).to_have_text(finished.name)
+    return page
+
+
+def test_scores_and_neurons(looking, finished, folders, shoot):
+    told = read_coverage(finished)
+    test = told["tests"][0]
+    pane = looking.locator("#coverage")
+    expect(pane.locator(".facts")).to_contain_text(
+        f"{100 * test['coverage']:.1f} %: {test['covered']} combinations of {told['combinations']}"
+    )
+    expect(pane.locator(".neurons figure")).to_have_count(4)
+    for row, figure in zip(told["neurons"], pane.locator(".neurons figure").all(), strict=True):
+        expect(figure.locator("rect.region")).to_have_count(len(row["centroids"]))
+        expect(figure.locator("line.border")).to_have_count(len(row["borders"]))
+        bars = sum(1 for number in row["tests"][0] if number)
+        expect(figure.locator("rect.of-test")).to_have_count(bars)
+        expect(figure).to_contain_text(f"Neuron {row['neuron']}")
+    titles = pane.locator(".criteria th").all_inner_texts()
+    name = folders["test"].name
+    assert titles == ["", name, "<b>noisy", f"{name} + <b>noisy"]
+    cells = pane.locator(".criteria tbody tr")
+    expect(cells).to_have_count(8)
+    rows = {(r["test_set"], r["criterion"]): r for r in read_csv(finished / "criteria.csv")}
+    for line in cells.all():
+        criterion, *values = line.locator("td").all_inner_texts()
+        criterion = criterion.split("\n")[0]
+        one, two = (rows[each, criterion] for each in (name, "<b>noisy"))
+        shares = [one["value"], two["value"], two["added_to_the_first"]]
+        assert [float(v[:-2]) for v in values] == pytest.approx(
+            [100 * float(share) for share in shares], abs=0.051
+        )
+    shoot(looking, "coverage")
+
+
+def test_combinations_growth_and_images_alone(looking, finished):
+    test = read_coverage(finished)["tests"][0]
+    part = looking.get_by_role("region", name="Covered combinations")
+    first = part.locator("tbody tr").first.locator("td").all_inner_texts()
+    assert first[:3] == [
+        test["table"][0]["combination"],
+        str(test["table"][0]["images"]),
+        str(test["table"][0]["training"]),
+    ]
+    more = part.get_by_role("button", name="Show")
+    if more.count():
+        more.click()
+    expect(part.locator("tbody tr")).to_have_count(len(test["table"]))
+    missing = looking.get_by_role("region", name="Not covered")
+    assert missing.locator("code").first.inner_text() == test["missing"][0]["combination"]
+    path = looking.locator("path.grown").get_attribute("d")
+    assert path.count("V") == test["covered"]
+    alone = looking.get_by_role("region", name="Images alone with their combination")
+    shown = alone.locator(".thumb").all()
+    assert {each.get_attribute("title") for each in shown} <= {
+        row["path"] for row in test["contributors"]
+    }
+    assert len(shown) == min(24, test["alone"])
+    for each in shown:
+        picture = each.locator("img")
+        picture.scroll_into_view_if_needed()
+        assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 50
+
+
+def test_another_test_set(looking, finished):
+    told = read_coverage(finished)
+    looking.get_by_label("Test set", exact=True).select_option("1")
+    expect(looking.locator("#coverage .facts")).to_contain_text(
+        f"are covered by {told['tests'][1]['images']} images of <b>noisy"
+    )
+    assert looking.evaluate("window.hit") is None
+
+
+def test_new_images_are_ranked_and_exported(looking, finished, tmp_path):
+    rows = read_csv(finished / "widening.csv")
+    part = looking.get_by_role("region", name="New images that widen the test set")
+    shown = [each.get_attribute("title") for each in part.locator(".thumb").all()]
+    assert shown == [row["path"] for row in rows[:24]]
+    looking.get_by_role("button", name="Export new images").click()
+    looking.locator("#export-widening").click()
+    told = looking.locator("#job")
+    expect(told).to_contain_text("Give the new folder")
+    looking.locator("#widening-folder textarea").fill(str(tmp_path / "out"))
+    looking.locator("#export-widening").click()
+    adds = sum(row["adds"] == "1" for row in rows)
+    expect(told).to_contain_text(f"{adds} image", timeout=LONG)
+    assert len(list((tmp_path / "out").rglob("*.png"))) == adds
+
+
+def test_what_cannot_be_used_is_said(server, visit, model, folders):
+    page = visit(server.url)
+    page.get_by_role("tab", name="Coverage").click()
+    told = page.locator("#job .error")
+    measure = page.get_by_role("button", name="Measure coverage")
+    measure.click()
+    expect(told).to_contain_text("Give the model file of the DNN")
+    fill(page, model, folders)
+    page.locator("#coverage-options button").first.click()
+    page.locator("#neurons textarea").fill("six")
+    measure.click()
+    expect(told).to_contain_text("--neurons: expected a whole number, received 'six'")
+    page.locator("#neurons textarea").fill("7")
+    measure.click()
+    expect(told).to_contain_text("layer 'hidden' has 6 neurons, received 7", timeout=LONG)
