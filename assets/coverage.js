@@ -75,7 +75,7 @@ function build() {
         make("div", { class: "title" }, make("h2", {}, run.name), make("p", { class: "path" }, run.model)),
         make(
           "nav",
-          { "aria-label": "Downloads" },
+          { class: "tables", "aria-label": "Downloads" },
           ...files.map((name) => make("a", { href: address(`download/${name}`), download: true }, name)),
         ),
         make("p", { class: "facts" }, facts(test)),
@@ -95,7 +95,7 @@ function build() {
         part("Covered combinations", `${count(test.covered, "combination")} of ${large(run.combinations)}: a region of each neuron above, in their order. Most images first.`, covered(test)),
         part("Not covered", missingWords(test), missing(test)),
       ),
-      part("Images alone with their combination", alone(test), images(test.contributors, ({ combination }) => combination)),
+      part("Images alone with their combination", alone(test), images(test.contributors, ({ combination }) => short(combination))),
       run.widening ? widening(run.widening) : null,
     ),
   );
@@ -207,16 +207,21 @@ function neuron(each) {
   const inner = height - bottom;
   const x = (value) => (width * (value - each.low)) / (each.high - each.low);
   const ends = [each.low, ...each.borders, each.high];
-  const bars = (counts, kind) => {
+  const shares = (counts) => {
     const total = counts.reduce((sum, number) => sum + number, 0) || 1;
     // Where most images are in one bar, such as that of 0, the others would not be seen.
-    const tall = (number) => Math.sqrt(number / total) * (inner - 4);
-    const step = width / counts.length;
-    return counts.map((number, place) =>
-      number
-        ? draw("rect", { x: (place * step).toFixed(1), width: Math.max(1, step - 0.6).toFixed(1), y: (inner - tall(number)).toFixed(1), height: tall(number).toFixed(1), class: kind })
-        : null,
-    );
+    return counts.map((number) => Math.sqrt(number / total));
+  };
+  const sets = [shares(each.training), shares(each.tests[chosen])];
+  const most = Math.max(...sets.flat());
+  const bars = (heights, kind, part) => {
+    const step = width / heights.length;
+    return heights.map((height, place) => {
+      if (!height) return null;
+      const tall = (height / most) * (inner - 6);
+      const x = (place + (1 - part) / 2) * step;
+      return draw("rect", { x: x.toFixed(1), width: (part * step).toFixed(1), y: (inner - tall).toFixed(1), height: tall.toFixed(1), class: kind });
+    });
   };
   const label = (value, at, anchor) => {
     const node = draw("text", { x: at, y: height - 4, "text-anchor": anchor });
@@ -229,8 +234,8 @@ function neuron(each) {
     ...each.centroids.map((_, region) =>
       draw("rect", { x: x(ends[region]), width: Math.max(0, x(ends[region + 1]) - x(ends[region])), y: 0, height: inner, class: region % 2 ? "region odd" : "region" }),
     ),
-    ...bars(each.training, "of-training"),
-    ...bars(each.tests[chosen], "of-test"),
+    ...bars(sets[0], "of-training", 0.92),
+    ...bars(sets[1], "of-test", 0.45),
     ...each.borders.map((border) => draw("line", { x1: x(border), x2: x(border), y1: 0, y2: inner, class: "border" })),
     ...each.centroids.map((centre) => draw("path", { d: `M${x(centre)},${inner}l-4,6h8z`, class: "centre" })),
     label(each.low, 0, "start"),
@@ -267,6 +272,7 @@ function picture(row) {
   return image;
 }
 
+const short = (combination) => (run.neurons.some(({ sizes }) => sizes.length > 9) ? combination : combination.replaceAll(" ", ""));
 const name = (combination) => make("code", {}, combination);
 
 function folding(rows, titles) {

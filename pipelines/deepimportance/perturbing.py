@@ -107,7 +107,7 @@ def build_perturbing(
             pixels, random_places(pixels.shape[:3], count, rng), amount, rng
         )
     if how == "gaussian":
-        explain = build_relevance(network.model, layers=(INPUT,))
+        explain = build_relevance(network.model, rule="epsilon", layers=(INPUT,))  # Equation 1
 
         def disturb(pixels: Pixels, _: NDArray[np.int32]) -> Pixels:
             targets = np.full(len(pixels), PREDICTED, np.int32)

@@ -71,7 +71,7 @@ def test_noise_falls_on_the_pixels_that_decide(model):
     network = load_network(model)
     before = pixels()
     after = build_perturbing(network, "gaussian", seed=2)(before, np.full(6, -1, np.int32))
-    explain = build_relevance(network.model, layers=(INPUT,))
+    explain = build_relevance(network.model, rule="epsilon", layers=(INPUT,))
     relevance = explain(before.astype(np.float32), np.full(6, PREDICTED, np.int32))
     where = most_relevant(relevance.layers[INPUT].sum(axis=3), int(0.02 * SIZE[0] * SIZE[1]))
     changed = (after != before).any(axis=3)
