@@ -399,3 +399,62 @@ def test_a_damaged_document_is_named(finished, tmp_path):
     (tmp_path / "run" / "coverage.json").write_text("[]")
     with pytest.raises(InputError, match=r"coverage.json is not as the tool writes it"):
         read_coverage(tmp_path / "run")
+
+
+@pytest.mark.parametrize("class_", [None, "left", "right"])
+def test_with_one_output_what_lowers_it_speaks_for_the_first_class(folders, tmp_path, class_):
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(5)
+    dnn = build(keras, keras.layers.Dense(1, activation="sigmoid", name="end"))
+    kernel, bias = dnn.get_layer("end").get_weights()
+    network_images = [
+        check_image(folders / "training", f.relative_to(folders / "training").as_posix())
+        for f in sorted((folders / "training").rglob("*.png"))
+    ]
+    dnn.save(tmp_path / "dnn.keras")
+    network = load_network(tmp_path / "dnn.keras")
+    (batch,) = load_batches(network, folders / "training", network_images, 100)
+    pixels = scale(network, np.stack([pixel for _, pixel in batch]))
+    hidden = keras.Model(dnn.inputs, dnn.get_layer("hidden").output)
+    values = np.asarray(hidden(pixels))
+    bias = -np.median(values @ kernel, axis=0)  # so that both classes are predicted
+    dnn.get_layer("end").set_weights([kernel, bias])
+    dnn.save(tmp_path / "dnn.keras")
+    manifest = measure(tmp_path / "dnn.keras", folders, tmp_path / "run", class_=class_, neurons=5)
+    total = np.zeros(8)
+    for image, row in zip(network_images, values.astype(np.float64), strict=True):
+        shown = image.path.split("/")[0]
+        if class_ in (None, shown):
+            logit = float(row @ kernel[:, 0] + bias[0])
+            first = logit < 0 if class_ is None else class_ == "left"
+            total += (-1 if first else 1) * row * kernel[:, 0]
+    assert manifest.chosen["neurons"] == np.argsort(-total, kind="stable")[:5].tolist()
+
+
+def test_several_labels_an_image(folders, tmp_path):
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(6)
+    end = keras.layers.Dense(2, activation="sigmoid", name="end")
+    build(keras, end).save(tmp_path / "dnn.keras")
+    for name in ("training", "test"):
+        shutil.copytree(folders / name, tmp_path / name)
+        paths = sorted(p.relative_to(tmp_path / name) for p in (tmp_path / name).rglob("*.png"))
+        rows = [(p.as_posix(), ("a", "b", "a;b")[i % 3]) for i, p in enumerate(paths)]
+        write_csv(tmp_path / name / "labels.csv", ("path", "label"), rows)
+    measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run")
+    told = read_coverage(tmp_path / "run")
+    assert 0 <= told["tests"][0]["accuracy"] < 1
+    cells = {row["criterion"]: row["tests"][0]["value"] for row in told["criteria"]}
+    assert cells["DSC"] is None
+    with pytest.raises(InputError, match="the DNN's classes are none"):
+        measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "other", class_="a")
+
+
+def test_a_batch_that_is_not_a_number_is_named(folders, tmp_path):
+    keras, _ = import_keras()
+    dnn = build(keras)
+    kernel, bias = dnn.get_layer("end").get_weights()
+    dnn.get_layer("end").set_weights([kernel, np.full_like(bias, np.nan)])
+    dnn.save(tmp_path / "dnn.keras")
+    with pytest.raises(InputError, match=r"'end' gives for left/1_01.png.* is not a number"):
+        measure(tmp_path / "dnn.keras", folders, tmp_path / "run")
