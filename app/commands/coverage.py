@@ -60,7 +60,8 @@ def coverage(
         ),
     ] = None,
     clusters: Annotated[
-        int, typer.Option(min=2, help="Most regions of a neuron's activations that are tried.")
+        int,
+        typer.Option(min=2, max=255, help="Most regions of a neuron's activations that are tried."),
     ] = 4,
     rule: Annotated[
         str, typer.Option(help="Of relevance: epsilon (the paper's Equation 1), z+ or alpha-beta.")

@@ -172,7 +172,10 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Copy the unsafe set into a folder a cluster, with import files of Label Studio and COCO."""
+    """Copy the unsafe set into a folder a cluster, with import files of Label Studio and COCO.
+
+    Of a run of coverage, copy the new images that widen the test set.
+    """
     from app.commands.coverage import export_widening
     from pipelines.export import export_unsafe_set
     from pipelines.selection_files import read_selection

@@ -16,6 +16,8 @@ from pipelines.errors import InputError
 
 FEWEST, MOST = 2, 4
 """Numbers of clusters that are tried: those that the paper reports (section 5.3, RQ2)."""
+LIMIT = 255
+"""Regions that a byte can tell apart."""
 
 Floats = NDArray[np.float64]
 
@@ -80,8 +82,8 @@ def quantise(values: NDArray[np.float32], most: int = MOST) -> Regions:
 
 def check_clusters(most: int, images: int) -> None:
     """Raise InputError unless there are as many training images as clusters are tried."""
-    if most < FEWEST:
-        raise InputError(f"--clusters: expected {FEWEST} or more, received {most}.")
+    if not FEWEST <= most <= LIMIT:
+        raise InputError(f"--clusters: expected {FEWEST} to {LIMIT}, received {most}.")
     if images < most:
         raise InputError(
             f"--clusters: {most} clusters need as many training images, received {images}. "

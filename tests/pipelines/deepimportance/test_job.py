@@ -348,7 +348,7 @@ def test_a_constant_neuron_is_noted(folders, tmp_path):
         ({"layer": "pool"}, r"'pool' is no layer with neurons. Choose among conv \(4\), hidden"),
         ({"neurons": 9}, "expected 1 to 8, as layer 'hidden' has 8 neurons, received 9"),
         ({"neurons": 0}, "--neurons: expected 1 to 8, as layer 'hidden' has 8 neurons, received 0"),
-        ({"clusters": 1}, "--clusters: expected 2 or more, received 1"),
+        ({"clusters": 1}, "--clusters: expected 2 to 255, received 1"),
         ({"clusters": 81}, "81 clusters need as many training images, received 80"),
         ({"rule": "best"}, r"--rule: expected epsilon, z\+, alpha-beta, received 'best'"),
         ({"class_": "up"}, "the DNN's classes are left, right; received 'up'"),

@@ -112,5 +112,7 @@ def test_the_nearest_centroid_decides():
 def test_too_few_images_are_named():
     with pytest.raises(InputError, match="4 clusters need as many training images, received 3"):
         quantise(np.arange(3, dtype=np.float32))
-    with pytest.raises(InputError, match="expected 2 or more, received 1"):
+    with pytest.raises(InputError, match="expected 2 to 255, received 1"):
         quantise(np.arange(9, dtype=np.float32), 1)
+    with pytest.raises(InputError, match="expected 2 to 255, received 256"):
+        quantise(np.arange(900, dtype=np.float32), 256)
