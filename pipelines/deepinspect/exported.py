@@ -1,0 +1,157 @@
+"""Distances, labels and predictions that another framework has exported, as CSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import InputError
+from pipelines.ground_truth import split
+from pipelines.tables import Table, clean, read_table, shown
+
+ALIKE = 1e-6
+"""Relative difference up to which two figures of one pair are the same."""
+
+Labels = dict[str, tuple[str, ...]]
+
+
+def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Read the distances of all pairs of classes: two columns of classes and one of numbers.
+
+    A pair may stand in the table once or both ways.  Time and memory grow with classes squared.
+
+    Returns
+    -------
+    names : tuple of str, length k
+        Sorted, by number where all are numbers.
+    distances : array of float64, shape (k, k)
+        Symmetric, 0 on the diagonal.
+
+    Raises
+    ------
+    InputError
+        When the table cannot be read, a pair is missing or has two distances, or a distance is no
+        number from 0.
+    """
+    table = read_table(file)
+    if len(table.header) != 3:
+        raise InputError(
+            f"{file}: expected three columns, class, class and distance, received "
+            f"{len(table.header)} ({', '.join(table.header[:5])})."
+        )
+    cells = [(clean(row[0]), clean(row[1])) for row in table.rows]
+    names = sort_names({name for pair in cells for name in pair} - {""})
+    places = {name: place for place, name in enumerate(names)}
+    result = np.full((len(names), len(names)), np.nan)
+    for line, (one, other), row in zip(table.lines, cells, table.rows, strict=True):
+        if not one or not other:
+            raise InputError(f"{file}, row {line}: expected two classes, received an empty cell.")
+        value = _number(file, table, line, row[2])
+        a, b = places[one], places[other]
+        if a == b and value:
+            raise InputError(
+                f"{file}, row {line}: expected 0 as the distance of {shown(one)} to itself, "
+                f"received {value:g}."
+            )
+        before = result[a, b]
+        if not np.isnan(before) and abs(before - value) > ALIKE * max(before, value):
+            raise InputError(
+                f"{file}, row {line}: expected one distance between {shown(one)} and "
+                f"{shown(other)}, received {value:g} after {before:g}. Distances are symmetric: "
+                "give each pair once."
+            )
+        result[a, b] = result[b, a] = value
+    np.fill_diagonal(result, 0)
+    first, second = np.nonzero(np.isnan(result))
+    if len(first):
+        raise InputError(
+            f"{file}: expected a distance for each pair of its {len(names)} classes, received none "
+            f"for {shown(names[first[0]])} and {shown(names[second[0]])}; {len(first) // 2} pairs "
+            "are missing. Leave out classes that are never predicted."
+        )
+    return names, result
+
+
+def sort_names(names: set[str]) -> tuple[str, ...]:
+    """Sort the names of classes: as numbers where all are whole ones, else as text."""
+    if all(name.isascii() and name.isdigit() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def _number(file: Path, table: Table, line: int, cell: str) -> float:
+    text = cell.strip().replace(",", ".") if table.decimal_commas else cell.strip()
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value < float("inf"):
+        raise InputError(
+            f"{file}, row {line}: expected a distance, a number from 0, received {shown(cell)}."
+        )
+    return value
+
+
+def read_labels(file: Path, option: str, names: Sequence[str]) -> Labels:
+    """Read the classes of images: a column of images, and one of classes with semicolons between.
+
+    Parameters
+    ----------
+    option : str
+        What the file was given as, for messages.
+    names : sequence of str
+        The classes that have distances.
+
+    Raises
+    ------
+    InputError
+        When the table cannot be read, names a class that has no distances, or an image twice.
+    """
+    table = read_table(file)
+    if len(table.header) != 2:
+        raise InputError(
+            f"{option} {file}: expected two columns, image and labels, received "
+            f"{len(table.header)} ({', '.join(table.header[:5])}). Put semicolons between labels."
+        )
+    known = set(names)
+    found: Labels = {}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        image, classes = clean(row[0]), tuple(clean(part) for part in split(row[1]))
+        if image in found:
+            raise InputError(
+                f"{option} {file}, row {line}: expected one row an image, received another of "
+                f"{shown(image)}."
+            )
+        if unknown := [each for each in classes if each not in known]:
+            raise InputError(
+                f"{option} {file}, row {line}: the class {shown(unknown[0])} has no distances. "
+                f"Expected one of {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}: give "
+                "its distances to all others, or leave these rows out."
+            )
+        found[image] = classes
+    return found
+
+
+def join_labels(labels: Labels, predictions: Labels) -> tuple[str, ...]:
+    """Return the images that have labels and predictions, sorted; InputError when none has."""
+    images = tuple(sorted(labels.keys() & predictions.keys()))
+    if not images:
+        example = next(iter(labels), ""), next(iter(predictions), "")
+        raise InputError(
+            "labels and predictions have no image in common: expected the same names in the first "
+            f"columns, received {shown(example[0])} and {shown(example[1])}."
+        )
+    return images
+
+
+def as_matrix(classes: Sequence[Sequence[str]], names: Sequence[str]) -> NDArray[np.bool_]:
+    """Return, for each image and class, whether the image has it; shape (n, k)."""
+    places = {name: place for place, name in enumerate(names)}
+    result = np.zeros((len(classes), len(names)), dtype=np.bool_)
+    for image, row in enumerate(classes):
+        for name in row:
+            result[image, places[name]] = True
+    return result

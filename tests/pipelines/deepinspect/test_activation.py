@@ -1,0 +1,97 @@
+"""P(n|c) of Equation 1, against the definition in plain loops."""
+
+import numpy as np
+import pytest
+
+from pipelines.deepinspect.activation import (
+    activation_probabilities,
+    check_thresholds,
+    scale_layer,
+)
+from pipelines.errors import InputError
+
+NEURONS = {"first": 4, "second": 3}
+
+
+def draw(n, seed=0):
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(size=(n, count)).astype(np.float32) for name, count in NEURONS.items()}
+
+
+def batches_of(activations, predicted, size):
+    for start in range(0, len(predicted), size):
+        block = slice(start, start + size)
+        yield {name: values[block] for name, values in activations.items()}, predicted[block]
+
+
+def naive(activations, predicted, threshold):
+    """|{images of c with out(n) > Th}| / |c|, image by image."""
+    k = len(predicted[0])
+    result = np.full((sum(NEURONS.values()), k), np.nan)
+    for c in range(k):
+        images = [i for i in range(len(predicted)) if predicted[i][c]]
+        row = 0
+        for name, count in NEURONS.items():
+            for neuron in range(count):
+                active = 0
+                for i in images:
+                    low, high = min(activations[name][i]), max(activations[name][i])
+                    active += (activations[name][i][neuron] - low) / (high - low) > threshold
+                if images:
+                    result[row, c] = active / len(images)
+                row += 1
+    return result
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_probabilities_are_shares_of_the_images_of_a_class(several, size):
+    rng = np.random.default_rng(3)
+    activations = draw(40)
+    predicted = rng.random((40, 5)) < 0.3
+    if not several:
+        predicted = np.eye(5, dtype=bool)[rng.integers(0, 5, 40)]
+    thresholds = (0.5, 0.25, 0.9)
+    found = activation_probabilities(
+        batches_of(activations, predicted, size), NEURONS, 5, thresholds
+    )
+    assert found.images.tolist() == predicted.sum(axis=0).tolist()
+    assert tuple(found.matrices) == thresholds
+    for threshold in thresholds:
+        expected = naive(activations, predicted, threshold)
+        np.testing.assert_allclose(found.matrices[threshold], expected, atol=1e-6)
+    assert found.matrices[0.5].dtype == np.float32
+
+
+def test_a_class_that_is_never_predicted_is_not_known():
+    predicted = np.eye(3, dtype=bool)[np.zeros(6, int)]
+    found = activation_probabilities([(draw(6), predicted)], NEURONS, 3)
+    assert found.images.tolist() == [6, 0, 0]
+    assert not np.isnan(found.matrices[0.5][:, 0]).any()
+    assert np.isnan(found.matrices[0.5][:, 1:]).all()
+
+
+def test_a_layer_that_gives_the_same_everywhere_is_not_active():
+    activations = draw(4)
+    activations["second"][:] = 7
+    scaled = scale_layer(activations["second"])
+    assert not scaled.any()
+    found = activation_probabilities([(activations, np.ones((4, 1), bool))], NEURONS, 1, (0.0,))
+    assert not found.matrices[0.0][4:].any()
+    assert found.matrices[0.0][:4].any()
+
+
+def test_images_without_a_prediction_count_for_no_class():
+    predicted = np.zeros((4, 2), bool)
+    predicted[0, 1] = True
+    activations = draw(4)
+    found = activation_probabilities([(activations, predicted)], NEURONS, 2)
+    np.testing.assert_allclose(found.matrices[0.5], naive(activations, predicted, 0.5))
+    assert found.images.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.0, float("nan")])
+def test_thresholds_that_cannot_be_met_are_refused(threshold):
+    with pytest.raises(InputError, match="expected 0 or more and less than 1"):
+        check_thresholds([0.5, threshold])
+    assert check_thresholds([0.5, 0.6, 0.5]) == (0.5, 0.6)

@@ -1,0 +1,195 @@
+"""Ground truth, precision, recall and AUCEC of section IV, against plain loops."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipelines.deepinspect.evaluation import (
+    BLOCK,
+    average_disparity,
+    evaluate_ranking,
+    true_errors,
+    type1_confusion,
+    type2_confusion,
+)
+from pipelines.deepinspect.ranking import rank_pairs
+
+
+def one_hot(labels, k):
+    return np.eye(k, dtype=bool)[labels]
+
+
+def mean_of(parts):
+    known = [part for part in parts if part is not None]
+    return sum(known) / len(known) if known else np.nan
+
+
+def naive_type1(labels, predicted, k):
+    result = np.zeros((k, k))
+    for a in range(k):
+        for b in range(k):
+            if a != b:
+                parts = []
+                for shown, taken in ((a, b), (b, a)):
+                    images = [i for i in range(len(labels)) if labels[i] == shown]
+                    wrong = [i for i in images if predicted[i] == taken]
+                    parts.append(len(wrong) / len(images) if images else None)
+                result[a, b] = mean_of(parts)
+    return result
+
+
+def naive_type2(truth, predicted, k):
+    result = np.zeros((k, k))
+    for a in range(k):
+        for b in range(k):
+            if a != b:
+                parts = []
+                for there, absent in ((a, b), (b, a)):
+                    images = [i for i in range(len(truth)) if truth[i, there]]
+                    images = [i for i in images if not truth[i, absent]]
+                    both = [i for i in images if predicted[i, a] and predicted[i, b]]
+                    parts.append(len(both) / len(images) if images else None)
+                result[a, b] = mean_of(parts)
+    return result
+
+
+def naive_disparity(errors):
+    k = len(errors)
+    result = np.full((k, k), np.nan)
+    for a in range(k):
+        for b in range(k):
+            if a != b:
+                thirds = [c for c in range(k) if c not in (a, b)]
+                total = sum(abs(errors[a, c] - errors[b, c]) for c in thirds)
+                result[a, b] = total / (k - 2)
+    return result
+
+
+def test_type1_is_the_mean_of_both_directions():
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 5, (2, 300))
+    found = type1_confusion(one_hot(labels, 6), one_hot(predicted, 6))
+    np.testing.assert_allclose(found, naive_type1(labels, predicted, 6), atol=1e-12)
+
+
+def test_of_a_class_without_labels_the_other_direction_counts():
+    labels, predicted = np.array([0, 0, 1, 1]), np.array([2, 0, 1, 2])
+    found = type1_confusion(one_hot(labels, 4), one_hot(predicted, 4))
+    assert found[0, 2] == 0.5
+    assert np.isnan(found[2, 3])
+    assert found[0, 1] == 0
+
+
+def test_type2_counts_images_that_show_one_of_both():
+    rng = np.random.default_rng(1)
+    truth, predicted = rng.random((2, BLOCK + 250, 5)) < 0.4
+    truth[:, 3] = truth[:, 1]  # the two are never alone
+    found = type2_confusion(truth, predicted)
+    np.testing.assert_allclose(found, naive_type2(truth, predicted, 5), atol=1e-12)
+    assert np.isnan(found[1, 3])
+
+
+def test_disparity_is_the_mean_over_third_classes():
+    errors = np.random.default_rng(2).random((7, 7))
+    errors = (errors + errors.T) / 2
+    np.fill_diagonal(errors, 0)
+    np.testing.assert_allclose(average_disparity(errors), naive_disparity(errors), atol=1e-12)
+    with pytest.raises(ValueError, match="3 classes"):
+        average_disparity(errors[:2, :2])
+
+
+def test_a_class_without_any_known_error_has_no_disparity():
+    errors = np.random.default_rng(2).random((5, 5))
+    errors = (errors + errors.T) / 2
+    np.fill_diagonal(errors, 0)
+    expected = naive_disparity(errors[:4, :4])
+    errors[4, :4] = errors[:4, 4] = np.nan
+    found = average_disparity(errors)
+    np.testing.assert_allclose(found[:4, :4], expected, atol=1e-12)
+    assert np.isnan(found[4]).all()
+
+
+def naive_area(order, wrong):
+    """Go down the list, a trapezium a pair."""
+    area, found = 0.0, 0
+    for pair in order:
+        before = found
+        found += wrong[pair]
+        area += (before + found) / 2
+    return area / len(order) / sum(wrong)
+
+
+@pytest.mark.parametrize("lowest_first", [True, False])
+def test_the_curve_and_its_area(lowest_first):
+    rng = np.random.default_rng(3)
+    truth = rng.random(190) ** 3
+    scores = rng.normal(size=190) + (-3 if lowest_first else 3) * truth
+    ranking = rank_pairs(scores, lowest_first=lowest_first, top_percent=5)
+    found = evaluate_ranking(scores, truth, ranking)
+    mean = sum(truth) / 190
+    cut = mean + (sum((value - mean) ** 2 for value in truth) / 190) ** 0.5
+    wrong = [value > cut for value in truth]
+    assert true_errors(truth).tolist() == wrong
+    ranked = sorted(range(190), key=lambda pair: scores[pair], reverse=not lowest_first)
+    assert found.aucec == pytest.approx(naive_area(ranked, wrong))
+    perfect = sorted(range(190), key=lambda pair: not wrong[pair])
+    assert found.optimum == pytest.approx(naive_area(perfect, wrong))
+    assert found.gain == pytest.approx((found.aucec - 0.5) / 0.5)
+    for cut_off, reported in (
+        (found.top_percent, ranked[:9]),
+        (found.one_sd, np.flatnonzero(ranking.one_sd)),
+    ):
+        tp = sum(wrong[pair] for pair in reported)
+        assert (cut_off.tp, cut_off.fp) == (tp, len(reported) - tp)
+        assert cut_off.precision == pytest.approx(tp / len(reported))
+        assert cut_off.recall == pytest.approx(tp / sum(wrong))
+        assert cut_off.random_precision == pytest.approx(sum(wrong) / 190)
+        assert cut_off.random_recall == pytest.approx(len(reported) / 190)
+    assert (found.pairs, found.errors) == (190, sum(wrong))
+    assert found.spearman < 0 if lowest_first else found.spearman > 0
+    assert found.curve[0] == (0, 0)
+    assert found.curve[-1] == (1, 1)
+    document = json.loads(json.dumps(found.as_document()))
+    assert set(document) >= {"one_sd", "top_percent", "aucec", "aucec_gain_over_random", "spearman"}
+    assert set(document["one_sd"]) >= {"tp", "fp", "precision", "recall"}
+
+
+def test_spearman_is_the_correlation_of_ranks():
+    rng = np.random.default_rng(8)
+    scores, truth = rng.permutation(30) / 1.0, rng.permutation(30) ** 2.0
+    found = evaluate_ranking(scores, truth, rank_pairs(scores, lowest_first=True))
+    one = [sorted(scores).index(value) for value in scores]
+    other = [sorted(truth).index(value) for value in truth]
+    apart = sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
+    assert found.spearman == pytest.approx(1 - 6 * apart / (30 * (30**2 - 1)))
+
+
+def test_pairs_of_equal_scores_count_as_in_any_order():
+    rng = np.random.default_rng(4)
+    scores, truth = rng.integers(0, 4, 40) / 1.0, rng.random(40) ** 4
+    found = evaluate_ranking(scores, truth, rank_pairs(scores, lowest_first=True))
+    wrong = true_errors(truth).tolist()
+    areas = []
+    for _ in range(4000):
+        shuffled = rng.permutation(40)
+        order = sorted(shuffled, key=lambda pair: scores[pair])
+        areas.append(naive_area(order, wrong))
+    assert found.aucec == pytest.approx(np.mean(areas), abs=0.005)
+
+
+def test_pairs_without_a_score_come_last_and_without_a_truth_not_at_all():
+    scores = np.array([np.nan, 0.1, 0.2, 0.3, 0.4])
+    truth = np.array([1.0, 0.0, 0.0, np.nan, 0.0])
+    found = evaluate_ranking(scores, truth, rank_pairs(scores, lowest_first=True))
+    assert (found.pairs, found.errors) == (4, 1)
+    assert found.aucec == pytest.approx(1 / 8)
+    assert (found.top_percent.tp, found.top_percent.fp) == (0, 1)
+    assert found.one_sd.recall == 0
+
+
+def test_without_true_errors_there_is_nothing_to_find():
+    scores = np.arange(5.0)
+    ranking = rank_pairs(scores, lowest_first=True)
+    assert evaluate_ranking(scores, np.zeros(5), ranking) is None
+    assert evaluate_ranking(scores, np.full(5, np.nan), ranking) is None

@@ -1,0 +1,85 @@
+"""CSV files of another framework: what is read, and what is refused with which words."""
+
+import numpy as np
+import pytest
+
+from pipelines.deepinspect.exported import as_matrix, join_labels, read_distances, read_labels
+from pipelines.errors import InputError
+
+PAIRS = ["object,object,neuron distance", "cat,dog,0.5", "dog,bird,1.5", "bird,cat,2"]
+
+
+def write(path, lines):
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_distances_are_read_once_or_both_ways(tmp_path):
+    names, found = read_distances(write(tmp_path / "d.csv", PAIRS))
+    assert names == ("bird", "cat", "dog")
+    np.testing.assert_array_equal(found, [[0, 2, 1.5], [2, 0, 0.5], [1.5, 0.5, 0]])
+    both = [*PAIRS, "dog,cat,0.5", "bird,dog,1.5000000001", "cat,bird,2", "cat,cat,0"]
+    again = read_distances(write(tmp_path / "d.csv", both))[1]
+    np.testing.assert_allclose(again, found)
+
+
+def test_numbers_are_sorted_as_numbers(tmp_path):
+    lines = ["a;b;d", "10;2;0,25", "2;9;1", "9;10;1"]
+    names, found = read_distances(write(tmp_path / "d.csv", lines))
+    assert names == ("2", "9", "10")
+    assert found[0, 2] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (PAIRS[:3], "received none for 'bird' and 'cat'; 1 pairs are missing"),
+        ([*PAIRS, "dog,cat,0.7"], "row 5: expected one distance between 'dog' and 'cat'"),
+        ([*PAIRS, "cat,cat,1"], "expected 0 as the distance of 'cat' to itself"),
+        ([*PAIRS[:3], "bird,cat,near"], "row 4: expected a distance, a number from 0, received"),
+        ([*PAIRS[:3], "bird,cat,-1"], "expected a distance, a number from 0"),
+        ([*PAIRS[:3], "bird,cat,nan"], "expected a distance, a number from 0"),
+        ([*PAIRS[:3], "bird,,2"], "row 4: expected two classes"),
+        (["a,b", "c,d"], "expected three columns"),
+    ],
+)
+def test_distances_that_cannot_be_used(tmp_path, lines, words):
+    file = write(tmp_path / "d.csv", lines)
+    with pytest.raises(InputError) as error:
+        read_distances(file)
+    assert words in str(error.value)
+    assert str(file) in str(error.value)
+
+
+def test_labels_are_read_and_joined_on_the_image(tmp_path):
+    names = ("bird", "cat", "dog")
+    labels = read_labels(
+        write(tmp_path / "l.csv", ["image,labels", "1.png,cat;dog", "2.png,bird", "3.png,"]),
+        "--labels",
+        names,
+    )
+    assert labels == {"1.png": ("cat", "dog"), "2.png": ("bird",), "3.png": ()}
+    images = join_labels(labels, {"3.png": ("cat",), "1.png": ("dog",), "4.png": ()})
+    assert images == ("1.png", "3.png")
+    found = as_matrix([labels[image] for image in images], names)
+    assert found.tolist() == [[False, True, True], [False, False, False]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["image,labels", "1,cow"], "row 2: the class 'cow' has no distances"),
+        (["image,labels", "1,cat", "1,cat"], "row 3: expected one row an image"),
+        (["image,a,b", "1,cat,dog"], "expected two columns, image and labels, received 3"),
+    ],
+)
+def test_labels_that_cannot_be_used(tmp_path, lines, words):
+    with pytest.raises(InputError) as error:
+        read_labels(write(tmp_path / "l.csv", lines), "--labels", ("cat", "dog"))
+    assert words in str(error.value)
+    assert "--labels" in str(error.value)
+
+
+def test_labels_and_predictions_of_other_images_are_refused():
+    with pytest.raises(InputError, match=r"no image in common.*'a'.*'b'"):
+        join_labels({"a": ("cat",)}, {"b": ("cat",)})
