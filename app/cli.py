@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import clusters, coverage, dnn, retraining, unsafe_set
+from app.commands import clusters, coverage, dnn, inspect, retraining, unsafe_set
 from app.endings import ERROR
 
 app = typer.Typer(
@@ -80,6 +80,7 @@ for each in (
     retraining.retrain,
     coverage.coverage,
     coverage.perturb,
+    inspect.inspect,
     unsafe_set.recut,
     unsafe_set.export,
     clusters.report,

@@ -71,6 +71,11 @@ OUTPUTS = (
     "repairs.png",
     "trained_with.csv",
     "comparison.csv",
+    "activation.npz",
+    "bias.csv",
+    "evaluation.json",
+    "predictions.csv",
+    "pairs",
     "gifs",
     "thumbnails",
 )

@@ -147,7 +147,7 @@ def judge(
     if task == "numbers":
         return _judge_numbers(truth, paths, outputs, error_threshold, key_points)
     names = order_classes(truth, outputs.shape[1], classes, task == "several")
-    shares = _shares(outputs, activation, task)
+    shares = class_shares(outputs, activation, task)
     if task == "several":
         return _judge_several(truth, paths, shares, names)
     places = {name: place for place, name in enumerate(names)}
@@ -162,11 +162,11 @@ def judge(
         shares,
         best if outputs.shape[1] > 1 else np.zeros(len(best), np.int32),
         None,
-        "" if classes else _doubt_order(labels, best, len(names)),
+        "" if classes else doubt_order(labels, best, len(names)),
     )
 
 
-def _shares(outputs: Floats, activation: str, task: Task) -> Floats:
+def class_shares(outputs: Floats, activation: str, task: Task) -> Floats:
     """Return a share for each class; one output becomes two classes."""
     if activation not in {"softmax", "sigmoid"}:  # logits
         if task == "several" or outputs.shape[1] == 1:
@@ -261,7 +261,7 @@ def accuracy_interval(right: int, images: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def _doubt_order(labels: NDArray[np.int32], best: NDArray[np.int32], classes: int) -> str:
+def doubt_order(labels: NDArray[np.int32], best: NDArray[np.int32], classes: int) -> str:
     """Say so when another order of the classes would be much better: sorting them was a guess."""
     from scipy.optimize import linear_sum_assignment
 

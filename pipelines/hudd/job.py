@@ -31,6 +31,7 @@ from pipelines.hudd.pictures import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE
 from pipelines.images import as_text, check_images, find_images
 from pipelines.networks import STAGE as PREDICTING
 from pipelines.networks import Network, fix_size, load_network, predict
+from pipelines.pair_lists import describe_source
 from pipelines.relevance import INPUT
 from pipelines.report import write_report
 from pipelines.reporting.wording import count_of
@@ -135,6 +136,7 @@ def find_clusters_by_heatmaps(
             "batch_size": options.batch_size,
         }
         | describe_given(options.given),
+        notes=describe_source(source),
     )
     with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
         spill = out / SPILL

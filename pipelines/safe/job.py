@@ -18,6 +18,7 @@ from pipelines.families import find_families
 from pipelines.files import atomic_write
 from pipelines.finishing import check_start, count_images, describe_given, finish
 from pipelines.images import ImageFile, Rejected, as_text
+from pipelines.pair_lists import describe_source
 from pipelines.report import write_report
 from pipelines.safe import clustering, features, reduction, silhouette
 from pipelines.safe.clustering import Clustering
@@ -162,6 +163,7 @@ def find_root_cause_clusters(
         folder=as_text(folder.resolve()),
         parameters=_parameters(options)
         | ({"images": as_text(source.resolve())} if source.is_file() else {}),
+        notes=describe_source(source),
     )
     with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
         _find(run, folder, paths, rejected, options)

@@ -45,7 +45,7 @@ def test_help_names_the_commands_and_needs_no_tensorflow():
     assert done.returncode == 0
     assert "cluster" in done.stdout
     assert all(name in done.stdout for name in ("explain", "select", "recut", "export", "report"))
-    assert all(f"\n  {name} " in done.stdout for name in ("test", "heatmaps"))
+    assert all(f"\n  {name} " in done.stdout for name in ("test", "heatmaps", "inspect"))
     code = "import sys; import app.cli; print([m for m in sys.modules if 'tensorflow' in m])"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
     assert loaded.stdout == b"[]\n"

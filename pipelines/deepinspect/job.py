@@ -1,0 +1,463 @@
+"""DeepInspect: from a model and images, or from exported distances, to ranked pairs of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import runs
+from pipelines.activations import STAGE as MEASURING
+from pipelines.deepinspect.activation import (
+    THRESHOLD,
+    Bools,
+    Probabilities,
+    activation_probabilities,
+    check_thresholds,
+)
+from pipelines.deepinspect.confusion import known_classes, napvd
+from pipelines.deepinspect.drawing import STAGE as DRAWING
+from pipelines.deepinspect.drawing import choose_lists, draw_images, prediction_rows
+from pipelines.deepinspect.evaluation import evaluate_ranking
+from pipelines.deepinspect.exported import as_matrix, join_labels, read_distances, read_labels
+from pipelines.deepinspect.findings import Findings, Truths, find_pairs, find_truths
+from pipelines.deepinspect.inspected import (
+    JOB,
+    write_activation,
+    write_classes,
+    write_evaluation,
+    write_pairs_tables,
+    write_predictions,
+)
+from pipelines.deepinspect.predicting import (
+    Images,
+    Seen,
+    choose_layers,
+    choose_task,
+    gather,
+    name_classes,
+    read_labels_of,
+    stream_predictions,
+)
+from pipelines.deepinspect.ranking import TOP_PERCENT, pairs_of, rank_pairs
+from pipelines.errors import InputError
+from pipelines.files import write_pairs
+from pipelines.images import as_text, check_images, find_images, none_usable
+from pipelines.networks import BATCH, Network, fix_size, load_network
+from pipelines.pair_lists import write_pair_lists
+from pipelines.reporting.wording import count_of
+from pipelines.testing import Task, doubt_order
+from pipelines.testing_job import read_classes
+
+CHECKING = "checking images"
+LOADING = "loading the model"
+DISTANCES = "measuring distances"
+COMPARING = "comparing classes"
+EVALUATING = "evaluating"
+TASKS = ("classes", "several")
+NAMED = 10
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may decide.
+
+    Attributes
+    ----------
+    scaling, trust, classes
+        As `testing_job.Asked`.
+    task : str, optional
+        "classes" (one an image) or "several"; otherwise it follows from labels and model.
+    labelled : bool
+        Whether labels are looked for: in `labels.csv`, else class folders.
+    thresholds : tuple of float
+        Above which a scaled activation counts; the first decides the ranking.
+    layers : tuple of str
+        Whose neurons are looked at; empty takes all.
+    normalise : bool
+        See `confusion.napvd`.
+    top_percent : float
+        Of the pairs that are reported where precision matters.
+    batch_size : int
+    """
+
+    scaling: str | None = None
+    trust: bool = False
+    classes: Path | None = None
+    task: str | None = None
+    labelled: bool = True
+    thresholds: tuple[float, ...] = (THRESHOLD,)
+    layers: tuple[str, ...] = ()
+    normalise: bool = False
+    top_percent: float = TOP_PERCENT
+    batch_size: int = BATCH
+
+
+def inspect_model(
+    model: Path,
+    source: Path,
+    out: Path,
+    options: Options,
+    *,
+    progress: runs.Progress,
+    command: Sequence[str] = (),
+    overwrite: bool = False,
+) -> runs.Manifest:
+    """Rank a classifier's pairs of classes by confusion and bias, and write the run folder `out`.
+
+    Parameters
+    ----------
+    source : Path
+        A folder of images, or a list of them; labels are not needed.
+    out : Path
+        A new or empty folder, or an earlier inspection when `overwrite` is True.
+
+    Returns
+    -------
+    Manifest
+        `result` counts classes, pairs and what is reported.
+
+    Raises
+    ------
+    InputError
+        When the model, the labels or an option cannot be used, fewer than two classes are ever
+        predicted, or no image is left.
+    """
+    thresholds = check_thresholds(options.thresholds)
+    _check_options(options)
+    folder, paths, rejected = find_images(source)
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")
+    given = read_classes(options.classes) if options.classes else None
+    manifest = runs.Manifest(
+        job=JOB,
+        command=[as_text(word) for word in command],
+        folder=as_text(folder.resolve()),
+        parameters={
+            "model": as_text(model.resolve()),
+            "images": as_text(source.resolve()),
+            "scaling": options.scaling,
+            "trust_model": options.trust,
+            "classes": list(given) if given else None,
+            "task": options.task,
+            "labels": options.labelled,
+            "thresholds": list(thresholds),
+            "layers": list(options.layers),
+            "normalise": options.normalise,
+            "top_percent": options.top_percent,
+            "batch_size": options.batch_size,
+        },
+    )
+    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
+        with run.stage(CHECKING):
+            files, unusable = check_images(
+                folder, paths, lambda done, total: run.progress(CHECKING, done, total)
+            )
+            rejected += unusable
+            if not files:
+                raise none_usable(folder, rejected)
+            truth = read_labels_of(folder, source, files) if options.labelled else None
+        with run.stage(LOADING):
+            run.progress(LOADING, 0, 1)
+            network = load_network(model, options.scaling, trust=options.trust)
+            network = fix_size(network, folder, files)
+            task = choose_task(options.task, truth, network)
+            names = name_classes(truth, network, given, task)
+            neurons = choose_layers(network, options.layers)
+            run.progress(LOADING, 1, 1)
+        seen = Seen()
+        with run.stage(MEASURING):
+            batches = stream_predictions(
+                network, neurons, folder, files, task, seen, run.progress, options.batch_size
+            )
+            measured = activation_probabilities(batches, neurons, len(names), thresholds)
+        rejected += seen.rejected
+        if not seen.images:
+            raise none_usable(folder, rejected)
+        images = gather(seen, truth, names, task)
+        manifest.images = runs.ImageCounts(
+            found=len(images.files) + len(rejected),
+            used=len(images.files),
+            rejected=len(rejected),
+        )
+        _describe_model(manifest, network, task, measured, images, given is not None)
+        with run.stage(DISTANCES):
+            first, *others = _distances(run, measured, options.normalise)
+        found = _compare(run, names, first, options)
+        truths = None
+        if images.truth is not None:
+            truths = _evaluate(
+                run, found, images.truth, images.predicted, task == "several", images.labelled
+            )
+        _describe_findings(manifest, found, truths)
+        _compare_thresholds(manifest, thresholds, found, truths, others, options.top_percent)
+        run.begin_results()
+        labelled = None if images.truth is None else images.truth.sum(axis=0)
+        _write(out, found, truths, measured, measured.images, labelled)
+        write_pairs(out / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
+        lists = choose_lists(found, truths, images.files) if truths is not None else []
+        write_pair_lists(out, folder, lists)
+        with run.stage(DRAWING):
+            drawn = draw_images(out, folder, images, truths, lists, run.progress)
+        write_predictions(out, prediction_rows(images, names, drawn))
+    return manifest
+
+
+def inspect_exported(
+    distances: Path,
+    out: Path,
+    options: Options,
+    *,
+    labels: Path | None = None,
+    predictions: Path | None = None,
+    progress: runs.Progress,
+    command: Sequence[str] = (),
+    overwrite: bool = False,
+) -> runs.Manifest:
+    """Rank pairs of classes whose distances another framework has exported; write `out`.
+
+    Parameters
+    ----------
+    distances : Path
+        A table of class, class and distance.
+    labels, predictions : Path, optional
+        Tables of image and labels, both or neither.
+
+    Raises
+    ------
+    InputError
+        When a table or an option cannot be used.
+    """
+    _check_options(options)
+    if (labels is None) != (predictions is None):
+        raise InputError(
+            "labels and predictions belong together: expected --labels and --predictions, "
+            f"received {'--predictions' if labels is None else '--labels'} alone."
+        )
+    files = {"distances": distances, "labels": labels, "predictions": predictions}
+    manifest = runs.Manifest(
+        job=JOB,
+        command=[as_text(word) for word in command],
+        folder=as_text(distances.resolve().parent),
+        parameters={name: file and as_text(file.resolve()) for name, file in files.items()}
+        | {"top_percent": options.top_percent},
+    )
+    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
+        names, between = read_distances(distances)
+        found = _compare(run, names, between, options)
+        truths, counts = None, (None, None)
+        if labels is not None and predictions is not None:
+            true = read_labels(labels, "--labels", names)
+            said = read_labels(predictions, "--predictions", names)
+            joined = join_labels(true, said)
+            if unlike := len(true.keys() ^ said.keys()):
+                manifest.notes.append(
+                    f"{count_of(unlike, 'image')} in one of the tables of labels and predictions "
+                    "alone: left out."
+                )
+            shown = as_matrix([true[image] for image in joined], names)
+            seen = as_matrix([said[image] for image in joined], names)
+            several = bool((shown.sum(axis=1) > 1).any() or (seen.sum(axis=1) > 1).any())
+            truths = _evaluate(run, found, shown, seen, several)
+            counts = (seen.sum(axis=0), shown.sum(axis=0))
+            manifest.images = runs.ImageCounts(
+                found=len(joined) + unlike, used=len(joined), rejected=unlike
+            )
+            manifest.chosen["task"] = "several" if several else "classes"
+        _describe_findings(manifest, found, truths)
+        run.begin_results()
+        _write(out, found, truths, None, *counts)
+    return manifest
+
+
+def _check_options(options: Options) -> None:
+    if not 0 < options.top_percent <= 100:
+        raise InputError(f"top: expected more than 0 % up to 100 %, received {options.top_percent}")
+    if options.task is not None and options.task not in TASKS:
+        raise InputError(
+            f"task: expected {' or '.join(TASKS)}, received {options.task!r}. Pairs of classes "
+            "are compared: a model that predicts numbers has none."
+        )
+    if options.batch_size < 1:
+        raise InputError(f"batch size: expected a positive number, received {options.batch_size}")
+
+
+def _distances(
+    run: runs.Run, measured: Probabilities, normalise: bool
+) -> list[NDArray[np.float64]]:
+    """Compute the distances of classes for each threshold."""
+    found = []
+    for done, matrix in enumerate(measured.matrices.values()):
+        run.progress(DISTANCES, done, len(measured.matrices))
+        found.append(napvd(matrix, normalise=normalise))
+    run.progress(DISTANCES, len(found), len(found))
+    return found
+
+
+def _compare(
+    run: runs.Run, names: tuple[str, ...], distances: NDArray[np.float64], options: Options
+) -> Findings:
+    with run.stage(COMPARING):
+        run.progress(COMPARING, 0, 1)
+        _check_classes(names, distances, run.manifest)
+        found = find_pairs(names, distances, options.top_percent)
+        run.progress(COMPARING, 1, 1)
+    return found
+
+
+def _evaluate(
+    run: runs.Run,
+    found: Findings,
+    truth: Bools,
+    predicted: Bools,
+    several: bool,
+    labelled: Bools | None = None,
+) -> Truths:
+    with run.stage(EVALUATING):
+        run.progress(EVALUATING, 0, 1)
+        truths = find_truths(found, truth, predicted, several=several, labelled=labelled)
+        run.progress(EVALUATING, 1, 1)
+    return truths
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
+
+
+def _check_classes(
+    names: Sequence[str], distances: NDArray[np.float64], manifest: runs.Manifest
+) -> None:
+    """Say which classes are not known; InputError when there is no pair of known ones."""
+    known = set(known_classes(distances).tolist())
+    missing = [name for place, name in enumerate(names) if place not in known]
+    if len(known) < 2:
+        raise InputError(
+            "no two classes are ever predicted for these images: expected images of several "
+            f"classes, received none of {_some(missing)}. Is --scaling right?"
+        )
+    if missing:
+        manifest.notes.append(
+            f"Never predicted: {_some(missing)} ({len(missing)} of {len(names)} classes). Nothing "
+            "is known of their neurons: their pairs have no distance, and are ranked last."
+        )
+    if len(known) == 2:
+        manifest.notes.append(
+            "Bias is not defined between two classes: it takes a third one (Equation 3)."
+        )
+
+
+def _describe_model(
+    manifest: runs.Manifest,
+    network: Network,
+    task: Task,
+    measured: Probabilities,
+    images: Images,
+    named: bool,
+) -> None:
+    manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
+    manifest.chosen = {
+        "scaling": network.scaling,
+        "input_size": network.size,
+        "task": task,
+        "layers": measured.neurons,
+    }
+    first = next(iter(measured.matrices.values()))
+    silent = int((np.nan_to_num(first) == 0).all(axis=1).sum())
+    manifest.result |= {"neurons": len(first), "silent_neurons": silent}
+    if silent:
+        manifest.notes.append(
+            f"{silent:,} of {len(first):,} neurons are never active above the threshold "
+            f"{next(iter(measured.matrices)):g}: they tell nothing of any pair."
+        )
+    if task == "several":
+        none = int((~images.predicted.any(axis=1)).sum())
+        if none:
+            manifest.notes.append(f"No class is predicted for {count_of(none, 'image')}.")
+    if images.truth is None:
+        manifest.notes.append("No labels are known: pairs are ranked, and not evaluated.")
+        return
+    unlabelled = len(images.files) - int(images.labelled.sum())
+    if unlabelled:
+        manifest.notes.append(
+            f"{count_of(unlabelled, 'image')} without a label: used for the ranking alone."
+        )
+    if task == "classes" and not named:
+        labels = images.truth[images.labelled].argmax(axis=1).astype(np.int32)
+        best = images.predicted[images.labelled].argmax(axis=1).astype(np.int32)
+        if doubt := doubt_order(labels, best, images.truth.shape[1]):
+            manifest.notes.append(doubt)
+
+
+def _describe_findings(manifest: runs.Manifest, found: Findings, truths: Truths | None) -> None:
+    manifest.result |= {
+        "classes": len(found.names),
+        "predicted_classes": len(known_classes(found.distances)),
+        "pairs": len(found.scores["confusion"]),
+    }
+    for kind, ranking in found.rankings.items():
+        manifest.result[kind] = {
+            "one_sd": int(ranking.one_sd.sum()),
+            "top_percent": int(ranking.top.sum()),
+            "cut": round(ranking.cut, 5),
+        }
+    if truths is None:
+        return
+    manifest.result["confused_images"] = len({i for each in truths.images.values() for i in each})
+    for kind, each in truths.evaluations.items():
+        if each is None:
+            manifest.notes.append(
+                f"No pair stands out in the labels' {kind}: there is nothing to evaluate it by."
+            )
+
+
+def _compare_thresholds(
+    manifest: runs.Manifest,
+    thresholds: Sequence[float],
+    found: Findings,
+    truths: Truths | None,
+    others: Sequence[NDArray[np.float64]],
+    top_percent: float,
+) -> None:
+    """Say how far the ranking depends on the threshold, where several are asked for."""
+    from scipy.stats import spearmanr
+
+    if not others:
+        return
+    pairs = pairs_of(len(found.names))
+    first = found.scores["confusion"]
+    told = []
+    for threshold, distances in zip(thresholds, [found.distances, *others], strict=True):
+        scores = distances[pairs]
+        ranking = rank_pairs(scores, lowest_first=True, top_percent=top_percent)
+        known = ~np.isnan(scores)
+        alike = float(spearmanr(first[known], scores[known]).statistic) if known.sum() > 1 else 1.0
+        row: dict[str, object] = {
+            "threshold": threshold,
+            "one_sd": int(ranking.one_sd.sum()),
+            "spearman_with_first": None if np.isnan(alike) else round(alike, 4),
+        }
+        if truths is not None:
+            judged = evaluate_ranking(scores, truths.values["confusion"], ranking)
+            row["aucec_gain_over_random"] = None if judged is None else round(judged.gain, 4)
+        told.append(row)
+    manifest.result["thresholds"] = told
+
+
+def _write(
+    out: Path,
+    found: Findings,
+    truths: Truths | None,
+    measured: Probabilities | None,
+    predicted: NDArray[np.int64] | None,
+    labelled: NDArray[np.int64] | None,
+) -> None:
+    """Write all but what is said of single images."""
+    write_classes(out, found, predicted, labelled)
+    write_pairs_tables(out, found, truths)
+    write_activation(out, found, measured)
+    if truths is not None:
+        write_evaluation(out, truths)

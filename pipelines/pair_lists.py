@@ -1,0 +1,90 @@
+"""Lists of the images that a DNN confuses between two classes, and what is known of such a list.
+
+`inspect` writes them; `cluster` and `heatmaps` take them in the place of a folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.files import read_csv, write_csv
+from pipelines.images import write_failures
+from pipelines.reporting.wording import count_of
+from pipelines.results import named
+
+PAIR_FOLDER = "pairs"
+PAIRS_TABLE = "pairs.csv"
+
+
+@dataclass(frozen=True)
+class PairList:
+    """The images that are confused between two classes.
+
+    Attributes
+    ----------
+    first, second : int
+        Positions of the classes.
+    names : tuple of str
+        Theirs.
+    rank : int or None
+        Of the pair by NAPVD, from 1; None where that is not known.
+    images : sequence of str
+        Paths, relative to the folder of the images.
+    """
+
+    first: int
+    second: int
+    names: tuple[str, str]
+    rank: int | None
+    images: Sequence[str]
+
+
+def list_name(first: int, second: int) -> str:
+    """Return the name of a pair's list, of positions: a class may be called anything."""
+    return f"{PAIR_FOLDER}/{min(first, second)}-{max(first, second)}.txt"
+
+
+def write_pair_lists(run: Path, folder: Path, lists: Sequence[PairList]) -> None:
+    """Write a list a pair into a run folder, and a table that says what each is.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the images.
+    """
+    if not lists:
+        return
+    (run / PAIR_FOLDER).mkdir(exist_ok=True)
+    rows = []
+    for each in lists:
+        name = list_name(each.first, each.second)
+        write_failures(run / name, folder, sorted(each.images))
+        rank = "" if each.rank is None else each.rank
+        rows.append((name.rpartition("/")[2], *each.names, rank, len(each.images)))
+    header = ("list", "class_a", "class_b", "rank", "images")
+    write_csv(run / PAIR_FOLDER / PAIRS_TABLE, header, rows)
+
+
+def describe_source(source: Path) -> list[str]:
+    """Say which confusion the images of a list come from; nothing of any other source.
+
+    Raises
+    ------
+    InputError
+        When the table beside the list is not as the tool writes it.
+    """
+    table = source.parent / PAIRS_TABLE
+    if source.parent.name != PAIR_FOLDER or not source.is_file() or not table.is_file():
+        return []
+    with named(table, "inspect the model again"):
+        for row in read_csv(table):
+            if row["list"] == source.name:
+                rank = f", which ranks {row['rank']} by NAPVD" if row["rank"] else ""
+                return [
+                    f"The images come from one confusion: {count_of(int(row['images']), 'image')} "
+                    f"that the DNN confuses between “{row['class_a']}” and “{row['class_b']}”"
+                    f"{rank} (inspection {source.resolve().parent.parent.name})."
+                ]
+    return []

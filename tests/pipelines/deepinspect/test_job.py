@@ -1,0 +1,509 @@
+"""From a model and images, or exported tables, to the run folder of an inspection."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.backend import import_keras
+from pipelines.deepinspect.bias import average_bias
+from pipelines.deepinspect.inspected import (
+    read_inspection,
+    read_matrices,
+    read_top_pairs,
+)
+from pipelines.deepinspect.job import Options, inspect_exported, inspect_model
+from pipelines.errors import InputError
+from pipelines.files import read_csv, read_pairs
+from pipelines.images import find_images
+from pipelines.pair_lists import describe_source
+
+CENTRES = {
+    "blue": (40, 60, 210), "green": (50, 190, 60), "pink": (225, 110, 120), "red": (215, 70, 80),
+    "white": (232, 165, 170),
+}  # fmt: skip
+NAMES = tuple(CENTRES)
+EACH = 14
+
+
+def quiet(stage, done, total):
+    """Listen to nothing."""
+
+
+def save_model(file, names=NAMES, activation="softmax"):
+    """Save a DNN that takes an image for the class whose colour is nearest."""
+    keras, _ = import_keras()
+    layers = keras.layers
+    dnn = keras.Sequential(
+        [
+            keras.Input((12, 16, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(9, 1, activation="relu", name="maps"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(len(names), activation=activation, name="end"),
+        ]
+    )
+    rng = np.random.default_rng(0)
+    maps = np.concatenate([np.eye(3), rng.normal(size=(3, 6))], axis=1)
+    dnn.get_layer("maps").set_weights([maps[None, None], np.zeros(9)])
+    centres = np.array([CENTRES[name] for name in names]) / 255
+    weights = np.zeros((9, len(names)))
+    weights[:3] = 2 * centres.T
+    dnn.get_layer("end").set_weights([20 * weights, -20 * (centres**2).sum(axis=1)])
+    dnn.save(file)
+    return file
+
+
+def draw(folder, labelled=True, seed=0):
+    """Draw plain images whose colours vary, so that red and pink overlap."""
+    rng = np.random.default_rng(seed)
+    for name, centre in CENTRES.items():
+        for number in range(EACH):
+            colour = np.clip(rng.normal(centre, 22), 0, 255)
+            pixels = np.clip(rng.normal(colour, 8, (12, 16, 3)), 0, 255).astype(np.uint8)
+            file = folder / (f"{name}/{number:02d}.png" if labelled else f"{name}{number:02d}.png")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(file)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_model(tmp_path_factory.mktemp("model") / "dnn.keras")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = draw(tmp_path_factory.mktemp("labelled") / "images")
+    (folder / "red" / "bad.png").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inspected(model, images, tmp_path_factory):
+    out = tmp_path_factory.mktemp("inspected") / "run"
+    options = Options(thresholds=(0.5, 0.3), top_percent=20)
+    return out, inspect_model(model, images, out, options, progress=quiet)
+
+
+def naive_probabilities(model, images, threshold):
+    """Go through the images one by one, as section III-A says."""
+    keras, _ = import_keras()
+    dnn = keras.models.load_model(model)
+    parts = [dnn.get_layer(name).output for name in ("maps", "end")]
+    measure = keras.Model(dnn.inputs[0], parts)
+    counts = dict.fromkeys(NAMES, 0)
+    active = {name: np.zeros(9 + len(NAMES)) for name in NAMES}
+    for file in sorted(images.glob("*/[0-9]*.png")):
+        pixels = np.asarray(Image.open(file), np.float32)[None]
+        maps, shares = (np.asarray(part)[0] for part in measure(pixels))
+        fired = []
+        for layer in (maps.reshape(-1, 9).mean(axis=0), shares):
+            low, high = layer.min(), layer.max()
+            fired += [(value - low) / (high - low) > threshold for value in layer]
+        name = NAMES[int(shares.argmax())]
+        counts[name] += 1
+        active[name] += fired
+    return np.array([active[name] / counts[name] for name in NAMES]).T
+
+
+def test_the_matrix_is_that_of_the_definition(inspected, model, images):
+    out, _ = inspected
+    with np.load(out / "activation.npz", allow_pickle=False) as kept:
+        assert kept["classes"].tolist() == list(NAMES)
+        assert kept["layers"].tolist() == ["maps", "end"]
+        assert kept["neurons"].tolist() == [9, 5]
+        assert kept["thresholds"].tolist() == [0.5, 0.3]
+        for place, threshold in enumerate((0.5, 0.3)):
+            expected = naive_probabilities(model, images, threshold)
+            np.testing.assert_allclose(kept[f"p_{place}"], expected, atol=1e-6)
+        first = kept["p_0"].astype(float)
+        for a in range(5):
+            for b in range(5):
+                distance = np.sqrt(((first[:, a] - first[:, b]) ** 2).sum())
+                assert kept["distances"][a, b] == pytest.approx(distance)
+
+
+def test_tables_rank_all_pairs(inspected):
+    out, manifest = inspected
+    matrices = read_matrices(out)
+    places = {name: place for place, name in enumerate(NAMES)}
+    rows = read_csv(out / "confusion.csv")
+    assert [int(row["rank"]) for row in rows] == list(range(1, 11))
+    values = [float(row["napvd"]) for row in rows]
+    assert values == sorted(values)
+    for row in rows:
+        found = matrices["confusion"][places[row["class_a"]], places[row["class_b"]]]
+        assert float(row["napvd"]) == pytest.approx(found, rel=1e-4)
+        assert row["top"] == str(int(int(row["rank"]) <= 2))
+    flagged = [row for row in rows if row["below_one_sd"] == "1"]
+    assert len(flagged) == manifest.result["confusion"]["one_sd"] >= 1
+    rows = read_csv(out / "bias.csv")
+    values = [float(row["average_bias"]) for row in rows]
+    assert values == sorted(values, reverse=True)
+    expected = average_bias(matrices["confusion"])
+    np.testing.assert_allclose(matrices["bias"], expected.average)
+    for row in rows:
+        a, b = places[row["class_a"]], places[row["class_b"]]
+        third = expected.thirds[a, b, 0]
+        assert row["third_1"] == ("" if third < 0 else NAMES[third])
+        if third >= 0:
+            near = matrices["confusion"][third]
+            assert row["nearer_1"] == (row["class_a"] if near[a] < near[b] else row["class_b"])
+    assert read_top_pairs(out, "bias") == rows
+
+
+def confused(out):
+    found = {}
+    for row in read_csv(out / "predictions.csv"):
+        if row["expected"] != row["predicted"]:
+            found.setdefault(frozenset((row["expected"], row["predicted"])), []).append(row["path"])
+    return found
+
+
+def test_confused_images_are_listed_by_pair(inspected, images):
+    out, manifest = inspected
+    pairs = confused(out)
+    assert frozenset(("pink", "red")) in pairs
+    for row in read_csv(out / "confusion.csv"):
+        expected = pairs.get(frozenset((row["class_a"], row["class_b"])), [])
+        assert int(row["images"]) == len(expected)
+    lists = read_csv(out / "pairs" / "pairs.csv")
+    assert {frozenset((row["class_a"], row["class_b"])) for row in lists} == set(pairs)
+    for row in lists:
+        a, b = NAMES.index(row["class_a"]), NAMES.index(row["class_b"])
+        assert row["list"] == f"{a}-{b}.txt"
+        folder, paths, rejected = find_images(out / "pairs" / row["list"])
+        assert folder == images
+        assert paths == sorted(pairs[frozenset((row["class_a"], row["class_b"]))])
+        assert not rejected
+    assert manifest.result["confused_images"] == sum(len(paths) for paths in pairs.values())
+
+
+def test_a_list_tells_which_confusion_it_is_of(inspected, images, tmp_path):
+    out, _ = inspected
+    (said,) = describe_source(out / "pairs" / "2-3.txt")
+    rank = next(
+        row["rank"] for row in read_csv(out / "confusion.csv") if row["class_a"] == "pink"
+        and row["class_b"] == "red"
+    )  # fmt: skip
+    assert "between “pink” and “red”" in said
+    assert f"ranks {rank} by NAPVD" in said
+    assert describe_source(images) == []
+    assert describe_source(out / "confusion.csv") == []
+
+
+def test_the_labels_judge_the_ranking(inspected):
+    out, manifest = inspected
+    told = json.loads((out / "evaluation.json").read_text())
+    assert told["truth"] == "type1"
+    rows = read_csv(out / "confusion.csv")
+    labels, taken = zip(
+        *[(row["expected"], row["predicted"]) for row in read_csv(out / "predictions.csv")],
+        strict=True,
+    )
+    for row in rows:
+        parts = []
+        for one, other in ((row["class_a"], row["class_b"]), (row["class_b"], row["class_a"])):
+            wrong = sum(pair == (one, other) for pair in zip(labels, taken, strict=True))
+            parts.append(wrong / labels.count(one))
+        assert float(row["type1"]) == pytest.approx(sum(parts) / 2, abs=1e-5)
+    wrong = [row for row in rows if row["true_error"] == "1"]
+    assert told["confusion"]["errors"] == len(wrong) >= 1
+    reported = [row for row in rows if row["below_one_sd"] == "1"]
+    assert told["confusion"]["one_sd"]["tp"] == sum(row in wrong for row in reported)
+    assert told["confusion"]["aucec_gain_over_random"] > 0
+    # Where one pair alone is confused, its disparity to all others is the same: none stands out.
+    assert told["bias"] is None
+    assert any("No pair stands out in the labels' bias" in note for note in manifest.notes)
+    thresholds = manifest.result["thresholds"]
+    assert [row["threshold"] for row in thresholds] == [0.5, 0.3]
+    assert thresholds[0]["spearman_with_first"] == 1
+    gain = told["confusion"]["aucec_gain_over_random"]
+    assert thresholds[0]["aucec_gain_over_random"] == gain
+
+
+def test_every_file_is_predicted_or_rejected_and_what_is_shown_has_a_thumbnail(inspected):
+    out, manifest = inspected
+    rows = read_csv(out / "predictions.csv")
+    assert len(rows) == manifest.images.used == 5 * EACH
+    assert list(read_pairs(out / "rejected.txt")) == ["red/bad.png"]
+    for row in rows:
+        if row["thumbnail"]:
+            assert (out / "thumbnails" / row["thumbnail"]).is_file()
+    drawn = {row["path"] for row in rows if row["thumbnail"]}
+    assert {path for paths in confused(out).values() for path in paths} <= drawn
+    for name in NAMES:
+        assert sum(row["predicted"] == name for row in rows if row["path"] in drawn) >= 12
+    about, classes = read_inspection(out)
+    assert [each.name for each in classes] == list(NAMES)
+    assert [each.labelled for each in classes] == [EACH] * 5
+    assert sum(each.predicted for each in classes) == 5 * EACH
+    assert about["result"]["pairs"] == 10
+
+
+def test_the_same_input_gives_the_same_files(inspected, model, images, tmp_path):
+    out, _ = inspected
+    options = Options(thresholds=(0.5, 0.3), top_percent=20)
+    inspect_model(model, images, tmp_path / "again", options, progress=quiet)
+    for name in ("confusion.csv", "bias.csv", "classes.csv", "predictions.csv", "evaluation.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+    inspect_model(
+        model, images, tmp_path / "again", Options(labelled=False), progress=quiet, overwrite=True
+    )
+    assert not (tmp_path / "again" / "evaluation.json").exists()
+    assert not (tmp_path / "again" / "pairs").exists()
+
+
+def test_without_labels_pairs_are_ranked_all_the_same(inspected, model, tmp_path):
+    out = tmp_path / "run"
+    manifest = inspect_model(
+        model, draw(tmp_path / "images", labelled=False), out, Options(), progress=quiet
+    )
+    given = {
+        (row["class_a"], row["class_b"]): row["napvd"]
+        for row in read_csv(inspected[0] / "confusion.csv")
+    }
+    for row in read_csv(out / "confusion.csv"):
+        pair = NAMES[int(row["class_a"])], NAMES[int(row["class_b"])]
+        assert row["napvd"] == given[pair]
+        assert "true_error" not in row
+    assert not (out / "evaluation.json").exists()
+    assert any("No labels are known" in note for note in manifest.notes)
+    rows = read_csv(out / "predictions.csv")
+    assert {row["runner_up"] for row in rows} <= {str(place) for place in range(5)}
+    by_margin = sorted(rows, key=lambda row: float(row["margin"]))
+    assert by_margin[0]["thumbnail"]
+
+
+def test_names_of_classes_can_be_given(model, tmp_path):
+    file = tmp_path / "names.txt"
+    file.write_text("\n".join(name.upper() for name in NAMES))
+    images = draw(tmp_path / "images", labelled=False)
+    inspect_model(model, images, tmp_path / "run", Options(classes=file), progress=quiet)
+    assert {row["class_a"] for row in read_csv(tmp_path / "run" / "confusion.csv")} <= {
+        name.upper() for name in NAMES
+    }
+    file.write_text("a\nb\n")
+    with pytest.raises(InputError, match="expected 5 names"):
+        inspect_model(model, images, tmp_path / "no", Options(classes=file), progress=quiet)
+
+
+def test_a_class_that_is_never_predicted_has_no_distance(model, images, tmp_path):
+    folder = tmp_path / "images"
+    for name in ("blue", "green", "pink", "white"):
+        (folder / name).mkdir(parents=True)
+        for file in (images / name).glob("0*.png"):
+            if name != "pink" or file.name in {"00.png"}:
+                (folder / name / file.name).write_bytes(file.read_bytes())
+    Image.new("RGB", (16, 12), CENTRES["blue"]).save(folder / "pink" / "00.png")
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(NAMES))
+    out = tmp_path / "run"
+    manifest = inspect_model(model, folder, out, Options(classes=names), progress=quiet)
+    assert any("Never predicted: pink, red (2 of 5 classes)" in note for note in manifest.notes)
+    rows = read_csv(out / "confusion.csv")
+    assert [row["napvd"] == "" for row in rows] == [False] * 3 + [True] * 7
+    assert all(row["below_one_sd"] == "0" for row in rows if not row["napvd"])
+    blue_pink = next(row for row in rows if {row["class_a"], row["class_b"]} == {"blue", "pink"})
+    assert blue_pink["type1"] == "0.5"
+    assert blue_pink["images"] == "1"
+
+
+def test_two_classes_have_no_bias(tmp_path):
+    model = save_model(tmp_path / "two.keras", ("blue", "green"))
+    folder = draw(tmp_path / "all")
+    for name in ("pink", "red", "white"):
+        for file in (folder / name).iterdir():
+            file.unlink()
+    manifest = inspect_model(model, folder, tmp_path / "run", Options(), progress=quiet)
+    assert any("Bias is not defined between two classes" in note for note in manifest.notes)
+    assert not (tmp_path / "run" / "bias.csv").exists()
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["bias"] is None
+
+
+def test_one_class_alone_is_refused(model, tmp_path):
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (16, 12), CENTRES["red"]).save(tmp_path / "images" / "a.png")
+    with pytest.raises(InputError, match="no two classes are ever predicted"):
+        inspect_model(model, tmp_path / "images", tmp_path / "run", Options(), progress=quiet)
+
+
+def test_several_labels_an_image(tmp_path):
+    """Type 2: halves of two colours; the DNN sees red wherever there is pink."""
+    keras, _ = import_keras()
+    layers = keras.layers
+    dnn = keras.Sequential(
+        [
+            keras.Input((12, 16, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 1, activation="relu", name="maps"),
+            layers.GlobalMaxPooling2D(),
+            layers.Dense(3, activation="sigmoid", name="end"),
+        ]
+    )
+    dnn.get_layer("maps").set_weights(
+        [np.array([[[[1.0, -1, -1, 1], [-1, 1, -1, 1], [-1, -1, 1, 1]]]]), np.zeros(4)]
+    )
+    weights = np.zeros((4, 3))
+    weights[[0, 1, 2], [0, 1, 2]] = 20
+    weights[0, 1] = 20  # red makes it see green, too
+    dnn.get_layer("end").set_weights([weights, np.full(3, -8.0)])
+    dnn.save(tmp_path / "dnn.keras")
+    colours = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+    names = tuple(colours)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rows = []
+    for number, shown in enumerate([("red",), ("green",), ("blue",), ("red", "blue"),
+                                    ("green", "blue"), ("red", "green")] * 3):  # fmt: skip
+        image = Image.new("RGB", (16, 12))
+        for place, name in enumerate(shown):
+            image.paste(colours[name], (8 * place, 0, 8 * place + 8, 12))
+        image.save(folder / f"{number}.png")
+        rows.append((f"{number}.png", ";".join(shown)))
+    with (folder / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "label"), *rows])
+    classes = tmp_path / "classes.txt"
+    classes.write_text("\n".join(names))
+    out = tmp_path / "run"
+    inspect_model(tmp_path / "dnn.keras", folder, out, Options(classes=classes), progress=quiet)
+    told = json.loads((out / "evaluation.json").read_text())
+    assert told["truth"] == "type2"
+    by_pair = {(row["class_a"], row["class_b"]): row for row in read_csv(out / "confusion.csv")}
+    # Of the images with red and without green all are seen with both, of the others none.
+    assert by_pair["red", "green"]["type2"] == "0.5"
+    assert by_pair["red", "green"]["images"] == "6"
+    assert by_pair["red", "blue"]["type2"] == "0.0"
+    # An image of red and blue that is taken for green as well confuses blue and green, too.
+    assert by_pair["green", "blue"]["images"] == "3"
+    seen = {row["path"]: row["predicted"] for row in read_csv(out / "predictions.csv")}
+    assert seen["0.png"] == "red;green"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"thresholds": (1.0,)}, "threshold: expected 0 or more and less than 1"),
+        ({"top_percent": 0}, "top: expected more than 0 %"),
+        ({"task": "numbers"}, "task: expected classes or several, received 'numbers'"),
+        ({"layers": ("conv9",)}, "no neurons in a layer 'conv9'. Choose among maps, end"),
+        ({"batch_size": 0}, "batch size: expected a positive number"),
+    ],
+)
+def test_options_that_cannot_be_used(model, images, tmp_path, options, words):
+    with pytest.raises(InputError) as error:
+        inspect_model(model, images, tmp_path / "run", Options(**options), progress=quiet)
+    assert words in str(error.value)
+
+
+def test_folders_that_are_no_classes_are_refused_with_a_way_out(model, images, tmp_path):
+    (tmp_path / "images" / "monday").mkdir(parents=True)
+    for file in (images / "red").glob("0[0-4].png"):
+        (tmp_path / "images" / "monday" / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(InputError, match=r"are no labels of this model, give --no-labels"):
+        inspect_model(model, tmp_path / "images", tmp_path / "run", Options(), progress=quiet)
+
+
+def test_a_model_that_predicts_numbers_is_refused(tmp_path):
+    model = save_model(tmp_path / "dnn.keras", ("red",), activation="linear")
+    images = draw(tmp_path / "images", labelled=False)
+    with pytest.raises(InputError, match="predicts numbers"):
+        inspect_model(model, images, tmp_path / "run", Options(), progress=quiet)
+
+
+def test_activations_that_are_no_numbers_are_refused(tmp_path):
+    keras, _ = import_keras()
+    dnn = keras.models.load_model(save_model(tmp_path / "dnn.keras"))
+    dnn.get_layer("maps").set_weights([np.full((1, 1, 3, 9), np.inf), np.zeros(9)])
+    dnn.save(tmp_path / "dnn.keras")
+    images = draw(tmp_path / "images", labelled=False)
+    with pytest.raises(InputError, match=r"an activation of its layer 'maps' for .*\.png"):
+        inspect_model(tmp_path / "dnn.keras", images, tmp_path / "run", Options(), progress=quiet)
+
+
+def test_the_run_does_not_go_among_the_images(model, images):
+    with pytest.raises(InputError, match="lies among the images"):
+        inspect_model(model, images, images / "run", Options(), progress=quiet)
+
+
+def exported(tmp_path, inspected):
+    """Write what another framework would export of the same DNN."""
+    out, _ = inspected
+    rows = [
+        (row["class_a"], row["class_b"], row["napvd"]) for row in read_csv(out / "confusion.csv")
+    ]
+    tables = {"distances": [("class", "class", "distance"), *rows]}
+    for name in ("expected", "predicted"):
+        pairs = [(row["path"], row[name]) for row in read_csv(out / "predictions.csv")]
+        tables[name] = [("image", "labels"), *pairs]
+    for name, table in tables.items():
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(table)
+    return [tmp_path / f"{name}.csv" for name in ("distances", "expected", "predicted")]
+
+
+def test_exported_tables_give_the_same_ranking_and_evaluation(inspected, tmp_path):
+    distances, labels, predictions = exported(tmp_path, inspected)
+    out = tmp_path / "run"
+    inspect_exported(
+        distances, out, Options(top_percent=20), labels=labels, predictions=predictions,
+        progress=quiet,
+    )  # fmt: skip
+    for name in ("confusion.csv", "bias.csv"):
+        before, now = read_csv(inspected[0] / name), read_csv(out / name)
+        assert [(row["class_a"], row["class_b"]) for row in now] == [
+            (row["class_a"], row["class_b"]) for row in before
+        ]
+    told, before = (
+        json.loads((folder / "evaluation.json").read_text()) for folder in (out, inspected[0])
+    )
+    assert told == before
+    assert read_inspection(out)[1][0].labelled == EACH
+
+
+def test_distances_alone_are_enough(inspected, tmp_path):
+    distances, labels, _ = exported(tmp_path, inspected)
+    inspect_exported(distances, tmp_path / "run", Options(), progress=quiet)
+    assert len(read_csv(tmp_path / "run" / "bias.csv")) == 10
+    with pytest.raises(InputError, match="expected --labels and --predictions, received --labels"):
+        inspect_exported(distances, tmp_path / "no", Options(), labels=labels, progress=quiet)
+
+
+def test_bias_is_judged_too(tmp_path):
+    rng = np.random.default_rng(5)
+    names = [f"class {place}" for place in range(9)]
+    points = rng.normal(size=(9, 2))
+    distances = np.sqrt(((points[:, None] - points) ** 2).sum(axis=2))
+    labels = rng.integers(0, 9, 900)
+    chance = np.exp(-4 * distances)  # the nearer, the more often taken for one another
+    chance /= chance.sum(axis=1, keepdims=True)
+    taken = [rng.choice(9, p=chance[label]) for label in labels]
+    tables = {
+        "distances": [("a", "b", "d"), *[
+            (names[a], names[b], distances[a, b]) for a in range(9) for b in range(a)
+        ]],
+        "labels": [("image", "label"), *[(i, names[c]) for i, c in enumerate(labels)]],
+        "predictions": [("image", "label"), *[(i, names[c]) for i, c in enumerate(taken)]],
+    }  # fmt: skip
+    for name, table in tables.items():
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(table)
+    files = [tmp_path / f"{name}.csv" for name in tables]
+    out = tmp_path / "run"
+    inspect_exported(
+        files[0], out, Options(), labels=files[1], predictions=files[2], progress=quiet
+    )
+    told = json.loads((out / "evaluation.json").read_text())
+    assert set(told["bias"]) == set(told["confusion"])
+    assert told["confusion"]["spearman"] < -0.8
+    assert told["bias"]["aucec"] > 0.5
+    rows = read_csv(out / "bias.csv")
+    wrong = [row for row in rows if row["true_error"] == "1"]
+    assert told["bias"]["errors"] == len(wrong) > 0
+    reported = [row for row in rows if row["above_one_sd"] == "1"]
+    assert told["bias"]["one_sd"]["tp"] == sum(row in wrong for row in reported)
+    cut = np.mean([float(row["disparity"]) for row in rows])
+    assert all(float(row["disparity"]) > cut for row in wrong)
