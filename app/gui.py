@@ -18,7 +18,7 @@ from app.access import Access
 from app.jobs import Jobs
 from app.page import Page
 from app.served import ServedRuns
-from app.tabs import clusters, coverage, heatmaps, retraining, unsafe_set
+from app.tabs import clusters, confusion, coverage, heatmaps, retraining, unsafe_set
 from pipelines.errors import InputError
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -52,6 +52,8 @@ def build(page: Page) -> gr.Blocks:
                 heatmaps.create_tab(page, parts, tab)
             with gr.Tab("Coverage") as tab:
                 coverage.create_tab(page, parts, tab)
+            with gr.Tab("Confusion and bias") as tab:
+                confusion.create_tab(page, parts, tab)
     return blocks
 
 

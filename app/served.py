@@ -33,6 +33,7 @@ from starlette.routing import Route
 
 from app.access import Access
 from app.shown import LONGEST, describe, read_values
+from app.shown_confusion import describe_inspection, describe_pair
 from app.shown_coverage import describe_coverage
 from app.shown_heatmaps import describe_agreement, describe_heatmaps, describe_layers
 from app.shown_retraining import describe_retraining
@@ -138,6 +139,8 @@ class ServedRuns:
             Route("/run/{key}/compare/{other}", self._compare),
             Route("/run/{key}/confusion.png", self._confusion),
             Route("/run/{key}/retraining", self._retraining),
+            Route("/run/{key}/inspection", self._inspection),
+            Route("/run/{key}/pair/{a:int}/{b:int}", self._pair),
             Route("/run/{key}/report.html", self._report),
             Route("/run/{key}/gifs.zip", self._gifs),
             Route("/run/{key}/download/{name}", self._download),
@@ -335,6 +338,21 @@ class ServedRuns:
     def _confusion(self, request: Request) -> Response:
         file = _inside(self._open(request), PICTURE_FILE)
         return FileResponse(file, media_type="image/png", headers=FRESH)
+
+    def _inspection(self, request: Request) -> Response:
+        folder = self._open(request)
+        try:
+            return JSONResponse(describe_inspection(folder), headers=FRESH)
+        except InputError as error:
+            raise HTTPException(404, str(error)) from error
+
+    def _pair(self, request: Request) -> Response:
+        folder = self._open(request)
+        a, b = request.path_params["a"], request.path_params["b"]
+        try:
+            return JSONResponse(describe_pair(folder, a, b), headers=FRESH)
+        except InputError as error:
+            raise HTTPException(404, str(error)) from error
 
     def _picture(self, request: Request) -> Response:
         folder, within, name = (

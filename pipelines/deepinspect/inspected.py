@@ -145,15 +145,20 @@ def _figure(value: float) -> float | str:
 def write_activation(run: Path, found: Findings, measured: Probabilities | None) -> None:
     """Write `activation.npz`: plain arrays, no pickle.
 
-    `distances` and `average_bias` of all classes; of a model also `layers` and their `neurons`,
-    `images` of each class, and P(n|c) for each of `thresholds`, named `p_0`, `p_1`, ...
+    `distances` and `average_bias` of all classes, and of all pairs the `thirds` that drive their
+    bias, with `third_biases`; of a model also `layers` and their `neurons`, `images` of each class,
+    and P(n|c) for each of `thresholds`, named `p_0`, `p_1`, ...
     """
     arrays: dict[str, Any] = {
         "classes": np.array(found.names, dtype=np.str_),
         "distances": found.distances,
     }
     if found.bias is not None:
-        arrays["average_bias"] = found.bias.average
+        arrays |= {
+            "average_bias": found.bias.average,
+            "thirds": found.bias.thirds,
+            "third_biases": found.bias.biases,
+        }
     if measured is not None:
         arrays |= {
             "layers": np.array(list(measured.neurons), dtype=np.str_),
@@ -215,7 +220,7 @@ def read_inspection(run: Path) -> tuple[dict[str, Any], tuple[ClassRow, ...]]:
         )
         if sorted(each.place for each in classes) != list(range(len(classes))):
             raise ValueError("the places of its classes are not 0, 1, 2, ...")
-    about = {"notes": manifest.notes, "result": manifest.result, "parameters": manifest.parameters}
+    about = manifest.model_dump(include={"notes", "result", "parameters", "chosen", "started_at"})
     return about, classes
 
 
@@ -249,6 +254,18 @@ def read_matrices(run: Path) -> dict[Kind, NDArray[np.float64]]:
         if any(each.shape != (count, count) for each in matrices.values()):
             raise ValueError("its matrices are not of all classes")
         return matrices
+
+
+def read_thirds(run: Path, a: int, b: int) -> list[tuple[int, float]]:
+    """Read which third classes drive the bias of a pair, and how much each; none without bias."""
+    with (
+        named(run / ACTIVATION_FILE, AGAIN),
+        np.load(inside(run, ACTIVATION_FILE), allow_pickle=False) as kept,
+    ):
+        if "thirds" not in kept:
+            return []
+        thirds, biases = kept["thirds"][a, b].tolist(), kept["third_biases"][a, b].tolist()
+        return [(third, bias) for third, bias in zip(thirds, biases, strict=True) if third >= 0]
 
 
 def read_evaluation(run: Path) -> dict[str, Any] | None:

@@ -56,12 +56,12 @@ def save_model(file, names=NAMES, activation="softmax"):
     return file
 
 
-def draw(folder, labelled=True, seed=0):
+def draw(folder, labelled=True, seed=0, each=EACH, spread=22):
     """Draw plain images whose colours vary, so that red and pink overlap."""
     rng = np.random.default_rng(seed)
     for name, centre in CENTRES.items():
-        for number in range(EACH):
-            colour = np.clip(rng.normal(centre, 22), 0, 255)
+        for number in range(each):
+            colour = np.clip(rng.normal(centre, spread), 0, 255)
             pixels = np.clip(rng.normal(colour, 8, (12, 16, 3)), 0, 255).astype(np.uint8)
             file = folder / (f"{name}/{number:02d}.png" if labelled else f"{name}{number:02d}.png")
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,161 @@
+"""What the page shows of an inspection, as JSON documents."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.deepinspect.findings import Kind
+from pipelines.deepinspect.inspected import (
+    PAIR_FILES,
+    read_evaluation,
+    read_inspection,
+    read_matrices,
+    read_predictions,
+    read_thirds,
+    read_top_pairs,
+)
+from pipelines.errors import InputError
+from pipelines.ground_truth import SEPARATOR
+from pipelines.inspection import THUMBNAIL_FOLDER
+from pipelines.pair_lists import list_name
+
+LEVELS = 254
+SHOWN = 24
+
+
+def describe_inspection(folder: Path) -> dict[str, Any]:
+    """Tell of an inspection its classes, ranked pairs, matrices and evaluation.
+
+    Time and size grow with the number of classes squared, not with that of images.
+
+    Returns
+    -------
+    dict
+        A matrix is `data`, bytes in base 64, a row a class in the order of the outputs: 0 for
+        unknown, else 1 to 255 from `low` to `high`.
+
+    Raises
+    ------
+    InputError
+        When it is no inspection, or a file of it is not as the tool writes it.
+    """
+    about, classes = read_inspection(folder)
+    places = {each.name: position for position, each in enumerate(classes)}
+    pairs: dict[str, list[dict[str, Any]]] = {}
+    for kind in PAIR_FILES:
+        pairs[kind] = [
+            {**row, "a": places.get(row["class_a"]), "b": places.get(row["class_b"])}
+            for row in read_top_pairs(folder, kind)
+        ]
+    return {
+        "name": folder.name,
+        **about,
+        "classes": [asdict(each) for each in classes],
+        "order": sorted(range(len(classes)), key=lambda position: classes[position].place),
+        "pairs": pairs,
+        "matrices": {kind: _as_bytes(each) for kind, each in read_matrices(folder).items()},
+        "evaluation": read_evaluation(folder),
+    }
+
+
+def _as_bytes(matrix: NDArray[np.float64]) -> dict[str, Any]:
+    values = matrix.copy()
+    np.fill_diagonal(values, np.nan)
+    known = ~np.isnan(values)
+    low, high = (float(each(values[known])) for each in (np.min, np.max)) if known.any() else (0, 0)
+    shares = (np.nan_to_num(values) - low) / (high - low or 1)
+    levels = np.where(known, 1 + np.round(np.clip(shares, 0, 1) * LEVELS), 0).astype(np.uint8)
+    data = base64.b64encode(levels.tobytes()).decode("ascii")
+    return {"low": low, "high": high, "data": data}
+
+
+def describe_pair(folder: Path, a: int, b: int) -> dict[str, Any]:
+    """Tell of a pair of classes its figures, and images of both and of their confusions.
+
+    Time grows with the number of images.
+
+    Returns
+    -------
+    dict
+        `first`, `second` and `confused` are images that have thumbnails; without labels, `confused`
+        are those that are nearly a tie between the two.  `list` is the path of the list of all
+        confused images, or None.
+
+    Raises
+    ------
+    InputError
+        When there is no such pair, or a file is not as the tool writes it.
+    """
+    about, classes = read_inspection(folder)
+    if not (0 <= a < len(classes) and 0 <= b < len(classes)) or a == b:
+        raise InputError(f"{folder.name} has no pair of classes {a} and {b}. Open it again.")
+    matrices = read_matrices(folder)
+    figures: dict[Kind, float | None] = {}
+    for kind, each in matrices.items():
+        value = float(each[a, b])
+        figures[kind] = None if np.isnan(value) else value
+    matrix = matrices["confusion"]
+    thirds = [
+        {
+            "name": classes[third].name,
+            "nearer": classes[a if matrix[third, a] < matrix[third, b] else b].name,
+            "bias": bias,
+        }
+        for third, bias in read_thirds(folder, a, b)
+    ]
+    one, other = classes[a].name, classes[b].name
+    rows = read_predictions(folder)
+    several = about["chosen"].get("task") == "several"
+    labelled = any(row["expected"] for row in rows)
+    confused = [row for row in rows if _is_confused(row, one, other, several, labelled)]
+    if not labelled:
+        confused.sort(key=lambda row: float(row["margin"] or 0))
+    right = [row for row in rows if row["expected"] in ("", row["predicted"])]
+    listed = list_name(a, b)
+    return {
+        "a": a,
+        "b": b,
+        "figures": figures,
+        "thirds": thirds,
+        "first": _shown(row for row in right if one in _split(row["predicted"], several)),
+        "second": _shown(row for row in right if other in _split(row["predicted"], several)),
+        "confused": _shown(confused),
+        "count": len(confused) if labelled else None,
+        "list": str(folder / listed) if (folder / listed).is_file() else None,
+    }
+
+
+def _split(cell: str, several: bool) -> list[str]:
+    return cell.split(SEPARATOR) if several else [cell]
+
+
+def _is_confused(row: dict[str, str], one: str, other: str, several: bool, labelled: bool) -> bool:
+    """Tell whether an image is confused between two classes, or without labels nearly so."""
+    if not labelled:
+        return {row["predicted"], row["runner_up"]} == {one, other}
+    if not several:
+        return {row["predicted"], row["expected"]} == {one, other}
+    seen, there = row["predicted"].split(SEPARATOR), row["expected"].split(SEPARATOR)
+    return one in seen and other in seen and (one in there) != (other in there)
+
+
+def _shown(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the first images that have thumbnails."""
+    drawn = (row for row in rows if row["thumbnail"])
+    return [
+        {
+            "path": row["path"],
+            "expected": row["expected"],
+            "predicted": row["predicted"],
+            "thumbnail": f"{THUMBNAIL_FOLDER}/{row['thumbnail']}",
+        }
+        for row in islice(drawn, SHOWN)
+    ]
