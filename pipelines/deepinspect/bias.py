@@ -23,9 +23,9 @@ class Bias:
     ----------
     average : array of float64, shape (k, k)
         Symmetric (Equation 4); NaN on the diagonal, and for pairs with a class without distances.
-    thirds : array of int32, shape (k, k, DRIVERS)
+    thirds : array of int32, shape (k, k, drivers)
         The third classes with the largest bias, largest first; -1 where there is none above 0.
-    biases : array of float32, shape (k, k, DRIVERS)
+    biases : array of float32, shape (k, k, drivers)
         Theirs (Equation 3).
     """
 
@@ -41,15 +41,17 @@ def filter_threshold(distances: NDArray[np.float64]) -> float:
     return float(values.mean() - values.std())
 
 
-def average_bias(distances: NDArray[np.float64], *, threshold: float | None = None) -> Bias:
+def average_bias(
+    distances: NDArray[np.float64], *, threshold: float | None = None, drivers: int = DRIVERS
+) -> Bias:
     """Compute the average bias of all pairs of classes over all third ones (Equations 3 and 4).
 
     bias(a, b, c) = |D(c, a) - D(c, b)| / (D(c, a) + D(c, b)), and 0 where both distances are 0.  A
     triplet whose c is far from both a and b tells nothing and counts as 0 (section IV-C); the
     average is over all |O| - 2 third classes, as printed.
 
-    Time grows with the cube of the number of classes, memory with its square: all third classes
-    and all b of one a are computed at once.
+    Time grows with the cube of the number of classes, memory with its square: of one a, all b and
+    all third classes near to a are computed at once, and no triplet that is filtered out.
 
     Parameters
     ----------
@@ -58,6 +60,8 @@ def average_bias(distances: NDArray[np.float64], *, threshold: float | None = No
     threshold : float, optional
         Distance above which two classes are far apart; `filter_threshold` if None, infinity filters
         nothing.
+    drivers : int
+        Third classes that are named for each pair.
 
     Raises
     ------
@@ -69,33 +73,57 @@ def average_bias(distances: NDArray[np.float64], *, threshold: float | None = No
     if count < LEAST:
         raise ValueError(f"bias needs {LEAST} classes, received {count}")
     far = filter_threshold(distances) if threshold is None else threshold
-    between = np.ascontiguousarray(distances[np.ix_(known, known)])
+    between = distances[np.ix_(known, known)]
     near = between <= far
-    average = np.full((count, count), np.nan)
-    thirds = np.full((count, count, DRIVERS), -1, np.int32)
-    biases = np.zeros((count, count, DRIVERS), np.float32)
-    room, sums = np.empty_like(between), np.empty_like(between)
-    for a in range(count - 1):
-        later = slice(a + 1, count)
-        found, both = room[: count - a - 1], sums[: count - a - 1]
-        np.subtract(between[later], between[a], out=found)  # a row a class b, a column a third c
+    np.fill_diagonal(near, False)
+    # A third class that is near to both is met from both sides: half of its bias each time.
+    weights = 1 - near / 2
+    sides = np.zeros((count, count))
+    thirds = np.full((count, count, drivers), -1, np.int32)
+    biases = np.zeros((count, count, drivers), np.float32)
+    rows = np.arange(count)
+    for a in range(count):
+        met = np.flatnonzero(near[a])
+        if not len(met):
+            continue
+        own = between[a, met, None]
+        found = between[met]  # a row a third class near to a, a column a class b
+        sums = found + own
+        sums[sums == 0] = 1
+        found -= own
         np.abs(found, out=found)
-        np.add(between[later], between[a], out=both)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found /= both
-        found[(both == 0) | ~(near[later] | near[a])] = 0
-        found[:, a] = 0
-        rows = np.arange(len(found))
-        found[rows, rows + a + 1] = 0
-        average[a, later] = average[later, a] = found.sum(axis=1) / (count - 2)
-        for place in range(min(DRIVERS, count - 2)):
+        found /= sums
+        found[np.arange(len(met)), met] = 0  # the third class is b itself
+        np.einsum("cb,cb->b", found, weights[met], out=sides[a])
+        found = np.ascontiguousarray(found.T) if drivers else found
+        for place in range(min(drivers, len(met))):
             best = found.argmax(axis=1)
             value = found[rows, best]
-            third = np.where(value > 0, known[best], -1)
-            thirds[a, later, place] = thirds[later, a, place] = third
-            biases[a, later, place] = biases[later, a, place] = value
+            thirds[a, :, place] = np.where(value > 0, met[best], -1)
+            biases[a, :, place] = value
             found[rows, best] = 0
-    return _spread(len(distances), known, Bias(average, thirds, biases))
+    average = (sides + sides.T) / (count - 2)
+    np.fill_diagonal(average, np.nan)
+    return _spread(len(distances), known, Bias(average, *_merge(thirds, biases)))
+
+
+def _merge(
+    thirds: NDArray[np.int32], biases: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Put together, for each pair, the third classes near to its first and to its second class."""
+    merged, much = np.full_like(thirds, -1), np.zeros_like(biases)
+    for a in range(len(thirds) - 1 if thirds.shape[2] else 0):
+        later = slice(a + 1, None)
+        one, other = thirds[a, later], thirds[later, a]
+        again = (other[:, :, None] == one[:, None, :]).any(axis=2)  # near to both
+        classes = np.concatenate([one, other], axis=1)
+        values = np.concatenate([biases[a, later], np.where(again, 0, biases[later, a])], axis=1)
+        order = np.lexsort((classes, -values), axis=1)[:, : thirds.shape[2]]
+        best = np.take_along_axis(values, order, axis=1)
+        named = np.where(best > 0, np.take_along_axis(classes, order, axis=1), -1)
+        merged[a, later] = merged[later, a] = named
+        much[a, later] = much[later, a] = best
+    return merged, much
 
 
 def _spread(count: int, known: NDArray[np.intp], found: Bias) -> Bias:
@@ -103,10 +131,11 @@ def _spread(count: int, known: NDArray[np.intp], found: Bias) -> Bias:
     if len(known) == count:
         return found
     average = np.full((count, count), np.nan)
-    thirds = np.full((count, count, DRIVERS), -1, np.int32)
-    biases = np.zeros((count, count, DRIVERS), np.float32)
+    drivers = found.thirds.shape[2]
+    thirds = np.full((count, count, drivers), -1, np.int32)
+    biases = np.zeros((count, count, drivers), np.float32)
     places = np.ix_(known, known)
     average[places] = found.average
-    thirds[places] = found.thirds
+    thirds[places] = np.where(found.thirds >= 0, known[found.thirds], -1)
     biases[places] = found.biases
     return Bias(average, thirds, biases)
