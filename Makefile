@@ -19,6 +19,7 @@ benchmarks: .venv/.requirements-benchmarks
 	$(BIN)/python -m benchmarks.selection
 	$(BIN)/python -m benchmarks.hudd
 	$(BIN)/python -m benchmarks.coverage
+	$(BIN)/python -m benchmarks.inspection
 	$(BIN)/python -m benchmarks.page
 
 .venv/.%: %.txt requirements.txt

@@ -356,6 +356,7 @@ function tellPair(pair) {
   const figures = Object.entries(pair.figures).map(([each, value]) => `${KINDS[each].said} ${figure(value)}`);
   const thirds = pair.thirds.map(({ name, nearer, bias }) => `${name} sides with ${nearer} (${bias.toFixed(2)})`);
   const labelled = pair.count !== null;
+  const taken = labelled ? "Rightly taken for" : "Taken for";
   const words = labelled ? `Confused: ${count(pair.count, "image")}` : "Nearly a tie between the two";
   const button = make(
     "button",
@@ -373,9 +374,9 @@ function tellPair(pair) {
       pair.list ? make("code", {}, pair.list) : null,
       !pair.list && labelled && pair.count ? make("p", { class: "legend" }, "Its images are not listed: other pairs have more.") : null,
     ),
-    group(`Taken for ${one}`, pair.first),
+    group(`${taken} ${one}`, pair.first),
     group(words, pair.confused, (image) => (labelled ? `${image.expected} → ${image.predicted}` : image.predicted)),
-    group(`Taken for ${other}`, pair.second),
+    group(`${taken} ${other}`, pair.second),
   );
 }
 
@@ -409,7 +410,7 @@ function judge() {
   const share = (value) => (value === null ? "–" : percent(value));
   const line = (words, cut) => [
     [words, cut.tp, cut.fp, share(cut.precision), share(cut.recall)],
-    ["at random", figure(cut.random_precision * (cut.tp + cut.fp)), figure((1 - cut.random_precision) * (cut.tp + cut.fp)), share(cut.random_precision), share(cut.random_recall)],
+    ["at random", (cut.random_precision * (cut.tp + cut.fp)).toFixed(1), ((1 - cut.random_precision) * (cut.tp + cut.fp)).toFixed(1), share(cut.random_precision), share(cut.random_recall)],
   ];
   const rows = [...line(KINDS[kind].cut, told.one_sd), ...line(`top ${run.parameters.top_percent} %`, told.top_percent)];
   const cells = (tag, values) => make("tr", {}, ...values.map((value) => make(tag, {}, String(value))));

@@ -84,7 +84,8 @@ KeyPointsOption = Annotated[
 FailingImages = Annotated[
     Path,
     typer.Argument(
-        help="Folder of images on which the DNN failed, or failures.txt of a test; read only."
+        help="Folder of images on which the DNN failed, failures.txt of a test, or a pair's list "
+        "of inspect; read only."
     ),
 ]
 RunFolder = Annotated[Path, typer.Option(help="Run folder to write: new, or empty.")]
