@@ -7,6 +7,9 @@ import html
 from app.jobs import Look
 
 STOPPED = "Stopped. What was computed is kept: the same job goes on from there."
+NOTHING_KEPT = "Stopped. The same job starts anew."
+KEEPING = ("cluster", "select", "retrain")
+"""Commands that keep what they have computed when they are stopped."""
 EXPLAINED_IN_PART = "Stopped. What was said before may be replaced in part: explain the run again."
 
 
@@ -20,8 +23,10 @@ def describe(look: Look | None) -> str:
     if look is None or look.state == "finished":
         return ""
     if look.state == "stopped":
-        explained = look.commands[look.step].arguments[0] == "explain"
-        return notice(EXPLAINED_IN_PART if explained else STOPPED)
+        command = look.commands[look.step].arguments[0]
+        if command == "explain":
+            return notice(EXPLAINED_IN_PART)
+        return notice(STOPPED if command in KEEPING else NOTHING_KEPT)
     if look.state == "failed":
         return notice(look.said, "error")
     stage, done, total, left = "starting", 0, 0, None

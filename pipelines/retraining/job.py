@@ -5,14 +5,10 @@ SAFE, steps 5 and 6; HUDD, steps 5 to 7.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,73 +16,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import runs
-from pipelines.clusters import NOISE, RootCauseClusters, read_clusters, read_words
+from pipelines.clusters import RootCauseClusters, read_clusters, read_words
 from pipelines.errors import InputError
-from pipelines.files import atomic_write, write_csv, write_pairs, write_text
 from pipelines.images import Rejected, as_text, none_usable
-from pipelines.inspection import THUMBNAIL_FOLDER, draw_thumbnail
 from pipelines.networks import Network, fix_size, load_network
 from pipelines.report import write_report
 from pipelines.reporting.wording import count_of
 from pipelines.retrained import (
-    CHANGES_FILE,
     HISTORY_FILE,
-    MODEL_FILE,
     PROGRESS_FOLDER,
-    REPAIRS_FILE,
-    REPAIRS_PICTURE,
     RETRAINING_FILE,
-    Comparison,
     Retraining,
 )
-from pipelines.retraining.balancing import Positions
 from pipelines.retraining.before_after import (
     measure_change,
     measure_classes,
     measure_repairs,
 )
-from pipelines.retraining.comparison import OURS, compare, confidence, methods_of, summarise
 from pipelines.retraining.labelled import (
-    Example,
-    Labelled,
     Pictures,
-    align_numbers,
-    check_apart,
     check_numbers,
     count_classes,
-    gather,
-    gather_unsafe,
     join_truth,
     name_classes,
 )
-from pipelines.retraining.picture import draw_repairs
 from pipelines.retraining.recipe import read_recipe
-from pipelines.retraining.training import STAGE, Epoch, Options, Trained, check_options
-from pipelines.retraining.trial import Parts, Subject, divide, make_subject, run_trial
+from pipelines.retraining.repeats import COMPARING, compare_ways, fingerprint_of
+from pipelines.retraining.sets import CHECKING, Given, Places, check_outside, gather_sets
+from pipelines.retraining.training import STAGE, Options, Trained, check_options
+from pipelines.retraining.trial import (
+    Parts,
+    Subject,
+    divide,
+    make_subject,
+    places_of,
+    run_trial,
+)
+from pipelines.retraining.writing import (
+    DRAWING,
+    draw_changes,
+    write_comparison,
+    write_history,
+    write_results,
+)
 from pipelines.testing import Outcome, Task, find_task
 from pipelines.testing_job import UNLABELLED, Asked, read_classes
 
-CLASSES_FILE = "classes.csv"
-TRAINED_FILE = "trained_with.csv"
-COMPARISON_FILE = "comparison.csv"
-CHECKING = "checking images"
 LOADING = "loading the model"
 DECODING = "decoding images"
 BEFORE, AFTER = "testing before", "testing after"
-COMPARING = "comparing"
-DRAWING = "drawing thumbnails"
 BEFORE_TRAINING = (CHECKING, LOADING, DECODING, BEFORE)
 """Stages in which a user who wants an end gets one at once."""
 WORSE = 0.1
 """By how much less an epoch may get right of what is held out than the model before, unsaid."""
-PER_CLUSTER, MOST_BROKEN = 8, 48
-"""Thumbnails: of each cluster's failing images, and of those that broke."""
-EPOCH_COLUMNS = ("epoch", "loss", "validation loss", "validation accuracy", "learning rate",
-                 "seconds", "best")  # fmt: skip
-CHANGES_COLUMNS = ("path", "expected", "before", "after", "right before", "right after", "cluster",
-                   "sha256")  # fmt: skip
-REPEATS_FILE = "repeats.json"
-
 Floats = NDArray[np.float32]
 
 
@@ -167,7 +149,7 @@ def retrain(
         }
         | asdict(options),
     )
-    places = _Places(model, training, unsafe, test, validation)
+    places = Places(model, training, unsafe, test, validation)
     try:
         with runs.open_run(out, manifest, listen, overwrite=overwrite) as run:
             _retrain(run, places, clustered, asked, options, repeats, stop)
@@ -181,7 +163,7 @@ def retrain(
 
 def _retrain(
     run: runs.Run,
-    places: _Places,
+    places: Places,
     clustered: _Clustered,
     asked: Asked,
     options: Options,
@@ -193,7 +175,7 @@ def _retrain(
     kept.mkdir(exist_ok=True)
     manifest = run.manifest
     with run.stage(CHECKING):
-        given = _gather(run, places, compared=repeats > 0)
+        given = gather_sets(run, places, compared=repeats > 0)
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)
         network = load_network(places.model, manifest.parameters["scaling"], trust=asked.trust)
@@ -202,14 +184,14 @@ def _retrain(
         network = fix_size(network, given.training.folder, images, size)
         run.progress(LOADING, 1, 1)
     subject, rejected = _prepare(run, given, network, asked, options)
-    fingerprint = _fingerprint(manifest, subject)
+    fingerprint = fingerprint_of(manifest, subject)
     with run.stage(BEFORE):
         run.progress(BEFORE, 0, 1)
         before = subject.test_now()
         if before.note and not asked.classes and before.task == "classes":
             raise InputError(before.note)  # it would learn the wrong labels
         weights = network.model.get_weights()
-    parts = divide(subject, _places(subject, "unsafe"), options, options.seed)
+    parts = divide(subject, places_of(subject, "unsafe"), options, options.seed)
     _note_classes(manifest, subject, parts)
     with run.stage(STAGE):
         trained = run_trial(
@@ -218,7 +200,7 @@ def _retrain(
             options,
             options.seed,
             progress=lambda done, total: run.progress(STAGE, done, total),
-            heard=lambda history, best: _write_history(kept / HISTORY_FILE, history, best),
+            heard=lambda history, best: write_history(kept / HISTORY_FILE, history, best),
             stop=stop,
             checkpoint=kept,
             fingerprint=fingerprint,
@@ -239,14 +221,16 @@ def _retrain(
     if repeats and not compared:
         manifest.notes.append("As it was stopped, ways to choose images are not compared.")
     run.begin_results()
-    _write(run.folder, subject, parts, trained, clustered.clusters, before, after, found, rejected)
+    write_results(
+        run.folder, subject, parts, trained, clustered.clusters, before, after, found, rejected
+    )
     with run.stage(DRAWING):
-        _draw(run, subject, clustered.clusters, before, after)
+        draw_changes(run, subject, clustered.clusters, before, after)
     if compared:
         with run.stage(COMPARING):
-            comparison = _compare(run, subject, options, repeats, weights, kept, stop)
+            comparison = compare_ways(run, subject, options, repeats, weights, kept, stop)
         found = found.model_copy(update={"comparison": comparison})
-        _write_comparison(run.folder, found, comparison)
+        write_comparison(run.folder, found, comparison)
     shutil.rmtree(kept)
 
 
@@ -265,23 +249,7 @@ def _check(
         raise InputError(f"task: expected {', '.join(get_args(Task))}, received {asked.task!r}")
     for folder in folders:
         if folder is not None:
-            _check_outside(out, folder)
-
-
-def _check_outside(out: Path, folder: Path) -> None:
-    if out.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")
-
-
-@dataclass(frozen=True)
-class _Places:
-    """What the user names."""
-
-    model: Path
-    training: Path
-    unsafe: Path
-    test: Path
-    validation: Path | None
+            check_outside(out, folder)
 
 
 @dataclass(frozen=True)
@@ -305,75 +273,8 @@ def _read_run(folder: Path) -> _Clustered:
     return _Clustered(manifest, read_clusters(folder), names)
 
 
-@dataclass(frozen=True)
-class _Given:
-    """The sets of labelled images that the user names."""
-
-    training: Labelled
-    unsafe: Labelled
-    test: Labelled
-    validation: Labelled | None
-    improvement: Labelled | None
-
-    def trained(self) -> list[Labelled]:
-        """Return those that may be trained with, or held out; the training set first."""
-        more = (self.validation, self.improvement)
-        return [self.training, self.unsafe, *(part for part in more if part)]
-
-
-def _gather(run: runs.Run, places: _Places, *, compared: bool) -> _Given:
-    def step(done: int, total: int) -> None:
-        run.progress(CHECKING, done, total)
-
-    training = gather("training", places.training, step)
-    known = {label for each in training.examples for label in each.label}
-    unsafe = gather_unsafe(places.unsafe, known, step)
-    _check_outside(run.folder, unsafe.folder)
-    test = gather("test", places.test, step)
-    validation = gather("validation", places.validation, step) if places.validation else None
-    improvement = gather("improvement", unsafe.folder, step) if compared else None
-    if improvement:
-        unlabelled = [file for file in improvement.rejected if file.reason == UNLABELLED]
-        if unlabelled:
-            raise InputError(
-                f"--compare: {len(unlabelled):,} images of {unsafe.folder} have no label "
-                f"({unlabelled[0].path}, ...), and the baselines choose from all of them. Label "
-                "all, or retrain without --compare."
-            )
-    given = _Given(
-        training,
-        align_numbers(training, unsafe),
-        align_numbers(training, test),
-        align_numbers(training, validation) if validation else None,
-        align_numbers(training, improvement) if improvement else None,
-    )
-    for part in given.trained():
-        check_apart(part, test)
-        if validation and part.examples[0].role != "validation":
-            check_apart(part, validation)
-    return _leave_twice(run.manifest, given)
-
-
-def _leave_twice(manifest: runs.Manifest, given: _Given) -> _Given:
-    """Leave out of the training set what is in the unsafe set: it would be held out and trained."""
-    twice = {each.image.digest for each in given.unsafe.examples}
-    kept = [each for each in given.training.examples if each.image.digest not in twice]
-    if len(kept) == len(given.training.examples):
-        return given
-    if not kept:
-        raise InputError(
-            f"all images of the training set {given.training.folder} are in the unsafe set: name "
-            "the folder that the model was trained with."
-        )
-    manifest.notes.append(
-        f"{count_of(len(given.training.examples) - len(kept), 'image')} of the training set also "
-        "in the unsafe set (the same bytes): they count as the latter."
-    )
-    return replace(given, training=replace(given.training, examples=kept))
-
-
 def _prepare(
-    run: runs.Run, given: _Given, network: Network, asked: Asked, options: Options
+    run: runs.Run, given: Given, network: Network, asked: Asked, options: Options
 ) -> tuple[Subject, list[Rejected]]:
     """Check the labels against the model, and decode all images once."""
     everything = [*given.trained(), given.test]
@@ -445,41 +346,9 @@ def _note_clusters(
         )
 
 
-def _fingerprint(manifest: runs.Manifest, subject: Subject, *, every: bool = False) -> str:
-    """Return what makes two retrainings the same, so that one may go on from the other.
-
-    Parameters
-    ----------
-    every : bool
-        Whether the improvement set counts, too, as it does for the comparison.
-    """
-    told = {name: value for name, value in manifest.parameters.items() if name != "repeats"}
-    examples = [
-        (example.name, example.image.digest, *example.label, example.cluster)
-        for example in (*subject.pictures.examples, *subject.test.examples)
-        if every or example.role != "improvement"
-    ]
-    text = json.dumps(
-        [told, subject.network.digest, subject.names, examples, manifest.versions], sort_keys=True
-    )
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
-def _places(subject: Subject, role: str) -> Positions:
-    examples = subject.pictures.examples
-    return np.array([p for p, each in enumerate(examples) if each.role == role], dtype=np.intp)
-
-
-def _write_history(file: Path, history: Sequence[Epoch], best: int) -> None:
-    write_csv(file, EPOCH_COLUMNS, [(*astuple(each), int(each.epoch == best)) for each in history])
-
-
-# --- what it found ------------------------------------------------------------------------------
-
-
 def _measure(
     manifest: runs.Manifest,
-    given: _Given,
+    given: Given,
     subject: Subject,
     parts: Parts,
     trained: Trained,
@@ -570,209 +439,3 @@ def _describe(
             f"{trained.before:.0%} (which may have seen these images): a lower --learning-rate "
             "may do better."
         )
-
-
-def _write(
-    out: Path,
-    subject: Subject,
-    parts: Parts,
-    trained: Trained,
-    clusters: RootCauseClusters,
-    before: Outcome,
-    after: Outcome,
-    found: Retraining,
-    rejected: Sequence[Rejected],
-) -> None:
-    """Write the model and all tables: whatever goes wrong later, they are there."""
-    write_model(subject.network.model, out / MODEL_FILE)
-    _write_history(out / HISTORY_FILE, trained.history, trained.best)
-    of = dict(zip(clusters.digests, clusters.labels.tolist(), strict=True))
-    rows = [
-        (
-            example.image.path,
-            before.expected[place],
-            before.predicted[place],
-            after.predicted[place],
-            int(before.correct[place]),
-            int(after.correct[place]),
-            of.get(example.image.digest, ""),
-            example.image.digest,
-        )
-        for place, example in enumerate(subject.test.examples)
-    ]
-    write_csv(out / CHANGES_FILE, CHANGES_COLUMNS, rows)
-    copies = Counter(parts.training.tolist())
-    held = set(parts.validation.tolist())
-    with_ = [
-        (
-            example.role,
-            example.image.path,
-            ";".join(example.label),
-            example.cluster if example.role == "unsafe" else "",
-            "held out" if place in held else copies[place],
-        )
-        for place, example in enumerate(subject.pictures.examples)
-        if place in held or copies[place]
-    ]
-    write_csv(out / TRAINED_FILE, ("set", "path", "label", "cluster", "times"), with_)
-    _write_groups(out, found)
-    with atomic_write(out / REPAIRS_PICTURE) as file:
-        draw_repairs(found).save(file, "PNG")
-    write_pairs(out / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
-    write_text(out / RETRAINING_FILE, found.model_dump_json(indent=1) + "\n")
-
-
-def _write_groups(out: Path, found: Retraining) -> None:
-    write_csv(
-        out / CLASSES_FILE,
-        ("class", "images", "right before", "right after", "repaired", "broken", "p"),
-        [
-            (c.name, c.before.images, c.before.right, c.after.right, c.repaired, c.broken, c.p)
-            for c in found.classes
-        ],
-    )
-    write_csv(
-        out / REPAIRS_FILE,
-        ("cluster", "name", "failing", "labelled", "right now", "low", "high", "state"),
-        [
-            (r.cluster, r.name, r.failing, r.labelled, r.after.right, r.after.low, r.after.high,
-             r.state)
-            for r in found.repairs
-        ],
-    )  # fmt: skip
-
-
-def write_model(model: Any, file: Path) -> None:
-    """Write a Keras model file, whole or not at all."""
-    # Keras goes by the ending.
-    temporary = file.with_name(f".{file.stem}.{os.getpid()}.{secrets.token_hex(4)}{file.suffix}")
-    try:
-        model.save(temporary)
-        with temporary.open("rb") as saved:
-            os.fsync(saved.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _draw(
-    run: runs.Run,
-    subject: Subject,
-    clusters: RootCauseClusters,
-    before: Outcome,
-    after: Outcome,
-) -> None:
-    """Draw thumbnails of what was repaired, what was not, and what broke."""
-    of = dict(zip(clusters.digests, clusters.labels.tolist(), strict=True))
-    wanted: list[Example] = []
-    per_cluster: Counter[tuple[int, bool]] = Counter()
-    broken = 0
-    for place, example in enumerate(subject.test.examples):
-        was, now = bool(before.correct[place]), bool(after.correct[place])
-        group = (of.get(example.image.digest, NOISE), now)
-        if was and not now and broken < MOST_BROKEN:
-            broken += 1
-            wanted.append(example)
-        elif not was and example.image.digest in of and per_cluster[group] < PER_CLUSTER:
-            per_cluster[group] += 1
-            wanted.append(example)
-    (run.folder / THUMBNAIL_FOLDER).mkdir(exist_ok=True)
-    for done, example in enumerate(wanted, 1):
-        draw_thumbnail(example.folder, example.image, run.folder)
-        run.progress(DRAWING, done, len(wanted))
-
-
-# --- the comparison -----------------------------------------------------------------------------
-
-
-def _compare(
-    run: runs.Run,
-    subject: Subject,
-    options: Options,
-    repeats: int,
-    weights: list[NDArray[Any]],
-    kept: Path,
-    stop: Callable[[], bool],
-) -> Comparison:
-    """Retrain with each way of choosing images; what an earlier job has done is not done again."""
-    model = subject.network.model
-    model.set_weights(weights)
-    chosen, improvement = _places(subject, "unsafe"), _places(subject, "improvement")
-    examples = [subject.pictures.examples[place] for place in improvement.tolist()]
-    outcome = subject.judge(examples, subject.predict(subject.pictures, improvement))
-    sure = None
-    if outcome.errors is None:
-        sure = confidence(outcome.scores, several=outcome.task == "several")
-    file = kept / REPEATS_FILE
-    fingerprint = _fingerprint(run.manifest, subject, every=True)
-    earlier = _read_repeats(file, fingerprint)
-    trials = repeats * len(methods_of(sure))
-    diverged: Counter[str] = Counter()
-
-    def train_with(method: str, places: Positions, seed: int) -> float:
-        parts = ours = divide(subject, chosen, options, seed)
-        if method != OURS:
-            parts = divide(subject, improvement[places], options, seed, like=ours)
-        model.set_weights(weights)
-
-        def told(done: int, total: int) -> None:
-            run.progress(COMPARING, len(earlier) * total + done, trials * total)
-
-        ended = run_trial(subject, parts, options, seed, progress=told, stop=stop).ended
-        if ended == "stopped":
-            raise KeyboardInterrupt
-        diverged[method] += ended == "diverged"
-        return subject.test_now().accuracy()
-
-    def keep(method: str, repeat: int, accuracy: float) -> None:
-        rows = [[*key, value] for key, value in earlier.items()]
-        write_text(file, json.dumps({"fingerprint": fingerprint, "repeats": rows}))
-
-    accuracies = compare(
-        len(chosen),
-        ~outcome.correct,
-        sure,
-        train_with,
-        repeats=repeats,
-        seed=options.seed,
-        earlier=earlier,
-        keep=keep,
-    )
-    run.manifest.notes += [
-        f"Compared: {method} diverged {times} times, and counts with its best epoch by then."
-        for method, times in diverged.items()
-        if times
-    ]
-    first = divide(subject, chosen, options, options.seed)
-    return summarise(accuracies, len(chosen), first.chosen)
-
-
-def _read_repeats(file: Path, fingerprint: str) -> dict[tuple[str, int], float]:
-    """Return the accuracies of the repeats that an earlier job has done, by method and repeat."""
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        if told["fingerprint"] != fingerprint:
-            return {}
-        return {(str(method), int(repeat)): float(a) for method, repeat, a in told["repeats"]}
-    except (OSError, LookupError, TypeError, ValueError):
-        return {}
-
-
-def _write_comparison(out: Path, found: Retraining, comparison: Comparison) -> None:
-    write_csv(
-        out / COMPARISON_FILE,
-        ("method", "mean", "deviation", "a12", "effect", "p", "accuracies"),
-        [
-            (
-                method.name,
-                method.mean,
-                method.deviation,
-                "" if method.a12 is None else method.a12,
-                method.effect,
-                "" if method.p is None else method.p,
-                " ".join(map(str, method.accuracies)),
-            )
-            for method in comparison.methods
-        ],
-    )
-    write_text(out / RETRAINING_FILE, found.model_dump_json(indent=1) + "\n")

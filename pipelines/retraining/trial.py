@@ -177,6 +177,11 @@ def divide(
     return Parts(np.concatenate([training, chosen[copies]]), validation, len(copies), of_chosen)
 
 
+def places_of(subject: Subject, role: str) -> Positions:
+    """Return the positions of the pictures of a set."""
+    return _of(subject.pictures.examples, role)
+
+
 def _of(examples: Sequence[Example], role: str) -> Positions:
     return np.array([p for p, each in enumerate(examples) if each.role == role], dtype=np.intp)
 

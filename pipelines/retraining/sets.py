@@ -1,0 +1,118 @@
+"""The sets of labelled images that a retraining is given, apart from one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipelines import runs
+from pipelines.errors import InputError
+from pipelines.reporting.wording import count_of
+from pipelines.retraining.labelled import (
+    Labelled,
+    align_numbers,
+    check_apart,
+    gather,
+    gather_unsafe,
+)
+from pipelines.testing_job import UNLABELLED
+
+CHECKING = "checking images"
+
+
+@dataclass(frozen=True)
+class Places:
+    """What the user names."""
+
+    model: Path
+    training: Path
+    unsafe: Path
+    test: Path
+    validation: Path | None
+
+
+@dataclass(frozen=True)
+class Given:
+    """The sets of labelled images that the user names."""
+
+    training: Labelled
+    unsafe: Labelled
+    test: Labelled
+    validation: Labelled | None
+    improvement: Labelled | None
+
+    def trained(self) -> list[Labelled]:
+        """Return those that may be trained with, or held out; the training set first."""
+        more = (self.validation, self.improvement)
+        return [self.training, self.unsafe, *(part for part in more if part)]
+
+
+def gather_sets(run: runs.Run, places: Places, *, compared: bool) -> Given:
+    """Find the labelled images of all sets, and check that none of them is in two that exclude it.
+
+    Parameters
+    ----------
+    compared : bool
+        Whether all of the improvement set is needed, for the baselines to choose from.
+
+    Raises
+    ------
+    InputError
+        When a set has no labels or no image, or the test or the validation set shares images with
+        what is trained with.
+    """
+
+    def step(done: int, total: int) -> None:
+        run.progress(CHECKING, done, total)
+
+    training = gather("training", places.training, step)
+    known = {label for each in training.examples for label in each.label}
+    unsafe = gather_unsafe(places.unsafe, known, step)
+    check_outside(run.folder, unsafe.folder)
+    test = gather("test", places.test, step)
+    validation = gather("validation", places.validation, step) if places.validation else None
+    improvement = gather("improvement", unsafe.folder, step) if compared else None
+    if improvement:
+        unlabelled = [file for file in improvement.rejected if file.reason == UNLABELLED]
+        if unlabelled:
+            raise InputError(
+                f"--compare: {len(unlabelled):,} images of {unsafe.folder} have no label "
+                f"({unlabelled[0].path}, ...), and the baselines choose from all of them. Label "
+                "all, or retrain without --compare."
+            )
+    given = Given(
+        training,
+        align_numbers(training, unsafe),
+        align_numbers(training, test),
+        align_numbers(training, validation) if validation else None,
+        align_numbers(training, improvement) if improvement else None,
+    )
+    for part in given.trained():
+        check_apart(part, test)
+        if validation and part.examples[0].role != "validation":
+            check_apart(part, validation)
+    return _leave_twice(run.manifest, given)
+
+
+def _leave_twice(manifest: runs.Manifest, given: Given) -> Given:
+    """Leave out of the training set what is in the unsafe set: it would be held out and trained."""
+    twice = {each.image.digest for each in given.unsafe.examples}
+    kept = [each for each in given.training.examples if each.image.digest not in twice]
+    if len(kept) == len(given.training.examples):
+        return given
+    if not kept:
+        raise InputError(
+            f"all images of the training set {given.training.folder} are in the unsafe set: name "
+            "the folder that the model was trained with."
+        )
+    manifest.notes.append(
+        f"{count_of(len(given.training.examples) - len(kept), 'image')} of the training set also "
+        "in the unsafe set (the same bytes): they count as the latter."
+    )
+    return replace(given, training=replace(given.training, examples=kept))
+
+
+def check_outside(out: Path, folder: Path) -> None:
+    """Raise InputError where results would be written among the images of a folder."""
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")

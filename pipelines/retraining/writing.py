@@ -1,0 +1,179 @@
+"""The files of a retraining: the model, tables, a picture, thumbnails of what changed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from pipelines import runs
+from pipelines.clusters import NOISE, RootCauseClusters
+from pipelines.files import atomic_write, write_csv, write_pairs, write_text
+from pipelines.images import Rejected
+from pipelines.inspection import THUMBNAIL_FOLDER, draw_thumbnail
+from pipelines.retrained import (
+    CHANGES_FILE,
+    HISTORY_FILE,
+    MODEL_FILE,
+    REPAIRS_FILE,
+    REPAIRS_PICTURE,
+    RETRAINING_FILE,
+    Comparison,
+    Retraining,
+)
+from pipelines.retraining.labelled import Example
+from pipelines.retraining.picture import draw_repairs
+from pipelines.retraining.training import Epoch, Trained
+from pipelines.retraining.trial import Parts, Subject
+from pipelines.testing import Outcome
+
+CLASSES_FILE = "classes.csv"
+TRAINED_FILE = "trained_with.csv"
+COMPARISON_FILE = "comparison.csv"
+DRAWING = "drawing thumbnails"
+PER_CLUSTER, MOST_BROKEN = 8, 48
+"""Thumbnails: of each cluster's failing images, and of those that broke."""
+EPOCH_COLUMNS = ("epoch", "loss", "validation loss", "validation accuracy", "learning rate",
+                 "seconds", "best")  # fmt: skip
+CHANGES_COLUMNS = ("path", "expected", "before", "after", "right before", "right after", "cluster",
+                   "sha256")  # fmt: skip
+
+
+def write_results(
+    out: Path,
+    subject: Subject,
+    parts: Parts,
+    trained: Trained,
+    clusters: RootCauseClusters,
+    before: Outcome,
+    after: Outcome,
+    found: Retraining,
+    rejected: Sequence[Rejected],
+) -> None:
+    """Write the model and all tables: whatever goes wrong later, they are there."""
+    write_model(subject.network.model, out / MODEL_FILE)
+    write_history(out / HISTORY_FILE, trained.history, trained.best)
+    of = dict(zip(clusters.digests, clusters.labels.tolist(), strict=True))
+    rows = [
+        (
+            example.image.path,
+            before.expected[place],
+            before.predicted[place],
+            after.predicted[place],
+            int(before.correct[place]),
+            int(after.correct[place]),
+            of.get(example.image.digest, ""),
+            example.image.digest,
+        )
+        for place, example in enumerate(subject.test.examples)
+    ]
+    write_csv(out / CHANGES_FILE, CHANGES_COLUMNS, rows)
+    copies = Counter(parts.training.tolist())
+    held = set(parts.validation.tolist())
+    with_ = [
+        (
+            example.role,
+            example.image.path,
+            ";".join(example.label),
+            example.cluster if example.role == "unsafe" else "",
+            "held out" if place in held else copies[place],
+        )
+        for place, example in enumerate(subject.pictures.examples)
+        if place in held or copies[place]
+    ]
+    write_csv(out / TRAINED_FILE, ("set", "path", "label", "cluster", "times"), with_)
+    _write_groups(out, found)
+    with atomic_write(out / REPAIRS_PICTURE) as file:
+        draw_repairs(found).save(file, "PNG")
+    write_pairs(out / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
+    write_text(out / RETRAINING_FILE, found.model_dump_json(indent=1) + "\n")
+
+
+def _write_groups(out: Path, found: Retraining) -> None:
+    write_csv(
+        out / CLASSES_FILE,
+        ("class", "images", "right before", "right after", "repaired", "broken", "p"),
+        [
+            (c.name, c.before.images, c.before.right, c.after.right, c.repaired, c.broken, c.p)
+            for c in found.classes
+        ],
+    )
+    write_csv(
+        out / REPAIRS_FILE,
+        ("cluster", "name", "failing", "labelled", "right now", "low", "high", "state"),
+        [
+            (r.cluster, r.name, r.failing, r.labelled, r.after.right, r.after.low, r.after.high,
+             r.state)
+            for r in found.repairs
+        ],
+    )  # fmt: skip
+
+
+def write_model(model: Any, file: Path) -> None:
+    """Write a Keras model file, whole or not at all."""
+    # Keras goes by the ending.
+    temporary = file.with_name(f".{file.stem}.{os.getpid()}.{secrets.token_hex(4)}{file.suffix}")
+    try:
+        model.save(temporary)
+        with temporary.open("rb") as saved:
+            os.fsync(saved.fileno())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def draw_changes(
+    run: runs.Run,
+    subject: Subject,
+    clusters: RootCauseClusters,
+    before: Outcome,
+    after: Outcome,
+) -> None:
+    """Draw thumbnails of what was repaired, what was not, and what broke."""
+    of = dict(zip(clusters.digests, clusters.labels.tolist(), strict=True))
+    wanted: list[Example] = []
+    per_cluster: Counter[tuple[int, bool]] = Counter()
+    broken = 0
+    for place, example in enumerate(subject.test.examples):
+        was, now = bool(before.correct[place]), bool(after.correct[place])
+        group = (of.get(example.image.digest, NOISE), now)
+        if was and not now and broken < MOST_BROKEN:
+            broken += 1
+            wanted.append(example)
+        elif not was and example.image.digest in of and per_cluster[group] < PER_CLUSTER:
+            per_cluster[group] += 1
+            wanted.append(example)
+    (run.folder / THUMBNAIL_FOLDER).mkdir(exist_ok=True)
+    for done, example in enumerate(wanted, 1):
+        draw_thumbnail(example.folder, example.image, run.folder)
+        run.progress(DRAWING, done, len(wanted))
+
+
+def write_history(file: Path, history: Sequence[Epoch], best: int) -> None:
+    """Write `history.csv`, a line an epoch; `best` is marked."""
+    write_csv(file, EPOCH_COLUMNS, [(*astuple(each), int(each.epoch == best)) for each in history])
+
+
+def write_comparison(out: Path, found: Retraining, comparison: Comparison) -> None:
+    """Write `comparison.csv`, and `retraining.json` once more, with the comparison."""
+    write_csv(
+        out / COMPARISON_FILE,
+        ("method", "mean", "deviation", "a12", "effect", "p", "accuracies"),
+        [
+            (
+                method.name,
+                method.mean,
+                method.deviation,
+                "" if method.a12 is None else method.a12,
+                method.effect,
+                "" if method.p is None else method.p,
+                " ".join(map(str, method.accuracies)),
+            )
+            for method in comparison.methods
+        ],
+    )
+    write_text(out / RETRAINING_FILE, found.model_dump_json(indent=1) + "\n")
