@@ -156,7 +156,7 @@ function accuracies({ change }) {
       {},
       make("th", { scope: "row" }, words),
       make("td", {}, bar(accuracy, kind)),
-      make("td", {}, `${(100 * accuracy.share).toFixed(1)} %`),
+      make("td", {}, `${(100 * accuracy.share).toFixed(2)} %`),
       make("td", {}, `${accuracy.right.toLocaleString("en")} of ${accuracy.images.toLocaleString("en")}`),
     );
   return make(
@@ -231,8 +231,8 @@ function repairs(found, clusters, address) {
     make(
       "p",
       { class: "caption" },
-      `Of ${count(counted.length, "cluster")} ${of("repaired")} are repaired and ${of("not repaired")} are not; of the ` +
-        "others it is unclear: the 95 % interval (the line in a bar) lies on both sides of a half. Click on a cluster to see its images.",
+      `${count(counted.length, "cluster")}: ${of("repaired")} repaired, ${of("not repaired")} not repaired; of the others it is ` +
+        "unclear: the 95 % interval (the line in a bar) lies on both sides of a half. Click on a cluster to see its images.",
     ),
     make(
       "div",

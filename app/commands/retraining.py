@@ -159,8 +159,8 @@ def _print_retraining(found: Retraining) -> None:
     if found.repairs:
         states = [each.state for each in found.repairs if each.cluster >= 0]
         print(
-            f"Of {len(states)} root cause clusters {states.count('repaired')} are repaired, "
-            f"{states.count('not repaired')} are not, of the others it is unclear."
+            f"{len(states)} root cause clusters: {states.count('repaired')} repaired, "
+            f"{states.count('not repaired')} not repaired; of the others it is unclear."
         )
     left = [each for each in found.repairs if each.state == "not repaired" and each.cluster >= 0]
     for each in left[:NOT_REPAIRED]:

@@ -108,11 +108,11 @@ def tell_comparison(comparison: Comparison) -> str:
     """Say what our selection was worth, compared with other ways to spend as many labels."""
     best = next(each for each in comparison.methods if each.name == comparison.best_baseline)
     points = 100 * comparison.difference
-    words = "better" if points > 0 else "worse" if points < 0 else "neither better nor worse"
+    words = "better" if points >= 0 else "worse"
     said = (
-        f"{count_of(comparison.labels, 'label')} chosen by the clusters, retrained with "
-        f"{count_of(comparison.repeats, 'time')}, are {abs(points):.2f} points {words} than those "
-        f"of the best baseline, {best.name}"
+        f"Retrained with {count_of(comparison.labels, 'label')} chosen by the clusters, the model "
+        f"is {abs(points):.2f} points {words} than with as many by the best baseline, "
+        f"{best.name}, in the mean of {count_of(comparison.repeats, 'repeat')}"
     )
     if best.a12 is None:
         return f"{said}; one repeat says nothing of chance."
