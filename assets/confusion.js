@@ -34,7 +34,7 @@ let chosen = null; // [a, b], positions of classes
 let asked = 0; // how many times a pair was asked for: only the last answer is shown
 
 const nameOf = (position) => run.classes[position].name;
-const figure = (value) => (value === null || value === "" ? "not known" : Number(value).toPrecision(4).replace(/\.?0+$/, ""));
+const figure = (value) => (value === null || value === "" ? "not known" : String(Number(Number(value).toPrecision(4))));
 const hasBias = () => run.pairs.bias.length > 0;
 
 async function get(path) {

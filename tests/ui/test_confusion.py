@@ -218,7 +218,7 @@ def test_one_click_finds_the_root_causes_of_a_confusion(looking, finished, serve
 
 def test_distances_of_another_framework_are_inspected(server, visit, tmp_path):
     rng = np.random.default_rng(0)
-    points = rng.normal(size=(45, 3))
+    points = 1000 * rng.normal(size=(45, 3))
     folder = tmp_path / "exported"
     folder.mkdir()
     with (folder / "distances.csv").open("w", newline="") as file:
@@ -237,6 +237,10 @@ def test_distances_of_another_framework_are_inspected(server, visit, tmp_path):
     expect(page.locator("#confusion h2")).to_have_text("exported-inspection", timeout=LONG)
     expect(page.locator(".ranked tbody tr")).to_have_count(200)
     expect(page.locator(".ranked .legend")).to_contain_text("790 more pairs")
+    cells = page.locator(".ranked tbody td:nth-child(3)").all_inner_texts()
+    rows = read_csv(server.runs / "exported-inspection" / "confusion.csv")[: len(cells)]
+    for cell, row in zip(cells, rows, strict=True):
+        assert float(cell) == pytest.approx(float(row["napvd"]), rel=1e-3)
     expect(page.locator(".pair h4").first).to_contain_text("Taken for")
     expect(page.get_by_role("button", name=CAUSES)).to_have_count(0)
 
