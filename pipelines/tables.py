@@ -29,6 +29,8 @@ SHOWN = 60
 """Characters of a cell that a message shows."""
 USED = ": used"
 """How a remark ends that leaves nothing out."""
+LEFT_OUT = ": row left out"
+"""How one ends that leaves a row out."""
 ADVICE = "Save the table as CSV (UTF-8), one image a row, and give that file."
 
 
@@ -103,7 +105,7 @@ def read_table(file: Path) -> Table:
         row = [unguarded(cell) for cell in cells] if guarded else cells
         if len(row) != width:
             if any(cell.strip() for cell in row[width:]):
-                what = f"expected {width} cells, received {len(row)}: row left out"
+                what = f"expected {width} cells, received {len(row)}{LEFT_OUT}"
                 remarks.append((line, what))
                 continue
             if len(row) < width:
@@ -245,11 +247,11 @@ def join_rows(
             continue  # an image that did not fail: a table of all of them is as good
         if place is None:
             received = shown(cells[0]) if cells[0].strip() else "an empty cell"
-            what = f"expected the path of an image of the run, received {received}: row left out"
+            what = f"expected the path of an image of the run, received {received}{LEFT_OUT}"
             remarks.append((line, what))
         elif place in rows:
             first = table.lines[rows[place]]
-            what = f"expected one row an image, received that of row {first} again: row left out"
+            what = f"expected one row an image, received that of row {first} again{LEFT_OUT}"
             remarks.append((line, what))
         else:
             rows[place] = row

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.errors import InputError
 from pipelines.ground_truth import split
-from pipelines.tables import Table, clean, read_table, shown
+from pipelines.tables import LEFT_OUT, Table, clean, read_table, shown
 
 ALIKE = 1e-6
 """Relative difference up to which two figures of one pair are the same."""
@@ -33,8 +33,8 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     Raises
     ------
     InputError
-        When the table cannot be read, a pair is missing or has two distances, or a distance is no
-        number from 0.
+        When the table cannot be read, has no titles or a row with too many cells, a pair is missing
+        or has two distances, or a distance is no number from 0.
     """
     table = read_table(file)
     if len(table.header) != 3:
@@ -42,6 +42,7 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
             f"{file}: expected three columns, class, class and distance, received "
             f"{len(table.header)} ({', '.join(table.header[:5])})."
         )
+    _check_rows(str(file), table, "class,class,distance", titled=not _is_number(table.header[2]))
     cells = [(clean(row[0]), clean(row[1])) for row in table.rows]
     names = sort_names({name for pair in cells for name in pair} - {""})
     places = {name: place for place, name in enumerate(names)}
@@ -54,7 +55,7 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
         if a == b and value:
             raise InputError(
                 f"{file}, row {line}: expected 0 as the distance of {shown(one)} to itself, "
-                f"received {value:g}."
+                f"received {value:g}. Leave such rows out."
             )
         before = result[a, b]
         if not np.isnan(before) and abs(before - value) > ALIKE * max(before, value):
@@ -80,6 +81,34 @@ def sort_names(names: set[str]) -> tuple[str, ...]:
     if all(name.isascii() and name.isdigit() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
+
+
+def _check_rows(file: str, table: Table, titles: str, *, titled: bool) -> None:
+    """Check that no row is lost: neither one with too many cells, nor the first one.
+
+    Raises
+    ------
+    InputError
+    """
+    if not titled:
+        raise InputError(
+            f"{file}: expected titles in the first row, received "
+            f"{shown(table.delimiter.join(table.header))}. Put a row in front, {titles}."
+        )
+    for line, what in table.remarks:
+        if what.endswith(LEFT_OUT):
+            raise InputError(
+                f"{file}, row {line}: {what.removesuffix(LEFT_OUT)}. Put cells with a "
+                f"{table.delimiter!r} in them between quotation marks."
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _number(file: Path, table: Table, line: int, cell: str) -> float:
@@ -108,7 +137,8 @@ def read_labels(file: Path, option: str, names: Sequence[str]) -> Labels:
     Raises
     ------
     InputError
-        When the table cannot be read, names a class that has no distances, or an image twice.
+        When the table cannot be read, has no titles or a row with too many cells, names a class
+        that has no distances, or an image twice.
     """
     table = read_table(file)
     if len(table.header) != 2:
@@ -117,6 +147,9 @@ def read_labels(file: Path, option: str, names: Sequence[str]) -> Labels:
             f"{len(table.header)} ({', '.join(table.header[:5])}). Put semicolons between labels."
         )
     known = set(names)
+    classes = split(table.header[1])
+    titled = not classes or not known.issuperset(classes)
+    _check_rows(f"{option} {file}", table, "image,labels", titled=titled)
     found: Labels = {}
     for line, row in zip(table.lines, table.rows, strict=True):
         image, classes = clean(row[0]), tuple(clean(part) for part in split(row[1]))

@@ -41,6 +41,8 @@ def test_numbers_are_sorted_as_numbers(tmp_path):
         ([*PAIRS[:3], "bird,cat,nan"], "expected a distance, a number from 0"),
         ([*PAIRS[:3], "bird,,2"], "row 4: expected two classes"),
         (["a,b", "c,d"], "expected three columns"),
+        (["cat,dog,0.5", *PAIRS[1:]], "expected titles in the first row, received 'cat,dog,0.5'"),
+        ([*PAIRS, "big, red cat,dog,1"], "row 5: expected 3 cells, received 4. Put cells with a"),
     ],
 )
 def test_distances_that_cannot_be_used(tmp_path, lines, words):
@@ -71,6 +73,9 @@ def test_labels_are_read_and_joined_on_the_image(tmp_path):
         (["image,labels", "1,cow"], "row 2: the class 'cow' has no distances"),
         (["image,labels", "1,cat", "1,cat"], "row 3: expected one row an image"),
         (["image,a,b", "1,cat,dog"], "expected two columns, image and labels, received 3"),
+        # Without it, images with one label alone would be left.
+        (["image;labels", "1;cat", "2;dog;cat"], "row 3: expected 2 cells, received 3. Put cells"),
+        (["1,cat;dog", "2,dog"], "expected titles in the first row, received '1,cat;dog'"),
     ],
 )
 def test_labels_that_cannot_be_used(tmp_path, lines, words):
