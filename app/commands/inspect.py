@@ -11,6 +11,7 @@ import typer
 from app.commands.running import Overwrite, RunFolder, ScalingOption, TrustOption, job
 
 if TYPE_CHECKING:
+    from pipelines.deepinspect.job import Options
     from pipelines.runs import Manifest
 
 SHOWN = 10
@@ -119,6 +120,7 @@ def inspect(
                 raise InputError(
                     "--distances: expected no MODEL beside it, received both: give one of them."
                 )
+            _check_exported(options)
             manifest = inspect_exported(
                 distances,
                 out,
@@ -150,6 +152,27 @@ def inspect(
                 overwrite=overwrite,
             )
         _print(manifest, out)
+
+
+def _check_exported(options: Options) -> None:
+    """Refuse what would change nothing: exported distances are taken as they are."""
+    from pipelines.errors import InputError
+
+    usual = type(options)()
+    given = {
+        "--scaling": options.scaling != usual.scaling,
+        "--classes": options.classes != usual.classes,
+        "--task": options.task != usual.task,
+        "--threshold": options.thresholds != usual.thresholds,
+        "--layers": options.layers != usual.layers,
+        "--normalise": options.normalise != usual.normalise,
+        "--no-labels": options.labelled != usual.labelled,
+    }
+    if names := [name for name, is_given in given.items() if is_given]:
+        raise InputError(
+            f"{', '.join(names)}: of no use with --distances, which are taken as they are. Leave "
+            "out one or the other."
+        )
 
 
 def _percent(text: str) -> float:

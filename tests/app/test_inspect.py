@@ -48,6 +48,10 @@ def test_ranked_pairs_are_printed(tables):
         (["dnn.keras"], "expected MODEL and IMAGES, or --distances"),
         (["dnn.keras", "x", "--distances", "d.csv"], "--distances: expected no MODEL"),
         (["dnn.keras", "x", "--labels", "l.csv"], "--labels and --predictions belong to"),
+        (
+            ["--distances", "d.csv", "--normalise", "--threshold", "0.3"],
+            "--threshold, --normalise: of no use with --distances",
+        ),
         (["--distances", "missing.csv"], "missing.csv: expected a table, but there is no such"),
         (["--distances", "missing.csv", "--top", "many"], "--top: expected a share such as 1%"),
         (["--distances", "missing.csv", "--top", "0%"], "top: expected more than 0 %"),
