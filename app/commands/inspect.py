@@ -192,19 +192,20 @@ def _print(manifest: Manifest, out: Path) -> None:
         read_evaluation,
         read_top_pairs,
     )
+    from pipelines.reporting.wording import count_of
 
     found = manifest.result
     print(
-        f"{found['pairs']:,} pairs of {found['classes']:,} classes; likely confused are "
+        f"{count_of(found['pairs'], 'pair')} of {found['classes']:,} classes; likely confused are "
         f"{found['confusion']['one_sd']:,} (NAPVD below {found['confusion']['cut']:g}, mean - 1 "
         "sd):"
     )
     for row in read_top_pairs(out, "confusion")[:SHOWN]:
-        images = f"  {row['images']} images confused" if row.get("images") else ""
+        images = f"  {count_of(int(row['images']), 'image')} confused" if row.get("images") else ""
         print(_row(row, "napvd", "below_one_sd") + images)
     if "bias" in found:
         print(
-            f"Bias: {found['bias']['one_sd']:,} pairs stand out (average bias above "
+            f"Bias: likely biased are {found['bias']['one_sd']:,} (average bias above "
             f"{found['bias']['cut']:g}, mean + 1 sd):"
         )
         for row in read_top_pairs(out, "bias")[:SHOWN]:

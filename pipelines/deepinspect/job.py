@@ -25,6 +25,7 @@ from pipelines.deepinspect.evaluation import evaluate_ranking
 from pipelines.deepinspect.exported import as_matrix, join_labels, read_distances, read_labels
 from pipelines.deepinspect.findings import Findings, Truths, find_pairs, find_truths
 from pipelines.deepinspect.inspected import (
+    DIGITS,
     JOB,
     write_activation,
     write_classes,
@@ -402,7 +403,7 @@ def _describe_findings(manifest: runs.Manifest, found: Findings, truths: Truths 
         manifest.result[kind] = {
             "one_sd": int(ranking.one_sd.sum()),
             "top_percent": int(ranking.top.sum()),
-            "cut": round(ranking.cut, 5),
+            "cut": float(f"{ranking.cut:.{DIGITS}g}"),  # distances may have any unit
         }
     if truths is None:
         return

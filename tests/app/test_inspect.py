@@ -32,13 +32,29 @@ def test_ranked_pairs_are_printed(tables):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "15 pairs of 6 classes; likely confused are" in done.stdout
-    assert re.search(r"\*   1  \d - \d: 0\.\d+  \d+ images confused", done.stdout)
+    assert re.search(r"\*   1  \d - \d: 0\.\d+  \d+ images? confused", done.stdout)
     assert re.search(r"\d sides with \d", done.stdout)
     assert "By the labels, of confusion:" in done.stdout
     assert str(tables / "run" / "evaluation.json") in done.stdout
     manifest = read_manifest(tables / "run")
     assert manifest.parameters["top_percent"] == 10
     assert manifest.job == "inspect"
+
+
+def test_figures_and_counts_of_any_size_are_told(tmp_path):
+    for name, rows in {
+        "distances": ["cat,dog,1e-7", "cat,cow,3e-7", "dog,cow,4e-7"],
+        "labels": ["1.png,cat", "2.png,dog", "3.png,cow"],
+        "predictions": ["1.png,dog", "2.png,dog", "3.png,cow"],
+    }.items():
+        titles = ",".join("abc"[: rows[0].count(",") + 1])
+        (tmp_path / f"{name}.csv").write_text("\n".join([titles, *rows]))
+    done = tool(
+        "inspect", "--distances", tmp_path / "distances.csv", "--labels", tmp_path / "labels.csv",
+        "--predictions", tmp_path / "predictions.csv", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert "NAPVD below 1.4194e-07, mean - 1 sd" in done.stdout
+    assert "cat - dog: 1e-07  1 image confused" in done.stdout
 
 
 @pytest.mark.parametrize(
