@@ -103,10 +103,14 @@ def _read_rows(path: Path) -> list[list[str]]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("cp1252")
-    # Ours begin with a plain title: what follows it is the delimiter.
-    begin = re.match(r'"?\w+"?([,;\t])', text)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=begin[1] if begin else ",")
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=find_delimiter(text))
     return [row for row in rows if any(row)]
+
+
+def find_delimiter(text: str) -> str:
+    """Tell the delimiter of one of our tables: what follows its first title, a plain one."""
+    begin = re.match(r'"?\w+"?([,;\t])', text)
+    return begin[1] if begin else ","
 
 
 def _guarded(cell: object) -> object:

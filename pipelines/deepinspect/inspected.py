@@ -17,7 +17,7 @@ from pipelines.deepinspect.activation import Probabilities
 from pipelines.deepinspect.findings import Findings, Kind, Truths
 from pipelines.deepinspect.ranking import pairs_of
 from pipelines.errors import InputError
-from pipelines.files import atomic_write, read_csv, write_csv, write_text
+from pipelines.files import atomic_write, find_delimiter, read_csv, write_csv, write_text
 from pipelines.results import inside, named
 from pipelines.runs import read_manifest
 
@@ -29,6 +29,11 @@ ACTIVATION_FILE = "activation.npz"
 EVALUATION_FILE = "evaluation.json"
 PREDICTIONS_FILE = "predictions.csv"
 PAIR_FILES: dict[Kind, str] = {"confusion": CONFUSION_FILE, "bias": BIAS_FILE}
+SCORES: dict[Kind, tuple[str, str]] = {
+    "confusion": ("napvd", "below_one_sd"),
+    "bias": ("average_bias", "above_one_sd"),
+}
+"""Columns of the score of each ranking, and whether it is beyond one standard deviation."""
 AGAIN = "inspect the model again"
 DIGITS = 5
 LISTED = 200
@@ -99,12 +104,12 @@ def _columns(
     first, second = (side.tolist() for side in pairs_of(len(found.names)))
     ranking = found.rankings[kind]
     confusion = kind == "confusion"
-    score = "napvd" if confusion else "average_bias"
+    score, beyond = SCORES[kind]
     columns: dict[str, list[Any]] = {
         "class_a": [found.names[a] for a in first],
         "class_b": [found.names[b] for b in second],
         score: [_figure(value) for value in found.scores[kind]],
-        "below_one_sd" if confusion else "above_one_sd": ranking.one_sd.astype(int).tolist(),
+        beyond: ranking.one_sd.astype(int).tolist(),
         "top": ranking.top.astype(int).tolist(),
     }
     if not confusion and found.bias is not None:
@@ -227,17 +232,21 @@ def read_inspection(run: Path) -> tuple[dict[str, Any], tuple[ClassRow, ...]]:
 def read_top_pairs(run: Path, kind: Kind) -> list[dict[str, str]]:
     """Read the first pairs of a ranking; none where there is no such table.
 
+    As `files.read_csv`, a spreadsheet may have saved it since.
     Time does not grow with the number of pairs.
     """
     path = run / PAIR_FILES[kind]
     if not path.exists():
         return []
-    with named(path, AGAIN), inside(run, path.name).open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        header = next(rows)
+    with named(path, AGAIN), inside(run, path.name).open(encoding="utf-8-sig", newline="") as file:
+        delimiter = find_delimiter(file.readline())
+        file.seek(0)
+        header, *rows = islice(csv.reader(file, delimiter=delimiter), LISTED + 1)
+        if missing := {"rank", "class_a", "class_b", *SCORES[kind]} - set(header):
+            raise ValueError(f"it has no column {', '.join(sorted(missing))}")
         return [
             {name: cell.removeprefix("'") for name, cell in zip(header, row, strict=True)}
-            for row in islice(rows, LISTED)
+            for row in rows
         ]
 
 

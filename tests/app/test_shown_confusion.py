@@ -75,10 +75,27 @@ def test_another_run_is_no_inspection(unlabelled, tmp_path):
         describe_inspection(tmp_path)
 
 
-def test_a_damaged_file_is_named(unlabelled, tmp_path):
-    for file in unlabelled.iterdir():
+def copy(run, folder):
+    for file in run.iterdir():
         if file.is_file():
-            (tmp_path / file.name).write_bytes(file.read_bytes())
+            (folder / file.name).write_bytes(file.read_bytes())
+
+
+def test_tables_that_a_spreadsheet_saved_are_read(unlabelled, tmp_path):
+    copy(unlabelled, tmp_path)
+    for name in ("confusion.csv", "bias.csv", "classes.csv", "predictions.csv"):
+        text = (unlabelled / name).read_text().replace(",", ";").replace("\n", "\r\n")
+        (tmp_path / name).write_bytes(f"\ufeff{text}".encode())
+    assert describe_inspection(tmp_path) == {
+        **describe_inspection(unlabelled), "name": tmp_path.name,
+    }  # fmt: skip
+    (tmp_path / "bias.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"bias\.csv is not as the tool .*no column above_one_sd"):
+        describe_inspection(tmp_path)
+
+
+def test_a_damaged_file_is_named(unlabelled, tmp_path):
+    copy(unlabelled, tmp_path)
     (tmp_path / "activation.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match=r"activation\.npz is not as the tool writes it.*inspect"):
         describe_inspection(tmp_path)
