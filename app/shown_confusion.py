@@ -85,9 +85,9 @@ def describe_pair(folder: Path, a: int, b: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        `first`, `second` and `confused` are images that have thumbnails; without labels, `confused`
-        are those that are nearly a tie between the two.  `list` is the path of the list of all
-        confused images, or None.
+        `first`, `second` and `confused` are images that have thumbnails.  With labels, the first
+        two are right; without, `confused` are those that are nearly a tie between the two.  `list`
+        is the path of the list of all confused images, or None.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def describe_pair(folder: Path, a: int, b: int) -> dict[str, Any]:
     confused = [row for row in rows if _is_confused(row, one, other, several, labelled)]
     if not labelled:
         confused.sort(key=lambda row: float(row["margin"] or 0))
-    right = [row for row in rows if row["expected"] in ("", row["predicted"])]
+    right = [row for row in rows if not labelled or row["expected"] == row["predicted"]]
     listed = list_name(a, b)
     return {
         "a": a,

@@ -84,7 +84,7 @@ def draw_images(
     wanted: dict[int, None] = {}
     right = np.ones(len(images.files), np.bool_)
     if images.truth is not None:
-        right = ~images.labelled | (images.truth == images.predicted).all(axis=1)
+        right = images.labelled & (images.truth == images.predicted).all(axis=1)
     for place in range(images.predicted.shape[1]):
         seen = np.flatnonzero(images.predicted[:, place])
         best = seen[np.argsort(~right[seen], kind="stable")][:OF_A_CLASS]

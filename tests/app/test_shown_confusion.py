@@ -59,6 +59,21 @@ def test_without_labels_a_pair_shows_what_is_nearly_a_tie(unlabelled):
     assert told["figures"]["confusion"] == read_matrices(unlabelled)["confusion"][2, 3]
 
 
+def test_images_without_a_label_are_not_called_right(tmp_path):
+    """Of each class the last few images alone have labels."""
+    images = draw(tmp_path / "images", labelled=False, each=30)
+    names = {
+        f"{name}{number}.png": place for place, name in enumerate(NAMES) for number in (28, 29)
+    }
+    rows = [f"{name},{place}" for name, place in names.items()]
+    (images / "labels.csv").write_text("\n".join(["path,label", *rows]))
+    model = save_model(tmp_path / "dnn.keras")
+    inspect_model(model, images, tmp_path / "run", Options(), progress=quiet)
+    told = describe_pair(tmp_path / "run", 0, 1)
+    for side, name in (("first", "blue"), ("second", "green")):
+        assert [image["path"] for image in told[side]] == [f"{name}28.png", f"{name}29.png"]
+
+
 @pytest.mark.parametrize(("a", "b"), [(0, 9), (1, 1)])
 def test_a_pair_that_there_is_not(unlabelled, a, b):
     with pytest.raises(InputError, match="has no pair of classes"):
