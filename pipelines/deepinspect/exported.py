@@ -65,6 +65,8 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
                 "give each pair once."
             )
         result[a, b] = result[b, a] = value
+    if len(names) < 2:
+        raise InputError(f"{file}: expected two classes or more, received {', '.join(names)}.")
     np.fill_diagonal(result, 0)
     first, second = np.nonzero(np.isnan(result))
     if len(first):

@@ -186,7 +186,7 @@ def inspect_model(
         )
         _describe_model(manifest, network, task, measured, images, given is not None)
         with run.stage(DISTANCES):
-            first, *others = _distances(run, measured, options.normalise)
+            first, *others = _distances(run, names, measured, options.normalise)
         found = _compare(run, names, first, options)
         truths = None
         if images.truth is not None:
@@ -287,9 +287,10 @@ def _check_options(options: Options) -> None:
 
 
 def _distances(
-    run: runs.Run, measured: Probabilities, normalise: bool
+    run: runs.Run, names: Sequence[str], measured: Probabilities, normalise: bool
 ) -> list[NDArray[np.float64]]:
     """Compute the distances of classes for each threshold."""
+    _check_predicted(names, measured.images)
     found = []
     for done, matrix in enumerate(measured.matrices.values()):
         run.progress(DISTANCES, done, len(measured.matrices))
@@ -329,17 +330,23 @@ def _some(names: Sequence[str]) -> str:
     return f"{', '.join(names[:NAMED])}{more}"
 
 
+def _check_predicted(names: Sequence[str], images: NDArray[np.int64]) -> None:
+    """Raise InputError when no two classes are predicted, given the images of each."""
+    seen = [name for name, count in zip(names, images.tolist(), strict=True) if count]
+    if len(seen) < 2:
+        raise InputError(
+            f"no two of {count_of(len(names), 'class', 'classes')} are ever predicted for these "
+            f"images: expected several, received {f'{seen[0]!r} alone' if seen else 'none'}. Is "
+            "--scaling right?"
+        )
+
+
 def _check_classes(
     names: Sequence[str], distances: NDArray[np.float64], manifest: runs.Manifest
 ) -> None:
-    """Say which classes are not known; InputError when there is no pair of known ones."""
+    """Say which classes are not known."""
     known = set(known_classes(distances).tolist())
     missing = [name for place, name in enumerate(names) if place not in known]
-    if len(known) < 2:
-        raise InputError(
-            "no two classes are ever predicted for these images: expected images of several "
-            f"classes, received none of {_some(missing)}. Is --scaling right?"
-        )
     if missing:
         manifest.notes.append(
             f"Never predicted: {_some(missing)} ({len(missing)} of {len(names)} classes). Nothing "

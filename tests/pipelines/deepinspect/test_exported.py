@@ -41,6 +41,7 @@ def test_numbers_are_sorted_as_numbers(tmp_path):
         ([*PAIRS[:3], "bird,cat,nan"], "expected a distance, a number from 0"),
         ([*PAIRS[:3], "bird,,2"], "row 4: expected two classes"),
         (["a,b", "c,d"], "expected three columns"),
+        (["a,b,c", "cat,cat,0"], "expected two classes or more, received cat."),
         (["cat,dog,0.5", *PAIRS[1:]], "expected titles in the first row, received 'cat,dog,0.5'"),
         ([*PAIRS, "big, red cat,dog,1"], "row 5: expected 3 cells, received 4. Put cells with a"),
     ],
