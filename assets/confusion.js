@@ -360,7 +360,7 @@ function tellPair(pair) {
   const words = labelled ? `Confused: ${count(pair.count, "image")}` : "Nearly a tie between the two";
   const button = make(
     "button",
-    { type: "button", class: "primary", onclick: () => trigger("submit", { a: pair.a, b: pair.b }) },
+    { type: "button", class: "primary", onclick: () => trigger("submit", { key: run.key, changed: run.changed, a: pair.a, b: pair.b }) },
     "Find the root causes of this confusion",
   );
   view.pair.replaceChildren(

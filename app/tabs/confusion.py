@@ -259,7 +259,11 @@ def _start(page: Page, form: Form) -> list[Any]:
 
 
 def _find_causes(page: Page, run: str | None, pair: Any) -> list[Any]:
-    """Cluster the confused images of a pair: what the pane's button asks for."""
+    """Cluster the confused images of a pair: what the pane's button asks for.
+
+    The pane may still show another inspection than the one that is open, or an earlier state of it:
+    there the positions of classes are others.
+    """
     try:
         if not run:
             raise InputError("Open the inspection first.")
@@ -268,6 +272,8 @@ def _find_causes(page: Page, run: str | None, pair: Any) -> list[Any]:
             a, b = int(pair["a"]), int(pair["b"])
         except (TypeError, KeyError, ValueError):
             raise InputError("Choose a pair of classes first.") from None
+        if {**pair, **_shown(page, folder)} != pair:
+            raise InputError("Another inspection is open now: choose a pair of it.")
         source = folder / list_name(a, b)
         if not source.is_file():
             raise InputError("This pair has no list of confused images.")
@@ -330,4 +336,9 @@ def _show(page: Page, run: str | None) -> dict[str, Any] | None:
         read_manifest(folder)
     except InputError:
         return None
+    return _shown(page, folder)
+
+
+def _shown(page: Page, folder: Path) -> dict[str, Any]:
+    """Return which inspection, and which state of it, a pane shows."""
     return {"key": page.served.key(folder), "changed": folders.changed(folder / CLASSES_FILE)}

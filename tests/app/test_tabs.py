@@ -8,10 +8,10 @@ from app.access import Access
 from app.jobs import Jobs
 from app.page import Page
 from app.served import ServedRuns
-from app.tabs import clusters, heatmaps, retraining, unsafe_set
+from app.tabs import clusters, confusion, heatmaps, retraining, unsafe_set
 from pipelines.errors import InputError
 from pipelines.images import write_failures
-from pipelines.runs import Manifest, open_run
+from pipelines.runs import Manifest, open_run, write_manifest
 
 
 def quiet(stage, done, total):
@@ -162,3 +162,21 @@ def test_what_lies_beside_the_images_of_a_run_is_suggested(page, tmp_path):
     found = retraining.suggest_places(page, str(page.runs / "run"))
     assert found == (str(images.parent / "model.keras"), str(images.parent / "train"), "")
     assert retraining.suggest_places(page, str(tmp_path / "secret")) == ("", "", "")
+
+
+@pytest.mark.parametrize("changes", [{"key": "of another"}, {"changed": "earlier"}, {}])
+def test_the_causes_are_those_of_the_inspection_that_the_pane_shows(page, monkeypatch, changes):
+    started = []
+    monkeypatch.setattr(confusion.following, "start", lambda _, jobs: started.extend(jobs) or [])
+    run = page.runs / "inspection"
+    (run / "pairs").mkdir(parents=True)
+    manifest = Manifest(job="inspect", command=[], folder="", parameters={})
+    write_manifest(run, manifest)
+    write_failures(run / "pairs" / "2-3.txt", page.access.roots[0] / "images", ["a.png"])
+    asked = {**confusion._show(page, str(run)), "a": 3, "b": 2, **changes}
+    told = confusion._find_causes(page, str(run), asked)
+    if changes:
+        assert not started
+        assert any("Another inspection is open now" in str(part) for part in told)
+    else:
+        assert started[0].arguments[:2] == ("cluster", str(run / "pairs" / "2-3.txt"))
