@@ -15,6 +15,8 @@ BLOCK = 4096
 MOST_POINTS = 200
 """Points of a cost-effectiveness curve that are kept."""
 DIGITS = 4
+EXACT = 12
+"""Decimals of a sum of shares that rounding errors leave alone."""
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -189,7 +191,8 @@ def average_disparity(errors: Floats) -> Floats:
     rows = np.nan_to_num(errors[np.ix_(places, places)])
     np.fill_diagonal(rows, 0)
     # What the sum over all c has too much: |e(a, a) - e(b, a)| and |e(a, b) - e(b, b)|.
-    sums = np.maximum(cdist(rows, rows, "cityblock") - 2 * rows, 0)
+    # Rounded, for equal ones to stay equal: ranks are taken of them.
+    sums = np.round(cdist(rows, rows, "cityblock") - 2 * rows, EXACT) + 0.0
     result = np.full(errors.shape, np.nan)
     result[np.ix_(places, places)] = sums / (count - 2)
     np.fill_diagonal(result, np.nan)

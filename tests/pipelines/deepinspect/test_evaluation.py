@@ -99,6 +99,16 @@ def test_disparity_is_the_mean_over_third_classes():
         average_disparity(errors[:2, :2])
 
 
+def test_equal_disparities_stay_equal():
+    """Rounding errors would rank them: the same sums, of whole numbers and of tenths."""
+    tenths = np.random.default_rng(3).integers(0, 4, (12, 12))
+    tenths += tenths.T
+    np.fill_diagonal(tenths, 0)
+    pairs = np.triu_indices(12, 1)
+    found = average_disparity(tenths / 10)[pairs]
+    assert len(np.unique(found)) == len(np.unique(naive_disparity(tenths)[pairs]))
+
+
 def test_a_class_without_any_known_error_has_no_disparity():
     errors = np.random.default_rng(2).random((5, 5))
     errors = (errors + errors.T) / 2
