@@ -216,7 +216,7 @@ def _print(manifest: Manifest, out: Path) -> None:
         if told and told[kind]:
             each = told[kind]
             print(
-                f"By the labels, of {kind}: {each['errors']} of {each['pairs']:,} pairs are true "
+                f"By the labels, of {kind}: {each['errors']:,} of {each['pairs']:,} pairs are true "
                 f"errors; AUCEC {each['aucec']:.3f} (random 0.5, optimum "
                 f"{each['aucec_optimum']:.3f}), {each['aucec_gain_over_random']:.0%} over random."
             )

@@ -58,6 +58,7 @@ LOADING = "loading the model"
 DISTANCES = "measuring distances"
 COMPARING = "comparing classes"
 EVALUATING = "evaluating"
+WRITING = "writing tables"
 TASKS = ("classes", "several")
 NAMED = 10
 
@@ -197,7 +198,7 @@ def inspect_model(
         _compare_thresholds(manifest, thresholds, found, truths, others, options.top_percent)
         run.begin_results()
         labelled = None if images.truth is None else images.truth.sum(axis=0)
-        _write(out, found, truths, measured, measured.images, labelled)
+        _write(run, found, truths, measured, measured.images, labelled)
         write_pairs(out / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
         lists = choose_lists(found, truths, images.files) if truths is not None else []
         write_pair_lists(out, folder, lists)
@@ -270,7 +271,7 @@ def inspect_exported(
             manifest.chosen["task"] = "several" if several else "classes"
         _describe_findings(manifest, found, truths)
         run.begin_results()
-        _write(out, found, truths, None, *counts)
+        _write(run, found, truths, None, *counts)
     return manifest
 
 
@@ -456,7 +457,7 @@ def _compare_thresholds(
 
 
 def _write(
-    out: Path,
+    run: runs.Run,
     found: Findings,
     truths: Truths | None,
     measured: Probabilities | None,
@@ -464,8 +465,11 @@ def _write(
     labelled: NDArray[np.int64] | None,
 ) -> None:
     """Write all but what is said of single images."""
-    write_classes(out, found, predicted, labelled)
-    write_pairs_tables(out, found, truths)
-    write_activation(out, found, measured)
-    if truths is not None:
-        write_evaluation(out, truths)
+    with run.stage(WRITING):
+        run.progress(WRITING, 0, 1)
+        write_classes(run.folder, found, predicted, labelled)
+        write_pairs_tables(run.folder, found, truths)
+        write_activation(run.folder, found, measured)
+        if truths is not None:
+            write_evaluation(run.folder, truths)
+        run.progress(WRITING, 1, 1)

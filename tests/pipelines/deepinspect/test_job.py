@@ -466,7 +466,8 @@ def test_exported_tables_give_the_same_ranking_and_evaluation(inspected, tmp_pat
 
 def test_distances_alone_are_enough(inspected, tmp_path):
     distances, labels, _ = exported(tmp_path, inspected)
-    inspect_exported(distances, tmp_path / "run", Options(), progress=quiet)
+    manifest = inspect_exported(distances, tmp_path / "run", Options(), progress=quiet)
+    assert [stage.name for stage in manifest.stages] == ["comparing classes", "writing tables"]
     assert len(read_csv(tmp_path / "run" / "bias.csv")) == 10
     with pytest.raises(InputError, match="expected --labels and --predictions, received --labels"):
         inspect_exported(distances, tmp_path / "no", Options(), labels=labels, progress=quiet)
