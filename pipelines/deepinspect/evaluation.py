@@ -250,7 +250,7 @@ def evaluate_ranking(scores: Floats, truth: Floats, ranking: Ranking) -> Evaluat
         aucec=aucec,
         optimum=1 - errors / pairs / 2,
         gain=(aucec - 0.5) / 0.5,
-        spearman=_spearman(scores, truth),
+        spearman=spearman(scores, truth),
         curve=list(zip(x[kept].tolist(), y[kept].tolist(), strict=True)),
     )
 
@@ -263,7 +263,8 @@ def _cut(reported: Bools, wrong: Bools, known: Bools) -> Cut:
     return Cut(tp, count - tp, precision, tp / errors, errors / pairs, count / pairs)
 
 
-def _spearman(scores: Floats, truth: Floats) -> float | None:
+def spearman(scores: Floats, truth: Floats) -> float | None:
+    """Compute Spearman's correlation where both are known; None where either is constant."""
     from scipy.stats import spearmanr
 
     both = ~np.isnan(scores) & ~np.isnan(truth)

@@ -21,7 +21,7 @@ from pipelines.deepinspect.activation import (
 from pipelines.deepinspect.confusion import known_classes, napvd
 from pipelines.deepinspect.drawing import STAGE as DRAWING
 from pipelines.deepinspect.drawing import choose_lists, draw_images, prediction_rows
-from pipelines.deepinspect.evaluation import evaluate_ranking
+from pipelines.deepinspect.evaluation import evaluate_ranking, spearman
 from pipelines.deepinspect.exported import as_matrix, join_labels, read_distances, read_labels
 from pipelines.deepinspect.findings import Findings, Truths, find_pairs, find_truths
 from pipelines.deepinspect.inspected import (
@@ -432,8 +432,6 @@ def _compare_thresholds(
     top_percent: float,
 ) -> None:
     """Say how far the ranking depends on the threshold, where several are asked for."""
-    from scipy.stats import spearmanr
-
     if not others:
         return
     pairs = pairs_of(len(found.names))
@@ -442,12 +440,11 @@ def _compare_thresholds(
     for threshold, distances in zip(thresholds, [found.distances, *others], strict=True):
         scores = distances[pairs]
         ranking = rank_pairs(scores, lowest_first=True, top_percent=top_percent)
-        known = ~np.isnan(scores)
-        alike = float(spearmanr(first[known], scores[known]).statistic) if known.sum() > 1 else 1.0
+        alike = spearman(first, scores)
         row: dict[str, object] = {
             "threshold": threshold,
             "one_sd": int(ranking.one_sd.sum()),
-            "spearman_with_first": None if np.isnan(alike) else round(alike, 4),
+            "spearman_with_first": None if alike is None else round(alike, 4),
         }
         if truths is not None:
             judged = evaluate_ranking(scores, truths.values["confusion"], ranking)

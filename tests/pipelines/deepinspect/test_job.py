@@ -2,6 +2,7 @@
 
 import csv
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -9,16 +10,18 @@ from PIL import Image
 
 from pipelines.backend import import_keras
 from pipelines.deepinspect.bias import average_bias
+from pipelines.deepinspect.findings import find_pairs
 from pipelines.deepinspect.inspected import (
     read_inspection,
     read_matrices,
     read_top_pairs,
 )
-from pipelines.deepinspect.job import Options, inspect_exported, inspect_model
+from pipelines.deepinspect.job import Options, _compare_thresholds, inspect_exported, inspect_model
 from pipelines.errors import InputError
 from pipelines.files import read_csv, read_pairs
 from pipelines.images import find_images
 from pipelines.pair_lists import describe_source
+from pipelines.runs import Manifest
 
 CENTRES = {
     "blue": (40, 60, 210), "green": (50, 190, 60), "pink": (225, 110, 120), "red": (215, 70, 80),
@@ -242,6 +245,16 @@ def test_every_file_is_predicted_or_rejected_and_what_is_shown_has_a_thumbnail(i
     assert [each.labelled for each in classes] == [EACH] * 5
     assert sum(each.predicted for each in classes) == 5 * EACH
     assert about["result"]["pairs"] == 10
+
+
+def test_a_threshold_that_no_class_passes_has_no_ranking_to_compare(inspected):
+    found = find_pairs(NAMES, read_matrices(inspected[0])["confusion"], 1)
+    manifest = Manifest(job="inspect", command=[], folder="", parameters={})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _compare_thresholds(manifest, (0.5, 0.9), found, None, [np.zeros((5, 5))], 1)
+    told = [row["spearman_with_first"] for row in manifest.result["thresholds"]]
+    assert told == [1, None]
 
 
 def test_the_same_input_gives_the_same_files(inspected, model, images, tmp_path):
