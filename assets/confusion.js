@@ -374,9 +374,13 @@ function tellPair(pair) {
       pair.list ? make("code", {}, pair.list) : null,
       !pair.list && labelled && pair.count ? make("p", { class: "legend" }, "Its images are not listed: other pairs have more.") : null,
     ),
-    group(`${taken} ${one}`, pair.first),
-    group(words, pair.confused, (image) => (labelled ? `${image.expected} → ${image.predicted}` : image.predicted)),
-    group(`${taken} ${other}`, pair.second),
+    ...(run.parameters.distances
+      ? [make("p", { class: "legend" }, "Tables of another framework come without images: none can be shown or clustered.")]
+      : [
+          group(`${taken} ${one}`, pair.first),
+          group(words, pair.confused, (image) => (labelled ? `${image.expected} → ${image.predicted}` : image.predicted)),
+          group(`${taken} ${other}`, pair.second),
+        ]),
   );
 }
 
