@@ -10,6 +10,7 @@ from pipelines.errors import InputError
 from pipelines.tables import clean, join_rows, read_table, unguarded
 
 LABELS_TABLE = "labels.csv"
+CLASS_FOLDERS = "class folders"
 LABEL = "label"
 PREDICTION = "prediction"
 SEPARATOR = ";"
@@ -56,7 +57,7 @@ def read_truth(folder: Path, paths: Sequence[str]) -> Truth:
             f"class; {len(paths)} images lie in the folder itself."
         )
     values: dict[str, tuple[str, ...]] = {path: (label,) for path, label in inside.items()}
-    return Truth((LABEL,), values, "class folders")
+    return Truth((LABEL,), values, CLASS_FOLDERS)
 
 
 def _from_table(folder: Path, file: Path, paths: Sequence[str]) -> Truth:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.ground_truth import SEPARATOR, Truth, order_classes, split
+from pipelines.ground_truth import CLASS_FOLDERS, SEPARATOR, Truth, order_classes, split
 
 Task = Literal["classes", "several", "numbers"]
 """One class an image, several labels an image, or numbers."""
@@ -77,7 +77,8 @@ def find_task(truth: Truth, activation: str, outputs: int) -> Task:
         )
     if activation not in {"softmax", "sigmoid"} and all(_numbers(row, outputs) for row in rows):
         return "numbers"
-    several = any(SEPARATOR in cell for row in rows for cell in row)
+    listed = truth.source != CLASS_FOLDERS  # a folder's name is one class, whatever is in it
+    several = listed and any(SEPARATOR in cell for row in rows for cell in row)
     return "several" if several and activation != "softmax" else "classes"
 
 

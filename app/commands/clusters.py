@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -153,7 +154,7 @@ def example(
         f"{summary.test_accuracy:.1%} of the test images; the {summary.failures} it gets wrong are "
         f"in {folder / 'failures'}."
     )
-    print(f"Next: python SAFE_Tool.py cluster {folder / 'failures'} --out RUN")
+    print(f"Next: python SAFE_Tool.py cluster {shlex.quote(str(folder / 'failures'))} --out RUN")
 
 
 def _print_explanation(explanation: Explanation) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -70,7 +71,7 @@ def test(
         return
     failures = out / FAILURES_FILE
     print(f"The {found['failures']:,} images that it gets wrong are listed in {failures}.")
-    print(f"Next: python SAFE_Tool.py cluster {failures} --out RUN")
+    print(f"Next: python SAFE_Tool.py cluster {shlex.quote(str(failures))} --out RUN")
 
 
 def heatmaps(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -248,7 +249,8 @@ def _print_next(out: Path) -> None:
         f"The confused images of {len(lists):,} pairs are listed in {table.parent}; {table.name} "
         "says which list is which pair's."
     )
+    listed = shlex.quote(str(table.parent / first["list"]))
     print(
-        f"Next: python SAFE_Tool.py cluster {table.parent / first['list']} --out RUN   (the root "
+        f"Next: python SAFE_Tool.py cluster {listed} --out RUN   (the root "
         f"causes of {first['class_a']} - {first['class_b']})"
     )

@@ -125,7 +125,8 @@ def test_a_retraining_asks_for_what_differs_from_the_usual_alone(page):
         "repeats": "3",
     }  # fmt: skip
     given = retraining._command(page, str(run), retraining_form(page, **changes)).arguments
-    assert given[len(usual) :] == (
+    assert given[-2:] == usual[-2:]
+    assert given[len(usual) - 2 : -2] == (
         "--epochs", "20", "--batch-size", "16", "--patience", "3", "--seed", "7",
         "--learning-rate", "0.001", "--validation-share", "0.2", "--error-threshold", "4.5",
         "--repeats", "3", "--schedule", "constant", "--scaling", "0-1", "--task", "numbers",
@@ -180,3 +181,20 @@ def test_the_causes_are_those_of_the_inspection_that_the_pane_shows(page, monkey
         assert any("Another inspection is open now" in str(part) for part in told)
     else:
         assert started[0].arguments[:2] == ("cluster", str(run / "pairs" / "2-3.txt"))
+
+
+def test_the_same_command_goes_on_with_a_retraining_that_was_broken_off(page):
+    run = page.runs / "run"
+    first = retraining._command(page, str(run), retraining_form(page))
+    manifest = Manifest(
+        job="retrain", command=list(first.arguments), folder=str(run), parameters={}
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt), open_run(first.folder, manifest, quiet):
+        raise KeyboardInterrupt
+    again = retraining._command(page, str(run), retraining_form(page))
+    assert again.arguments == (*first.arguments, "--overwrite")
+    other = retraining._command(page, str(run), retraining_form(page, epochs="3"))
+    assert other.folder != first.folder
+    with open_run(first.folder, manifest, quiet, overwrite=True) as job:
+        job.begin_results()
+    assert retraining._command(page, str(run), retraining_form(page)).folder != first.folder
