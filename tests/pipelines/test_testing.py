@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.ground_truth import Truth, order_classes, read_truth
+from pipelines.ground_truth import CLASS_FOLDERS, Truth, order_classes, read_truth
 from pipelines.testing import accuracy_interval, are_points, confusion_matrix, find_task, judge
 
 
@@ -223,3 +223,8 @@ def test_the_interval_is_wilsons(right, images):
     assert accuracy_interval(right, images) == pytest.approx(
         (middle - half, middle + half), abs=1e-9
     )
+
+
+def test_a_class_folder_is_one_class_whatever_its_name():
+    truth = Truth(("label",), {"a;b/1.png": ("a;b",), "c/1.png": ("c",)}, CLASS_FOLDERS)
+    assert find_task(truth, "sigmoid", 1) == "classes"
