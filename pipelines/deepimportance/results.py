@@ -29,7 +29,7 @@ from pipelines.deepimportance.widening import Widening, rank
 from pipelines.errors import InputError
 from pipelines.export import Exported, check_target, export_images
 from pipelines.files import read_csv, write_csv, write_text
-from pipelines.images import ImageFile, Rejected, prefetch
+from pipelines.images import ImageFile, Rejected, as_text, prefetch
 from pipelines.inspection import DECODED_AHEAD, THUMBNAIL_FOLDER, draw_thumbnail
 from pipelines.results import inside, named
 from pipelines.runs import Progress
@@ -144,7 +144,7 @@ def write_coverage(run: Path, found: Found, progress: Progress, stage: str) -> R
         "combinations": str(total),
         "training": {
             "images": len(found.training.images),
-            "folder": str(found.training.folder),
+            "folder": _place(found.training),
             "covered": len(training.rows),
             "coverage": _figure(coverage(len(training.rows), clusters)),
         },
@@ -178,6 +178,11 @@ def write_coverage(run: Path, found: Found, progress: Progress, stage: str) -> R
 
 def _figure(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
+
+
+def _place(images: Measured) -> str:
+    """Return where images lie, whatever folder a later command is started in."""
+    return as_text(images.folder.resolve())
 
 
 def _regions(found: Found, images: Measured) -> Rows:
@@ -335,7 +340,7 @@ def _test(
         )
     return {
         "name": found.names[place],
-        "folder": str(images.folder),
+        "folder": _place(images),
         "images": len(images.images),
         "accuracy": None
         if found.accuracies[place] is None
@@ -427,7 +432,7 @@ def _widen(
     _write_widening(run, new, rows, ranked)
     after = len(known) + int(ranked.adds.sum())
     return {
-        "folder": str(new.folder),
+        "folder": _place(new),
         "images": len(new.images),
         "adds": int(ranked.adds.sum()),
         "widening": len(ranked.images),

@@ -1,7 +1,9 @@
 """Coverage from end to end: real pictures, a small DNN, and the files of a run."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -229,6 +231,25 @@ def test_new_images_add_what_they_say(finished, folders, looked_at, tmp_path):
         export_widening(finished, tmp_path / "out", quiet)
     with pytest.raises(InputError, match="--count: expected a number of images"):
         export_widening(finished, tmp_path / "more", quiet, count=0)
+
+
+def test_folders_are_named_in_full(model, folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(folders)
+    measure(model, Path(), tmp_path / "run", neurons=4, new=True)
+    told = read_coverage(tmp_path / "run")
+    assert told["training"]["folder"] == str(folders / "training")
+    assert told["tests"][0]["folder"] == str(folders / "test")
+    monkeypatch.chdir(tmp_path)  # where the export is started does not matter
+    wanted, missing = export_widening(tmp_path / "run", tmp_path / "out", quiet)
+    assert (wanted > 0, missing) == (True, [])
+
+
+def test_a_folder_whose_name_is_no_text(model, folders, tmp_path):
+    odd = tmp_path / os.fsdecode(b"test \xff")
+    shutil.copytree(folders / "test", odd)
+    shutil.copytree(folders / "training", tmp_path / "training")
+    measure(model, tmp_path, tmp_path / "run", (odd.name,))
+    assert read_coverage(tmp_path / "run")["tests"][0]["folder"].endswith("test \\xff")
 
 
 def test_files_of_the_run(finished):
