@@ -156,12 +156,13 @@ def uncovered(
     ]
     listed = {row for row, _, _ in found} | covered
     start = sorted(covered) or [(0,) * len(clusters)]
+    total = count_combinations(clusters)
     for distance in range(1, len(clusters) + 1):
         for row in start:
             for neurons in combinations(range(len(clusters)), distance):
                 other = [[r for r in range(clusters[i]) if r != row[i]] for i in neurons]
                 for regions in product(*other):
-                    if len(found) >= most:
+                    if len(found) >= most or len(listed) == total:
                         return found
                     near = list(row)
                     for neuron, region in zip(neurons, regions, strict=True):

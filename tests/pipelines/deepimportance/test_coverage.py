@@ -1,6 +1,7 @@
 """Importance-Driven Coverage, beside Equations 5 and 6 with every combination listed."""
 
 from itertools import product
+from time import process_time
 
 import numpy as np
 import pytest
@@ -101,3 +102,13 @@ def test_what_is_uncovered_training_first_and_then_by_nearness():
     keys = [(-count, distance if not count else 0) for _, count, distance in found]
     assert keys == sorted(keys)
     assert uncovered(test.rows, training, clusters, 5) == found[:5]
+
+
+def test_a_test_set_that_covers_almost_all_is_told_at_once():
+    everything = np.array(list(product(range(4), repeat=6)), dtype=np.uint8)
+    seen = everything[20:]
+    start = process_time()
+    found = uncovered(seen, find_combinations(seen), [4] * 6, 200)
+    assert {row for row, _, _ in found} == set(map(tuple, everything[:20].tolist()))
+    assert uncovered(everything, find_combinations(seen), [4] * 6, 200) == []
+    assert process_time() - start < 3  # far more if the search went on when there are no others
