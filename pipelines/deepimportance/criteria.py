@@ -192,12 +192,15 @@ def _nearest(points: Floats, others: Floats) -> tuple[NDArray[np.float64], NDArr
     """Return the distance to the nearest of others, and which it is.
 
     The nearest are found by a matrix product, their distances anew: a product rounds those that
-    are next to nothing.
+    are next to nothing.  It is one of differences from the mean, as large offsets would cancel
+    digits.
     """
-    lengths = np.einsum("ij,ij->i", others, others)
+    mean = others.mean(axis=0, dtype=np.float64).astype(np.float32)
+    moved, around = points - mean, others - mean
+    lengths = np.einsum("ij,ij->i", around, around)
     place = np.concatenate(
         [
-            (lengths - 2 * (points[part] @ others.T)).argmin(axis=1)
+            (lengths - 2 * (moved[part] @ around.T)).argmin(axis=1)
             for part in _blocks(len(points), len(others))
         ]
     )

@@ -116,6 +116,15 @@ def test_surprise_by_distance(monkeypatch):
     assert np.isnan(unknown).all()
 
 
+def test_surprise_by_distance_far_from_0():
+    training, classes = classified(6, 50)
+    test, predicted = classified(7, 20)
+    expected = criteria.distance_surprise(test, predicted, training, classes)
+    offset = np.float32(5000)
+    found = criteria.distance_surprise(test + offset, predicted, training + offset, classes)
+    assert found == pytest.approx(expected, rel=0.01)
+
+
 def test_surprise_by_likelihood(monkeypatch):
     training, classes = classified(8, 90)
     test, predicted = classified(9, 15)
