@@ -237,15 +237,17 @@ def cover_surprises(
         Of the images, and of the training images.
     classifies : bool
         Whether the DNN tells classes; otherwise surprise by distance is not defined.
+
+    Returns
+    -------
+    dict of str to array of bool, or None
+        None where no image has a surprise: training images are taken for one class alone, say.
     """
     given = measured.values, predicted, training.values, classes
     likely = criteria.likelihood_surprise(*given)
-    found: dict[str, Bits | None] = {
-        "LSC": criteria.surprise_coverage(likely, criteria.LARGEST_LIKELIHOOD)
+    far = criteria.distance_surprise(*given) if classifies else np.full(len(predicted), np.nan)
+    bounds = criteria.LARGEST_LIKELIHOOD, criteria.LARGEST_DISTANCE
+    return {
+        name: None if np.isnan(each).all() else criteria.surprise_coverage(each, largest)
+        for name, each, largest in zip(("LSC", "DSC"), (likely, far), bounds, strict=True)
     }
-    if classifies:
-        far = criteria.distance_surprise(*given)
-        found["DSC"] = criteria.surprise_coverage(far, criteria.LARGEST_DISTANCE)
-    else:
-        found["DSC"] = None
-    return found

@@ -384,7 +384,7 @@ def _criteria(run: Path, found: Found, seen: Sequence[Seen], total: int) -> list
         cells = []
         for place, (name, images) in enumerate(zip(found.names, found.tests, strict=True)):
             if criterion == IDC:
-                counts: tuple[int, int, int] | None = (
+                counts: tuple[int, int, int | None] | None = (
                     len(seen[place].rows), total, len(union[place].rows),
                 )  # fmt: skip
             else:
@@ -396,7 +396,7 @@ def _criteria(run: Path, found: Found, seen: Sequence[Seen], total: int) -> list
                     "covered": one,
                     "total": str(whole),
                     "value": _figure(one / whole),
-                    "added": _figure(both / whole) if place else None,
+                    "added": _figure(both / whole) if place and both is not None else None,
                 }
             cells.append(cell)
             figures = ("" if cell[key] is None else cell[key] for key in cell)
@@ -407,10 +407,11 @@ def _criteria(run: Path, found: Found, seen: Sequence[Seen], total: int) -> list
     return table
 
 
-def _count(bits: Bits | None, first: Bits | None) -> tuple[int, int, int] | None:
-    if bits is None or first is None:
+def _count(bits: Bits | None, first: Bits | None) -> tuple[int, int, int | None] | None:
+    if bits is None:
         return None
-    return int(bits.sum()), len(bits), int((bits | first).sum())
+    both = None if first is None else int((bits | first).sum())
+    return int(bits.sum()), len(bits), both
 
 
 # --- new images ---------------------------------------------------------------------------------

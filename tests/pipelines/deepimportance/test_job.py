@@ -350,6 +350,23 @@ def test_numbers_have_no_surprise_by_distance(folders, tmp_path):
     assert cells["LSC"]["value"] is not None
 
 
+def test_surprise_is_not_0_where_there_is_none(folders, tmp_path):
+    """Where all training images are taken for one class, no other class is near."""
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(3)
+    dnn = build(keras)
+    kernel, _ = dnn.get_layer("end").get_weights()
+    dnn.get_layer("end").set_weights([kernel * 0, np.array([0, 1], np.float32)])
+    dnn.save(tmp_path / "dnn.keras")
+    measure(tmp_path / "dnn.keras", folders, tmp_path / "run", ("test", "other/test"))
+    rows = {
+        (row["test_set"], row["criterion"]): row for row in read_csv(tmp_path / "run/criteria.csv")
+    }
+    for name in ("test", "test (2)"):
+        assert rows[name, "DSC"]["value"] == rows[name, "DSC"]["added_to_the_first"] == ""
+        assert rows[name, "LSC"]["value"] != ""
+
+
 def test_a_constant_neuron_is_noted(folders, tmp_path):
     keras, _ = import_keras()
     keras.utils.set_random_seed(3)
