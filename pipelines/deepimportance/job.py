@@ -369,11 +369,12 @@ def _read_labels(
     Labels are not needed.  Folders that are no classes are therefore no error, unless a class is
     asked for.
     """
-    truth, guessed = training.truth, "classes"
+    truth, unlabelled = training.truth, "classes"
     if network.activation == "sigmoid" and network.outputs > 1:
-        guessed = "several"
+        unlabelled = "several"
     elif network.activation not in {"softmax", "sigmoid"} and given is None:
-        guessed = "numbers"
+        unlabelled = "numbers"
+    guessed = unlabelled
     names: tuple[str, ...] | None = tuple(given) if given else None
     try:
         if truth is not None:
@@ -385,6 +386,7 @@ def _read_labels(
             raise
         if truth.source == LABELS_TABLE:
             raise
+        guessed = unlabelled  # folders that are no classes tell nothing of the DNN
         run.manifest.notes.append(f"The folders of the images are not taken as classes: {error}")
     if options.class_ is not None:
         if truth is None:

@@ -333,6 +333,23 @@ def test_folders_that_are_no_classes_are_noted(model, folders, tmp_path):
     assert "are not taken as classes" in manifest.notes[0]
 
 
+def test_numbers_of_images_in_folders_that_are_no_classes_stay_numbers(folders, tmp_path):
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(4)
+    build(keras, keras.layers.Dense(1, name="angle")).save(tmp_path / "dnn.keras")
+    for name in ("training", "test"):
+        for place, file in enumerate(sorted((folders / name).rglob("*.png"))):
+            drive = tmp_path / name / f"drive {place % 3}"
+            drive.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, drive / f"{place}.png")
+    manifest = measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run")
+    assert "are not taken as classes" in manifest.notes[0]
+    cells = {
+        row["criterion"]: row["tests"][0] for row in read_coverage(tmp_path / "run")["criteria"]
+    }
+    assert cells["DSC"]["value"] is None
+
+
 def test_numbers_have_no_surprise_by_distance(folders, tmp_path):
     keras, _ = import_keras()
     keras.utils.set_random_seed(4)
