@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +33,7 @@ from pipelines.images import (
     none_usable,
 )
 from pipelines.networks import Network, fix_size, load_network
-from pipelines.testing import find_task, judge
+from pipelines.testing import Task, find_task, judge
 from pipelines.testing_job import read_classes
 
 CHECKING = "checking images"
@@ -114,7 +113,7 @@ class _Folder:
 class _Labels:
     """What the network's outputs stand for, as far as labels tell."""
 
-    task: str
+    task: Task
     names: tuple[str, ...] | None
 
 
@@ -369,7 +368,8 @@ def _read_labels(
     Labels are not needed.  Folders that are no classes are therefore no error, unless a class is
     asked for.
     """
-    truth, unlabelled = training.truth, "classes"
+    truth = training.truth
+    unlabelled: Task = "classes"
     if network.activation == "sigmoid" and network.outputs > 1:
         unlabelled = "several"
     elif network.activation not in {"softmax", "sigmoid"} and given is None:
@@ -378,7 +378,7 @@ def _read_labels(
     names: tuple[str, ...] | None = tuple(given) if given else None
     try:
         if truth is not None:
-            guessed = find_task(truth, network.activation, network.outputs)
+            guessed = tell_task(truth, network, given)
             if guessed != "numbers":
                 names = order_classes(truth, network.outputs, given, guessed == "several")
     except InputError as error:
@@ -397,6 +397,26 @@ def _read_labels(
                 f"--class: the DNN's classes are {known}; received {options.class_!r}."
             )
     return _Labels(guessed, names)
+
+
+def tell_task(truth: Truth, network: Network, given: Sequence[str] | None) -> Task:
+    """Tell what a network predicts, from its labels: classes, where names of them are given.
+
+    Raises
+    ------
+    InputError
+        When the labels are 0 and 1, the network gives one number, and no names are given.
+    """
+    ends_plain = network.activation not in {"softmax", "sigmoid"}
+    activation = "sigmoid" if given is not None and ends_plain else network.activation
+    try:
+        return find_task(truth, activation, network.outputs)
+    except InputError:
+        raise InputError(
+            f"the labels ({truth.source}) are 0 and 1, and the network gives one number. If that "
+            "is a class before a sigmoid, give --classes, a file of two lines, 0 and 1; if not, "
+            "take the labels away: they are not needed."
+        ) from None
 
 
 def _check_labels(each: _Folder, labels: _Labels, options: Options) -> _Folder:
@@ -492,13 +512,12 @@ def _accuracy(network: Network, labels: _Labels, each: _Folder, images: Measured
     rows = [i for i, image in enumerate(images.images) if image.path in each.truth.values]
     if not rows:
         return None
-    task: Any = labels.task
     outcome = judge(
         each.truth,
         [images.images[row].path for row in rows],
         images.outputs[rows],
         network.activation,
-        task=task,
+        task=labels.task,
         classes=labels.names,
     )
     return outcome.accuracy()

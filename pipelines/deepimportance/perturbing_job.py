@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipelines.deepimportance.job import tell_task
 from pipelines.deepimportance.perturbing import build_perturbing
 from pipelines.errors import InputError
 from pipelines.export import check_target
@@ -19,7 +20,6 @@ from pipelines.ground_truth import LABELS_TABLE, Truth, order_classes, read_trut
 from pipelines.images import ImageFile, Rejected, check_images, find_images, none_usable
 from pipelines.networks import Network, fix_size, load_batches, load_network
 from pipelines.runs import Progress
-from pipelines.testing import find_task
 from pipelines.testing_job import read_classes
 
 CHECKING = "checking images"
@@ -145,8 +145,9 @@ def _read_truth(folder: Path, images: Sequence[ImageFile]) -> Truth | None:
 
 def _shown(network: Network, truth: Truth | None, asked: Asked) -> dict[str, int]:
     """Return the output that each image shows, by path; none where there are no labels."""
-    classifies = network.activation in {"softmax", "sigmoid"}
-    task = find_task(truth, network.activation, network.outputs) if truth else "classes"
+    given = read_classes(asked.classes) if asked.classes else None
+    classifies = given is not None or network.activation in {"softmax", "sigmoid"}
+    task = tell_task(truth, network, given) if truth else "classes"
     if task != "classes" or not (truth or classifies):
         raise InputError(
             f"--how {asked.how} needs a DNN that predicts one class an image, and this one "
@@ -155,7 +156,6 @@ def _shown(network: Network, truth: Truth | None, asked: Asked) -> dict[str, int
         )
     if truth is None:
         return {}
-    given = read_classes(asked.classes) if asked.classes else None
     names = order_classes(truth, network.outputs, given, several=False)
     places = {name: place for place, name in enumerate(names)}
     return {path: places[cells[0]] for path, cells in truth.values.items()}

@@ -384,6 +384,23 @@ def test_surprise_is_not_0_where_there_is_none(folders, tmp_path):
         assert rows[name, "LSC"]["value"] != ""
 
 
+def test_a_class_before_a_sigmoid(folders, tmp_path):
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(4)
+    build(keras, keras.layers.Dense(1, name="logit")).save(tmp_path / "dnn.keras")
+    for name in ("training", "test"):
+        shutil.copytree(folders / name, tmp_path / name)
+        paths = sorted(p.relative_to(tmp_path / name) for p in (tmp_path / name).rglob("*.png"))
+        rows = [(path.as_posix(), int(path.parent.name == "right")) for path in paths]
+        write_csv(tmp_path / name / "labels.csv", ("path", "label"), rows)
+    with pytest.raises(InputError, match="give --classes, a file of two lines"):
+        measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run")
+    (tmp_path / "classes.txt").write_text("0\n1\n")
+    classes = tmp_path / "classes.txt"
+    measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run", overwrite=True, classes=classes)
+    assert 0 <= read_coverage(tmp_path / "run")["tests"][0]["accuracy"] <= 1
+
+
 def test_a_constant_neuron_is_noted(folders, tmp_path):
     keras, _ = import_keras()
     keras.utils.set_random_seed(3)

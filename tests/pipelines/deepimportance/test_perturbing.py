@@ -194,6 +194,26 @@ def test_numbers_cannot_be_attacked(images, tmp_path):
         )
 
 
+def test_a_class_before_a_sigmoid_is_attacked_where_classes_have_names(images, tmp_path):
+    keras, _ = import_keras()
+    build(keras, keras.layers.Dense(1, name="logit")).save(tmp_path / "dnn.keras")
+    shutil.copytree(images, tmp_path / "images")
+    paths = [p.relative_to(tmp_path / "images") for p in (tmp_path / "images").rglob("*.png")]
+    rows = [(path.as_posix(), int(path.parent.name == "right")) for path in paths]
+    write_csv(tmp_path / "images" / "labels.csv", ("path", "label"), rows)
+
+    def attack(**asked):
+        given = Asked("fgsm", **asked)
+        return perturb_images(
+            tmp_path / "dnn.keras", tmp_path / "images", tmp_path / "out", given, quiet
+        )
+
+    with pytest.raises(InputError, match="give --classes, a file of two lines"):
+        attack()
+    (tmp_path / "classes.txt").write_text("0\n1\n")
+    assert attack(classes=tmp_path / "classes.txt").unchanged == 0
+
+
 def test_the_originals_stay(model, images):
     with pytest.raises(InputError, match="lies among the images"):
         perturb_images(model, images, images / "noisy", Asked(), quiet)
