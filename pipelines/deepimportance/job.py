@@ -333,12 +333,13 @@ def _check_images(run: runs.Run, each: _Folder) -> _Folder:
     images, unusable = check_images(each.folder, each.paths, step)
     if not images:
         raise none_usable(each.folder, [*each.rejected, *unusable])
-    try:
-        truth = read_truth(each.folder, [image.path for image in images])
-    except InputError:
-        if (each.folder / LABELS_TABLE).is_file():
-            raise
-        truth = None  # labels are not needed
+    truth = None
+    if each.kind != NEW:  # of those, a table may still be empty, and folders may be anything
+        try:
+            truth = read_truth(each.folder, [image.path for image in images])
+        except InputError:
+            if (each.folder / LABELS_TABLE).is_file():
+                raise  # else there are none: labels are not needed
     return replace(each, images=images, rejected=[*each.rejected, *unusable], truth=truth)
 
 
@@ -422,15 +423,13 @@ def tell_task(truth: Truth, network: Network, given: Sequence[str] | None) -> Ta
 def _check_labels(each: _Folder, labels: _Labels, options: Options) -> _Folder:
     """Check that a folder has the classes of the training images, where it has labels.
 
-    New images need none: their folders may be anything.
-
     Raises
     ------
     InputError
     """
     assert labels.names is not None
-    if each.kind == NEW or each.truth is None:
-        return replace(each, truth=None)
+    if each.truth is None:
+        return each
     cells = {cell for row in each.truth.values.values() for cell in row}
     used = {part for cell in cells for part in split(cell)} if labels.task == "several" else cells
     if unknown := sorted(used - set(labels.names)):

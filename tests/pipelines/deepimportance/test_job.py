@@ -252,6 +252,16 @@ def test_a_folder_whose_name_is_no_text(model, folders, tmp_path):
     assert read_coverage(tmp_path / "run")["tests"][0]["folder"].endswith("test \\xff")
 
 
+def test_new_images_may_wait_for_their_labels(model, folders, tmp_path):
+    for name in ("training", "test", "new"):
+        shutil.copytree(folders / name, tmp_path / name)
+    paths = sorted(p.relative_to(tmp_path / "new") for p in (tmp_path / "new").rglob("*.png"))
+    rows = [(path.as_posix(), "") for path in paths]
+    write_csv(tmp_path / "new" / "labels.csv", ("path", "label"), rows)
+    manifest = measure(model, tmp_path, tmp_path / "run", new=True)
+    assert manifest.result["new_images"] == 40
+
+
 def test_files_of_the_run(finished):
     assert read_pairs(finished / "rejected.txt").keys() == {"test/left/bad.png"}
     names = {file.name for file in finished.iterdir() if not file.name.startswith(".")}
