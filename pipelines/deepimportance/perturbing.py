@@ -111,7 +111,10 @@ def build_perturbing(
 
         def disturb(pixels: Pixels, _: NDArray[np.int32]) -> Pixels:
             targets = np.full(len(pixels), PREDICTED, np.int32)
-            relevance = explain(scale(network, pixels), targets).layers[INPUT].sum(axis=3)
+            found = explain(scale(network, pixels), targets)
+            relevance = found.layers[INPUT].sum(axis=3)
+            if network.outputs == 1:  # below 0, what lowers it speaks for what is predicted
+                relevance *= np.where(found.logits < 0, -1, 1).astype(np.float32)[..., None]
             return add_noise(pixels, most_relevant(relevance, count), amount, rng)
 
         return disturb

@@ -79,6 +79,25 @@ def test_noise_falls_on_the_pixels_that_decide(model):
     assert not (changed & ~where).any()
 
 
+def test_noise_falls_on_what_lowers_an_output_below_0(tmp_path):
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(3)
+    dnn = build(keras, keras.layers.Dense(1, activation="sigmoid", name="end"))
+    kernel, _ = dnn.get_layer("end").get_weights()
+    dnn.get_layer("end").set_weights([-np.abs(kernel), np.zeros(1, np.float32)])
+    dnn.save(tmp_path / "dnn.keras")
+    network = load_network(tmp_path / "dnn.keras")
+    before = pixels()
+    explain = build_relevance(network.model, rule="epsilon", layers=(INPUT,))
+    found = explain(before.astype(np.float32), np.zeros(6, np.int32))
+    assert (found.logits < 0).all()
+    where = most_relevant(-found.layers[INPUT].sum(axis=3), int(0.02 * SIZE[0] * SIZE[1]))
+    after = build_perturbing(network, "gaussian", seed=2)(before, np.full(6, -1, np.int32))
+    changed = (after != before).any(axis=3)
+    assert changed.any()
+    assert not (changed & ~where).any()
+
+
 @pytest.mark.parametrize("scaling", ["none", "caffe"])
 def test_signs_are_those_of_the_loss(model, scaling):
     """By differences: what a step along the sign of one pixel does to the cross entropy."""
