@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -124,7 +125,7 @@ def perturb(
     trust_model: TrustOption = False,
 ) -> None:
     """Make a noisy or adversarial copy of a test set, to check criteria of coverage with."""
-    from pipelines.deepimportance.perturbing_job import Asked, perturb_images
+    from pipelines.deepimportance.perturbing_job import ATTACKS, Asked, perturb_images
 
     asked = Asked(how, strength, seed, scaling, trust_model, classes)
     with job("What was written so far stays there.") as told:
@@ -133,7 +134,10 @@ def perturb(
     if found.labels:
         print(f"Their labels are those of the originals ({found.labels}).")
     if found.unchanged:
-        print(f"Note: {found.unchanged:,} are as before: the model's gradient is 0 for them.")
+        why = "--strength is too small to change a pixel"
+        if how in ATTACKS:
+            why = f"the model's gradient is 0 for them, or {why}"
+        print(f"Note: {found.unchanged:,} are as before: {why}.")
     for file in found.rejected[:MOST_PROBLEMS]:
         print(f"Not used: {file.path}: {file.reason}")
     if len(found.rejected) > MOST_PROBLEMS:
@@ -197,7 +201,7 @@ def _print_coverage(out: Path, notes: list[str], rejected: int) -> None:
 
 
 def _large(number: str) -> str:
-    return f"{int(number):,}" if len(number) < 13 else f"{float(number):.2g}"
+    return f"{int(number):,}" if len(number) < 13 else f"{Decimal(number):.2g}"
 
 
 def _share(cell: dict[str, Any]) -> str:

@@ -64,7 +64,7 @@ class Perturbed:
     images : int
         Written, at the size of the network's input.
     unchanged : int
-        Of them, those that are as before: a gradient was 0 everywhere.
+        Of them, those that are as before: a gradient was 0 everywhere, or the change too small.
     rejected : list of Rejected
     labels : str
         Where those of the perturbed images come from, in words; empty where there are none.

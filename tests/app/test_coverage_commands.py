@@ -1,5 +1,6 @@
 """Coverage on the command line: real processes, what they print, how they end."""
 
+from app.commands.coverage import _large
 from pipelines.files import read_csv
 from tests.app.test_cli import tool
 from tests.pipelines.deepimportance.test_job import folders, model  # noqa: F401
@@ -40,3 +41,16 @@ def test_what_cannot_be_used_is_said_in_one_line(model, folders, tmp_path):  # n
     assert done.returncode == 1
     assert "coverage.json" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_noise_that_changes_nothing_is_not_put_on_the_gradient(model, folders, tmp_path):  # noqa: F811
+    more = ["--how", "gaussian-random", "--strength", "0.0001"]
+    done = tool("perturb", model, folders / "test", "--out", tmp_path / "noisy", *more)
+    assert done.returncode == 0, done.stderr
+    assert "Note: 24 are as before: --strength is too small to change a pixel." in done.stdout
+
+
+def test_numbers_of_combinations_have_no_end():
+    assert _large("4096") == "4,096"
+    assert _large(str(4**60)) == "1.3e+36"
+    assert _large(str(4**600)) == "1.7e+361"
