@@ -164,8 +164,8 @@ function criteria() {
 // --- growth -------------------------------------------------------------------------------------
 
 function grown(test) {
-  const last = test.expected.at(-2);
-  const left = last ? test.covered - test.expected[Math.floor(test.expected.length / 2)][1] : 0;
+  const half = test.expected.findLast(([images]) => 2 * images <= test.images);
+  const left = test.covered - (half ? half[1] : 0);
   return `Line: the images in the order of their paths. Dashes: as expected in a random order; its second half adds ${left.toFixed(1)} combinations.`;
 }
 
@@ -304,7 +304,7 @@ function missing(test) {
 // --- images -------------------------------------------------------------------------------------
 
 function alone(test) {
-  if (!test.alone) return "Every combination is covered by several images.";
+  if (!test.alone) return "Every combination that is covered has several images.";
   const more = test.alone > test.contributors.length ? `; ${test.contributors.length} are shown` : "";
   return `Without them, coverage would be lower: ${count(test.alone, "image")} of ${test.name}${more}.`;
 }
