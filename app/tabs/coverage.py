@@ -219,13 +219,13 @@ def _command(page: Page, form: Form) -> Command:
         arguments += ["--candidates", _images(page, form.candidates)]
     arguments += ["--out", str(out)]
     given = {
-        "--neurons": form.neurons and _whole("--neurons", form.neurons),
-        "--clusters": form.clusters and _whole("--clusters", form.clusters),
+        "--neurons": form.neurons.strip() and _whole("--neurons", form.neurons),
+        "--clusters": form.clusters.strip() and _whole("--clusters", form.clusters),
         "--layer": form.layer.strip(),
         "--class": form.class_.strip(),
         "--rule": form.rule if form.rule != USUAL.rule else "",
         "--scaling": form.scaling if form.scaling != GUESSED else "",
-        "--classes": form.classes and str(page.access.resolve(form.classes)),
+        "--classes": form.classes.strip() and str(page.access.resolve(form.classes)),
     }
     for option, text in given.items():
         if text:

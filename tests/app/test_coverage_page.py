@@ -69,6 +69,8 @@ def test_the_command_of_a_form(page):
     )  # fmt: skip
     usual = coverage._command(page, form(page)).arguments
     assert usual[-2:] == ("--out", str(found.folder))
+    blank = dict.fromkeys(("others", "candidates", "neurons", "clusters", "class_", "classes"), " ")
+    assert coverage._command(page, form(page, **blank)).arguments == usual
 
 
 @pytest.mark.parametrize(
