@@ -54,6 +54,8 @@ SHOWN = 100
 POINTS = 200
 """Of the curve of expected growth."""
 DIGITS = 6
+EXACT = 9
+"""Digits that tell any two activations apart."""
 
 Bits = NDArray[np.bool_]
 Row = dict[str, Any]
@@ -180,6 +182,10 @@ def _figure(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
+def _activation(value: float) -> float:
+    return float(f"{value:.{EXACT}g}")
+
+
 def _place(images: Measured) -> str:
     """Return where images lie, whatever folder a later command is started in."""
     return as_text(images.folder.resolve())
@@ -222,11 +228,11 @@ def _neurons(found: Found) -> list[Row]:
                 "relevance": _figure(relevance),
                 "share": round(relevance / positive, 4),
                 "silhouette": None if regions.silhouette is None else round(regions.silhouette, 4),
-                "centroids": [_figure(centre) for centre in regions.centroids.tolist()],
-                "borders": [_figure(border) for border in regions.borders().tolist()],
+                "centroids": [_activation(centre) for centre in regions.centroids.tolist()],
+                "borders": [_activation(border) for border in regions.borders().tolist()],
                 "sizes": regions.sizes.tolist(),
-                "low": _figure(float(edges[0])),
-                "high": _figure(float(edges[-1])),
+                "low": _activation(float(edges[0])),
+                "high": _activation(float(edges[-1])),
                 "training": counts[0],
                 "tests": counts[1:],
                 "inside": [numbers.tolist() for numbers in inside],

@@ -411,6 +411,21 @@ def test_a_class_before_a_sigmoid(folders, tmp_path):
     assert 0 <= read_coverage(tmp_path / "run")["tests"][0]["accuracy"] <= 1
 
 
+def test_regions_of_a_neuron_that_hardly_varies_are_told_apart(folders, tmp_path):
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(3)
+    dnn = build(keras, hidden=3)
+    kernel, bias = dnn.get_layer("hidden").get_weights()
+    dnn.get_layer("hidden").set_weights([kernel * 1e-6, bias + 1])
+    dnn.save(tmp_path / "dnn.keras")
+    measure(tmp_path / "dnn.keras", folders, tmp_path / "run", neurons=3)
+    for each in read_coverage(tmp_path / "run")["neurons"]:
+        ends = [each["low"], *each["borders"], each["high"]]
+        assert len(each["borders"]) > 0
+        assert len(set(ends)) == len(ends)  # the page draws the regions between them
+        assert len(set(each["centroids"])) == len(each["centroids"])
+
+
 def test_a_constant_neuron_is_noted(folders, tmp_path):
     keras, _ = import_keras()
     keras.utils.set_random_seed(3)
