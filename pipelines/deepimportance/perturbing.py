@@ -163,14 +163,17 @@ def build_gradient_signs(network: Network) -> Callable[[Floats, NDArray[np.int32
             tape.watch(images)
             outputs = network.model(images, training=False)
             bare = network.activation not in {"softmax", "sigmoid"}
-            if network.outputs == 1:
-                one = tf.cast(shown, tf.float32)[:, None]
-                loss = losses.binary_crossentropy(one, outputs, from_logits=bare)
-            elif network.activation == "sigmoid":
-                one = tf.one_hot(shown, network.outputs)
-                loss = losses.binary_crossentropy(one, outputs)
-            else:
+            if network.outputs > 1 and network.activation != "sigmoid":
                 loss = losses.sparse_categorical_crossentropy(shown, outputs, from_logits=bare)
+            else:
+                one = tf.one_hot(shown, network.outputs)
+                if network.outputs == 1:
+                    one = tf.cast(shown, tf.float32)[:, None]
+                logits = outputs if bare else getattr(outputs, "_keras_logits", None)
+                if logits is None:
+                    loss = losses.binary_crossentropy(one, outputs)
+                else:  # as Keras, but its difference from 1 is 0 for logits above 17
+                    loss = tf.nn.softplus((1 - 2 * one) * tf.cast(logits, tf.float32))
         return tf.sign(tape.gradient(loss, images))
 
     def signs(pixels: Floats, shown: NDArray[np.int32]) -> Floats:

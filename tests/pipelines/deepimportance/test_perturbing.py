@@ -123,6 +123,26 @@ def test_signs_are_those_of_the_loss(model, scaling):
     assert np.mean(agreed) > 0.9  # kinks of ReLU and pooling lie in between
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_signs_of_one_output_that_is_sure(tmp_path, activation):
+    """The loss falls for class 1 where the output rises, and the other way round for class 0."""
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(3)
+    dnn = build(keras, keras.layers.Dense(1, activation=activation, name="end"))
+    file = tmp_path / "dnn.keras"
+    found = {}
+    for sure in (0, 30, -30):
+        dnn.get_layer("end").set_weights([dnn.get_layer("end").get_weights()[0], np.full(1, sure)])
+        dnn.save(file)
+        signs = build_gradient_signs(load_network(file))
+        for shown in (0, 1):
+            found[sure, shown] = signs(pixels().astype(np.float32), np.full(6, shown, np.int32))
+    assert np.any(found[0, 0], axis=(1, 2, 3)).all()
+    for sure in (0, 30, -30):
+        assert (found[sure, 0] == found[0, 0]).mean() > 0.999
+        assert (found[sure, 1] == -found[0, 0]).mean() > 0.999
+
+
 @pytest.mark.parametrize("how", ["fgsm", "bim"])
 def test_attacks_raise_the_loss_and_keep_their_bounds(model, how):
     network = load_network(model)
