@@ -33,7 +33,7 @@ from pipelines.images import (
     none_usable,
 )
 from pipelines.networks import Network, fix_size, load_network
-from pipelines.testing import Task, find_task, judge
+from pipelines.testing import Outcome, Task, doubt_order, find_task, judge
 from pipelines.testing_job import read_classes
 
 CHECKING = "checking images"
@@ -187,6 +187,7 @@ def measure_coverage(
                 rule=options.rule,
                 targets=targets,
             )
+        _note_order(run, network, labels, folders[0], learnt.measured, given)
         with run.stage(QUANTISING):
             important = most_important(learnt.cumulative, options.neurons, layer)
             regions = _quantise(run, learnt, important, options)
@@ -504,14 +505,14 @@ def _of_class(
     return replace(new, images=images, outputs=new.outputs[kept], values=new.values[kept])
 
 
-def _accuracy(network: Network, labels: _Labels, each: _Folder, images: Measured) -> float | None:
-    """Return the share of a test set's labelled images that are right, of a classifier."""
+def _judge(network: Network, labels: _Labels, each: _Folder, images: Measured) -> Outcome | None:
+    """Compare a classifier with the labels of a folder, where it has some."""
     if each.truth is None or labels.names is None:
         return None
     rows = [i for i, image in enumerate(images.images) if image.path in each.truth.values]
     if not rows:
         return None
-    outcome = judge(
+    return judge(
         each.truth,
         [images.images[row].path for row in rows],
         images.outputs[rows],
@@ -519,7 +520,33 @@ def _accuracy(network: Network, labels: _Labels, each: _Folder, images: Measured
         task=labels.task,
         classes=labels.names,
     )
-    return outcome.accuracy()
+
+
+def _accuracy(network: Network, labels: _Labels, each: _Folder, images: Measured) -> float | None:
+    """Return the share of a test set's labelled images that are right, of a classifier."""
+    outcome = _judge(network, labels, each, images)
+    return None if outcome is None else outcome.accuracy()
+
+
+def _note_order(
+    run: runs.Run,
+    network: Network,
+    labels: _Labels,
+    training: _Folder,
+    images: Measured,
+    given: Sequence[str] | None,
+) -> None:
+    """Note it when training images tell that the classes have another order than that of names."""
+    outcome = None if given is not None else _judge(network, labels, training, images)
+    if outcome is None or outcome.task != "classes":
+        return
+    places = {name: place for place, name in enumerate(outcome.names)}
+    shown, best = (
+        np.array([places[name] for name in names], dtype=np.int32)
+        for names in (outcome.expected, outcome.predicted)
+    )
+    if note := doubt_order(shown, best, len(places)):
+        run.manifest.notes.append(note)
 
 
 def _describe(manifest: runs.Manifest, network: Network, found: Found) -> None:

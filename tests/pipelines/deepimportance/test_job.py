@@ -321,6 +321,25 @@ def test_accuracy_where_there_are_labels(finished, looked_at):
         assert test["accuracy"] == pytest.approx(np.mean(right), abs=1e-4)
 
 
+def test_another_order_of_the_classes_is_noted(folders, tmp_path):
+    """The DNN has left last; sorted, it comes first."""
+    keras, _ = import_keras()
+    keras.utils.set_random_seed(3)
+    dnn = build(keras)
+    shown = [(file, file.parent.name) for file in sorted((folders / "training").rglob("*.png"))]
+    pixels = np.stack([np.asarray(Image.open(file)) for file, _ in shown]).astype(np.float32)
+    dnn.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    dnn.fit(pixels, np.array([name == "left" for _, name in shown]), epochs=8, verbose=0)
+    dnn.save(tmp_path / "dnn.keras")
+    manifest = measure(tmp_path / "dnn.keras", folders, tmp_path / "run", neurons=4)
+    assert "With the classes in another order" in " ".join(manifest.notes)
+    (tmp_path / "classes.txt").write_text("right\nleft\n")
+    given = {"classes": tmp_path / "classes.txt", "overwrite": True, "neurons": 4}
+    manifest = measure(tmp_path / "dnn.keras", folders, tmp_path / "run", **given)
+    assert "another order" not in " ".join(manifest.notes)
+    assert read_coverage(tmp_path / "run")["tests"][0]["accuracy"] > 0.8
+
+
 def test_images_without_labels(model, folders, tmp_path):
     for name in ("training", "test"):
         (tmp_path / name).mkdir()
