@@ -558,3 +558,10 @@ def _describe(manifest: runs.Manifest, network: Network, found: Found) -> None:
         "neurons": found.neurons.tolist(),
         "clusters": [len(each.centroids) for each in found.regions],
     }
+    known = {image.digest for image in found.training.images}
+    for name, images in zip(found.names, found.tests, strict=True):
+        if shared := sum(image.digest in known for image in images.images):
+            manifest.notes.append(
+                f"{shared:,} of the {len(images.images):,} images of {name} are training images, "
+                "too: a test set should have others."
+            )

@@ -487,6 +487,17 @@ def test_a_test_set_of_other_classes(model, folders, tmp_path):
         measure(model, tmp_path, tmp_path / "run")
 
 
+def test_test_images_that_were_trained_with_are_noted(model, folders, tmp_path):
+    shutil.copytree(folders / "training", tmp_path / "training")
+    shutil.copytree(folders / "test", tmp_path / "test")
+    for number, file in enumerate(sorted((tmp_path / "training" / "left").iterdir())[:3]):
+        shutil.copy(file, tmp_path / "test" / "left" / f"again {number}.png")
+    manifest = measure(model, tmp_path, tmp_path / "run", ("test", "training"))
+    notes = " ".join(manifest.notes)
+    assert "3 of the 27 images of test are training images, too" in notes
+    assert "80 of the 80 images of training (2) are training images, too" in notes
+
+
 def test_images_and_run_are_apart(model, folders):
     with pytest.raises(InputError, match="need folders apart"):
         measure(model, folders, folders / "test" / "run")
