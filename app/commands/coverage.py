@@ -157,7 +157,8 @@ def export_widening(run: Path, folder: Path, link: bool, count: int | None) -> N
     if len(missing) > MOST_PROBLEMS:
         print(f"and {len(missing) - MOST_PROBLEMS:,} more.")
     print(
-        f"{count_of(wanted - len(missing), 'image')} copied to {folder / EXPORTED}, with "
+        f"{count_of(wanted - len(missing), 'image')} {'linked' if link else 'copied'} to "
+        f"{folder / EXPORTED}, with "
         "label_studio.json and coco.json beside them."
     )
 

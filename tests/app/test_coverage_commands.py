@@ -28,6 +28,8 @@ def test_from_a_noisy_test_set_to_the_images_that_widen(model, folders, tmp_path
     done = tool("export", run, tmp_path / "chosen", "--count", "1")
     assert done.returncode == 0, done.stderr
     assert "1 image copied to" in done.stdout
+    done = tool("export", run, tmp_path / "linked", "--count", "1", "--link")
+    assert "1 image linked to" in done.stdout
     assert len(list((tmp_path / "chosen").rglob("*.png"))) == 1
 
 
