@@ -15,6 +15,7 @@ from app.fields import (
     command_line,
     complete_folder_field,
     read_form,
+    read_number,
     result_pane,
     show_always,
 )
@@ -213,7 +214,7 @@ def _command(page: Page, form: Form) -> Command:
         arguments += ["--task", form.task]
     if form.thresholds.strip() != USUAL.thresholds:
         for threshold in filter(str.strip, form.thresholds.split(";")):
-            arguments += ["--threshold", _number("Threshold of activation", threshold)]
+            arguments += ["--threshold", read_number("Threshold of activation", threshold)]
     for layer in filter(str.strip, form.layers.split(",")):
         arguments += ["--layers", layer.strip()]
     arguments += ["--normalise"] * form.normalise + ["--no-labels"] * form.unlabelled
@@ -232,15 +233,8 @@ def _exported_command(page: Page, form: Form) -> Command:
 
 
 def _top(form: Form) -> list[str]:
-    percent = _number("Top pairs", form.top.replace("%", "") or "1")
+    percent = read_number("Top pairs", form.top.replace("%", "") or "1")
     return [] if percent == "1" else ["--top", f"{percent}%"]
-
-
-def _number(label: str, text: str) -> str:
-    try:
-        return f"{float(text.strip().replace(',', '.')):.10g}"
-    except ValueError:
-        raise InputError(f"{label}: expected a number, received {text!r}.") from None
 
 
 def _line(page: Page, form: Form) -> gr.Textbox:

@@ -15,6 +15,7 @@ from app.fields import (
     command_line,
     complete_folder_field,
     read_form,
+    read_whole,
     result_pane,
     show_always,
 )
@@ -219,8 +220,8 @@ def _command(page: Page, form: Form) -> Command:
         arguments += ["--candidates", _images(page, form.candidates)]
     arguments += ["--out", str(out)]
     given = {
-        "--neurons": form.neurons.strip() and _whole("--neurons", form.neurons),
-        "--clusters": form.clusters.strip() and _whole("--clusters", form.clusters),
+        "--neurons": form.neurons.strip() and read_whole("--neurons", form.neurons),
+        "--clusters": form.clusters.strip() and read_whole("--clusters", form.clusters),
         "--layer": form.layer.strip(),
         "--class": form.class_.strip(),
         "--rule": form.rule if form.rule != USUAL.rule else "",
@@ -239,13 +240,6 @@ def _images(page: Page, text: str) -> str:
     source = page.access.resolve(text)
     page.access.resolve(str(folder_of(source)))  # a list may name a folder elsewhere
     return str(source)
-
-
-def _whole(option: str, text: str) -> str:
-    try:
-        return str(int(text.strip()))
-    except ValueError:
-        raise InputError(f"{option}: expected a whole number, received {text!r}.") from None
 
 
 def _line(page: Page, form: Form) -> gr.Textbox:
@@ -277,7 +271,7 @@ def _export(page: Page, run: str | None, target: str, number: str, how: str) -> 
         arguments = ["export", str(folder), str(page.access.resolve(target))]
         arguments += ["--link"] * (how == "link")
         if number.strip():
-            arguments += ["--count", _whole("--count", number)]
+            arguments += ["--count", read_whole("--count", number)]
         return following.start(page, [Command(tuple(arguments), folder)])
     except InputError as error:
         return following.say(str(error))
