@@ -11,6 +11,7 @@ import gradio as gr
 
 from app import folders, following
 from app.fields import (
+    GUESSED,
     NARROW,
     command_line,
     complete_folder_field,
@@ -32,7 +33,6 @@ from pipelines.reporting.wording import count_of
 from pipelines.runs import Manifest, list_runs, read_manifest
 
 SCRIPTS = ("elements.js", "confusion.js")
-GUESSED = "as the model tells"
 TASKS = ("classes", "several")
 
 

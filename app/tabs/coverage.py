@@ -11,6 +11,7 @@ import gradio as gr
 
 from app import folders, following
 from app.fields import (
+    GUESSED,
     NARROW,
     command_line,
     complete_folder_field,
@@ -32,7 +33,6 @@ from pipelines.runs import Manifest, is_written, list_runs, read_manifest
 
 SCRIPTS = ("elements.js", "coverage.js")
 JOB = "coverage"
-GUESSED = "as the model tells"
 RULES = ("epsilon", "z+", "alpha-beta")
 
 
