@@ -18,6 +18,7 @@ benchmarks: .venv/.requirements-benchmarks
 	$(BIN)/python -m benchmarks.explanation
 	$(BIN)/python -m benchmarks.selection
 	$(BIN)/python -m benchmarks.hudd
+	$(BIN)/python -m benchmarks.retraining
 	$(BIN)/python -m benchmarks.coverage
 	$(BIN)/python -m benchmarks.inspection
 	$(BIN)/python -m benchmarks.page
