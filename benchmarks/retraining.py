@@ -164,7 +164,7 @@ def print_ceiling(seed: int) -> None:
     """Print how good the example's network gets with all new images in its training set."""
     from PIL import Image
 
-    keras, tf = import_keras()
+    keras, _ = import_keras()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write_example(folder, seed=seed)

@@ -195,7 +195,7 @@ def test_noise_and_augmentation_are_off():
     np.testing.assert_allclose(outputs, model(images, training=False), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "DenseNet121", "EfficientNetV2B0"])
+@pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetV2B0"])
 def test_networks_of_keras_are_measured(name):
     build = getattr(keras.applications, name)
     model = build(input_shape=(32, 32, 3), weights=None, classes=5)
