@@ -134,6 +134,29 @@ def list_run_choices(page: Page) -> list[Choice]:
     ]
 
 
+def list_test_choices(page: Page) -> list[Choice]:
+    """List the tests of a DNN in the page's folder, the latest first."""
+    choices = []
+    for folder, manifest in list_runs(page.runs):
+        if manifest.job == "test" and manifest.ended == "finished":
+            failures = count_of(int(manifest.result.get("failures", 0)), "failure")
+            choices.append((f"{folder.name} · test with {failures}", str(folder)))
+    return choices
+
+
+def is_test(folder: Path) -> bool:
+    """Tell whether a folder is one that a test wrote."""
+    try:
+        return read_manifest(folder).job == "test"
+    except InputError:
+        return False
+
+
+def images_of(run: Path) -> Path:
+    """Return the folder of images of a run."""
+    return Path(read_manifest(run).folder)
+
+
 def _run_label(folder: Path, manifest: Manifest) -> str:
     clusters: Any = manifest.result.get("clusters")
     what = count_of(clusters, "cluster") if isinstance(clusters, int) else "no clusters"

@@ -30,7 +30,8 @@ from pipelines.files import read_csv, read_pairs
 from pipelines.inspection import GIF_FOLDER, THUMBNAIL_FOLDER, gif_name
 from pipelines.parameter_files import read_parameter_columns
 from pipelines.properties import PROPERTIES
-from pipelines.results import check_explanation, inside, named
+from pipelines.reporting.headline import KIND_TITLES, headline, tell_rate
+from pipelines.results import check_explanation, inside, named, read_rate
 
 LONGEST = {"name": 200, "note": 20_000, "verdict": 60, "severity": 60, "likelihood": 60}
 """How many characters of an engineer's words are kept."""
@@ -38,7 +39,18 @@ VALUE_FILES = {"parameters": PARAMETERS_FILE, "properties": PROPERTIES_FILE}
 """Where the values of a run's images are, by source; the explanation tells of their columns."""
 EXPLAIN_AGAIN = "explain the run again"
 FIGURES = [each.figure for each in PROPERTIES]
-IMAGE_KEYS = ("path", "cluster", "core", "silhouette", "distance", "x", "y", "thumbnail")
+IMAGE_KEYS = (
+    "path",
+    "cluster",
+    "core",
+    "silhouette",
+    "distance",
+    "x",
+    "y",
+    "thumbnail",
+    "part",
+    "group",
+)
 Row = dict[str, Any]
 UNTOLD: Row = {
     "families": [],
@@ -100,6 +112,10 @@ def describe(folder: Path) -> Row:
         "message": manifest.message,
         "notes": manifest.notes,
         "inspection_share": manifest.result.get("inspection_share"),
+        "headline": headline(manifest.result, len(images))
+        if images and "situations" in manifest.result
+        else [],
+        "kinds": KIND_TITLES,
         "clusters": clusters,
         "images": {key: [image[key] for image in images] for key in IMAGE_KEYS},
         "rejected": rejected,
@@ -123,7 +139,7 @@ def _finite(figure: str | float) -> float:
 
 
 def _cluster(row: dict[str, str]) -> Row:
-    cluster = int(row["cluster"])
+    cluster, rate = int(row["cluster"]), read_rate(row)
     return {
         "cluster": cluster,
         # Runs of older versions have fewer columns.
@@ -138,6 +154,11 @@ def _cluster(row: dict[str, str]) -> Row:
         "confusions": [],
         "unsafe_values": [],
         "central_image": row["central_image"],
+        "kind": row.get("kind", ""),
+        "rate": tell_rate(rate) if rate else "",
+        "failing": rate.rate if rate else None,
+        "parts": int(row["parts"]) if row.get("parts") else None,
+        "groups": int(row["groups"]) if row.get("groups") else None,
         "gif": f"{GIF_FOLDER}/{gif_name(cluster)}",
     }
 
@@ -152,6 +173,8 @@ def _image(row: dict[str, str]) -> Row:
         "x": _finite(row["x"]),
         "y": _finite(row["y"]),
         "thumbnail": f"{THUMBNAIL_FOLDER}/{row['thumbnail']}",
+        "part": int(row["part"]) if row.get("part") else None,
+        "group": row.get("group", ""),
     }
 
 

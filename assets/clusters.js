@@ -68,7 +68,8 @@ async function show() {
     run.positions.set(path, position);
   });
   for (const members of run.members.values()) {
-    members.sort((a, b) => run.images.distance[a] - run.images.distance[b] || a - b);
+    const { part, distance } = run.images;
+    members.sort((a, b) => part[a] - part[b] || distance[a] - distance[b] || a - b);
   }
   run.order = order();
   chosen = image = null;
@@ -178,6 +179,7 @@ function head() {
 }
 
 function facts(used) {
+  if (run.headline.length) return run.headline.join(" ");
   const clusters = run.clusters.filter((cluster) => cluster.cluster !== NOISE).length;
   const noise = run.members.get(NOISE)?.length ?? 0;
   const related = run.families.some(isShown);
@@ -327,7 +329,10 @@ function fillGif(cluster) {
 
 function fillFigures(cluster) {
   const figures = [
+    cluster.rate ? ["Failure rate", cluster.rate] : null,
     ["Images", `${cluster.size.toLocaleString("en")} (${percent(cluster.share)} of all)`],
+    cluster.parts > 1 ? ["Appearances", `${cluster.parts}, one after the other below`] : null,
+    cluster.groups === null ? null : ["Groups", cluster.groups.toLocaleString("en")],
     cluster.cluster === NOISE ? null : ["Core images", cluster.cores.toLocaleString("en")],
     cluster.silhouette === null ? null : ["Mean silhouette", cluster.silhouette.toFixed(2)],
     ["Most central", cluster.central_image],
@@ -493,7 +498,8 @@ function tiles() {
   const family = new Map(
     run.families.filter(isShown).flatMap((each) => each.clusters.map((id) => [id, each])),
   );
-  const groups = new Set(run.order.map((id) => family.get(id) ?? id));
+  const kinds = new Map(Object.keys(run.kinds).map((kind) => [kind, ofKind(kind)]));
+  const groups = new Set(run.order.map((id) => family.get(id) ?? kinds.get(row(id).kind) ?? id));
   view.tiles = make(
     "div",
     { class: "tiles", role: "listbox", "aria-label": "Clusters", "aria-orientation": "horizontal" },
@@ -521,7 +527,28 @@ function tiles() {
   return view.tiles;
 }
 
-function bracket(family) {
+// Clusters that are no situation of their own stand together, below what they are.
+function ofKind(kind) {
+  const clusters = run.clusters.filter((cluster) => cluster.kind === kind);
+  const size = clusters.reduce((sum, cluster) => sum + cluster.size, 0);
+  return { title: run.kinds[kind], clusters: clusters.map(({ cluster }) => cluster), size };
+}
+
+function bracket(group) {
+  if (group.title) return framed(group, [group.title, count(group.size, "failure")].join(" · "));
+  return familyOf(group);
+}
+
+function framed({ title, clusters }, words) {
+  return make(
+    "div",
+    { class: "family", role: "group", "aria-label": title },
+    make("div", { class: "bracket", title: words, "aria-hidden": "true" }, make("span", {}, words)),
+    ...clusters.map((id) => view.tile.get(id)),
+  );
+}
+
+function familyOf(family) {
   const shared = [...family.hints, ...family.parameters.map((finding) => finding.words)];
   const brief = shared.map((words) => words.split(":")[0]).join(", "); // without the figures
   const short = [`Family ${family.family}`, count(family.size, "image"), brief];
@@ -560,6 +587,7 @@ function oneTile(cluster) {
       {},
       make("i", { style: `background:${colour(cluster.cluster)}` }),
       count(cluster.size, "image"),
+      cluster.failing === null ? null : ` · fails ${percent(cluster.failing)}`,
     ),
   );
 }
@@ -616,7 +644,8 @@ function fillImages() {
   view.earlier.disabled = firstShown === 0;
   view.later.disabled = end === members.length;
   view.range.textContent =
-    `Images ${firstShown + 1} to ${end} of ${members.length.toLocaleString("en")}, most central first`;
+    `Images ${firstShown + 1} to ${end} of ${members.length.toLocaleString("en")}, ` +
+    (row(chosen).parts > 1 ? "appearance by appearance" : "most central first");
   for (const picture of view.grid.querySelectorAll("img")) {
     if (!picture.complete) picture.removeAttribute("src"); // or it would load all the same
   }

@@ -39,7 +39,8 @@ from pipelines.images import ImageFile, check_image
 from pipelines.parameter_files import Parameter, UnsafeValue
 from pipelines.parameters import find_parameters
 from pipelines.properties import PROPERTIES, measure
-from pipelines.safe.job import Options, find_root_cause_clusters
+from pipelines.safe.job import find_root_cause_clusters
+from pipelines.safe.recipe import Options
 from pipelines.safe.weights import converted_base
 from pipelines.unsafe_values import cover
 from pipelines.variance import reductions

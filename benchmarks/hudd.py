@@ -39,8 +39,8 @@ from pipelines.hudd import clustering, distances
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 from pipelines.parameters import find_parameters
 from pipelines.relevance import PREDICTED, build_relevance
-from pipelines.safe.job import Options as SafeOptions
 from pipelines.safe.job import find_root_cause_clusters
+from pipelines.safe.recipe import Options as SafeOptions
 from pipelines.variance import reductions
 
 CONVOLUTION = 169 * 256

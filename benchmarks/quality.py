@@ -31,7 +31,7 @@ from pipelines.clusters import NOISE, inspection_share
 from pipelines.images import ImageFile, check_image, find_files
 from pipelines.safe import clustering, features, reduction
 from pipelines.safe.denoising import denoise
-from pipelines.safe.job import RECIPES
+from pipelines.safe.recipe import RECIPES
 from pipelines.safe.store import open_store
 from pipelines.safe.weights import cache_folder, load_weights
 

@@ -32,7 +32,8 @@ from pipelines.hudd.selecting import measure as measure_heatmaps
 from pipelines.retrained import read_retraining
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options as TrainingOptions
-from pipelines.safe.job import Options, find_root_cause_clusters
+from pipelines.safe.job import find_root_cause_clusters
+from pipelines.safe.recipe import Options
 from pipelines.safe.selecting import measure
 from pipelines.selecting import Wanted, select_unsafe_set
 from pipelines.testing_job import FAILURES_FILE, Asked, read_test, test_model

@@ -33,7 +33,8 @@ from pipelines.files import read_csv
 from pipelines.hudd.job import Options as HeatmapOptions
 from pipelines.hudd.job import find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure as measure_heatmaps
-from pipelines.safe.job import REDUCTION_FILE, Options, find_root_cause_clusters
+from pipelines.safe.job import REDUCTION_FILE, find_root_cause_clusters
+from pipelines.safe.recipe import Options
 from pipelines.safe.selecting import measure
 from pipelines.selecting import Wanted, select_unsafe_set
 from pipelines.selection import Candidates, cut

@@ -27,7 +27,7 @@ from PIL import Image, ImageFilter
 from benchmarks import gif
 from pipelines.images import ImageFile, check_image, find_files
 from pipelines.safe import clustering, dbscan, features, silhouette
-from pipelines.safe.job import RECIPES
+from pipelines.safe.recipe import RECIPES
 from pipelines.safe.store import open_store
 from pipelines.safe.weights import load_weights
 

@@ -57,7 +57,8 @@ _COUNTER_CLOCKWISE = (
 DIRECTIONS = tuple(sorted(_COUNTER_CLOCKWISE))
 """The class names, in the order of the DNN's outputs."""
 
-_SPLITS = ("train", "test", "improvement")
+TEST = "test"
+_SPLITS = ("train", TEST, "improvement")
 FAILURES = "failures"
 _MODEL = "model.keras"
 COMPLETE = "example.json"

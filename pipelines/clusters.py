@@ -34,7 +34,18 @@ CLUSTER_COLUMNS = (
     "hint",
     "parameters",
     "central_image",
+    "kind",
+    "parts",
+    "groups",
+    "passing_images",
+    "failure_rate",
+    "rate_low",
+    "rate_high",
+    "rate_elsewhere",
+    "excess_failures",
+    "p_value",
 )
+"""Columns are added at the end alone: files join on names, people on places."""
 Cells = Mapping[int, Mapping[str, object]]
 """Cells of `clusters.csv`, by cluster and column."""
 IMAGE_COLUMNS = (
@@ -47,6 +58,8 @@ IMAGE_COLUMNS = (
     "y",
     "sha256",
     "thumbnail",
+    "part",
+    "group",
 )
 
 
@@ -61,7 +74,8 @@ class RootCauseClusters:
     digests : tuple of str
         SHA-256 of the files.
     labels : array of int32, shape (n,)
-        Cluster ids from 0, the largest first; -1 is noise.
+        Cluster ids from 0, the largest first (with passing images, that with most excess failures
+        first); -1 is noise.
     core : array of bool, shape (n,)
         Whether an image is a core image of its cluster.
     silhouettes : array of float32, shape (n,)
@@ -70,6 +84,10 @@ class RootCauseClusters:
         Distance to the mean of the own cluster (of all noise, for noise).
     places : array of float32, shape (n, 2)
         Where the image stands on the map: its first two principal components.
+    parts : array of int32, shape (n,), optional
+        Appearance within the cluster, from 0; -1 for noise. None where clusters have no parts.
+    groups : tuple of str, optional
+        Group (track, drive, person) of each image; None where each image is its own.
     """
 
     paths: tuple[str, ...]
@@ -79,6 +97,8 @@ class RootCauseClusters:
     silhouettes: NDArray[np.float32]
     centre_distances: NDArray[np.float32]
     places: NDArray[np.float32]
+    parts: NDArray[np.int32] | None = None
+    groups: tuple[str, ...] | None = None
 
 
 def centre_distances(points: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -166,6 +186,8 @@ def write_clusters(folder: Path, clusters: RootCauseClusters, cells: Cells | Non
         clusters.centre_distances,
         clusters.places,
         clusters.digests,
+        [""] * len(labels) if clusters.parts is None else clusters.parts.tolist(),
+        clusters.groups or [""] * len(labels),
         strict=True,
     )
     write_csv(
@@ -179,8 +201,10 @@ def write_clusters(folder: Path, clusters: RootCauseClusters, cells: Cells | Non
                 *(round(float(value), 4) for value in (silhouette, distance, *place)),
                 digest,
                 thumbnail_name(digest),
+                part,
+                group,
             )
-            for path, label, core, silhouette, distance, place, digest in columns
+            for path, label, core, silhouette, distance, place, digest, part, group in columns
         ),
     )
     rows = []
@@ -201,7 +225,13 @@ def _figures(clusters: RootCauseClusters, cluster: int) -> dict[str, object]:
         "cores": int(clusters.core[inside].sum()),
         "silhouette": "" if undefined else round(float(clusters.silhouettes[inside].mean()), 4),
         "central_image": clusters.paths[inside[0]],
+        "parts": _parts(clusters, inside) if cluster != NOISE else "",
+        "groups": "" if clusters.groups is None else len({clusters.groups[i] for i in inside}),
     }
+
+
+def _parts(clusters: RootCauseClusters, inside: list[int]) -> int | str:
+    return "" if clusters.parts is None else int(clusters.parts[inside].max()) + 1
 
 
 def save_words(folder: Path, cluster: int, words: Mapping[str, str]) -> None:
@@ -268,6 +298,9 @@ def read_clusters(folder: Path) -> RootCauseClusters:
     def column(name: str) -> NDArray[np.float64]:
         return np.array([float(row[name]) for row in rows])
 
+    def has(name: str) -> bool:  # runs of older versions, and those by heatmaps, have none
+        return bool(rows) and all(row.get(name) for row in rows)
+
     return RootCauseClusters(
         paths=tuple(row["path"] for row in rows),
         digests=tuple(row["sha256"] for row in rows),
@@ -276,4 +309,6 @@ def read_clusters(folder: Path) -> RootCauseClusters:
         silhouettes=column("silhouette").astype(np.float32),
         centre_distances=column("distance_to_centre").astype(np.float32),
         places=np.stack([column("x"), column("y")], axis=1).astype(np.float32),
+        parts=column("part").astype(np.int32) if has("part") else None,
+        groups=tuple(row["group"] for row in rows) if has("group") else None,
     )

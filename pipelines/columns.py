@@ -49,12 +49,19 @@ class Column:
     problems: list[tuple[int, str]]
 
 
-def read_column(cells: Sequence[str], *, decimal_commas: bool = False, numeric: str = "") -> Column:
+def read_column(
+    cells: Sequence[str],
+    *,
+    decimal_commas: bool = False,
+    numeric: str = "",
+    categorical: bool = False,
+) -> Column:
     """Tell what a column is, and read it.
 
     A column is one of
 
-    - categories when it holds only 0 and 1, or only true, false, yes and no, in any case;
+    - categories where it is known to be (`categorical`), or when it holds only 0 and 1, or only
+      true, false, yes and no, in any case;
     - numbers when at least half of its values are;
     - else categories, unless it tells rows apart rather than groups them: more than 100 different
       texts, and more than half of all.
@@ -69,9 +76,13 @@ def read_column(cells: Sequence[str], *, decimal_commas: bool = False, numeric: 
         Whether numbers may have them: then they are used where more cells are numbers with them.
     numeric : str
         What its numbers are called, "a number", where it can hold nothing else.
+    categorical : bool
+        Whether it holds names, be they made of digits: 05 stays 05.
     """
     if not any(cells):
         return _useless(cells, "expected values, received empty cells alone: column left out", [])
+    if categorical:
+        return _read_names(cells)
     numbers, texts, problems = _parse(cells, decimal_commas)
     finite = np.isfinite(numbers)
     switch = not texts and set(numbers[finite].tolist()) <= {0.0, 1.0}
@@ -107,6 +118,24 @@ def read_column(cells: Sequence[str], *, decimal_commas: bool = False, numeric: 
         what = f"expected {expected} in some row, received none: column left out"
         return _useless(cells, what, problems)
     return Column(values, categories, True, problems)
+
+
+def _read_names(cells: Sequence[str]) -> Column:
+    words = ["" if cell.lower() in NO_VALUES else clean(cell) for cell in cells]
+    categories = tuple(sorted({*words} - {""}))
+    if not categories:
+        what = "expected a value in some row, received none: column left out"
+        return _useless(cells, what, [])
+    problems = [
+        (
+            row,
+            f"expected a value, received {shown(cell) if cell else 'an empty cell'}: the image is "
+            "without it",
+        )
+        for row, (cell, word) in enumerate(zip(cells, words, strict=True))
+        if not word
+    ]
+    return Column(encoded(words, categories), categories, True, problems)
 
 
 def _useless(cells: Sequence[str], what: str, problems: list[tuple[int, str]]) -> Column:

@@ -58,6 +58,7 @@ from pipelines.parameter_files import (
     write_parameters,
 )
 from pipelines.parameters import find_confusions, find_parameters
+from pipelines.passing import PASSING_FILE, read_passing_values
 from pipelines.properties import PROPERTIES, measure
 from pipelines.results import named
 from pipelines.runs import Manifest, Progress, amend_run
@@ -161,6 +162,7 @@ def explain(
     families: Mapping[int, int],
     *,
     seed: int,
+    passing: NDArray[np.float64] | None = None,
 ) -> Explanation:
     """Say of each cluster, and of each family, what its images share.
 
@@ -174,10 +176,12 @@ def explain(
         Family by cluster; empty for none.
     seed : int
         Of the random groups that all is tested against.
+    passing : array of float64, shape (m, p), optional
+        Pixel properties of passing images, which hints then compare with.
     """
     parameters = tables.table.parameters
     unsafe = tables.given.unsafe_values
-    by_cluster = _explain(clusters.labels, values, tables, seed)
+    by_cluster = _explain(clusters.labels, values, tables, seed, passing)
     by_family = family_labels(families, clusters.labels)
     covered = cover(tables.unsafe_values, parameters, clusters.labels)
     for place, each in enumerate(covered):
@@ -204,7 +208,7 @@ def explain(
                 ),
                 **said.model_dump(exclude={"unsafe_values"}),
             )
-            for family, said in _explain(by_family, values, tables, seed).items()
+            for family, said in _explain(by_family, values, tables, seed, passing).items()
         ],
         unsafe_values=[
             UnsafeCoverage(
@@ -221,11 +225,15 @@ def explain(
 
 
 def _explain(
-    labels: NDArray[np.int32], values: NDArray[np.float64], tables: Tables, seed: int
+    labels: NDArray[np.int32],
+    values: NDArray[np.float64],
+    tables: Tables,
+    seed: int,
+    passing: NDArray[np.float64] | None,
 ) -> dict[int, Explained]:
     """Explain groups of images, by id; -1 is noise and not explained."""
     parameters = tables.table.parameters
-    hints = find_hints(values, labels, seed=seed)
+    hints = find_hints(values, labels, seed=seed, passing=passing)
     found = find_parameters(parameters, labels, seed=seed)
     confusions = find_confusions(parameters, labels)
     return {
@@ -310,7 +318,9 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
             values = measure_images(images, clusters.paths, clusters.digests, told)
             tables = replace(tables, problems=(*tables.problems, *_unmeasured(manifest, values)))
         seed = int(manifest.parameters.get("seed", 0)) if seed is None else seed
-        explanation = explain(clusters, values, tables, families, seed=seed)
+        with named(folder / PASSING_FILE):
+            passing = read_passing_values(folder)
+        explanation = explain(clusters, values, tables, families, seed=seed, passing=passing)
         said = {str(cluster): row for cluster, row in cells(explanation).items()}
         with named(folder / CLUSTERS_FILE):
             replace_cells(folder / CLUSTERS_FILE, "cluster", said)

@@ -13,8 +13,10 @@ from pipelines.explanation import Explanation
 from pipelines.families import family_labels
 from pipelines.files import write_pairs
 from pipelines.gif import FRAMES_PER_MINUTE
-from pipelines.images import ImageFile, Rejected, as_text, none_usable
+from pipelines.images import ImageFile, Rejected, as_text, digest_of_files, none_usable
 from pipelines.parameter_files import left_out
+from pipelines.passing import PassingSample, write_passing
+from pipelines.rates import AS_COMMON, KINDS, ONE_SUBJECT, SITUATION, TOO_FEW, rate_cells
 from pipelines.report import REPORT_FILE
 from pipelines.reporting.wording import count_of
 from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels
@@ -91,6 +93,7 @@ def finish(
     *,
     seed: int,
     write_more: Callable[[], None],
+    passing: PassingSample | None = None,
 ) -> None:
     """Explain clusters, hand an engineer's words on to them, and write the results of the run.
 
@@ -104,12 +107,20 @@ def finish(
         Of the random groups that hints and parameters are tested against.
     write_more : callable
         Writes what is the job's own, once an earlier run has gone.
+    passing : PassingSample, optional
+        What hints compare with, and how often images like those of a cluster fail.
     """
     _describe_clusters(run.manifest, clusters)
     with run.stage(explaining.STAGE):
         tables = read_tables(given, folder.resolve(), clusters.paths)
         values = explaining.measure_images(folder, clusters.paths, clusters.digests, run.progress)
-        said = explaining.explain(clusters, values, tables, families, seed=seed)
+        others = None
+        if passing is not None:
+            others = explaining.measure_images(
+                passing.folder, passing.paths, passing.digests, run.progress
+            )
+            _describe_passing(run.manifest, clusters, passing)
+        said = explaining.explain(clusters, values, tables, families, seed=seed, passing=others)
         _describe_explanation(run.manifest, clusters, families, said)
     if run.replaces:
         _check_labels(run.folder)  # some may have been filled in meanwhile
@@ -119,12 +130,21 @@ def finish(
     verdicts.keep(run.folder, earlier)  # while the earlier run goes, and the new one comes
     run.begin_results()
     _write_rejected(run, rejected)
-    cells = explaining.cells(said)
+    cells = [
+        explaining.cells(said),
+        rate_cells(passing.rates, passing.kinds) if passing else {},
+        words,
+    ]
     write_clusters(
         run.folder,
         clusters,
-        {id_: {**cells.get(id_, {}), **words.get(id_, {})} for id_ in {*cells, *words}},
+        {
+            id_: {name: cell for part in cells for name, cell in part.get(id_, {}).items()}
+            for id_ in {id_ for part in cells for id_ in part}
+        },
     )
+    if passing is not None and others is not None:
+        write_passing(run.folder, passing, others)
     verdicts.keep(run.folder, left)
     explaining.write_explained(run.folder, clusters, said, values, tables)
     write_more()
@@ -159,6 +179,33 @@ def _describe_clusters(manifest: runs.Manifest, clusters: RootCauseClusters) -> 
             "images without any common cause can look like this): take them as places to look at, "
             "not as causes apart."
         )
+
+
+def _describe_passing(
+    manifest: runs.Manifest, clusters: RootCauseClusters, passing: PassingSample
+) -> None:
+    """Say how many failures lie in situations that fail more often than the rest."""
+    kinds = passing.kinds
+    sizes = {cluster: int((clusters.labels == cluster).sum()) for cluster in kinds}
+    images = {kind: sum(sizes[c] for c in kinds if kinds[c] == kind) for kind in KINDS}
+    failing, total = len(clusters.paths), round(float(passing.weights.sum()))
+    manifest.result |= {
+        "failing_sha256": digest_of_files(clusters.paths, clusters.digests),
+        "passing": total,
+        "passing_sample": len(passing.paths),
+        "passing_sha256": digest_of_files(passing.paths, passing.digests),
+        "failure_rate": round(failing / (failing + total), 4),
+        "situations": sum(1 for kind in kinds.values() if kind == SITUATION),
+        "situation_images": images[SITUATION],
+        "as_common": sum(1 for kind in kinds.values() if kind == AS_COMMON),
+        "as_common_images": images[AS_COMMON],
+        "too_few": sum(1 for kind in kinds.values() if kind == TOO_FEW),
+        "too_few_images": images[TOO_FEW],
+        "one_subject": sum(1 for kind in kinds.values() if kind == ONE_SUBJECT),
+        "one_subject_images": images[ONE_SUBJECT],
+    }
+    if clusters.groups is not None:
+        manifest.result["groups"] = len({*clusters.groups})
 
 
 def _describe_explanation(

@@ -1,4 +1,7 @@
-"""What sets a root cause cluster apart from all other images, in plain words with figures.
+"""What sets a root cause cluster apart from passing images, in plain words with figures.
+
+Without passing images, from all other failing ones: which says less, for what a cluster has more of
+than the others may be what most images have.
 
 The effect size is Cliff's delta (*Dominance statistics*, 1993), which is 2 A12 - 1: how much more
 often an image of the cluster has the larger value of two, one from the cluster and one from the
@@ -80,6 +83,9 @@ class _Column:
         Ranks among defined values, mean of ties, 0 where undefined; of circular values, degrees.
     turned : array of float64, shape (360, 181)
         Of circular values: ranks of distances, by direction and distance in degrees.
+    reference : array of bool, shape (n,)
+        Images that a group is compared with, where these are not all others; else none. Ranks are
+        then those among them: how many are below, of equal ones half.
     """
 
     property: Property
@@ -87,6 +93,7 @@ class _Column:
     defined: NDArray[np.bool_]
     places: Floats | Groups
     turned: Floats
+    reference: NDArray[np.bool_]
 
 
 def find_hints(
@@ -95,14 +102,15 @@ def find_hints(
     *,
     seed: int,
     properties: Sequence[Property] = PROPERTIES,
+    passing: Floats | None = None,
 ) -> dict[int, list[Hint]]:
-    """Find what sets each cluster apart from all other images, noise included.
+    """Find what sets each cluster apart from passing images, or from all other failing ones.
 
     A property is said of a cluster when
 
     - its delta is large, and larger than what the best of all properties reaches in random groups
-      of the cluster's size (95 % quantile of 500 groups): of clusters that have nothing in common,
-      at most one in twenty gets a hint;
+      of the cluster's size (95 % quantile of 500 groups, of passing images where there are any): of
+      clusters that have nothing in common, at most one in twenty gets a hint;
     - the medians differ by what people notice (`Property.noticeable`);
     - at least half of the cluster's images have the property.
 
@@ -119,6 +127,9 @@ def find_hints(
     seed : int
         Of the random groups.
     properties : sequence of Property, length p
+    passing : array of float64, shape (m, p), optional
+        Of passing images. Without them a cluster is compared with all other failing images, noise
+        included.
 
     Returns
     -------
@@ -135,11 +146,15 @@ def find_hints(
             f"{len(labels)} labels and {len(properties)} properties ask for values of that shape, "
             f"not {values.shape}"
         )
-    columns = [_prepare(values[:, place], each) for place, each in enumerate(properties)]
+    others = np.empty((0, len(properties))) if passing is None else passing
+    reference = np.arange(len(values) + len(others)) >= len(values)
+    every = np.concatenate([values, others])
+    columns = [_prepare(every[:, place], each, reference) for place, each in enumerate(properties)]
     clusters = [int(cluster) for cluster in np.unique(labels) if cluster != NOISE]
     members = {cluster: np.flatnonzero(labels == cluster) for cluster in clusters}
+    pool = np.flatnonzero(reference) if len(others) else np.arange(len(values))
     sizes = sorted({len(inside) for inside in members.values()})
-    chance = dict(zip(sizes, _chance(columns, sizes, len(labels), seed), strict=True))
+    chance = dict(zip(sizes, _chance(columns, sizes, pool, seed), strict=True))
     hints: dict[int, list[Hint]] = {}
     for cluster, inside in members.items():
         found = []
@@ -155,26 +170,33 @@ def _strength(hint: Hint) -> tuple[int, float]:
     return round(abs(hint.effect) / TIE), abs(hint.difference)
 
 
-def _prepare(values: Floats, each: Property) -> _Column:
+def _prepare(values: Floats, each: Property, reference: NDArray[np.bool_]) -> _Column:
     from scipy.stats import rankdata
 
     defined = ~np.isnan(values)
+    known = defined & reference if reference.any() else defined
     if not each.period:
-        ranks = np.zeros(len(values))
-        ranks[defined] = rankdata(values[defined])
-        return _Column(each, values, defined, ranks, np.empty(0))
+        places = np.zeros(len(values))
+        if reference.any():
+            ordered = np.sort(values[known])
+            sides = (np.searchsorted(ordered, values[defined], side) for side in ("left", "right"))
+            places[defined] = sum(sides) / 2
+        else:
+            places[defined] = rankdata(values[defined])
+        return _Column(each, values, defined, places, np.empty(0), reference)
     # In whole degrees, the ranks of distances to all directions fit into one table.
     degrees = np.zeros(len(values), dtype=np.intp)
     degrees[defined] = np.rint(values[defined] * (360 / each.period)).astype(np.intp) % 360
-    counts = np.bincount(degrees[defined], minlength=360)
+    counts = np.bincount(degrees[known], minlength=360)
     directions, distances = np.ogrid[:360, :181]
     at = counts[(directions + distances) % 360] + counts[(directions - distances) % 360]
     at[:, [0, 180]] //= 2  # straight ahead and straight behind, both sides are one
-    return _Column(each, values, defined, degrees, at.cumsum(axis=1) - (at - 1) / 2)
+    turned = at.cumsum(axis=1) - (at - (not reference.any())) / 2
+    return _Column(each, values, defined, degrees, turned, reference)
 
 
 def _deltas(column: _Column, groups: Groups) -> Floats:
-    """Compute Cliff's delta between each group and all other images.
+    """Compute Cliff's delta between each group and the reference, or all other images.
 
     Parameters
     ----------
@@ -188,7 +210,9 @@ def _deltas(column: _Column, groups: Groups) -> Floats:
     """
     defined = column.defined[groups]
     inside = defined.sum(axis=1)
-    outside = int(column.defined.sum()) - inside
+    against = column.reference.any()
+    known = int((column.defined & column.reference).sum()) if against else int(column.defined.sum())
+    outside = np.full_like(inside, known) if against else known - inside
     places = column.places[groups]
     if column.property.period:
         angles = np.deg2rad(places)
@@ -199,7 +223,7 @@ def _deltas(column: _Column, groups: Groups) -> Floats:
     else:
         ranks = places.sum(axis=1)
     # Mann and Whitney's U from the sum of ranks: pairs in which the group's value is larger.
-    larger = ranks - inside * (inside + 1) / 2
+    larger = ranks if against else ranks - inside * (inside + 1) / 2
     deltas = 2 * larger / np.maximum(inside * outside, 1) - 1
     if column.property.period:
         deltas = np.maximum(-deltas, 0)
@@ -208,13 +232,21 @@ def _deltas(column: _Column, groups: Groups) -> Floats:
     return np.where(said & enough, deltas, 0.0)
 
 
-def _chance(columns: Sequence[_Column], sizes: Sequence[int], count: int, seed: int) -> list[float]:
-    """Compute what the best property of random groups reaches, as 95 % quantile, by group size."""
+def _chance(
+    columns: Sequence[_Column], sizes: Sequence[int], pool: Groups, seed: int
+) -> list[float]:
+    """Compute what the best property of random groups reaches, as 95 % quantile, by group size.
+
+    Parameters
+    ----------
+    pool : array of intp
+        Positions of the images that groups are drawn from.
+    """
     if not sizes:
         return []
     rng = np.random.default_rng(seed)
     # The beginnings of one random order are random groups of every size.
-    orders = np.stack([rng.permutation(count)[: sizes[-1]] for _ in range(DRAWS)])
+    orders = np.stack([pool[rng.permutation(len(pool))[: sizes[-1]]] for _ in range(DRAWS)])
     quantiles = []
     for size in sizes:
         groups = orders[:, :size]
@@ -236,7 +268,9 @@ def _say(column: _Column, inside: Groups, delta: float) -> list[Hint]:
     chosen = np.zeros(len(column.values), dtype=np.bool_)
     chosen[inside] = True
     own = column.values[chosen & column.defined]
-    rest = column.values[~chosen & column.defined]
+    against_passing = column.reference.any()
+    others = column.reference if against_passing else ~chosen
+    rest = column.values[others & column.defined]
     figure, rest_figure = _middle(own, each.period), _middle(rest, each.period)
     gap = float(_apart(figure, rest_figure, each.period))
     shown, rest_shown = each.show(figure), each.show(rest_figure)
@@ -249,7 +283,8 @@ def _say(column: _Column, inside: Groups, delta: float) -> list[Hint]:
     difference = gap / max(spread, each.noticeable)
     much = "much " if abs(difference) >= HUGE and not each.period else ""
     word = each.high if delta > 0 else each.low
-    words = f"{much}{word} than the rest: {each.figure} {shown} against {rest_shown}"
+    whom = "passing images" if against_passing else "the rest"
+    words = f"{much}{word} than {whom}: {each.figure} {shown} against {rest_shown}"
     return [Hint(each.key, delta, figure, rest_figure, difference, words)]
 
 

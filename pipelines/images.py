@@ -288,6 +288,13 @@ def check_image(folder: Path, path: str) -> ImageFile | Rejected:
         return Rejected(path, _reason(error))
 
 
+def digest_of_files(paths: Sequence[str], digests: Sequence[str]) -> str:
+    """Compute one SHA-256 of many files: of what `sha256sum` prints for them, sorted by path."""
+    pairs = sorted(zip(paths, digests, strict=True))
+    lines = "".join(f"{digest}  {path}\n" for path, digest in pairs)
+    return hashlib.sha256(lines.encode("utf-8")).hexdigest()
+
+
 def check_images(
     folder: Path, paths: Sequence[str], step: Callable[[int, int], None]
 ) -> tuple[list[ImageFile], list[Rejected]]:

@@ -28,6 +28,13 @@ EXACT = 2**53
 KEPT = 100
 """Problems of each column of a table that are listed, of its rows, and of it as a whole."""
 
+NAMES = frozenset({"label", "prediction", "expected", "predicted", "class"})
+"""Titles of columns that hold names of classes, also where these are made of digits."""
+TEST_TITLES = {"expected": "label", "predicted": "prediction"}
+"""Columns of the table that `test` writes, and what they are as parameters."""
+TEST_ONLY = ("correct", "explained output")
+"""Columns of that table that are no parameters; nor are the scores of each class."""
+
 Kind = Literal["number", "angle", "category"]
 Side = Literal["near", "at most", "at least"]
 
@@ -137,10 +144,14 @@ def read_parameters(
     is a parameter. See `tables.read_table` for what a table may look like. A column is
 
     - an angle when `angles` names it;
+    - a category when its title is label, prediction, expected, predicted or class;
     - a category when it holds only 0 and 1, or only true, false, yes and no;
     - a number when at least half of its values are;
     - else a category, unless it tells images apart rather than groups them: more than 100
       different values, and more than half of all.
+
+    Of the `testResult.csv` of a test, the expected and the predicted class are the label and the
+    prediction, and errors are numbers; scores are left out.
 
     nan and infinities are no values. Whatever cannot be used is left out and becomes a problem;
     of many alike, the first hundred are listed. Time and memory grow with the number of cells.
@@ -231,7 +242,10 @@ def _read_file(
     columns = zip(*(table.rows[row] for row in rows.values()), strict=True)
     next(columns)
     parameters = []
-    for position, (title, cells) in enumerate(zip(table.header[1:], columns, strict=True), 2):
+    for position, (written, cells) in enumerate(zip(table.header[1:], columns, strict=True), 2):
+        title = _as_parameter(written, table.header)
+        if title is None:
+            continue
         if not title:
             what = f"expected a title of column {position}, received none: column left out"
             report(table.header_line, "", what)
@@ -244,6 +258,7 @@ def _read_file(
                 [cell.strip() for cell in cells],
                 decimal_commas=table.decimal_commas,
                 numeric="an angle in degrees" if title in angles else "",
+                categorical=title.lower() in NAMES and title not in angles,
             )
             for row, what in column.problems:
                 report(lines[row] if row >= 0 else 0, title, what)
@@ -253,6 +268,17 @@ def _read_file(
                 kind = _kind(column, title in angles)
                 parameters.append(Parameter(title, kind, values, column.categories))
     return parameters
+
+
+def _as_parameter(title: str, header: Sequence[str]) -> str | None:
+    """Return the title of a column as a parameter; None for what a test alone has use for."""
+    if not {*TEST_TITLES, *TEST_ONLY} <= {*header}:
+        return title
+    if title in TEST_ONLY or title.startswith("score "):
+        return None
+    if "error" in header and title in TEST_TITLES:  # numbers: every image has its own
+        return None
+    return TEST_TITLES.get(title, title)
 
 
 def _kind(column: Column, angle: bool) -> Kind:

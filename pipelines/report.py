@@ -12,7 +12,7 @@ import jinja2
 from pipelines import runs
 from pipelines.files import write_text
 from pipelines.hints import LARGE, QUANTILE
-from pipelines.images import as_text
+from pipelines.images import as_text, digest_of_files
 from pipelines.parameters import LEVEL, MINUS
 from pipelines.reporting.cards import (
     COVERED,
@@ -23,8 +23,9 @@ from pipelines.reporting.cards import (
     group_clusters,
     tell_unsafe,
 )
+from pipelines.reporting.headline import headline
 from pipelines.reporting.retraining import Told, describe_retraining
-from pipelines.reporting.setup import describe_setup, digest_of_inputs
+from pipelines.reporting.setup import describe_setup
 from pipelines.reporting.summary import (
     MOST_PROBLEMS,
     MOST_REJECTED,
@@ -36,6 +37,7 @@ from pipelines.reporting.summary import (
     rejected_summary,
     summarise,
     unsafe_summary,
+    worst,
 )
 from pipelines.reporting.wording import NOT_GIVEN, SPACE, Facts
 from pipelines.results import Results, read_manifest, read_results
@@ -148,6 +150,10 @@ def _render(found: Results, retraining: Told | None = None) -> str:
         title=as_text(found.folder.resolve().name),
         heading=heading(found),
         outcome=outcome(found),
+        headline=headline(manifest.result, manifest.images.used)
+        if "situations" in manifest.result and cards
+        else [],
+        worst=worst(cards),
         notes=manifest.notes,
         summary=summarise(found, cards),
         open_points=open_points(found, cards, unsafe),
@@ -164,7 +170,9 @@ def _render(found: Results, retraining: Told | None = None) -> str:
         stages=manifest.stages,
         total_seconds=sum(stage.seconds for stage in manifest.stages),
         retraining=retraining,
-        digest=digest_of_inputs(found.clusters) if found.clusters else "",
+        digest=digest_of_files(found.clusters.paths, found.clusters.digests)
+        if found.clusters
+        else "",
         terms=(*(HEATMAP_TERMS if by_heatmaps else (CORE_IMAGE,)), *TERMS),
         basis=BY_HEATMAPS if by_heatmaps else BY_APPEARANCE,
         cards_lead=f"Pictures are the {STILLS} most central of a cluster, most central first.",

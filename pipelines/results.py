@@ -16,6 +16,7 @@ from pipelines.clusters import CLUSTERS_FILE, IMAGES_FILE, NOISE, RootCauseClust
 from pipelines.errors import InputError
 from pipelines.explanation import EXPLANATION_FILE, Explanation, read_explanation
 from pipelines.files import read_csv, read_pairs
+from pipelines.rates import KINDS, TOO_FEW, FailureRate
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,14 @@ class ClusterRow:
         None where it is not defined: of noise, and where there is one cluster.
     hints, parameters : tuple of str
         As one cell holds them, apart.
+    kind : str
+        Of `rates.KINDS`; empty in runs without passing images, and of noise.
+    rate : FailureRate or None
+        None where `kind` is empty.
+    parts : int or None
+        Appearances of a situation; None where clusters have none.
+    groups : int or None
+        Groups that its images are of; None where each image is its own.
     """
 
     cluster: int
@@ -42,6 +51,10 @@ class ClusterRow:
     silhouette: float | None
     hints: tuple[str, ...]
     parameters: tuple[str, ...]
+    kind: str = ""
+    rate: FailureRate | None = None
+    parts: int | None = None
+    groups: int | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +160,41 @@ def _row(row: Mapping[str, str]) -> ClusterRow:
         silhouette=silhouette,
         hints=_apart(row.get("hint", "")),
         parameters=_apart(row.get("parameters", "")),
+        kind=row.get("kind", ""),
+        rate=read_rate(row),
+        parts=int(row["parts"]) if row.get("parts") else None,
+        groups=int(row["groups"]) if row.get("groups") else None,
     )
+
+
+def read_rate(row: Mapping[str, str]) -> FailureRate | None:
+    """Read the failure rate of a row of `clusters.csv`; None where it has none.
+
+    Raises
+    ------
+    ValueError
+        When a figure is no number, or the kind none of `rates.KINDS`.
+    """
+    if not row.get("kind"):
+        return None
+    if row["kind"] not in KINDS:
+        raise ValueError(f"{row['kind']!r} is no kind of cluster")
+    size = int(row["size"])
+    rate = FailureRate(
+        failing=size,
+        passing=int(row["passing_images"]),
+        groups=int(row["groups"]) if row.get("groups") else size,
+        rate=float(row["failure_rate"]),
+        low=float(row["rate_low"]),
+        high=float(row["rate_high"]),
+        elsewhere=float(row["rate_elsewhere"]),
+        excess=float(row["excess_failures"]),
+        p=float(row["p_value"]),
+        testable=row["kind"] != TOO_FEW,
+    )
+    if not np.isfinite([rate.rate, rate.low, rate.high, rate.elsewhere, rate.excess, rate.p]).all():
+        raise ValueError(f"a failure rate of cluster {row['cluster']} is no number")
+    return rate
 
 
 def _apart(cell: str) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ OUTPUTS = (
     "explanation.json",
     "properties.csv",
     "parameters.csv",
+    "passing.csv",
     "report.html",
     "reduction.npz",
     "selection.json",

@@ -13,7 +13,6 @@ from app.commands.running import (
     LARGEST_SEED,
     MOST_PROBLEMS,
     Angles,
-    FailingImages,
     Overwrite,
     ParameterFiles,
     RunFolder,
@@ -27,16 +26,53 @@ if TYPE_CHECKING:
 
 
 def cluster(
-    images: FailingImages,
     out: RunFolder,
+    images: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder of images on which the DNN failed, failures.txt of a test, or a pair's "
+            "list of inspect; read only. Left out with --test-run."
+        ),
+    ] = None,
+    passing: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER|LIST",
+            help="Images of the same test that the DNN gets right: what varies among them, too, is "
+            "no cause, and they tell how often images like these fail.",
+        ),
+    ] = None,
+    test_run: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder that `test` wrote: failing and passing images, labels and predictions by "
+            "itself, in the place of IMAGES.",
+        ),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=1, help="Passing images that are looked at, at most.")
+    ] = 2000,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN|REGEX|auto|none",
+            help="Which images are of one track, drive or person: a column of a table of "
+            "--parameters, or a regular expression whose first group in the path names it. auto: "
+            "by the stem that names share before a frame number. (default: auto)",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     recipe: Annotated[
         str,
         typer.Option(
-            help="'default': average-pooled block4_pool and block5_pool, unit length, 50 "
-            "components. 'paper': SAFE as printed (fc2, 256 components); downloads 528 MB."
+            help="'contrast': failing images seen in contrast with passing ones (block2_pool to "
+            "block4_pool, 40 components). 'default': by what images look like (block4_pool and "
+            "block5_pool, unit length, 50 components). 'paper': SAFE as printed (fc2, 256 "
+            "components); downloads 528 MB. (default: contrast with passing images, else default)",
+            show_default=False,
         ),
-    ] = "default",
+    ] = "",
     weights: Annotated[
         Path | None, typer.Option(help="Keras weights file of VGG16. (default: ImageNet's)")
     ] = None,
@@ -70,9 +106,10 @@ def cluster(
     angles: Angles = None,
     unsafe_values: UnsafeValues = None,
 ) -> None:
-    """Find the root cause clusters of a folder of failing images."""
+    """Find the root cause clusters of failing images, and how often images like these fail."""
     from pipelines.explaining import Given
-    from pipelines.safe.job import Options, find_root_cause_clusters
+    from pipelines.safe.job import find_root_cause_clusters
+    from pipelines.safe.recipe import Options
 
     options = Options(
         recipe=recipe,
@@ -85,6 +122,10 @@ def cluster(
         batch_size=batch_size,
         precision=precision,
         given=Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values),
+        passing=passing,
+        test_run=test_run,
+        sample=sample,
+        groups=groups,
     )
     with job(
         "Features extracted so far are kept: the same command with --overwrite goes on from there."

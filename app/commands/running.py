@@ -167,16 +167,11 @@ def _bars() -> Iterator[Progress]:
 
 def print_clusters(manifest: Manifest, out: Path) -> None:
     """Print the summary of a job that found clusters."""
-    result, counts = manifest.result, manifest.images
-    print(
-        f"{result['clusters']} root cause clusters of {counts.used} images; "
-        f"{result['noise']} images ({result['noise_share']:.0%}) are noise."
-    )
-    if result["clusters"]:
-        print(
-            f"Five images of each cluster are {result['inspection_share']:.0%} of all images, "
-            f"of each of {result['families']} families {result['family_inspection_share']:.0%}."
-        )
+    from pipelines.reporting.headline import headline
+
+    counts = manifest.images
+    for sentence in headline(manifest.result, counts.used):
+        print(sentence)
     if counts.rejected:
         print(f"Files that could not be used: {counts.rejected}, see {out / 'rejected.txt'}")
     for note in manifest.notes:

@@ -16,7 +16,7 @@ from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import describe, notice
 from app.page import Page
-from examples.eyes import ANGLES, COMPLETE, FAILURES
+from examples.eyes import ANGLES, COMPLETE, FAILURES, TEST
 from pipelines.errors import InputError
 from pipelines.explanation import EXPLANATION_FILE
 from pipelines.images import TABLES, folder_of
@@ -29,6 +29,8 @@ SCRIPTS = ("elements.js", "map.js", "clusters.js")
 """What shows a run, in this order: Gradio takes one script."""
 JOBS = ("cluster", "explain", "example")
 EXAMPLE_IMAGES = "example-images"
+EXAMPLE_SAMPLE = 500
+"""Passing images that the example looks at: a minute, not three."""
 EXAMPLE_TABLES = ("parameters.csv", "labels.csv")
 UNSAFE_VALUES = "unsafe_values.csv"
 
@@ -54,9 +56,12 @@ class Form:
     parameters: str
     angles: str
     unsafe_values: str
+    passing: str
+    groups: str
 
 
-USUAL = Form("", "", "default", (), "", "", "", 0, 8, "auto", "", "", "", "")
+BY_INPUT = "by input"
+USUAL = Form("", "", BY_INPUT, (), "", "", "", 0, 8, "auto", "", "", "", "", "", "")
 
 
 def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
@@ -70,6 +75,15 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
             allow_custom_value=True,
             elem_id="folder",
         )
+        passing = gr.Dropdown(
+            label="Passing images of the same test, or the folder of a test",
+            info="They tell causes from what all pictures show, and how often images like these "
+            "fail. A test names its failing images, too.",
+            choices=[],
+            value=None,
+            allow_custom_value=True,
+            elem_id="passing",
+        )
     with gr.Row(elem_classes="actions"):
         find = gr.Button("Find root cause clusters", variant="primary", elem_id="find", **NARROW)
         browse = gr.Button("Browse…", elem_id="browse", **NARROW)
@@ -78,12 +92,12 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
     complete_folder_field(page, folder, browse, count, folders.recent)
     with gr.Row(elem_classes="more"):
         with gr.Accordion("Options", open=False, elem_id="options"):
-            options = _options(page)
+            options, groups = _options(page)
         with gr.Accordion(GIVEN, open=False, elem_id="given") as accordion:
             given, explain = _given_fields(page, accordion, folder, opened)
     command = command_line("command")
     browser = result_pane("clusters", SCRIPTS)
-    form = [folder, *options, *given]
+    form = [folder, *options, *given, passing, groups]
     result = [*parts.outputs(), browser, opened]
 
     def arrive(request: gr.Request) -> list[Any]:
@@ -110,6 +124,9 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
         turned, [parts.turn, opened], [*buttons, parts.told, browser, opened], **HIDDEN
     )
 
+    passing.focus(
+        lambda: gr.Dropdown(choices=folders.list_test_choices(page)), None, passing, **HIDDEN
+    )
     changes = [field.change for field in (*form, opened)]
     gr.on(changes, show_line, form, command, trigger_mode="always_last", **HIDDEN)
 
@@ -183,7 +200,7 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _options(page: Page) -> list[Any]:
+def _options(page: Page) -> tuple[list[Any], gr.Textbox]:
     with gr.Row():
         out = gr.Textbox(
             label="Run folder",
@@ -191,10 +208,11 @@ def _options(page: Page) -> list[Any]:
             elem_id="out",
         )
         recipe = gr.Radio(
-            ["default", "paper"],
+            [BY_INPUT, "contrast", "default", "paper"],
             value=USUAL.recipe,
             label="Recipe",
-            info="default: what measured best. paper: SAFE as printed; downloads 528 MB.",
+            info="by input: contrast with passing images, else default. paper: SAFE as printed; "
+            "downloads 528 MB.",
         )
     with gr.Row():
         layers = gr.Dropdown(
@@ -228,10 +246,17 @@ def _options(page: Page) -> list[Any]:
             label="Precision",
             info="auto: what the CPU does fastest.",
         )
+        groups = gr.Textbox(
+            label="Groups of images",
+            info="Of one track, drive or person: a column of the tables, a regular expression, or "
+            "none. Empty: by names such as 00012_00003.png.",
+            elem_id="groups",
+        )
     # In the order of `Form`, as below.
-    return [
+    fields = [
         out, recipe, layers, components, min_samples, eps, seed, batch_size, precision, weights,
     ]  # fmt: skip
+    return fields, groups
 
 
 # --- the job ------------------------------------------------------------------------------------
@@ -245,10 +270,21 @@ def _command(page: Page, form: Form) -> Command:
     InputError
         When a field cannot be used.
     """
-    images = page.access.resolve(form.folder)
+    passing = page.access.resolve(form.passing) if form.passing.strip() else None
+    is_test = passing is not None and folders.is_test(passing)
+    # A test names its own images: a folder that is given beside it is that of the test.
+    images = (
+        folders.images_of(passing)
+        if passing is not None and is_test
+        else page.access.resolve(form.folder)
+    )
     given = form.out.strip()
     out = page.access.resolve(given) if given else folders.new_run_folder(page, images)
-    arguments = ["cluster", str(images), "--out", str(out)]
+    arguments = ["cluster", *([] if is_test else [str(images)]), "--out", str(out)]
+    if passing is not None:
+        arguments += ["--test-run" if is_test else "--passing", str(passing)]
+    if form.groups.strip():
+        arguments.append(f"--groups={form.groups.strip()}")  # it may begin with a dash
     if folders.may_replace(out, images):
         arguments.append("--overwrite")
     if form.recipe != USUAL.recipe:
@@ -311,7 +347,7 @@ def _positive(option: str, text: str) -> str:
 
 def _line(page: Page, form: Form) -> gr.Textbox:
     """Show the command line of the form, where it makes one; Find says why not."""
-    if form.folder.strip():
+    if form.folder.strip() or form.passing.strip():
         try:
             return gr.Textbox(_command(page, form).line(), visible=True)
         except InputError:
@@ -320,12 +356,15 @@ def _line(page: Page, form: Form) -> gr.Textbox:
 
 
 def _find(page: Page, form: Form) -> list[Any]:
-    if not form.folder.strip():
+    if not form.folder.strip() and not form.passing.strip():
         return _say("Give the folder that holds the images, or try the example.")
     try:
-        # A list may name a folder elsewhere.
-        page.access.resolve(str(folder_of(page.access.resolve(form.folder))))
-        return _start(page, [_command(page, form)])
+        command = _command(page, form)
+        for text in (form.folder, form.passing):
+            if text.strip() and not folders.is_test(page.access.resolve(text)):
+                # A list may name a folder elsewhere.
+                page.access.resolve(str(folder_of(page.access.resolve(text))))
+        return _start(page, [command])
     except InputError as error:
         return _say(str(error))
 
@@ -360,6 +399,7 @@ def _try_example(page: Page) -> list[Any]:
     if not (images / COMPLETE).is_file():
         commands.append(Command(("example", str(images)), images))
     arguments = ["cluster", str(failures), "--out", str(run), *["--overwrite"] * replace]
+    arguments += ["--passing", str(images / TEST), "--sample", str(EXAMPLE_SAMPLE)]
     for table in EXAMPLE_TABLES:
         arguments += ["--parameters", str(failures / table)]
     arguments += [f"--angles={name}" for name in ANGLES]

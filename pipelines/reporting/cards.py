@@ -13,6 +13,8 @@ from pipelines.explanation import Confusion, Explained, Explanation, Family, Uns
 from pipelines.inspection import THUMBNAIL_FOLDER
 from pipelines.parameter_files import Side
 from pipelines.parameters import MINUS, Finding
+from pipelines.rates import KINDS
+from pipelines.reporting.headline import KIND_TITLES, tell_rate
 from pipelines.reporting.wording import NOT_GIVEN, SPACE, Facts, count_of, decimal, percent
 from pipelines.results import ClusterRow, Results, inside
 
@@ -68,6 +70,8 @@ class Card:
     ----------
     verdict : str
         The engineer's, or that there is none yet; empty for noise without one.
+    rate : str
+        How often images like its own fail; empty where that is not known.
     """
 
     row: ClusterRow
@@ -78,11 +82,12 @@ class Card:
     figures: Facts
     stills: tuple[Still, ...]
     said: Said
+    rate: str = ""
 
 
 @dataclass(frozen=True)
 class Group:
-    """One family; all clusters, where there are none (`title` is empty then)."""
+    """One family, or clusters of one kind; all, where there are neither (`title` is empty then)."""
 
     family: int | None
     title: str
@@ -112,6 +117,8 @@ def group_clusters(found: Results) -> tuple[list[Group], Card | None]:
     noise = cards.pop(NOISE, None)
     groups = []
     total = len(clusters.paths)
+    if any(row.kind for row in found.rows):
+        return _group_by_kind(cards, total), noise
     if explanation:
         for family in explanation.families:
             inside = tuple(cards.pop(cluster) for cluster in family.clusters)
@@ -121,6 +128,17 @@ def group_clusters(found: Results) -> tuple[list[Group], Card | None]:
     if cards:
         groups.append(Group(None, "", "", "", None, tuple(cards.values())))
     return groups, noise
+
+
+def _group_by_kind(cards: dict[int, Card], total: int) -> list[Group]:
+    """Put situations first, and apart what is none."""
+    groups = []
+    for kind in KINDS:
+        inside = tuple(card for card in cards.values() if card.row.kind == kind)
+        if inside:
+            size = _size(inside, total)
+            groups.append(Group(None, KIND_TITLES[kind], "", size, None, inside))
+    return groups
 
 
 def _size(cards: Sequence[Card], total: int) -> str:
@@ -152,6 +170,10 @@ def _card(found: Results, clusters: RootCauseClusters, row: ClusterRow) -> Card:
     if not noise:
         silhouette = "not defined" if row.silhouette is None else decimal(row.silhouette)
         figures += [("Core images", f"{row.cores:,}"), ("Silhouette", silhouette)]
+        if row.parts and row.parts > 1:
+            figures.append(("Appearances", f"{row.parts}"))
+        if row.groups:
+            figures.append(("Groups", f"{row.groups:,}"))
     ratings = [("Severity", row.severity), ("Likelihood", row.likelihood)]
     figures += [(name, text or NOT_GIVEN) for name, text in ratings if text or not noise]
     return Card(
@@ -163,6 +185,7 @@ def _card(found: Results, clusters: RootCauseClusters, row: ClusterRow) -> Card:
         figures=tuple(figures),
         stills=_stills(found.folder, clusters, row.cluster),
         said=said,
+        rate=tell_rate(row.rate) if row.rate else "",
     )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines import runs
-from pipelines.clusters import RootCauseClusters
 from pipelines.reporting.summary import heading
 from pipelines.reporting.wording import NOT_GIVEN, Facts, ranges
 from pipelines.results import Results
@@ -82,10 +80,3 @@ def _shown(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_shown(each) for each in value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
-
-
-def digest_of_inputs(clusters: RootCauseClusters) -> str:
-    """Compute one SHA-256 of all images that were used: of what `sha256sum` prints for them."""
-    pairs = sorted(zip(clusters.paths, clusters.digests, strict=True))
-    lines = "".join(f"{digest}  {path}\n" for path, digest in pairs)
-    return hashlib.sha256(lines.encode("utf-8")).hexdigest()

@@ -18,12 +18,14 @@ from pipelines.clusters import (
 from pipelines.explanation import EXPLANATION_FILE, Explanation
 from pipelines.families import family_labels
 from pipelines.parameter_files import Problem, left_out
+from pipelines.rates import SITUATION
 from pipelines.reporting.cards import COVERED, NO_IMAGE, NOT_COVERED, Card, Unsafe
 from pipelines.reporting.wording import SPACE, Facts, count_of, decimal, percent, ranges
 from pipelines.results import Results
 from pipelines.variance import HIGH_REDUCTION
 
 MOST_REJECTED = 500
+MOST_WORST = 3
 MOST_PROBLEMS = 200
 
 
@@ -31,11 +33,47 @@ def heading(found: Results) -> Facts:
     """Say what was analysed, by which job, and when."""
     manifest = found.manifest
     return (
+        *_tested(manifest),
         ("Folder analysed", manifest.folder),
         ("Job", manifest.job),
         ("Started", _moment(manifest.started_at)),
         ("Ended", f"{_moment(manifest.ended_at) or 'not known'} ({found.ended})"),
     )
+
+
+def _tested(manifest: runs.Manifest) -> Facts:
+    """Say what DNN was tested, how good it is, and on what, as far as the run knows."""
+    test, result = manifest.parameters.get("test") or {}, manifest.result
+    facts = []
+    if test:
+        facts.append(("DNN under analysis", test.get("network") or "not known"))
+        if "accuracy" in test:
+            low, high = (test.get(f"accuracy_{end}", test["accuracy"]) for end in ("low", "high"))
+            facts.append(
+                (
+                    "Accuracy",
+                    f"{percent(test['accuracy'])} of {test.get('images', 0):,} images "
+                    f"(95{SPACE}% interval {percent(low)} to {percent(high)})",
+                )
+            )
+        facts.append(("Test", test.get("folder", "")))
+    if "passing" in result:
+        used, sample = manifest.images.used, result["passing_sample"]
+        facts += [
+            (
+                "Images",
+                f"{used:,} failing, {result['passing']:,} passing"
+                + (f", {sample:,} of them looked at" if sample < result["passing"] else ""),
+            ),
+            ("SHA-256 of the failing", result["failing_sha256"]),
+            ("SHA-256 of the passing", result["passing_sha256"]),
+        ]
+    return tuple(facts)
+
+
+def worst(cards: Sequence[Card]) -> list[Card]:
+    """Return the three situations with most failures beyond what is usual, if there are any."""
+    return [card for card in cards if card.row.kind == SITUATION][:MOST_WORST]
 
 
 def outcome(found: Results) -> str:

@@ -197,7 +197,7 @@ def search(
         step(1 + done, total)
 
     step(1, total)
-    found = _try_all(points, eps, tried, noise_is_a_cluster, turn)
+    found = try_all(points, eps, tried, noise_is_a_cluster, turn)
     labels, core = found.labels.copy(), found.core.copy()
     settings = dict.fromkeys(range(found.chosen.clusters), found.chosen)
     if eps is None:
@@ -216,8 +216,8 @@ def search(
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The best of all settings for one set of images."""
+class Best:
+    """The best of all settings for one set of images; the attributes are those of `Clustering`."""
 
     labels: Labels
     core: NDArray[np.bool_]
@@ -225,15 +225,18 @@ class _Found:
     candidates: tuple[Candidate, ...]
 
 
-def _try_all(
+def try_all(
     points: Floats,
     eps: float | None,
     tried: Sequence[int],
     noise_is_a_cluster: bool,
     turn: Callable[[int], None] = lambda done: None,
     most_noise: float = 1.0,
-) -> _Found:
-    """Cluster by every candidate; keep the best of those with at most `most_noise`, if any has."""
+) -> Best:
+    """Cluster by every candidate; keep the best of those with at most `most_noise`, if any has.
+
+    See `search` for the parameters, the score and what grows with what.
+    """
     n = len(points)
     distances = Distances(points)
     neighbours = nearest(points, max(tried))
@@ -251,7 +254,7 @@ def _try_all(
     allowed = [one for one in found if one[0].noise <= most_noise] or found
     chosen, labels = max(allowed, key=lambda one: (one[0].score, -one[0].noise, one[0].eps))
     core = is_core(neighbours, chosen.eps, chosen.min_samples) & (labels != NOISE)
-    return _Found(labels, core, chosen, tuple(candidate for candidate, _ in found))
+    return Best(labels, core, chosen, tuple(candidate for candidate, _ in found))
 
 
 def _split(
@@ -270,7 +273,7 @@ def _split(
         inside = np.flatnonzero(labels == cluster)
         if len(inside) <= max(largest, SEEN_AT_ONCE):
             continue
-        found = _try_all(points[inside], None, tried, noise_is_a_cluster, most_noise=MOST_NOISE)
+        found = try_all(points[inside], None, tried, noise_is_a_cluster, most_noise=MOST_NOISE)
         if found.chosen.clusters < 2 or found.chosen.noise > MOST_NOISE:
             continue
         del settings[cluster]

@@ -25,7 +25,8 @@ from pipelines.safe.weights import CONVOLUTIONS, DENSES, Weights, cache_folder
 SIDE = 224
 STAGE = "extracting features"
 Precision = Literal["float32", "bfloat16"]
-Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Floats = NDArray[np.float32]
+Network = Callable[[NDArray[np.uint8]], Floats]
 
 WIDTHS = {name: shape[-1] for name, shape in (CONVOLUTIONS | DENSES).items()} | {
     "block1_pool": 64,
@@ -35,6 +36,8 @@ WIDTHS = {name: shape[-1] for name, shape in (CONVOLUTIONS | DENSES).items()} | 
     "block5_pool": 512,
 }
 """Number of features by layer."""
+POOLS = ("block1_pool", "block2_pool", "block3_pool", "block4_pool", "block5_pool")
+"""Extracted for every recipe: the store then serves all of them, at no cost worth speaking of."""
 
 
 def widths(layers: Sequence[str]) -> tuple[int, ...]:
@@ -51,6 +54,24 @@ def widths(layers: Sequence[str]) -> tuple[int, ...]:
     if not layers:
         raise InputError(f"no layer given. Choose among {', '.join(WIDTHS)}.")
     return tuple(WIDTHS[layer] for layer in layers)
+
+
+def columns(vectors: Floats, extracted: Sequence[str], layers: Sequence[str]) -> Floats:
+    """Return the features of some layers, side by side.
+
+    Parameters
+    ----------
+    vectors : array of float32, shape (n, sum of widths of `extracted`)
+    extracted, layers : sequence of str
+        Every one of `layers` is among `extracted`.
+
+    Returns
+    -------
+    array of float32, shape (n, sum of widths of `layers`)
+    """
+    ends = np.cumsum([0, *widths(extracted)])
+    parts = [slice(ends[place], ends[place + 1]) for place in map(extracted.index, layers)]
+    return np.concatenate([vectors[:, part] for part in parts], axis=1)
 
 
 def choose_precision(wanted: str) -> Precision:

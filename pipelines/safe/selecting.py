@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters import NOISE
-from pipelines.contrast import contrast
+from pipelines.contrast import contrast as score_contrast
 from pipelines.errors import InputError
 from pipelines.images import check_images, find_files, none_usable
 from pipelines.results import named
 from pipelines.runs import Manifest, Progress
 from pipelines.safe import features, reduction
-from pipelines.safe.job import CHECKING, CONDITIONS, LOADING, REDUCTION_FILE
+from pipelines.safe.contrast import Contrast, directions, project
+from pipelines.safe.extraction import LOADING, extracted_layers
+from pipelines.safe.inputs import CHECKING
+from pipelines.safe.job import REDUCTION_FILE
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.weights import DENSES, load_weights
 from pipelines.selecting import Measured
 from pipelines.selection import Candidates
 from pipelines.unsafe_set import cluster_distances, reaches
+
+Floats = NDArray[np.float32]
 
 SAME = 0.07
 """Of the length of the mean features: the distance below which two images count as the same."""
@@ -28,31 +36,55 @@ SAME = 0.07
 
 @dataclass(frozen=True)
 class _Known:
-    """What a run keeps for placing new images: see `safe.job`."""
+    """What a run keeps for placing new images: see `safe.job`.
 
-    reduction: Reduction
-    points: NDArray[np.float32]
+    Attributes
+    ----------
+    place : callable
+        From features of the run's layers to the points that distances are measured between.
+    length : float
+        Of the mean features, what `SAME` is a share of.
+    passing : array of float32, shape (m, c)
+        Points of passing images; none in runs without.
+    """
+
+    place: Callable[[Floats], Floats]
+    length: float
+    points: Floats
     labels: NDArray[np.int32]
     core: NDArray[np.bool_]
+    passing: Floats
 
 
 def _read_run(run: Path) -> _Known:
     with named(run / REDUCTION_FILE), np.load(run / REDUCTION_FILE, allow_pickle=False) as kept:
-        known = _Known(
-            Reduction(
-                tuple(kept["widths"].tolist()),
-                bool(kept["unit_length"]),
-                kept["mean"],
-                kept["components"],
-                1.0,
-            ),
-            kept["points"],
-            kept["labels"],
-            kept["core"],
-        )
+        widths = tuple(kept["widths"].tolist())
+        if "axes" in kept.files:
+            place, length = _read_contrast(widths, kept)
+        else:
+            space = Reduction(
+                widths, bool(kept["unit_length"]), kept["mean"], kept["components"], 1.0
+            )
+            place = partial(reduction.apply, space)
+            length = float(np.linalg.norm(space.mean))
+        points = kept["points"]
+        passing = kept["passing_points"] if "passing_points" in kept.files else points[:0]
+        passing = passing.reshape(len(passing), points.shape[1])  # none are of no width
+        known = _Known(place, length, points, kept["labels"], kept["core"], passing)
     if known.labels.max(initial=NOISE) == NOISE:
         raise InputError(f"{run} has no cluster to select for: all of its images are noise.")
     return known
+
+
+def _read_contrast(
+    widths: tuple[int, ...], kept: Mapping[str, NDArray[Any]]
+) -> tuple[Callable[[Floats], Floats], float]:
+    space = Contrast(widths, kept["mean"], kept["scale"], kept["axes"], float(kept["length"]), 1.0)
+
+    def place(vectors: Floats) -> Floats:
+        return directions(space, project(space, vectors))
+
+    return place, 1.0  # directions have about this length
 
 
 def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> Measured:
@@ -93,15 +125,15 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
         folder,
         images,
         weights,
-        (CONDITIONS, *layers),
+        extracted_layers(layers),
         features.choose_precision(str(manifest.chosen["precision"])),
         int(manifest.parameters.get("batch_size", 8)),
         progress,
     )
     if not found.images:
         raise none_usable(folder, rejected + found.rejected)
-    vectors = found.vectors[:, features.WIDTHS[CONDITIONS] :]
-    points = reduction.apply(known.reduction, vectors)
+    vectors = features.columns(found.vectors, extracted_layers(layers), layers)
+    points = known.place(vectors)
     clustered = known.labels != NOISE
     cores = clustered & known.core
     candidates = Candidates(
@@ -110,8 +142,7 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
         points=points,
         distances=cluster_distances(points, known.points[cores], known.labels[cores]),
         reaches=reaches(known.points[clustered], known.labels[clustered], known.core[clustered]),
-        scores=contrast(points, known.points, seed=int(manifest.parameters.get("seed", 0))),
+        scores=score_contrast(points, known.points, seed=int(manifest.parameters.get("seed", 0))),
         sizes=np.bincount(known.labels[clustered]),
     )
-    length = float(np.linalg.norm(known.reduction.mean))
-    return Measured(candidates, len(rejected) + len(found.rejected), SAME * length)
+    return Measured(candidates, len(rejected) + len(found.rejected), SAME * known.length)

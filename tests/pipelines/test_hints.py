@@ -22,8 +22,10 @@ def naive_delta(own, rest):
     return larger / (len(own) * len(rest))
 
 
-def delta_of(each, values, inside):
-    return _deltas(_prepare(np.asarray(values, dtype=float), each), np.asarray(inside)[None])[0]
+def delta_of(each, values, inside, passing=()):
+    every = np.asarray([*values, *passing], dtype=float)
+    column = _prepare(every, each, np.arange(len(every)) >= len(values))
+    return _deltas(column, np.asarray(inside)[None])[0]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -57,6 +59,66 @@ def test_circular_delta_naively(seed, each):
 
     naive = -naive_delta([distance(turn) for turn in own], [distance(turn) for turn in rest])
     assert delta_of(each, values, inside) == pytest.approx(max(0, naive))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_delta_against_passing_images_naively(seed):
+    rng = np.random.default_rng(seed)
+    values, passing = rng.integers(0, 12, 40).astype(float), rng.integers(2, 14, 70).astype(float)
+    values[::6] = passing[::9] = math.nan
+    inside = rng.choice(40, 12, replace=False)
+    own = [values[i] for i in inside if not math.isnan(values[i])]
+    rest = [value for value in passing if not math.isnan(value)]
+    expected = naive_delta(own, rest)
+    assert delta_of(BRIGHTNESS, values, inside, passing) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_circular_delta_against_passing_images_naively(seed):
+    rng = np.random.default_rng(seed)
+    values, passing = rng.integers(0, 60, 30).astype(float), rng.integers(0, 360, 50).astype(float)
+    inside = np.arange(12)
+    middle = math.atan2(
+        sum(math.sin(math.radians(v)) for v in values[:12]),
+        sum(math.cos(math.radians(v)) for v in values[:12]),
+    )
+    middle = round(math.degrees(middle))
+
+    def distance(value):
+        return abs((value - middle + 180) % 360 - 180)
+
+    naive = -naive_delta([distance(v) for v in values[:12]], [distance(v) for v in passing])
+    assert delta_of(HUE, values, inside, passing) == pytest.approx(max(0, naive))
+
+
+def test_what_passing_images_share_is_not_said_and_what_they_lack_is():
+    rng = np.random.default_rng(3)
+    values, passing = rng.normal(0.5, 0.05, (120, 2)), rng.normal(0.5, 0.05, (200, 2))
+    labels = np.repeat([0, 1], [40, 80]).astype(np.int32)
+    values[:40, 0] -= 0.3
+    passing[:, 0] -= 0.3  # the cluster is as dark as passing images: the other one is bright
+    values[:40, 1] += 0.3
+    hints = find_hints(values, labels, seed=0, properties=(BRIGHTNESS, SHARPNESS), passing=passing)
+    assert [hint.key for hint in hints[0]] == ["sharpness"]
+    own, rest = np.median(values[:40, 1]), np.median(passing[:, 1])
+    assert hints[0][0].words == (
+        f"much sharper than passing images: sharpness {own:.2f} against {rest:.2f}"
+    )
+    assert hints[0][0].rest_figure == rest
+    assert [hint.key for hint in hints[1]] == ["brightness"]
+
+
+def test_random_groups_of_passing_images_get_no_hint():
+    count = 0
+    for draw in range(200):
+        rng = np.random.default_rng(draw)
+        values, passing = rng.normal(0, 1, (8, 3)), rng.normal(0, 1, (120, 3))
+        hints = find_hints(
+            values, np.zeros(8, np.int32), seed=draw,
+            properties=(BRIGHTNESS, SHARPNESS, NOISE), passing=passing,
+        )  # fmt: skip
+        count += bool(hints[0])
+    assert count <= 20
 
 
 def groups(rng, count=200, properties=5):

@@ -372,3 +372,44 @@ def test_what_is_used_although_it_is_odd_does_not_count_as_left_out(tmp_path):
     found = read_parameters([tmp_path / "table.csv"], ["a.png", "b.png", "é.png"], [])
     assert [problem.used for problem in found.problems] == [True, True, True]
     assert left_out(found.problems) == 0
+
+
+def test_class_names_made_of_digits_are_categories_and_keep_their_zeros(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label,Prediction,class,speed\na.png,05,16,05,5\nb.png,16,05,1,16\n")
+    read = read_parameters([table], ["a.png", "b.png"], ())
+    kinds = {each.name: (each.kind, each.categories) for each in read.parameters}
+    assert kinds == {
+        "label": ("category", ("05", "16")),
+        "Prediction": ("category", ("05", "16")),
+        "class": ("category", ("05", "1")),
+        "speed": ("number", ()),
+    }
+    write_parameters(tmp_path / "kept.csv", ["a.png", "b.png"], read.parameters)
+    names = [(each.name, each.kind) for each in read.parameters]
+    _, again = read_parameter_columns(tmp_path / "kept.csv", names)
+    assert [each.categories for each in again] == [each.categories for each in read.parameters]
+
+
+def test_the_result_of_a_test_gives_labels_and_predictions_and_no_scores(tmp_path):
+    table = tmp_path / "testResult.csv"
+    table.write_text(
+        "path,expected,predicted,correct,explained output,score 05,score 16\n"
+        "a.png,05,16,0,1,0.25,0.75\nb.png,16,16,1,1,0.1,0.9\n"
+    )
+    read = read_parameters([table], ["a.png", "b.png"], ())
+    assert [(each.name, each.kind) for each in read.parameters] == [
+        ("label", "category"),
+        ("prediction", "category"),
+    ]
+    assert not read.problems
+
+
+def test_the_result_of_a_test_of_numbers_gives_errors(tmp_path):
+    table = tmp_path / "testResult.csv"
+    table.write_text(
+        "path,expected,predicted,correct,explained output,error,error yaw,error pitch\n"
+        "a.png,1;2,3;4,0,0,2,2,2.5\nb.png,1;2,1;2,1,0,0,0,0.5\n"
+    )
+    names = [each.name for each in read_parameters([table], ["a.png", "b.png"], ()).parameters]
+    assert names == ["error", "error yaw", "error pitch"]

@@ -15,7 +15,8 @@ from pipelines.errors import InputError
 from pipelines.export import export_unsafe_set
 from pipelines.files import read_csv, replace_cells
 from pipelines.runs import Manifest, hold, open_run, read_manifest, write_manifest
-from pipelines.safe.job import Options, find_root_cause_clusters
+from pipelines.safe.job import find_root_cause_clusters
+from pipelines.safe.recipe import Options
 from pipelines.safe.selecting import measure
 from pipelines.selecting import Wanted, select_unsafe_set
 from pipelines.selection_files import read_candidates, read_selection

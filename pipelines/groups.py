@@ -1,0 +1,133 @@
+"""Groups of images: frames of one track, drive or person are no independent images.
+
+Thirty frames of one sign fail together. What is counted, tested and shown therefore knows which
+images belong to one group: by a column of a table, by a part of their names, or by the stem that
+frames of a track share before their number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import InputError
+from pipelines.tables import clean, join_rows, read_table
+
+AUTO, NONE = "auto", "none"
+FRAME = re.compile(r"(?P<stem>.*\d.*[_\-. ]|.*\d[a-z]+)(?P<number>\d+)", re.IGNORECASE)
+"""A file's name without its ending: something that holds a number of its own, then the frame's."""
+FEWEST_STEMS = 10
+LARGEST_SHARE = 0.1
+"""Stems that fewer share, or of which one is shared by more of all images, name no tracks."""
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The group of each image.
+
+    Attributes
+    ----------
+    names : dict of str to str
+        Group by path; an image that is not in it is a group of its own.
+    how : str
+        How they were told, for the user; empty where every image is its own.
+    """
+
+    names: Mapping[str, str]
+    how: str
+
+
+ALONE = Groups({}, "")
+
+
+def find_groups(
+    wanted: str | None, paths: Sequence[str], tables: Sequence[Path], folder: Path
+) -> Groups:
+    """Find the groups of images.
+
+    Parameters
+    ----------
+    wanted : str, optional
+        "auto" (also where None): by a stem that names share before a frame number, if there are
+        such stems. "none": every image is its own. Else a column of one of the tables, or else a
+        regular expression, whose first group (or whole match) in the path names the group.
+    paths : sequence of str
+        Relative paths of all images, failing and passing.
+    tables : sequence of Path
+        Their first column is the relative path.
+    folder : Path
+        Of the images.
+
+    Raises
+    ------
+    InputError
+        When it is neither a column nor a regular expression that matches any path.
+    """
+    if wanted == NONE:
+        return ALONE
+    if wanted in (None, AUTO):
+        return _by_stem(paths)
+    for file in tables:
+        table = read_table(file)
+        titles = [clean(title) for title in table.header]
+        if clean(wanted) in titles[1:]:
+            column = titles.index(clean(wanted), 1)
+            rows, _ = join_rows(file, table, paths, folder)
+            cells = {paths[image]: clean(table.rows[row][column]) for image, row in rows.items()}
+            names = {path: cell for path, cell in cells.items() if cell}
+            return Groups(names, f"by the column {wanted} of {file.name}")
+    try:
+        pattern = re.compile(wanted)
+    except re.error as error:
+        raise InputError(
+            f"groups: expected auto, none, a column of the tables or a regular expression, "
+            f"received {wanted!r} ({error})."
+        ) from error
+    matches = {path: pattern.search(path) for path in paths}
+    names = {path: found[min(1, pattern.groups)] or "" for path, found in matches.items() if found}
+    if not names:
+        columns = " of the tables" if tables else ": no table is given by --parameters"
+        raise InputError(
+            f"groups: {wanted!r} is no column{columns}, and as a regular expression it matches "
+            f"none of {len(paths)} paths, such as {paths[0]!r}."
+        )
+    return Groups(names, f"by the part of their paths that matches {wanted!r}")
+
+
+def _by_stem(paths: Sequence[str]) -> Groups:
+    """Group names such as `00012_00003.png`, where enough different stems have several frames."""
+    stems = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        if found := FRAME.fullmatch(name.rpartition(".")[0]):
+            stems[path] = f"{folder}/{found['stem']}"
+    counts = Counter(stems.values())
+    several = {stem for stem, count in counts.items() if count > 1}
+    frames = sum(counts[stem] for stem in several)
+    if len(several) < FEWEST_STEMS or 2 * frames < len(paths):
+        return ALONE
+    if max(counts.values()) > LARGEST_SHARE * len(paths):
+        return ALONE
+    examples = ", ".join(repr(stem.rpartition("/")[2]) for stem in sorted(several)[:SHOWN])
+    names = {path: stem for path, stem in stems.items() if stem in several}
+    return Groups(names, f"by the stem before the frame number in their names ({examples}, ...)")
+
+
+def number_groups(groups: Groups, paths: Sequence[str]) -> NDArray[np.int64]:
+    """Return a number a group: images of one group share it.
+
+    Returns
+    -------
+    array of int64, shape (n,)
+        From 0, in the order of first occurrence.
+    """
+    numbers: dict[tuple[str, bool], int] = {}
+    keys = [(groups.names[path], True) if path in groups.names else (path, False) for path in paths]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)

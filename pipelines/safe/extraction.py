@@ -1,0 +1,109 @@
+"""Features of failing and of passing images (SAFE, section 2: features extraction)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines import runs
+from pipelines.finishing import count_images
+from pipelines.images import ImageFile, Rejected
+from pipelines.safe import features, reduction
+from pipelines.safe.dbscan import Floats
+from pipelines.safe.inputs import CheckedPassing, Inputs
+from pipelines.safe.recipe import RECIPES, Options
+from pipelines.safe.weights import DENSES, load_weights
+
+LOADING = "loading weights"
+PASSING_STAGE = "extracting features of passing images"
+CONDITIONS = "block3_pool"
+"""The layer whose features tell imaging conditions, and so families."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of the failing and of the passing images.
+
+    Attributes
+    ----------
+    images : list of ImageFile, length n
+        Failing images that could be decoded.
+    rejected : list of Rejected
+        The other failing ones.
+    vectors : array of float32, shape (n, sum of widths)
+        Of the layers that are asked for.
+    conditions : array of float32, shape (n, 256)
+        Of the layer that tells imaging conditions, at unit length.
+    passing : CheckedPassing or None
+        Those that could be decoded.
+    passing_vectors : array of float32, shape (m, sum of widths)
+    """
+
+    images: list[ImageFile]
+    rejected: list[Rejected]
+    vectors: Floats
+    conditions: Floats
+    passing: CheckedPassing | None
+    passing_vectors: Floats
+
+
+def extracted_layers(layers: Sequence[str]) -> tuple[str, ...]:
+    """Return the layers that are extracted for some: all pools, so that every recipe finds them."""
+    return (*features.POOLS, *(layer for layer in layers if layer not in features.POOLS))
+
+
+def extract_features(
+    run: runs.Run,
+    inputs: Inputs,
+    images: list[ImageFile],
+    passing: CheckedPassing | None,
+    recipe: str,
+    options: Options,
+) -> Features:
+    """Extract the features of failing and of passing images, through the store."""
+    layers = options.layers or RECIPES[recipe].layers
+    precision = features.choose_precision(options.precision)
+    with run.stage(LOADING):
+        run.progress(LOADING, 0, 1)
+        weights = load_weights(options.weights, top=any(layer in DENSES for layer in layers))
+        run.manifest.weights = {
+            "recipe": recipe,
+            "source": weights.source,
+            "layers": layers,
+            "sha256": weights.digest,
+        }
+        run.manifest.chosen["precision"] = precision
+        run.progress(LOADING, 1, 1)
+    wanted = extracted_layers(layers)
+    size = options.batch_size
+    with run.stage(features.STAGE):
+        failing = features.extract_through_store(
+            inputs.folder, images, weights, wanted, precision, size, run.progress
+        )
+        count_images(run, inputs.folder, failing.images, inputs.rejected + failing.rejected)
+        run.manifest.result["extracted"] = failing.new
+    kept, passing_vectors = passing, np.empty((0, 0), dtype=np.float32)
+    if passing is not None and inputs.passing is not None:
+        with run.stage(PASSING_STAGE):
+            others = features.extract_through_store(
+                inputs.passing.folder,
+                passing.images,
+                weights,
+                wanted,
+                precision,
+                size,
+                lambda stage, done, total: run.progress(PASSING_STAGE, done, total),
+            )
+        kept = passing.only({image.path for image in others.images})
+        passing_vectors = features.columns(others.vectors, wanted, layers)
+    conditions = features.columns(failing.vectors, wanted, (CONDITIONS,))
+    return Features(
+        images=failing.images,
+        rejected=failing.rejected,
+        vectors=features.columns(failing.vectors, wanted, layers),
+        conditions=reduction.scale_to_unit_length(conditions, [features.WIDTHS[CONDITIONS]]),
+        passing=kept,
+        passing_vectors=passing_vectors,
+    )

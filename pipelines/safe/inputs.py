@@ -1,0 +1,186 @@
+"""What a search for root cause clusters reads: failing images, and passing ones beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import runs
+from pipelines.errors import InputError
+from pipelines.explaining import Given
+from pipelines.groups import Groups, find_groups
+from pipelines.images import ImageFile, Rejected, check_images, find_images
+from pipelines.pair_lists import describe_source
+from pipelines.passing import (
+    FEW,
+    FEWEST,
+    PassingFiles,
+    find_passing,
+    read_test_images,
+    sample_passing,
+)
+from pipelines.reporting.wording import count_of
+from pipelines.safe.recipe import Options
+from pipelines.testing_job import RESULT_FILE
+
+CHECKING = "checking images"
+CHECKING_PASSING = "checking passing images"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is read.
+
+    Attributes
+    ----------
+    source : Path
+        What the user named: a folder, a list, or a test.
+    folder : Path
+        Of the failing images.
+    paths : list of str
+        Of the failing images.
+    rejected : list of Rejected
+    passing : PassingFiles or None
+    groups : Groups
+        Of failing and passing images.
+    given : Given
+        The user's tables, and those of a test.
+    test : dict
+        What a test says of itself; empty without one.
+    notes : list of str
+    """
+
+    source: Path
+    folder: Path
+    paths: list[str]
+    rejected: list[Rejected]
+    passing: PassingFiles | None
+    groups: Groups
+    given: Given
+    test: dict[str, Any]
+    notes: list[str]
+
+
+def find_inputs(source: Path | None, options: Options) -> Inputs:
+    """Find the images of a search; none is opened yet.
+
+    Parameters
+    ----------
+    source : Path, optional
+        Folder or list of failing images; None where a test names them.
+
+    Raises
+    ------
+    InputError
+        When there are none, or both a source and a test.
+    """
+    test: dict[str, Any] = {}
+    given, passing = options.given, None
+    if options.test_run is not None:
+        if source is not None:
+            raise InputError(
+                f"a test names its failing images itself: give either {source} or --test-run."
+            )
+        tested = read_test_images(options.test_run)
+        source, folder, test = options.test_run, tested.folder, tested.about
+        paths, rejected = list(tested.failing), list[Rejected]()
+        passing = PassingFiles(folder, tested.passing)
+        if tested.labels:
+            given = replace(given, parameters=(*given.parameters, options.test_run / RESULT_FILE))
+    elif source is None:
+        raise InputError("expected a folder of failing images, or --test-run, received neither.")
+    else:
+        folder, paths, rejected = find_images(source)
+        if options.passing is not None:
+            passing = find_passing(options.passing, folder, paths)
+    known = list(dict.fromkeys([*paths, *(passing.paths if passing else ())]))
+    groups = find_groups(options.groups, known, given.parameters, folder)
+    notes = [*describe_source(source), *(passing.notes if passing else ())]
+    if groups.how:
+        count = len(set(groups.names.values()))
+        notes.append(
+            f"Images come in {count_of(count, 'group')}, told {groups.how}: a situation needs "
+            "images of two, and rates and intervals count groups. --groups none takes every image "
+            "by itself."
+        )
+    return Inputs(source, folder, paths, rejected, passing, groups, given, test, notes)
+
+
+@dataclass(frozen=True)
+class CheckedPassing:
+    """The passing images that are used.
+
+    Attributes
+    ----------
+    images : list of ImageFile, length m
+    weights : array of float64, shape (m,)
+        Passing images of the test that each stands for.
+    """
+
+    images: list[ImageFile]
+    weights: NDArray[np.float64]
+
+    def only(self, paths: set[str]) -> CheckedPassing:
+        """Return those of some paths; what cannot be decoded stands for others like it."""
+        kept = np.array([image.path in paths for image in self.images], dtype=np.bool_)
+        images = [image for image in self.images if image.path in paths]
+        return CheckedPassing(images, self.weights[kept])
+
+
+def check_passing(
+    run: runs.Run, inputs: Inputs, failing: Sequence[ImageFile], options: Options
+) -> CheckedPassing | None:
+    """Sample and check passing images; None, with a note, where there are too few to use.
+
+    Raises
+    ------
+    InputError
+        When the recipe asks for them and there are too few.
+    """
+    if inputs.passing is None:
+        return None
+    passing, notes = inputs.passing, run.manifest.notes
+    paths, weights = sample_passing(passing.paths, inputs.groups, options.sample, options.seed)
+    images, rejected = check_images(
+        passing.folder, paths, lambda done, total: run.progress(CHECKING_PASSING, done, total)
+    )
+    digests = {image.digest for image in failing}
+    copies = {image.path for image in images if image.digest in digests}
+    if copies:
+        have = "has" if len(copies) == 1 else "have"
+        notes.append(
+            f"{count_of(len(copies), 'image')} of the passing ones {have} the very bytes of a "
+            "failing one: they count as failing."
+        )
+    images = [image for image in images if image.path not in copies]
+    if rejected:
+        notes.append(
+            f"{count_of(len(rejected), 'passing image')} could not be used "
+            f"({rejected[0].path}: {rejected[0].reason})."
+        )
+    if len(images) < FEWEST:
+        text = (
+            f"{count_of(len(images), 'passing image')} of {passing.folder} can be used; at least "
+            f"{FEWEST} are needed to contrast with"
+        )
+        if options.recipe == "contrast":
+            raise InputError(f"{text}. Give more, or another --recipe.")
+        notes.append(f"{text}: they are left out.")
+        return None
+    if len(images) < FEW:
+        notes.append(
+            f"There are {len(images)} passing images: with fewer than {FEW} what varies among them "
+            "is told roughly, and failure rates have wide intervals."
+        )
+    by_path = dict(zip(paths, weights.tolist(), strict=True))
+    return CheckedPassing(images, np.array([by_path[image.path] for image in images]))
+
+
+def name_groups(groups: Groups, paths: Sequence[str]) -> tuple[str, ...]:
+    """Return the group of each image: its own path, where it has none."""
+    return tuple(groups.names.get(path, path) for path in paths)

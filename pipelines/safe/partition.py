@@ -1,0 +1,268 @@
+"""Failing images put into clusters, by what they look like or in contrast with passing images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.clusters import NOISE
+from pipelines.passing import FEWEST
+from pipelines.rates import estimate_rates
+from pipelines.safe import clustering, contrast, features, reduction
+from pipelines.safe.clustering import Clustering
+from pipelines.safe.contrast import Contrast
+from pipelines.safe.dbscan import Floats, Labels
+from pipelines.safe.denoising import denoise
+from pipelines.safe.recipe import RECIPES, Recipe
+from pipelines.safe.reduction import Reduction
+from pipelines.safe.situations import find_situations, place
+from pipelines.unsafe_set import cluster_distances, reaches
+
+TURNS = 2
+ALIKE = 1e-4
+"""Features nearer to one another than this share of their mean's length count as equal."""
+
+Step = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a partition is searched for; None leaves it to the recipe or to the search.
+
+    Attributes
+    ----------
+    recipe : str
+        A key of `RECIPES`.
+    layers : tuple of str
+        That the features are of; empty stands for the recipe's.
+    components, min_samples : int, optional
+    eps : float, optional
+    seed : int
+    step : callable
+        Told of ``(done, total)``.
+    """
+
+    recipe: str
+    layers: tuple[str, ...] = ()
+    components: int | None = None
+    min_samples: int | None = None
+    eps: float | None = None
+    seed: int = 0
+    step: Step = lambda done, total: None
+
+    @property
+    def choices(self) -> Recipe:
+        """The recipe's choices."""
+        return RECIPES[self.recipe]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Number of features of each layer."""
+        return features.widths(self.layers or self.choices.layers)
+
+    @property
+    def wanted(self) -> int:
+        """Principal components that are kept, at most."""
+        return self.components or self.choices.components
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The clusters of the failing images, and where images stand.
+
+    Attributes
+    ----------
+    labels : array of int32, shape (n,)
+        -1 is noise.
+    core : array of bool, shape (n,)
+    parts : array of int32, shape (n,), optional
+        Appearances within situations; None of clusters by appearance.
+    points, moved : arrays of float32, shape (n, c)
+        Reduced features (directions, in contrast), before and after denoising.
+    space : Reduction or Contrast
+    passing_points : array of float32, shape (m, c)
+        Of the passing images, if there are any.
+    passing_labels : array of int32, shape (m,)
+        The cluster that holds each.
+    plain : array of bool, shape (m,)
+        Passing images that the contrast was fitted to.
+    clusters : Clustering
+        What DBSCAN found.
+    """
+
+    labels: Labels
+    core: NDArray[np.bool_]
+    parts: Labels | None
+    points: Floats
+    moved: Floats
+    space: Reduction | Contrast
+    passing_points: Floats
+    passing_labels: Labels
+    plain: NDArray[np.bool_]
+    clusters: Clustering
+
+
+def find_partition(vectors: Floats, passing: Floats, search: Search) -> Partition:
+    """Put failing images into clusters, as the recipe says.
+
+    Parameters
+    ----------
+    vectors : array of float32, shape (n, sum of widths)
+        Features of failing images.
+    passing : array of float32, shape (m, sum of widths)
+        Of passing images; m may be 0 unless the recipe is one of contrast.
+    """
+    if search.choices.contrast:
+        return _find_by_contrast(vectors, passing, search)
+    return _find_by_appearance(vectors, passing, search)
+
+
+def _find_by_contrast(vectors: Floats, passing: Floats, search: Search) -> Partition:
+    """Find the situations of failing images, seen in contrast with passing ones.
+
+    Twice: passing images of a cause do not say what pictures without one look like. The first time
+    those that are surrounded by failing ones are left out of the fit, the second time those that
+    lie in a situation that fails more often; they are counted all the same.
+    """
+    plain = contrast.find_plain(vectors, passing, search.widths)
+    if plain.sum() < FEWEST:
+        plain[:] = True
+    partition = _contrast(vectors, passing, plain, search)
+    for _ in range(TURNS - 1):
+        without_cause = ~_has_a_cause(partition)
+        if without_cause.sum() < FEWEST or (without_cause == plain).all():
+            break
+        plain = without_cause
+        partition = _contrast(vectors, passing, plain, search)
+    return partition
+
+
+def _contrast(
+    vectors: Floats, passing: Floats, plain: NDArray[np.bool_], search: Search
+) -> Partition:
+    """Find the situations in contrast with the plain ones of the passing images; place all."""
+    space = contrast.fit(vectors, passing[plain], search.widths, components=search.wanted)
+    rays, passing_rays = (contrast.project(space, part) for part in (vectors, passing))
+    points = contrast.directions(space, rays)
+    moved = denoise(points)
+    clusters = _search(moved, search, ALIKE)
+    situations = find_situations(clusters, points, rays, space.length)
+    return Partition(
+        labels=situations.labels,
+        core=situations.core,
+        parts=situations.parts,
+        points=points,
+        moved=moved,
+        space=space,
+        passing_points=contrast.directions(space, passing_rays),
+        passing_labels=place(passing_rays, situations.reach),
+        plain=plain,
+        clusters=clusters,
+    )
+
+
+def _has_a_cause(partition: Partition) -> NDArray[np.bool_]:
+    """Tell which passing images lie in a situation that seems to fail more often than others."""
+    failing, passing = partition.labels, partition.passing_labels
+    alone = np.arange(len(failing) + len(passing))
+    rates = estimate_rates(
+        failing, passing, np.ones(len(passing)), alone[: len(failing)], alone[len(failing) :]
+    )
+    causes = [cluster for cluster, rate in rates.items() if rate.low > rate.elsewhere]
+    return np.isin(passing, causes)
+
+
+def _find_by_appearance(vectors: Floats, passing: Floats, search: Search) -> Partition:
+    """Find the clusters of failing images by what they look like, as SAFE does."""
+    recipe = search.choices
+    space = reduction.fit(
+        vectors,
+        search.widths,
+        components=search.wanted,
+        unit_length=recipe.unit_length,
+        seed=search.seed,
+    )
+    points = reduction.apply(space, vectors)
+    moved = denoise(points) if recipe.denoised else points
+    clusters = _search(moved, search, ALIKE * float(np.linalg.norm(space.mean)))
+    others = reduction.apply(space, passing) if len(passing) else points[:0]
+    return Partition(
+        labels=clusters.labels,
+        core=clusters.core,
+        parts=None,
+        points=points,
+        moved=moved,
+        space=space,
+        passing_points=others,
+        passing_labels=_hold(others, points, clusters),
+        plain=np.ones(len(others), dtype=np.bool_),
+        clusters=clusters,
+    )
+
+
+def _search(moved: Floats, search: Search, alike: float) -> Clustering:
+    recipe = search.choices
+    return clustering.search(
+        moved,
+        eps=search.eps,
+        min_samples=search.min_samples,
+        noise_is_a_cluster=recipe.noise_is_a_cluster,
+        largest_share=recipe.largest_share,
+        alike=alike,
+        step=search.step,
+    )
+
+
+def _hold(passing: Floats, points: Floats, clusters: Clustering) -> Labels:
+    """Return the cluster that holds each passing image: whose core images it is near enough to."""
+    labels = np.full(len(passing), NOISE, dtype=np.int32)
+    inside = clusters.labels != NOISE
+    core = inside & clusters.core
+    if not len(passing) or not core.any():
+        return labels
+    distances = cluster_distances(passing, points[core], clusters.labels[core])
+    held = distances <= reaches(points[inside], clusters.labels[inside], clusters.core[inside])
+    nearest = np.where(held, distances, np.inf)
+    found = held.any(axis=1)
+    labels[found] = nearest[found].argmin(axis=1)
+    return labels
+
+
+def describe_choices(partition: Partition, search: Search) -> tuple[dict[str, object], list[str]]:
+    """Return what the search settled on, for the manifest, and what the user should know."""
+    clusters, space = partition.clusters, partition.space
+    kept = partition.points.shape[1]
+    chosen: dict[str, object] = {
+        "components": kept,
+        "explained_variance": round(space.explained, 4),
+        "eps": clusters.chosen.eps,
+        "min_samples": clusters.chosen.min_samples,
+        "settings": [
+            {"cluster": cluster, "eps": setting.eps, "min_samples": setting.min_samples}
+            for cluster, setting in enumerate(clusters.settings)
+        ],
+        "candidates": [vars(candidate) for candidate in clusters.candidates],
+    }
+    if search.choices.contrast:
+        # Situations are numbered anew: which setting found which is no longer told apart.
+        chosen["settings"] = _different(clusters)
+        chosen["passing_fitted"] = int(partition.plain.sum())
+    notes = [clusters.note] if clusters.note else []
+    if kept < search.wanted:
+        n, width = len(partition.points), sum(search.widths)
+        notes.insert(
+            0,
+            f"{search.wanted} principal components were wanted; {n} images of {width} features "
+            f"allow {kept}.",
+        )
+    return chosen, notes
+
+
+def _different(clusters: Clustering) -> list[dict[str, float]]:
+    settings: Sequence[tuple[float, int]] = sorted(
+        {(setting.eps, setting.min_samples) for setting in clusters.settings}
+    )
+    return [{"eps": eps, "min_samples": samples} for eps, samples in settings]

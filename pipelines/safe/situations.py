@@ -1,0 +1,318 @@
+"""Situations: clusters whose images lie in one direction from the passing images.
+
+DBSCAN at the scale that keeps clusters pure splits a cause into its appearances, and lumps mild
+causes together beside a strong one. Directions mend both: a cluster whose parts point different
+ways is several causes, and clusters that point the same way are one, whatever they show. What a
+situation then holds, failing and passing images alike, is told by one rule: its direction, and how
+far its images stray from it.
+
+Not in SAFE; `benchmarks/photographs.py` compares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.safe.clustering import (
+    MIN_SAMPLES,
+    SMALLEST_CLUSTER,
+    Candidate,
+    Clustering,
+    tidy,
+    try_all,
+)
+from pipelines.safe.dbscan import NOISE, Floats, Labels
+from pipelines.safe.denoising import denoise
+
+APART = 0.4
+"""Cosine distance of the shifts of two parts, from which on they are two causes."""
+AGREEING = 0.6
+"""Median cosine of images with the direction of the others of their part, from which on parts are
+more than what chance tears out of a cloud: of clouds it is 0.3 to 0.55, of causes 0.65 to 0.95."""
+TOGETHER = 0.4
+"""Mean cosine distance of the shifts of clusters, up to which they are one situation."""
+SMALLEST = 6
+"""Images of a cluster that can fall into two clusters."""
+MOST_NOISE = 0.2
+"""Share of a cluster that may become noise when it is taken apart."""
+AWAY = 0.75
+"""Of the passing images' root mean square length: an image nearer to their mean has no cause."""
+STRAYING = 1.5
+"""Interquartile ranges beyond the quartile (Tukey's fence) that an image may stray from its
+situation."""
+FARTHEST_FROM_ALL = -2.0
+
+
+def shifts(rays: Floats, labels: Labels) -> Floats:
+    """Return the mean of each cluster as seen from the passing images' mean.
+
+    Parameters
+    ----------
+    rays : array of float32, shape (n, c)
+        As `contrast.project` returns them.
+    labels : array of int32, shape (n,)
+        0 to k - 1, every one of which occurs; -1 is noise.
+
+    Returns
+    -------
+    array of float32, shape (k, c)
+    """
+    clusters = range(int(labels.max(initial=NOISE)) + 1)
+    means = [rays[labels == cluster].mean(axis=0, dtype=np.float64) for cluster in clusters]
+    return np.array(means, dtype=np.float32).reshape(len(means), rays.shape[1])
+
+
+def to_unit_length(vectors: Floats) -> Floats:
+    """Scale vectors to Euclidean length 1; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    units: Floats = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return units
+
+
+def take_apart(clustering: Clustering, directions: Floats, rays: Floats) -> Clustering:
+    """Search each cluster again by itself; keep its parts where they point different ways.
+
+    Its images are denoised among themselves, so that a frequent cause beside it no longer draws
+    them. Parts are kept where the shifts of two are at least `APART`, their images agree on their
+    ways (`AGREEING`) and at most a fifth of the cluster becomes noise; each part is searched again.
+
+    Time grows with the square of the largest cluster.
+
+    Parameters
+    ----------
+    directions, rays : arrays of float32, shape (n, c)
+        As `contrast.directions` and `contrast.project` return them.
+    """
+    labels, core = clustering.labels.copy(), clustering.core.copy()
+    settings: dict[int, Candidate] = dict(enumerate(clustering.settings))
+    waiting = list(settings)
+    while waiting:
+        cluster = waiting.pop()
+        inside = np.flatnonzero(labels == cluster)
+        if len(inside) < SMALLEST:
+            continue
+        parts = try_all(
+            denoise(directions[inside]), None, MIN_SAMPLES, False, most_noise=MOST_NOISE
+        )
+        if parts.chosen.clusters < 2 or parts.chosen.noise > MOST_NOISE:
+            continue
+        ways = to_unit_length(shifts(rays[inside], parts.labels))
+        if 1 - (ways @ ways.T).min() < APART or _agreement(rays[inside], parts.labels) < AGREEING:
+            continue
+        del settings[cluster]
+        first = max(settings, default=cluster) + 1
+        labels[inside] = np.where(parts.labels == NOISE, NOISE, parts.labels + first)
+        core[inside] = parts.core
+        numbers = range(first, first + parts.chosen.clusters)
+        settings |= dict.fromkeys(numbers, parts.chosen)
+        waiting += numbers
+    tidied = tidy(labels)
+    by_id = {int(tidied[labels == cluster][0]): found for cluster, found in settings.items()}
+    return Clustering(
+        labels=tidied,
+        core=core,
+        settings=tuple(by_id[cluster] for cluster in sorted(by_id)),
+        chosen=clustering.chosen,
+        candidates=clustering.candidates,
+        note=clustering.note,
+    )
+
+
+def _with_others(rays: Floats) -> Floats:
+    """Return the mean direction of the other images, for each image of a cluster."""
+    units = to_unit_length(rays)
+    return to_unit_length(units.sum(axis=0) - units)
+
+
+def _agreement(rays: Floats, labels: Labels) -> float:
+    """Return the median cosine of images with the direction of the others of their cluster."""
+    cosines = [
+        (_with_others(rays[labels == cluster]) * to_unit_length(rays[labels == cluster])).sum(
+            axis=1
+        )
+        for cluster in range(int(labels.max()) + 1)
+    ]
+    return float(np.median(np.concatenate(cosines)))
+
+
+def join(rays: Floats, labels: Labels, together: float = TOGETHER) -> Labels:
+    """Put clusters that point the same way into one situation.
+
+    Average linkage of the clusters' shifts by cosine distance, cut at `together`. Time and memory
+    grow with the square of the number of clusters, and linearly with images.
+
+    Parameters
+    ----------
+    rays, labels : as in `shifts`
+
+    Returns
+    -------
+    array of int32, shape (n,)
+        Situation of each image, the largest first; -1 is noise.
+    """
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    ways = to_unit_length(shifts(rays, labels))
+    if len(ways) < 2:
+        return labels
+    upper = np.triu_indices(len(ways), 1)
+    joined = linkage(np.maximum(1 - ways @ ways.T, 0)[upper], "average")
+    numbers = (fcluster(joined, together, "distance") - 1).astype(np.int32)
+    return tidy(np.where(labels == NOISE, NOISE, numbers[labels]).astype(np.int32))
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What each situation holds.
+
+    Attributes
+    ----------
+    ways : array of float32, shape (k, c)
+        Direction of each situation, of length 1.
+    least_cosines : array of float32, shape (k,)
+        Cosine of an image's ray with its situation's direction, at least.
+    least_lengths : array of float32, shape (k,)
+        Length of the ray along that direction, at least.
+    """
+
+    ways: Floats
+    least_cosines: Floats
+    least_lengths: Floats
+
+
+def measure_reach(rays: Floats, labels: Labels, passing_length: float) -> Reach:
+    """Measure how far the images of each situation stray from its direction.
+
+    The direction of a situation is the mean of its images' directions; each image is measured
+    against that of the others, as a new one would be. An image belongs as long as its cosine and
+    its length along the direction are within Tukey's fence, 1.5 interquartile ranges below the
+    lower quartile, and as it is about as far off as passing images usually are, or farther.
+
+    Parameters
+    ----------
+    rays, labels : as in `shifts`
+    passing_length : float
+        Root mean square length of passing images' rays.
+    """
+    units = to_unit_length(rays)
+    ways, least_cosines, least_lengths = [], [], []
+    for situation in range(int(labels.max(initial=NOISE)) + 1):
+        inside = labels == situation
+        others = _with_others(rays[inside])
+        ways.append(to_unit_length(units[inside].sum(axis=0)))
+        least_cosines.append(_fence((others * units[inside]).sum(axis=1)))
+        length = _fence((others * rays[inside]).sum(axis=1))
+        least_lengths.append(max(length, AWAY * passing_length))
+    return Reach(
+        np.array(ways, dtype=np.float32).reshape(len(ways), rays.shape[1]),
+        np.array(least_cosines, dtype=np.float32),
+        np.array(least_lengths, dtype=np.float32),
+    )
+
+
+def _fence(values: NDArray[np.float32]) -> float:
+    lower, upper = np.quantile(values, [0.25, 0.75])
+    return float(lower - STRAYING * (upper - lower))
+
+
+def place(rays: Floats, reach: Reach) -> Labels:
+    """Put images to the situations that hold them: of several, to the one that they point to most.
+
+    Parameters
+    ----------
+    rays : array of float32, shape (n, c)
+        Of any images.
+
+    Returns
+    -------
+    array of int32, shape (n,)
+        -1 where none does.
+    """
+    if not len(reach.ways):
+        return np.full(len(rays), NOISE, dtype=np.int32)
+    cosines = to_unit_length(rays) @ reach.ways.T
+    lengths = rays @ reach.ways.T
+    held = (cosines >= reach.least_cosines) & (lengths >= reach.least_lengths)
+    cosines = np.where(held, cosines, FARTHEST_FROM_ALL)
+    return np.where(held.any(axis=1), cosines.argmax(axis=1), NOISE).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Situations:
+    """The situations of one set of failing images.
+
+    Attributes
+    ----------
+    labels : array of int32, shape (n,)
+        Situation of each image, the largest first; -1 is noise.
+    parts : array of int32, shape (n,)
+        Appearance within the situation, the largest first; -1 is noise.
+    core : array of bool, shape (n,)
+        Core images of the clusters that became situations.
+    reach : Reach
+        By situation.
+    """
+
+    labels: Labels
+    parts: Labels
+    core: NDArray[np.bool_]
+    reach: Reach
+
+
+def find_situations(
+    clustering: Clustering, directions: Floats, rays: Floats, passing_length: float
+) -> Situations:
+    """Take clusters apart that point different ways, and join those that point the same way.
+
+    Noise goes to the situation that holds it, and images that their situation does not hold are
+    noise, so that failing and passing images are counted by the same rule.
+
+    Parameters
+    ----------
+    clustering : Clustering
+        Of the denoised directions.
+    directions, rays : arrays of float32, shape (n, c)
+        As `contrast.directions` and `contrast.project` return them.
+    passing_length : float
+        Root mean square length of passing images' rays.
+    """
+    apart = take_apart(clustering, directions, rays)
+    joined = join(rays, apart.labels)
+    whole = measure_reach(rays, joined, passing_length)
+    placed = place(rays, whole)
+    labels = tidy(placed)
+    parts = _appearances(rays, labels, apart.labels)
+    numbers = [int(placed[labels == situation][0]) for situation in range(labels.max() + 1)]
+    reach = Reach(whole.ways[numbers], whole.least_cosines[numbers], whole.least_lengths[numbers])
+    return Situations(labels, parts, apart.core & (labels != NOISE), reach)
+
+
+def _appearances(rays: Floats, labels: Labels, clusters: Labels) -> Labels:
+    """Tell the clusters within each situation; who was in none of them joins the nearest."""
+    parts = np.full_like(labels, NOISE)
+    for situation in range(int(labels.max(initial=NOISE)) + 1):
+        inside = np.flatnonzero(labels == situation)
+        own = np.unique(clusters[inside], return_counts=True)
+        known = [c for c, size in zip(*own, strict=True) if c != NOISE and size >= SMALLEST_CLUSTER]
+        if not known:
+            parts[inside] = 0
+            continue
+        ways = np.stack([rays[inside[clusters[inside] == c]].mean(axis=0) for c in known])
+        nearest = (to_unit_length(rays[inside]) @ to_unit_length(ways).T).argmax(axis=1)
+        number = {int(cluster): place for place, cluster in enumerate(known)}
+        found = [number.get(int(c), int(n)) for c, n in zip(clusters[inside], nearest, strict=True)]
+        parts[inside] = _renumber(np.array(found, dtype=np.int32))
+    return parts
+
+
+def _renumber(parts: Labels) -> Labels:
+    """Renumber parts by size, the largest 0; of equal ones, by their first image."""
+    numbers, first, sizes = np.unique(parts, return_index=True, return_counts=True)
+    order = np.lexsort((first, -sizes))
+    result = np.empty_like(parts)
+    for place, number in enumerate(numbers[order]):
+        result[parts == number] = place
+    return result

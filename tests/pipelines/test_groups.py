@@ -1,0 +1,68 @@
+"""Groups of images, told by names, expressions and tables."""
+
+import pytest
+
+from pipelines.errors import InputError
+from pipelines.groups import ALONE, find_groups, number_groups
+
+TRACKS = [
+    f"{track % 3:05d}/{track:05d}_{frame:05d}.png" for track in range(20) for frame in range(4)
+]
+
+
+def groups(wanted, paths, tables=(), folder=None):
+    return find_groups(wanted, paths, tables, folder)
+
+
+def test_frames_of_a_track_share_the_stem_before_their_number():
+    found = groups(None, TRACKS)
+    assert found.names["00001/00004_00003.png"] == found.names["00001/00004_00000.png"]
+    assert len(set(found.names.values())) == 20
+    assert "stem" in found.how
+    assert groups("auto", TRACKS) == found
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [f"eye_{number:04d}.jpg" for number in range(200)],  # one stem: images are just numbered
+        [f"{kind}/{number}.jpg" for kind in ("bath", "bed") for number in range(100)],
+        [f"cat{number}.png" for number in range(50)],
+        [f"photo {name}.png" for name in "abcdefghijklmnop"],
+        [f"00{track}_{frame}.png" for track in range(3) for frame in range(30)],  # too few tracks
+        [*TRACKS, *(f"other {number}.png" for number in range(200))],  # most are none
+    ],
+)
+def test_ordinary_names_are_no_tracks(paths):
+    assert groups(None, paths) == ALONE
+
+
+def test_a_regular_expression_names_the_group_by_its_first_group_or_as_a_whole():
+    paths = ["anna/day1/1.png", "anna/day2/2.png", "bob/day1/3.png", "x.png"]
+    assert groups(r"^([a-z]+)/", paths).names == {
+        "anna/day1/1.png": "anna", "anna/day2/2.png": "anna", "bob/day1/3.png": "bob",
+    }  # fmt: skip
+    assert set(groups(r"day\d", paths).names.values()) == {"day1", "day2"}
+
+
+def test_a_column_of_a_table_names_the_group(tmp_path):
+    table = tmp_path / "drives.csv"
+    table.write_text("path,drive\na.png,7\nb.png,7\nc.png,\n")
+    found = groups("drive", ["a.png", "b.png", "c.png", "d.png"], [table], tmp_path)
+    assert found.names == {"a.png": "7", "b.png": "7"}
+    assert found.how == "by the column drive of drives.csv"
+    assert number_groups(found, ["a.png", "c.png", "b.png", "d.png"]).tolist() == [0, 1, 0, 2]
+
+
+def test_none_takes_every_image_by_itself():
+    assert groups("none", TRACKS) == ALONE
+    assert number_groups(ALONE, ["a", "b", "a2"]).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [("[", "regular expression, received"), ("driver", "is no column.*matches none of 80 paths")],
+)
+def test_what_names_no_group_is_refused(wanted, message):
+    with pytest.raises(InputError, match=message):
+        groups(wanted, TRACKS)
