@@ -587,8 +587,10 @@ function oneTile(cluster) {
       {},
       make("i", { style: `background:${colour(cluster.cluster)}` }),
       count(cluster.size, "image"),
-      cluster.failing === null ? null : ` · fails ${percent(cluster.failing)}`,
     ),
+    cluster.failing === null
+      ? null
+      : make("small", { class: "fails", title: cluster.rate }, `fails ${percent(cluster.failing)}`),
   );
 }
 

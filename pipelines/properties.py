@@ -14,21 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipelines.blemishes import (
+    BLACK,
+    HIGHLIGHT,
+    SHADOW,
+    Plane,
+    blockiness,
+    cast,
+    dirt,
+    flat_area,
+    luminance,
+    streaks,
+    tilt,
+)
+
 LONGEST_SIDE = 256
-LUMA = (np.float32(0.299), np.float32(0.587), np.float32(0.114))
-HIGHLIGHT = 250
-SHADOW = 20
-"""From and up to which of 255 a pixel's brightest channel is clipped: it shows no detail there."""
 GREY = 0.01
 """Mean chroma, of 1, below which a picture has no hue: rounding and JPEG reach as much."""
 ROUND = 0.05
 """Coherence, and strength of hue, below which a direction is an accident."""
-BLACK = 1 / 255
-"""Mean luminance below which a picture has no contrast."""
 BLUR_LENGTH = 9
 """Of the additional blur of Crete et al., px."""
-
-Plane = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,10 @@ class Property:
 
 def _decimal(value: float) -> str:
     return f"{value:.2f}"
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}"
 
 
 def _percent(value: float) -> str:
@@ -101,15 +111,21 @@ PROPERTIES = (
     Property(
         "shadows", "less underexposed", "more underexposed", "clipped shadows", _percent, 0.01
     ),
-    Property(
-        "orientation", "otherwise oriented", "otherwise oriented", "edges at", _degrees, 20, 180
-    ),
+    # That edges run at 89° tells nobody anything: `tilt` says when a picture is turned.
+    Property("orientation", "", "", "edges at", _degrees, 20, 180),
     Property("coherence", "less aligned", "more aligned", "alignment of edges", _decimal, 0.1),
     Property("centre_x", "further left", "further right", "middle of detail at x", _percent, 0.05),
     Property("centre_y", "further up", "further down", "middle of detail at y", _percent, 0.05),
     Property("width", "narrower", "wider", "width", _pixels, 1),
     Property("height", "less tall", "taller", "height", _pixels, 1),
     Property("aspect", "more upright", "more elongated", "width to height", _decimal, 0.02),
+    # What spoils a picture: that others are free of it is no finding.
+    Property("flat_area", "", "more covered by a flat patch", "largest flat patch", _percent, 0.03),
+    Property("blockiness", "", "blockier", "steps at 8-px blocks over others", _decimal, 0.2),
+    Property("streaks", "", "more streaked", "thin bright streaks", _count, 5),
+    Property("tilt", "", "more tilted", "edges along one tilted direction", _percent, 0.06),
+    Property("dirt", "", "more spotted", "soft dark spots", _count, 3),
+    Property("cast", "", "more tinted by a colour cast", "cast", _percent, 0.04),
 )
 
 
@@ -165,6 +181,12 @@ def measure(image: Image.Image, size: tuple[int, int] | None = None) -> NDArray[
         "width": width,
         "height": height,
         "aspect": width / height,
+        "flat_area": flat_area(*planes),
+        "blockiness": blockiness(image, size),
+        "streaks": streaks(light),
+        "tilt": tilt(light),
+        "dirt": dirt(*planes),
+        "cast": cast(*planes),
     }
     return np.array([values[each.key] for each in PROPERTIES], dtype=np.float64)
 
@@ -176,23 +198,6 @@ def _downscale(image: Image.Image) -> Image.Image:
     width, height = (max(1, round(side * scale)) for side in image.size)
     # The gap lets Pillow average whole blocks of very large pictures first: much faster.
     return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
-
-
-def luminance(red: Plane, green: Plane, blue: Plane) -> Plane:
-    """Compute the luma of ITU-R BT.601; its mean is brightness.
-
-    Parameters
-    ----------
-    red, green, blue : array of float32, shape (height, width)
-        0 to 1, here and below.
-
-    Returns
-    -------
-    array of float32, shape (height, width)
-        0 to 1.
-    """
-    light: Plane = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
-    return light
 
 
 def contrast(light: Plane) -> float:

@@ -50,6 +50,10 @@ HEATMAPS, RETRAINING = "heatmaps", "retrain"
 BY_APPEARANCE = (
     "grouped by what they look alike in (SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
 )
+BY_CONTRAST = (
+    "grouped by what sets them apart from passing images of the same test (a contrast with passing "
+    "images before the clustering of SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
+)
 BY_HEATMAPS = (
     "grouped by what drove the DNN: the relevance of the neurons of one of its layers (HUDD: "
     "Fahmy, Pastore, Bagherzadeh and Briand, IEEE Transactions on Reliability 2021)"
@@ -87,6 +91,28 @@ TERMS: Facts = (
     ),
     ("Family", "Clusters that look different and share their situation."),
     ("Noise", "Images that are in no cluster."),
+)
+
+
+RATE_TERMS: Facts = (
+    (
+        "Failure rate",
+        "Of all images of the test that look like those of a cluster, failing and passing, the "
+        "share that fails, with its 95 % interval (Wilson); elsewhere is that of all other images.",
+    ),
+    (
+        "Situation",
+        "A cluster whose images fail more often than all others, beyond chance (Fisher's exact "
+        "test, one-sided, Holm's correction: 5 % over all clusters together).",
+    ),
+    (
+        "Too few to tell",
+        "A cluster so small that no test could tell, had all of its images failed.",
+    ),
+    (
+        "As common among passing images",
+        "A cluster that could be told from chance and was not: what its images share is no cause.",
+    ),
 )
 
 
@@ -128,9 +154,23 @@ def write_report(run: Path) -> Path:
     return run / REPORT_FILE
 
 
+def _basis(manifest: runs.Manifest) -> str:
+    """Say what the clusters were told by."""
+    if manifest.job == HEATMAPS:
+        return BY_HEATMAPS
+    return BY_CONTRAST if manifest.weights.get("recipe") == "contrast" else BY_APPEARANCE
+
+
+def _terms(found: Results) -> Facts:
+    """Explain the words of the report, those alone that it uses."""
+    own = HEATMAP_TERMS if found.manifest.job == HEATMAPS else (CORE_IMAGE,)
+    if any(row.kind for row in found.rows):
+        return (*RATE_TERMS, *own, *(term for term in TERMS if term[0] != "Family"))
+    return (*own, *TERMS)
+
+
 def _render(found: Results, retraining: Told | None = None) -> str:
     manifest, explanation = found.manifest, found.explanation
-    by_heatmaps = manifest.job == HEATMAPS
     groups, noise = group_clusters(found)
     cards = [card for group in groups for card in group.cards]
     unsafe = sorted(
@@ -150,8 +190,8 @@ def _render(found: Results, retraining: Told | None = None) -> str:
         title=as_text(found.folder.resolve().name),
         heading=heading(found),
         outcome=outcome(found),
-        headline=headline(manifest.result, manifest.images.used)
-        if "situations" in manifest.result and cards
+        headline=headline(manifest.result, len(found.clusters.paths))
+        if found.clusters and "situations" in manifest.result
         else [],
         worst=worst(cards),
         notes=manifest.notes,
@@ -173,8 +213,8 @@ def _render(found: Results, retraining: Told | None = None) -> str:
         digest=digest_of_files(found.clusters.paths, found.clusters.digests)
         if found.clusters
         else "",
-        terms=(*(HEATMAP_TERMS if by_heatmaps else (CORE_IMAGE,)), *TERMS),
-        basis=BY_HEATMAPS if by_heatmaps else BY_APPEARANCE,
+        terms=_terms(found),
+        basis=_basis(manifest),
         cards_lead=f"Pictures are the {STILLS} most central of a cluster, most central first.",
         no_verdict=NO_VERDICT,
         not_given=NOT_GIVEN,

@@ -4,6 +4,7 @@ What the page does with a run is tested on it; the DNN of the example, trained a
 machine, is no ground for that.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from pipelines.clusters import RootCauseClusters, centre_distances, map_places
 from pipelines.explaining import Given
 from pipelines.finishing import finish
 from pipelines.images import check_image
+from pipelines.passing import PassingSample
+from pipelines.rates import estimate_rates, tell_kinds
 from pipelines.report import write_report
 from pipelines.runs import Manifest, open_run
 
@@ -28,8 +31,15 @@ TABLES = ("parameters.csv", "labels.csv", "unsafe_values.csv")
 UNSAFE_VALUES = 13
 
 
-def write_planted_run(folder: Path) -> Path:
-    """Draw images and their tables into `folder / "images"`, and write the run `folder / "run"`."""
+PASSING = (2, 30, 4, 1)
+"""Passing images in clusters 0 to 3, of 150; the other clusters hold none."""
+
+
+def write_planted_run(folder: Path, passing: bool = False) -> Path:
+    """Draw images and their tables into `folder / "images"`, and write the run `folder / "run"`.
+
+    With passing images, clusters have failure rates, and each has two appearances.
+    """
     images, out = folder / "images", folder / "run"
     images.mkdir(parents=True)
     labels = np.repeat([*range(len(SIZES)), -1], [*SIZES, NOISE]).astype(np.int32)
@@ -55,10 +65,44 @@ def write_planted_run(folder: Path) -> Path:
     )
     manifest = Manifest(job="cluster", command=[], folder=str(images), parameters={"seed": 0})
     given = Given(tuple(images / name for name in TABLES[:2]), ("gaze_angle",), images / TABLES[2])
+    families, sample = FAMILIES, None
+    if passing:
+        families = {cluster: cluster for cluster in range(len(SIZES))}
+        parts = np.where(labels < 0, -1, np.arange(len(labels)) % 2).astype(np.int32)
+        clusters = replace(clusters, parts=parts)
+        sample = plant_passing(folder / "passing", labels, rng)
     with open_run(out, manifest, lambda *step: None) as run:
-        finish(run, images, clusters, given, FAMILIES, [], seed=0, write_more=lambda: None)
+        finish(
+            run, images, clusters, given, families, [],
+            seed=0, write_more=lambda: None, passing=sample,
+        )  # fmt: skip
     write_report(out)
     return out
+
+
+def plant_passing(folder: Path, labels, rng) -> PassingSample:
+    """Draw bright passing images; some are in the first clusters."""
+    folder.mkdir()
+    held = np.full(150, -1, dtype=np.int32)
+    held[: sum(PASSING)] = np.repeat(np.arange(len(PASSING)), PASSING)
+    paths = tuple(f"passing {number:03d}.png" for number in range(len(held)))
+    for path in paths:
+        pixels = np.clip(150 + rng.normal(0, 12, (48, 64, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / path)
+    numbers = np.arange(len(labels) + len(held))
+    rates = estimate_rates(
+        labels, held, np.ones(len(held)), numbers[: len(labels)], numbers[len(labels) :]
+    )
+    return PassingSample(
+        folder=folder,
+        paths=paths,
+        digests=tuple(check_image(folder, path).digest for path in paths),
+        weights=np.ones(len(held)),
+        groups=("",) * len(held),
+        clusters=held,
+        rates=rates,
+        kinds=tell_kinds(rates, {}),
+    )
 
 
 def _write_tables(images, paths, labels, rng):

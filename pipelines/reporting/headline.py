@@ -60,7 +60,7 @@ def headline(result: Mapping[str, Any], images: int) -> list[str]:
     parts = [
         f"{count_of(result['situations'], 'situation')} that "
         f"{'fails' if result['situations'] == 1 else 'fail'} more often than the rest "
-        f"({inside / images:.0%} of the failures)"
+        f"({_whole(inside / images)} of the failures)"
     ]
     if result["too_few"]:
         parts.append(
@@ -79,6 +79,10 @@ def headline(result: Mapping[str, Any], images: int) -> list[str]:
     total = images + result["passing"]
     return [
         f"{', '.join(parts)}.",
-        f"The DNN fails on {images:,} of {total:,} images ({result['failure_rate']:.1%}); "
-        f"five images of each cluster are {result['inspection_share']:.0%} of the failures.",
+        f"The DNN fails on {images:,} of {total:,} images ({100 * result['failure_rate']:.1f} %); "
+        f"five images of each cluster are {_whole(result['inspection_share'])} of the failures.",
     ]
+
+
+def _whole(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -110,7 +110,8 @@ def summarise(found: Results, cards: Sequence[Card]) -> Facts:
     summary = [(f"{images.used:,}", counted)]
     if clusters is None:
         return tuple(summary)
-    families = found.explanation.families if found.explanation else []
+    by_rate = any(row.kind for row in found.rows)
+    families = found.explanation.families if found.explanation and not by_rate else []
     noise = sum(row.size for row in found.rows if row.cluster == NOISE)
     share = percent(noise / len(clusters.paths))
     each = f"of the images are inspected, when {INSPECTED_PER_CLUSTER} of each"

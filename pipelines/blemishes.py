@@ -1,0 +1,302 @@
+"""What spoils a picture: flat patches, JPEG blocks, streaks, tilt, spots and a colour cast.
+
+Each is a standard measure, or made of standard steps, named where it is computed. All but
+`blockiness` are of a picture that was downscaled to 256 px.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Plane = NDArray[np.float32]
+
+LUMA = (np.float32(0.299), np.float32(0.587), np.float32(0.114))
+HIGHLIGHT = 250
+SHADOW = 20
+"""From and up to which of 255 a pixel's brightest channel is clipped: it shows no detail there."""
+BLACK = 1 / 255
+"""Mean luminance below which a picture has no contrast."""
+FLAT_STEP = 1.5
+"""Step between neighbours, of 255, below which there is no texture: rounding and JPEG reach 1."""
+FLAT_SPREAD = 2.0
+"""Standard deviation, of 255, up to which a patch is of one colour: a lit wall's is larger."""
+FLAT_LEAST = 0.001
+"""Smallest patch to reckon with, as a share of the picture."""
+FLAT_FEW = 3
+FLAT_AMONG = 1 / 3
+"""Beyond so many patches, all others are the picture's texture; a patch is large from such a share
+of them on. A picture that is flat all over, by fog or strong compression, has many patches."""
+GRID = 8
+"""Side of JPEG's blocks, px."""
+BLOCKY_CROP = 512
+"""Side of the middle part in which blocks are looked for, px: time does not grow beyond."""
+BLOCKY_STEP = 16
+"""Step, of 255, above which all count alike: an edge of the scene is no block's."""
+BLOCKY_QUIET = 0.1
+"""Mean step, of 255, that any picture is taken to have: flat ones have no blocks."""
+STREAK_WIDTH = 7
+"""Bright runs less wide are thin, px."""
+STREAK_LIGHT = np.float32(0.08)
+"""Luminance by which a streak is brighter than both sides."""
+STREAK_LENGTHS = (0.05, 0.2)
+"""Of a streak, as shares of the shorter side: texture is shorter, frames are longer."""
+STREAK_SLENDER = 3.0
+"""Length to width from which on something bright is a line; also the largest width, px."""
+STREAK_BINS = np.arange(-42.5, 43, 5)
+"""Of leans off the vertical, degrees; three neighbours are one direction: rain falls."""
+TILT_FROM = 15
+"""Smallest turn that is no accident of the scene, degrees."""
+TILT_WINDOW = 15
+"""Width of the range of directions that count as one, degrees."""
+FLAT_EDGES = 1e-4
+"""Mean step, of 1, below which a picture has no edges: less is rounding."""
+SPOT_SIZE = 0.04
+"""Scale of a spot (of the Gaussian), as a share of the shorter side."""
+SPOT_DEPTH = np.float32(0.15)
+"""Curvature of log luminance, at that scale, in the direction in which it is smallest."""
+SPOT_APART = 0.08
+"""Distance of two spots, as a share of the shorter side."""
+SPOT_FLOOR = np.float32(0.02)
+"""Added to luminance before its logarithm, so that noise in shadows makes no spots."""
+SMALLEST = 32
+"""Shorter side from which on a picture has room for streaks, spots and blocks, px."""
+BRIGHTEST = 0.01
+"""Share of a picture that is taken for white."""
+
+
+def luminance(red: Plane, green: Plane, blue: Plane) -> Plane:
+    """Compute the luma of ITU-R BT.601; its mean is brightness.
+
+    Parameters
+    ----------
+    red, green, blue : array of float32, shape (height, width)
+        0 to 1, here and below.
+
+    Returns
+    -------
+    array of float32, shape (height, width)
+        0 to 1.
+    """
+    light: Plane = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    return light
+
+
+def flat_area(red: Plane, green: Plane, blue: Plane) -> float:
+    """Compute the share of the largest patch of one colour, without any texture.
+
+    What a lens sees is never as flat, but where it is clipped, which does not count: a wall is
+    shaded, the sky too, and both are noisy. Patches are connected components (4 neighbours) of
+    pixels that differ from none of theirs, as in the segmentation of flat zones (Serra and
+    Salembier: *Connected operators and pyramids*, SPIE 1993).
+
+    Returns
+    -------
+    float
+        0 to 1, 0 where the largest patch is but one of very many; nan where a side is shorter
+        than 2 px.
+    """
+    from scipy import ndimage
+
+    light = np.float32(255) * luminance(red, green, blue)
+    if min(light.shape) < 2:
+        return math.nan
+    brightest = np.float32(255) * np.maximum(np.maximum(red, green), blue)
+    across = np.abs(light[:, 1:] - light[:, :-1]) < FLAT_STEP
+    down = np.abs(light[1:] - light[:-1]) < FLAT_STEP
+    flat = across[:-1] & across[1:] & down[:, :-1] & down[:, 1:]
+    flat &= ((brightest > SHADOW + 0.5) & (brightest < HIGHLIGHT - 0.5))[:-1, :-1]
+    labels, patches = ndimage.label(flat)
+    if not patches:
+        return 0.0
+    inside = np.flatnonzero(labels)
+    patch, values = labels.ravel()[inside], light[:-1, :-1].ravel()[inside]
+    counts = np.maximum(np.bincount(patch), 1)
+    means = np.bincount(patch, values) / counts
+    spreads = np.bincount(patch, (values - means[patch]) ** 2) / counts
+    shares = counts[1:] / flat.size
+    largest = float(np.where(spreads[1:] <= FLAT_SPREAD**2, shares, 0).max())
+    shares = np.sort(shares[shares >= FLAT_LEAST])[:-FLAT_FEW]
+    return largest if largest >= FLAT_AMONG * float(shares.sum()) else 0.0
+
+
+def blockiness(image: Image.Image, size: tuple[int, int] | None = None) -> float:
+    """Compute how much larger steps of luminance are between JPEG's blocks than inside.
+
+    The ratio is that of Wang, Sheikh and Bovik (*No-reference perceptual quality assessment of JPEG
+    compressed images*, ICIP 2002), B / A, mean of both directions. As a picture may have been cut,
+    the grid is where the steps are largest.
+
+    Parameters
+    ----------
+    image : Image
+        As it was decoded: scaling moves the grid.
+    size : tuple of int, optional
+        Width and height of the original, where `image` was decoded at a half or a quarter of it:
+        the grid then shrinks as well.
+
+    Returns
+    -------
+    float
+        About 1 without blocks, and up; nan for a picture less than 32 px wide or high, and for one
+        decoded at an eighth.
+    """
+    width, height = image.size
+    period = GRID if size is None else round(GRID * width / size[0])
+    if min(width, height) < SMALLEST or period not in {GRID, GRID // 2, GRID // 4}:
+        return math.nan
+    left, top = (max(0, (side - BLOCKY_CROP) // 2) for side in (width, height))
+    middle = image.crop((left, top, min(width, left + BLOCKY_CROP), min(height, top + BLOCKY_CROP)))
+    light = np.asarray(middle.convert("L")).astype(np.int16)
+    ratios = []
+    for axis in (0, 1):
+        steps = np.minimum(np.abs(np.diff(light, axis=axis)), BLOCKY_STEP).mean(axis=1 - axis)
+        whole = len(steps) // period * period
+        phases = steps[:whole].reshape(-1, period).mean(axis=0)
+        at_grid = float(phases.max())
+        elsewhere = (float(phases.sum()) - at_grid) / (period - 1)
+        ratios.append((at_grid + BLOCKY_QUIET) / (elsewhere + BLOCKY_QUIET))
+    return sum(ratios) / 2
+
+
+def streaks(light: Plane) -> float:
+    """Count thin bright lines, of a length, that lean one way, at most 45 degrees: rain.
+
+    Thin and bright is what a white top-hat leaves (Meyer, 1979; Serra: *Image Analysis and
+    Mathematical Morphology*, 1982); length, width and lean of each connected component are those of
+    the rectangle with its second moments, as rain is found by Bossu et al. (*Rain or snow detection
+    in image sequences through use of a histogram of orientation of streaks*, IJCV 2011).
+
+    Parameters
+    ----------
+    light : array of float32, shape (height, width)
+
+    Returns
+    -------
+    float
+        0 and up; nan where a side is shorter than 32 px.
+    """
+    from scipy import ndimage
+
+    if min(light.shape) < SMALLEST:
+        return math.nan
+    thin = light - ndimage.grey_opening(light, size=(1, STREAK_WIDTH))
+    labels, _ = ndimage.label(thin > STREAK_LIGHT, np.ones((3, 3)))
+    inside = np.flatnonzero(labels)
+    line = labels.ravel()[inside]
+    y, x = np.divmod(inside, light.shape[1])
+    counts = np.maximum(np.bincount(line), 1)
+    x = x - (np.bincount(line, x) / counts)[line]
+    y = y - (np.bincount(line, y) / counts)[line]
+    xx, yy, xy = (np.bincount(line, each) / counts for each in (x * x, y * y, x * y))
+    mean, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    lengths = np.sqrt(12 * (mean + half)) + 1
+    widths = np.sqrt(12 * np.maximum(mean - half, 0)) + 1
+    shortest, longest = (share * min(light.shape) for share in STREAK_LENGTHS)
+    lines = (lengths >= shortest) & (lengths <= longest)
+    lines &= (widths <= STREAK_SLENDER) & (lengths >= STREAK_SLENDER * widths)
+    leans = np.degrees(np.arctan2(2 * xy, yy - xx)[lines]) / 2
+    counted = np.histogram(leans, STREAK_BINS)[0]
+    return float((counted[:-2] + counted[1:-1] + counted[2:]).max())
+
+
+def tilt(light: Plane) -> float:
+    """Compute the largest share of edges within 15 degrees that run neither upright nor level.
+
+    Two directions at right angles are one, for a turned camera turns both. Of an upright photograph
+    most edges are upright or level (Coughlan and Yuille: *Manhattan World*, ICCV 1999); of edges
+    that run all ways the share is a sixth. Edges are weighted by their gradient, from central
+    differences.
+
+    Parameters
+    ----------
+    light : array of float32, shape (height, width)
+
+    Returns
+    -------
+    float
+        0 to 1; nan for flat pictures, and where a side is shorter than 3 px.
+    """
+    if min(light.shape) < 3:
+        return math.nan
+    across = (light[1:-1, 2:] - light[1:-1, :-2]).ravel()
+    down = (light[2:, 1:-1] - light[:-2, 1:-1]).ravel()
+    steps = np.sqrt(across * across + down * down)
+    total = float(steps.sum())
+    if total < FLAT_EDGES * steps.size:
+        return math.nan
+    turns = (np.degrees(np.arctan2(down, across)) + np.float32(360)).astype(np.int16) % 90
+    shares = np.bincount(turns, steps, 90) / total
+    sums = np.concatenate([[0], np.cumsum(shares)])
+    first = TILT_FROM - TILT_WINDOW // 2
+    last = 90 - TILT_FROM - TILT_WINDOW // 2
+    windows = sums[first + TILT_WINDOW : last + TILT_WINDOW + 1] - sums[first : last + 1]
+    return float(windows.max())
+
+
+def dirt(red: Plane, green: Plane, blue: Plane) -> float:
+    """Count soft dark spots: dirt or drops on the lens.
+
+    As dirt takes a share of the light, it is looked for in its logarithm, and in all three channels
+    at once. A spot is where the smaller of the Hessian's eigenvalues at one scale has a maximum
+    (Lindeberg: *Feature detection with automatic scale selection*, IJCV 1998): of an edge or a
+    stripe it is next to 0.
+
+    Returns
+    -------
+    float
+        0 and up; nan where a side is shorter than 32 px.
+    """
+    from scipy import ndimage
+
+    height, width = (side // 2 * 2 for side in red.shape)
+    if min(height, width) < SMALLEST:
+        return math.nan
+    planes = np.stack([plane[:height, :width] for plane in (red, green, blue)])
+    rows = planes[:, ::2] + planes[:, 1::2]
+    small = (rows[..., ::2] + rows[..., 1::2]) / 4
+    side = min(height, width) // 2
+    scale = SPOT_SIZE * side
+    smooth = ndimage.gaussian_filter(np.log(small + SPOT_FLOOR), (0, scale, scale), truncate=3)
+    step = max(1, round(scale))
+    before, here, after = slice(0, -2 * step), slice(step, -step), slice(2 * step, None)
+    middle = 2 * smooth[:, here, here]
+    xx = smooth[:, here, after] - middle + smooth[:, here, before]
+    yy = smooth[:, after, here] - middle + smooth[:, before, here]
+    xy = smooth[:, after, after] + smooth[:, before, before]
+    xy = (xy - smooth[:, after, before] - smooth[:, before, after]) / 4
+    curved = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy * xy)
+    weakest = curved.min(axis=0)
+    peaks = ndimage.maximum_filter(weakest, max(3, int(SPOT_APART * side) | 1))
+    return float(((weakest == peaks) & (weakest > SPOT_DEPTH)).sum())
+
+
+def cast(red: Plane, green: Plane, blue: Plane) -> float:
+    """Compute how far what should be grey is not, by that of two estimates which says less.
+
+    One takes the brightest pixels for white (white patch; Land: *The retinex theory of color
+    vision*, 1977), every second one of every second row; the other the mean step between neighbours
+    for grey (grey edge; van de Weijer et al.: *Edge-based color constancy*, TIP 2007). A bright
+    coloured thing deceives the one, many coloured ones the other.
+
+    Returns
+    -------
+    float
+        0 to 1, (max - min) / max of the colour; nan for black pictures, and for those without
+        edges.
+    """
+    planes = [plane[::2, ::2].ravel() for plane in (red, green, blue)]
+    light = luminance(*planes)
+    first = len(light) - max(1, round(BRIGHTEST * len(light)))
+    brightest = np.argpartition(light, first)[first:]
+    white = [float(plane[brightest].mean()) for plane in planes]
+    steps = [
+        float(np.abs(np.diff(plane, axis=0)).sum()) + float(np.abs(np.diff(plane, axis=1)).sum())
+        for plane in (red, green, blue)
+    ]
+    if float(light.mean()) < BLACK or max(steps) < FLAT_EDGES * red.size:
+        return math.nan
+    return 1 - max(min(each) / max(each) for each in (white, steps))

@@ -1,0 +1,114 @@
+"""Failure rates and situations as the user of the Clusters tab meets them."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from pipelines.files import read_csv
+from pipelines.rates import AS_COMMON, SITUATION, TOO_FEW
+from pipelines.runs import Manifest, open_run
+from tests.planted import write_planted_run
+
+PASSING = "Passing images of the same test, or the folder of a test"
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    return write_planted_run(tmp_path_factory.mktemp("planted"), passing=True)
+
+
+@pytest.fixture
+def browsing(planted, server, visit):
+    page = visit(f"{server.url}?run={planted}")
+    expect(page.locator(".tile").first).to_be_visible()
+    return page
+
+
+def rows_of(run):
+    return {row["cluster"]: row for row in read_csv(run / "clusters.csv")}
+
+
+def test_the_headline_counts_situations_and_what_is_none(browsing, planted):
+    kinds = [row["kind"] for row in rows_of(planted).values()]
+    facts = browsing.locator("#clusters .facts")
+    expect(facts).to_contain_text(f"{kinds.count(SITUATION)} situations that fail more often")
+    expect(facts).to_contain_text("60 images without a common look")
+    expect(facts).to_contain_text("The DNN fails on 221 of 371 images (59.6 %)")
+
+
+def test_clusters_stand_below_what_they_are(browsing, planted):
+    rows = rows_of(planted)
+    for kind, title in (
+        (SITUATION, "Situations that fail more often than the rest"),
+        (TOO_FEW, "Too few images to tell"),
+        (AS_COMMON, "As common among passing images"),
+    ):
+        wanted = {cluster for cluster, row in rows.items() if row["kind"] == kind}
+        assert wanted
+        group = browsing.get_by_role("group", name=title)
+        tiles = group.locator(".tile")
+        expect(tiles).to_have_count(len(wanted))
+        assert {tile.get_attribute("data-cluster") for tile in tiles.all()} == wanted
+
+
+def test_a_cluster_says_how_often_images_like_its_own_fail(browsing, planted):
+    browsing.locator(".tile[data-cluster='0']").click()
+    figures = browsing.locator("#clusters dl")
+    expect(figures).to_contain_text(
+        "fails on 30 of 32 images like these (94 %, 95 % interval 80 to"
+    )
+    expect(figures).to_contain_text("elsewhere 56 %")
+    expect(browsing.locator(".tile[data-cluster='0'] .fails")).to_contain_text("fails 94")
+    browsing.locator(".tile[data-cluster='1']").click()
+    expect(figures).to_contain_text("fails on 24 of 54 images like these (44 %")
+    hints = browsing.locator(".hints li")
+    browsing.locator(".tile[data-cluster='0']").click()
+    expect(hints.first).to_contain_text("than passing images")
+
+
+def test_appearances_come_one_after_the_other(browsing, planted):
+    browsing.locator(".tile[data-cluster='0']").click()
+    expect(browsing.locator("#clusters dl")).to_contain_text("Appearances")
+    expect(browsing.locator(".pager")).to_contain_text("appearance by appearance")
+    parts = {row["path"]: row["part"] for row in read_csv(planted / "images.csv")}
+    shown = [parts[thumb.get_attribute("aria-label")] for thumb in browsing.locator(".thumb").all()]
+    assert shown == sorted(shown)
+    assert set(shown) == {"0", "1"}
+
+
+def test_noise_has_no_rate(browsing):
+    browsing.locator(".tile").last.click()
+    expect(browsing.locator("#clusters dl")).to_contain_text("Most central")
+    assert "Failure rate" not in browsing.locator("#clusters dl").inner_text()
+
+
+def test_nothing_is_cut_off_at_any_width(browsing, shoot):
+    shoot(browsing, "situations")
+
+
+def test_passing_images_go_into_the_command(server, visit, planted):
+    page = visit(server.url)
+    images = planted.parent
+    page.get_by_label("Folder of images on which the DNN failed").fill(str(images / "images"))
+    page.get_by_label("Folder of images on which the DNN failed").press("Enter")
+    page.get_by_label(PASSING).fill(str(images / "passing"))
+    page.get_by_label(PASSING).press("Enter")
+    line = page.locator("#command textarea")
+    expect(line).to_have_value(re.compile(f"--passing {re.escape(str(images))}/passing"))
+
+
+def test_a_test_is_offered_and_names_its_images_itself(server, visit, planted):
+    run = server.runs / "a test"
+    manifest = Manifest(
+        job="test", command=[], folder=str(planted.parent / "images"), parameters={},
+        result={"failures": 7},
+    )  # fmt: skip
+    if not run.exists():
+        with open_run(run, manifest, lambda *step: None):
+            pass
+    page = visit(server.url)
+    page.get_by_label(PASSING).click()
+    page.get_by_role("option", name="a test · test with 7 failures").click()
+    line = page.locator("#command textarea")
+    expect(line).to_have_value(re.compile("cluster --out .*images --test-run .*a test"))
