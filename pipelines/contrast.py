@@ -1,4 +1,6 @@
-"""How much more a new image looks like the failing ones than like the other new ones.
+"""How much more a new image looks like the failing ones than like those that pass.
+
+Where there are no passing images, than like the other new ones.
 
 Not in the papers, which take the distance to a cluster alone: where failing images are common, so
 are safe ones, if that is where most images are.  What tells is the ratio of the two densities,
@@ -23,8 +25,10 @@ FEWEST = 20
 Floats = NDArray[np.float32]
 
 
-def contrast(new: Floats, failing: Floats, *, seed: int) -> Floats:
-    """Score new images: the larger, the more like failing ones than like other new ones.
+def contrast(new: Floats, failing: Floats, *, seed: int, passing: Floats | None = None) -> Floats:
+    """Score new images: the larger, the more like failing ones than like passing or other new ones.
+
+    With passing images, one machine tells them from the failing ones, and scores every new image.
 
     Support vector machines with Gaussian kernels, of scikit-learn's default width and both kinds
     weighed alike; every new image is scored by machines that did not learn from it (5-fold cross
@@ -38,7 +42,9 @@ def contrast(new: Floats, failing: Floats, *, seed: int) -> Floats:
     failing : array of float32, shape (m, d)
         Features of the failing images, in the same space.
     seed : int
-        Of the folds.
+        Of the folds, and of the images that a machine learns from where there are very many.
+    passing : array of float32, shape (k, d), optional
+        Features of passing images; fewer than 20 are left out.
 
     Returns
     -------
@@ -47,6 +53,12 @@ def contrast(new: Floats, failing: Floats, *, seed: int) -> Floats:
     """
     from sklearn.svm import SVC
 
+    if passing is not None and min(len(passing), len(failing)) >= FEWEST:
+        rng = np.random.default_rng(seed)
+        parts = [part[rng.permutation(len(part))[:MOST_OTHERS]] for part in (failing, passing)]
+        kinds = np.arange(sum(map(len, parts))) < len(parts[0])
+        machine = SVC(class_weight="balanced").fit(np.concatenate(parts), kinds)
+        return np.asarray(machine.decision_function(new), dtype=np.float32)
     scores = np.zeros(len(new), dtype=np.float64)
     if min(len(new), len(failing)) < FEWEST:
         return scores.astype(np.float32)

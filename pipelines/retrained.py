@@ -124,6 +124,9 @@ class Comparison(_Document):
     best_baseline : str
     difference : float
         Of the mean accuracy, ours less that of the best baseline.
+    added : float or None
+        Ours less that of the same training without new labels: what labels added. None in
+        retrainings of older versions.
     """
 
     labels: int
@@ -132,6 +135,7 @@ class Comparison(_Document):
     methods: list[Method]
     best_baseline: str
     difference: float
+    added: float | None = None
 
 
 class Retraining(_Document):

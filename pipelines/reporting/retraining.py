@@ -109,7 +109,7 @@ def tell_comparison(comparison: Comparison) -> str:
     best = next(each for each in comparison.methods if each.name == comparison.best_baseline)
     points = 100 * comparison.difference
     words = "better" if points >= 0 else "worse"
-    said = (
+    said = _tell_added(comparison) + (
         f"Retrained with {count_of(comparison.labels, 'label')} chosen by the clusters, the model "
         f"is {abs(points):.2f} points {words} than with as many by the best baseline, "
         f"{best.name}, in the mean of {count_of(comparison.repeats, 'repeat')}"
@@ -118,6 +118,15 @@ def tell_comparison(comparison: Comparison) -> str:
         return f"{said}; one repeat says nothing of chance."
     larger = "no" if best.effect == "none" else f"a {best.effect}"
     return f"{said} (A12 = {best.a12:.2f}, {larger} effect; Mann-Whitney p = {best.p:.2g})."
+
+
+def _tell_added(comparison: Comparison) -> str:
+    """Say what new labels added to what training on gains by itself."""
+    if comparison.added is None:
+        return ""
+    points = f"{abs(100 * comparison.added):.2f} points"
+    change = f"added {points} to" if comparison.added >= 0 else f"took {points} from"
+    return f"New labels {change} what the same training gets without them. "
 
 
 def share_of(accuracy: Accuracy) -> str:

@@ -21,7 +21,9 @@ OURS = "our selection"
 WRONG_OF_RANDOM = "B1: wrong ones of a random subset"
 RANDOM = "B2: random"
 LEAST_CONFIDENT = "least confidence"
-BASELINES = (WRONG_OF_RANDOM, RANDOM, LEAST_CONFIDENT)
+NO_LABELS = "the same training without new labels"
+BASELINES = (WRONG_OF_RANDOM, RANDOM, LEAST_CONFIDENT, NO_LABELS)
+"""The last one spends none: what it gains is what training on gains by itself."""
 SEEDS = 1 << 32
 """Of which Keras takes one."""
 DIGITS = 5
@@ -52,8 +54,10 @@ def choose(
     Returns
     -------
     array of intp, shape (m,)
-        Positions; fewer than `labels` for B1.
+        Positions; fewer than `labels` for B1, none without new labels.
     """
+    if method == NO_LABELS:
+        return np.empty(0, dtype=np.intp)
     if method == LEAST_CONFIDENT:
         return np.argsort(confidences, kind="stable")[:labels]
     subset = rng.permutation(len(wrong))[:labels]
@@ -143,6 +147,7 @@ def summarise(accuracies: dict[str, list[float]], labels: int, trained: int) -> 
             )
         )
     best = max(methods[1:], key=lambda method: method.mean)
+    without = next((method for method in methods if method.name == NO_LABELS), None)
     return Comparison(
         labels=labels,
         trained=trained,
@@ -150,4 +155,5 @@ def summarise(accuracies: dict[str, list[float]], labels: int, trained: int) -> 
         methods=methods,
         best_baseline=best.name,
         difference=round(methods[0].mean - best.mean, DIGITS),
+        added=None if without is None else round(methods[0].mean - without.mean, DIGITS),
     )

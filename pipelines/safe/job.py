@@ -119,6 +119,7 @@ def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
             passing = check_passing(run, inputs, images, options)
     recipe = options.recipe or (CONTRAST if passing else ALONE)
     data = extract_features(run, inputs, images, passing, recipe, options)
+    paths = tuple(image.path for image in data.images)
     search = Search(
         recipe,
         options.layers,
@@ -126,6 +127,7 @@ def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
         options.min_samples,
         options.eps,
         options.seed,
+        number_groups(inputs.groups, paths) if inputs.groups.how else None,
         lambda done, total: run.progress(CLUSTERING, done, total),
     )
     with run.stage(CLUSTERING):
@@ -136,7 +138,6 @@ def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
     by_contrast = search.choices.contrast
     if not by_contrast:
         run.manifest.chosen["families_layer"] = CONDITIONS
-    paths = tuple(image.path for image in data.images)
     groups = name_groups(inputs.groups, paths) if inputs.groups.how else None
     if data.passing is None:
         run.manifest.notes.append(WITHOUT_PASSING)

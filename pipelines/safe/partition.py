@@ -12,13 +12,13 @@ from pipelines.clusters import NOISE
 from pipelines.passing import FEWEST
 from pipelines.rates import estimate_rates
 from pipelines.safe import clustering, contrast, features, reduction
-from pipelines.safe.clustering import Clustering
+from pipelines.safe.clustering import TOO_FEW, Clustering
 from pipelines.safe.contrast import Contrast
 from pipelines.safe.dbscan import Floats, Labels
 from pipelines.safe.denoising import denoise
 from pipelines.safe.recipe import RECIPES, Recipe
 from pipelines.safe.reduction import Reduction
-from pipelines.safe.situations import find_situations, place
+from pipelines.safe.situations import find_looks, find_situations, mean_rays, place
 from pipelines.unsafe_set import cluster_distances, reaches
 
 TURNS = 2
@@ -41,6 +41,9 @@ class Search:
     components, min_samples : int, optional
     eps : float, optional
     seed : int
+    groups : array of int64, shape (n,), optional
+        Images with the same number are of one group: contrast then clusters the looks of groups in
+        the place of images.
     step : callable
         Told of ``(done, total)``.
     """
@@ -51,6 +54,7 @@ class Search:
     min_samples: int | None = None
     eps: float | None = None
     seed: int = 0
+    groups: NDArray[np.int64] | None = None
     step: Step = lambda done, total: None
 
     @property
@@ -147,9 +151,18 @@ def _contrast(
     space = contrast.fit(vectors, passing[plain], search.widths, components=search.wanted)
     rays, passing_rays = (contrast.project(space, part) for part in (vectors, passing))
     points = contrast.directions(space, rays)
-    moved = denoise(points)
-    clusters = _search(moved, search, ALIKE)
-    situations = find_situations(clusters, points, rays, space.length)
+    looks = None if search.groups is None else find_looks(rays, search.groups)
+    if looks is None or looks.max() + 1 < TOO_FEW:
+        moved = denoise(points)
+        clusters = _search(moved, search, ALIKE)
+        situations = find_situations(clusters, points, rays, space.length)
+    else:
+        means = mean_rays(rays, looks)
+        ways = contrast.directions(space, means)
+        moved = denoise(ways)
+        clusters = _search(moved, search, ALIKE)
+        situations = find_situations(clusters, ways, means, space.length, looks, rays)
+        moved = moved[looks]
     return Partition(
         labels=situations.labels,
         core=situations.core,

@@ -142,7 +142,12 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
         points=points,
         distances=cluster_distances(points, known.points[cores], known.labels[cores]),
         reaches=reaches(known.points[clustered], known.labels[clustered], known.core[clustered]),
-        scores=score_contrast(points, known.points, seed=int(manifest.parameters.get("seed", 0))),
+        scores=score_contrast(
+            points,
+            known.points,
+            seed=int(manifest.parameters.get("seed", 0)),
+            passing=known.passing,
+        ),
         sizes=np.bincount(known.labels[clustered]),
     )
     return Measured(candidates, len(rejected) + len(found.rejected), SAME * known.length)

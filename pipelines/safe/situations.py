@@ -262,32 +262,103 @@ class Situations:
     reach: Reach
 
 
+def find_looks(rays: Floats, groups: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Tell the looks of each group apart: frames of one track that lie in one direction.
+
+    Thirty frames of one sign are no situation, however dense they lie: looks are clustered in their
+    place. Average linkage of cosine distances within a group, cut at `TOGETHER`.
+
+    Time and memory grow with the square of the largest group.
+
+    Parameters
+    ----------
+    rays : array of float32, shape (n, c)
+    groups : array of int64, shape (n,)
+
+    Returns
+    -------
+    array of intp, shape (n,)
+        From 0, no look of two groups.
+    """
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    units = to_unit_length(rays)
+    looks = np.zeros(len(rays), dtype=np.intp)
+    first = 0
+    for group in np.unique(groups):
+        inside = np.flatnonzero(groups == group)
+        own = np.zeros(len(inside), dtype=np.intp)
+        if len(inside) > 1:
+            upper = np.triu_indices(len(inside), 1)
+            distances = np.maximum(1 - units[inside] @ units[inside].T, 0)[upper]
+            own = fcluster(linkage(distances, "average"), TOGETHER, "distance") - 1
+        looks[inside] = first + own
+        first += int(own.max()) + 1
+    return looks
+
+
+def mean_rays(rays: Floats, looks: NDArray[np.intp]) -> Floats:
+    """Return the mean ray of each look, shape (looks, c)."""
+    sums = np.zeros((int(looks.max()) + 1, rays.shape[1]), dtype=np.float64)
+    np.add.at(sums, looks, rays)
+    return (sums / np.bincount(looks)[:, None]).astype(np.float32)
+
+
 def find_situations(
-    clustering: Clustering, directions: Floats, rays: Floats, passing_length: float
+    clustering: Clustering,
+    directions: Floats,
+    rays: Floats,
+    passing_length: float,
+    looks: NDArray[np.intp] | None = None,
+    frames: Floats | None = None,
 ) -> Situations:
     """Take clusters apart that point different ways, and join those that point the same way.
 
     Noise goes to the situation that holds it, and images that their situation does not hold are
-    noise, so that failing and passing images are counted by the same rule.
+    noise, so that failing and passing images are counted by the same rule. Where looks were
+    clustered, their frames follow, each by that rule.
 
     Parameters
     ----------
     clustering : Clustering
         Of the denoised directions.
     directions, rays : arrays of float32, shape (n, c)
-        As `contrast.directions` and `contrast.project` return them.
+        As `contrast.directions` and `contrast.project` return them; of looks, where there are any.
     passing_length : float
         Root mean square length of passing images' rays.
+    looks : array of intp, shape (f,), optional
+        Look of each frame.
+    frames : array of float32, shape (f, c), optional
+        Rays of the frames.
+
+    Returns
+    -------
+    Situations
+        Of the images; of the frames, where looks were clustered.
     """
     apart = take_apart(clustering, directions, rays)
-    joined = join(rays, apart.labels)
+    joined, clusters, core = join(rays, apart.labels), apart.labels, apart.core
+    if looks is not None and frames is not None:
+        joined = _add_single_subjects(joined[looks], looks)
+        clusters, core, rays = clusters[looks], core[looks] | (clusters[looks] == NOISE), frames
     whole = measure_reach(rays, joined, passing_length)
     placed = place(rays, whole)
     labels = tidy(placed)
-    parts = _appearances(rays, labels, apart.labels)
+    parts = _appearances(rays, labels, clusters)
     numbers = [int(placed[labels == situation][0]) for situation in range(labels.max() + 1)]
     reach = Reach(whole.ways[numbers], whole.least_cosines[numbers], whole.least_lengths[numbers])
-    return Situations(labels, parts, apart.core & (labels != NOISE), reach)
+    return Situations(labels, parts, core & (labels != NOISE), reach)
+
+
+def _add_single_subjects(labels: Labels, looks: NDArray[np.intp]) -> Labels:
+    """Make a cluster of each look of several frames that no other look lies beside."""
+    sizes = np.bincount(looks)
+    alone = (labels == NOISE) & (sizes[looks] >= SMALLEST_CLUSTER)
+    first = int(labels.max(initial=NOISE)) + 1
+    numbers = np.unique(looks[alone], return_inverse=True)[1]
+    result = labels.copy()
+    result[alone] = first + numbers
+    return result
 
 
 def _appearances(rays: Floats, labels: Labels, clusters: Labels) -> Labels:

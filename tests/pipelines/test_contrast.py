@@ -59,3 +59,19 @@ def test_of_few_images_nothing_can_be_told():
     few = np.ones((FEWEST - 1, 4), np.float32)
     assert not contrast(few, np.ones((100, 4), np.float32), seed=0).any()
     assert not contrast(np.ones((100, 4), np.float32), few, seed=0).any()
+
+
+def test_with_passing_images_new_ones_are_scored_by_failing_against_passing():
+    from sklearn.svm import SVC
+
+    rng = np.random.default_rng(9)
+    failing, passing = rng.normal(1, 1, (40, 3)), rng.normal(0, 1, (60, 3))
+    new = rng.normal(0, 2, (30, 3)).astype(np.float32)
+    given = failing.astype(np.float32), passing.astype(np.float32)
+    scores = contrast(new, given[0], seed=0, passing=given[1])
+    machine = SVC(class_weight="balanced").fit(
+        np.concatenate(given), np.repeat([True, False], [40, 60])
+    )
+    np.testing.assert_allclose(scores, machine.decision_function(new), rtol=1e-3, atol=1e-3)
+    few = contrast(new, given[0], seed=0, passing=given[1][:10])
+    np.testing.assert_array_equal(few, contrast(new, given[0], seed=0))

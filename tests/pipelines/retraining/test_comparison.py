@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from pipelines.reporting.retraining import tell_comparison
 from pipelines.retraining.comparison import (
     BASELINES,
     LEAST_CONFIDENT,
+    NO_LABELS,
     OURS,
     RANDOM,
     WRONG_OF_RANDOM,
@@ -57,7 +59,7 @@ def test_all_methods_are_trained_with_the_same_seeds():
     assert list(found) == [OURS, *BASELINES]
     assert all(len(values) == 3 for values in found.values())
     assert {seed for _, seed, _ in calls} == {0, 1, 2}
-    assert len(kept) == len(calls) == 12
+    assert len(kept) == len(calls) == 15
     assert [places for method, _, places in calls if method == OURS] == [tuple(range(6))] * 3
 
 
@@ -84,3 +86,16 @@ def test_the_best_baseline_is_what_ours_is_measured_by():
     assert told.methods[0].deviation == pytest.approx(np.std([0.9, 0.92], ddof=1), abs=1e-5)
     once = summarise({OURS: [0.9], RANDOM: [0.8]}, 6, 9)
     assert [method.a12 for method in once.methods] == [None, None]
+
+
+def test_the_headline_says_what_labels_added_to_the_same_training_without_them():
+    told = summarise({OURS: [0.9, 0.92], RANDOM: [0.88, 0.88], NO_LABELS: [0.86, 0.87]}, 6, 12)
+    assert told.added == pytest.approx(0.045)
+    assert tell_comparison(told).startswith(
+        "New labels added 4.50 points to what the same training gets without them. Retrained with"
+    )
+    worse = summarise({OURS: [0.9, 0.92], NO_LABELS: [0.93, 0.93]}, 6, 12)
+    assert "New labels took 2.00 points from what" in tell_comparison(worse)
+    older = summarise({OURS: [0.9], RANDOM: [0.88]}, 6, 12)
+    assert older.added is None
+    assert tell_comparison(older).startswith("Retrained with")
