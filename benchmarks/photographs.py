@@ -245,6 +245,7 @@ def umap_dbscan(images: ImageSet, seed: int) -> Labels:
 
 METHODS: dict[str, Callable[[ImageSet, int], Labels]] = {
     "contrast": by_recipe("contrast"),
+    "appearance": by_recipe("appearance"),
     "default": by_recipe("default"),
     "default, families": families,
     "paper's choices": papers_choices,

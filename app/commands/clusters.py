@@ -67,9 +67,11 @@ def cluster(
         str,
         typer.Option(
             help="'contrast': failing images seen in contrast with passing ones (block2_pool to "
-            "block4_pool, 40 components). 'default': by what images look like (block4_pool and "
-            "block5_pool, unit length, 50 components). 'paper': SAFE as printed (fc2, 256 "
-            "components); downloads 528 MB. (default: contrast with passing images, else default)",
+            "block4_pool, 40 components). 'appearance': by what images look like (block3_pool to "
+            "block5_pool, unit length, 50 components). 'default': the same of block4_pool and "
+            "block5_pool, as before there were passing images. 'paper': SAFE as printed (fc2, 256 "
+            "components); downloads 528 MB. (default: contrast with passing images, else "
+            "appearance)",
             show_default=False,
         ),
     ] = "",

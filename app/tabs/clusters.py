@@ -208,10 +208,10 @@ def _options(page: Page) -> tuple[list[Any], gr.Textbox]:
             elem_id="out",
         )
         recipe = gr.Radio(
-            [BY_INPUT, "contrast", "default", "paper"],
+            [BY_INPUT, "contrast", "appearance", "default", "paper"],
             value=USUAL.recipe,
             label="Recipe",
-            info="by input: contrast with passing images, else default. paper: SAFE as printed; "
+            info="by input: contrast with passing images, else appearance. paper: SAFE as printed; "
             "downloads 528 MB.",
         )
     with gr.Row():

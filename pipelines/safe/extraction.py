@@ -39,6 +39,8 @@ class Features:
     passing : CheckedPassing or None
         Those that could be decoded.
     passing_vectors : array of float32, shape (m, sum of widths)
+    shallow, passing_shallow : arrays of float32, shapes (n, 64) and (m, 64)
+        Of the shallowest layer.
     """
 
     images: list[ImageFile]
@@ -47,6 +49,8 @@ class Features:
     conditions: Floats
     passing: CheckedPassing | None
     passing_vectors: Floats
+    shallow: Floats
+    passing_shallow: Floats
 
 
 def extracted_layers(layers: Sequence[str]) -> tuple[str, ...]:
@@ -84,7 +88,9 @@ def extract_features(
         )
         count_images(run, inputs.folder, failing.images, inputs.rejected + failing.rejected)
         run.manifest.result["extracted"] = failing.new
+    first = features.POOLS[:1]
     kept, passing_vectors = passing, np.empty((0, 0), dtype=np.float32)
+    passing_shallow = passing_vectors
     if passing is not None and inputs.passing is not None:
         with run.stage(PASSING_STAGE):
             others = features.extract_through_store(
@@ -98,6 +104,7 @@ def extract_features(
             )
         kept = passing.only({image.path for image in others.images})
         passing_vectors = features.columns(others.vectors, wanted, layers)
+        passing_shallow = features.columns(others.vectors, wanted, first)
     conditions = features.columns(failing.vectors, wanted, (CONDITIONS,))
     return Features(
         images=failing.images,
@@ -106,4 +113,6 @@ def extract_features(
         conditions=reduction.scale_to_unit_length(conditions, [features.WIDTHS[CONDITIONS]]),
         passing=kept,
         passing_vectors=passing_vectors,
+        shallow=features.columns(failing.vectors, wanted, first),
+        passing_shallow=passing_shallow,
     )

@@ -21,6 +21,7 @@ from pipelines.passing import PassingSample
 from pipelines.rates import estimate_rates, order_clusters, tell_kinds
 from pipelines.report import write_report
 from pipelines.safe import silhouette
+from pipelines.safe.camera import describe_cameras, tell_apart
 from pipelines.safe.contrast import Contrast
 from pipelines.safe.dbscan import Distances, Labels
 from pipelines.safe.extraction import CONDITIONS, Features, extract_features
@@ -144,6 +145,8 @@ def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
         sample = None
     else:
         sample, partition = _compare(inputs, data, partition)
+        apart = tell_apart(data.shallow, data.passing_shallow, partition.labels, seed=options.seed)
+        run.manifest.notes += describe_cameras(apart)
     with run.stage("measuring clusters"):
         # On the features themselves: denoising would flatter the clusters that it helped to find.
         (silhouettes,) = silhouette.silhouettes(Distances(partition.points), [partition.labels])

@@ -87,7 +87,10 @@ def test_cluster_ends_with_a_summary(images, cache, tmp_path):
         (["missing", "--out", "run"], "Error: missing does not exist"),
         (["{images}", "--out", "{images}"], "one lies inside the other"),
         (["{images}", "--out", "run", "--layer", "conv9"], "VGG16 has no layer 'conv9'"),
-        (["{images}", "--out", "run", "--recipe", "mine"], "recipe: expected contrast or default"),
+        (
+            ["{images}", "--out", "run", "--recipe", "mine"],
+            "recipe: expected contrast or appearance",
+        ),
         (["{images}", "--out", "run", "--eps", "-1"], "eps: expected a positive number"),
         (["{images}", "--out", "{tmp}/run", "--weights", "no.h5"], "no.h5 does not exist"),
     ],

@@ -152,7 +152,7 @@ def test_the_manifest_says_what_was_chosen(run):
     manifest = read_manifest(run)
     assert manifest.ended == "finished"
     assert manifest.parameters["seed"] == 0
-    assert manifest.weights["layers"] == ["block4_pool", "block5_pool"]
+    assert manifest.weights["layers"] == ["block3_pool", "block4_pool", "block5_pool"]
     assert len(manifest.weights["sha256"]) == 64
     assert manifest.chosen["precision"] in {"float32", "bfloat16"}
     assert manifest.chosen["components"] == 31
@@ -330,7 +330,10 @@ def test_clear_causes_come_without_a_warning(run):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"recipe": "other"}, "recipe: expected contrast or default or paper, received 'other'"),
+        (
+            {"recipe": "other"},
+            "recipe: expected contrast or appearance or default or paper, received 'other'",
+        ),
         ({"layers": ("block9",)}, "no layer 'block9'"),
         ({"eps": 0.0}, "eps: expected a positive number, received 0.0"),
         ({"eps": float("nan")}, "eps"),

@@ -210,7 +210,7 @@ def test_too_few_passing_images_are_left_out_and_said(world, store, tmp_path):
     names = (world / "passing.txt").read_text().splitlines()
     few.write_text("\n".join(names[:8]) + "\n")
     manifest = find(world / "failures.txt", tmp_path / "run", passing=few)
-    assert manifest.weights["recipe"] == "default"
+    assert manifest.weights["recipe"] == "appearance"
     assert "situations" not in manifest.result
     assert any("7 passing images of" in note and "left out" in note for note in manifest.notes)
     assert not (tmp_path / "run" / "passing.csv").exists()
@@ -240,7 +240,7 @@ def test_copies_of_failing_images_and_broken_files_are_no_passing_images(world, 
 
 def test_without_passing_images_a_note_says_what_they_would_give(world, store, tmp_path):
     manifest = find(world / "failures.txt", tmp_path / "run")
-    assert manifest.weights["recipe"] == "default"
+    assert manifest.weights["recipe"] == "appearance"
     assert any("--passing" in note and "--test-run" in note for note in manifest.notes)
 
 
