@@ -179,7 +179,7 @@ function head() {
 }
 
 function facts(used) {
-  if (run.headline.length) return run.headline.join(" ");
+  if (run.headline.length) return whole(run.headline.join(" "));
   const clusters = run.clusters.filter((cluster) => cluster.cluster !== NOISE).length;
   const noise = run.members.get(NOISE)?.length ?? 0;
   const related = run.families.some(isShown);
@@ -193,6 +193,9 @@ function facts(used) {
       : "")
   );
 }
+
+// A figure and its percent sign stay on one line.
+const whole = (text) => text.replaceAll(" %", "\u00a0%");
 
 // The report is to have the words that were typed last: it opens when they are saved.
 async function report(event) {
@@ -329,7 +332,6 @@ function fillGif(cluster) {
 
 function fillFigures(cluster) {
   const figures = [
-    cluster.rate ? ["Failure rate", cluster.rate] : null,
     ["Images", `${cluster.size.toLocaleString("en")} (${percent(cluster.share)} of all)`],
     cluster.parts > 1 ? ["Appearances", `${cluster.parts}, one after the other below`] : null,
     cluster.groups === null ? null : ["Groups", cluster.groups.toLocaleString("en")],
@@ -359,6 +361,7 @@ function fillSaid(cluster) {
   const unsafe = (words) => make("li", {}, `Next to ${words}`);
   const family = run.families.find((each) => each.family === cluster.family && isShown(each));
   view.said.replaceChildren(
+    ...part("Failure rate", "rate", cluster.rate ? [make("li", {}, whole(cluster.rate))] : []),
     ...part("Pictures", "hints", cluster.hints.map(hint)),
     ...part("Parameters", "parameters", cluster.parameters.map(parameter)),
     ...part("Confusions", "confusions", cluster.confusions.map(confusion)),
