@@ -28,7 +28,8 @@ let sending = 0; // how many words are on their way
 const address = (name) => `run/${run.key}/${name}`;
 const full = (position) => `${run.folder}/${run.images.path[position]}`;
 const row = (id) => run.clusters.find((cluster) => cluster.cluster === id);
-const isShown = (family) => family.clusters.length > 1; // a cluster by itself needs no bracket
+// A cluster by itself needs no bracket; where kinds are told, these have the brackets.
+const isShown = (family) => family.clusters.length > 1 && !run.headline.length;
 
 // --- opening a run ------------------------------------------------------------------------------
 
@@ -87,7 +88,7 @@ async function show() {
 // The clusters as they are shown: family by family, the largest first, and noise last.
 function order() {
   const ids = run.clusters.map((cluster) => cluster.cluster); // noise is their last
-  const related = run.families.flatMap((family) => family.clusters);
+  const related = run.headline.length ? [] : run.families.flatMap((family) => family.clusters);
   return [...new Set([...related, ...ids])];
 }
 

@@ -14,12 +14,16 @@ the drawn eyes and signs come with passing sets of their own. For each set, mean
 no more often than all images do. It tells how often the failure rate of a pure cluster is within
 its 95 % interval, and how often the two are marked as common.
 
+`hints` measures the pictures themselves, the true causes being the clusters: how often one of the
+first three hints is right, and how often the first one names what is not there.
+
 Layers, ridge, components and the search were chosen on seeds 0 to 2; 3 and 4 check them.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +42,9 @@ from benchmarks.scenarios import draw_failing_set
 from benchmarks.signs import draw_failing_signs, draw_sign, sample_sign
 from benchmarks.spoiling import CAUSES
 from pipelines.families import family_labels, find_families
+from pipelines.hints import find_hints
 from pipelines.images import ImageFile, check_image, find_files
+from pipelines.properties import measure
 from pipelines.rates import AS_COMMON, estimate_rates, tell_kinds
 from pipelines.safe import clustering, contrast, features, reduction
 from pipelines.safe.denoising import denoise
@@ -350,17 +356,75 @@ def print_rates(sets: Sequence[ImageSet], draws: int) -> None:
           f"{counts['higher'] / max(1, counts['causes']):.1%}")  # fmt: skip
 
 
+# --- hints --------------------------------------------------------------------------------------
+
+RIGHT = {
+    "blur": {"sharpness"},
+    "low light": {"brightness", "shadows"},
+    "noise": {"noise"},
+    "fog": {"contrast", "colourfulness", "brightness"},
+    "rain": {"streaks"},
+    "JPEG": {"blockiness"},
+    "occlusion": {"flat_area"},
+    "over-exposure": {"highlights", "brightness"},
+    "rotation": {"tilt"},
+    "colour cast": {"cast", "hue"},
+    "lens dirt": {"dirt"},
+}
+BLEMISHES = {"flat_area", "blockiness", "streaks", "tilt", "dirt", "cast"}
+
+
+def measured(pictures: Iterable[tuple[str, Image.Image]]) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the causes of pictures, and their properties as files on disk have them."""
+    causes, values = [], []
+    for cause, picture in pictures:
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=95)
+        causes.append(cause)
+        values.append(measure(Image.open(io.BytesIO(file.getvalue())).convert("RGB")))
+    return causes, np.array(values)
+
+
+def print_hints(kinds: dict[str, list[Iterable[tuple[str, Image.Image]]]]) -> None:
+    """Print how often hints are right and false, by kind of pictures and cause."""
+    for kind, sets in kinds.items():
+        right, false, clusters = Counter[str](), Counter[str](), 0
+        for seed, pictures in enumerate(sets):
+            causes, values = measured(tqdm(pictures, desc=kind))
+            named = np.array(causes)
+            failing, names = values[named != ""], sorted(set(causes) - {""})
+            labels = np.array([names.index(cause) for cause in named[named != ""]], np.int32)
+            found = find_hints(failing, labels, seed=seed, passing=values[named == ""])
+            for number, name in enumerate(names):
+                keys = [hint.key for hint in found[number][:3]]
+                right[name] += bool(RIGHT[name] & {*keys})
+                false[name] += bool(keys and keys[0] in BLEMISHES - RIGHT[name])
+                clusters += 1
+        print(f"{kind}: right in {sum(right.values()) / clusters:.1%}, the first false in "
+              f"{sum(false.values()) / clusters:.1%} of {clusters} clusters")  # fmt: skip
+        for name in RIGHT:
+            print(f"  {name:<15}{right[name]} of {len(sets)}, false {false[name]}")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="any folder of photographs, a thousand or more")
-    parser.add_argument("what", nargs="?", choices=("clusters", "rates"), default="clusters")
+    parser.add_argument(
+        "what", nargs="?", choices=("clusters", "rates", "hints"), default="clusters"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--skip", nargs="*", default=[], help="methods whose name has a word")
     parser.add_argument("--draws", type=int, default=5, help="test sets a seed, for rates")
     asked = parser.parse_args()
     if not asked.folder.is_dir():
         parser.exit(1, f"{asked.folder} is not there: give a folder of photographs.\n")
+    if asked.what == "hints":
+        kinds = {"photographs": [photographs(asked.folder, seed) for seed in asked.seeds]}
+        if find_stamps() and find_backgrounds():
+            kinds["composed"] = [composed(seed) for seed in asked.seeds]
+        print_hints(kinds)
+        return
     if asked.what == "rates":
         pictures = [photographs(asked.folder, seed, SPOILT, CLEAN) for seed in asked.seeds]
         print_rates([extract("test sets", each) for each in pictures], asked.draws)

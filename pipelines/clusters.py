@@ -37,6 +37,7 @@ CLUSTER_COLUMNS = (
     "kind",
     "parts",
     "groups",
+    "failing_images",
     "passing_images",
     "failure_rate",
     "rate_low",

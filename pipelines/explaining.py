@@ -316,6 +316,9 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
         values = read_properties(folder, clusters.paths)
         if values is None:
             values = measure_images(images, clusters.paths, clusters.digests, told)
+            if np.isnan(values).all():  # the images are gone: what an older version measured
+                earlier = read_properties(folder, clusters.paths, partly=True)
+                values = values if earlier is None else earlier
             tables = replace(tables, problems=(*tables.problems, *_unmeasured(manifest, values)))
         seed = int(manifest.parameters.get("seed", 0)) if seed is None else seed
         with named(folder / PASSING_FILE):

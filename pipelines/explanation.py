@@ -166,8 +166,15 @@ def write_properties(folder: Path, paths: Sequence[str], values: NDArray[np.floa
     write_csv(folder / PROPERTIES_FILE, header, rows)
 
 
-def read_properties(folder: Path, paths: Sequence[str]) -> NDArray[np.float64] | None:
+def read_properties(
+    folder: Path, paths: Sequence[str], *, partly: bool = False
+) -> NDArray[np.float64] | None:
     """Read `properties.csv`; None unless it holds the properties of all images.
+
+    Parameters
+    ----------
+    partly : bool
+        Whether properties may be missing that an older version did not measure: they are nan.
 
     Returns
     -------
@@ -177,7 +184,13 @@ def read_properties(folder: Path, paths: Sequence[str]) -> NDArray[np.float64] |
     try:
         rows = {row["path"]: row for row in read_csv(folder / PROPERTIES_FILE)}
         values = np.array(
-            [[float(rows[path][each.key] or "nan") for each in PROPERTIES] for path in paths]
+            [
+                [
+                    float((rows[path].get(each.key) if partly else rows[path][each.key]) or "nan")
+                    for each in PROPERTIES
+                ]
+                for path in paths
+            ]
         )
         # A picture of which nothing is known could not be measured then.
         return None if np.isnan(values).all(axis=1).any() else values

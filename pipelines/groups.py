@@ -91,12 +91,13 @@ def find_groups(
             f"received {wanted!r} ({error})."
         ) from error
     matches = {path: pattern.search(path) for path in paths}
-    names = {path: found[min(1, pattern.groups)] or "" for path, found in matches.items() if found}
+    named = {path: found[min(1, pattern.groups)] for path, found in matches.items() if found}
+    names = {path: name for path, name in named.items() if name}
     if not names:
         columns = " of the tables" if tables else ": no table is given by --parameters"
         raise InputError(
             f"groups: {wanted!r} is no column{columns}, and as a regular expression it matches "
-            f"none of {len(paths)} paths, such as {paths[0]!r}."
+            f"none of {len(paths)} paths, such as {next(iter(paths), '')!r}."
         )
     return Groups(names, f"by the part of their paths that matches {wanted!r}")
 
@@ -115,6 +116,10 @@ def _by_stem(paths: Sequence[str]) -> Groups:
         return ALONE
     if max(counts.values()) > LARGEST_SHARE * len(paths):
         return ALONE
+    # One stem a folder names the folder's class (n01440764_10026.JPEG), and no track.
+    folders = Counter(stem.rpartition("/")[0] for stem in several)
+    if len(folders) > 1 and max(folders.values()) == 1:
+        return ALONE
     examples = ", ".join(repr(stem.rpartition("/")[2]) for stem in sorted(several)[:SHOWN])
     names = {path: stem for path, stem in stems.items() if stem in several}
     return Groups(names, f"by the stem before the frame number in their names ({examples}, ...)")
@@ -128,6 +133,7 @@ def number_groups(groups: Groups, paths: Sequence[str]) -> NDArray[np.int64]:
     array of int64, shape (n,)
         From 0, in the order of first occurrence.
     """
-    numbers: dict[tuple[str, bool], int] = {}
-    keys = [(groups.names[path], True) if path in groups.names else (path, False) for path in paths]
+    numbers: dict[str | int, int] = {}
+    # Images of two folders may have the same path: without a group each is its own.
+    keys = [groups.names.get(path, place) for place, path in enumerate(paths)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)

@@ -15,6 +15,7 @@ and Jupp: *Directional Statistics*, 2000): how much nearer the cluster's images 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -246,7 +247,16 @@ def _chance(
         return []
     rng = np.random.default_rng(seed)
     # The beginnings of one random order are random groups of every size.
-    orders = np.stack([pool[rng.permutation(len(pool))[: sizes[-1]]] for _ in range(DRAWS)])
+    # Passing images are drawn with replacement: groups of all of them would equal their own kind.
+    again = columns[0].reference.any()
+    orders = np.stack(
+        [
+            pool[rng.integers(len(pool), size=sizes[-1])]
+            if again
+            else pool[rng.permutation(len(pool))[: sizes[-1]]]
+            for _ in range(DRAWS)
+        ]
+    )
     quantiles = []
     for size in sizes:
         groups = orders[:, :size]
@@ -258,7 +268,9 @@ def _chance(
                 for block in blocks
             ]
         )
-        quantiles.append(float(np.quantile(best, QUANTILE)))
+        # A cluster varies on its own, and what it is compared with varies, too.
+        spread = math.sqrt(1 + size / len(pool)) if again else 1.0
+        quantiles.append(spread * float(np.quantile(best, QUANTILE)))
     return quantiles
 
 

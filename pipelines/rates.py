@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Literal
 
 import numpy as np
@@ -46,7 +47,8 @@ class FailureRate:
     Attributes
     ----------
     failing, passing : int
-        Images of either kind that the cluster holds; passing ones of the sample.
+        Images of either kind that the cluster holds, found without them; passing ones of the
+        sample.
     groups : int
         Groups that these images are of.
     rate, low, high : float
@@ -75,7 +77,7 @@ class FailureRate:
     @property
     def is_higher(self) -> bool:
         """Whether they fail more often than the others, beyond chance."""
-        return self.p <= LEVEL
+        return self.p <= LEVEL and self.rate > self.elsewhere
 
 
 def effective_share(failed: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
@@ -96,6 +98,8 @@ def effective_share(failed: NDArray[np.bool_], groups: NDArray[np.int64]) -> flo
     float
         1 over the design effect; 1 where each image is a group of its own.
     """
+    if not len(groups):
+        return 1.0
     _, places = np.unique(groups, return_inverse=True)
     sizes = np.bincount(places).astype(np.float64)
     images, count = sizes.sum(), len(sizes)
@@ -149,14 +153,15 @@ def estimate_rates(
     weights: NDArray[np.float64],
     failing_groups: NDArray[np.int64],
     passing_groups: NDArray[np.int64],
+    clusters: Sequence[int] = (),
 ) -> dict[int, FailureRate]:
     """Estimate how often images like those of each cluster fail.
 
-    The test is Fisher's, one-sided, of failing and passing images inside and outside the cluster;
-    that the passing ones are a sample does not touch it. Where images come in groups, all numbers
-    of images count as their independent share (`effective_share`), rounded for the test. Of a
-    cluster that is too small no outcome could be told from chance; it is not tested, and p-values
-    are corrected (Holm) for the number of those that are (Tarone, Biometrics 1990).
+    The test is Fisher's, one-sided, of failing and passing images inside and outside the cluster,
+    passing ones by their weight (scaled to the size of the sample). Where images come in groups,
+    all numbers of images count as their independent share (`effective_share`), rounded for the
+    test. Of a cluster that is too small no outcome could be told from chance; it is not tested, and
+    p-values are corrected (Holm) for the number of those that are (Tarone, Biometrics 1990).
 
     Time grows with the number of images times that of clusters.
 
@@ -170,6 +175,9 @@ def estimate_rates(
         Passing images of the test set that each of the sample stands for.
     failing_groups, passing_groups : arrays of int64, shapes (n,) and (m,)
         Images with the same number are of one group, be they failing or passing.
+    clusters : sequence of int
+        To be told of; by default those that a failing image is in. One that holds no image at all
+        has no rate (nan), and is not testable.
 
     Returns
     -------
@@ -179,15 +187,16 @@ def estimate_rates(
     failed = np.arange(len(failing) + len(passing)) < len(failing)
     labels = np.concatenate([failing, passing])
     groups = np.concatenate([failing_groups, passing_groups])
-    clusters = [int(cluster) for cluster in np.unique(failing) if cluster != NOISE]
+    clusters = clusters or [int(cluster) for cluster in np.unique(failing) if cluster != NOISE]
+    shares = weights * (len(weights) / weights.sum())
     rates, p_values = {}, {}
     for cluster in clusters:
         inside, good = labels == cluster, passing == cluster
-        table = np.array(
-            [[part.sum(), good_part.sum()] for part, good_part in _sides(failing == cluster, good)]
-        )
+        bad = failing == cluster
+        table = np.array([[bad.sum(), good.sum()], [(~bad).sum(), (~good).sum()]])
+        weighted = np.array([[bad.sum(), shares[good].sum()], [(~bad).sum(), shares[~good].sum()]])
         independent = [effective_share(failed[side], groups[side]) for side in (inside, ~inside)]
-        counts = np.rint(table * np.array(independent)[:, None])
+        counts = np.rint(weighted * np.array(independent)[:, None])
         inside_all, failing_all = counts[0].sum(), counts[:, 0].sum()
         most = min(inside_all, failing_all)
         best = [[most, inside_all - most], [failing_all - most, counts.sum() - inside_all]]
@@ -213,13 +222,6 @@ def _fisher(table: ArrayLike) -> float:
     return float(fisher_exact(table, alternative="greater").pvalue)
 
 
-def _sides(
-    bad: NDArray[np.bool_], good: NDArray[np.bool_]
-) -> tuple[tuple[NDArray[np.bool_], NDArray[np.bool_]], ...]:
-    """Return failing and passing images inside a cluster, then those outside."""
-    return (bad, good), (~bad, ~good)
-
-
 def _rate(
     table: NDArray[np.int64],
     weight: float,
@@ -243,6 +245,8 @@ def _rate(
         Of the images inside.
     """
     (bad, good), (other_bad, _) = table.tolist()
+    if not bad + good:
+        return FailureRate(0, 0, 0, nan, nan, nan, nan, 0.0, 1.0, False)
     low, high = wilson(bad * independent, (bad + good) * independent)
     outside = other_bad + other_passing
     elsewhere = other_bad / outside if outside else 0.0
@@ -298,13 +302,20 @@ def rate_cells(rates: Mapping[int, FailureRate], kinds: Mapping[int, Kind]) -> C
     return {
         cluster: {
             "kind": kinds[cluster],
+            "failing_images": rate.failing,
             "passing_images": rate.passing,
-            "failure_rate": round(rate.rate, 4),
-            "rate_low": round(rate.low, 4),
-            "rate_high": round(rate.high, 4),
-            "rate_elsewhere": round(rate.elsewhere, 4),
-            "excess_failures": round(rate.excess, 1),
-            "p_value": float(f"{rate.p:.3g}"),
+            **(
+                {
+                    "failure_rate": round(rate.rate, 4),
+                    "rate_low": round(rate.low, 4),
+                    "rate_high": round(rate.high, 4),
+                    "rate_elsewhere": round(rate.elsewhere, 4),
+                    "excess_failures": round(rate.excess, 1),
+                    "p_value": float(f"{rate.p:.3g}"),
+                }
+                if rate.failing + rate.passing
+                else {}  # found without a third of the images, there was no such cluster
+            ),
         }
         for cluster, rate in rates.items()
     }

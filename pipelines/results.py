@@ -32,7 +32,8 @@ class ClusterRow:
     kind : str
         Of `rates.KINDS`; empty in runs without passing images, and of noise.
     rate : FailureRate or None
-        None where `kind` is empty.
+        None where `kind` is empty, and where there was no such cluster without a third of the
+        images.
     parts : int or None
         Appearances of a situation; None where clusters have none.
     groups : int or None
@@ -179,11 +180,13 @@ def read_rate(row: Mapping[str, str]) -> FailureRate | None:
         return None
     if row["kind"] not in KINDS:
         raise ValueError(f"{row['kind']!r} is no kind of cluster")
-    size = int(row["size"])
+    if not row["failure_rate"]:
+        return None
+    failing = int(row["failing_images"])
     rate = FailureRate(
-        failing=size,
+        failing=failing,
         passing=int(row["passing_images"]),
-        groups=int(row["groups"]) if row.get("groups") else size,
+        groups=int(row["groups"]) if row.get("groups") else failing,
         rate=float(row["failure_rate"]),
         low=float(row["rate_low"]),
         high=float(row["rate_high"]),

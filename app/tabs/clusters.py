@@ -274,7 +274,7 @@ def _command(page: Page, form: Form) -> Command:
     is_test = passing is not None and folders.is_test(passing)
     # A test names its own images: a folder that is given beside it is that of the test.
     images = (
-        folders.images_of(passing)
+        page.access.resolve(str(folders.images_of(passing)))
         if passing is not None and is_test
         else page.access.resolve(form.folder)
     )

@@ -146,7 +146,8 @@ def summarise(accuracies: dict[str, list[float]], labels: int, trained: int) -> 
                 p=float(f"{mann_whitney(ours, values):.3g}") if enough else None,
             )
         )
-    best = max(methods[1:], key=lambda method: method.mean)
+    others = [method for method in methods[1:] if method.name != NO_LABELS] or methods[1:]
+    best = max(others, key=lambda method: method.mean)
     without = next((method for method in methods if method.name == NO_LABELS), None)
     return Comparison(
         labels=labels,

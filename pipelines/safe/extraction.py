@@ -12,7 +12,7 @@ from pipelines.finishing import count_images
 from pipelines.images import ImageFile, Rejected
 from pipelines.safe import features, reduction
 from pipelines.safe.dbscan import Floats
-from pipelines.safe.inputs import CheckedPassing, Inputs
+from pipelines.safe.inputs import CheckedPassing, Inputs, check_enough
 from pipelines.safe.recipe import RECIPES, Options
 from pipelines.safe.weights import DENSES, load_weights
 
@@ -103,6 +103,7 @@ def extract_features(
                 lambda stage, done, total: run.progress(PASSING_STAGE, done, total),
             )
         kept = passing.only({image.path for image in others.images})
+        check_enough(run, kept, inputs, options, others.rejected)
         passing_vectors = features.columns(others.vectors, wanted, layers)
         passing_shallow = features.columns(others.vectors, wanted, first)
     conditions = features.columns(failing.vectors, wanted, (CONDITIONS,))

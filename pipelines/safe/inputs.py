@@ -181,6 +181,34 @@ def check_passing(
     return CheckedPassing(images, np.array([by_path[image.path] for image in images]))
 
 
+def check_enough(
+    run: runs.Run,
+    passing: CheckedPassing,
+    inputs: Inputs,
+    options: Options,
+    rejected: Sequence[Rejected],
+) -> None:
+    """Tell of passing images that cannot be decoded.
+
+    Raises
+    ------
+    InputError
+        When too few are left: what was extracted is kept for the next try.
+    """
+    if not rejected:
+        return
+    run.manifest.notes.append(
+        f"{count_of(len(rejected), 'passing image')} could not be decoded "
+        f"({rejected[0].path}: {rejected[0].reason})."
+    )
+    if len(passing.images) < FEWEST and inputs.passing is not None:
+        raise InputError(
+            f"{inputs.passing.folder}: expected at least {FEWEST} passing images whose pixels can "
+            f"be decoded, received {len(passing.images)} ({rejected[0].path}: "
+            f"{rejected[0].reason}). Give others by --passing, or none."
+        )
+
+
 def name_groups(groups: Groups, paths: Sequence[str]) -> tuple[str, ...]:
     """Return the group of each image: its own path, where it has none."""
     return tuple(groups.names.get(path, path) for path in paths)

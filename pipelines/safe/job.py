@@ -14,7 +14,7 @@ from pipelines import runs
 from pipelines.clusters import NOISE, RootCauseClusters, centre_distances, map_places
 from pipelines.families import find_families
 from pipelines.files import atomic_write
-from pipelines.finishing import check_start, count_images, describe_given, finish
+from pipelines.finishing import check_apart, check_start, count_images, describe_given, finish
 from pipelines.groups import number_groups
 from pipelines.images import as_text
 from pipelines.passing import PassingSample
@@ -33,11 +33,18 @@ from pipelines.safe.inputs import (
     find_inputs,
     name_groups,
 )
-from pipelines.safe.partition import Partition, Search, describe_choices, find_partition
+from pipelines.safe.partition import (
+    Partition,
+    Search,
+    count_unseen,
+    describe_choices,
+    find_partition,
+)
 from pipelines.safe.recipe import ALONE, CONTRAST, Options, check_options
 
 REDUCTION_FILE = "reduction.npz"
 CLUSTERING = "clustering"
+COUNTING = "counting passing images"
 WITHOUT_PASSING = (
     "Without passing images of the same test it stays open which of these clusters fail more often "
     "than the rest, and which are common among all images: give them by --passing, or the whole "
@@ -80,6 +87,8 @@ def find_root_cause_clusters(
     check_options(options)
     inputs = find_inputs(source, options)
     check_start(inputs.folder, inputs.paths, out, inputs.given, overwrite)
+    if inputs.passing is not None:
+        check_apart(inputs.passing.folder, out)
     manifest = runs.Manifest(
         job="cluster",
         command=[as_text(word) for word in command],
@@ -144,7 +153,8 @@ def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
         run.manifest.notes.append(WITHOUT_PASSING)
         sample = None
     else:
-        sample, partition = _compare(inputs, data, partition)
+        with run.stage(COUNTING):
+            sample, partition = _compare(inputs, data, partition, search)
         apart = tell_apart(data.shallow, data.passing_shallow, partition.labels, seed=options.seed)
         run.manifest.notes += describe_cameras(apart)
     with run.stage("measuring clusters"):
@@ -178,7 +188,7 @@ def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
 
 
 def _compare(
-    inputs: Inputs, data: Features, partition: Partition
+    inputs: Inputs, data: Features, partition: Partition, search: Search
 ) -> tuple[PassingSample, Partition]:
     """Count passing images in the clusters, and number these as they are shown: worst first."""
     assert data.passing is not None and inputs.passing is not None  # the caller looked
@@ -186,10 +196,11 @@ def _compare(
     passing_paths = tuple(image.path for image in data.passing.images)
     both = number_groups(inputs.groups, [*paths, *passing_paths])
     failing_groups, passing_groups = both[: len(paths)], both[len(paths) :]
-    rates = estimate_rates(
-        partition.labels, partition.passing_labels, data.passing.weights,
-        failing_groups, passing_groups,
-    )  # fmt: skip
+    ids = range(int(partition.labels.max(initial=NOISE)) + 1)
+    unseen = count_unseen(
+        data.vectors, data.passing_vectors, partition.labels, search, failing_groups, passing_groups
+    )
+    rates = estimate_rates(*unseen, data.passing.weights, failing_groups, passing_groups, ids)
     subjects = {
         cluster: len(np.unique(failing_groups[partition.labels == cluster])) for cluster in rates
     }
@@ -208,7 +219,7 @@ def _compare(
         groups=name_groups(inputs.groups, passing_paths)
         if inputs.groups.how
         else ("",) * len(passing_paths),
-        clusters=renumbered(partition.passing_labels),
+        clusters=renumbered(unseen[1]),
         rates={numbers[cluster]: rate for cluster, rate in rates.items()},
         kinds={numbers[cluster]: kind for cluster, kind in kinds.items()},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from pipelines.safe.situations import find_looks, find_situations, mean_rays, pl
 from pipelines.unsafe_set import cluster_distances, reaches
 
 TURNS = 2
+FOLDS = 3
 ALIKE = 1e-4
 """Features nearer to one another than this share of their mean's length count as equal."""
 
@@ -95,6 +96,8 @@ class Partition:
         Passing images that the contrast was fitted to.
     clusters : Clustering
         What DBSCAN found.
+    hold : callable
+        From features of any images to the cluster that holds each, -1 for none.
     """
 
     labels: Labels
@@ -107,6 +110,7 @@ class Partition:
     passing_labels: Labels
     plain: NDArray[np.bool_]
     clusters: Clustering
+    hold: Callable[[Floats], Labels]
 
 
 def find_partition(vectors: Floats, passing: Floats, search: Search) -> Partition:
@@ -131,9 +135,7 @@ def _find_by_contrast(vectors: Floats, passing: Floats, search: Search) -> Parti
     those that are surrounded by failing ones are left out of the fit, the second time those that
     lie in a situation that fails more often; they are counted all the same.
     """
-    plain = contrast.find_plain(vectors, passing, search.widths)
-    if plain.sum() < FEWEST:
-        plain[:] = True
+    plain = _find_plain(vectors, passing, search)
     partition = _contrast(vectors, passing, plain, search)
     for _ in range(TURNS - 1):
         without_cause = ~_has_a_cause(partition)
@@ -144,6 +146,86 @@ def _find_by_contrast(vectors: Floats, passing: Floats, search: Search) -> Parti
     return partition
 
 
+def _find_plain(vectors: Floats, passing: Floats, search: Search) -> NDArray[np.bool_]:
+    plain = contrast.find_plain(vectors, passing, search.widths)
+    return plain if plain.sum() >= FEWEST else np.ones_like(plain)
+
+
+def count_unseen(
+    vectors: Floats,
+    passing: Floats,
+    labels: Labels,
+    search: Search,
+    groups: NDArray[np.int64],
+    passing_groups: NDArray[np.int64],
+) -> tuple[Labels, Labels]:
+    """Put images to clusters that were found without them, so that chance does not count itself.
+
+    Axes, clusters and reaches are fitted to the failing images: they hold these better than any
+    others, cause or not. Therefore a third of all images, groups undivided, is left out in turn;
+    clusters are found in the rest, and hold of that third what they hold. A cluster of the rest
+    stands for the one that most of its images are in, if it has most of that one's.
+
+    Time grows as that of one search, three times.
+
+    Parameters
+    ----------
+    vectors, passing : arrays of float32, shapes (n, d) and (m, d)
+        Features.
+    labels : array of int32, shape (n,)
+        The clusters of all failing images.
+    groups, passing_groups : arrays of int64, shapes (n,) and (m,)
+
+    Returns
+    -------
+    arrays of int32, shapes (n,) and (m,)
+        Cluster that holds each image, found without it; -1 for none.
+    """
+    count = int(max(groups.max(initial=0), passing_groups.max(initial=0))) + 1
+    folds = np.random.default_rng(search.seed).permutation(count) % FOLDS
+    held = np.full(len(vectors), NOISE, dtype=np.int32)
+    passing_held = np.full(len(passing), NOISE, dtype=np.int32)
+    for fold in range(FOLDS):
+        seen, passing_seen = folds[groups] != fold, folds[passing_groups] != fold
+        if seen.all() and passing_seen.all():
+            continue
+        if seen.sum() < TOO_FEW or passing_seen.sum() < FEWEST:
+            continue
+        own = search.groups[seen] if search.groups is not None else None
+        rest = replace(search, groups=own, step=lambda done, total: None)
+        found = _find_once(vectors[seen], passing[passing_seen], rest)
+        names = _match(found.labels, labels[seen])
+        held[~seen] = names[found.hold(vectors[~seen])]
+        passing_held[~passing_seen] = names[found.hold(passing[~passing_seen])]
+    return held, passing_held
+
+
+def _find_once(vectors: Floats, passing: Floats, search: Search) -> Partition:
+    if not search.choices.contrast:
+        return _find_by_appearance(vectors, passing, search)
+    return _contrast(vectors, passing, _find_plain(vectors, passing, search), search)
+
+
+def _match(found: Labels, labels: Labels) -> Labels:
+    """Name clusters after those of other labels that have most of their images, and they theirs.
+
+    Returns
+    -------
+    array of int32, shape (k + 1,)
+        -1 for a cluster that stands for none; the last entry, which -1 reaches, is noise's.
+    """
+    names = np.full(int(found.max(initial=NOISE)) + 2, NOISE, dtype=np.int32)
+    for cluster in range(len(names) - 1):
+        own = labels[found == cluster]
+        kinds, sizes = np.unique(own[own != NOISE], return_counts=True)
+        if len(kinds):
+            most = int(sizes.argmax())
+            theirs = int((labels == kinds[most]).sum())
+            if 2 * sizes[most] > len(own) and 2 * sizes[most] > theirs:
+                names[cluster] = kinds[most]
+    return names
+
+
 def _contrast(
     vectors: Floats, passing: Floats, plain: NDArray[np.bool_], search: Search
 ) -> Partition:
@@ -151,17 +233,18 @@ def _contrast(
     space = contrast.fit(vectors, passing[plain], search.widths, components=search.wanted)
     rays, passing_rays = (contrast.project(space, part) for part in (vectors, passing))
     points = contrast.directions(space, rays)
+    free = search.eps is None
     looks = None if search.groups is None else find_looks(rays, search.groups)
     if looks is None or looks.max() + 1 < TOO_FEW:
         moved = denoise(points)
         clusters = _search(moved, search, ALIKE)
-        situations = find_situations(clusters, points, rays, space.length)
+        situations = find_situations(clusters, points, rays, space.length, apart=free)
     else:
         means = mean_rays(rays, looks)
         ways = contrast.directions(space, means)
         moved = denoise(ways)
         clusters = _search(moved, search, ALIKE)
-        situations = find_situations(clusters, ways, means, space.length, looks, rays)
+        situations = find_situations(clusters, ways, means, space.length, looks, rays, apart=free)
         moved = moved[looks]
     return Partition(
         labels=situations.labels,
@@ -174,6 +257,7 @@ def _contrast(
         passing_labels=place(passing_rays, situations.reach),
         plain=plain,
         clusters=clusters,
+        hold=lambda features: place(contrast.project(space, features), situations.reach),
     )
 
 
@@ -213,6 +297,7 @@ def _find_by_appearance(vectors: Floats, passing: Floats, search: Search) -> Par
         passing_labels=_hold(others, points, clusters),
         plain=np.ones(len(others), dtype=np.bool_),
         clusters=clusters,
+        hold=lambda features: _hold(reduction.apply(space, features), points, clusters),
     )
 
 
@@ -259,11 +344,12 @@ def describe_choices(partition: Partition, search: Search) -> tuple[dict[str, ob
         ],
         "candidates": [vars(candidate) for candidate in clusters.candidates],
     }
-    if search.choices.contrast:
-        # Situations are numbered anew: which setting found which is no longer told apart.
+    if len(partition.passing_labels):
+        # Clusters are numbered anew by their failures: which setting found which is not told.
         chosen["settings"] = _different(clusters)
         chosen["passing_fitted"] = int(partition.plain.sum())
-    notes = [clusters.note] if clusters.note else []
+    # In contrast, clusters are taken apart and joined after what the note says.
+    notes = [clusters.note] if clusters.note and not search.choices.contrast else []
     if kept < search.wanted:
         n, width = len(partition.points), sum(search.widths)
         notes.insert(

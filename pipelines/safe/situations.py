@@ -311,6 +311,8 @@ def find_situations(
     passing_length: float,
     looks: NDArray[np.intp] | None = None,
     frames: Floats | None = None,
+    *,
+    apart: bool = True,
 ) -> Situations:
     """Take clusters apart that point different ways, and join those that point the same way.
 
@@ -330,14 +332,16 @@ def find_situations(
         Look of each frame.
     frames : array of float32, shape (f, c), optional
         Rays of the frames.
+    apart : bool
+        Whether clusters are taken apart; not where the user fixed the scale.
 
     Returns
     -------
     Situations
         Of the images; of the frames, where looks were clustered.
     """
-    apart = take_apart(clustering, directions, rays)
-    joined, clusters, core = join(rays, apart.labels), apart.labels, apart.core
+    first = take_apart(clustering, directions, rays) if apart else clustering
+    joined, clusters, core = join(rays, first.labels), first.labels, first.core
     if looks is not None and frames is not None:
         joined = _add_single_subjects(joined[looks], looks)
         clusters, core, rays = clusters[looks], core[looks] | (clusters[looks] == NOISE), frames
@@ -347,7 +351,11 @@ def find_situations(
     parts = _appearances(rays, labels, clusters)
     numbers = [int(placed[labels == situation][0]) for situation in range(labels.max() + 1)]
     reach = Reach(whole.ways[numbers], whole.least_cosines[numbers], whole.least_lengths[numbers])
-    return Situations(labels, parts, core & (labels != NOISE), reach)
+    core = core & (labels != NOISE)
+    for situation in range(labels.max() + 1):
+        if not core[labels == situation].any():  # the cores were farther off than it reaches
+            core = core | (labels == situation)
+    return Situations(labels, parts, core, reach)
 
 
 def _add_single_subjects(labels: Labels, looks: NDArray[np.intp]) -> Labels:

@@ -257,6 +257,11 @@ def test_the_white_box_from_the_examples_dnn_to_its_unsafe_set(small_example, ca
     assert "of 120 images (95 % interval" in done.stdout
     failures = (out / "failures.txt").read_text().splitlines()[1:]
     assert sorted(failures) == sorted(f.name for f in (small_example / "failures").glob("*.jpg"))
+    causes = tool("cluster", "--test-run", out, "--out", tmp_path / "causes")
+    assert causes.returncode == 0, causes.stderr
+    assert f"The DNN fails on {len(failures)} of 120 images" in causes.stdout
+    known = json.loads((tmp_path / "causes" / "run.json").read_text())["parameters"]["test"]
+    assert known["network"] == str(model)
     found = tool("heatmaps", model, out / "failures.txt", "--out", run)
     assert found.returncode == 0, found.stderr
     assert "Clustered by the heatmaps of" in found.stdout

@@ -56,7 +56,7 @@ def test_a_column_of_a_table_names_the_group(tmp_path):
 
 def test_none_takes_every_image_by_itself():
     assert groups("none", TRACKS) == ALONE
-    assert number_groups(ALONE, ["a", "b", "a2"]).tolist() == [0, 1, 2]
+    assert number_groups(ALONE, ["a", "b", "a"]).tolist() == [0, 1, 2]  # of two folders
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,20 @@ def test_none_takes_every_image_by_itself():
 def test_what_names_no_group_is_refused(wanted, message):
     with pytest.raises(InputError, match=message):
         groups(wanted, TRACKS)
+
+
+@pytest.mark.parametrize(
+    "name", ["n{0:08d}/n{0:08d}_{1}.JPEG", "n{0:08d}/ILSVRC2012_val_{1:08d}.JPEG"]
+)
+def test_names_after_the_class_or_the_set_are_no_tracks(name):
+    paths = [name.format(folder, number) for folder in range(20) for number in range(10)]
+    assert groups(None, paths) == ALONE
+
+
+def test_what_an_expression_leaves_empty_is_no_group():
+    paths = ["drive7/a.png", "static/b.png", "static/c.png"]
+    assert groups(r"drive(\d+)|static", paths).names == {"drive7/a.png": "7"}
+    with pytest.raises(InputError, match="matches none of 3 paths"):
+        groups(r"\d*$", paths)
+    with pytest.raises(InputError, match="matches none of 0 paths"):
+        groups(r"x(\d+)", [])

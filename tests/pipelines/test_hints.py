@@ -266,3 +266,19 @@ def test_the_same_seed_gives_the_same_hints():
 def test_values_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="shape"):
         find_hints(np.zeros((3, 2)), np.zeros(3, dtype=np.int32), seed=0, properties=(HUE,))
+
+
+def test_against_few_passing_images_chance_gives_few_hints():
+    count = 0
+    for draw in range(100):
+        rng = np.random.default_rng(draw)
+        values, passing = rng.normal(0, 1, (12, 5)), rng.normal(0, 1, (12, 5))
+        properties = tuple(
+            Property(f"p{place}", "lower", "higher", "figure", "{:.2f}".format, 0.01)
+            for place in range(5)
+        )
+        found = find_hints(
+            values, np.zeros(12, np.int32), seed=draw, properties=properties, passing=passing
+        )
+        count += bool(found[0])
+    assert count <= 12

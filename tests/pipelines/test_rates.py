@@ -197,3 +197,21 @@ def test_groups_widen_intervals_and_take_certainty():
     assert grouped.high > single.high
     assert grouped.p > single.p
     assert grouped.groups == 4
+
+
+def test_a_rate_below_that_of_others_is_no_situation_whatever_the_weights():
+    # Thirty passing frames of one long track stand for 9,000.
+    failing, passing = [0] * 60 + [-1] * 400, [0] * 30 + [-1] * 1970
+    rate = estimate(failing, passing, [300.0] * 30 + [1.0] * 1970)[0]
+    assert rate.rate < rate.elsewhere
+    assert rate.p > 0.5
+    assert not rate.is_higher
+
+
+def test_a_cluster_that_holds_nothing_has_no_rate():
+    rates = estimate_rates(
+        np.array([0, 0, -1], np.int32), np.array([-1, 0], np.int32), np.ones(2),
+        np.arange(3), 3 + np.arange(2), [0, 1],
+    )  # fmt: skip
+    assert math.isnan(rates[1].rate)
+    assert tell_kinds(rates, {})[1] == TOO_FEW

@@ -90,7 +90,10 @@ def serve(warm_cache, tmp_path_factory):
             finally:
                 process.terminate()
                 rest, _ = process.communicate(timeout=60)
-        assert "Traceback" not in rest, rest
+        # Gradio itself raises a 404 for the events of a page that was closed meanwhile.
+        raised = rest.split("ERROR:    Exception in ASGI application")
+        ours = [text for text in raised if not ("in sse_stream" in text and "404: Not" in text)]
+        assert "Traceback" not in "".join(ours), rest
         assert not network.exists(), f"left the machine: {network.read_text()}"
 
     return start

@@ -21,8 +21,8 @@ from tests.pipelines.safe.test_job import files_of, find, quiet, spoil
 
 CAUSES = ("dim", "blurred", "noisy")
 NEW_COLUMNS = (
-    "kind", "parts", "groups", "passing_images", "failure_rate", "rate_low", "rate_high",
-    "rate_elsewhere", "excess_failures", "p_value",
+    "kind", "parts", "groups", "failing_images", "passing_images", "failure_rate", "rate_low",
+    "rate_high", "rate_elsewhere", "excess_failures", "p_value",
 )  # fmt: skip
 
 
@@ -98,7 +98,9 @@ def test_failure_rates_count_failing_and_passing_images_of_a_situation(run):
     passing = read_csv(run / "passing.csv")
     assert len(passing) == 81
     for cluster, (cause,) in causes.items():
-        row, failing = rows[cluster], int((clusters.labels == cluster).sum())
+        row = rows[cluster]
+        failing, size = int(row["failing_images"]), int((clusters.labels == cluster).sum())
+        assert size - 3 <= failing <= size + 1
         held = [each["path"] for each in passing if each["cluster"] == str(cluster)]
         assert int(row["passing_images"]) == len(held)
         assert float(row["failure_rate"]) == pytest.approx(
@@ -286,3 +288,26 @@ def test_points_that_are_kept_are_directions(run):
         lengths = np.linalg.norm(kept["points"], axis=1)
         assert (lengths < 1).all()
         assert kept["passing_points"].shape == (81, kept["points"].shape[1])
+
+
+def test_a_run_inside_the_passing_folder_is_refused(world, store, tmp_path):
+    passing = tmp_path / "passing"
+    draw_eyes(passing, 12, 60)
+    with pytest.raises(InputError, match="need folders apart"):
+        find(world / "failures.txt", passing / "run", passing=passing)
+
+
+def test_passing_images_that_cannot_be_decoded_are_named(world, store, tmp_path):
+    passing = tmp_path / "passing"
+    names = draw_eyes(passing, 14, 61)
+    for name in names[:2]:
+        whole = (passing / name).read_bytes()
+        (passing / name).write_bytes(whole[: len(whole) // 2])
+    manifest = find(world / "failures.txt", tmp_path / "run", passing=passing)
+    assert any("2 passing images could not be decoded" in note for note in manifest.notes)
+    assert manifest.result["passing_sample"] == 12
+    for name in names[2:6]:
+        whole = (passing / name).read_bytes()
+        (passing / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="pixels can be decoded, received 8"):
+        find(world / "failures.txt", tmp_path / "other", passing=passing)
