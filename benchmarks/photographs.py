@@ -49,7 +49,7 @@ from pipelines.rates import AS_COMMON, estimate_rates, tell_kinds
 from pipelines.safe import clustering, contrast, features, reduction
 from pipelines.safe.denoising import denoise
 from pipelines.safe.extraction import CONDITIONS
-from pipelines.safe.partition import Search, find_partition
+from pipelines.safe.partition import Search, count_unseen, find_partition
 from pipelines.safe.recipe import RECIPES
 from pipelines.safe.store import open_store
 from pipelines.safe.weights import cache_folder, load_weights
@@ -317,13 +317,14 @@ def judge_rates(drawn: dict[str, Any], seed: int) -> Counter[str]:
     """Count pure clusters, intervals that hold the true rate, and decoys that are marked."""
     layers = RECIPES["contrast"].layers
     vectors, failed, causes = (drawn[key] for key in ("vectors", "failed", "causes"))
-    selected = layers_of(vectors, layers)
-    partition = find_partition(selected[failed], selected[~failed], Search("contrast", seed=seed))
+    selected, search = layers_of(vectors, layers), Search("contrast", seed=seed)
+    failing, passing = selected[failed], selected[~failed]
+    partition = find_partition(failing, passing, search)
     alone = np.arange(len(failed))
-    rates = estimate_rates(
-        partition.labels, partition.passing_labels, np.ones(int((~failed).sum())),
-        alone[: int(failed.sum())], alone[int(failed.sum()) :],
-    )  # fmt: skip
+    groups = alone[: len(failing)], alone[len(failing) :]
+    unseen = count_unseen(failing, passing, partition.labels, search, *groups)
+    ids = range(int(partition.labels.max()) + 1)
+    rates = estimate_rates(*unseen, np.ones(len(passing)), *groups, ids)
     kinds, counts = tell_kinds(rates, {}), Counter[str]()
     for cluster, rate in rates.items():
         inside = causes[failed][partition.labels == cluster]
@@ -331,7 +332,10 @@ def judge_rates(drawn: dict[str, Any], seed: int) -> Counter[str]:
         if size < PURE * len(inside):
             continue
         true = float(failed[causes == main].mean())
+        counts["told"] += rate.testable
         counts["pure"] += 1
+        if not rate.testable:
+            continue
         counts["held"] += rate.low <= true <= rate.high
         if main in DECOYS:
             counts["decoys"] += 1
@@ -348,8 +352,8 @@ def print_rates(sets: Sequence[ImageSet], draws: int) -> None:
     for seed, images in enumerate(sets):
         for draw in range(draws):
             counts += judge_rates(test_set(images, 100 * seed + draw), seed)
-    print(f"{counts['pure']} pure clusters: true rate within its interval in "
-          f"{counts['held'] / counts['pure']:.1%}")  # fmt: skip
+    print(f"{counts['pure']} pure clusters, {counts['told']} of enough images to tell: true rate "
+          f"within its interval in {counts['held'] / max(1, counts['told']):.1%}")  # fmt: skip
     print(f"{counts['decoys']} of causes that fail no more often: marked as common "
           f"{counts['marked'] / max(1, counts['decoys']):.1%}")  # fmt: skip
     print(f"{counts['causes']} of other causes: said to fail more often "

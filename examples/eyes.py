@@ -57,8 +57,7 @@ _COUNTER_CLOCKWISE = (
 DIRECTIONS = tuple(sorted(_COUNTER_CLOCKWISE))
 """The class names, in the order of the DNN's outputs."""
 
-TEST = "test"
-_SPLITS = ("train", TEST, "improvement")
+_SPLITS = ("train", "test", "improvement")
 FAILURES = "failures"
 _MODEL = "model.keras"
 COMPLETE = "example.json"

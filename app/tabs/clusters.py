@@ -16,7 +16,7 @@ from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import describe, notice
 from app.page import Page
-from examples.eyes import ANGLES, COMPLETE, FAILURES, TEST
+from examples.eyes import ANGLES, COMPLETE, FAILURES
 from pipelines.errors import InputError
 from pipelines.explanation import EXPLANATION_FILE
 from pipelines.images import TABLES, folder_of
@@ -29,8 +29,6 @@ SCRIPTS = ("elements.js", "map.js", "clusters.js")
 """What shows a run, in this order: Gradio takes one script."""
 JOBS = ("cluster", "explain", "example")
 EXAMPLE_IMAGES = "example-images"
-EXAMPLE_SAMPLE = 500
-"""Passing images that the example looks at: a minute, not three."""
 EXAMPLE_TABLES = ("parameters.csv", "labels.csv")
 UNSAFE_VALUES = "unsafe_values.csv"
 
@@ -399,7 +397,6 @@ def _try_example(page: Page) -> list[Any]:
     if not (images / COMPLETE).is_file():
         commands.append(Command(("example", str(images)), images))
     arguments = ["cluster", str(failures), "--out", str(run), *["--overwrite"] * replace]
-    arguments += ["--passing", str(images / TEST), "--sample", str(EXAMPLE_SAMPLE)]
     for table in EXAMPLE_TABLES:
         arguments += ["--parameters", str(failures / table)]
     arguments += [f"--angles={name}" for name in ANGLES]
