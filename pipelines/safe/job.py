@@ -148,19 +148,37 @@ def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
     by_contrast = search.choices.contrast
     if not by_contrast:
         run.manifest.chosen["families_layer"] = CONDITIONS
-    groups = name_groups(inputs.groups, paths) if inputs.groups.how else None
+    sample = None
     if data.passing is None:
         run.manifest.notes.append(WITHOUT_PASSING)
-        sample = None
     else:
         with run.stage(COUNTING):
             sample, partition = _compare(inputs, data, partition, search)
         apart = tell_apart(data.shallow, data.passing_shallow, partition.labels, seed=options.seed)
         run.manifest.notes += describe_cameras(apart)
     with run.stage("measuring clusters"):
-        # On the features themselves: denoising would flatter the clusters that it helped to find.
-        (silhouettes,) = silhouette.silhouettes(Distances(partition.points), [partition.labels])
-    clusters = RootCauseClusters(
+        clusters = _measure(inputs, data, partition)
+    ids = range(int(partition.labels.max(initial=NOISE)) + 1)
+    alone = {cluster: cluster for cluster in ids}  # situations need no families
+    finish(
+        run,
+        folder,
+        clusters,
+        inputs.given,
+        alone if by_contrast else find_families(data.conditions, clusters.labels),
+        inputs.rejected + data.rejected,
+        seed=options.seed,
+        write_more=lambda: _write_reduction(run.folder / REDUCTION_FILE, clusters, partition),
+        passing=sample,
+    )
+
+
+def _measure(inputs: Inputs, data: Features, partition: Partition) -> RootCauseClusters:
+    """Return the clusters with what is measured of their images."""
+    # On the features themselves: denoising would flatter the clusters that it helped to find.
+    (silhouettes,) = silhouette.silhouettes(Distances(partition.points), [partition.labels])
+    paths = tuple(image.path for image in data.images)
+    return RootCauseClusters(
         paths=paths,
         digests=tuple(image.digest for image in data.images),
         labels=partition.labels,
@@ -169,21 +187,7 @@ def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
         centre_distances=centre_distances(partition.points, partition.labels),
         places=map_places(partition.points),
         parts=partition.parts,
-        groups=groups,
-    )
-    ids = range(int(partition.labels.max(initial=NOISE)) + 1)
-    finish(
-        run,
-        folder,
-        clusters,
-        inputs.given,
-        {cluster: cluster for cluster in ids}
-        if by_contrast
-        else find_families(data.conditions, clusters.labels),
-        inputs.rejected + data.rejected,
-        seed=options.seed,
-        write_more=lambda: _write_reduction(run.folder / REDUCTION_FILE, clusters, partition),
-        passing=sample,
+        groups=name_groups(inputs.groups, paths) if inputs.groups.how else None,
     )
 
 
