@@ -121,7 +121,7 @@ def read_column(
 
 
 def _read_names(cells: Sequence[str]) -> Column:
-    words = ["" if cell.lower() in NO_VALUES else clean(cell) for cell in cells]
+    words = _words(cells, np.empty(0), switch=False)
     categories = tuple(sorted({*words} - {""}))
     if not categories:
         what = "expected a value in some row, received none: column left out"

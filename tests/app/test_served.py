@@ -351,7 +351,7 @@ def test_values_join_on_the_path_whatever_their_order(explained, client, address
     assert before[2][1] == ["-1", "=1", "b"]
     assert list(category.values()) == [0, 1, 2, 0, 1, 2, 0, 1, 2, None]
     assert brightness[names[3]] is None
-    assert aspect[names[9]] == 10 * len(PROPERTIES) - 1
+    assert aspect[names[9]] == 9 * len(PROPERTIES) + 15
     for file in ("parameters.csv", "properties.csv", "images.csv"):
         header, *rows = (explained / file).read_text().splitlines(keepends=True)
         (explained / file).write_text("".join([header, *reversed(rows)]))
@@ -389,7 +389,7 @@ def test_a_run_of_an_older_version_opens_as_before(run, client, address):
 @pytest.mark.parametrize(
     "tail",
     [
-        "properties/16",
+        f"properties/{len(PROPERTIES)}",
         "properties/-1",
         "properties/x",
         "properties/0/0",
@@ -452,7 +452,11 @@ def test_an_explanation_of_another_encoding_is_named(explained):
     ("file", "source", "damage"),
     [
         ("properties.csv", "properties", lambda text: text.replace("brightness", "shine")),
-        ("properties.csv", "properties", lambda text: text.replace(",16.0,", ",wide,")),
+        (
+            "properties.csv",
+            "properties",
+            lambda text: text.replace(f",{len(PROPERTIES)}.0,", ",wide,"),
+        ),
         ("properties.csv", "properties", lambda text: text.replace(".png,0.0,", ".png,inf,")),
         ("properties.csv", "properties", lambda text: text + "short\n"),
         ("parameters.csv", "parameters", lambda text: text.replace("yaw", "pitch")),

@@ -575,7 +575,7 @@ def test_numbers_are_retrained_too(spots, tmp_path):
     assert manifest.chosen["task"] == "numbers"
     assert found.classes == []
     assert found.change.after.share > found.change.before.share
-    assert len(found.comparison.methods) == 3
+    assert len(found.comparison.methods) == 4
     assert found.recipe["optimizer"] == "Adam, the default"
     assert found.recipe["learning rate"] == "0.003, as asked for"
 
