@@ -77,9 +77,11 @@ def headline(result: Mapping[str, Any], images: int) -> list[str]:
         parts.append(f"{images_of} of one subject each ({result['one_subject']})")
     parts.append(f"{count_of(result['noise'], 'image')} without a common look")
     total = images + result["passing"]
+    # Of a sample, some may have turned out to be copies of failing images.
+    about = "about " if result["passing_sample"] < result["passing"] else ""
     return [
         f"{', '.join(parts)}.",
-        f"The DNN fails on {images:,} of {total:,} images ({100 * result['failure_rate']:.1f} %); "
+        f"The DNN fails on {images:,} of {about}{total:,} images ({100 * result['failure_rate']:.1f} %); "
         f"five images of each cluster are {_whole(result['inspection_share'])} of the failures.",
     ]
 
