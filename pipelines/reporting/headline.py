@@ -81,7 +81,8 @@ def headline(result: Mapping[str, Any], images: int) -> list[str]:
     about = "about " if result["passing_sample"] < result["passing"] else ""
     return [
         f"{', '.join(parts)}.",
-        f"The DNN fails on {images:,} of {about}{total:,} images ({100 * result['failure_rate']:.1f} %); "
+        f"The DNN fails on {images:,} of {about}{total:,} images "
+        f"({100 * result['failure_rate']:.1f} %); "
         f"five images of each cluster are {_whole(result['inspection_share'])} of the failures.",
     ]
 
