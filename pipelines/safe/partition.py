@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -113,6 +114,21 @@ class Partition:
     hold: Callable[[Floats], Labels]
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let linear algebra use one thread.
+
+    A search is many small steps. On a machine that does anything else at the same time, threads
+    that wait for one another take several times as long as one thread alone.
+    """
+    import scipy.linalg  # noqa: F401
+    import sklearn.neighbors  # noqa: F401  (the limit reaches the libraries that are loaded)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
 def find_partition(vectors: Floats, passing: Floats, search: Search) -> Partition:
     """Put failing images into clusters, as the recipe says.
 
@@ -123,9 +139,10 @@ def find_partition(vectors: Floats, passing: Floats, search: Search) -> Partitio
     passing : array of float32, shape (m, sum of widths)
         Of passing images; m may be 0 unless the recipe is one of contrast.
     """
-    if search.choices.contrast:
-        return _find_by_contrast(vectors, passing, search)
-    return _find_by_appearance(vectors, passing, search)
+    with _one_thread():
+        if search.choices.contrast:
+            return _find_by_contrast(vectors, passing, search)
+        return _find_by_appearance(vectors, passing, search)
 
 
 def _find_by_contrast(vectors: Floats, passing: Floats, search: Search) -> Partition:
@@ -193,7 +210,8 @@ def count_unseen(
             continue
         own = search.groups[seen] if search.groups is not None else None
         rest = replace(search, groups=own, step=lambda done, total: None)
-        found = _find_once(vectors[seen], passing[passing_seen], rest)
+        with _one_thread():
+            found = _find_once(vectors[seen], passing[passing_seen], rest)
         names = _match(found.labels, labels[seen])
         held[~seen] = names[found.hold(vectors[~seen])]
         passing_held[~passing_seen] = names[found.hold(passing[~passing_seen])]

@@ -51,7 +51,7 @@ def naive_rays(failing, passing, widths, components):
     return white @ kept, np.array([whiten(row) for row in common]) @ kept
 
 
-@pytest.mark.parametrize(("images", "passing"), [(12, 40), (30, 15)])
+@pytest.mark.parametrize(("images", "passing"), [(12, 40), (30, 15), (6, 50)])
 def test_rays_are_those_of_the_naive_twin(images, passing):
     rng, widths = np.random.default_rng(images), (3, 5)
     failing, others = features(rng, images, widths, 1.0), features(rng, passing, widths)
@@ -63,6 +63,15 @@ def test_rays_are_those_of_the_naive_twin(images, passing):
     np.testing.assert_allclose(passing_rays * signs, expected_passing, rtol=1e-3, atol=1e-4)
     length = math.sqrt(np.square(expected_passing).sum(axis=1).mean())
     assert space.length == pytest.approx(length, rel=1e-3)
+
+
+def test_copies_of_an_image_span_one_direction():
+    rng, widths = np.random.default_rng(5), (4, 6)
+    failing, others = features(rng, 1, widths, 2.0).repeat(5, axis=0), features(rng, 50, widths)
+    space = contrast.fit(failing, others, widths, components=4)
+    rays = contrast.project(space, failing)
+    assert np.linalg.norm(rays, axis=1) == pytest.approx(np.abs(rays[:, 0]), rel=1e-5)
+    assert space.explained == pytest.approx(1)
 
 
 def test_directions_have_the_damped_length_of_their_rays():
