@@ -345,8 +345,7 @@ def find_situations(
     if looks is not None and frames is not None:
         joined = _add_single_subjects(joined[looks], looks)
         clusters, core, rays = clusters[looks], core[looks] | (clusters[looks] == NOISE), frames
-    whole = measure_reach(rays, joined, passing_length)
-    placed = place(rays, whole)
+    whole, placed = _place_and_join(rays, joined, passing_length)
     labels = tidy(placed)
     parts = _appearances(rays, labels, clusters)
     numbers = [int(placed[labels == situation][0]) for situation in range(labels.max() + 1)]
@@ -356,6 +355,21 @@ def find_situations(
         if not core[labels == situation].any():  # the cores were farther off than it reaches
             core = core | (labels == situation)
     return Situations(labels, parts, core, reach)
+
+
+def _place_and_join(rays: Floats, labels: Labels, passing_length: float) -> tuple[Reach, Labels]:
+    """Put images to the situations that hold them, and join those that then point the same way.
+
+    What a situation gains and loses by its reach moves its direction a little, and with it how far
+    it is from others: joining is therefore tried until nothing changes.
+    """
+    while True:
+        reach = measure_reach(rays, labels, passing_length)
+        placed = place(rays, reach)
+        joined = join(rays, tidy(placed))
+        if joined.max(initial=NOISE) == tidy(placed).max(initial=NOISE):
+            return reach, placed
+        labels = joined
 
 
 def _add_single_subjects(labels: Labels, looks: NDArray[np.intp]) -> Labels:

@@ -170,3 +170,19 @@ def test_without_a_cluster_nothing_is_placed():
     labels = np.full(4, NOISE, np.int32)
     assert (place(rays, measure_reach(rays, labels, 1.0)) == NOISE).all()
     assert (join(rays, labels) == NOISE).all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_situations_as_placed_point_different_ways(seed):
+    rng = np.random.default_rng([seed, 2])
+    ways = rng.normal(size=(3, 6))
+    beside = ways[np.repeat(range(3), 3)] + 0.45 * rng.normal(size=(9, 6))
+    rays, labels = rays_along(rng, beside, [7] * 9, spread=1.2)
+    labels = clustering.tidy(np.where(rng.random(len(labels)) < 0.2, NOISE, labels))
+    setting = clustering.Candidate(1, 2, labels.max() + 1, 0, 0)
+    torn = clustering.Clustering(
+        labels, labels >= 0, (setting,) * (labels.max() + 1), setting, (), ""
+    )
+    directions = to_directions(rays).astype(np.float32)
+    placed = find_situations(torn, directions, rays, 1.0, apart=False).labels
+    assert join(rays, placed).max() == placed.max()
