@@ -22,10 +22,11 @@ from pipelines.images import (
     none_usable,
     write_failures,
 )
+from pipelines.intervals import accuracy_interval
 from pipelines.networks import STAGE as PREDICTING
 from pipelines.networks import Network, fix_size, load_network, predict
 from pipelines.reporting.wording import count_of
-from pipelines.testing import Outcome, Task, accuracy_interval, confusion_matrix, judge
+from pipelines.testing import Outcome, Task, confusion_matrix, judge
 
 RESULT_FILE = "testResult.csv"
 FAILURES_FILE = "failures.txt"
@@ -201,7 +202,7 @@ def read_tested(folder: Path) -> runs.Manifest:
 
 def _describe(manifest: runs.Manifest, network: Network, outcome: Outcome, resized: int) -> None:
     images, right = len(outcome.correct), int(outcome.correct.sum())
-    low, high = accuracy_interval(right, images)
+    low, high = accuracy_interval(outcome.correct)
     manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
     manifest.chosen = {
         "scaling": network.scaling,
