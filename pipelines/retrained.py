@@ -173,6 +173,9 @@ class Retraining(_Document):
     repairs : list of Repair
         The largest cluster first, noise last; empty where no failing image is in the test set.
     comparison : Comparison, optional
+    groups : str
+        How many test images come in how many groups, and how that was told; empty where every
+        image is by itself, as in retrainings of older versions.
     """
 
     schema_version: Literal[1] = 1
@@ -193,6 +196,7 @@ class Retraining(_Document):
     classes: list[Change]
     repairs: list[Repair]
     comparison: Comparison | None = None
+    groups: str = ""
 
 
 def read_retraining(folder: Path) -> Retraining:
