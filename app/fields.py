@@ -69,7 +69,8 @@ GUESSED = "as the model tells"
 def label_fields() -> list[Any]:
     """Make the fields on a model's input and labels.
 
-    They are: scaling, names of the classes, what the model predicts, error threshold, key points.
+    They are: scaling, names of the classes, what the model predicts, error threshold, key points,
+    groups of test images.
     """
     with gr.Row():
         scaling = gr.Dropdown(
@@ -97,7 +98,18 @@ def label_fields() -> list[Any]:
             label="The numbers are key points",
             info="x and y by turns: an error is a distance.",
         )
-    return [scaling, classes, task, threshold, points]
+    groups = gr.Textbox(
+        label="Groups of test images",
+        info="Of one track, drive or person, which intervals and tests count as one: a column of "
+        "labels.csv or parameters.csv beside them, a regular expression, or none. Empty: by names "
+        "such as 00012_00003.png.",
+    )
+    return [scaling, classes, task, threshold, points, groups]
+
+
+def groups_option(text: str) -> list[str]:
+    """Return the option of a command that the field for groups asks for; none where it is empty."""
+    return [f"--groups={text.strip()}"] if text.strip() else []  # it may begin with a dash
 
 
 def read_whole(label: str, text: str) -> str:

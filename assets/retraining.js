@@ -171,7 +171,7 @@ function accuracies({ change }) {
       make("dd", {}, change.repaired.toLocaleString("en")),
       make("dt", {}, "Broken"),
       make("dd", {}, change.broken.toLocaleString("en")),
-      make("dt", {}, "McNemar’s exact test"),
+      make("dt", {}, change.groups === null ? "McNemar’s exact test" : "Sign-flip test of groups"),
       make("dd", {}, `p = ${change.p.toPrecision(2)}`),
     ),
   );
@@ -318,6 +318,7 @@ function facts(found) {
     ["Unsafe set", `${count(found.unsafe_images, "image")}, balanced to ${found.balanced_images.toLocaleString("en")}`],
     ["Held out", count(found.held_out, "image")],
     ["Test set", `${found.test}, ${count(found.change.before.images, "image")}`],
+    ["Groups of test images", found.groups || "none, every image is by itself"],
     ...Object.entries(found.recipe).map(([name, value]) => [name[0].toUpperCase() + name.slice(1), value]),
   ];
   return make(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
+from pipelines.reporting.wording import count_of
 from pipelines.tables import clean, join_rows, read_table
 
 AUTO, NONE = "auto", "none"
@@ -26,6 +27,8 @@ FEWEST_STEMS = 10
 LARGEST_SHARE = 0.1
 """Stems that fewer share, or of which one is shared by more of all images, name no tracks."""
 SHOWN = 3
+BESIDE = ("labels.csv", "parameters.csv")
+"""Tables beside images, of which a column may name the groups."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,11 @@ ALONE = Groups({}, "")
 
 
 def find_groups(
-    wanted: str | None, paths: Sequence[str], tables: Sequence[Path], folder: Path
+    wanted: str | None,
+    paths: Sequence[str],
+    tables: Sequence[Path],
+    folder: Path,
+    without: str = "no table is given by --parameters",
 ) -> Groups:
     """Find the groups of images.
 
@@ -64,6 +71,8 @@ def find_groups(
         Their first column is the relative path.
     folder : Path
         Of the images.
+    without : str
+        What to say where there are no tables.
 
     Raises
     ------
@@ -94,12 +103,19 @@ def find_groups(
     named = {path: found[min(1, pattern.groups)] for path, found in matches.items() if found}
     names = {path: name for path, name in named.items() if name}
     if not names:
-        columns = " of the tables" if tables else ": no table is given by --parameters"
+        columns = f" of {', '.join(file.name for file in tables)}" if tables else f": {without}"
         raise InputError(
             f"groups: {wanted!r} is no column{columns}, and as a regular expression it matches "
             f"none of {len(paths)} paths, such as {next(iter(paths), '')!r}."
         )
     return Groups(names, f"by the part of their paths that matches {wanted!r}")
+
+
+def find_groups_beside(wanted: str | None, paths: Sequence[str], folder: Path) -> Groups:
+    """Find the groups of labelled images, by the tables that lie beside them; see `find_groups`."""
+    tables = [folder / name for name in BESIDE if (folder / name).is_file()]
+    without = f"neither {' nor '.join(BESIDE)} lies in {folder}"
+    return find_groups(wanted, paths, tables, folder, without)
 
 
 def _by_stem(paths: Sequence[str]) -> Groups:
@@ -137,3 +153,11 @@ def number_groups(groups: Groups, paths: Sequence[str]) -> NDArray[np.int64]:
     # Images of two folders may have the same path: without a group each is its own.
     keys = [groups.names.get(path, place) for place, path in enumerate(paths)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+def describe_groups(groups: Groups, paths: Sequence[str]) -> str:
+    """Say how many images come in how many groups, and how that was told; empty without groups."""
+    if not groups.how:
+        return ""
+    count = len(np.unique(number_groups(groups, paths)))
+    return f"{count_of(len(paths), 'image')} in {count_of(count, 'group')}, {groups.how}"

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipelines.clusters import NOISE, Cells
+from pipelines.intervals import effective_share, wilson
 
-CONFIDENCE = 0.95
 LEVEL = 0.05
 """Of the tests of all clusters together: more often than this, no chance finding is called one."""
 
@@ -78,63 +78,6 @@ class FailureRate:
     def is_higher(self) -> bool:
         """Whether they fail more often than the others, beyond chance."""
         return self.p <= LEVEL and self.rate > self.elsewhere
-
-
-def effective_share(failed: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
-    """Return how many independent images stand behind each image that comes in groups, 0 to 1.
-
-    Frames of one drive fail together, so that many of them tell little more than one. The design
-    effect (Kish: *Survey Sampling*, 1965) is the variance of the share of failing images between
-    groups over that of as many independent images, at least 1; where all fail, or none does, it is
-    that of groups that always agree.
-
-    Parameters
-    ----------
-    failed : array of bool, shape (n,)
-    groups : array of int64, shape (n,)
-
-    Returns
-    -------
-    float
-        1 over the design effect; 1 where each image is a group of its own.
-    """
-    if not len(groups):
-        return 1.0
-    _, places = np.unique(groups, return_inverse=True)
-    sizes = np.bincount(places).astype(np.float64)
-    images, count = sizes.sum(), len(sizes)
-    if count == images:
-        return 1.0
-    if count == 1:
-        return float(1 / images)
-    share = float(failed.mean())
-    agreeing = float(np.square(sizes).sum() / images)
-    if share in (0.0, 1.0):
-        return 1 / agreeing
-    residuals = np.bincount(places, failed.astype(np.float64)) - share * sizes
-    between = count / (count - 1) * float(np.square(residuals).sum()) / images**2
-    effect = between / (share * (1 - share) / images)
-    return float(1 / max(effect, 1.0))
-
-
-def wilson(successes: float, images: float) -> tuple[float, float]:
-    """Compute Wilson's 95 % interval of a share; numbers of images need not be whole.
-
-    Parameters
-    ----------
-    successes : float
-        0 to `images`.
-    images : float
-        More than 0.
-    """
-    from scipy.stats import norm
-
-    z = float(norm.ppf((1 + CONFIDENCE) / 2))
-    share = successes / images
-    middle = (share + z * z / (2 * images)) / (1 + z * z / images)
-    spread = share * (1 - share) / images + z * z / (4 * images * images)
-    half = z / (1 + z * z / images) * np.sqrt(spread)
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -28,7 +28,10 @@ class _Document(BaseModel):
 
 
 class Accuracy(_Document):
-    """Of how many images are right, with Wilson's 95 % interval."""
+    """Of how many images are right, with Wilson's 95 % interval.
+
+    Where images come in groups, the interval is that of as many as are independent.
+    """
 
     images: int
     right: int
@@ -38,7 +41,7 @@ class Accuracy(_Document):
 
 
 class Change(_Document):
-    """What became of a group of test images.
+    """What became of test images: of all, or of a class.
 
     Attributes
     ----------
@@ -48,7 +51,11 @@ class Change(_Document):
     repaired, broken : int
         Images that only the retrained model gets right, and only the model before.
     p : float
-        Of McNemar's exact test, two-sided, for this group alone.
+        For these images alone, two-sided: of McNemar's exact test, or where images come in groups,
+        of the exact sign-flip test of groups.
+    groups, groups_changed : int or None
+        Groups that the images are of, and those with an image that was repaired or broken; None
+        where every image is by itself.
     """
 
     name: str
@@ -57,6 +64,8 @@ class Change(_Document):
     repaired: int
     broken: int
     p: float
+    groups: int | None = None
+    groups_changed: int | None = None
 
 
 class Repair(_Document):
@@ -76,6 +85,8 @@ class Repair(_Document):
         Images of the unsafe set that were chosen for the cluster, and trained with.
     state : str
         "repaired" and "not repaired" where the interval lies on one side of a half.
+    groups : int or None
+        Groups that the failing images are of; None where every image is by itself.
     """
 
     cluster: int
@@ -84,6 +95,7 @@ class Repair(_Document):
     after: Accuracy
     labelled: int
     state: State
+    groups: int | None = None
 
 
 class Method(_Document):
@@ -161,6 +173,9 @@ class Retraining(_Document):
     repairs : list of Repair
         The largest cluster first, noise last; empty where no failing image is in the test set.
     comparison : Comparison, optional
+    groups : str
+        How many test images come in how many groups, and how that was told; empty where every
+        image is by itself, as in retrainings of older versions.
     """
 
     schema_version: Literal[1] = 1
@@ -181,6 +196,7 @@ class Retraining(_Document):
     classes: list[Change]
     repairs: list[Repair]
     comparison: Comparison | None = None
+    groups: str = ""
 
 
 def read_retraining(folder: Path) -> Retraining:

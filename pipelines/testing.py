@@ -19,7 +19,6 @@ Task = Literal["classes", "several", "numbers"]
 """One class an image, several labels an image, or numbers."""
 THRESHOLD = 0.5
 """Of a sigmoid output, above which its class is predicted."""
-CONFIDENCE = 0.95
 SUSPICIOUS = 0.3
 """Accuracy that another order of the classes would add, above which the order is doubted."""
 
@@ -252,14 +251,6 @@ def confusion_matrix(outcome: Outcome) -> NDArray[np.int64]:
     columns = [places[name] for name in outcome.predicted]
     np.add.at(matrix, (rows, columns), 1)
     return matrix
-
-
-def accuracy_interval(right: int, images: int) -> tuple[float, float]:
-    """Compute Wilson's 95 % interval of an accuracy."""
-    from scipy.stats import binomtest
-
-    found = binomtest(right, images).proportion_ci(CONFIDENCE, method="wilson")
-    return float(found.low), float(found.high)
 
 
 def doubt_order(labels: NDArray[np.int32], best: NDArray[np.int32], classes: int) -> str:

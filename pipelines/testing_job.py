@@ -12,6 +12,7 @@ from pipelines.confusion_picture import draw_confusions
 from pipelines.errors import InputError
 from pipelines.files import atomic_write, write_csv, write_pairs
 from pipelines.ground_truth import read_truth
+from pipelines.groups import Groups, describe_groups, find_groups_beside, number_groups
 from pipelines.images import (
     Rejected,
     as_text,
@@ -22,10 +23,11 @@ from pipelines.images import (
     none_usable,
     write_failures,
 )
+from pipelines.intervals import accuracy_interval
 from pipelines.networks import STAGE as PREDICTING
 from pipelines.networks import Network, fix_size, load_network, predict
 from pipelines.reporting.wording import count_of
-from pipelines.testing import Outcome, Task, accuracy_interval, confusion_matrix, judge
+from pipelines.testing import Outcome, Task, confusion_matrix, judge
 
 RESULT_FILE = "testResult.csv"
 FAILURES_FILE = "failures.txt"
@@ -57,6 +59,8 @@ class Asked:
         Of numbers: the error above which an image counts as failed.
     key_points : bool
         Whether numbers are places, x and y by turns.
+    groups : str, optional
+        Of test images, see `groups.find_groups_beside`.
     """
 
     scaling: str | None = None
@@ -65,6 +69,7 @@ class Asked:
     task: str | None = None
     error_threshold: float | None = None
     key_points: bool = False
+    groups: str | None = None
 
 
 def read_classes(file: Path) -> tuple[str, ...]:
@@ -124,6 +129,7 @@ def test_model(
             "task": asked.task,
             "error_threshold": asked.error_threshold,
             "key_points": asked.key_points,
+            "groups": asked.groups,
         },
     )
     with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
@@ -143,6 +149,7 @@ def test_model(
             images = [image for image in images if image.path in truth.values]
             if not images:
                 raise none_usable(folder, rejected)
+            groups = find_groups_beside(asked.groups, [image.path for image in images], folder)
         with run.stage(LOADING):
             run.progress(LOADING, 0, 1)
             network = load_network(model, asked.scaling, trust=asked.trust)
@@ -169,6 +176,7 @@ def test_model(
             found=len(tested) + len(rejected), used=len(tested), rejected=len(rejected)
         )
         _describe(manifest, network, outcome, found.resized)
+        _describe_accuracy(manifest, outcome, groups, tested)
         run.begin_results()
         _write(out, folder, tested, outcome, rejected)
     return manifest
@@ -200,8 +208,6 @@ def read_tested(folder: Path) -> runs.Manifest:
 
 
 def _describe(manifest: runs.Manifest, network: Network, outcome: Outcome, resized: int) -> None:
-    images, right = len(outcome.correct), int(outcome.correct.sum())
-    low, high = accuracy_interval(right, images)
     manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
     manifest.chosen = {
         "scaling": network.scaling,
@@ -209,6 +215,21 @@ def _describe(manifest: runs.Manifest, network: Network, outcome: Outcome, resiz
         "task": outcome.task,
         "names": list(outcome.names),
     }
+    if resized:
+        manifest.notes.append(
+            f"{count_of(resized, 'image')} of another size than the model's input "
+            f"({network.size[0]} x {network.size[1]}): resized to it."
+        )
+    if outcome.note:
+        manifest.notes.append(outcome.note)
+
+
+def _describe_accuracy(
+    manifest: runs.Manifest, outcome: Outcome, groups: Groups, paths: Sequence[str]
+) -> None:
+    images, right = len(paths), int(outcome.correct.sum())
+    numbers = number_groups(groups, paths) if groups.how else None
+    low, high = accuracy_interval(outcome.correct, numbers)
     manifest.result = {
         "images": images,
         "failures": images - right,
@@ -218,13 +239,12 @@ def _describe(manifest: runs.Manifest, network: Network, outcome: Outcome, resiz
     }
     if outcome.errors is not None:
         manifest.result["mean_error"] = float(outcome.errors.mean())
-    if resized:
+    if numbers is not None:
+        manifest.result["groups"] = len({*numbers.tolist()})
         manifest.notes.append(
-            f"{count_of(resized, 'image')} of another size than the model's input "
-            f"({network.size[0]} x {network.size[1]}): resized to it."
+            f"{describe_groups(groups, paths)}: the interval of the accuracy counts as many images "
+            "as are independent. --groups none takes every image by itself."
         )
-    if outcome.note:
-        manifest.notes.append(outcome.note)
 
 
 def _write(

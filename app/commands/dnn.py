@@ -14,6 +14,7 @@ from app.commands.running import (
     Angles,
     ClassesOption,
     FailingImages,
+    GroupsOption,
     KeyPointsOption,
     ModelFile,
     Overwrite,
@@ -44,12 +45,13 @@ def test(
     task: TaskOption = None,
     error_threshold: ThresholdOption = None,
     key_points: KeyPointsOption = False,
+    groups: GroupsOption = None,
     trust_model: TrustOption = False,
 ) -> None:
     """Test a DNN on labelled images, and list those that it gets wrong."""
     from pipelines.testing_job import FAILURES_FILE, Asked, test_model
 
-    asked = Asked(scaling, trust_model, classes, task, error_threshold, key_points)
+    asked = Asked(scaling, trust_model, classes, task, error_threshold, key_points, groups)
     with job("Nothing was written; start again with --overwrite.") as told:
         manifest = test_model(
             model, images, out, asked, progress=told, command=sys.argv[1:], overwrite=overwrite

@@ -11,6 +11,7 @@ import typer
 from app.commands.running import (
     LARGEST_SEED,
     ClassesOption,
+    GroupsOption,
     KeyPointsOption,
     ModelFile,
     ScalingOption,
@@ -102,6 +103,7 @@ def retrain(
     task: TaskOption = None,
     error_threshold: ThresholdOption = None,
     key_points: KeyPointsOption = False,
+    groups: GroupsOption = None,
     trust_model: TrustOption = False,
 ) -> None:
     """Retrain the DNN with its training set and the labelled unsafe set; measure what changed.
@@ -130,7 +132,7 @@ def retrain(
             unsafe,
             test,
             out,
-            Asked(scaling, trust_model, classes, task, error_threshold, key_points),
+            Asked(scaling, trust_model, classes, task, error_threshold, key_points, groups),
             options,
             validation=validation,
             repeats=repeats if compare else 0,

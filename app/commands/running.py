@@ -81,6 +81,17 @@ KeyPointsOption = Annotated[
         help="The numbers are places, x and y by turns. (default: if they are named so)",
     ),
 ]
+GroupsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--groups",
+        metavar="COLUMN|REGEX|auto|none",
+        help="Which test images are of one track, drive or person, and count as one in intervals "
+        "and tests: a column of labels.csv or parameters.csv beside them, or a regular expression "
+        "whose first group in the path names it. auto: by the stem that names share before a frame "
+        "number. (default: auto)",
+    ),
+]
 FailingImages = Annotated[
     Path,
     typer.Argument(

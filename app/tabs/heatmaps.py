@@ -14,6 +14,7 @@ from app.fields import (
     NARROW,
     command_line,
     complete_folder_field,
+    groups_option,
     label_fields,
     read_form,
     read_number,
@@ -50,12 +51,13 @@ class Form:
     task: str
     error_threshold: str
     key_points: bool
+    groups: str
     layers: str
     rule: str
     explain: str
 
 
-USUAL = Form("", "", False, GUESSED, "", GUESSED, "", False, "", "z+", "")
+USUAL = Form("", "", False, GUESSED, "", GUESSED, "", False, "", "", "z+", "")
 
 
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
@@ -176,6 +178,7 @@ def _commands(page: Page, form: Form, only_test: bool) -> list[Command]:
             arguments += ["--error-threshold", read_number("Error threshold", form.error_threshold)]
         if form.key_points:
             arguments.append("--key-points")
+        arguments += groups_option(form.groups)
         commands.append(Command((*arguments, *_overwrite(out, images)), out))
     if not only_test:
         source = images if listed else commands[0].folder / FAILURES_FILE

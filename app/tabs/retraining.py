@@ -14,6 +14,7 @@ from app.fields import (
     NARROW,
     command_line,
     complete_folder_field,
+    groups_option,
     label_fields,
     read_form,
     read_number,
@@ -65,11 +66,12 @@ class Form:
     task: str
     error_threshold: str
     key_points: bool
+    groups: str
 
 
 USUAL = Form(
     "", "", "", False, "10", "10", "", "32", "cosine", "0.1", "", "", False, "0", GUESSED, "",
-    GUESSED, "", False,
+    GUESSED, "", False, "",
 )  # fmt: skip
 
 
@@ -268,7 +270,8 @@ def _given(page: Page, form: Form) -> list[str]:
         given += [option, chosen] if chosen != usual else []
     for option, path in files:
         given += [option, str(page.access.resolve(path))] if path.strip() else []
-    return given + [option for option, wanted in wishes if wanted]
+    given += [option for option, wanted in wishes if wanted]
+    return given + groups_option(form.groups)
 
 
 def _line(page: Page, run: str | None, form: Form) -> gr.Textbox:

@@ -32,6 +32,8 @@ class Told:
     picture : str
         A data URL, or empty.
     clusters, classes, methods : tuples of rows, as text
+    test : str
+        Of before and after.
     compared : str
         What the comparison with other ways of choosing images says; empty without.
     """
@@ -42,6 +44,7 @@ class Told:
     clusters: tuple[tuple[str, ...], ...]
     classes: tuple[tuple[str, ...], ...]
     methods: tuple[tuple[str, ...], ...]
+    test: str
     compared: str
 
 
@@ -59,6 +62,7 @@ def describe_retraining(found: Retraining, folder: Path) -> Told:
             ),
             ("Held out to find the best epoch", count_of(found.held_out, "image")),
             ("Test set", f"{found.test}, {count_of(found.change.before.images, 'image')}"),
+            ("Groups of test images", found.groups or "none, every image is by itself"),
             *((name.capitalize(), value) for name, value in found.recipe.items()),
             ("Best epoch", f"{found.best} of {found.epochs} ({HOW_ENDED[found.ended]})"),
         ),
@@ -87,6 +91,7 @@ def describe_retraining(found: Retraining, folder: Path) -> Told:
             for each in found.classes
         ),
         methods=_methods(found.comparison),
+        test=name_test(found.change),
         compared=tell_comparison(found.comparison) if found.comparison else "",
     )
 
@@ -95,13 +100,24 @@ def sum_up(change: Change) -> str:
     """Say what retraining changed on the test set, and whether that is more than chance."""
     before, after = change.before, change.after
     sure = "is more than chance" if change.p < CHANCE else "can be chance"
+    images, changed = f"{after.images:,} test images", ""
+    if change.groups is not None and change.groups_changed is not None:
+        images += f" in {count_of(change.groups, 'group')}"
+        changed = f", in {count_of(change.groups_changed, 'group')}"
     return (
-        f"The retrained model is right on {percent(after.share)} of {after.images:,} test images "
+        f"The retrained model is right on {percent(after.share)} of {images} "
         f"(95{SPACE}% interval {percent(after.low)} to {percent(after.high)}), the model before on "
         f"{percent(before.share)} ({percent(before.low)} to {percent(before.high)}). It repairs "
-        f"{count_of(change.repaired, 'image')} and breaks {change.broken:,}: the difference {sure} "
-        f"(McNemar's exact test, p = {change.p:.2g})."
+        f"{count_of(change.repaired, 'image')} and breaks {change.broken:,}{changed}: the "
+        f"difference {sure} ({name_test(change)}, p = {change.p:.2g})."
     )
+
+
+def name_test(change: Change) -> str:
+    """Name the test of before and after."""
+    if change.groups is None:
+        return "McNemar's exact test"
+    return "exact sign-flip test of the groups of images"
 
 
 def tell_comparison(comparison: Comparison) -> str:

@@ -4,6 +4,11 @@ HUDD, section V-B4: the same number of labelled images, chosen by our selection,
 ones of a random subset), by B2 (a random subset), and by least confidence, each retrained with
 several times; training and all else is the same.  Duplicates bring every set to the size of our
 balanced one.
+
+What is compared are accuracies of repeats, on one test set that is the same for all. A12 and the
+Mann-Whitney test take repeats to be independent, which their seeds make them, and not images: that
+test images come in groups changes nothing here. They tell which way is better on this test set
+beyond the chance of training, and say nothing of other test sets.
 """
 
 from __future__ import annotations

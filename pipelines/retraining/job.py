@@ -6,9 +6,8 @@ SAFE, steps 5 and 6; HUDD, steps 5 to 7.
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import runs
-from pipelines.clusters import RootCauseClusters, read_clusters, read_words
 from pipelines.errors import InputError
 from pipelines.images import Rejected, as_text, none_usable
 from pipelines.networks import Network, fix_size, load_network
@@ -26,26 +24,32 @@ from pipelines.retrained import (
     HISTORY_FILE,
     PROGRESS_FOLDER,
     RETRAINING_FILE,
-    Retraining,
 )
-from pipelines.retraining.before_after import (
-    measure_change,
-    measure_classes,
-    measure_repairs,
+from pipelines.retraining.findings import (
+    describe_findings,
+    measure_retraining,
+    note_classes,
+    note_clusters,
 )
 from pipelines.retraining.labelled import (
     Pictures,
     check_numbers,
-    count_classes,
     join_truth,
     name_classes,
 )
 from pipelines.retraining.recipe import read_recipe
 from pipelines.retraining.repeats import COMPARING, compare_ways, fingerprint_of
-from pipelines.retraining.sets import CHECKING, Given, Places, check_outside, gather_sets
-from pipelines.retraining.training import STAGE, Options, Trained, check_options
+from pipelines.retraining.sets import (
+    CHECKING,
+    Clustered,
+    Given,
+    Places,
+    check_outside,
+    gather_sets,
+    read_clustered,
+)
+from pipelines.retraining.training import STAGE, Options, check_options
 from pipelines.retraining.trial import (
-    Parts,
     Subject,
     divide,
     make_subject,
@@ -59,7 +63,7 @@ from pipelines.retraining.writing import (
     write_history,
     write_results,
 )
-from pipelines.testing import Outcome, Task, find_task
+from pipelines.testing import Task, find_task
 from pipelines.testing_job import UNLABELLED, Asked, read_classes
 
 LOADING = "loading the model"
@@ -67,8 +71,6 @@ DECODING = "decoding images"
 BEFORE, AFTER = "testing before", "testing after"
 BEFORE_TRAINING = (CHECKING, LOADING, DECODING, BEFORE)
 """Stages in which a user who wants an end gets one at once."""
-WORSE = 0.1
-"""By how much less an epoch may get right of what is held out than the model before, unsaid."""
 Floats = NDArray[np.float32]
 
 
@@ -121,7 +123,7 @@ def retrain(
         When a file, folder, label or option cannot be used.
     """
     _check(out, (training, test, validation), asked, options, repeats)
-    clustered = _read_run(unsafe)
+    clustered = read_clustered(unsafe)
     scaling = asked.scaling or clustered.manifest.chosen.get("scaling")
 
     def listen(stage: str, done: int, total: int) -> None:
@@ -145,6 +147,7 @@ def retrain(
             "task": asked.task,
             "error_threshold": asked.error_threshold,
             "key_points": asked.key_points,
+            "groups": asked.groups,
             "repeats": repeats,
         }
         | asdict(options),
@@ -164,7 +167,7 @@ def retrain(
 def _retrain(
     run: runs.Run,
     places: Places,
-    clustered: _Clustered,
+    clustered: Clustered,
     asked: Asked,
     options: Options,
     repeats: int,
@@ -175,7 +178,7 @@ def _retrain(
     kept.mkdir(exist_ok=True)
     manifest = run.manifest
     with run.stage(CHECKING):
-        given = gather_sets(run, places, compared=repeats > 0)
+        given = gather_sets(run, places, compared=repeats > 0, groups=asked.groups)
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)
         network = load_network(places.model, manifest.parameters["scaling"], trust=asked.trust)
@@ -192,7 +195,7 @@ def _retrain(
             raise InputError(before.note)  # it would learn the wrong labels
         weights = network.model.get_weights()
     parts = divide(subject, places_of(subject, "unsafe"), options, options.seed)
-    _note_classes(manifest, subject, parts)
+    note_classes(manifest, subject, parts)
     with run.stage(STAGE):
         trained = run_trial(
             subject,
@@ -210,9 +213,9 @@ def _retrain(
     with run.stage(AFTER):
         run.progress(AFTER, 0, 1)
         after = subject.test_now()
-    found = _measure(manifest, given, subject, parts, trained, clustered, before, after)
-    _describe(manifest, network, found, trained, before)
-    _note_clusters(manifest, clustered, subject, before, network)
+    found = measure_retraining(manifest, given, subject, parts, trained, clustered, before, after)
+    describe_findings(manifest, network, found, trained, before)
+    note_clusters(manifest, clustered, subject, before, network)
     count = len(subject.pictures.examples) + len(subject.test.examples)
     manifest.images = runs.ImageCounts(
         found=count + len(rejected), used=count, rejected=len(rejected)
@@ -222,8 +225,9 @@ def _retrain(
         manifest.notes.append("As it was stopped, ways to choose images are not compared.")
     run.begin_results()
     write_results(
-        run.folder, subject, parts, trained, clustered.clusters, before, after, found, rejected
-    )
+        run.folder, subject, parts, trained, clustered.clusters, before, after, found,
+        given.groups, rejected,
+    )  # fmt: skip
     with run.stage(DRAWING):
         draw_changes(run, subject, clustered.clusters, before, after)
     if compared:
@@ -250,27 +254,6 @@ def _check(
     for folder in folders:
         if folder is not None:
             check_outside(out, folder)
-
-
-@dataclass(frozen=True)
-class _Clustered:
-    """The run whose unsafe set is used, as it was when the job started."""
-
-    manifest: runs.Manifest
-    clusters: RootCauseClusters
-    names: dict[int, str]
-
-
-def _read_run(folder: Path) -> _Clustered:
-    manifest = runs.read_manifest(folder)
-    if manifest.job not in runs.CLUSTERING_JOBS or manifest.ended != "finished":
-        raise InputError(
-            f"{folder} holds no root cause clusters: its job, {manifest.job}, {manifest.ended}. "
-            "Name a run of cluster or heatmaps whose unsafe set was selected."
-        )
-    words = read_words(folder)
-    names = {cluster: said["name"] for cluster, said in words.items() if "name" in said}
-    return _Clustered(manifest, read_clusters(folder), names)
 
 
 def _prepare(
@@ -311,131 +294,3 @@ def _prepare(
         )
     subject = make_subject(network, recipe, task, names, truth, asked, pictures, test)
     return subject, rejected
-
-
-def _note_classes(manifest: runs.Manifest, subject: Subject, parts: Parts) -> None:
-    if subject.task != "classes":
-        return
-    used = [subject.pictures.examples[place] for place in set(parts.training.tolist())]
-    for name, images in sorted(count_classes(used).items()):
-        if images == 1:
-            manifest.notes.append(
-                f"The class {name} has one image to train with: its accuracy says little."
-            )
-
-
-def _note_clusters(
-    manifest: runs.Manifest,
-    clustered: _Clustered,
-    subject: Subject,
-    before: Outcome,
-    network: Network,
-) -> None:
-    """Say which failing images of the clusters the test set does not tell of."""
-    digest = clustered.manifest.weights.get("sha256")
-    if clustered.manifest.job == "heatmaps" and digest != network.digest:
-        manifest.notes.append("The clusters are those of another model than the one retrained.")
-    digests = set(clustered.clusters.digests)
-    there = [p for p, each in enumerate(subject.test.examples) if each.image.digest in digests]
-    wrong = sum(1 for place in there if not before.correct[place])
-    if wrong < len(digests):
-        manifest.notes.append(
-            f"Of {count_of(len(digests), 'failing image')} in the clusters, {len(there):,} "
-            f"{'is' if len(there) == 1 else 'are'} in the test set, by their bytes, and the model "
-            f"before got {wrong:,} of those wrong: what became of clusters is told by these alone."
-        )
-
-
-def _measure(
-    manifest: runs.Manifest,
-    given: Given,
-    subject: Subject,
-    parts: Parts,
-    trained: Trained,
-    clustered: _Clustered,
-    before: Outcome,
-    after: Outcome,
-) -> Retraining:
-    examples, asked = subject.pictures.examples, manifest.parameters
-    used = {int(place) for place in parts.training}
-    unsafe = [examples[place] for place in sorted(used) if examples[place].role == "unsafe"]
-    recipe = subject.recipe
-    return Retraining(
-        run=asked["unsafe"],
-        model=asked["model"],
-        training=asked["training"],
-        improvement=as_text(given.unsafe.folder.resolve()),
-        test=asked["test"],
-        training_images=len(used) - len(unsafe),
-        unsafe_images=len(unsafe),
-        balanced_images=parts.chosen,
-        held_out=len(parts.validation),
-        recipe={
-            "optimizer": f"{recipe.optimizer}, {recipe.sources['optimizer']}",
-            "loss": f"{recipe.loss_name}, {recipe.sources['loss']}",
-            "learning rate": f"{recipe.learning_rate:g}, {recipe.sources['learning rate']}",
-        },
-        best=trained.best,
-        epochs=len(trained.history),
-        ended=trained.ended,
-        change=measure_change(before.correct, after.correct),
-        classes=(
-            measure_classes(before.expected, before.correct, after.correct)
-            if subject.task == "classes"
-            else []
-        ),
-        repairs=measure_repairs(
-            clustered.clusters,
-            clustered.names,
-            Counter(example.cluster for example in unsafe),
-            [example.image.digest for example in subject.test.examples],
-            before.correct,
-            after.correct,
-        ),
-    )
-
-
-def _describe(
-    manifest: runs.Manifest,
-    network: Network,
-    found: Retraining,
-    trained: Trained,
-    before: Outcome,
-) -> None:
-    manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
-    manifest.chosen = {
-        "scaling": network.scaling,
-        "input_size": network.size,
-        "task": before.task,
-        "names": list(before.names),
-        "best_epoch": trained.best,
-    } | found.recipe
-    change = found.change
-    manifest.result = {
-        "images": change.before.images,
-        "accuracy_before": change.before.share,
-        "accuracy": change.after.share,
-        "accuracy_low": change.after.low,
-        "accuracy_high": change.after.high,
-        "repaired": change.repaired,
-        "broken": change.broken,
-        "p": change.p,
-        "ended": trained.ended,
-    }
-    if before.note:
-        manifest.notes.append(before.note)
-    if trained.ended == "stopped":
-        manifest.notes.append("Training was stopped by the user: the best epoch by then is kept.")
-    elif trained.ended == "diverged":
-        kept = f"epoch {trained.best} is kept" if trained.best else "the model is as it was"
-        manifest.notes.append(
-            f"Training diverged in epoch {len(trained.history) + 1}: its loss grew out of bounds; "
-            f"{kept}. Give a --learning-rate lower than {found.recipe['learning rate']}."
-        )
-    best = trained.history[trained.best - 1].validation_accuracy if trained.best else 1.0
-    if best < trained.before - WORSE:
-        manifest.notes.append(
-            f"Of what is held out, the best epoch gets {best:.0%} right, and the model before "
-            f"{trained.before:.0%} (which may have seen these images): a lower --learning-rate "
-            "may do better."
-        )

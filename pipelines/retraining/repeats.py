@@ -104,7 +104,8 @@ def fingerprint_of(manifest: runs.Manifest, subject: Subject, *, every: bool = F
     every : bool
         Whether the improvement set counts, too, as it does for the comparison.
     """
-    told = {name: value for name, value in manifest.parameters.items() if name != "repeats"}
+    # Neither changes what is trained.
+    told = {n: value for n, value in manifest.parameters.items() if n not in {"repeats", "groups"}}
     examples = [
         (example.name, example.image.digest, *example.label, example.cluster)
         for example in (*subject.pictures.examples, *subject.test.examples)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines import runs
+from pipelines.clusters import RootCauseClusters, read_clusters, read_words
 from pipelines.errors import InputError
+from pipelines.groups import Groups, find_groups_beside
 from pipelines.reporting.wording import count_of
 from pipelines.retraining.labelled import (
     Labelled,
@@ -32,14 +34,37 @@ class Places:
 
 
 @dataclass(frozen=True)
+class Clustered:
+    """The run whose unsafe set is used, as it was when the job started."""
+
+    manifest: runs.Manifest
+    clusters: RootCauseClusters
+    names: dict[int, str]
+
+
+def read_clustered(folder: Path) -> Clustered:
+    """Read the run of an unsafe set; raise InputError where it has no root cause clusters."""
+    manifest = runs.read_manifest(folder)
+    if manifest.job not in runs.CLUSTERING_JOBS or manifest.ended != "finished":
+        raise InputError(
+            f"{folder} holds no root cause clusters: its job, {manifest.job}, {manifest.ended}. "
+            "Name a run of cluster or heatmaps whose unsafe set was selected."
+        )
+    words = read_words(folder)
+    names = {cluster: said["name"] for cluster, said in words.items() if "name" in said}
+    return Clustered(manifest, read_clusters(folder), names)
+
+
+@dataclass(frozen=True)
 class Given:
-    """The sets of labelled images that the user names."""
+    """The sets of labelled images that the user names, and the groups of the test images."""
 
     training: Labelled
     unsafe: Labelled
     test: Labelled
     validation: Labelled | None
     improvement: Labelled | None
+    groups: Groups
 
     def trained(self) -> list[Labelled]:
         """Return those that may be trained with, or held out; the training set first."""
@@ -47,19 +72,23 @@ class Given:
         return [self.training, self.unsafe, *(part for part in more if part)]
 
 
-def gather_sets(run: runs.Run, places: Places, *, compared: bool) -> Given:
+def gather_sets(
+    run: runs.Run, places: Places, *, compared: bool, groups: str | None = None
+) -> Given:
     """Find the labelled images of all sets, and check that none of them is in two that exclude it.
 
     Parameters
     ----------
     compared : bool
         Whether all of the improvement set is needed, for the baselines to choose from.
+    groups : str, optional
+        Of the test images, see `groups.find_groups_beside`.
 
     Raises
     ------
     InputError
-        When a set has no labels or no image, or the test or the validation set shares images with
-        what is trained with.
+        When a set has no labels or no image, the test or the validation set shares images with
+        what is trained with, or `groups` names none.
     """
 
     def step(done: int, total: int) -> None:
@@ -86,6 +115,7 @@ def gather_sets(run: runs.Run, places: Places, *, compared: bool) -> Given:
         align_numbers(training, test),
         align_numbers(training, validation) if validation else None,
         align_numbers(training, improvement) if improvement else None,
+        find_groups_beside(groups, [each.image.path for each in test.examples], test.folder),
     )
     for part in given.trained():
         check_apart(part, test)

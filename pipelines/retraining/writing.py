@@ -13,6 +13,7 @@ from typing import Any
 from pipelines import runs
 from pipelines.clusters import NOISE, RootCauseClusters
 from pipelines.files import atomic_write, write_csv, write_pairs, write_text
+from pipelines.groups import Groups
 from pipelines.images import Rejected
 from pipelines.inspection import THUMBNAIL_FOLDER, draw_thumbnail
 from pipelines.retrained import (
@@ -40,7 +41,7 @@ PER_CLUSTER, MOST_BROKEN = 8, 48
 EPOCH_COLUMNS = ("epoch", "loss", "validation loss", "validation accuracy", "learning rate",
                  "seconds", "best")  # fmt: skip
 CHANGES_COLUMNS = ("path", "expected", "before", "after", "right before", "right after", "cluster",
-                   "sha256")  # fmt: skip
+                   "sha256", "group")  # fmt: skip
 
 
 def write_results(
@@ -52,6 +53,7 @@ def write_results(
     before: Outcome,
     after: Outcome,
     found: Retraining,
+    groups: Groups,
     rejected: Sequence[Rejected],
 ) -> None:
     """Write the model and all tables: whatever goes wrong later, they are there."""
@@ -68,6 +70,7 @@ def write_results(
             int(after.correct[place]),
             of.get(example.image.digest, ""),
             example.image.digest,
+            groups.names.get(example.image.path, example.image.path) if groups.how else "",
         )
         for place, example in enumerate(subject.test.examples)
     ]
@@ -86,31 +89,45 @@ def write_results(
         if place in held or copies[place]
     ]
     write_csv(out / TRAINED_FILE, ("set", "path", "label", "cluster", "times"), with_)
-    _write_groups(out, found)
+    _write_changes(out, found)
     with atomic_write(out / REPAIRS_PICTURE) as file:
         draw_repairs(found).save(file, "PNG")
     write_pairs(out / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
     write_text(out / RETRAINING_FILE, found.model_dump_json(indent=1) + "\n")
 
 
-def _write_groups(out: Path, found: Retraining) -> None:
+def _write_changes(out: Path, found: Retraining) -> None:
     write_csv(
         out / CLASSES_FILE,
-        ("class", "images", "right before", "right after", "repaired", "broken", "p"),
+        ("class", "images", "right before", "right after", "repaired", "broken", "p", "groups"),
         [
-            (c.name, c.before.images, c.before.right, c.after.right, c.repaired, c.broken, c.p)
+            (
+                c.name,
+                c.before.images,
+                c.before.right,
+                c.after.right,
+                c.repaired,
+                c.broken,
+                c.p,
+                _cell(c.groups),
+            )
             for c in found.classes
         ],
     )
     write_csv(
         out / REPAIRS_FILE,
-        ("cluster", "name", "failing", "labelled", "right now", "low", "high", "state"),
+        ("cluster", "name", "failing", "labelled", "right now", "low", "high", "state",
+         "groups"),
         [
             (r.cluster, r.name, r.failing, r.labelled, r.after.right, r.after.low, r.after.high,
-             r.state)
+             r.state, _cell(r.groups))
             for r in found.repairs
         ],
     )  # fmt: skip
+
+
+def _cell(groups: int | None) -> int | str:
+    return "" if groups is None else groups
 
 
 def write_model(model: Any, file: Path) -> None:

@@ -285,7 +285,7 @@ def test_the_white_box_from_the_examples_dnn_to_its_unsafe_set(small_example, ca
 RETRAIN_OPTIONS = (
     "training unsafe test out overwrite epochs batch-size learning-rate schedule validation-share "
     "validation patience augment compare repeats seed scaling classes task error-threshold "
-    "key-points trust-model"
+    "key-points groups trust-model"
 )
 
 
@@ -318,6 +318,17 @@ def test_retrain_ends_with_what_changed(spots, tmp_path):
     again = tool(*retrain(spots, out))
     assert (again.returncode, again.stdout) == (1, "")
     assert "--overwrite" in again.stderr
+
+
+def test_groups_are_told_by_test_and_by_retrain(spots, tmp_path):
+    groups = r"--groups=_2_(\d\d)\d"
+    tested = tool("test", spots.model, spots.test, "--out", tmp_path / "test", groups)
+    done = tool(*retrain(spots, tmp_path / "out", "--epochs", "1", groups))
+    for each in (tested, done):
+        assert each.returncode == 0, each.stderr
+        assert "80 images in 8 groups, by the part of their paths" in each.stdout
+    assert "exact sign-flip test of the groups" in done.stdout
+    assert "McNemar" not in done.stdout
 
 
 def test_a_stopped_retraining_keeps_the_best_epoch(spots, tmp_path):

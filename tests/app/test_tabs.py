@@ -50,6 +50,9 @@ def test_a_test_comes_before_heatmaps_unless_all_images_have_failed(page):
     assert alone.arguments[:1] == ("heatmaps",)
     (tested,) = commands(page, only_test=True, task="numbers", error_threshold="4,5")
     assert tested.arguments[-4:] == ("--task", "numbers", "--error-threshold", "4.5")
+    grouped, clustered = commands(page, groups=" -- drive ")
+    assert grouped.arguments[-1] == "--groups=-- drive"
+    assert not any("--groups" in argument for argument in clustered.arguments)
 
 
 def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
@@ -122,7 +125,7 @@ def test_a_retraining_asks_for_what_differs_from_the_usual_alone(page):
         "epochs": "20", "learning_rate": "0,001", "batch_size": "16", "schedule": "constant",
         "validation_share": "0.2", "patience": "3", "augment": True, "seed": "7", "scaling": "0-1",
         "task": "numbers", "error_threshold": "4,5", "key_points": True, "compare": True,
-        "repeats": "3",
+        "repeats": "3", "groups": "-(drive)",
     }  # fmt: skip
     given = retraining._command(page, str(run), retraining_form(page, **changes)).arguments
     assert given[-2:] == usual[-2:]
@@ -130,7 +133,7 @@ def test_a_retraining_asks_for_what_differs_from_the_usual_alone(page):
         "--epochs", "20", "--batch-size", "16", "--patience", "3", "--seed", "7",
         "--learning-rate", "0.001", "--validation-share", "0.2", "--error-threshold", "4.5",
         "--repeats", "3", "--schedule", "constant", "--scaling", "0-1", "--task", "numbers",
-        "--augment", "--key-points", "--compare",
+        "--augment", "--key-points", "--compare", "--groups=-(drive)",
     )  # fmt: skip
 
 

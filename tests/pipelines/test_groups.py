@@ -3,7 +3,13 @@
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.groups import ALONE, find_groups, number_groups
+from pipelines.groups import (
+    ALONE,
+    describe_groups,
+    find_groups,
+    find_groups_beside,
+    number_groups,
+)
 
 TRACKS = [
     f"{track % 3:05d}/{track:05d}_{frame:05d}.png" for track in range(20) for frame in range(4)
@@ -83,3 +89,20 @@ def test_what_an_expression_leaves_empty_is_no_group():
         groups(r"\d*$", paths)
     with pytest.raises(InputError, match="matches none of 0 paths"):
         groups(r"x(\d+)", [])
+
+
+def test_tables_beside_images_name_their_groups(tmp_path):
+    paths = ["a.png", "b.png", "c.png"]
+    with pytest.raises(InputError, match=r"neither labels.csv nor parameters.csv lies in .*tests?"):
+        find_groups_beside("drive", paths, tmp_path / "test")
+    (tmp_path / "labels.csv").write_text("path,label\na.png,1\nb.png,2\nc.png,2\n")
+    with pytest.raises(InputError, match=r"'drive' is no column of labels.csv, and as a regular"):
+        find_groups_beside("drive", paths, tmp_path)
+    (tmp_path / "parameters.csv").write_text("path,drive\na.png,7\nc.png,7\n")
+    found = find_groups_beside("drive", paths, tmp_path)
+    assert found.names == {"a.png": "7", "c.png": "7"}
+    assert describe_groups(found, paths) == (
+        "3 images in 2 groups, by the column drive of parameters.csv"
+    )
+    assert find_groups_beside(None, paths, tmp_path) == ALONE
+    assert describe_groups(ALONE, paths) == ""

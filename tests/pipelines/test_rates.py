@@ -7,17 +7,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from pipelines.intervals import wilson
 from pipelines.rates import (
     AS_COMMON,
     ONE_SUBJECT,
     SITUATION,
     TOO_FEW,
-    effective_share,
     estimate_rates,
     holm,
     order_clusters,
     tell_kinds,
-    wilson,
 )
 
 
@@ -77,15 +76,6 @@ def test_rates_are_those_of_the_naive_twin(seed):
         assert rates[cluster].testable
 
 
-def test_wilson_is_that_of_scipy():
-    from scipy.stats import binomtest
-
-    for successes, images in ((0, 7), (3, 11), (11, 11), (41, 58)):
-        expected = binomtest(successes, images).proportion_ci(0.95, method="wilson")
-        assert wilson(successes, images) == pytest.approx((expected.low, expected.high))
-    assert [round(100 * end) for end in wilson(41, 58)] == [58, 81]
-
-
 def test_holm_is_that_of_the_naive_twin():
     rng = np.random.default_rng(0)
     for count in (1, 2, 7):
@@ -143,46 +133,6 @@ def test_clusters_come_by_excess_of_failures():
     order = order_clusters(rates, tell_kinds(rates, {}))
     assert order == [1, 0, 2]
     assert rates[1].excess > rates[0].excess
-
-
-def naive_effective_share(failed, groups):
-    sizes, bad = Counter(groups), Counter(g for f, g in zip(failed, groups, strict=True) if f)
-    n, count = len(failed), len(sizes)
-    p = sum(failed) / n
-    between = count / (count - 1) * sum((bad[g] - p * sizes[g]) ** 2 for g in sizes) / n**2
-    return 1 / max(1.0, between / (p * (1 - p) / n))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_frames_of_groups_count_as_by_the_naive_twin(seed):
-    rng = np.random.default_rng(seed)
-    groups = rng.integers(0, 12, 200)
-    failed = rng.random(200) < rng.random(12)[groups]
-    expected = naive_effective_share(failed.tolist(), groups.tolist())
-    assert effective_share(failed, groups) == pytest.approx(expected)
-
-
-def test_frames_that_always_agree_count_as_one():
-    groups = np.repeat(np.arange(10), 30)
-    failed = np.repeat(np.arange(10) < 4, 30)
-    assert 300 * effective_share(failed, groups) == pytest.approx(9, abs=0.5)
-    assert effective_share(np.ones(300, bool), groups) == pytest.approx(1 / 30)
-    assert effective_share(failed, np.zeros(300, np.int64)) == pytest.approx(1 / 300)
-    assert effective_share(failed, np.arange(300)) == 1.0
-
-
-def test_intervals_by_groups_are_as_wide_as_resampled_groups_say():
-    rng = np.random.default_rng(5)
-    groups = np.repeat(np.arange(80), 25)
-    failed = rng.random(2000) < np.repeat(rng.beta(1.5, 1.5, 80), 25)
-    means = []
-    for _ in range(600):
-        drawn = rng.integers(0, 80, 80)
-        means.append(np.mean([failed[groups == g].mean() for g in drawn]))
-    low, high = np.quantile(means, [0.025, 0.975])
-    share = effective_share(failed, groups)
-    ours = wilson(failed.sum() * share, 2000 * share)
-    assert ours[1] - ours[0] == pytest.approx(high - low, rel=0.15)
 
 
 def test_groups_widen_intervals_and_take_certainty():

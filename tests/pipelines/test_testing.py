@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.ground_truth import CLASS_FOLDERS, Truth, order_classes, read_truth
-from pipelines.testing import accuracy_interval, are_points, confusion_matrix, find_task, judge
+from pipelines.testing import are_points, confusion_matrix, find_task, judge
 
 
 def truth_of(*labels, columns=("label",), source="labels.csv"):
@@ -213,16 +213,6 @@ def test_an_order_of_classes_that_was_guessed_is_doubted():
     assert "the accuracy would be 100% instead of 0%" in outcome.note
     assert judged("abc" * 5, np.eye(3)[[0, 1, 2] * 5]).note == ""
     assert judged("abc" * 5, shares, classes=("c", "a", "b")).accuracy() == 1
-
-
-@pytest.mark.parametrize(("right", "images"), [(0, 10), (7, 10), (372, 2400), (10, 10)])
-def test_the_interval_is_wilsons(right, images):
-    z, p = 1.959963984540054, right / images
-    middle = (p + z**2 / (2 * images)) / (1 + z**2 / images)
-    half = z / (1 + z**2 / images) * (p * (1 - p) / images + z**2 / (4 * images**2)) ** 0.5
-    assert accuracy_interval(right, images) == pytest.approx(
-        (middle - half, middle + half), abs=1e-9
-    )
 
 
 def test_a_class_folder_is_one_class_whatever_its_name():

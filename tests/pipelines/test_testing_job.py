@@ -13,6 +13,7 @@ from pipelines.backend import import_keras
 from pipelines.errors import InputError
 from pipelines.files import read_csv, read_pairs
 from pipelines.images import Rejected, find_images, write_failures
+from pipelines.intervals import accuracy_interval
 from pipelines.runs import read_manifest
 from pipelines.testing_job import Asked, read_test
 
@@ -92,6 +93,27 @@ def test_every_file_is_tested_or_rejected_with_a_reason(model, images, tmp_path)
     counts = manifest.images
     assert (counts.found, counts.used, counts.rejected) == (28, 26, 2)
     assert any("1 image of another size" in note for note in manifest.notes)
+
+
+def test_images_of_one_group_count_as_one_in_the_interval(model, images, tmp_path):
+    alone = run_test(model, images, tmp_path / "alone", groups="none")
+    assert "groups" not in alone.result
+    assert alone.result == run_test(model, images, tmp_path / "auto").result
+    manifest = run_test(model, images, tmp_path / "out", groups=r"(\d)\d\d\.png")
+    correct = {r["path"]: int(r["correct"]) for r in read_csv(tmp_path / "out" / "testResult.csv")}
+    of = {path: int(path[-7]) for path in correct}  # hundreds of the grey level
+    assert manifest.parameters["groups"] == r"(\d)\d\d\.png"
+    assert manifest.result["groups"] == len({*of.values()}) == 3
+    assert manifest.result["accuracy"] == alone.result["accuracy"]
+    expected = accuracy_interval(
+        np.array([*correct.values()], dtype=np.bool_), np.array([*of.values()])
+    )
+    received = manifest.result["accuracy_low"], manifest.result["accuracy_high"]
+    assert received == pytest.approx(expected)
+    assert expected[0] < alone.result["accuracy_low"] - 0.1
+    assert any("26 images in 3 groups, by the part of" in note for note in manifest.notes)
+    with pytest.raises(InputError, match="matches none of 26 paths"):
+        run_test(model, images, tmp_path / "other", groups="drive")
 
 
 def test_a_list_of_failures_stands_for_their_folder(model, images, tmp_path):

@@ -1,11 +1,13 @@
 """Before and after, counted naively."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from pipelines.clusters import RootCauseClusters
+from pipelines.intervals import accuracy_interval
 from pipelines.retraining.before_after import (
     measure_accuracy,
     measure_change,
@@ -43,6 +45,54 @@ def test_classes_are_apart():
     a, b = measure_classes(labels, before, after)
     assert (a.name, a.repaired, a.broken, a.before.images) == ("a", 1, 0, 2)
     assert (b.name, b.repaired, b.broken) == ("b", 1, 1)
+
+
+def naive_signs(changes):
+    ways = list(itertools.product((1, -1), repeat=len(changes)))
+    sums = [abs(sum(s * c for s, c in zip(way, changes, strict=True))) for way in ways]
+    return sum(each >= abs(sum(changes)) for each in sums) / len(ways)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_change_of_groups_is_counted_group_by_group(seed):
+    rng = np.random.default_rng(seed)
+    groups = rng.permutation(np.repeat(np.arange(9) * 11, 8))
+    likely = rng.random((2, 100))
+    before, after = (rng.random(72) < likely[turn][groups] for turn in (0, 1))
+    change = measure_change(before, after, groups=groups)
+    alone = measure_change(before, after)
+    changes, moved = Counter(), set()
+    for group, was, now in zip(groups.tolist(), before.tolist(), after.tolist(), strict=True):
+        changes[group] += now - was
+        moved |= {group} if was != now else set()
+    assert change.p == pytest.approx(naive_signs(list(changes.values())), rel=1e-3)
+    assert (change.groups, change.groups_changed) == (9, len(moved))
+    assert (alone.groups, alone.groups_changed) == (None, None)
+    assert (change.repaired, change.broken) == (alone.repaired, alone.broken)
+    assert (change.before.right, change.after.share) == (alone.before.right, alone.after.share)
+    low, high = accuracy_interval(after, groups)
+    assert (change.after.low, change.after.high) == (round(low, 4), round(high, 4))
+    assert change.after.low <= alone.after.low <= alone.after.high <= change.after.high
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_every_image_is_its_own_group_all_figures_stay(seed):
+    rng = np.random.default_rng(seed)
+    before, after = rng.random((2, 60)) < [[0.5], [0.7]]
+    labels = [str(n) for n in rng.integers(0, 3, 60)]
+    groups = rng.permutation(60)
+    kept = {"groups", "groups_changed"}
+    for alone, grouped in zip(
+        [measure_change(before, after), *measure_classes(labels, before, after)],
+        [
+            measure_change(before, after, groups=groups),
+            *measure_classes(labels, before, after, groups),
+        ],
+        strict=True,
+    ):
+        assert alone.model_dump(exclude=kept) == grouped.model_dump(exclude=kept)
+        assert grouped.groups == grouped.before.images
+        assert grouped.groups_changed == grouped.repaired + grouped.broken
 
 
 def clusters_of(labels, digests):
@@ -93,6 +143,18 @@ def test_a_cluster_is_repaired_where_its_interval_says_so(right, images, state):
     assert found.state == state
     low, high = wilson(right, images)
     assert (low > 0.5, high < 0.5) == (state == "repaired", state == "not repaired")
+
+
+def test_a_cluster_of_one_track_is_unclear_however_many_frames_it_has():
+    digests = [str(i) for i in range(20)]
+    given = clusters_of([0] * 20, digests), {}, Counter(), digests, np.zeros(20, bool)
+    after = np.ones(20, bool)
+    (alone,) = measure_repairs(*given, after)
+    (one,) = measure_repairs(*given, after, np.zeros(20, np.int64))
+    (many,) = measure_repairs(*given, after, np.arange(20) // 2)
+    assert [r.state for r in (alone, one, many)] == ["repaired", "unclear", "repaired"]
+    assert [r.groups for r in (alone, one, many)] == [None, 1, 10]
+    assert (one.after.low, one.after.high) == pytest.approx(wilson(1, 1), abs=1e-4)
 
 
 def test_nothing_at_all():

@@ -2,11 +2,12 @@
 
 import itertools
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 
-from pipelines.retraining.statistics import a12, effect, mann_whitney, mcnemar
+from pipelines.retraining.statistics import a12, effect, mann_whitney, mcnemar, sign_flip
 
 
 def naive_mcnemar(repaired, broken):
@@ -22,6 +23,54 @@ def naive_mcnemar(repaired, broken):
 def test_mcnemar(repaired, broken):
     assert mcnemar(repaired, broken) == pytest.approx(naive_mcnemar(repaired, broken))
     assert mcnemar(repaired, broken) == mcnemar(broken, repaired)
+
+
+def naive_sign_flip(changes):
+    """Go through every way to choose the signs."""
+    seen = abs(sum(changes))
+    ways = list(itertools.product((1, -1), repeat=len(changes)))
+    far = [abs(sum(s * c for s, c in zip(way, changes, strict=True))) >= seen for way in ways]
+    return sum(far) / len(ways)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_sign_flip_goes_through_all_signs(seed):
+    rng = np.random.default_rng(seed)
+    changes = rng.integers(-6, 9, rng.integers(1, 13))
+    assert sign_flip(changes) == pytest.approx(naive_sign_flip(changes.tolist()))
+    assert sign_flip(-changes) == pytest.approx(sign_flip(changes))
+    assert sign_flip(rng.permutation(np.append(changes, [0, 0]))) == sign_flip(changes)
+
+
+@pytest.mark.parametrize(
+    ("repaired", "broken"), [(0, 0), (1, 0), (0, 5), (9, 2), (7, 7), (40, 21), (3, 30), (400, 290)]
+)
+def test_sign_flip_of_single_images_is_mcnemars(repaired, broken):
+    changes = np.repeat([1, -1, 0], [repaired, broken, 20])
+    assert sign_flip(changes) == pytest.approx(mcnemar(repaired, broken), rel=1e-9)
+    # As many frames in every group: as many groups, and not one image more.
+    assert sign_flip(7 * changes) == pytest.approx(mcnemar(repaired, broken), rel=1e-9)
+
+
+def test_thirty_frames_of_one_sign_are_no_proof():
+    assert mcnemar(30, 2) < 1e-6
+    # Whatever the signs, the thirty decide.
+    assert sign_flip(np.array([30, -1, -1])) == pytest.approx(1)
+    assert sign_flip(np.array([30, 1, -1])) == pytest.approx(6 / 8)
+    assert sign_flip(np.array([5] * 6)) == pytest.approx(2 / 2**6)
+    assert sign_flip(np.array([5] * 5)) > 0.05
+
+
+def test_where_nothing_changed_but_by_chance_groups_are_called_so_and_frames_are_not():
+    rng = np.random.default_rng(3)
+    called = Counter()
+    for _ in range(400):
+        frames = rng.integers(1, 31, 25)  # of tracks that are repaired, or broken, as a whole
+        changes = frames * rng.choice([-1, 1], 25)
+        called["frames"] += mcnemar(changes[changes > 0].sum(), -changes[changes < 0].sum()) < 0.05
+        called["groups"] += sign_flip(changes) < 0.05
+    assert 0.02 < called["groups"] / 400 <= 0.07
+    assert called["frames"] / 400 > 0.5
 
 
 def naive_a12(first, second):
