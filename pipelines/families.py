@@ -17,7 +17,7 @@ from pipelines.clusters import NOISE, inspection_share
 
 INSPECTED = 0.1
 """Share of all images that five images of each family should not exceed."""
-FARTHEST = 0.65
+FARTHEST = 0.6
 """Of the root mean square distance of images to their mean: clusters farther apart stay apart."""
 
 
