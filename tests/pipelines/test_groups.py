@@ -83,3 +83,15 @@ def test_what_an_expression_leaves_empty_is_no_group():
         groups(r"\d*$", paths)
     with pytest.raises(InputError, match="matches none of 0 paths"):
         groups(r"x(\d+)", [])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("[", r"expected auto, none or a regular expression, received '\['"),
+        ("driver", "groups: 'driver' as a regular expression matches none of 80 paths"),
+    ],
+)
+def test_where_no_tables_are_taken_none_is_spoken_of(wanted, message):
+    with pytest.raises(InputError, match=message):
+        groups(wanted, TRACKS, None)
