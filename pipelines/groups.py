@@ -2,7 +2,7 @@
 
 Thirty frames of one sign fail together. What is counted, tested and shown therefore knows which
 images belong to one group: by a column of a table, by a part of their names, or by the stem that
-frames of a track share before their number.
+frames of a track share before their number. (`safe.near_duplicates` looks at the pictures.)
 """
 
 from __future__ import annotations
