@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipelines.files import read_csv
 from pipelines.groups import ALONE, FEWEST_STEMS
+from pipelines.images import write_failures
 from pipelines.safe import near_duplicates
 from pipelines.safe.near_duplicates import (
     FARTHEST,
@@ -222,3 +223,16 @@ def test_pictures_of_different_scenes_are_no_groups_even_in_the_dark(store, tmp_
     save_frames(tmp_path / "failing", 60, 1, light)
     manifest = find(tmp_path / "failing", tmp_path / "run")
     assert not any("come in" in note for note in manifest.notes)
+
+
+def test_failing_and_passing_frames_of_a_track_are_one_group(store, tmp_path):
+    track_of = save_frames(tmp_path / "test", 14, 3)
+    names = sorted(track_of, key=lambda name: (track_of[name], name))
+    passing = names[::3]
+    write_failures(tmp_path / "failures.txt", tmp_path / "test", sorted({*names} - {*passing}))
+    write_failures(tmp_path / "passing.txt", tmp_path / "test", sorted(passing))
+    manifest = find(tmp_path / "failures.txt", tmp_path / "run", passing=tmp_path / "passing.txt")
+    assert any("42 images come in 14 groups" in note for note in manifest.notes)
+    files = [tmp_path / "run" / name for name in ("images.csv", "passing.csv")]
+    group_of = {row["path"]: row["group"] for file in files for row in read_csv(file)}
+    assert same_partition([group_of[name] for name in names], [track_of[name] for name in names])
