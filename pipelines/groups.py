@@ -2,7 +2,7 @@
 
 Thirty frames of one sign fail together. What is counted, tested and shown therefore knows which
 images belong to one group: by a column of a table, by a part of their names, or by the stem that
-frames of a track share before their number.
+frames of a track share before their number. (`safe.near_duplicates` looks at the pictures.)
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ ALONE = Groups({}, "")
 def find_groups(
     wanted: str | None,
     paths: Sequence[str],
-    tables: Sequence[Path],
+    tables: Sequence[Path] | None,
     folder: Path,
     without: str = "no table is given by --parameters",
 ) -> Groups:
@@ -67,8 +67,8 @@ def find_groups(
         regular expression, whose first group (or whole match) in the path names the group.
     paths : sequence of str
         Relative paths of all images, failing and passing.
-    tables : sequence of Path
-        Their first column is the relative path.
+    tables : sequence of Path, optional
+        Their first column is the relative path; None where the job takes no tables.
     folder : Path
         Of the images.
     without : str
@@ -83,32 +83,54 @@ def find_groups(
         return ALONE
     if wanted in (None, AUTO):
         return _by_stem(paths)
-    for file in tables:
-        table = read_table(file)
-        titles = [clean(title) for title in table.header]
-        if clean(wanted) in titles[1:]:
-            column = titles.index(clean(wanted), 1)
-            rows, _ = join_rows(file, table, paths, folder)
-            cells = {paths[image]: clean(table.rows[row][column]) for image, row in rows.items()}
-            names = {path: cell for path, cell in cells.items() if cell}
+    for file in tables or ():
+        names = _by_column(wanted, file, paths, folder)
+        if names is not None:
             return Groups(names, f"by the column {wanted} of {file.name}")
+    names = _by_pattern(wanted, paths, tables, without)
+    return Groups(names, f"by the part of their paths that matches {wanted!r}")
+
+
+def _by_column(
+    wanted: str, file: Path, paths: Sequence[str], folder: Path
+) -> dict[str, str] | None:
+    """Return the cells of a column by path; None where the table has no such column."""
+    table = read_table(file)
+    titles = [clean(title) for title in table.header]
+    if clean(wanted) not in titles[1:]:
+        return None
+    column = titles.index(clean(wanted), 1)
+    rows, _ = join_rows(file, table, paths, folder)
+    cells = {paths[image]: clean(table.rows[row][column]) for image, row in rows.items()}
+    return {path: cell for path, cell in cells.items() if cell}
+
+
+def _by_pattern(
+    wanted: str, paths: Sequence[str], tables: Sequence[Path] | None, without: str
+) -> dict[str, str]:
+    """Return what a regular expression matches by path."""
     try:
         pattern = re.compile(wanted)
     except re.error as error:
+        kinds = "auto, none or" if tables is None else "auto, none, a column of the tables or"
         raise InputError(
-            f"groups: expected auto, none, a column of the tables or a regular expression, "
-            f"received {wanted!r} ({error})."
+            f"groups: expected {kinds} a regular expression, received {wanted!r} ({error})."
         ) from error
     matches = {path: pattern.search(path) for path in paths}
     named = {path: found[min(1, pattern.groups)] for path, found in matches.items() if found}
     names = {path: name for path, name in named.items() if name}
     if not names:
-        columns = f" of {', '.join(file.name for file in tables)}" if tables else f": {without}"
+        column = ""
+        if tables is not None:
+            columns = (
+                f" of {', '.join(file.name for file in tables)}" if tables else f" ({without})"
+            )
+            column = f"is no column{columns}, and "
         raise InputError(
-            f"groups: {wanted!r} is no column{columns}, and as a regular expression it matches "
-            f"none of {len(paths)} paths, such as {next(iter(paths), '')!r}."
+            f"groups: {wanted!r} {column}as a regular expression matches none of {len(paths)} "
+            f"paths, such as {next(iter(paths), '')!r}."
         )
-    return Groups(names, f"by the part of their paths that matches {wanted!r}")
+    return names
 
 
 def find_groups_beside(wanted: str | None, paths: Sequence[str], folder: Path) -> Groups:

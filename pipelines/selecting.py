@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.errors import InputError
-from pipelines.images import as_text, check_folder
+from pipelines.groups import find_groups
+from pipelines.images import as_text, check_folder, find_files
 from pipelines.reporting.wording import count_of
 from pipelines.runs import Manifest, Progress, amend_run
 from pipelines.selection import Allocation, Candidates, Ranking
@@ -41,6 +42,8 @@ class Wanted:
     allocation, ranking : str
     duplicates : bool
         Whether images that are the same as others are chosen, too.
+    groups : str, optional
+        "auto" (also where None), "none" or a regular expression: see `groups.find_groups`.
     """
 
     count: int | None = None
@@ -50,6 +53,7 @@ class Wanted:
     allocation: Allocation = "uniform"
     ranking: Ranking = "contrast"
     duplicates: bool = False
+    groups: str | None = None
 
 
 def check_wanted(wanted: Wanted) -> None:
@@ -138,37 +142,51 @@ def select_unsafe_set(
                 "first."
             )
         _read_earlier(run, folder, overwrite)  # or all work would be in vain
+        groups = find_groups(wanted.groups, find_files(folder)[0], None, folder)
         found = measure(run, manifest, folder, told)
         candidates = found.candidates
+        if groups.how:
+            names = tuple(groups.names.get(path, "") for path in candidates.paths)
+            candidates = replace(candidates, groups=names)
         # What was filled in meanwhile counts, too.
         earlier, labels = _read_earlier(run, folder, overwrite)
         told(STAGE, 0, 1)
-        count, counted = _count(wanted, len(candidates.paths))
-        selection = Selection(
-            folder=as_text(folder),
-            images=len(candidates.paths),
-            rejected=found.rejected,
-            inside=int(candidates.inside().sum()),
-            count=count,
-            counted=counted,
-            test_images=wanted.test_images,
-            accuracy=wanted.accuracy,
-            allocation=wanted.allocation,
-            ranking=wanted.ranking,
-            same_distance=0.0 if wanted.duplicates else round(found.same, 6),
-            seed=int(manifest.parameters.get("seed", 0)),
-            deselected=earlier.deselected if earlier else [],
-            deselected_clusters=earlier.deselected_clusters if earlier else [],
-            measured=write_candidates(run, candidates),
-        )
-        if as_text(folder) == manifest.folder:
-            selection.notes.append(
-                "The improvement set is the folder of the failing images: new images would tell "
-                "more."
-            )
-        made = write_unsafe_set(run, selection, candidates, labels)
+        selection = _describe(wanted, folder, manifest, replace(found, candidates=candidates))
+        kept = {
+            "measured": write_candidates(run, candidates),
+            "groups": groups.how,
+            "deselected": earlier.deselected if earlier else [],
+            "deselected_clusters": earlier.deselected_clusters if earlier else [],
+        }
+        made = write_unsafe_set(run, selection.model_copy(update=kept), candidates, labels)
         told(STAGE, 1, 1)
     return made.selection
+
+
+def _describe(wanted: Wanted, folder: Path, manifest: Manifest, found: Measured) -> Selection:
+    """Say what is chosen from, and how; nothing is chosen yet."""
+    candidates = found.candidates
+    count, counted = _count(wanted, len(candidates.paths))
+    notes = []
+    if as_text(folder) == manifest.folder:
+        notes.append(
+            "The improvement set is the folder of the failing images: new images would tell more."
+        )
+    return Selection(
+        folder=as_text(folder),
+        images=len(candidates.paths),
+        rejected=found.rejected,
+        inside=int(candidates.inside().sum()),
+        count=count,
+        counted=counted,
+        test_images=wanted.test_images,
+        accuracy=wanted.accuracy,
+        allocation=wanted.allocation,
+        ranking=wanted.ranking,
+        same_distance=0.0 if wanted.duplicates else round(found.same, 6),
+        seed=int(manifest.parameters.get("seed", 0)),
+        notes=notes,
+    )
 
 
 def _read_earlier(

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.groups import Groups, number_groups
 from pipelines.unsafe_set import Choice, Floats, Positions, Same, allocate, fill
 
 Allocation = Literal["uniform", "proportional"]
@@ -34,6 +35,8 @@ class Candidates:
         The larger, the sooner it is worth a label.
     sizes : array of int64, shape (k,)
         Of the clusters.
+    groups : tuple of str, length n
+        Name of each image's group, "" where it is its own; empty where every image is.
     """
 
     paths: tuple[str, ...]
@@ -43,10 +46,17 @@ class Candidates:
     reaches: Floats
     scores: Floats
     sizes: NDArray[np.int64]
+    groups: tuple[str, ...] = ()
 
     def inside(self) -> NDArray[np.bool_]:
         """Tell which images belong to a cluster."""
         return np.asarray((self.distances <= self.reaches).any(axis=1), dtype=np.bool_)
+
+    def group_numbers(self) -> NDArray[np.int64]:
+        """Return a number a group: images of one group share it."""
+        groups = dict(zip(self.paths, self.groups, strict=True)) if self.groups else {}
+        names = {path: group for path, group in groups.items() if group}
+        return number_groups(Groups(names, ""), self.paths)
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,8 @@ def cut(
     """Choose images (SAFE, section 2, step 4; HUDD, section IV-C).
 
     What belongs to a cluster comes first, by rank-wise filling (`unsafe_set.fill`); what a cluster
-    cannot fill goes to those that can.  What is outside of all clusters only fills up what is then
+    cannot fill goes to those that can.  Groups of images (frames of one track, say) take turns in
+    each cluster (`unsafe_set.fill`).  What is outside of all clusters only fills up what is then
     still wanted.
 
     Parameters
@@ -96,14 +107,15 @@ def cut(
     within = np.where(
         candidates.distances <= candidates.reaches, candidates.distances, np.float32(np.inf)
     )
-    inner = _fill_up(within, weights, count, order, same)
+    groups = candidates.group_numbers()
+    inner = _fill_up(within, weights, count, order, same, groups)
     missing = count - len(inner.images)
     if missing <= 0:
         outer = Choice(np.empty(0, np.intp), np.empty(0, np.int32), {})
     else:
         beyond = candidates.distances.copy()
         beyond[candidates.inside()] = np.inf
-        outer = _fill_up(beyond, weights, missing, None, same)
+        outer = _fill_up(beyond, weights, missing, None, same, groups, inner)
     return UnsafeSet(
         images=np.concatenate([inner.images, outer.images]),
         clusters=np.concatenate([inner.clusters, outer.clusters]),
@@ -118,12 +130,14 @@ def _fill_up(
     count: int,
     order: Floats | None,
     same: Same | None,
+    groups: NDArray[np.int64],
+    before: Choice | None = None,
 ) -> Choice:
     """Fill quotas that sum up to `count`; what a cluster cannot fill goes to those that can."""
     quotas = allocate(count, weights)
     open_to_more = np.ones(len(weights), dtype=np.bool_)
     while True:
-        choice = fill(distances, quotas, order=order, same=same)
+        choice = fill(distances, quotas, order=order, same=same, groups=groups, before=before)
         filled = np.bincount(choice.clusters, minlength=len(weights))
         open_to_more &= filled >= quotas
         missing = count - int(filled.sum())

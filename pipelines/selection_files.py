@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ FILENAMES_FILE = "IS_filenames.txt"
 UNSAFE_SET_FILE = "unsafe_set.csv"
 SELECTION_FILE = "selection.json"
 CANDIDATES_FILE = "selection.npz"
-COLUMNS = ("path", "cluster", "rank", "distance", "outside", "label")
+COLUMNS = ("path", "cluster", "rank", "distance", "outside", "label", "group")
 DIGITS = 4
 AGAIN = "Select the unsafe set again, with --overwrite."
 BY_HAND = "as asked for"
@@ -66,6 +66,10 @@ class Selection(BaseModel):
         Labels of images that are not in the unsafe set as it is now.
     chosen, same : int
         Images in the unsafe set, and those left out for being the same as one of them.
+    groups : str
+        How it was told which images are of one track, drive or person; empty where each is its own.
+    chosen_groups : int
+        Groups that the images of the unsafe set are of.
     notes : list of str
         What the user should know, in sentences.
     """
@@ -92,12 +96,20 @@ class Selection(BaseModel):
     chosen: int = 0
     same: int = 0
     notes: list[str] = []
+    groups: str = ""
+    chosen_groups: int = 0
 
     def remarks(self) -> list[str]:
         """Return the notes, and what follows from the numbers."""
         found = list(self.notes)
         if self.count > self.images:
             found.append(f"{self.count:,} images were wanted, and there are {self.images:,}.")
+        if self.groups:
+            found.append(
+                f"{count_of(self.chosen, 'image')} of {count_of(self.chosen_groups, 'group')}, "
+                f"told {self.groups}: in each cluster, the first of every group comes before the "
+                "second of any. --groups none takes every image by itself."
+            )
         if self.set_aside:
             found.append(
                 f"{count_of(len(self.set_aside), 'label')} of images that are not in the unsafe "
@@ -227,6 +239,7 @@ def _without(out: Iterable[Name], changes: Mapping[Name, bool]) -> list[Name]:
 
 def write_candidates(run: Path, candidates: Candidates) -> str:
     """Write `selection.npz`, plain arrays without pickle; return its SHA-256."""
+    named: dict[str, Any] = {"groups": np.array(candidates.groups, dtype=np.str_)}
     with atomic_write(run / CANDIDATES_FILE) as file:
         np.savez(
             file,
@@ -237,6 +250,7 @@ def write_candidates(run: Path, candidates: Candidates) -> str:
             reaches=candidates.reaches,
             scores=candidates.scores,
             sizes=candidates.sizes,
+            **(named if candidates.groups else {}),
         )
     return _digest(run / CANDIDATES_FILE)
 
@@ -247,8 +261,12 @@ def read_candidates(run: Path) -> Candidates:
     try:
         with np.load(path, allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
+        groups = tuple(arrays.pop("groups").tolist()) if "groups" in arrays else ()
         return Candidates(
-            tuple(arrays.pop("paths").tolist()), tuple(arrays.pop("digests").tolist()), **arrays
+            tuple(arrays.pop("paths").tolist()),
+            tuple(arrays.pop("digests").tolist()),
+            **arrays,
+            groups=groups,
         )
     except (OSError, EOFError, LookupError, ValueError, TypeError) as error:
         raise InputError(f"{path} cannot be read ({error}). {AGAIN}") from error
@@ -301,16 +319,24 @@ def write_unsafe_set(
         By path, those that were filled in; they stay with their images, in the set or out of it.
     """
     made = _cut(selection, candidates, labels)
-    rows: list[tuple[str, int, int, float, int, str]] = []
+    rows: list[tuple[str, int, int, float, int, str, str]] = []
     aside = dict(labels)
-    for place in np.flatnonzero(~made.out).tolist():
+    groups = candidates.groups or ("",) * len(candidates.paths)
+    kept = np.flatnonzero(~made.out)
+    for place in kept.tolist():
         image, cluster = int(made.chosen.images[place]), int(made.chosen.clusters[place])
         path = candidates.paths[image]
         distance = round(float(candidates.distances[image, cluster]), DIGITS)
         outside = int(made.chosen.outside[place])
-        rows.append((path, cluster, len(rows) + 1, distance, outside, aside.pop(path, "")))
+        label = aside.pop(path, "")
+        rows.append((path, cluster, len(rows) + 1, distance, outside, label, groups[image]))
     decided = selection.model_copy(
-        update={"set_aside": aside, "chosen": len(rows), "same": len(made.chosen.same)}
+        update={
+            "set_aside": aside,
+            "chosen": len(rows),
+            "same": len(made.chosen.same),
+            "chosen_groups": len(np.unique(candidates.group_numbers()[made.chosen.images[kept]])),
+        }
     )
     if labels:  # whenever the job is killed, one of the two files has them
         _write_selection(run, decided.model_copy(update={"set_aside": dict(labels)}))

@@ -6,7 +6,9 @@ distances of features.  Both share what is here: it takes distances, wherever th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import heapq
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,6 +152,8 @@ def reaches(points: Floats, clusters: NDArray[np.int32], core: NDArray[np.bool_]
     return result
 
 
+Turn = tuple[int, int]
+"""A cluster, and the number of a group of images in it."""
 Same = Callable[[int, list[int]], int | None]
 """Names the chosen image of a cluster that an image is the same as; None for none."""
 
@@ -160,16 +164,18 @@ def fill(
     *,
     order: Floats | None = None,
     same: Same | None = None,
+    groups: NDArray[np.int64] | None = None,
+    before: Choice | None = None,
 ) -> Choice:
     """Fill the clusters with images, by rank (Figure 10).
 
     For every image, clusters are ranked by their distance. For each rank, the images that are left
-    come in order, and go to their cluster of that rank while it is not full.  So a spurious
-    cluster takes no more than its quota, and what it does not take goes on to the cluster that is
-    next.  As printed, the loop of lines 15 to 21 handles one image a rank; the text says that it
-    goes over all images, and so it does here.
+    come in order, and go to their cluster of that rank while it is not full.  So a spurious one
+    takes no more than its quota, and what it does not take goes on to the cluster that is next.  As
+    printed, the loop of lines 15 to 21 handles one image a rank; the text says all, and so it does
+    here.  Not in the paper: within a rank, the groups of images in a cluster take turns.
 
-    Time grows with n k log k for the ranks, and with n log n for each rank until all are full.
+    Time grows with n k log k, and with n log n a rank until all are full.
 
     Parameters
     ----------
@@ -177,10 +183,13 @@ def fill(
         To the nearest image of each cluster; infinite where an image may not go.
     quotas : array of int64, shape (k,)
     order : array of float32, shape (n,), optional
-        Images with small values come first; by default, those with a small distance to their
-        cluster of the rank at hand, as printed.  Ties by the image's place.
+        Small values come first, ties by place; by default, distances to the cluster of the rank.
     same : callable, optional
         An image that is the same as one chosen for the cluster is left out for good.
+    groups : array of int64, shape (n,), optional
+        Images with one number are of one group; by default, each is its own.
+    before : Choice, optional
+        Images that the clusters have beyond their quotas: their groups have had those turns.
 
     Returns
     -------
@@ -189,33 +198,64 @@ def fill(
     """
     ranked = np.argsort(distances, axis=1, kind="stable").astype(np.int32)
     chosen: list[list[int]] = [[] for _ in quotas]
-    left = np.ones(len(distances), dtype=np.bool_)
-    twins: dict[int, int] = {}
+    left, twins = np.ones(len(distances), dtype=np.bool_), dict[int, int]()
+    numbers = np.arange(len(left)) if groups is None else groups
+    had = Counter(_turns(before.clusters, numbers[before.images]) if before else ())
     for rank in range(len(quotas)):
-        if all(len(images) >= quota for images, quota in zip(chosen, quotas, strict=True)):
+        if all(len(images) >= quotas[cluster] for cluster, images in enumerate(chosen)):
             break
-        images = np.flatnonzero(left)
-        clusters = ranked[images, rank]
-        costs = distances[images, clusters]
-        places = np.argsort(costs if order is None else order[images], kind="stable")
-        for place in places[np.isfinite(costs[places])].tolist():
-            image, cluster = int(images[place]), int(clusters[place])
+        clusters = ranked[:, rank]
+        images = _in_order(distances[np.arange(len(left)), clusters], left, order)
+        turns = _turns(clusters[images], numbers[images])
+        for place in _take_turns(turns, had):
+            image, cluster = int(images[place]), turns[place][0]
             if len(chosen[cluster]) >= quotas[cluster]:
                 continue
-            twin = same(image, chosen[cluster]) if same else None
-            if twin is None:
-                chosen[cluster].append(image)
-            else:
-                twins[image] = twin
             left[image] = False
-    turns = [
+            if same and (twin := same(image, chosen[cluster])) is not None:
+                twins[image] = twin
+                continue
+            chosen[cluster].append(image)
+            had[turns[place]] += 1
+    return _interleave(chosen, twins)
+
+
+def _in_order(costs: Floats, left: NDArray[np.bool_], order: Floats | None) -> Positions:
+    """Return the images that are left and may go to their cluster of a rank, first ones first."""
+    images = np.flatnonzero(left & np.isfinite(costs))
+    return images[np.argsort((costs if order is None else order)[images], kind="stable")]
+
+
+def _turns(clusters: NDArray[np.int32], groups: NDArray[np.int64]) -> list[Turn]:
+    return list(zip(clusters.tolist(), groups.tolist(), strict=True))
+
+
+def _take_turns(turns: Sequence[Turn], had: Counter[Turn]) -> Iterator[int]:
+    """Yield the places of `turns`: of what has had fewest first, and else in their order.
+
+    Who takes what is yielded counts it in `had` before the next is asked for.
+    """
+    waiting: dict[Turn, deque[int]] = {}
+    for place, turn in enumerate(turns):
+        waiting.setdefault(turn, deque()).append(place)
+    heap = [(had[turn], places.popleft(), turn) for turn, places in waiting.items()]
+    heapq.heapify(heap)
+    while heap:
+        _, place, turn = heapq.heappop(heap)
+        yield place
+        if waiting[turn]:
+            heapq.heappush(heap, (had[turn], waiting[turn].popleft(), turn))
+
+
+def _interleave(chosen: Sequence[Sequence[int]], twins: dict[int, int]) -> Choice:
+    """Put the first image of each cluster before the second of any, and so on."""
+    ordered = sorted(
         (turn, cluster, image)
-        for cluster, images_of in enumerate(chosen)
-        for turn, image in enumerate(images_of)
-    ]
-    turns.sort()
+        for cluster, images in enumerate(chosen)
+        for turn, image in enumerate(images)
+    )
     return Choice(
-        np.array([image for *_, image in turns], dtype=np.intp),
-        np.array([cluster for _, cluster, _ in turns], dtype=np.int32),
+        np.array([image for *_, image in ordered], dtype=np.intp),
+        np.array([cluster for _, cluster, _ in ordered], dtype=np.int32),
         twins,
     )

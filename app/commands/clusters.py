@@ -59,7 +59,8 @@ def cluster(
             metavar="COLUMN|REGEX|auto|none",
             help="Which images are of one track, drive or person: a column of a table of "
             "--parameters, or a regular expression whose first group in the path names it. auto: "
-            "by the stem that names share before a frame number. (default: auto)",
+            "by the stem that names share before a frame number, else by pictures that are nearly "
+            "the same. (default: auto)",
         ),
     ] = None,
     overwrite: Overwrite = False,

@@ -62,6 +62,15 @@ def select(
     duplicates: Annotated[
         bool, typer.Option("--duplicates", help="Choose images that look the same, too.")
     ] = False,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX|auto|none",
+            help="Which images are of one track, drive or person: the first of each such group "
+            "comes before the second of any. A regular expression whose first group in the path "
+            "names it. auto: by the stem that names share before a frame number. (default: auto)",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace an unsafe set of another folder with labels."),
@@ -94,6 +103,7 @@ def select(
         cast(Any, allocation),
         cast(Any, ranking),
         duplicates,
+        groups,
     )
     with job("Features extracted so far are kept: the same command goes on from there.") as told:
         if export:

@@ -247,7 +247,8 @@ def _options(page: Page) -> tuple[list[Any], gr.Textbox]:
         groups = gr.Textbox(
             label="Groups of images",
             info="Of one track, drive or person: a column of the tables, a regular expression, or "
-            "none. Empty: by names such as 00012_00003.png.",
+            "none. Empty: by names such as 00012_00003.png, else by pictures that are nearly the "
+            "same.",
             elem_id="groups",
         )
     # In the order of `Form`, as below.

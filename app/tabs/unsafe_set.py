@@ -52,9 +52,10 @@ class Form:
     selection_factor: str
     duplicates: bool
     overwrite: bool
+    groups: str
 
 
-USUAL = Form("", "", "", "", "uniform", "contrast", "", False, False)
+USUAL = Form("", "", "", "", "uniform", "contrast", "", False, False, "")
 
 
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
@@ -155,7 +156,13 @@ def _options() -> list[Any]:
             label="Replace labels of another folder",
             info="Otherwise a run whose unsafe set of another folder has labels stays as it is.",
         )
-    return [allocation, ranking, factor, duplicates, overwrite]  # in the order of `Form`
+    groups = gr.Textbox(
+        label="Groups of new images",
+        info="Of one track, drive or person, whose first image comes before the second of any: a "
+        "regular expression, or none. Empty: by names such as 00012_00003.png.",
+        elem_id="select-groups",
+    )
+    return [allocation, ranking, factor, duplicates, overwrite, groups]  # in the order of `Form`
 
 
 def _export_fields() -> tuple[gr.Textbox, gr.Radio, gr.Button]:
@@ -202,6 +209,8 @@ def _command(page: Page, run: str, form: Form) -> Command:
         arguments.append("--duplicates")
     if form.overwrite:
         arguments.append("--overwrite")
+    if form.groups.strip():
+        arguments.append(f"--groups={form.groups.strip()}")  # it may begin with a dash
     return Command(tuple(arguments), folder)
 
 

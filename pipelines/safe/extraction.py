@@ -14,7 +14,7 @@ from pipelines.safe import features, reduction
 from pipelines.safe.dbscan import Floats
 from pipelines.safe.inputs import CheckedPassing, Inputs, check_enough
 from pipelines.safe.recipe import RECIPES, Options
-from pipelines.safe.weights import DENSES, load_weights
+from pipelines.safe.weights import DENSES, Weights, load_weights
 
 LOADING = "loading weights"
 PASSING_STAGE = "extracting features of passing images"
@@ -41,6 +41,8 @@ class Features:
     passing_vectors : array of float32, shape (m, sum of widths)
     shallow, passing_shallow : arrays of float32, shapes (n, 64) and (m, 64)
         Of the shallowest layer.
+    deep, passing_deep : arrays of float32, shapes (n, 512) and (m, 512)
+        Of the deepest pooling layer.
     """
 
     images: list[ImageFile]
@@ -51,6 +53,8 @@ class Features:
     passing_vectors: Floats
     shallow: Floats
     passing_shallow: Floats
+    deep: Floats
+    passing_deep: Floats
 
 
 def extracted_layers(layers: Sequence[str]) -> tuple[str, ...]:
@@ -81,39 +85,56 @@ def extract_features(
         run.manifest.chosen["precision"] = precision
         run.progress(LOADING, 1, 1)
     wanted = extracted_layers(layers)
-    size = options.batch_size
     with run.stage(features.STAGE):
         failing = features.extract_through_store(
-            inputs.folder, images, weights, wanted, precision, size, run.progress
+            inputs.folder,
+            images,
+            weights,
+            wanted,
+            precision,
+            options.batch_size,
+            run.progress,
         )
         count_images(run, inputs.folder, failing.images, inputs.rejected + failing.rejected)
         run.manifest.result["extracted"] = failing.new
-    first = features.POOLS[:1]
-    kept, passing_vectors = passing, np.empty((0, 0), dtype=np.float32)
-    passing_shallow = passing_vectors
-    if passing is not None and inputs.passing is not None:
-        with run.stage(PASSING_STAGE):
-            others = features.extract_through_store(
-                inputs.passing.folder,
-                passing.images,
-                weights,
-                wanted,
-                precision,
-                size,
-                lambda stage, done, total: run.progress(PASSING_STAGE, done, total),
-            )
-        kept = passing.only({image.path for image in others.images})
-        check_enough(run, kept, inputs, options, others.rejected)
-        passing_vectors = features.columns(others.vectors, wanted, layers)
-        passing_shallow = features.columns(others.vectors, wanted, first)
+    kept, others = _extract_passing(run, inputs, passing, weights, options, wanted)
     conditions = features.columns(failing.vectors, wanted, (CONDITIONS,))
+    shallow, deep = features.POOLS[:1], features.POOLS[-1:]
     return Features(
         images=failing.images,
         rejected=failing.rejected,
         vectors=features.columns(failing.vectors, wanted, layers),
         conditions=reduction.scale_to_unit_length(conditions, [features.WIDTHS[CONDITIONS]]),
         passing=kept,
-        passing_vectors=passing_vectors,
-        shallow=features.columns(failing.vectors, wanted, first),
-        passing_shallow=passing_shallow,
+        passing_vectors=features.columns(others, wanted, layers),
+        shallow=features.columns(failing.vectors, wanted, shallow),
+        passing_shallow=features.columns(others, wanted, shallow),
+        deep=features.columns(failing.vectors, wanted, deep),
+        passing_deep=features.columns(others, wanted, deep),
     )
+
+
+def _extract_passing(
+    run: runs.Run,
+    inputs: Inputs,
+    passing: CheckedPassing | None,
+    weights: Weights,
+    options: Options,
+    wanted: Sequence[str],
+) -> tuple[CheckedPassing | None, Floats]:
+    """Extract the features of passing images; keep those that could be decoded."""
+    if passing is None or inputs.passing is None:
+        return passing, np.empty((0, sum(features.widths(wanted))), dtype=np.float32)
+    with run.stage(PASSING_STAGE):
+        others = features.extract_through_store(
+            inputs.passing.folder,
+            passing.images,
+            weights,
+            wanted,
+            features.choose_precision(options.precision),
+            options.batch_size,
+            lambda stage, done, total: run.progress(PASSING_STAGE, done, total),
+        )
+    kept = passing.only({image.path for image in others.images})
+    check_enough(run, kept, inputs, options, others.rejected)
+    return kept, others.vectors

@@ -101,14 +101,20 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
     known = list(dict.fromkeys([*paths, *(passing.paths if passing else ())]))
     groups = find_groups(options.groups, known, given.parameters, folder)
     notes = [*describe_source(source), *(passing.notes if passing else ())]
-    if groups.how:
-        count = len(set(groups.names.values()))
-        notes.append(
-            f"Images come in {count_of(count, 'group')}, told {groups.how}: a situation needs "
-            "images of two, and rates and intervals count groups. --groups none takes every image "
-            "by itself."
-        )
+    notes += describe_groups(groups)
     return Inputs(source, folder, paths, rejected, passing, groups, given, test, notes)
+
+
+def describe_groups(groups: Groups) -> list[str]:
+    """Say that images come in groups, and how they were told; nothing where each is its own."""
+    if not groups.how:
+        return []
+    count = len(set(groups.names.values()))
+    return [
+        f"{count_of(len(groups.names), 'image')} come in {count_of(count, 'group')}, told "
+        f"{groups.how}: a situation needs images of two, and rates and intervals count groups. "
+        "--groups none takes every image by itself."
+    ]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pipelines.clusters import NOISE, RootCauseClusters, centre_distances, map_p
 from pipelines.families import find_families
 from pipelines.files import atomic_write
 from pipelines.finishing import check_apart, check_start, count_images, describe_given, finish
-from pipelines.groups import number_groups
+from pipelines.groups import AUTO, Groups, number_groups
 from pipelines.images import as_text
 from pipelines.passing import PassingSample
 from pipelines.rates import estimate_rates, order_clusters, tell_kinds
@@ -30,9 +30,11 @@ from pipelines.safe.inputs import (
     CHECKING_PASSING,
     Inputs,
     check_passing,
+    describe_groups,
     find_inputs,
     name_groups,
 )
+from pipelines.safe.near_duplicates import group_near_duplicates
 from pipelines.safe.partition import (
     Partition,
     Search,
@@ -130,17 +132,20 @@ def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
     recipe = options.recipe or (CONTRAST if passing else ALONE)
     data = extract_features(run, inputs, images, passing, recipe, options)
     paths = tuple(image.path for image in data.images)
-    search = Search(
-        recipe,
-        options.layers,
-        options.components,
-        options.min_samples,
-        options.eps,
-        options.seed,
-        number_groups(inputs.groups, paths) if inputs.groups.how else None,
-        lambda done, total: run.progress(CLUSTERING, done, total),
-    )
     with run.stage(CLUSTERING):
+        if options.groups in (None, AUTO) and not inputs.groups.how:
+            inputs = replace(inputs, groups=_group_pictures(data))
+            run.manifest.notes += describe_groups(inputs.groups)
+        search = Search(
+            recipe,
+            options.layers,
+            options.components,
+            options.min_samples,
+            options.eps,
+            options.seed,
+            number_groups(inputs.groups, paths) if inputs.groups.how else None,
+            lambda done, total: run.progress(CLUSTERING, done, total),
+        )
         partition = find_partition(data.vectors, data.passing_vectors, search)
     chosen, notes = describe_choices(partition, search)
     run.manifest.chosen |= chosen
@@ -171,6 +176,13 @@ def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
         write_more=lambda: _write_reduction(run.folder / REDUCTION_FILE, clusters, partition),
         passing=sample,
     )
+
+
+def _group_pictures(data: Features) -> Groups:
+    """Group failing and passing images that are nearly the same picture."""
+    images = [*data.images, *(data.passing.images if data.passing else ())]
+    vectors = np.concatenate([data.deep, data.passing_deep])
+    return group_near_duplicates([image.path for image in images], vectors)
 
 
 def _measure(inputs: Inputs, data: Features, partition: Partition) -> RootCauseClusters:

@@ -206,7 +206,7 @@ def test_report_has_the_words_as_they_are_now(run, tmp_path):
 
 
 SELECT_OPTIONS = (
-    "count test-images accuracy selection-factor allocation ranking duplicates overwrite "
+    "count test-images accuracy selection-factor allocation ranking duplicates groups overwrite "
     "export link"
 )
 

@@ -89,6 +89,15 @@ def test_a_run_whose_model_lies_elsewhere_is_not_selected_for(page, tmp_path):
     assert page.jobs.look() is None
 
 
+def test_groups_of_new_images_go_into_the_command(page):
+    images = str(page.access.roots[0] / "images")
+    form = replace(unsafe_set.USUAL, improvement=images)
+    run = str(page.runs / "run")
+    assert "--groups" not in unsafe_set._command(page, run, form).line()
+    grouped = unsafe_set._command(page, run, replace(form, groups=r" -(\d+)_ "))
+    assert r"--groups=-(\d+)_" in grouped.arguments
+
+
 @pytest.mark.parametrize(
     ("given", "option", "read"),
     [

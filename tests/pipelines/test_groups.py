@@ -106,3 +106,15 @@ def test_tables_beside_images_name_their_groups(tmp_path):
     )
     assert find_groups_beside(None, paths, tmp_path) == ALONE
     assert describe_groups(ALONE, paths) == ""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("[", r"expected auto, none or a regular expression, received '\['"),
+        ("driver", "groups: 'driver' as a regular expression matches none of 80 paths"),
+    ],
+)
+def test_where_no_tables_are_taken_none_is_spoken_of(wanted, message):
+    with pytest.raises(InputError, match=message):
+        groups(wanted, TRACKS, None)

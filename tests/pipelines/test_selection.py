@@ -7,7 +7,9 @@ from pipelines.selection import Candidates, cut
 HOW = {"allocation": "uniform", "ranking": "distance", "same_distance": 0.0}
 
 
-def candidates_of(distances, reaches, sizes=None, points=None, scores=None, digests=None):
+def candidates_of(
+    distances, reaches, sizes=None, points=None, scores=None, digests=None, groups=()
+):
     distances = np.array(distances, np.float32)
     n, k = distances.shape
     return Candidates(
@@ -18,6 +20,7 @@ def candidates_of(distances, reaches, sizes=None, points=None, scores=None, dige
         reaches=np.array(reaches, np.float32),
         scores=np.array(scores if scores is not None else np.zeros(n), np.float32),
         sizes=np.array(sizes or [10] * k),
+        groups=tuple(groups),
     )
 
 
@@ -68,3 +71,28 @@ def test_images_that_are_the_same_count_once():
     nearer = candidates_of([[0.1], [0.2]], [1], points=[[0.0], [0.0]], digests=["a", "a"])
     assert cut(nearer, 2, **HOW | {"same_distance": 0.02}).same == {1: 0}
     assert len(cut(candidates, 5, **HOW).images) == 5
+
+
+def test_the_first_image_of_each_group_comes_before_the_second_of_any():
+    distances = [[0.1], [0.2], [0.3], [0.4], [0.5], [0.6]]
+    candidates = candidates_of(distances, [1], groups=["a", "a", "a", "", "", "b"])
+    assert cut(candidates, 4, **HOW).images.tolist() == [0, 3, 4, 5]
+    assert cut(candidates, 6, **HOW).images.tolist() == [0, 3, 4, 5, 1, 2]
+    beyond = candidates_of(distances, [0.35], groups=["a", "", "", "a", "a", "c"])
+    chosen = cut(beyond, 5, **HOW)  # outside, too, those that had a turn inside come later
+    assert chosen.images.tolist() == [0, 1, 2, 5, 3]
+    assert chosen.outside.tolist() == [False] * 3 + [True] * 2
+
+
+def test_groups_do_not_change_how_many_images_a_cluster_gets():
+    rng = np.random.default_rng(0)
+    distances = rng.uniform(0, 1, (80, 3))
+    groups = [f"track {number}" for number in rng.integers(0, 6, 80)]
+    for allocation in ("uniform", "proportional"):
+        how = HOW | {"allocation": allocation}
+        alone, grouped = (
+            cut(candidates_of(distances, [1] * 3, sizes=[30, 9, 4], groups=each), 25, **how)
+            for each in ((), groups)
+        )
+        assert np.bincount(grouped.clusters).tolist() == np.bincount(alone.clusters).tolist()
+        assert grouped.images.tolist() != alone.images.tolist()

@@ -60,6 +60,41 @@ def test_candidates_come_back_as_they_were(tmp_path):
         assert first.images.tolist() == again.images.tolist()
 
 
+def test_the_files_name_the_groups_and_count_them(tmp_path):
+    groups = ["t1", "t1", "", "t2", "t2"]
+    candidates = candidates_of([[0.1], [0.2], [0.3], [0.4], [0.5]], [1], groups=groups)
+    measured = write_candidates(tmp_path, candidates)
+    assert read_candidates(tmp_path).groups == tuple(groups)
+    selection = selection_of(4).model_copy(update={"groups": "by names", "measured": measured})
+    write_unsafe_set(tmp_path, selection, candidates, {})
+    rows = read_csv(tmp_path / "unsafe_set.csv")
+    assert list(rows[0])[-1] == "group"
+    assert [(row["path"], row["group"]) for row in rows] == [
+        ("00.png", "t1"), ("02.png", ""), ("03.png", "t2"), ("01.png", "t1"),
+    ]  # fmt: skip
+    assert read_selection(tmp_path).chosen_groups == 3
+    assert any(
+        "4 images of 3 groups, told by names" in r for r in read_selection(tmp_path).remarks()
+    )
+    changed = recut(tmp_path, images={"02.png": False}).selection
+    assert any("3 images of 2 groups" in remark for remark in changed.remarks())
+
+
+def test_without_groups_nothing_is_said_of_them_and_the_measured_file_is_as_before(tmp_path):
+    candidates = candidates_of([[0.1], [0.2]], [1])
+    write_candidates(tmp_path, candidates)
+    with np.load(tmp_path / "selection.npz") as kept:
+        assert "groups" not in kept.files  # as earlier versions wrote it
+    assert read_candidates(tmp_path).groups == ()
+    selection = write_unsafe_set(tmp_path, selection_of(2), candidates, {}).selection
+    assert not any("group" in remark for remark in selection.remarks())
+    assert [row["group"] for row in read_csv(tmp_path / "unsafe_set.csv")] == ["", ""]
+    content = (tmp_path / "selection.json").read_text()
+    earlier = {k: v for k, v in json.loads(content).items() if "groups" not in k}
+    (tmp_path / "selection.json").write_text(json.dumps(earlier))
+    assert read_selection(tmp_path).groups == ""
+
+
 @pytest.mark.parametrize(
     ("name", "read", "words"),
     [

@@ -32,6 +32,106 @@ def naive_figure_10(distances, quotas):
     return unsafe
 
 
+def naive_turns(distances, quotas, groups, order, same):
+    """Fill clusters as `fill` says, with groups: look for the next image again after each one."""
+    n, k = len(distances), len(quotas)
+    ranked = [sorted(range(k), key=lambda c: (distances[image][c], c)) for image in range(n)]
+    unsafe = {cluster: [] for cluster in range(k)}
+    twins = {}
+    for rank in range(k):
+        for cluster in range(k):
+            waiting = [
+                image
+                for image in range(n)
+                if ranked[image][rank] == cluster
+                and distances[image][cluster] < math.inf
+                and image not in twins
+                and not any(image in images for images in unsafe.values())
+            ]
+            while waiting and len(unsafe[cluster]) < quotas[cluster]:
+                keys = {
+                    image: (
+                        sum(groups[other] == groups[image] for other in unsafe[cluster]),
+                        distances[image][cluster] if order is None else order[image],
+                        image,
+                    )
+                    for image in waiting
+                }
+                image = min(waiting, key=keys.get)
+                waiting.remove(image)
+                twin = same(image, unsafe[cluster])
+                if twin is None:
+                    unsafe[cluster].append(image)
+                else:
+                    twins[image] = twin
+    return unsafe, twins
+
+
+def alike(image, chosen):
+    """Say that images whose numbers differ by a multiple of 13 are the same."""
+    return next((other for other in chosen if (other - image) % 13 == 0), None)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_groups_take_turns_naively(seed):
+    rng = np.random.default_rng(seed)
+    n, k = rng.integers(1, 50), rng.integers(1, 5)
+    distances = rng.integers(0, 12, (n, k)).astype(np.float32)
+    distances[rng.random((n, k)) < 0.2] = np.inf
+    quotas = rng.integers(0, 12, k)
+    groups = rng.integers(0, rng.integers(1, 9), n)
+    order = rng.integers(0, 9, n).astype(np.float32) if seed % 2 else None
+    same = alike if seed % 4 < 2 else lambda image, chosen: None
+    choice = fill(distances, quotas, order=order, same=same, groups=groups)
+    listed = None if order is None else order.tolist()
+    expected = naive_turns(distances.tolist(), quotas.tolist(), groups.tolist(), listed, same)
+    assert (by_cluster(choice, k), choice.same) == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_group_is_two_images_ahead_of_one_that_waits(seed):
+    rng = np.random.default_rng(seed)
+    n, k = 80, 3
+    distances = rng.random((n, k)).astype(np.float32)
+    distances[distances > 0.8] = np.inf
+    groups = rng.integers(0, 12, n)
+    choice = fill(distances, rng.integers(1, 20, k), groups=groups, same=alike)
+    gone = {*choice.images.tolist(), *choice.same}
+    nearest = np.argmin(distances, axis=1)
+    for cluster, images in by_cluster(choice, k).items():
+        counts = [int(np.sum(groups[images] == group)) for group in range(12)]
+        waiting = {
+            int(groups[image])
+            for image in range(n)
+            if image not in gone and nearest[image] == cluster and distances[image].min() < np.inf
+        }
+        assert all(counts[group] >= max(counts) - 1 for group in waiting)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_groups_of_one_image_change_nothing(seed):
+    rng = np.random.default_rng(seed)
+    distances = rng.integers(0, 12, (60, 4)).astype(np.float32)
+    quotas = rng.integers(0, 12, 4)
+    alone = fill(distances, quotas, same=alike, groups=rng.permutation(60) + 7)
+    usual = fill(distances, quotas, same=alike)
+    assert alone.images.tolist() == usual.images.tolist()
+    assert alone.clusters.tolist() == usual.clusters.tolist()
+    assert list(alone.same.items()) == list(usual.same.items())
+    assert by_cluster(fill(distances, quotas), 4) == naive_figure_10(
+        distances.tolist(), quotas.tolist()
+    )
+
+
+def test_groups_that_had_their_turns_wait():
+    distances = np.array([[0.0], [0.1], [0.2], [0.3]], np.float32)
+    groups = np.array([0, 0, 0, 1])
+    before = fill(distances[:1], np.array([1]))
+    left = np.where(np.arange(4)[:, None] > 0, distances, np.float32(np.inf))
+    assert fill(left, np.array([2]), groups=groups, before=before).images.tolist() == [3, 1]
+    assert fill(left, np.array([2]), groups=groups).images.tolist() == [1, 3]
+
+
 def by_cluster(choice, count):
     found = {cluster: [] for cluster in range(count)}
     for image, cluster in zip(choice.images.tolist(), choice.clusters.tolist(), strict=True):

@@ -119,6 +119,19 @@ def test_a_copy_counts_once_unless_it_is_asked_for(run, improvement):
     assert copies < {row["path"] for row in rows_of(run)}
 
 
+def test_groups_come_by_turns_and_a_wrong_expression_is_told_before_the_work(run, improvement):
+    found = select(run, improvement, count=6, groups=r"2_\d")
+    groups = [row["group"] for row in rows_of(run)]
+    assert groups == [
+        row["path"].split("/")[1].removeprefix("copy of ")[:3] for row in rows_of(run)
+    ]
+    assert any(f"6 images of {len(set(groups))} groups" in remark for remark in found.remarks())
+    alone = select(run, improvement, count=6, groups="none")
+    assert not any("groups" in remark for remark in alone.remarks())
+    with pytest.raises(InputError, match="groups: 'drive' as a regular expression"):
+        select_unsafe_set(run, improvement, Wanted(groups="drive"), None, progress=quiet)
+
+
 @pytest.mark.parametrize(
     ("wanted", "count", "words"),
     [
