@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.clusters import RootCauseClusters, centre_distances, map_places
-from pipelines.explaining import Given
+from pipelines.explanation_tables import Given
 from pipelines.finishing import finish
 from pipelines.images import check_image
 from pipelines.passing import PassingSample

@@ -16,8 +16,9 @@ from pipelines.clusters import (
     write_clusters,
 )
 from pipelines.errors import InputError
-from pipelines.explaining import MOST_HINTS, NOTHING, STAGE, Given, explain_run, read_tables
+from pipelines.explaining import MOST_HINTS, STAGE, explain_run
 from pipelines.explanation import read_explanation, read_properties
+from pipelines.explanation_tables import NOTHING, Given, read_tables
 from pipelines.files import read_csv
 from pipelines.images import Rejected, upright_size
 from pipelines.runs import Manifest, hold, open_run, read_status

@@ -41,7 +41,7 @@ from pipelines.explanation import (
 from pipelines.files import read_csv, replace_cells, write_csv, write_pairs
 from pipelines.hints import Hint
 from pipelines.parameter_files import Problem
-from pipelines.parameters import Finding
+from pipelines.parameter_findings import Finding
 from pipelines.report import write_report
 from pipelines.reporting.cards import MOST_CONFUSIONS, STILLS
 from pipelines.reporting.summary import MOST_PROBLEMS, MOST_REJECTED

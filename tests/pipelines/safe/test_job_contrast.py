@@ -10,8 +10,9 @@ from PIL import Image
 from examples.eyes import draw_eye, sample_eyes
 from pipelines.clusters import read_clusters
 from pipelines.errors import InputError
-from pipelines.explaining import NOTHING, explain_run
+from pipelines.explaining import explain_run
 from pipelines.explanation import read_explanation
+from pipelines.explanation_tables import NOTHING
 from pipelines.files import read_csv, write_csv
 from pipelines.images import digest_of_files, write_failures
 from pipelines.runs import Manifest, open_run, read_manifest
