@@ -110,7 +110,7 @@ def describe(folder: Path) -> Row:
         "started": manifest.started_at,
         "ended": "killed" if manifest.ended == "running" and not written else manifest.ended,
         "message": manifest.message,
-        "notes": manifest.notes,
+        "notes": [*manifest.notes, *(told.notes if told else ())],
         "inspection_share": manifest.result.get("inspection_share"),
         "headline": headline(manifest.result, len(images))
         if images and "situations" in manifest.result

@@ -31,18 +31,19 @@ from benchmarks.scenarios import SCENARIOS, draw_failing_set
 from benchmarks.signs import draw_failing_signs
 from examples.eyes import ANGLES, FAILURES, UNSAFE_VALUES, write_example
 from pipelines.clusters import RootCauseClusters, read_clusters, read_families
-from pipelines.explaining import MOST_HINTS, Given, Tables, measure_images, read_tables
+from pipelines.explaining import MOST_HINTS, measure_images
 from pipelines.explanation import read_properties
+from pipelines.explanation_tables import Given, Tables, read_tables
 from pipelines.families import family_labels
 from pipelines.hints import Hint, find_hints
 from pipelines.images import ImageFile, check_image
-from pipelines.parameter_files import Parameter, UnsafeValue
+from pipelines.parameter_files import Parameter
 from pipelines.parameters import find_parameters
 from pipelines.properties import PROPERTIES, measure
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from pipelines.safe.weights import converted_base
-from pipelines.unsafe_values import cover
+from pipelines.unsafe_values import UnsafeValue, cover
 from pipelines.variance import reductions
 
 NAMES_THE_CAUSE = {

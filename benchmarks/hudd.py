@@ -34,7 +34,7 @@ from sklearn.metrics import adjusted_rand_score
 from examples.eyes import ANGLES, FAILURES, build_dnn, write_example
 from pipelines.backend import import_keras
 from pipelines.clusters import read_clusters
-from pipelines.explaining import Given, read_tables
+from pipelines.explanation_tables import Given, read_tables
 from pipelines.hudd import clustering, distances
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 from pipelines.parameters import find_parameters

@@ -6,7 +6,7 @@ From pixels alone, and from parameters of the images where the user has any (HUD
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +25,25 @@ from pipelines.errors import InputError
 from pipelines.explanation import (
     DIGITS,
     PARAMETERS_FILE,
+    PASSING_PARAMETERS_FILE,
     Column,
     Confusion,
     Explained,
     Explanation,
     Family,
     UnsafeCoverage,
-    read_explanation,
     read_properties,
     write_explanation,
     write_properties,
+)
+from pipelines.explanation_tables import (
+    NOTHING,
+    Given,
+    Tables,
+    find_passing_folder,
+    read_earlier_tables,
+    read_tables,
+    tell_references,
 )
 from pipelines.families import family_labels
 from pipelines.files import replace_cells
@@ -49,19 +58,16 @@ from pipelines.images import (
     upright_size,
 )
 from pipelines.parameter_files import (
-    ParameterTable,
     Problem,
-    UnsafeValue,
-    read_parameter_columns,
-    read_parameters,
-    read_unsafe_values,
+    of_passing,
     write_parameters,
 )
 from pipelines.parameters import find_confusions, find_parameters
-from pipelines.passing import PASSING_FILE, read_passing_values
+from pipelines.passing import PASSING_FILE, read_passing
 from pipelines.properties import PROPERTIES, measure
 from pipelines.results import named
 from pipelines.runs import Manifest, Progress, amend_run
+from pipelines.tables import PassingImages
 from pipelines.unsafe_values import cover
 
 STAGE = "explaining clusters"
@@ -69,63 +75,6 @@ MEASURED_AHEAD = 16
 DECODED_SIDE = 192
 """Of large JPEG files, px: of 4 to 3 pictures it leaves the longer side that is measured."""
 MOST_HINTS = 3
-
-
-@dataclass(frozen=True)
-class Given:
-    """What the user gives of the images beside the images.
-
-    Attributes
-    ----------
-    parameters : tuple of Path
-        Tables with one row an image; their first column is its relative path.
-    angles : tuple of str
-        Columns that are angles in degrees.
-    unsafe_values : Path, optional
-        Table of parameter, value and side.
-    """
-
-    parameters: tuple[Path, ...] = ()
-    angles: tuple[str, ...] = ()
-    unsafe_values: Path | None = None
-
-
-NOTHING = Given()
-
-
-@dataclass(frozen=True)
-class Tables:
-    """What the files of `Given` hold."""
-
-    given: Given
-    table: ParameterTable
-    unsafe_values: tuple[UnsafeValue, ...]
-    problems: tuple[Problem, ...]
-
-
-def read_tables(given: Given, images: Path, paths: Sequence[str]) -> Tables:
-    """Read the tables that the user gives.
-
-    Parameters
-    ----------
-    images : Path
-        The folder that `paths` are relative to.
-
-    Raises
-    ------
-    InputError
-        When one cannot be used at all, or they are not given together.
-    """
-    if not given.parameters:
-        if given.angles or given.unsafe_values:
-            what = "--angles" if given.angles else "--unsafe-values"
-            raise InputError(f"{what} speaks of parameters: give their table by --parameters.")
-        return Tables(given, ParameterTable((), 0, ()), (), ())
-    table = read_parameters(given.parameters, paths, given.angles, images)
-    if given.unsafe_values is None:
-        return Tables(given, table, (), table.problems)
-    unsafe, problems = read_unsafe_values(given.unsafe_values, table.parameters)
-    return Tables(given, table, unsafe, (*table.problems, *problems))
 
 
 def measure_images(
@@ -177,12 +126,16 @@ def explain(
     seed : int
         Of the random groups that all is tested against.
     passing : array of float64, shape (m, p), optional
-        Pixel properties of passing images, which hints then compare with.
+        Pixel properties of passing images, which hints then compare with. Parameters compare
+        with the values of passing images that they have.
     """
     parameters = tables.table.parameters
     unsafe = tables.given.unsafe_values
     by_cluster = _explain(clusters.labels, values, tables, seed, passing)
     by_family = family_labels(families, clusters.labels)
+    # Situations are families of their own: what was computed of them need not be again.
+    alone = np.array_equal(by_family, clusters.labels)
+    of_family = by_cluster if alone else _explain(by_family, values, tables, seed, passing)
     covered = cover(tables.unsafe_values, parameters, clusters.labels)
     for place, each in enumerate(covered):
         for cluster in each.clusters:
@@ -196,7 +149,9 @@ def explain(
         angles=list(tables.given.angles),
         unsafe_values_file=as_text(unsafe.resolve()) if unsafe else "",
         images_with_parameters=tables.table.given,
-        parameters=[Column(name=each.name, kind=each.kind) for each in parameters],
+        parameters=[
+            Column(name=each.name, kind=each.kind, outcome=each.outcome) for each in parameters
+        ],
         clusters=by_cluster,
         families=[
             Family(
@@ -208,7 +163,7 @@ def explain(
                 ),
                 **said.model_dump(exclude={"unsafe_values"}),
             )
-            for family, said in _explain(by_family, values, tables, seed, passing).items()
+            for family, said in of_family.items()
         ],
         unsafe_values=[
             UnsafeCoverage(
@@ -221,6 +176,7 @@ def explain(
             for each in covered
         ],
         problems=list(tables.problems),
+        notes=tell_references(tables) if tables.passing else [],
     )
 
 
@@ -272,12 +228,18 @@ def write_explained(
     values: NDArray[np.float64],
     tables: Tables,
 ) -> None:
-    """Write `explanation.json`, `properties.csv` and, where there are any, `parameters.csv`."""
+    """Write `explanation.json`, `properties.csv` and, where there are any, the parameters."""
     write_properties(folder, clusters.paths, values)
-    if tables.table.parameters:
-        write_parameters(folder / PARAMETERS_FILE, clusters.paths, tables.table.parameters)
+    parameters = tables.table.parameters
+    if parameters:
+        write_parameters(folder / PARAMETERS_FILE, clusters.paths, parameters)
     else:
         (folder / PARAMETERS_FILE).unlink(missing_ok=True)
+    others = [of_passing(each) for each in parameters]
+    if tables.passing and any(not np.isnan(each.values).all() for each in others):
+        write_parameters(folder / PASSING_PARAMETERS_FILE, tables.passing.paths, others)
+    else:
+        (folder / PASSING_PARAMETERS_FILE).unlink(missing_ok=True)
     write_explanation(folder, explanation)
 
 
@@ -309,10 +271,13 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
             if families.keys() - set(clusters.labels.tolist()):
                 raise ValueError("it has a cluster that images.csv lacks")
         images = Path(manifest.folder)
+        with named(folder / PASSING_FILE):
+            sample = read_passing(folder)
+        others = PassingImages(find_passing_folder(manifest), sample[0]) if sample else None
         if given == NOTHING:
-            tables = _earlier_tables(folder, clusters.paths)
+            tables = read_earlier_tables(folder, clusters.paths, others)
         else:
-            tables = read_tables(given, images, clusters.paths)
+            tables = read_tables(given, images, clusters.paths, others)
         values = read_properties(folder, clusters.paths)
         if values is None:
             values = measure_images(images, clusters.paths, clusters.digests, told)
@@ -321,8 +286,7 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
                 values = values if earlier is None else earlier
             tables = replace(tables, problems=(*tables.problems, *_unmeasured(manifest, values)))
         seed = int(manifest.parameters.get("seed", 0)) if seed is None else seed
-        with named(folder / PASSING_FILE):
-            passing = read_passing_values(folder)
+        passing = sample[1] if sample else None
         explanation = explain(clusters, values, tables, families, seed=seed, passing=passing)
         said = {str(cluster): row for cluster, row in cells(explanation).items()}
         with named(folder / CLUSTERS_FILE):
@@ -341,26 +305,3 @@ def _unmeasured(manifest: Manifest, values: NDArray[np.float64]) -> list[Problem
         )
     what = f"expected unchanged images, {missing} have changed or are gone: without hints"
     return [Problem(manifest.folder, 0, "", what, missing)] if missing else []
-
-
-def _earlier_tables(folder: Path, paths: Sequence[str]) -> Tables:
-    """Return what was given to an earlier call, from the run folder; nothing where nothing was."""
-    explanation = read_explanation(folder)
-    if explanation is None or not explanation.parameters:
-        return Tables(NOTHING, ParameterTable((), 0, ()), (), ())
-    kinds = [(column.name, column.kind) for column in explanation.parameters]
-    with named(folder / PARAMETERS_FILE, "give the tables again"):
-        found, parameters = read_parameter_columns(folder / PARAMETERS_FILE, kinds)
-        if found != list(paths):
-            raise ValueError("its images are not those of images.csv")
-    unsafe = tuple(
-        UnsafeValue(each.parameter, each.value, each.side) for each in explanation.unsafe_values
-    )
-    file = explanation.unsafe_values_file
-    given = Given(
-        tuple(map(Path, explanation.parameter_files)),
-        tuple(explanation.angles),
-        Path(file) if file else None,
-    )
-    table = ParameterTable(parameters, explanation.images_with_parameters, ())
-    return Tables(given, table, unsafe, tuple(explanation.problems))

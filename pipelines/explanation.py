@@ -12,14 +12,16 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.files import read_csv, write_csv, write_text
 from pipelines.hints import Hint
-from pipelines.parameter_files import Kind, Problem, Side
-from pipelines.parameters import Finding
+from pipelines.parameter_files import Kind, Problem
+from pipelines.parameter_findings import Finding
 from pipelines.properties import PROPERTIES
 from pipelines.runs import read_document
+from pipelines.unsafe_values import Side
 
 EXPLANATION_FILE = "explanation.json"
 PROPERTIES_FILE = "properties.csv"
 PARAMETERS_FILE = "parameters.csv"
+PASSING_PARAMETERS_FILE = "passing_parameters.csv"
 DIGITS = 5
 """Decimals that pixel properties are kept with."""
 
@@ -40,7 +42,7 @@ class Explained(BaseModel):
     hints : list of Hint
         What sets its pictures apart, strongest first, at most three.
     parameters : list of Finding
-        Parameters whose variance is reduced beyond chance, strongest first.
+        Parameters that its images share beyond chance, strongest first.
     confusions : list of Confusion
         Most frequent first; empty without columns `label` and `prediction`.
     unsafe_values : list of int
@@ -90,10 +92,17 @@ class UnsafeCoverage(BaseModel):
 
 
 class Column(BaseModel):
-    """One column of `parameters.csv`."""
+    """One column of `parameters.csv`, and of `passing_parameters.csv` where there is one.
+
+    Attributes
+    ----------
+    outcome : bool
+        Whether it says how wrong the DNN is, and is not compared with passing images.
+    """
 
     name: str
     kind: Kind
+    outcome: bool = False
 
 
 class Explanation(BaseModel):
@@ -116,6 +125,8 @@ class Explanation(BaseModel):
         As in the file.
     problems : list of Problem
         What of the files could not be used.
+    notes : list of str
+        Which parameters are not compared with passing images, and why.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -131,6 +142,7 @@ class Explanation(BaseModel):
     families: list[Family] = []
     unsafe_values: list[UnsafeCoverage] = []
     problems: list[Problem] = []
+    notes: list[str] = []
 
 
 def write_explanation(folder: Path, explanation: Explanation) -> None:

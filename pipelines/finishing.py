@@ -8,8 +8,8 @@ from pathlib import Path
 from pipelines import explaining, inspection, runs, verdicts
 from pipelines.clusters import NOISE, RootCauseClusters, inspection_share, write_clusters
 from pipelines.errors import InputError
-from pipelines.explaining import Given, read_tables
 from pipelines.explanation import Explanation
+from pipelines.explanation_tables import Given, read_tables
 from pipelines.families import family_labels
 from pipelines.files import write_pairs
 from pipelines.gif import FRAMES_PER_MINUTE
@@ -20,13 +20,19 @@ from pipelines.rates import AS_COMMON, KINDS, ONE_SUBJECT, SITUATION, TOO_FEW, r
 from pipelines.report import REPORT_FILE
 from pipelines.reporting.wording import count_of
 from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels
+from pipelines.tables import PassingImages
 
 COHESIVE = 0.15
 """Mean silhouette below which a note says that clusters shade into one another."""
 
 
 def check_start(
-    folder: Path, paths: Sequence[str], out: Path, given: Given, overwrite: bool
+    folder: Path,
+    paths: Sequence[str],
+    out: Path,
+    given: Given,
+    overwrite: bool,
+    passing: PassingImages | None = None,
 ) -> None:
     """Try in vain what would otherwise go wrong hours later.
 
@@ -38,7 +44,7 @@ def check_start(
     """
     check_apart(folder, out)
     inside = folder.resolve()
-    read_tables(given, inside, paths)
+    read_tables(given, inside, paths, passing)
     verdicts.find_earlier_words(out, as_text(inside))
     if overwrite:
         _check_labels(out)
@@ -100,6 +106,7 @@ def finish(
     seed: int,
     write_more: Callable[[], None],
     passing: PassingSample | None = None,
+    passing_images: PassingImages | None = None,
 ) -> None:
     """Explain clusters, hand an engineer's words on to them, and write the results of the run.
 
@@ -114,11 +121,16 @@ def finish(
     write_more : callable
         Writes what is the job's own, once an earlier run has gone.
     passing : PassingSample, optional
-        What hints compare with, and how often images like those of a cluster fail.
+        What hints and parameters compare with, and how often images like those of a cluster fail.
+    passing_images : PassingImages, optional
+        Those that the sample is drawn from, and tables may speak of.
     """
     _describe_clusters(run.manifest, clusters)
     with run.stage(explaining.STAGE):
-        tables = read_tables(given, folder.resolve(), clusters.paths)
+        if passing is not None and passing_images is None:
+            passing_images = PassingImages(passing.folder, passing.paths)
+        tables = read_tables(given, folder.resolve(), clusters.paths, passing_images)
+        tables = tables.of_sample(passing.paths if passing else ())
         values = explaining.measure_images(folder, clusters.paths, clusters.digests, run.progress)
         others = None
         if passing is not None:
@@ -198,6 +210,7 @@ def _describe_passing(
     manifest.result |= {
         "failing_sha256": digest_of_files(clusters.paths, clusters.digests),
         "passing": total,
+        "passing_folder": as_text(passing.folder.resolve()),
         "passing_sample": len(passing.paths),
         "passing_sha256": digest_of_files(passing.paths, passing.digests),
         "failure_rate": round(failing / (failing + total), 4),

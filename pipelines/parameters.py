@@ -8,11 +8,14 @@ which each parameter is tested against its own distribution. So of clusters that
 most one in twenty gets any parameter. The largest reduction over all parameters would keep to that
 as well, but one parameter with heavy tails (zero for nearly all images, so that small random groups
 often have RR 1) would then silence all others. Here it silences itself alone.
+
+Where values of passing images are known, a parameter is compared with these (`parameter_contrast`):
+what varies among them, too, is no cause. The random groups then come from the cluster and the
+passing images together.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +23,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.parameter_files import Kind, Parameter, as_cells
+from pipelines.parameter_contrast import (
+    ParameterContrast,
+    compare_groups,
+    contrast_parameter,
+    draw_contrasts,
+)
+from pipelines.parameter_files import Parameter, as_cells
+from pipelines.parameter_findings import PASSING, Finding, Samples, describe
 from pipelines.variance import (
     HIGH_REDUCTION,
+    ROUNDING,
     Floats,
     Positions,
     Prepared,
-    direction,
     figures,
     groups_of,
     prepare,
@@ -37,60 +47,23 @@ DRAWS = 2000
 DRAWS_A_PARAMETER = 40
 """At least: with fewer, hardly any p-value of very many parameters could be small enough."""
 LEVEL = 0.05
+FEWEST_PASSING = 10
+"""Passing images with a value, below which a parameter is compared with failing images."""
 BLOCK = 250_000
 """Images of random groups at a time: temporary arrays stay in the cache."""
 NOTICEABLE = {"number": HIGH_REDUCTION, "angle": HIGH_REDUCTION, "category": 0.1}
 """Figure up to which nothing is said, however sure it is: large groups differ a little in much."""
-LEAST = 0.01
-"""Share of the variance that remains, below which a cluster counts as no more surprising."""
-EDGE = 0.05
-"""Share of its range within which a mean is near the edge."""
-MINUS = "\N{MINUS SIGN}"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One parameter that a cluster's images share.
-
-    Attributes
-    ----------
-    parameter : str
-    kind : str
-        "number", "angle" or "category".
-    reduction : float
-        Of numbers and angles, RR: 1 - variance in the cluster / variance in the whole failing set.
-        Of a category, its share in the cluster less that in the whole set.
-    chance : float
-        What `reduction` has to exceed to be more than chance.
-    figure, overall : float
-        Means of the cluster and of the whole set (mean directions of angles, in degrees); of a
-        category, its shares.
-    category : str
-        Which one; empty for numbers and angles.
-    words : str
-        "head_yaw: variance -96 % (by chance -41 %), mean 218 against 190, near the edge 220 of its
-        range", with true minus signs.
-    """
-
-    parameter: str
-    kind: Kind
-    reduction: float
-    chance: float
-    figure: float
-    overall: float
-    category: str
-    words: str
 
 
 @dataclass(frozen=True)
 class _Null:
-    """A parameter's figure in random groups, by draw and group size.
+    """A parameter's figure in random groups of one size, by draw.
 
     Attributes
     ----------
-    ordered : array of float64, shape (draws, sizes)
-        Ascending in each column.
-    ranks : array of int32, shape (draws, sizes)
+    ordered : array of float64, shape (draws,)
+        Ascending.
+    ranks : array of int32, shape (draws,)
         By draw, how many draws reach its figure, itself included: its p-value times draws.
     """
 
@@ -107,24 +80,25 @@ def find_parameters(
 ) -> dict[int, list[Finding]]:
     """Find the parameters that the images of each group share, beyond chance.
 
-    A parameter is named when its figure (see `variance`) is larger than what random groups with as
-    many values reach at the common level, and than what people notice (`NOTICEABLE`). The random
-    groups of all sizes are the beginnings of the same random orders, of those images that have a
-    value of the parameter. Never named is a parameter that is constant in the whole set, or of
-    which a group has less than 3 values or values of less than half of its images.
+    A parameter is named when its figure (see `variance`, and `parameter_contrast` for those of
+    which passing images have values) is larger than what random groups with as many values reach
+    at the common level, and than what people notice (`NOTICEABLE`). The random groups of all sizes
+    are the beginnings of the same random orders, of those images that have a value of the
+    parameter; against passing images, each group has its own. Never named is a parameter that is
+    constant in the whole set (and among passing images), or of which a group has less than 3 values
+    or values of less than half of its images.
 
-    The strongest come first: those that surprise most, given the whole set, by the Kullback-Leibler
-    divergence in nats. Numbers count as Gaussians, 0.5 (v + z^2 - 1 - ln v), where v = 1 - RR, at
-    least 0.01, and z is the difference of the means in standard deviations of the whole set; angles
-    as von Mises distributions, the Gaussians of the circle; categories by the share of the one that
-    is named (Bernoulli).
+    The strongest come first: those that surprise most, given what they are compared with (see
+    `parameter_findings.describe`).
 
-    Time grows with draws x p x images of the largest group, and for the random orders with draws x
-    n; memory with draws x p x the number of different group sizes, at most the square root of 2 n.
+    Time grows with draws x p x images of the largest group (against passing images, of all groups),
+    and for the random orders with draws x images; memory with draws x p x the number of different
+    group sizes, at most the square root of 2 n (against passing images, of groups).
 
     Parameters
     ----------
     parameters : sequence of Parameter, length p
+        Those with values of passing images are compared with these, the others with the whole set.
     labels : array of int32, shape (n,)
         Cluster or family of each image; -1 is noise, which counts in the whole set alone.
     seed : int
@@ -148,20 +122,61 @@ def find_parameters(
                 f"{parameter.name}: expected values of shape {labels.shape}, one an image, "
                 f"received {parameter.values.shape}"
             )
-    prepared = [each for each in map(prepare, parameters) if each is not None]
+    prepared = [each for each in map(_prepare, parameters) if each is not None]
     draws = max(draws, DRAWS_A_PARAMETER * len(prepared))
     # By group and place in `prepared`, positions of images with a value.
     insides: dict[int, dict[int, Positions]] = {}
     for group, members in groups_of(labels).items():
-        own = {place: with_values(each, members) for place, each in enumerate(prepared)}
+        own = {place: with_values(each.defined, members) for place, each in enumerate(prepared)}
         insides[group] = {place: inside for place, inside in own.items() if inside is not None}
-    sizes = [
-        sorted({len(own[place]) for own in insides.values() if place in own})
-        for place in range(len(prepared))
-    ]
-    nulls = _draw(prepared, sizes, len(labels), seed, draws)
+    nulls = _nulls(prepared, insides, len(labels), seed, draws)
     return {
-        group: _named(prepared, own, sizes, nulls, draws) if own else []
+        group: _named(prepared, own, nulls[group], draws) if own else []
+        for group, own in insides.items()
+    }
+
+
+def is_contrasted(parameter: Parameter) -> bool:
+    """Return whether a parameter is compared with passing images: 10 or more have a value.
+
+    What says how wrong the DNN is, is not: it differs by definition.
+    """
+    known = int((~np.isnan(parameter.passing)).sum())
+    return known >= FEWEST_PASSING and not parameter.outcome
+
+
+def _prepare(parameter: Parameter) -> Prepared | ParameterContrast | None:
+    return contrast_parameter(parameter) if is_contrasted(parameter) else prepare(parameter)
+
+
+def _nulls(
+    prepared: Sequence[Prepared | ParameterContrast],
+    insides: dict[int, dict[int, Positions]],
+    count: int,
+    seed: int,
+    draws: int,
+) -> dict[int, dict[int, _Null]]:
+    """Compute the figures of random groups, by group and place in `prepared`."""
+    alone = {place: each for place, each in enumerate(prepared) if isinstance(each, Prepared)}
+    others = {
+        place: each for place, each in enumerate(prepared) if isinstance(each, ParameterContrast)
+    }
+    sizes = {
+        place: sorted({len(own[place]) for own in insides.values() if place in own})
+        for place in alone
+    }
+    drawn = _draw(list(alone.values()), list(sizes.values()), count, seed, draws)
+    by_size = {
+        (place, size): _rank(figures_of[:, column])
+        for place, figures_of in zip(alone, drawn, strict=True)
+        for column, size in enumerate(sizes[place])
+    }
+    contrasts = draw_contrasts(others, insides, seed, draws)
+    return {
+        group: {
+            place: by_size[place, len(inside)] if place in alone else _rank(contrasts[group][place])
+            for place, inside in own.items()
+        }
         for group, own in insides.items()
     }
 
@@ -172,8 +187,13 @@ def _draw(
     count: int,
     seed: int,
     draws: int,
-) -> list[_Null]:
-    """Compute the figures of random groups, for each parameter of each of its sizes."""
+) -> list[Floats]:
+    """Compute the figures of random groups, for each parameter of each of its sizes.
+
+    Returns
+    -------
+    list of array of float64, shape (draws, sizes)
+    """
     rng = np.random.default_rng(seed)
     results = [np.empty((draws, len(wanted))) for wanted in sizes]
     rows = max(1, BLOCK // max(1, count))
@@ -188,150 +208,49 @@ def _draw(
                 if key not in valued:
                     valued[key] = orders[each.defined[orders]].reshape(len(orders), -1)
                 result[some] = figures(each, valued[key], wanted)
-    return [_rank(result) for result in results]
+    return results
 
 
 def _rank(drawn: Floats) -> _Null:
-    ordered = np.sort(drawn, axis=0)
-    ranks = np.empty(drawn.shape, dtype=np.int32)
-    for column in range(drawn.shape[1]):
-        below = np.searchsorted(ordered[:, column], drawn[:, column], side="left")
-        ranks[:, column] = len(drawn) - below
-    return _Null(ordered, ranks)
+    ordered = np.sort(drawn)
+    below = np.searchsorted(ordered, drawn, side="left")
+    return _Null(ordered, (len(drawn) - below).astype(np.int32))
 
 
 def _named(
-    prepared: Sequence[Prepared],
+    prepared: Sequence[Prepared | ParameterContrast],
     own: dict[int, Positions],
-    sizes: Sequence[Sequence[int]],
-    nulls: Sequence[_Null],
+    nulls: dict[int, _Null],
     draws: int,
 ) -> list[Finding]:
     """Find what is named of one group, given its positions by place in `prepared`."""
-    columns = {place: sizes[place].index(len(inside)) for place, inside in own.items()}
-    smallest = np.min([nulls[place].ranks[:, column] for place, column in columns.items()], axis=0)
+    smallest = np.min([nulls[place].ranks for place in own], axis=0)
     # At most one draw in twenty has a smaller rank; the group counts as one that reaches itself.
     rank = int(np.sort(smallest)[int(LEVEL * draws)]) - 1
     named = []
     for place, inside in own.items() if rank else ():
         each = prepared[place]
-        figure = float(figures(each, inside[None], [len(inside)])[0, 0])
-        chance = max(0.0, float(nulls[place].ordered[-rank, columns[place]]))
+        chance = max(0.0, float(nulls[place].ordered[-rank]))
+        if isinstance(each, ParameterContrast):
+            pool = np.concatenate([inside, each.passing])
+            (excess,), (distance,) = compare_groups(each, inside[None], pool)
+            if distance <= ROUNDING:
+                continue  # cluster and passing images are one value
+            figure, chance = float(excess / distance), float(chance / distance)
+        else:
+            figure = float(figures(each, inside[None], [len(inside)])[0, 0])
         if figure > max(chance, NOTICEABLE[each.parameter.kind]):
-            named.append(_describe(each, inside, figure, chance))
+            named.append(describe(each.parameter, _samples(each, inside), figure, chance))
     return [finding for _, finding in sorted(named, key=lambda pair: -pair[0])]
 
 
-def _describe(
-    each: Prepared, inside: Positions, reduction: float, chance: float
-) -> tuple[float, Finding]:
-    """Return how strong a finding is, and the finding with its words."""
-    match each.parameter.kind:
-        case "category":
-            return _describe_category(each, inside, reduction, chance)
-        case "angle":
-            return _describe_angle(each, inside, reduction, chance)
-    parameter = each.parameter
-    values, own = parameter.values[each.defined], parameter.values[inside]
-    mean, overall = float(own.mean()), float(values.mean())
-    remaining = max(1 - reduction, LEAST)
-    z = (mean - overall) / each.spread
-    strength = 0.5 * (remaining + z * z - 1 - math.log(remaining))
-    # More digits than three where the values vary little for their size, and none of rounding.
-    ratio = max(abs(mean), abs(overall)) / each.spread
-    digits = 3 + min(12, max(0, math.floor(math.log10(ratio)) - 1)) if ratio else 3
-    decimals = 3 - math.floor(math.log10(each.spread))
-    shown, overall_shown = (_number(round(value, decimals), digits) for value in (mean, overall))
-    low, high = float(values.min()), float(values.max())
-    words = (
-        f"{parameter.name}: {_variance(reduction, chance)}, mean {shown} against {overall_shown}"
-    )
-    for edge in (low, high):
-        if abs(mean - edge) <= EDGE * (high - low):
-            words += f", near the edge {_number(edge, digits)} of its range"
-    finding = Finding(parameter.name, "number", reduction, chance, mean, overall, "", words)
-    return strength, finding
-
-
-def _describe_angle(
-    each: Prepared, inside: Positions, reduction: float, chance: float
-) -> tuple[float, Finding]:
-    parameter = each.parameter
-    mean, _ = direction(parameter.values[inside])
-    overall, length = direction(parameter.values[each.defined])
-    own_length = 1 - max(1 - reduction, LEAST) * each.spread
-    concentration, own_concentration = _concentration(length), _concentration(own_length)
-    along = own_concentration - concentration * math.cos(math.radians(mean - overall))
-    strength = _log_i0(concentration) - _log_i0(own_concentration) + own_length * along
-    shown = _number(mean, 3)
-    words = (
-        f"{parameter.name}: {_variance(reduction, chance)}, "
-        f"mean direction {'0' if shown == '360' else shown}°"
-    )
-    return strength, Finding(parameter.name, "angle", reduction, chance, mean, overall, "", words)
-
-
-def _describe_category(
-    each: Prepared, inside: Positions, reduction: float, chance: float
-) -> tuple[float, Finding]:
-    parameter = each.parameter
-    shares = np.bincount(each.codes[inside], minlength=len(each.shares)) / len(inside)
-    code = int(np.argmax(np.round(shares - each.shares, 9)))
-    share, overall = float(shares[code]), float(each.shares[code])
-    strength = sum(
-        own * math.log(own / whole)
-        for own, whole in ((share, overall), (1 - share, 1 - overall))
-        if own > 0
-    )
-    category = parameter.categories[code]
-    words = (
-        f"{parameter.name}: {category} in {_percent(share)} against {_percent(overall)} of all "
-        f"(by chance {_percent(min(1.0, overall + chance))})"
-    )
-    finding = Finding(
-        parameter.name, "category", reduction, chance, share, overall, category, words
-    )
-    return strength, finding
-
-
-def _concentration(length: float) -> float:
-    """Estimate the concentration of a von Mises distribution (Fisher: *Circular data*, 1993)."""
-    if length < 0.53:
-        return 2 * length + length**3 + 5 * length**5 / 6
-    if length < 0.85:
-        return -0.4 + 1.39 * length + 0.43 / (1 - length)
-    return 1 / (length**3 - 4 * length**2 + 3 * length)
-
-
-def _log_i0(concentration: float) -> float:
-    from scipy.special import i0e
-
-    return math.log(float(i0e(concentration))) + concentration
-
-
-def _variance(reduction: float, chance: float) -> str:
-    return f"variance {_less(reduction)} (by chance {_less(chance)})"
-
-
-def _less(share: float) -> str:
-    text = _percent(share)
-    return text if text == "0 %" else f"{MINUS}{text}"
-
-
-def _percent(share: float) -> str:
-    if 0.0005 <= share < 0.01:
-        return f"{100 * share:.1g} %"
-    if 0.99 < share < 0.9995:
-        return f"{100 * share:.1f} %"
-    return f"{100 * share:.0f} %"
-
-
-def _number(value: float, digits: int) -> str:
-    rounded = float(f"{value:.{digits}g}") + 0.0  # no -0
-    text = f"{rounded:g}"
-    if 1e-4 <= abs(rounded) < 1e15:
-        text = np.format_float_positional(rounded, trim="-")
-    return text.replace("-", MINUS)
+def _samples(each: Prepared | ParameterContrast, inside: Positions) -> Samples:
+    if isinstance(each, ParameterContrast):
+        values = each.values
+        return Samples(values[inside], values[each.passing], values[each.defined], PASSING)
+    values = each.parameter.values
+    everything = values[each.defined]
+    return Samples(values[inside], everything, everything, "failing images")
 
 
 def find_confusions(

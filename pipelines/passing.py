@@ -19,6 +19,7 @@ from pipelines.errors import InputError
 from pipelines.files import read_csv, write_csv
 from pipelines.groups import Groups, number_groups
 from pipelines.images import find_images
+from pipelines.parameters import FEWEST_PASSING
 from pipelines.properties import PROPERTIES
 from pipelines.rates import FailureRate, Kind
 from pipelines.reporting.wording import count_of
@@ -26,7 +27,7 @@ from pipelines.results import named
 from pipelines.testing_job import RESULT_FILE, read_tested
 
 SAMPLE = 2000
-FEWEST = 10
+FEWEST = FEWEST_PASSING
 """Passing images below which they are not used at all."""
 FEW = 50
 """Below which a note says that they are few."""
@@ -233,16 +234,18 @@ def write_passing(folder: Path, sample: PassingSample, values: NDArray[np.float6
     )
 
 
-def read_passing_values(folder: Path) -> NDArray[np.float64] | None:
-    """Read the pixel properties of a run's passing images; None where it has none.
+def read_passing(folder: Path) -> tuple[list[str], NDArray[np.float64]] | None:
+    """Read paths and pixel properties of a run's passing images; None where it has none.
 
     Returns
     -------
-    array of float64, shape (m, p)
+    paths : list of str, length m
+    values : array of float64, shape (m, p)
         A property that an older version did not measure is nan.
     """
     if not (folder / PASSING_FILE).exists():
         return None
     rows = read_csv(folder / PASSING_FILE)
     values = [[float(row.get(each.key) or "nan") for each in PROPERTIES] for row in rows]
-    return np.array(values, dtype=np.float64).reshape(len(rows), len(PROPERTIES))
+    array = np.array(values, dtype=np.float64).reshape(len(rows), len(PROPERTIES))
+    return [row["path"] for row in rows], array

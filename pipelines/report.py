@@ -5,6 +5,7 @@ What it says is worded here and in `reporting/`; how it looks is in `assets/repo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import jinja2
@@ -13,7 +14,8 @@ from pipelines import runs
 from pipelines.files import write_text
 from pipelines.hints import LARGE, QUANTILE
 from pipelines.images import as_text, digest_of_files
-from pipelines.parameters import LEVEL, MINUS
+from pipelines.parameter_findings import MINUS, PASSING
+from pipelines.parameters import LEVEL
 from pipelines.reporting.cards import (
     COVERED,
     NO_IMAGE,
@@ -93,7 +95,13 @@ TERMS: Facts = (
     ("Noise", "Images that are in no cluster."),
 )
 
-
+PASSING_PARAMETER = (
+    "Parameter against passing images",
+    "Spread around the mean is the mean squared distance from the cluster's mean: how much smaller "
+    "it is in the cluster than among passing images, because these vary more or lie elsewhere. "
+    "Of a category, its share in the cluster and among passing images. What passing images share "
+    "is not said.",
+)
 RATE_TERMS: Facts = (
     (
         "Failure rate",
@@ -165,8 +173,20 @@ def _terms(found: Results) -> Facts:
     """Explain the words of the report, those alone that it uses."""
     own = HEATMAP_TERMS if found.manifest.job == HEATMAPS else (CORE_IMAGE,)
     if any(row.kind for row in found.rows):
-        return (*RATE_TERMS, *own, *(term for term in TERMS if term[0] != "Family"))
+        return (*RATE_TERMS, *own, *_against_passing(found))
     return (*own, *TERMS)
+
+
+def _against_passing(found: Results) -> Iterator[tuple[str, str]]:
+    """Explain the words of a run in contrast with passing images, which needs no families."""
+    for term, meaning in TERMS:
+        if term == "Hint":
+            yield term, meaning.replace("than all others", "than passing images")
+        elif term != "Family":
+            yield term, meaning
+    explained = found.explanation.clusters.values() if found.explanation else ()
+    if any(each.reference == PASSING for one in explained for each in one.parameters):
+        yield PASSING_PARAMETER
 
 
 def _render(found: Results, retraining: Told | None = None) -> str:
@@ -194,7 +214,7 @@ def _render(found: Results, retraining: Told | None = None) -> str:
         if found.clusters and "situations" in manifest.result
         else [],
         worst=worst(cards),
-        notes=manifest.notes,
+        notes=[*manifest.notes, *(explanation.notes if explanation else ())],
         summary=summarise(found, cards),
         open_points=open_points(found, cards, unsafe),
         absent=absent(found, cards),

@@ -44,6 +44,7 @@ OUTPUTS = (
     "properties.csv",
     "parameters.csv",
     "passing.csv",
+    "passing_parameters.csv",
     "report.html",
     "reduction.npz",
     "selection.json",

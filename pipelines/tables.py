@@ -209,47 +209,100 @@ def _records(file: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
         ) from error
 
 
+@dataclass(frozen=True)
+class PassingImages:
+    """Passing images that rows of a table can be of.
+
+    Attributes
+    ----------
+    folder : Path
+    paths : sequence of str, length m
+        Relative to the folder, with forward slashes.
+    """
+
+    folder: Path
+    paths: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Images of one folder: their places by path, and the folder's absolute names."""
+
+    places: dict[str, int]
+    folder: Path | None
+    roots: tuple[str, ...]
+
+    def find(self, cell: str) -> int | None:
+        place = self.places.get(cell)
+        return self.places.get(_normalised(cell, self.roots)) if place is None else place
+
+    def has_file(self, cell: str) -> bool:
+        try:
+            path = _normalised(cell, self.roots)
+            return self.folder is not None and (self.folder / path).is_file()
+        except (OSError, ValueError):
+            return False
+
+
 def join_rows(
-    file: Path, table: Table, paths: Sequence[str], folder: Path | None = None
+    file: Path,
+    table: Table,
+    paths: Sequence[str],
+    folder: Path | None = None,
+    passing: PassingImages | None = None,
+    *,
+    shared_are_passing: bool = False,
 ) -> tuple[dict[int, int], list[tuple[int, str]]]:
     """Find the row of each image, by the path in the first column.
 
-    Backslashes, "./" and absolute paths below `folder` are understood. Time grows with the number
-    of rows and of images.
+    Paths relative to the images' folder, backslashes, "./" and absolute paths below `folder` are
+    understood; with passing images, which may lie elsewhere, also paths relative to either folder,
+    and to the table's own. Time grows with the number of rows and of images.
 
     Parameters
     ----------
     paths : sequence of str, length n
         Of the images, relative, with forward slashes.
+    passing : PassingImages, optional
+        Images whose rows are wanted too, but not missed.
+    shared_are_passing : bool
+        Whether a path that names an image of either folder is the passing one's.
 
     Returns
     -------
     rows : dict of int to int
-        By place in `paths`, the first row that names it.
+        By place in `paths`, the first row that names it; places of passing images follow.
     remarks : list of tuple of int and str
-        On rows of no image and on second rows of an image; with line 0, on images without a row.
-        Rows of other files of the folder are passed over.
+        On rows of no image and on second rows of an image; with line 0, on images without a row,
+        unless the table holds rows of passing images alone. Rows of other files of the folders are
+        passed over.
 
     Raises
     ------
     InputError
         When no row names an image.
     """
-    places = {path: place for place, path in enumerate(paths)}
-    roots = () if folder is None else (folder.absolute().as_posix(), folder.resolve().as_posix())
+    sets = [_places(paths, folder, 0)]
+    bases: list[str] = []
+    if passing is not None:
+        sets.append(_places(passing.paths, passing.folder, len(paths)))
+        own = file.absolute().parent.as_posix()
+        bases = list(dict.fromkeys([root for each in sets for root in each.roots] + [own]))
     remarks = []
     rows: dict[int, int] = {}
+    shared = 0
     for row, (line, cells) in enumerate(zip(table.lines, table.rows, strict=True)):
-        place = places.get(cells[0])
-        if place is None:
-            place = places.get(_normalised(cells[0], roots))
-        if place is None and folder and _is_beside(folder, _normalised(cells[0], roots)):
+        found = _find(sets, cells[0], bases)
+        shared += len(found) > 1
+        if not found and any(each.has_file(cells[0]) for each in sets):
             continue  # an image that did not fail: a table of all of them is as good
-        if place is None:
+        if not found:
             received = shown(cells[0]) if cells[0].strip() else "an empty cell"
             what = f"expected the path of an image of the run, received {received}{LEFT_OUT}"
             remarks.append((line, what))
-        elif place in rows:
+            continue
+        place = found[-1 if shared_are_passing else 0]
+        if place in rows:
             first = table.lines[rows[place]]
             what = f"expected one row an image, received that of row {first} again{LEFT_OUT}"
             remarks.append((line, what))
@@ -261,19 +314,31 @@ def join_rows(
             f"{next(iter(paths), '')!r}, received others, such as {shown(table.rows[0][0])}. Give "
             "the paths relative to the folder of the images."
         )
-    remarks += [
-        (0, f"expected a row of {path}, received none: the image is without these parameters")
-        for path, place in places.items()
-        if place not in rows
-    ]
+    if shared:
+        whose = "passing" if shared_are_passing else "failing"
+        what = f"expected paths of one image, received {shared} of a failing and a passing one"
+        remarks.append((0, f"{what}, taken for the {whose} one's{USED}"))
+    if min(rows) < len(paths):
+        remarks += [
+            (0, f"expected a row of {path}, received none: the image is without these parameters")
+            for path, place in sets[0].places.items()
+            if place not in rows
+        ]
     return rows, remarks
 
 
-def _is_beside(folder: Path, path: str) -> bool:
-    try:
-        return (folder / path).is_file()
-    except (OSError, ValueError):
-        return False
+def _places(paths: Sequence[str], folder: Path | None, first: int) -> _Places:
+    roots = () if folder is None else (folder.absolute().as_posix(), folder.resolve().as_posix())
+    return _Places({path: place for place, path in enumerate(paths, first)}, folder, roots)
+
+
+def _find(sets: Sequence[_Places], cell: str, bases: Sequence[str]) -> list[int]:
+    """Find the images that a cell names, one of each set at most; paths below a base come last."""
+    for text in (cell, *(f"{base}/{cell.strip()}" for base in bases)):
+        found = [place for each in sets if (place := each.find(text)) is not None]
+        if found:
+            return found
+    return []
 
 
 def _normalised(cell: str, roots: Sequence[str]) -> str:

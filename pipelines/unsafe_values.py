@@ -1,20 +1,47 @@
-"""Which clusters lie next to a value that is known to be unsafe (HUDD, RQ1.3; SAFE, RQ3)."""
+"""Unsafe values of parameters, and the clusters that lie next to them (HUDD, RQ1.3; SAFE, RQ3)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.parameter_files import Parameter, UnsafeValue
+from pipelines.columns import parse_number
+from pipelines.errors import InputError
+from pipelines.images import one_line
+from pipelines.parameter_files import Parameter, Problem, turned
+from pipelines.tables import USED, clean, read_table, shown
 from pipelines.variance import HIGH_REDUCTION, Floats, reductions
 
 NEXT = 0.25
 """Share of a subrange within which a value is next to an unsafe one."""
 ROUNDING = 1e-9
 """Difference, relative to the size, below which averages are equal to a limit."""
+UNSAFE_COLUMNS = ("parameter", "value", "side")
+MOST_LISTED = 20
+"""Parameters that a message names."""
+
+Side = Literal["near", "at most", "at least"]
+
+
+@dataclass(frozen=True)
+class UnsafeValue:
+    """A value of a parameter around which failures are likely (HUDD, RQ1.3, Table IV).
+
+    Attributes
+    ----------
+    side : str
+        "near" it, or "at most" or "at least" that much.
+    """
+
+    parameter: str
+    value: float
+    side: Side = "near"
 
 
 @dataclass(frozen=True)
@@ -33,6 +60,96 @@ class Covered:
     unsafe: UnsafeValue
     images: int
     clusters: list[int]
+
+
+def read_unsafe_values(
+    file: Path, parameters: Sequence[Parameter]
+) -> tuple[tuple[UnsafeValue, ...], tuple[Problem, ...]]:
+    """Read the unsafe values of parameters (HUDD, RQ1.3, Table IV).
+
+    A table with the columns `parameter`, `value` and, if wished, `side`: near (also where it is
+    empty), at most, or at least. See `tables.read_table` for what a table may look like.
+
+    Parameters
+    ----------
+    parameters : sequence of Parameter
+        Those of the run.
+
+    Returns
+    -------
+    values : tuple of UnsafeValue
+        As in the file; angles from 0 up to but not including 360.
+    problems : tuple of Problem
+        By row.
+
+    Raises
+    ------
+    InputError
+        When the file is no such table, or nothing in it can be used.
+    """
+    table = read_table(file)
+    name = one_line(file.name)
+    problems = [
+        Problem(name, line, "", what, used=what.endswith(USED)) for line, what in table.remarks
+    ]
+    titles = [title.lower() for title in table.header]
+    if not {"parameter", "value"} <= {*titles}:
+        raise InputError(
+            f"{file}: expected the columns parameter, value and, if wished, side, received "
+            f"{', '.join(table.header)}. Write these titles into the first line."
+        )
+    for title in table.header:
+        if title.lower() not in UNSAFE_COLUMNS:
+            what = f"expected {', '.join(UNSAFE_COLUMNS)}, received this column: left out"
+            problems.append(Problem(name, table.header_line, title, what))
+    known = {each.name: each for each in parameters}
+    places = [titles.index(title) if title in titles else None for title in UNSAFE_COLUMNS]
+    found: dict[UnsafeValue, int] = {}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        cells = ["" if place is None else clean(row[place]) for place in places]
+        value = _unsafe_value(cells, known, table.decimal_commas)
+        if isinstance(value, UnsafeValue) and value in found:
+            value = ("", f"expected values that differ, received that of row {found[value]} again")
+        if isinstance(value, UnsafeValue):
+            found[value] = line
+        else:
+            problems.append(Problem(name, line, value[0], f"{value[1]}: row left out"))
+    if not found:
+        raise InputError(
+            f"{file}: expected unsafe values of parameters of the run, received none that can be "
+            f"used (row {problems[-1].row}: {problems[-1].what}). Give numbers of these "
+            f"parameters: {_listed(known.values()) or 'there is none'}."
+        )
+    return tuple(found), tuple(sorted(problems, key=lambda problem: problem.row))
+
+
+def _unsafe_value(
+    cells: Sequence[str], known: Mapping[str, Parameter], decimal_commas: bool
+) -> UnsafeValue | tuple[str, str]:
+    """Read one row; where it cannot be used, return the column and what is wrong."""
+    name, text, side_text = cells
+    if name not in known:
+        expected = _listed(known.values()) or "a parameter, but there is none"
+        return "parameter", f"expected {expected}, received {shown(name)}"
+    kind = known[name].kind
+    if kind == "category":
+        return "parameter", f"expected a number or an angle, received the category {shown(name)}"
+    value = parse_number(text)
+    if value is None and decimal_commas:
+        value = parse_number(text, decimal_comma=True)
+    if value is None or not math.isfinite(value):
+        return "value", f"expected a number, received {shown(text) if text else 'an empty cell'}"
+    side = next((side for side in get_args(Side) if side == (side_text.lower() or "near")), None)
+    if side is None:
+        return "side", f"expected {', '.join(get_args(Side))}, received {shown(side_text)}"
+    if kind == "angle":
+        value = float(turned(np.array(value)))
+    return UnsafeValue(name, value, side)
+
+
+def _listed(parameters: Iterable[Parameter]) -> str:
+    names = [each.name for each in parameters if each.kind != "category"]
+    return ", ".join(names[:MOST_LISTED]) + (", ..." if len(names) > MOST_LISTED else "")
 
 
 def cover(

@@ -105,9 +105,9 @@ def groups_of(labels: NDArray[np.int32]) -> dict[int, Positions]:
     return {group: np.flatnonzero(labels == group) for group in groups}
 
 
-def with_values(each: Prepared, members: Positions) -> Positions | None:
+def with_values(defined: NDArray[np.bool_], members: Positions) -> Positions | None:
     """Return the members that have a value; None where they are less than 3, or than half."""
-    inside = members[each.defined[members]]
+    inside = members[defined[members]]
     return inside if len(inside) >= max(FEWEST, ENOUGH * len(members)) else None
 
 
@@ -180,7 +180,7 @@ def reductions(parameter: Parameter, labels: NDArray[np.int32]) -> dict[int, tup
     if each is None or parameter.kind == "category":
         return found
     for group, members in groups_of(labels).items():
-        inside = with_values(each, members)
+        inside = with_values(each.defined, members)
         if inside is not None:
             values = parameter.values[inside]
             average = direction(values)[0] if parameter.kind == "angle" else float(values.mean())

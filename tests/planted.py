@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.clusters import RootCauseClusters, centre_distances, map_places
-from pipelines.explaining import Given
+from pipelines.explanation_tables import Given
 from pipelines.finishing import finish
 from pipelines.images import check_image
 from pipelines.passing import PassingSample
@@ -29,8 +29,8 @@ DARK = (0, 3, 4)
 """Clusters of dark pictures; nothing sets those of the others apart."""
 TABLES = ("parameters.csv", "labels.csv", "unsafe_values.csv")
 UNSAFE_VALUES = 13
-
-
+USUAL = 2
+"""Cluster whose yaw is that of passing images."""
 PASSING = (2, 30, 4, 1)
 """Passing images in clusters 0 to 3, of 150; the other clusters hold none."""
 
@@ -71,6 +71,7 @@ def write_planted_run(folder: Path, passing: bool = False) -> Path:
         parts = np.where(labels < 0, -1, np.arange(len(labels)) % 2).astype(np.int32)
         clusters = replace(clusters, parts=parts)
         sample = plant_passing(folder / "passing", labels, rng)
+        given = replace(given, parameters=(*given.parameters, folder / "passing" / TABLES[0]))
     with open_run(out, manifest, lambda *step: None) as run:
         finish(
             run, images, clusters, given, families, [],
@@ -81,7 +82,7 @@ def write_planted_run(folder: Path, passing: bool = False) -> Path:
 
 
 def plant_passing(folder: Path, labels, rng) -> PassingSample:
-    """Draw bright passing images; some are in the first clusters."""
+    """Draw bright passing images, heads turned as in cluster 2; some are in the first clusters."""
     folder.mkdir()
     held = np.full(150, -1, dtype=np.int32)
     held[: sum(PASSING)] = np.repeat(np.arange(len(PASSING)), PASSING)
@@ -89,6 +90,9 @@ def plant_passing(folder: Path, labels, rng) -> PassingSample:
     for path in paths:
         pixels = np.clip(150 + rng.normal(0, 12, (48, 64, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / path)
+    yaws = zip(paths, rng.normal(10 * USUAL, 0.5, len(held)), strict=True)
+    lines = ["path,yaw", *(f"{path},{yaw:.2f}" for path, yaw in yaws)]
+    (folder / TABLES[0]).write_text("\n".join(lines) + "\n")
     numbers = np.arange(len(labels) + len(held))
     rates = estimate_rates(
         labels, held, np.ones(len(held)), numbers[: len(labels)], numbers[len(labels) :]

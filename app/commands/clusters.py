@@ -110,7 +110,7 @@ def cluster(
     unsafe_values: UnsafeValues = None,
 ) -> None:
     """Find the root cause clusters of failing images, and how often images like these fail."""
-    from pipelines.explaining import Given
+    from pipelines.explanation_tables import Given
     from pipelines.safe.job import find_root_cause_clusters
     from pipelines.safe.recipe import Options
 
@@ -153,7 +153,8 @@ def explain(
 
     Without tables, those that were given before are used again.
     """
-    from pipelines.explaining import Given, explain_run
+    from pipelines.explaining import explain_run
+    from pipelines.explanation_tables import Given
     from pipelines.report import write_report
 
     given = Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values)
@@ -215,6 +216,8 @@ def _print_explanation(explanation: Explanation) -> None:
     if explanation.unsafe_values:
         covered = sum(1 for each in met if each.clusters)
         print(f"{covered} of {len(met)} unsafe values that failing images lie next to are covered.")
+    for note in explanation.notes:
+        print(f"Note: {note}")
     problems = explanation.problems
     for problem in problems[:MOST_PROBLEMS]:
         where = f"row {problem.row}" if problem.row else "the table"

@@ -23,7 +23,8 @@ ParameterFiles = Annotated[
         "--parameters",
         metavar="CSV",
         help="CSV file of parameters of the images, first column the relative path; repeat for "
-        "several. Columns label and prediction give confusions.",
+        "several. Columns label and prediction give confusions. Where passing images have rows, "
+        "too, clusters are compared with these.",
     ),
 ]
 Angles = Annotated[
@@ -178,6 +179,7 @@ def _bars() -> Iterator[Progress]:
 
 def print_clusters(manifest: Manifest, out: Path) -> None:
     """Print the summary of a job that found clusters."""
+    from pipelines.explanation import read_explanation
     from pipelines.reporting.headline import headline
 
     counts = manifest.images
@@ -185,6 +187,7 @@ def print_clusters(manifest: Manifest, out: Path) -> None:
         print(sentence)
     if counts.rejected:
         print(f"Files that could not be used: {counts.rejected}, see {out / 'rejected.txt'}")
-    for note in manifest.notes:
+    explanation = read_explanation(out)
+    for note in [*manifest.notes, *(explanation.notes if explanation else ())]:
         print(f"Note: {note}")
     print(f"Look at {out / 'report.html'} first, and at {out / 'gifs'}.")

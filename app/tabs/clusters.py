@@ -140,8 +140,8 @@ def _given_fields(
     """Make the fields for what is known of the images, and the button that explains a run anew."""
     parameters = gr.Textbox(
         label="Parameter tables",
-        info="CSV files, one a line: a row an image, its path first. Columns “label” and "
-        "“prediction” tell confusions. Empty: those that were given before.",
+        info="CSV files, one a line: a row an image, failing or passing, its path first. Columns "
+        "“label” and “prediction” tell confusions. Empty: those that were given before.",
         lines=2,
         max_lines=6,
         elem_id="parameters",

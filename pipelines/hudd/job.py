@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipelines import runs
 from pipelines.clusters import RootCauseClusters
 from pipelines.errors import InputError
-from pipelines.explaining import NOTHING, Given
+from pipelines.explanation_tables import NOTHING, Given
 from pipelines.files import atomic_write, read_csv, write_csv
 from pipelines.finishing import check_start, count_images, describe_given, finish
 from pipelines.hudd.clustering import (

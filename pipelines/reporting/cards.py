@@ -11,12 +11,12 @@ from pathlib import Path
 from pipelines.clusters import NOISE, NOISE_NAME, RootCauseClusters, members, thumbnail_name
 from pipelines.explanation import Confusion, Explained, Explanation, Family, UnsafeCoverage
 from pipelines.inspection import THUMBNAIL_FOLDER
-from pipelines.parameter_files import Side
-from pipelines.parameters import MINUS, Finding
+from pipelines.parameter_findings import MINUS, PASSING, Finding, tell_means
 from pipelines.rates import KINDS
 from pipelines.reporting.headline import KIND_TITLES, tell_rate
 from pipelines.reporting.wording import NOT_GIVEN, SPACE, Facts, count_of, decimal, percent
 from pipelines.results import ClusterRow, Results, inside
+from pipelines.unsafe_values import Side
 
 STILLS = 6
 MOST_CONFUSIONS = 6
@@ -230,6 +230,8 @@ def _brief(finding: Finding) -> str:
     if finding.kind == "category":
         shares = (f"{100 * share:.0f}{SPACE}%" for share in (finding.figure, finding.overall))
         return f"{finding.parameter} {finding.category}: {' against '.join(shares)}"
+    if finding.kind == "number" and finding.reference == PASSING:
+        return f"{finding.parameter} {tell_means(finding)}"
     return f"{finding.parameter} {MINUS}{100 * finding.reduction:.0f}{SPACE}%"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from pipelines.parameters import MINUS
+from pipelines.parameter_findings import MINUS
 
 SPACE = "\N{NO-BREAK SPACE}"
 NOT_GIVEN = "not given"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines import runs
 from pipelines.errors import InputError
-from pipelines.explaining import Given
+from pipelines.explanation_tables import Given
 from pipelines.groups import Groups, find_groups
 from pipelines.images import ImageFile, Rejected, check_images, find_images
 from pipelines.pair_lists import describe_source
@@ -26,6 +26,7 @@ from pipelines.passing import (
 )
 from pipelines.reporting.wording import count_of
 from pipelines.safe.recipe import Options
+from pipelines.tables import PassingImages
 from pipelines.testing_job import RESULT_FILE
 
 CHECKING = "checking images"
@@ -64,6 +65,11 @@ class Inputs:
     given: Given
     test: dict[str, Any]
     notes: list[str]
+
+    @property
+    def passing_images(self) -> PassingImages | None:
+        """The passing images as tables speak of them."""
+        return PassingImages(self.passing.folder, self.passing.paths) if self.passing else None
 
 
 def find_inputs(source: Path | None, options: Options) -> Inputs:

@@ -88,7 +88,7 @@ def find_root_cause_clusters(
     """
     check_options(options)
     inputs = find_inputs(source, options)
-    check_start(inputs.folder, inputs.paths, out, inputs.given, overwrite)
+    check_start(inputs.folder, inputs.paths, out, inputs.given, overwrite, inputs.passing_images)
     if inputs.passing is not None:
         check_apart(inputs.passing.folder, out)
     manifest = runs.Manifest(
@@ -175,6 +175,7 @@ def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
         seed=options.seed,
         write_more=lambda: _write_reduction(run.folder / REDUCTION_FILE, clusters, partition),
         passing=sample,
+        passing_images=inputs.passing_images,
     )
 
 

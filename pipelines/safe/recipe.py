@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import InputError
-from pipelines.explaining import NOTHING, Given
+from pipelines.explanation_tables import NOTHING, Given
 from pipelines.passing import SAMPLE
 from pipelines.safe import features
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -15,7 +16,9 @@ import pytest
 from PIL import Image
 
 from pipelines.clusters import RootCauseClusters, save_words, write_clusters
+from pipelines.files import read_csv
 from pipelines.runs import Manifest, open_run, read_manifest
+from tests.pipelines.safe.test_job_contrast import CAUSES, draw_eyes
 
 ROOT = Path(__file__).parents[2]
 
@@ -176,6 +179,45 @@ def test_explain_tells_what_it_found_and_what_it_could_not_use(run, tmp_path):
     assert "table.csv, row 5, column yaw: " in done.stdout
     assert str(run / "report.html") in done.stdout
     assert (run / "report.html").is_file()
+
+
+def test_parameters_of_a_test_set_from_the_command_line(cache, tmp_path):
+    failing = [n for k, c in enumerate(CAUSES[:2]) for n in draw_eyes(tmp_path / "bad", 12, k, c)]
+    passing = draw_eyes(tmp_path / "good", 40, 9)
+    rng = np.random.default_rng(0)
+    # Heads of dim eyes are turned as those of passing images; those of blurred ones are not.
+    usual = [1 if name.startswith("blurred") else 0 for name in failing]
+    yaws = [rng.normal(212 if turned else 138, 2) for turned in usual]
+    rows = [f"{name},{yaw},{rng.normal()}" for name, yaw in zip(failing, yaws, strict=True)]
+    bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
+    bad.write_text("\n".join(["path,head_yaw,wind", *rows]))
+    good.write_text("\n".join(["path,head_yaw", *(f"{n},{rng.normal(138, 2)}" for n in passing)]))
+    run = tmp_path / "run"
+    done = tool(
+        "cluster", tmp_path / "bad", "--passing", tmp_path / "good", "--out", run,
+        "--parameters", bad, "--parameters", good,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    note = "wind: no values of passing images; compared with the other failing images."
+    assert f"Note: {note}" in done.stdout
+    report = (run / "report.html").read_text()
+    assert note in report
+    assert "Parameter against passing images" in report
+    groups = {
+        row["cluster"]: row["central_image"].split()[0] for row in read_csv(run / "clusters.csv")
+    }
+    said = {row["cluster"]: row["parameters"] for row in read_csv(run / "clusters.csv")}
+    of = {cause: said[cluster] for cluster, cause in groups.items() if cluster != "-1"}
+    assert of.keys() == {"dim", "blurred"}
+    assert re.match(r"head_yaw: mean 21[\d.]+ against 13[\d.]+ of passing images, ", of["blurred"])
+    assert "head_yaw" not in of["dim"]
+    again = tool("explain", run)
+    assert f"Note: {note}" in again.stdout
+    assert {row["cluster"]: row["parameters"] for row in read_csv(run / "clusters.csv")} == said
+    alone = tool("explain", run, "--parameters", bad)
+    assert "Note: head_yaw, wind: no values of passing images" in alone.stdout
+    for row in read_csv(run / "clusters.csv"):
+        assert "of passing images" not in row["parameters"]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ from pipelines.hints import Hint
 from pipelines.images import check_image
 from pipelines.inspection import draw_clusters
 from pipelines.parameter_files import Parameter, Problem, write_parameters
-from pipelines.parameters import Finding
+from pipelines.parameter_findings import Finding
 from pipelines.properties import PROPERTIES
 from pipelines.selection import Candidates
 from pipelines.selection_files import (

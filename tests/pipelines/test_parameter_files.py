@@ -7,13 +7,12 @@ from pipelines.errors import InputError
 from pipelines.parameter_files import (
     Parameter,
     Problem,
-    UnsafeValue,
     left_out,
     read_parameter_columns,
-    read_parameters,
-    read_unsafe_values,
     write_parameters,
 )
+from pipelines.parameter_tables import read_parameters
+from pipelines.unsafe_values import UnsafeValue, read_unsafe_values
 
 PATHS = ("a.png", "b.png", "c.png", "d/e.png")
 GOOD = "path,yaw,sky\na.png,1,grey\nb.png,2,blue\nc.png,3,grey\nd/e.png,4,grey\n"

@@ -41,10 +41,11 @@ from pipelines.explanation import (
 from pipelines.files import read_csv, replace_cells, write_csv, write_pairs
 from pipelines.hints import Hint
 from pipelines.parameter_files import Problem
-from pipelines.parameters import Finding
+from pipelines.parameter_findings import Finding, tell_means
 from pipelines.report import write_report
 from pipelines.reporting.cards import MOST_CONFUSIONS, STILLS
 from pipelines.reporting.summary import MOST_PROBLEMS, MOST_REJECTED
+from tests.planted import USUAL, write_planted_run
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 LABELS = (0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, -1, -1)
@@ -806,3 +807,25 @@ def test_a_manifest_of_hardly_anything_will_do(tmp_path):
     assert "The run failed: no reason is known." in words
     assert "No file was rejected." in words
     assert "not recorded: the job was not started from the command line" in words
+
+
+def test_a_run_with_passing_images_says_whom_parameters_are_compared_with(tmp_path):
+    run = write_planted_run(tmp_path, passing=True)
+    words = report(run).words()
+    explanation = read_explanation(run)
+    for cluster, said in explanation.clusters.items():
+        yaw = [finding for finding in said.parameters if finding.parameter == "yaw"]
+        assert len(yaw) == (cluster != USUAL)
+        for finding in yaw:
+            assert finding.words in words
+            if said.parameters[0] == finding:
+                assert f"yaw {tell_means(finding)}" in words
+    firsts = [said.parameters[0] for said in explanation.clusters.values() if said.parameters]
+    assert "passing images" in {finding.reference for finding in firsts}
+    assert explanation.notes[0] in words
+    assert "Parameter against passing images Spread around the mean is" in words
+    assert "more or less of than passing images, by far" in words
+    (tmp_path / "alone").mkdir()
+    alone = report(write_planted_run(tmp_path / "alone")).words()
+    assert "more or less of than all others, by far" in alone
+    assert "passing images" not in alone

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipelines.parameter_files import Parameter, UnsafeValue
-from pipelines.unsafe_values import cover
+from pipelines.parameter_files import Parameter
+from pipelines.unsafe_values import UnsafeValue, cover
 from tests.pipelines.test_variance import naive_figure
 
 

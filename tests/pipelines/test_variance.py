@@ -136,7 +136,7 @@ def test_what_is_constant_has_no_reduction(kind, values):
 def test_too_few_values(known, size, enough):
     values = np.array([*range(known), *[np.nan] * (size - known), 100, 101], dtype=float)
     parameter = Parameter("x", "number", values)
-    inside = with_values(prepare(parameter), np.arange(size))
+    inside = with_values(prepare(parameter).defined, np.arange(size))
     assert (inside is not None) == enough
     labels = np.array([0] * size + [-1] * 2, dtype=np.int32)
     assert (0 in reductions(parameter, labels)) == enough

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from pipelines.files import read_csv
 from pipelines.rates import AS_COMMON, SITUATION, TOO_FEW
 from pipelines.runs import Manifest, open_run
-from tests.planted import write_planted_run
+from tests.planted import USUAL, write_planted_run
 
 PASSING = "Passing images of the same test, or the folder of a test"
 
@@ -65,6 +65,18 @@ def test_a_cluster_says_how_often_images_like_its_own_fail(browsing, planted):
     hints = browsing.locator(".hints li")
     browsing.locator(".tile[data-cluster='0']").click()
     expect(hints.first).to_contain_text("than passing images")
+
+
+def test_parameters_are_compared_with_passing_images_and_a_note_says_which_are_not(browsing):
+    parameters = browsing.locator(".parameters li")
+    browsing.locator(".tile[data-cluster='1']").click()
+    expect(parameters.filter(has_text="yaw")).to_contain_text(
+        re.compile(r"yaw: mean (9|10)(\.\d+)? against (19\.9|20)\d*(\.\d+)? of passing images")
+    )
+    browsing.locator(f".tile[data-cluster='{USUAL}']").click()
+    expect(parameters.filter(has_text="yaw")).to_have_count(0)
+    note = "gaze_angle, label, prediction: no values of passing images; compared with the other"
+    expect(browsing.locator("#clusters .note").filter(has_text=note)).to_have_count(1)
 
 
 def test_appearances_come_one_after_the_other(browsing, planted):

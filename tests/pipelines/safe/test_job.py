@@ -16,8 +16,8 @@ from PIL import Image, ImageFilter
 from examples.eyes import draw_eye, sample_eyes
 from pipelines.clusters import read_clusters, read_labels, save_words
 from pipelines.errors import InputError
-from pipelines.explaining import Given
 from pipelines.explanation import read_explanation
+from pipelines.explanation_tables import Given
 from pipelines.files import read_csv, read_pairs
 from pipelines.runs import read_manifest
 from pipelines.safe.job import find_root_cause_clusters

@@ -10,8 +10,9 @@ from PIL import Image
 from examples.eyes import draw_eye, sample_eyes
 from pipelines.clusters import read_clusters
 from pipelines.errors import InputError
-from pipelines.explaining import NOTHING, explain_run
+from pipelines.explaining import explain_run
 from pipelines.explanation import read_explanation
+from pipelines.explanation_tables import NOTHING, Given
 from pipelines.files import read_csv, write_csv
 from pipelines.images import digest_of_files, write_failures
 from pipelines.runs import Manifest, open_run, read_manifest
@@ -160,8 +161,49 @@ def test_a_test_gives_both_sets_and_confusions(world, store, tmp_path):
     manifest = read_manifest(out)
     assert manifest.parameters["test"]["accuracy"] == 0.64
     assert manifest.parameters["test"]["network"] == "dnn.keras"
-    confusions = read_explanation(out).clusters[0].confusions
+    explanation = read_explanation(out)
+    confusions = explanation.clusters[0].confusions
     assert [(c.label, c.prediction) for c in confusions] == [("05", "16")]
+    assert explanation.notes == []
+    for said in explanation.clusters.values():
+        (finding,) = said.parameters
+        assert finding.words.startswith("prediction: 16 in 100 % against 0 % of passing images (")
+
+
+def test_labels_are_compared_with_those_of_passing_images_of_the_test(world, store, tmp_path):
+    failing = (world / "failures.txt").read_text().splitlines()[1:]
+    test = write_test(tmp_path / "test", world / "test", failing)
+    # Dim images are all of class 16, as nine in ten passing ones are; blurred ones of class 05.
+    rows = read_csv(test / "testResult.csv")
+    for place, row in enumerate(rows):
+        rare = row["path"].startswith("blurred") or (row["correct"] == "1" and place % 10 == 0)
+        row["expected"] = "05" if rare else "16"
+        row["predicted"] = row["expected"] if row["correct"] == "1" else "07"
+    write_csv(test / "testResult.csv", list(rows[0]), [list(row.values()) for row in rows])
+    find(None, tmp_path / "run", test_run=test)
+    causes, explanation = causes_of(tmp_path / "run"), read_explanation(tmp_path / "run")
+    shares = [row["expected"] == "05" for row in rows if row["correct"] == "1"]
+    for cluster, (cause,) in causes.items():
+        labels = [f for f in explanation.clusters[cluster].parameters if f.parameter == "label"]
+        assert len(labels) == (cause == "blurred")
+        for finding in labels:
+            assert finding.words.startswith("label: 05 in 100 % against ")
+            assert finding.overall == pytest.approx(np.mean(shares))
+
+
+def test_few_passing_images_with_tables_of_their_own_stop_nothing(world, store, tmp_path):
+    names = (world / "passing.txt").read_text().splitlines()
+    few, table = tmp_path / "few.txt", tmp_path / "table.csv"
+    few.write_text("\n".join(names[:8]) + "\n")
+    failing = (world / "failures.txt").read_text().splitlines()[1:]
+    table.write_text("\n".join(["path,yaw", *(f"{n},{k}" for k, n in enumerate(failing))]))
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(["path,yaw", *(f"{name},{k}" for k, name in enumerate(names[1:8]))]))
+    out = tmp_path / "run"
+    find(world / "failures.txt", out, passing=few, given=Given((table, other)))
+    assert not (out / "passing_parameters.csv").exists()
+    assert read_explanation(out).notes == []
+    assert [each.name for each in read_explanation(out).parameters] == ["yaw"]
 
 
 def test_new_images_are_selected_in_the_same_space(run, store, tmp_path):

@@ -1,0 +1,307 @@
+"""Tables of parameters that a user gives, of failing images and of passing ones beside them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.columns import Column, encoded, read_column
+from pipelines.errors import InputError
+from pipelines.images import one_line
+from pipelines.parameter_files import (
+    Kind,
+    Parameter,
+    ParameterTable,
+    Problem,
+    as_cells,
+    turned,
+)
+from pipelines.tables import USED, PassingImages, Table, clean, join_rows, read_table
+
+KEPT = 100
+"""Problems of each column of a table that are listed, of its rows, and of it as a whole."""
+
+NAMES = frozenset({"label", "prediction", "expected", "predicted", "class"})
+"""Titles of columns that hold names of classes, also where these are made of digits."""
+TEST_TITLES = {"expected": "label", "predicted": "prediction"}
+"""Columns of the table that `test` writes, and what they are as parameters."""
+TEST_ONLY = ("correct", "explained output")
+"""Columns of that table that are no parameters; nor are the scores of each class."""
+
+Report = Callable[[int, str, str], None]
+"""Takes down a problem: row, column, what."""
+
+
+def read_parameters(
+    files: Sequence[Path],
+    paths: Sequence[str],
+    angles: Sequence[str],
+    folder: Path | None = None,
+    passing: PassingImages | None = None,
+) -> ParameterTable:
+    """Read the parameters of a run's images from tables (HUDD, section V-B, Table III).
+
+    The first column of every table holds the images' paths, on which it joins; every other column
+    is a parameter. See `tables.read_table` for what a table may look like. A column is
+
+    - an angle when `angles` names it;
+    - a category when its title is label, prediction, expected, predicted or class;
+    - a category when it holds only 0 and 1, or only true, false, yes and no;
+    - a number when at least half of its values are;
+    - else a category, unless it tells images apart rather than groups them: more than 100
+      different values, and more than half of all.
+
+    Of the `testResult.csv` of a test, the expected and the predicted class are the label and the
+    prediction, and errors are numbers; scores are left out.
+
+    Rows of passing images may stand in the same tables, or in others with the same titles. A path
+    that names an image in either folder is the passing one's in a table that lies in their folder,
+    or all of whose titles an earlier table has; else the failing one's.
+
+    nan and infinities are no values. Whatever cannot be used is left out and becomes a problem;
+    of many alike, the first hundred are listed. Time and memory grow with the number of cells.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Their columns come side by side; of columns with equal titles, the first that has failing
+        images, and the first that has passing ones, is used.
+    paths : sequence of str, length n
+        Of the run's images, relative, with forward slashes.
+    angles : sequence of str
+        Titles of the columns that are angles in degrees.
+    folder : Path, optional
+        That the images are in: absolute paths below it are understood.
+    passing : PassingImages, optional
+        Images of which values are wanted to compare with.
+
+    Raises
+    ------
+    InputError
+        When a file is no table or holds no image of the run, no column can be used, or no table
+        has a column of `angles`.
+    """
+    problems: list[Problem] = []
+    columns: dict[str, list[_Part]] = {}
+    wanted = {clean(angle) for angle in angles}
+    names = Counter(file.name for file in files)
+    images = _Images(paths, folder, passing)
+    for file in files:
+        name = one_line(file.name if names[file.name] == 1 else str(file))
+        notebook = _Notebook(name, [], Counter())
+        _read_file(file, images, wanted, columns, notebook.take)
+        problems += notebook.close()
+    parameters, lacking = _join_columns(columns, len(paths))
+    problems += lacking
+    missing = sorted(wanted - columns.keys())
+    if missing:
+        raise InputError(
+            f"angles: expected columns of the tables ({', '.join(columns) or 'there is none'}), "
+            f"received {', '.join(map(repr, missing))}. Give titles as they are in the tables."
+        )
+    if files and not parameters:
+        first = next((each for each in problems if each.column and not each.used), None)
+        why = f" ({first.column}: {first.what})" if first else ""
+        raise InputError(
+            f"{', '.join(map(str, files))}: expected a column of numbers or categories, received "
+            f"none that can be used{why}."
+        )
+    values = np.array([each.values for each in parameters]).reshape(len(parameters), len(paths))
+    given = int((~np.isnan(values)).any(axis=0).sum())
+    return ParameterTable(tuple(parameters), given, tuple(problems))
+
+
+@dataclass(frozen=True)
+class _Notebook:
+    """The problems of one table, `KEPT` of each kind; of the others, their number."""
+
+    file: str
+    problems: list[Problem]
+    counts: Counter[tuple[str, bool]]
+
+    def take(self, row: int, column: str, what: str) -> None:
+        self.counts[column, row > 0] += 1
+        if self.counts[column, row > 0] <= KEPT:
+            self.problems.append(Problem(self.file, row, column, what, used=what.endswith(USED)))
+
+    def close(self) -> list[Problem]:
+        """Return the problems by row, those that were not kept as numbers at the end."""
+        left = [
+            Problem(self.file, 0, column, f"and {count - KEPT:,} more like these", count - KEPT)
+            for (column, _), count in self.counts.items()
+            if count > KEPT
+        ]
+        return [*sorted(self.problems, key=lambda problem: problem.row), *left]
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The images that tables speak of; places of passing ones follow those of failing ones."""
+
+    paths: Sequence[str]
+    folder: Path | None
+    passing: PassingImages | None
+
+    @property
+    def count(self) -> int:
+        """Number of all of them."""
+        return len(self.paths) + (len(self.passing.paths) if self.passing else 0)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one table says of a parameter.
+
+    Attributes
+    ----------
+    file : str
+    sides : frozenset of bool
+        Whether it speaks of failing (False), of passing images (True), or of both.
+    parameter : Parameter or None
+        Values of failing and then passing images; None for a column that cannot be used.
+    """
+
+    file: str
+    sides: frozenset[bool]
+    parameter: Parameter | None
+
+
+def _read_file(
+    file: Path,
+    images: _Images,
+    angles: set[str],
+    known: dict[str, list[_Part]],
+    report: Report,
+) -> None:
+    """Read one table; `known` are the parts of the tables before, and gets those of this one."""
+    table = read_table(file)
+    titles = [_as_parameter(title, table.header) for title in table.header]
+    rows, remarks = join_rows(
+        file,
+        table,
+        images.paths,
+        images.folder,
+        images.passing,
+        shared_are_passing=_speaks_of_passing(file, images, titles, known),
+    )
+    for line, what in [*table.remarks, *remarks]:
+        report(line, "", what)
+    count = len(images.paths)
+    for position, title in enumerate(titles[1:], 1):
+        if title is None:
+            continue
+        sides = {place >= count for place in rows}
+        sides -= {side for part in known.get(title, ()) for side in part.sides}
+        if not title:
+            what = f"expected a title of column {position + 1}, received none: column left out"
+            report(table.header_line, "", what)
+        elif title in titles[:position] or not sides:
+            what = "expected titles that differ, received this one again: the later is left out"
+            report(table.header_line, title, what)
+        else:
+            own = {place: row for place, row in rows.items() if (place >= count) in sides}
+            earlier = [part.parameter for part in known.get(title, ()) if part.parameter]
+            as_angle = title in angles
+            column, kind = _read_column(table, position, title, own, as_angle, earlier, report)
+            parameter = None
+            if column.usable:
+                values = np.full(images.count, np.nan)
+                values[list(own)] = turned(column.values) if as_angle else column.values
+                outcome = _is_test(table.header) and title.startswith("error")
+                parameter = Parameter(title, kind, values, column.categories, outcome=outcome)
+            part = _Part(one_line(file.name), frozenset(sides), parameter)
+            known.setdefault(title, []).append(part)
+
+
+def _read_column(
+    table: Table,
+    position: int,
+    title: str,
+    rows: Mapping[int, int],
+    as_angle: bool,
+    earlier: Sequence[Parameter],
+    report: Report,
+) -> tuple[Column, Kind]:
+    """Read a column's cells of some rows; as what an earlier table's column was read."""
+    kind = earlier[0].kind if earlier else None
+    cells = [table.rows[row][position].strip() for row in rows.values()]
+    read = partial(
+        read_column,
+        cells,
+        decimal_commas=table.decimal_commas,
+        numeric="an angle in degrees" if as_angle else "a number" if kind == "number" else "",
+    )
+    column = read(categorical=title.lower() in NAMES and not as_angle)
+    if kind == "category" and column.usable and not column.categories:
+        column = read(categorical=True)
+    lines = [table.lines[row] for row in rows.values()]
+    for row, what in column.problems:
+        report(lines[row] if row >= 0 else 0, title, what)
+    return column, "angle" if as_angle else "category" if column.categories else "number"
+
+
+def _speaks_of_passing(
+    file: Path,
+    images: _Images,
+    titles: Sequence[str | None],
+    known: Mapping[str, Sequence[_Part]],
+) -> bool:
+    """Tell whether paths that name a failing and a passing image are the passing ones'."""
+    if images.passing is None:
+        return False
+    beside = file.resolve().parent
+    folders = [images.folder and images.folder.resolve(), images.passing.folder.resolve()]
+    own, other = (
+        len(folder.parts) if folder and beside.is_relative_to(folder) else 0 for folder in folders
+    )
+    if own != other:
+        return other > own
+    sides = [{side for part in known.get(t, ()) for side in part.sides} for t in titles[1:] if t]
+    return bool(sides) and all(False in each for each in sides)
+
+
+def _join_columns(
+    columns: Mapping[str, Sequence[_Part]], failing: int
+) -> tuple[list[Parameter], list[Problem]]:
+    """Put together what several tables say of failing and of passing images."""
+    parameters, problems = [], []
+    for title, parts in columns.items():
+        usable = [part.parameter for part in parts if part.parameter]
+        if not usable:
+            continue
+        categories = tuple(sorted({word for each in usable for word in each.categories}))
+        values = np.full(len(usable[0].values), np.nan)
+        for each in usable:
+            own = encoded(list(map(str, as_cells(each))), categories) if categories else each.values
+            values = np.where(np.isnan(values), own, values)
+        if np.isnan(values[:failing]).all():
+            what = "expected values of failing images, received none: column left out"
+            problems.append(Problem(parts[0].file, 0, title, what))
+            continue
+        first = usable[0]
+        parameters.append(
+            Parameter(
+                title, first.kind, values[:failing], categories, values[failing:], first.outcome
+            )
+        )
+    return parameters, problems
+
+
+def _is_test(header: Sequence[str]) -> bool:
+    return {*TEST_TITLES, *TEST_ONLY} <= {*header}
+
+
+def _as_parameter(title: str, header: Sequence[str]) -> str | None:
+    """Return the title of a column as a parameter; None for what a test alone has use for."""
+    if not _is_test(header):
+        return title
+    if title in TEST_ONLY or title.startswith("score "):
+        return None
+    if "error" in header and title in TEST_TITLES:  # numbers: every image has its own
+        return None
+    return TEST_TITLES.get(title, title)
