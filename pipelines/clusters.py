@@ -16,6 +16,12 @@ from pipelines.runs import hold
 LABELS_FILE = "labels.txt"
 CLUSTERS_FILE = "clusters.csv"
 IMAGES_FILE = "images.csv"
+REDUCTION_FILE = "reduction.npz"
+LAYERS_FILE = "layers.csv"
+HEATMAPS_FILE = "heatmaps.npz"
+HEATMAP_FOLDER = "heatmaps"
+LAYER_NAME = "layer.npy"
+PICTURES_TABLE = "pictures.csv"
 NOISE = -1
 NOISE_NAME = "noise"
 INSPECTED_PER_CLUSTER = 5

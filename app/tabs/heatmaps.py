@@ -24,9 +24,8 @@ from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import notice
 from app.page import Page
-from pipelines.clusters import CLUSTERS_FILE
+from pipelines.clusters import CLUSTERS_FILE, LAYERS_FILE
 from pipelines.errors import InputError
-from pipelines.hudd.pictures import LAYERS_FILE
 from pipelines.images import folder_of
 from pipelines.runs import read_manifest
 from pipelines.testing_job import FAILURES_FILE, PICTURE_FILE, read_test

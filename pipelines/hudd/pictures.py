@@ -7,14 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters import read_clusters
+from pipelines.clusters import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE, read_clusters
 from pipelines.errors import InputError
 from pipelines.files import read_csv
 from pipelines.results import inside, named
 
-LAYERS_FILE = "layers.csv"
-HEATMAP_FOLDER = "heatmaps"
-PICTURES_TABLE = "pictures.csv"
 AGAIN = "find the clusters again"
 SHOWN = 24
 """Images of a cluster whose heatmaps are shown at once."""
