@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import runs
-from pipelines.clusters import RootCauseClusters, read_clusters, read_words
+from pipelines.clusters import IMAGES_FILE, NOISE, NOISE_NAME, RootCauseClusters
 from pipelines.errors import InputError
 from pipelines.images import Rejected, as_text, none_usable
 from pipelines.networks import Network, fix_size, load_network
 from pipelines.report import write_report
 from pipelines.reporting.wording import count_of
+from pipelines.results import read_manifest, read_results
 from pipelines.retrained import (
     HISTORY_FILE,
     PROGRESS_FOLDER,
@@ -264,15 +265,21 @@ class _Clustered:
 
 
 def _read_run(folder: Path) -> _Clustered:
-    manifest = runs.read_manifest(folder)
+    manifest = read_manifest(folder)
     if manifest.job not in runs.CLUSTERING_JOBS or manifest.ended != "finished":
         raise InputError(
             f"{folder} holds no root cause clusters: its job, {manifest.job}, {manifest.ended}. "
             "Name a run of cluster or heatmaps whose unsafe set was selected."
         )
-    words = read_words(folder)
-    names = {cluster: said["name"] for cluster, said in words.items() if "name" in said}
-    return _Clustered(manifest, read_clusters(folder), names)
+    found = read_results(folder)  # its report is written at the end, and must not fail then
+    if found.clusters is None:
+        raise InputError(f"{folder} has no {IMAGES_FILE} any more: find its clusters again.")
+    names = {
+        row.cluster: row.name
+        for row in found.rows
+        if row.name and (row.cluster, row.name) != (NOISE, NOISE_NAME)
+    }
+    return _Clustered(manifest, found.clusters, names)
 
 
 def _prepare(
