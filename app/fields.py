@@ -12,7 +12,6 @@ import gradio as gr
 from app import folders
 from app.following import HIDDEN
 from app.page import Page
-from pipelines.errors import InputError
 from pipelines.networks import SCALINGS
 from pipelines.testing import Task
 
@@ -98,22 +97,6 @@ def label_fields() -> list[Any]:
             info="x and y by turns: an error is a distance.",
         )
     return [scaling, classes, task, threshold, points]
-
-
-def read_whole(label: str, text: str) -> str:
-    """Read a whole number as people write it, with thousands apart; InputError where it is none."""
-    try:
-        return str(int(text.replace(",", "").replace(" ", "")))
-    except ValueError:
-        raise InputError(f"{label}: expected a whole number, received {text!r}.") from None
-
-
-def read_number(label: str, text: str) -> str:
-    """Read a number, with a point or a comma; InputError where it is none."""
-    try:
-        return f"{float(text.strip().replace(',', '.')):.10g}"
-    except ValueError:
-        raise InputError(f"{label}: expected a number, received {text!r}.") from None
 
 
 def show_always(

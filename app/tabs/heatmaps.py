@@ -16,13 +16,13 @@ from app.fields import (
     complete_folder_field,
     label_fields,
     read_form,
-    read_number,
     result_pane,
     show_always,
 )
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import notice
+from app.numbers import NUMBER, read_number
 from app.page import Page
 from pipelines.clusters import CLUSTERS_FILE, LAYERS_FILE
 from pipelines.errors import InputError
@@ -172,7 +172,10 @@ def _commands(page: Page, form: Form, only_test: bool) -> list[Command]:
         if form.task != GUESSED:
             arguments += ["--task", form.task]
         if form.error_threshold.strip():
-            arguments += ["--error-threshold", read_number("Error threshold", form.error_threshold)]
+            arguments += [
+                "--error-threshold",
+                read_number("Error threshold", form.error_threshold, NUMBER),
+            ]
         if form.key_points:
             arguments.append("--key-points")
         commands.append(Command((*arguments, *_overwrite(out, images)), out))
