@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from app.commands import clusters, coverage, dnn, inspect, retraining, unsafe_set
+from app.commands.running import number_option
 from app.endings import ERROR
+from app.numbers import PORT
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -25,7 +27,7 @@ RUNS = Path("runs")
 def page(
     context: typer.Context,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Of the page. (default: a free one)")
+        int | None, number_option(PORT, help="Of the page. (default: a free one)")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder for the runs made on the page.")] = RUNS,
     host: Annotated[

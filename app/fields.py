@@ -12,7 +12,6 @@ import gradio as gr
 from app import folders
 from app.following import HIDDEN
 from app.page import Page
-from pipelines.errors import InputError
 from pipelines.networks import SCALINGS
 from pipelines.testing import Task
 
@@ -110,22 +109,6 @@ def label_fields() -> list[Any]:
 def groups_option(text: str) -> list[str]:
     """Return the option of a command that the field for groups asks for; none where it is empty."""
     return [f"--groups={text.strip()}"] if text.strip() else []  # it may begin with a dash
-
-
-def read_whole(label: str, text: str) -> str:
-    """Read a whole number as people write it, with thousands apart; InputError where it is none."""
-    try:
-        return str(int(text.replace(",", "").replace(" ", "")))
-    except ValueError:
-        raise InputError(f"{label}: expected a whole number, received {text!r}.") from None
-
-
-def read_number(label: str, text: str) -> str:
-    """Read a number, with a point or a comma; InputError where it is none."""
-    try:
-        return f"{float(text.strip().replace(',', '.')):.10g}"
-    except ValueError:
-        raise InputError(f"{label}: expected a number, received {text!r}.") from None
 
 
 def show_always(

@@ -32,6 +32,7 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from app.access import Access
+from app.numbers import COUNT, read_number
 from app.shown import LONGEST, describe, read_values
 from app.shown_confusion import describe_inspection, describe_pair
 from app.shown_coverage import describe_coverage
@@ -240,10 +241,14 @@ class ServedRuns:
         try:
             sent = await request.json()
             measured, count = str(sent["measured"]), sent.get("count")
+            if type(count) is str:  # as it was typed
+                count = int(read_number("Images to choose", count, COUNT))
             if count is not None and type(count) is not int:
                 raise TypeError("count: expected a whole number")
             images = {str(path): bool(chosen) for path, chosen in sent.get("images", ())}
             clusters = {int(cluster): bool(chosen) for cluster, chosen in sent.get("clusters", ())}
+        except InputError as error:
+            raise HTTPException(400, str(error)) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise HTTPException(400, f"this is no change of an unsafe set: {error}") from error
 

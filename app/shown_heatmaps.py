@@ -6,10 +6,9 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from pipelines.clusters import IMAGES_FILE, RootCauseClusters, read_clusters
 from pipelines.comparing import compare
 from pipelines.hudd.pictures import read_layers, read_pictures
-from pipelines.results import inside, named
+from pipelines.results import read_known_clusters
 from pipelines.runs import read_manifest
 
 
@@ -49,7 +48,7 @@ def describe_heatmaps(folder: Path, layer: str, cluster: int) -> dict[str, Any]:
 
 def describe_agreement(folder: Path, other: Path) -> dict[str, Any]:
     """Compare the clusters of two runs on the images that both have."""
-    found = compare(_read(folder), _read(other))
+    found = compare(read_known_clusters(folder)[0], read_known_clusters(other)[0])
     return {
         "name": folder.name,
         "other": other.name,
@@ -59,9 +58,3 @@ def describe_agreement(folder: Path, other: Path) -> dict[str, Any]:
         "table": found.table.tolist(),
         "index": found.index,
     }
-
-
-def _read(folder: Path) -> RootCauseClusters:
-    with named(folder / IMAGES_FILE):
-        inside(folder, IMAGES_FILE)
-        return read_clusters(folder)

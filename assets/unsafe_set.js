@@ -94,15 +94,13 @@ function build() {
 function number() {
   const field = (attributes) =>
     make("input", {
-      min: 1,
-      max: set.images,
-      step: 1,
       "aria-label": attributes.type === "range" ? "Images to choose" : "Number of images to choose",
       ...attributes,
       oninput: (event) => wish(event.target),
     });
-  view.slider = field({ type: "range" });
-  view.number = field({ type: "number" });
+  view.slider = field({ type: "range", min: 1, max: set.images, step: 1 });
+  // Text: in a field of type "number" browsers drop a comma, and 1,5 becomes 15.
+  view.number = field({ type: "text", inputmode: "numeric" });
   view.saved = make("span", { class: "saved", role: "status" });
   return make(
     "div",
@@ -118,11 +116,13 @@ function number() {
 // The slider and the number follow one another; the set is cut a moment after the last move.
 function wish(field) {
   clearTimeout(wished);
-  const count = Math.round(field.valueAsNumber);
-  if (!(count >= 1)) return; // half a number, while it is typed
-  for (const other of [view.slider, view.number]) if (other !== field) other.value = count;
+  const text = field.value.trim();
+  if (!text) return; // while another number is typed
+  const plain = /^\d{1,15}$/.test(text);
+  const count = plain ? Math.min(Number(text), set.images) : text; // the server says what is wrong with a text
+  if (plain) for (const other of [view.slider, view.number]) if (other !== field) other.value = count;
   say("Choosing …");
-  wished = setTimeout(() => change({ count: Math.min(count, set.images) }), MILLISECONDS_TO_CUT);
+  wished = setTimeout(() => change({ count }), MILLISECONDS_TO_CUT);
 }
 
 function change(what) {

@@ -30,7 +30,7 @@ from benchmarks.quality import PURE, judge
 from benchmarks.scenarios import SCENARIOS, draw_failing_set
 from benchmarks.signs import draw_failing_signs
 from examples.eyes import ANGLES, FAILURES, UNSAFE_VALUES, write_example
-from pipelines.clusters import RootCauseClusters, read_clusters, read_families
+from pipelines.clusters import RootCauseClusters, read_clusters
 from pipelines.explaining import MOST_HINTS, measure_images
 from pipelines.explanation import read_properties
 from pipelines.explanation_tables import Given, Tables, read_tables
@@ -40,6 +40,7 @@ from pipelines.images import ImageFile, check_image
 from pipelines.parameter_files import Parameter
 from pipelines.parameters import find_parameters
 from pipelines.properties import PROPERTIES, measure
+from pipelines.results import families_of, read_known_clusters
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from pipelines.safe.weights import converted_base
@@ -108,7 +109,7 @@ def find(folder: Path, draw: Draw, seed: int) -> Failing:
         images,
         clusters,
         np.array([causes[path] for path in clusters.paths]),
-        family_labels(read_families(run), clusters.labels),
+        family_labels(families_of(read_known_clusters(run)[1]), clusters.labels),
         values,
     )
 

@@ -22,7 +22,7 @@ from PIL import Image
 from examples.eye_drawing import Eye, draw_eye
 from pipelines.backend import import_keras
 from pipelines.errors import InputError
-from pipelines.files import write_csv, write_text
+from pipelines.files import Outputs, remove_outputs, write_csv, write_text
 from pipelines.images import prefetch
 from pipelines.runs import STATUS_FILE, Progress, both, status_writer
 
@@ -58,6 +58,8 @@ DIRECTIONS = tuple(sorted(_COUNTER_CLOCKWISE))
 """The class names, in the order of the DNN's outputs."""
 
 _SPLITS = ("train", "test", "improvement")
+_NAMES = r"eye_\d+\.jpg|(labels|parameters|unsafe_values)\.csv"
+"""Files in the folders of the example, as a regular expression."""
 FAILURES = "failures"
 _MODEL = "model.keras"
 COMPLETE = "example.json"
@@ -384,9 +386,12 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
 def _move_into_place(partial: Path, folder: Path) -> None:
     # The mark of completeness goes first and comes last, so that no half example looks complete.
     (folder / COMPLETE).unlink(missing_ok=True)
-    for name in (*_SPLITS, FAILURES, _MODEL, COMPLETE):
-        if (folder / name).is_dir():
-            shutil.rmtree(folder / name)
+    remove_outputs(folder, Outputs((_MODEL,), dict.fromkeys((*_SPLITS, FAILURES), _NAMES)))
+    for name in (*_SPLITS, FAILURES):
+        (folder / name).mkdir(exist_ok=True)
+        for file in (partial / name).iterdir():
+            file.replace(folder / name / file.name)
+    for name in (_MODEL, COMPLETE):
         (partial / name).replace(folder / name)
 
 

@@ -16,6 +16,12 @@ from pipelines.runs import hold
 LABELS_FILE = "labels.txt"
 CLUSTERS_FILE = "clusters.csv"
 IMAGES_FILE = "images.csv"
+REDUCTION_FILE = "reduction.npz"
+LAYERS_FILE = "layers.csv"
+HEATMAPS_FILE = "heatmaps.npz"
+HEATMAP_FOLDER = "heatmaps"
+LAYER_NAME = "layer.npy"
+PICTURES_TABLE = "pictures.csv"
 NOISE = -1
 NOISE_NAME = "noise"
 INSPECTED_PER_CLUSTER = 5
@@ -266,14 +272,6 @@ def save_words(folder: Path, cluster: int, words: Mapping[str, str]) -> None:
             ) from error
 
 
-def read_families(folder: Path) -> dict[int, int]:
-    """Read the family of each cluster from `clusters.csv`; none where one has no family."""
-    rows = [row for row in read_csv(folder / CLUSTERS_FILE) if int(row["cluster"]) != NOISE]
-    if not all(row.get("family") for row in rows):
-        return {}
-    return {int(row["cluster"]): int(row["family"]) for row in rows}
-
-
 def read_words(folder: Path) -> dict[int, dict[str, str]]:
     """Read an engineer's words from `clusters.csv`: by cluster and column, empty ones left out."""
     said: dict[int, dict[str, str]] = {}
@@ -305,8 +303,8 @@ def read_clusters(folder: Path) -> RootCauseClusters:
     return RootCauseClusters(
         paths=tuple(row["path"] for row in rows),
         digests=tuple(row["sha256"] for row in rows),
-        labels=column("cluster").astype(np.int32),
-        core=column("core").astype(np.bool_),
+        labels=np.array([int(row["cluster"]) for row in rows], dtype=np.int32),
+        core=np.array([int(row["core"]) for row in rows], dtype=np.bool_),
         silhouettes=column("silhouette").astype(np.float32),
         centre_distances=column("distance_to_centre").astype(np.float32),
         places=np.stack([column("x"), column("y")], axis=1).astype(np.float32),

@@ -18,8 +18,6 @@ from pipelines.clusters import (
     NOISE,
     Cells,
     RootCauseClusters,
-    read_clusters,
-    read_families,
 )
 from pipelines.errors import InputError
 from pipelines.explanation import (
@@ -65,7 +63,7 @@ from pipelines.parameter_files import (
 from pipelines.parameters import find_confusions, find_parameters
 from pipelines.passing import PASSING_FILE, read_passing
 from pipelines.properties import PROPERTIES, measure
-from pipelines.results import named
+from pipelines.results import families_of, named, read_known_clusters
 from pipelines.runs import Manifest, Progress, amend_run
 from pipelines.tables import PassingImages
 from pipelines.unsafe_values import cover
@@ -264,12 +262,7 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
     with amend_run(folder, progress) as (manifest, told):
         if not (folder / IMAGES_FILE).exists():
             raise InputError(f"{folder} has no clusters to explain: its job {manifest.ended}.")
-        with named(folder / IMAGES_FILE):
-            clusters = read_clusters(folder)
-        with named(folder / CLUSTERS_FILE):
-            families = read_families(folder)
-            if families.keys() - set(clusters.labels.tolist()):
-                raise ValueError("it has a cluster that images.csv lacks")
+        clusters, rows = read_known_clusters(folder)
         images = Path(manifest.folder)
         with named(folder / PASSING_FILE):
             sample = read_passing(folder)
@@ -287,7 +280,9 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
             tables = replace(tables, problems=(*tables.problems, *_unmeasured(manifest, values)))
         seed = int(manifest.parameters.get("seed", 0)) if seed is None else seed
         passing = sample[1] if sample else None
-        explanation = explain(clusters, values, tables, families, seed=seed, passing=passing)
+        explanation = explain(
+            clusters, values, tables, families_of(rows), seed=seed, passing=passing
+        )
         said = {str(cluster): row for cluster, row in cells(explanation).items()}
         with named(folder / CLUSTERS_FILE):
             replace_cells(folder / CLUSTERS_FILE, "cluster", said)

@@ -8,12 +8,78 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+from pipelines.errors import InputError
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "'")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that a job writes into its run folder, and so all that overwriting one removes.
+
+    Attributes
+    ----------
+    files : tuple of str
+        Names directly in the run folder.
+    folders : mapping of str to str
+        By name of a folder in it: a regular expression that the names of the job's files there
+        match as a whole.
+    """
+
+    files: tuple[str, ...] = ()
+    folders: Mapping[str, str] = field(default_factory=dict)
+
+    def __or__(self, other: Outputs) -> Outputs:
+        """Return what either of two jobs writes."""
+        patterns = dict(self.folders)
+        for name, pattern in other.folders.items():
+            patterns[name] = f"{patterns[name]}|{pattern}" if name in patterns else pattern
+        return Outputs(tuple(dict.fromkeys((*self.files, *other.files))), patterns)
+
+
+def check_outputs(folder: Path, outputs: Outputs) -> None:
+    """Raise InputError where the way of an output is barred by what no job has written."""
+    kinds = [(outputs.files, Path.is_dir, "folder", "file")]
+    kinds.append((tuple(outputs.folders), Path.is_file, "file", "folder"))
+    for names, barred, present, wanted in kinds:
+        for name in names:
+            if barred(folder / name) and not (folder / name).is_symlink():
+                raise InputError(
+                    f"{folder / name} is a {present}, and the job writes a {wanted} of that name. "
+                    "Move it elsewhere, or choose another --out."
+                )
+
+
+def remove_outputs(folder: Path, outputs: Outputs, kept: Sequence[str] = ()) -> None:
+    """Remove a job's files from a run folder, and of its folders those that are empty then.
+
+    What a process that was killed left of them goes, too, and of the files `kept`; every other
+    file stays.
+    """
+    names = "|".join(re.escape(name) for name in outputs.files if name not in kept)
+    _remove_files(folder, names, "|".join(map(re.escape, kept)))
+    for name, pattern in outputs.folders.items():
+        inner = folder / name
+        if inner.is_symlink():  # it could lead anywhere
+            inner.unlink()
+        elif inner.is_dir():
+            _remove_files(inner, pattern)
+            with suppress(OSError):  # somebody keeps files of his own in it
+                inner.rmdir()
+
+
+def _remove_files(folder: Path, pattern: str, torn: str = "") -> None:
+    temporary = rf"\.(?:{pattern}|{torn})\.\d+(?:\.[0-9a-f]{{8}})?\.tmp"  # see `atomic_write`
+    outputs = re.compile(f"{pattern}|{temporary}")
+    for file in list(folder.iterdir()):
+        if outputs.fullmatch(file.name) and (file.is_symlink() or not file.is_dir()):
+            file.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -2,25 +2,84 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipelines import explaining, inspection, runs, verdicts
-from pipelines.clusters import NOISE, RootCauseClusters, inspection_share, write_clusters
+from pipelines.clusters import (
+    CLUSTERS_FILE,
+    HEATMAP_FOLDER,
+    HEATMAPS_FILE,
+    IMAGES_FILE,
+    LABELS_FILE,
+    LAYER_NAME,
+    LAYERS_FILE,
+    NOISE,
+    PICTURES_TABLE,
+    REDUCTION_FILE,
+    RootCauseClusters,
+    inspection_share,
+    write_clusters,
+)
 from pipelines.errors import InputError
-from pipelines.explanation import Explanation
+from pipelines.explanation import (
+    EXPLANATION_FILE,
+    PARAMETERS_FILE,
+    PASSING_PARAMETERS_FILE,
+    PROPERTIES_FILE,
+    Explanation,
+)
 from pipelines.explanation_tables import Given, read_tables
 from pipelines.families import family_labels
-from pipelines.files import write_pairs
+from pipelines.files import Outputs, write_pairs
 from pipelines.gif import FRAMES_PER_MINUTE
 from pipelines.images import ImageFile, Rejected, as_text, digest_of_files, none_usable
 from pipelines.parameter_files import left_out
-from pipelines.passing import PassingSample, write_passing
+from pipelines.passing import PASSING_FILE, PassingSample, write_passing
 from pipelines.rates import AS_COMMON, KINDS, ONE_SUBJECT, SITUATION, TOO_FEW, rate_cells
 from pipelines.report import REPORT_FILE
 from pipelines.reporting.wording import count_of
-from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels
+from pipelines.selection_files import (
+    CANDIDATES_FILE,
+    FILENAMES_FILE,
+    SELECTION_FILE,
+    UNSAFE_SET_FILE,
+    read_given_labels,
+)
 from pipelines.tables import PassingImages
+
+CLUSTERED = Outputs(
+    (
+        runs.REJECTED_FILE,
+        LABELS_FILE,
+        CLUSTERS_FILE,
+        IMAGES_FILE,
+        EXPLANATION_FILE,
+        PROPERTIES_FILE,
+        PARAMETERS_FILE,
+        PASSING_PARAMETERS_FILE,
+        REPORT_FILE,
+        # What `select` adds goes with the clusters that it was selected for.
+        FILENAMES_FILE,
+        UNSAFE_SET_FILE,
+        SELECTION_FILE,
+        CANDIDATES_FILE,
+    ),
+    {
+        inspection.GIF_FOLDER: inspection.GIF_NAMES,
+        inspection.THUMBNAIL_FOLDER: inspection.THUMBNAIL_NAMES,
+    },
+)
+OUTPUTS = {
+    "cluster": CLUSTERED | Outputs((REDUCTION_FILE, PASSING_FILE)),
+    "heatmaps": CLUSTERED
+    | Outputs(
+        (LAYERS_FILE, HEATMAPS_FILE),
+        {HEATMAP_FOLDER: rf"\d+\.npy|{re.escape(LAYER_NAME)}|{re.escape(PICTURES_TABLE)}"},
+    ),
+}
+"""What the jobs write that find root cause clusters: SAFE's may take the place of HUDD's."""
 
 COHESIVE = 0.15
 """Mean silhouette below which a note says that clusters shade into one another."""

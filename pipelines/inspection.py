@@ -17,6 +17,8 @@ from pipelines.runs import Progress
 
 GIF_FOLDER = "gifs"
 THUMBNAIL_FOLDER = "thumbnails"
+GIF_NAMES = r"(cluster_\d+|noise)\.gif"
+THUMBNAIL_NAMES = r"[0-9a-f]{24}\.jpg"
 THUMBNAIL_SIDE = 160
 GIF_FRAMES = 100
 STAGE = "drawing clusters"

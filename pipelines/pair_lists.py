@@ -16,6 +16,7 @@ from pipelines.results import named
 
 PAIR_FOLDER = "pairs"
 PAIRS_TABLE = "pairs.csv"
+PAIR_NAMES = r"\d+-\d+\.txt|pairs\.csv"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +15,30 @@ from pathlib import Path
 import numpy as np
 
 from pipelines import runs
-from pipelines.clusters import CLUSTERS_FILE, IMAGES_FILE, NOISE, RootCauseClusters, read_clusters
+from pipelines.clusters import (
+    CLUSTERS_FILE,
+    IMAGES_FILE,
+    NOISE,
+    RootCauseClusters,
+    cluster_ids,
+    members,
+    read_clusters,
+)
 from pipelines.errors import InputError
 from pipelines.explanation import EXPLANATION_FILE, Explanation, read_explanation
 from pipelines.files import read_csv, read_pairs
 from pipelines.rates import KINDS, TOO_FEW, FailureRate
+
+DAMAGES = (
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    csv.Error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged file raises; all else is a fault of the tool."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +47,16 @@ class ClusterRow:
 
     Attributes
     ----------
+    name, note, verdict, severity, likelihood : str
+        The engineer's own; empty where the file has no such column.
     silhouette : float or None
         None where it is not defined: of noise, and where there is one cluster.
     hints, parameters : tuple of str
         As one cell holds them, apart.
+    central_image : str
+        Path of the most central image.
+    family : int or None
+        None where clusters have none.
     kind : str
         Of `rates.KINDS`; empty in runs without passing images, and of noise.
     rate : FailureRate or None
@@ -52,6 +80,8 @@ class ClusterRow:
     silhouette: float | None
     hints: tuple[str, ...]
     parameters: tuple[str, ...]
+    central_image: str
+    family: int | None = None
     kind: str = ""
     rate: FailureRate | None = None
     parts: int | None = None
@@ -94,7 +124,7 @@ def read_results(run: Path) -> Results:
         When the folder is no run, or a file of it is not as the tool writes it.
     """
     manifest = read_manifest(run)
-    clusters, rows = _read_clusters(run, manifest.ended)
+    clusters, rows = read_clustering(run, manifest.ended)
     rejected: tuple[tuple[str, str], ...] = ()
     with named(run / runs.REJECTED_FILE):
         if (run / runs.REJECTED_FILE).exists():
@@ -120,38 +150,79 @@ def read_manifest(run: Path) -> runs.Manifest:
         ) from error
 
 
-def _read_clusters(
-    run: Path, ended: str
+def read_clustering(
+    run: Path, ended: str = "finished"
 ) -> tuple[RootCauseClusters | None, tuple[ClusterRow, ...]]:
-    """Read the clusters; none where the job ended before it had both of their files."""
+    """Read the clusters of a run, and what is said of each.
+
+    Columns that came with later versions of the tool, and an engineer's own, may be missing;
+    rows, sizes and figures may not.
+
+    Parameters
+    ----------
+    ended : str
+        As in the manifest.
+
+    Returns
+    -------
+    RootCauseClusters or None
+        None where the job ended before it had both files.
+    tuple of ClusterRow
+        The largest cluster first, noise last.
+
+    Raises
+    ------
+    InputError
+        When a file is not as the tool writes it, or the two do not belong together.
+    """
     there = [(run / name).exists() for name in (IMAGES_FILE, CLUSTERS_FILE)]
     if not any(there) or not (all(there) or ended == "finished"):
         return None, ()
     with named(run / IMAGES_FILE):
         inside(run, IMAGES_FILE)
         clusters = read_clusters(run)
-        if not np.isfinite(clusters.centre_distances).all():
-            raise ValueError("a distance is no number")
+        for figures in (clusters.centre_distances, clusters.silhouettes, clusters.places):
+            if not np.isfinite(figures).all():
+                raise ValueError("a distance, silhouette or place is no number")
+    central = {c: clusters.paths[members(clusters, c)[0]] for c in cluster_ids(clusters)}
     with named(run / CLUSTERS_FILE):
-        rows = [_row(row) for row in read_csv(inside(run, CLUSTERS_FILE))]
+        rows = [_row(row, central) for row in read_csv(inside(run, CLUSTERS_FILE))]
         rows.sort(key=lambda each: (each.cluster == NOISE, each.cluster))
-        sizes = Counter(int(label) for label in clusters.labels)
+        sizes = Counter(clusters.labels.tolist())
         if [(each.cluster, each.size) for each in rows] != sorted(
             sizes.items(), key=lambda pair: (pair[0] == NOISE, pair[0])
         ):
             raise ValueError(f"its clusters and their sizes are not those of {IMAGES_FILE}")
+        if unknown := {each.central_image for each in rows} - {*clusters.paths}:
+            raise ValueError(f"{min(unknown)} is no image of {IMAGES_FILE}")
     return clusters, tuple(rows)
 
 
-def _row(row: Mapping[str, str]) -> ClusterRow:
+def read_known_clusters(run: Path) -> tuple[RootCauseClusters, tuple[ClusterRow, ...]]:
+    """Read the clusters of a run that must have them; see `read_clustering`."""
+    clusters, rows = read_clustering(run)
+    if clusters is None:
+        raise InputError(f"{run} has no clusters: it has no {IMAGES_FILE}. Find them first.")
+    return clusters, rows
+
+
+def families_of(rows: Sequence[ClusterRow]) -> dict[int, int]:
+    """Return the family of each cluster; none where one has no family."""
+    families = {row.cluster: row.family for row in rows if row.cluster != NOISE}
+    known = {cluster: family for cluster, family in families.items() if family is not None}
+    return known if len(known) == len(families) else {}
+
+
+def _row(row: Mapping[str, str], central: Mapping[int, str]) -> ClusterRow:
     silhouette = float(row["silhouette"]) if row["silhouette"] else None
     figures = [float(row["share"]), silhouette or 0.0]
     if not np.isfinite(figures).all():
         raise ValueError(f"a figure of cluster {row['cluster']} is no number")
+    cluster = int(row["cluster"])
     return ClusterRow(
-        cluster=int(row["cluster"]),
-        name=row["name"],
-        note=row["note"],
+        cluster=cluster,
+        name=row.get("name", ""),
+        note=row.get("note", ""),
         verdict=row.get("verdict", ""),
         severity=row.get("severity", ""),
         likelihood=row.get("likelihood", ""),
@@ -161,21 +232,16 @@ def _row(row: Mapping[str, str]) -> ClusterRow:
         silhouette=silhouette,
         hints=_apart(row.get("hint", "")),
         parameters=_apart(row.get("parameters", "")),
+        central_image=row.get("central_image") or central.get(cluster, ""),
+        family=int(row["family"]) if row.get("family") else None,
         kind=row.get("kind", ""),
-        rate=read_rate(row),
+        rate=_rate(row),
         parts=int(row["parts"]) if row.get("parts") else None,
         groups=int(row["groups"]) if row.get("groups") else None,
     )
 
 
-def read_rate(row: Mapping[str, str]) -> FailureRate | None:
-    """Read the failure rate of a row of `clusters.csv`; None where it has none.
-
-    Raises
-    ------
-    ValueError
-        When a figure is no number, or the kind none of `rates.KINDS`.
-    """
+def _rate(row: Mapping[str, str]) -> FailureRate | None:
     if not row.get("kind"):
         return None
     if row["kind"] not in KINDS:
@@ -206,17 +272,17 @@ def _apart(cell: str) -> tuple[str, ...]:
 
 def _read_explanation(run: Path, rows: Sequence[ClusterRow]) -> Explanation | None:
     path = run / EXPLANATION_FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     with named(path, "explain the clusters again"):
         inside(run, EXPLANATION_FILE)
         explanation = read_explanation(run)
         if explanation:
-            check_explanation(explanation, {each.cluster for each in rows} - {NOISE})
+            _check_explanation(explanation, {each.cluster for each in rows} - {NOISE})
     return explanation
 
 
-def check_explanation(explanation: Explanation, known: set[int]) -> None:
+def _check_explanation(explanation: Explanation, known: set[int]) -> None:
     """Raise ValueError unless an explanation is one of these clusters, and of one piece."""
     grouped = [cluster for family in explanation.families for cluster in family.clusters]
     covering = [cluster for unsafe in explanation.unsafe_values for cluster in unsafe.clusters]
@@ -236,7 +302,9 @@ def check_explanation(explanation: Explanation, known: set[int]) -> None:
 
 @contextmanager
 def named(path: Path, or_else: str = "") -> Iterator[None]:
-    """Turn whatever a damaged file leads to into an InputError that names it.
+    """Turn what a damaged file leads to into an InputError that names it.
+
+    It goes round the reading of the file alone: what is raised elsewhere is no fault of the file.
 
     Parameters
     ----------
@@ -248,7 +316,7 @@ def named(path: Path, or_else: str = "") -> Iterator[None]:
         or_else = edited if path.name == CLUSTERS_FILE else "find the clusters again"
     try:
         yield
-    except (OSError, EOFError, LookupError, ValueError, AttributeError, csv.Error) as error:
+    except DAMAGES as error:
         raise InputError(
             f"{path} is not as the tool writes it ({type(error).__name__}: {error}). "
             f"Take the file from a backup, or {or_else}."

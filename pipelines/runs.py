@@ -14,9 +14,9 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import IO, Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.errors import InputError
-from pipelines.files import write_text
+from pipelines.files import Outputs, check_outputs, remove_outputs, write_text
 
 MANIFEST_FILE = "run.json"
 STATUS_FILE = "status.json"
@@ -33,56 +33,6 @@ REJECTED_FILE = "rejected.txt"
 LOCK_FILE = ".lock"
 NEW_HEATMAPS = ".heatmaps-new"
 """Where heatmaps of new images go while they are compared."""
-OUTPUTS = (
-    MANIFEST_FILE,
-    STATUS_FILE,
-    REJECTED_FILE,
-    "labels.txt",
-    "clusters.csv",
-    "images.csv",
-    "explanation.json",
-    "properties.csv",
-    "parameters.csv",
-    "passing.csv",
-    "passing_parameters.csv",
-    "report.html",
-    "reduction.npz",
-    "selection.json",
-    "selection.npz",
-    "IS_filenames.txt",
-    "unsafe_set.csv",
-    "testResult.csv",
-    "confusion.csv",
-    "confusion.png",
-    "failures.txt",
-    "coverage.json",
-    "neurons.csv",
-    "combinations.csv",
-    "criteria.csv",
-    "growth.csv",
-    "widening.csv",
-    "layers.csv",
-    "heatmaps.npz",
-    "heatmaps",
-    "retraining.json",
-    "retrained.keras",
-    "history.csv",
-    "before_after.csv",
-    "classes.csv",
-    "repairs.csv",
-    "repairs.png",
-    "trained_with.csv",
-    "comparison.csv",
-    "activation.npz",
-    "bias.csv",
-    "evaluation.json",
-    "predictions.csv",
-    "pairs",
-    "gifs",
-    "thumbnails",
-)
-"""All that a job writes into a run folder, and so all that overwriting one removes."""
-
 CLUSTERING_JOBS = ("cluster", "heatmaps")
 SECONDS_BETWEEN_STATUSES = 0.5
 LOCK_TRIES = 10
@@ -216,12 +166,15 @@ class Run:
         Reports to `status.json` and to the listener that the job was given.
     replaces : bool
         Whether the folder still holds the earlier run that this one is to replace.
+    outdated : Outputs
+        What goes when the earlier run does: what its job writes, and what this one writes.
     """
 
     folder: Path
     manifest: Manifest
     progress: Progress
     replaces: bool
+    outdated: Outputs = field(default_factory=Outputs)
 
     def save(self) -> None:
         """Write `run.json`, unless that of the earlier run still holds."""
@@ -231,17 +184,14 @@ class Run:
     def begin_results(self) -> None:
         """Remove the earlier run: from here on the folder is this run's.
 
-        Whatever goes wrong before leaves the earlier run as it was.
+        Whatever goes wrong before leaves the earlier run as it was; files that no job wrote stay.
         """
         if self.replaces:
             self.replaces = False
             self.save()
-            for name in OUTPUTS:
-                if name not in {MANIFEST_FILE, STATUS_FILE}:
-                    _remove(self.folder / name)
-            for file in self.folder.glob(".*.tmp"):  # of a run that was killed
-                _remove(file)
-            _remove(self.folder / NEW_HEATMAPS)
+            remove_outputs(self.folder, self.outdated, (MANIFEST_FILE, STATUS_FILE))
+            # Of a job that was killed.
+            shutil.rmtree(self.folder / NEW_HEATMAPS, ignore_errors=True)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -332,7 +282,12 @@ def hold(folder: Path) -> IO[str]:
 
 @contextmanager
 def open_run(
-    folder: Path, manifest: Manifest, listener: Progress, *, overwrite: bool = False
+    folder: Path,
+    manifest: Manifest,
+    listener: Progress,
+    outputs: Mapping[str, Outputs] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Iterator[Run]:
     """Open a run folder for a job, and write down how the job ended.
 
@@ -344,18 +299,27 @@ def open_run(
         What is known before the job starts.
     listener : Progress
         Told of the job's progress, as `status.json` is.
+    outputs : mapping of str to Outputs
+        By job, this one among them: what it writes.  Runs of these jobs are of one kind to their
+        user, so that one may take the place of another.
 
     Raises
     ------
     InputError
         When the folder may not be written (see `check_folder`), or another job writes into it.
     """
+    outputs = {manifest.job: Outputs()} | dict(outputs or {})
+    outdated = Outputs()
     replaces = check_folder(folder, overwrite)
-    if replaces and _kind(read_manifest(folder).job) != _kind(manifest.job):
-        raise InputError(
-            f"{folder} holds a run of {read_manifest(folder).job}, which is something else: it is "
-            "left as it is. Choose another --out."
-        )
+    if replaces:
+        earlier = read_manifest(folder).job
+        if earlier not in outputs:
+            raise InputError(
+                f"{folder} holds a run of {earlier}, which is something else: it is left as it is. "
+                "Choose another --out."
+            )
+        outdated = outputs[earlier] | outputs[manifest.job]
+        check_outputs(folder, outdated)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = hold(folder)
@@ -363,7 +327,7 @@ def open_run(
         raise InputError(
             f"cannot write into {folder}: {error.strerror}. Choose another --out."
         ) from error
-    run = Run(folder, manifest, both(status_writer(folder), listener), replaces)
+    run = Run(folder, manifest, both(status_writer(folder), listener), replaces, outdated)
     try:
         run.save()
         yield run
@@ -380,11 +344,6 @@ def open_run(
         run.save()
         _write_status(folder, "ended", 0, 0, None, manifest.ended)
         lock.close()
-
-
-def _kind(job: str) -> str:
-    """Return what a run folder is to its user: SAFE's clusters may take the place of HUDD's."""
-    return "clusters" if job in CLUSTERING_JOBS else job
 
 
 @contextmanager
@@ -414,13 +373,6 @@ def amend_run(folder: Path, listener: Progress) -> Iterator[tuple[Manifest, Prog
             yield manifest, both(status_writer(folder), listener)
         finally:
             _write_status(folder, "ended", 0, 0, None, manifest.ended)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -10,6 +10,7 @@ from pipelines.errors import InputError
 from pipelines.groups import find_groups
 from pipelines.images import as_text, check_folder, find_files
 from pipelines.reporting.wording import count_of
+from pipelines.results import read_clustering
 from pipelines.runs import Manifest, Progress, amend_run
 from pipelines.selection import Allocation, Candidates, Ranking
 from pipelines.selection_files import (
@@ -141,7 +142,9 @@ def select_unsafe_set(
                 f"{run} has no clusters to select for: its job {manifest.ended}. Find the clusters "
                 "first."
             )
-        _read_earlier(run, folder, overwrite)  # or all work would be in vain
+        # Or all work would be in vain.
+        read_clustering(run)
+        _read_earlier(run, folder, overwrite)
         groups = find_groups(wanted.groups, find_files(folder)[0], None, folder)
         found = measure(run, manifest, folder, told)
         candidates = found.candidates

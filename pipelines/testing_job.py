@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pipelines import runs
 from pipelines.confusion_picture import draw_confusions
 from pipelines.errors import InputError
-from pipelines.files import atomic_write, write_csv, write_pairs
+from pipelines.files import Outputs, atomic_write, write_csv, write_pairs
 from pipelines.ground_truth import read_truth
 from pipelines.groups import Groups, describe_groups, find_groups_beside, number_groups
 from pipelines.images import (
@@ -33,6 +33,10 @@ RESULT_FILE = "testResult.csv"
 FAILURES_FILE = "failures.txt"
 CONFUSION_FILE = "confusion.csv"
 PICTURE_FILE = "confusion.png"
+JOB = "test"
+OUTPUTS = Outputs(
+    (RESULT_FILE, CONFUSION_FILE, PICTURE_FILE, FAILURES_FILE, runs.REJECTED_FILE),
+)
 CHECKING = "checking images"
 LOADING = "loading the model"
 TARGET = "explained output"
@@ -117,7 +121,7 @@ def test_model(
         raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")
     classes = read_classes(asked.classes) if asked.classes else None
     manifest = runs.Manifest(
-        job="test",
+        job=JOB,
         command=[as_text(word) for word in command],
         folder=as_text(folder.resolve()),
         parameters={
@@ -132,7 +136,7 @@ def test_model(
             "groups": asked.groups,
         },
     )
-    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
+    with runs.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
         with run.stage(CHECKING):
             images, unusable = check_images(
                 folder, paths, lambda done, total: run.progress(CHECKING, done, total)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.running import (
-    LARGEST_SEED,
     MOST_PROBLEMS,
     Angles,
     Overwrite,
@@ -18,8 +17,10 @@ from app.commands.running import (
     RunFolder,
     UnsafeValues,
     job,
+    number_option,
     print_clusters,
 )
+from app.numbers import COUNT, POSITIVE, SEED
 
 if TYPE_CHECKING:
     from pipelines.explanation import Explanation
@@ -51,7 +52,7 @@ def cluster(
         ),
     ] = None,
     sample: Annotated[
-        int, typer.Option(min=1, help="Passing images that are looked at, at most.")
+        int, number_option(COUNT, help="Passing images that are looked at, at most.")
     ] = 2000,
     groups: Annotated[
         str | None,
@@ -86,22 +87,23 @@ def cluster(
         ),
     ] = None,
     components: Annotated[
-        int | None, typer.Option(min=1, help="Principal components. (default: the recipe's)")
+        int | None, number_option(COUNT, help="Principal components. (default: the recipe's)")
     ] = None,
     min_samples: Annotated[
-        int | None, typer.Option(min=1, help="Of DBSCAN. (default: searched)")
+        int | None, number_option(COUNT, help="Of DBSCAN. (default: searched)")
     ] = None,
-    eps: Annotated[float | None, typer.Option(help="Of DBSCAN. (default: searched)")] = None,
+    eps: Annotated[
+        float | None, number_option(POSITIVE, help="Of DBSCAN. (default: searched)")
+    ] = None,
     seed: Annotated[
         int,
-        typer.Option(
-            min=0,
-            max=LARGEST_SEED,
+        number_option(
+            SEED,
             help="Of the randomised PCA, and of the random groups that hints and parameters are "
             "tested against.",
         ),
     ] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images the network sees at once.")] = 8,
+    batch_size: Annotated[int, number_option(COUNT, help="Images the network sees at once.")] = 8,
     precision: Annotated[
         str, typer.Option(help="auto, float32 or bfloat16; auto takes what the CPU does fastest.")
     ] = "auto",
@@ -146,7 +148,7 @@ def explain(
     unsafe_values: UnsafeValues = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=LARGEST_SEED, help="Of the random groups. (default: the run's)"),
+        number_option(SEED, help="Of the random groups. (default: the run's)"),
     ] = None,
 ) -> None:
     """Say what the images of each cluster share, once more: with parameters of the images.
@@ -178,9 +180,7 @@ def report(
 
 def example(
     folder: Annotated[Path, typer.Argument(help="New or empty folder for the example.")],
-    seed: Annotated[
-        int, typer.Option(min=0, max=LARGEST_SEED, help="Other seeds draw other eyes.")
-    ] = 0,
+    seed: Annotated[int, number_option(SEED, help="Other seeds draw other eyes.")] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier example.")
     ] = False,

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.running import (
-    LARGEST_SEED,
     MOST_PROBLEMS,
     ModelFile,
     Overwrite,
@@ -18,7 +17,9 @@ from app.commands.running import (
     ScalingOption,
     TrustOption,
     job,
+    number_option,
 )
+from app.numbers import COUNT, PART, REGIONS, SEED
 
 Classes = Annotated[
     Path | None,
@@ -49,7 +50,7 @@ def coverage(
             "last but one of those)",
         ),
     ] = None,
-    neurons: Annotated[int, typer.Option(min=1, help="Important neurons, the paper's m.")] = 6,
+    neurons: Annotated[int, number_option(COUNT, help="Important neurons, the paper's m.")] = 6,
     class_: Annotated[
         str | None,
         typer.Option("--class", metavar="NAME", help="Look at the images of one class alone."),
@@ -62,7 +63,7 @@ def coverage(
     ] = None,
     clusters: Annotated[
         int,
-        typer.Option(min=2, max=255, help="Most regions of a neuron's activations that are tried."),
+        number_option(REGIONS, help="Most regions of a neuron's activations that are tried."),
     ] = 4,
     rule: Annotated[
         str, typer.Option(help="Of relevance: epsilon (the paper's Equation 1), z+ or alpha-beta.")
@@ -114,12 +115,13 @@ def perturb(
     ] = "gaussian",
     strength: Annotated[
         float | None,
-        typer.Option(
+        number_option(
+            PART,
             help="A share of the range of pixels: standard deviation of noise, else the largest "
-            "change of a pixel. (default: 0.3 of noise, else 0.1)"
+            "change of a pixel. (default: 0.3 of noise, else 0.1)",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the noise.")] = 0,
+    seed: Annotated[int, number_option(SEED, help="Of the noise.")] = 0,
     scaling: ScalingOption = None,
     classes: Classes = None,
     trust_model: TrustOption = False,

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from app.commands.running import (
-    LARGEST_SEED,
     Angles,
     ClassesOption,
     FailingImages,
@@ -26,8 +25,10 @@ from app.commands.running import (
     TrustOption,
     UnsafeValues,
     job,
+    number_option,
     print_clusters,
 )
+from app.numbers import COUNT, SEED
 
 
 def test(
@@ -101,13 +102,12 @@ def heatmaps(
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(
-            min=0,
-            max=LARGEST_SEED,
+        number_option(
+            SEED,
             help="Of the random groups that hints and parameters are tested against.",
         ),
     ] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images the DNN sees at once.")] = 16,
+    batch_size: Annotated[int, number_option(COUNT, help="Images the DNN sees at once.")] = 16,
     trust_model: TrustOption = False,
     parameters: ParameterFiles = None,
     angles: Angles = None,

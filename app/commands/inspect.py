@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.running import Overwrite, RunFolder, ScalingOption, TrustOption, job
+from app.commands.running import (
+    Overwrite,
+    RunFolder,
+    ScalingOption,
+    TrustOption,
+    job,
+    number_option,
+)
+from app.numbers import ACTIVATION, COUNT, PERCENTAGE
 
 if TYPE_CHECKING:
     from pipelines.deepinspect.job import Options
@@ -50,9 +58,10 @@ def inspect(
     ] = None,
     threshold: Annotated[
         list[float] | None,
-        typer.Option(
+        number_option(
+            ACTIVATION,
             help="Activation, scaled to 0 to 1 per image and layer, above which a neuron is "
-            "active; repeat to compare several, of which the first ranks. (default: 0.5)"
+            "active; repeat to compare several, of which the first ranks. (default: 0.5)",
         ),
     ] = None,
     layers: Annotated[
@@ -72,9 +81,12 @@ def inspect(
         ),
     ] = False,
     top: Annotated[
-        str, typer.Option(metavar="PERCENT", help="Share of the pairs that counts as the top.")
-    ] = "1%",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images the DNN sees at once.")] = 32,
+        float,
+        number_option(
+            PERCENTAGE, metavar="PERCENT", help="Share of the pairs that counts as the top."
+        ),
+    ] = 1.0,
+    batch_size: Annotated[int, number_option(COUNT, help="Images the DNN sees at once.")] = 32,
     trust_model: TrustOption = False,
     no_labels: Annotated[
         bool,
@@ -113,7 +125,7 @@ def inspect(
             thresholds=tuple(threshold or ()) or Options.thresholds,
             layers=tuple(layers or ()),
             normalise=normalise,
-            top_percent=_percent(top),
+            top_percent=top,
             batch_size=batch_size,
         )
         if distances is not None:
@@ -174,15 +186,6 @@ def _check_exported(options: Options) -> None:
             f"{', '.join(names)}: of no use with --distances, which are taken as they are. Leave "
             "out one or the other."
         )
-
-
-def _percent(text: str) -> float:
-    from pipelines.errors import InputError
-
-    try:
-        return float(text.strip().removesuffix("%").replace(",", "."))
-    except ValueError:
-        raise InputError(f"--top: expected a share such as 1%, received {text!r}.") from None
 
 
 def _print(manifest: Manifest, out: Path) -> None:

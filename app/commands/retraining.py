@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from app.commands.running import (
-    LARGEST_SEED,
     ClassesOption,
     GroupsOption,
     KeyPointsOption,
@@ -19,7 +18,9 @@ from app.commands.running import (
     ThresholdOption,
     TrustOption,
     job,
+    number_option,
 )
+from app.numbers import COUNT, INNER_PART, POSITIVE, SEED
 
 if TYPE_CHECKING:
     from pipelines.retrained import Retraining
@@ -53,11 +54,11 @@ def retrain(
             help="Replace the retraining that --out holds; one that was killed goes on.",
         ),
     ] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over what is trained with.")] = 10,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = 32,
+    epochs: Annotated[int, number_option(COUNT, help="Passes over what is trained with.")] = 10,
+    batch_size: Annotated[int, number_option(COUNT, help="Images a step.")] = 32,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="At the start. (default: the model file's, else 0.0001)"),
+        number_option(POSITIVE, help="At the start. (default: the model file's, else 0.0001)"),
     ] = None,
     schedule: Annotated[
         str,
@@ -67,7 +68,9 @@ def retrain(
     ] = "cosine",
     validation_share: Annotated[
         float,
-        typer.Option(help="Of training and unsafe set, held out to find the best epoch."),
+        number_option(
+            INNER_PART, help="Of training and unsafe set, held out to find the best epoch."
+        ),
     ] = 0.1,
     validation: Annotated[
         Path | None,
@@ -75,8 +78,8 @@ def retrain(
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(
-            min=1,
+        number_option(
+            COUNT,
             help="End after so many epochs without a better one. (default: train all epochs, as "
             "most is gained while the learning rate falls)",
         ),
@@ -93,11 +96,9 @@ def retrain(
         ),
     ] = False,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Of --compare: how often each is retrained.")
+        int, number_option(COUNT, help="Of --compare: how often each is retrained.")
     ] = 10,
-    seed: Annotated[
-        int, typer.Option(min=0, max=LARGEST_SEED, help="Of all that is random in training.")
-    ] = 0,
+    seed: Annotated[int, number_option(SEED, help="Of all that is random in training.")] = 0,
     scaling: ScalingOption = None,
     classes: ClassesOption = None,
     task: TaskOption = None,

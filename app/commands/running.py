@@ -7,16 +7,41 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic_core import PydanticCustomError
 
 from app.endings import ERROR, STOPPED
+from app.numbers import NUMBER, Numbers, parse_number
 
 if TYPE_CHECKING:
     from pipelines.runs import Manifest, Progress
 
 MOST_PROBLEMS = 5
+
+
+def number_option(numbers: Numbers, help: str, metavar: str | None = None) -> Any:
+    """Return an option whose number is read as that of a field of the page."""
+
+    def parse(value: Any) -> Any:
+        if not isinstance(value, str):  # a default
+            return value
+        try:
+            return parse_number(value, numbers)
+        except ValueError as error:
+            # Of a ValueError, the words would begin with "Value error".
+            raise PydanticCustomError("number", "{words}", {"words": str(error)}) from None
+
+    return typer.Option(
+        min=None if numbers.open_low else numbers.low,
+        max=None if numbers.open_high else numbers.high,
+        parser=parse,
+        metavar=metavar or ("INTEGER" if numbers.whole else "FLOAT"),
+        help=help,
+    )
+
+
 ParameterFiles = Annotated[
     list[Path] | None,
     typer.Option(
@@ -70,9 +95,10 @@ TaskOption = Annotated[
 ]
 ThresholdOption = Annotated[
     float | None,
-    typer.Option(
+    number_option(
+        NUMBER,
         help="Of numbers: mean error (of key points: mean distance) above which an image counts "
-        "as failed."
+        "as failed.",
     ),
 ]
 KeyPointsOption = Annotated[
@@ -102,7 +128,6 @@ FailingImages = Annotated[
 ]
 RunFolder = Annotated[Path, typer.Option(help="Run folder to write: new, or empty.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")]
-LARGEST_SEED = 2**32 - 1
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from app.commands.running import (
     MOST_PROBLEMS,
     TrustOption,
     job,
+    number_option,
 )
+from app.numbers import CLUSTER, COUNT, PART, SHARE
 
 if TYPE_CHECKING:
     from pipelines.images import Rejected
@@ -27,24 +29,28 @@ def select(
     ],
     count: Annotated[
         int | None,
-        typer.Option(help="Images to choose. (default: estimated, else 10 % of the images)"),
+        number_option(
+            COUNT, help="Images to choose. (default: estimated, else 10 % of the images)"
+        ),
     ] = None,
     test_images: Annotated[
         int | None,
-        typer.Option(
+        number_option(
+            COUNT,
             help="Size of the test set that the failing images come from; with --accuracy, for "
-            "the papers' estimate."
+            "the papers' estimate.",
         ),
     ] = None,
     accuracy: Annotated[
-        float | None, typer.Option(help="Of the DNN under analysis on that test set, 0 to 1.")
+        float | None,
+        number_option(SHARE, help="Of the DNN under analysis on that test set: 0.93, or 93 %."),
     ] = None,
     test: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder that test wrote, instead of both."),
     ] = None,
     selection_factor: Annotated[
-        float, typer.Option(help="Of the papers: bounds the set by a share of the test set.")
+        float, number_option(PART, help="Of the papers: bounds the set by a share of the test set.")
     ] = 0.3,
     allocation: Annotated[
         str,
@@ -131,7 +137,7 @@ def select(
 def recut(
     run: Annotated[Path, typer.Argument(help="Run folder whose unsafe set is cut anew.")],
     count: Annotated[
-        int | None, typer.Option(help="Images to choose. (default: as many as before)")
+        int | None, number_option(COUNT, help="Images to choose. (default: as many as before)")
     ] = None,
     without: Annotated[
         list[str] | None,
@@ -139,7 +145,9 @@ def recut(
     ] = None,
     without_cluster: Annotated[
         list[int] | None,
-        typer.Option(metavar="ID", help="Cluster to take out with all its images; repeatable."),
+        number_option(
+            CLUSTER, metavar="ID", help="Cluster to take out with all its images; repeatable."
+        ),
     ] = None,
     with_: Annotated[
         list[str] | None,
@@ -147,7 +155,7 @@ def recut(
     ] = None,
     with_cluster: Annotated[
         list[int] | None,
-        typer.Option(metavar="ID", help="Cluster to take in again; repeat for several."),
+        number_option(CLUSTER, metavar="ID", help="Cluster to take in again; repeat for several."),
     ] = None,
 ) -> None:
     """Change the unsafe set in a moment: another number, or without some images or clusters."""
@@ -177,8 +185,8 @@ def export(
     link: Annotated[bool, typer.Option("--link", help="Link instead of copying.")] = False,
     count: Annotated[
         int | None,
-        typer.Option(
-            help="Of coverage: images, best first. (default: those that add a combination)"
+        number_option(
+            COUNT, help="Of coverage: images, best first. (default: those that add a combination)"
         ),
     ] = None,
 ) -> None:

@@ -15,6 +15,7 @@ from app.folders import EXAMPLE_RUN
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import describe, notice
+from app.numbers import COUNT, POSITIVE, SEED, read_number
 from app.page import Page
 from examples.eyes import ANGLES, COMPLETE, FAILURES
 from pipelines.errors import InputError
@@ -47,8 +48,8 @@ class Form:
     components: str
     min_samples: str
     eps: str
-    seed: int
-    batch_size: int
+    seed: str
+    batch_size: str
     precision: str
     weights: str
     parameters: str
@@ -59,7 +60,7 @@ class Form:
 
 
 BY_INPUT = "by input"
-USUAL = Form("", "", BY_INPUT, (), "", "", "", 0, 8, "auto", "", "", "", "", "", "")
+USUAL = Form("", "", BY_INPUT, (), "", "", "", "0", "8", "auto", "", "", "", "", "", "")
 
 
 def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
@@ -218,25 +219,19 @@ def _options(page: Page) -> tuple[list[Any], gr.Textbox]:
         )
         weights = gr.Textbox(label="Weights of VGG16", info="A Keras file. Empty: ImageNet's.")
     with gr.Row():
-        # Text, because an empty number arrives as 0.
+        # Text, because a browser makes another number of one that it does not understand.
         components = gr.Textbox(label="Principal components", info="Empty: the recipe's.")
         eps = gr.Textbox(label="eps of DBSCAN", info="Empty: searched.")
         min_samples = gr.Textbox(label="min_samples of DBSCAN", info="Empty: searched.")
     with gr.Row():
-        seed = gr.Number(
+        seed = gr.Textbox(
             USUAL.seed,
             label="Seed",
             info="Of the randomised PCA, and of the random groups that hints and parameters are "
             "tested against.",
-            precision=0,
-            minimum=0,
         )
-        batch_size = gr.Number(
-            USUAL.batch_size,
-            label="Batch size",
-            info="Images the network sees at once.",
-            precision=0,
-            minimum=1,
+        batch_size = gr.Textbox(
+            USUAL.batch_size, label="Batch size", info="Images the network sees at once."
         )
         precision = gr.Radio(
             ["auto", "float32", "bfloat16"],
@@ -292,17 +287,15 @@ def _command(page: Page, form: Form) -> Command:
         arguments += ["--weights", str(page.access.resolve(form.weights))]
     for layer in form.layers:
         arguments += ["--layer", layer]
-    for option, text in (
-        ("--components", form.components),
-        ("--min-samples", form.min_samples),
-        ("--eps", form.eps),
+    for option, label, text, usual, numbers in (
+        ("--components", "Principal components", form.components, "", COUNT),
+        ("--min-samples", "min_samples of DBSCAN", form.min_samples, "", COUNT),
+        ("--eps", "eps of DBSCAN", form.eps, "", POSITIVE),
+        ("--seed", "Seed", form.seed, USUAL.seed, SEED),
+        ("--batch-size", "Batch size", form.batch_size, USUAL.batch_size, COUNT),
     ):
-        if text.strip():
-            arguments += [option, _positive(option, text)]
-    if form.seed != USUAL.seed:
-        arguments += ["--seed", str(form.seed)]
-    if form.batch_size != USUAL.batch_size:
-        arguments += ["--batch-size", str(form.batch_size)]
+        if text.strip() and (number := read_number(label, text, numbers)) != usual:
+            arguments += [option, number]
     if form.precision != USUAL.precision:
         arguments += ["--precision", form.precision]
     return Command((*arguments, *_given(page, form, images)), out)
@@ -331,17 +324,6 @@ def _given(page: Page, form: Form, images: Path) -> list[str]:
     if arguments and not tables:
         raise InputError("Angles and unsafe values speak of parameters: give their table, too.")
     return arguments
-
-
-def _positive(option: str, text: str) -> str:
-    try:
-        number = float(text) if option == "--eps" else int(text)
-    except ValueError:
-        number = 0
-    if number <= 0:
-        kind = "number" if option == "--eps" else "whole number"
-        raise InputError(f"{option}: expected a positive {kind}, received {text!r}.")
-    return str(number)
 
 
 def _line(page: Page, form: Form) -> gr.Textbox:

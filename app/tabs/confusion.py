@@ -16,13 +16,13 @@ from app.fields import (
     command_line,
     complete_folder_field,
     read_form,
-    read_number,
     result_pane,
     show_always,
 )
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import notice
+from app.numbers import ACTIVATION, PERCENTAGE, read_number
 from app.page import Page
 from pipelines.deepinspect.inspected import CLASSES_FILE, JOB
 from pipelines.errors import InputError
@@ -214,7 +214,10 @@ def _command(page: Page, form: Form) -> Command:
         arguments += ["--task", form.task]
     if form.thresholds.strip() != USUAL.thresholds:
         for threshold in filter(str.strip, form.thresholds.split(";")):
-            arguments += ["--threshold", read_number("Threshold of activation", threshold)]
+            arguments += [
+                "--threshold",
+                read_number("Threshold of activation", threshold, ACTIVATION),
+            ]
     for layer in filter(str.strip, form.layers.split(",")):
         arguments += ["--layers", layer.strip()]
     arguments += ["--normalise"] * form.normalise + ["--no-labels"] * form.unlabelled
@@ -233,7 +236,7 @@ def _exported_command(page: Page, form: Form) -> Command:
 
 
 def _top(form: Form) -> list[str]:
-    percent = read_number("Top pairs", form.top.replace("%", "") or "1")
+    percent = read_number("Top pairs", form.top.strip() or "1", PERCENTAGE)
     return [] if percent == "1" else ["--top", f"{percent}%"]
 
 

@@ -16,13 +16,13 @@ from app.fields import (
     command_line,
     complete_folder_field,
     read_form,
-    read_whole,
     result_pane,
     show_always,
 )
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import notice
+from app.numbers import COUNT, REGIONS, read_number
 from app.page import Page
 from pipelines.deepimportance.results import COVERAGE_FILE, read_coverage
 from pipelines.errors import InputError
@@ -220,8 +220,9 @@ def _command(page: Page, form: Form) -> Command:
         arguments += ["--candidates", _images(page, form.candidates)]
     arguments += ["--out", str(out)]
     given = {
-        "--neurons": form.neurons.strip() and read_whole("--neurons", form.neurons),
-        "--clusters": form.clusters.strip() and read_whole("--clusters", form.clusters),
+        "--neurons": form.neurons.strip() and read_number("Important neurons", form.neurons, COUNT),
+        "--clusters": form.clusters.strip()
+        and read_number("Most regions of a neuron", form.clusters, REGIONS),
         "--layer": form.layer.strip(),
         "--class": form.class_.strip(),
         "--rule": form.rule if form.rule != USUAL.rule else "",
@@ -271,7 +272,7 @@ def _export(page: Page, run: str | None, target: str, number: str, how: str) -> 
         arguments = ["export", str(folder), str(page.access.resolve(target))]
         arguments += ["--link"] * (how == "link")
         if number.strip():
-            arguments += ["--count", read_whole("--count", number)]
+            arguments += ["--count", read_number("Images", number, COUNT)]
         return following.start(page, [Command(tuple(arguments), folder)])
     except InputError as error:
         return following.say(str(error))

@@ -17,17 +17,16 @@ from app.fields import (
     groups_option,
     label_fields,
     read_form,
-    read_number,
     result_pane,
     show_always,
 )
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import notice
+from app.numbers import NUMBER, read_number
 from app.page import Page
-from pipelines.clusters import CLUSTERS_FILE
+from pipelines.clusters import CLUSTERS_FILE, LAYERS_FILE
 from pipelines.errors import InputError
-from pipelines.hudd.pictures import LAYERS_FILE
 from pipelines.images import folder_of
 from pipelines.runs import read_manifest
 from pipelines.testing_job import FAILURES_FILE, PICTURE_FILE, read_test
@@ -175,7 +174,10 @@ def _commands(page: Page, form: Form, only_test: bool) -> list[Command]:
         if form.task != GUESSED:
             arguments += ["--task", form.task]
         if form.error_threshold.strip():
-            arguments += ["--error-threshold", read_number("Error threshold", form.error_threshold)]
+            arguments += [
+                "--error-threshold",
+                read_number("Error threshold", form.error_threshold, NUMBER),
+            ]
         if form.key_points:
             arguments.append("--key-points")
         arguments += groups_option(form.groups)

@@ -17,14 +17,13 @@ from app.fields import (
     groups_option,
     label_fields,
     read_form,
-    read_number,
-    read_whole,
     result_pane,
     show_always,
 )
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import notice
+from app.numbers import COUNT, INNER_PART, NUMBER, POSITIVE, SEED, read_number
 from app.page import Page
 from pipelines.errors import InputError
 from pipelines.images import check_folder
@@ -236,22 +235,22 @@ def _goes_on(run: Path, wanted: tuple[str, ...]) -> bool:
 def _given(page: Page, form: Form) -> list[str]:
     """Return the options that differ from what is usual."""
     texts = [
-        ("--epochs", "Epochs", form.epochs, USUAL.epochs, read_whole),
-        ("--batch-size", "Batch size", form.batch_size, USUAL.batch_size, read_whole),
-        ("--patience", "Patience", form.patience, USUAL.patience, read_whole),
-        ("--seed", "Seed", form.seed, USUAL.seed, read_whole),
-        ("--learning-rate", "Learning rate", form.learning_rate, USUAL.learning_rate, read_number),
+        ("--epochs", "Epochs", form.epochs, USUAL.epochs, COUNT),
+        ("--batch-size", "Batch size", form.batch_size, USUAL.batch_size, COUNT),
+        ("--patience", "Patience", form.patience, USUAL.patience, COUNT),
+        ("--seed", "Seed", form.seed, USUAL.seed, SEED),
+        ("--learning-rate", "Learning rate", form.learning_rate, USUAL.learning_rate, POSITIVE),
         (
             "--validation-share",
             "Validation share",
             form.validation_share,
             USUAL.validation_share,
-            read_number,
+            INNER_PART,
         ),
-        ("--error-threshold", "Error threshold", form.error_threshold, "", read_number),
+        ("--error-threshold", "Error threshold", form.error_threshold, "", NUMBER),
     ]
     if form.compare:
-        texts.append(("--repeats", "Repeats", form.repeats, USUAL.repeats, read_whole))
+        texts.append(("--repeats", "Repeats", form.repeats, USUAL.repeats, COUNT))
     choices = (
         ("--schedule", form.schedule, USUAL.schedule),
         ("--scaling", form.scaling, USUAL.scaling),
@@ -264,8 +263,9 @@ def _given(page: Page, form: Form) -> list[str]:
         ("--compare", form.compare),
     )
     given = []
-    for option, label, text, usual, read in texts:
-        given += [option, read(label, text)] if text.strip() not in {"", usual} else []
+    for option, label, text, usual, numbers in texts:
+        if text.strip() not in {"", usual}:
+            given += [option, read_number(label, text, numbers)]
     for option, chosen, usual in choices:
         given += [option, chosen] if chosen != usual else []
     for option, path in files:

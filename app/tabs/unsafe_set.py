@@ -20,6 +20,7 @@ from app.fields import (
 from app.following import HIDDEN, Following, Turn
 from app.jobs import Command
 from app.notices import notice
+from app.numbers import COUNT, PART, SHARE, read_number
 from app.page import Page
 from pipelines.clusters import CLUSTERS_FILE
 from pipelines.errors import InputError
@@ -193,14 +194,14 @@ def _command(page: Page, run: str, form: Form) -> Command:
     """
     folder = page.access.resolve(run)
     arguments = ["select", str(folder), str(page.access.resolve(form.improvement))]
-    for option, text in (
-        ("--test-images", form.test_images),
-        ("--accuracy", form.accuracy),
-        ("--count", form.count),
-        ("--selection-factor", form.selection_factor),
+    for option, label, text, numbers in (
+        ("--test-images", "Test images", form.test_images, COUNT),
+        ("--accuracy", "Accuracy on them", form.accuracy, SHARE),
+        ("--count", "Images to choose", form.count, COUNT),
+        ("--selection-factor", "Selection factor", form.selection_factor, PART),
     ):
         if text.strip():
-            arguments += [option, _number(option, text)]
+            arguments += [option, read_number(label, text, numbers)]
     if form.allocation != USUAL.allocation:
         arguments += ["--allocation", form.allocation]
     if form.ranking != USUAL.ranking:
@@ -212,21 +213,6 @@ def _command(page: Page, run: str, form: Form) -> Command:
     if form.groups.strip():
         arguments.append(f"--groups={form.groups.strip()}")  # it may begin with a dash
     return Command(tuple(arguments), folder)
-
-
-def _number(option: str, text: str) -> str:
-    """Read a number as people write it: with thousands apart, or in per cent."""
-    whole = option in {"--test-images", "--count"}
-    plain = text.strip()
-    try:
-        if whole:
-            return str(int(plain.replace(",", "").replace(" ", "")))
-        if plain.endswith("%"):
-            return f"{float(plain[:-1].replace(',', '.')) / 100:.10g}"
-        return f"{float(plain.replace(',', '.')):.10g}"
-    except ValueError:
-        kind = "a whole number" if whole else "a share such as 0.93, or 93 %"
-        raise InputError(f"{option}: expected {kind}, received {text!r}.") from None
 
 
 def _line(page: Page, run: str | None, form: Form) -> gr.Textbox:

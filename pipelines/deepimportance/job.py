@@ -20,7 +20,7 @@ from pipelines.deepimportance.measuring import (
     measure_training,
 )
 from pipelines.deepimportance.quantisation import MOST, Regions, check_clusters, quantise
-from pipelines.deepimportance.results import Found, write_coverage
+from pipelines.deepimportance.results import OUTPUTS, Found, write_coverage
 from pipelines.errors import InputError
 from pipelines.files import write_pairs
 from pipelines.ground_truth import LABELS_TABLE, Truth, order_classes, read_truth, split
@@ -36,6 +36,7 @@ from pipelines.networks import Network, fix_size, load_network
 from pipelines.testing import Outcome, Task, doubt_order, find_task, judge
 from pipelines.testing_job import read_classes
 
+JOB = "coverage"
 CHECKING = "checking images"
 LOADING = "loading the model"
 TRAINING = "measuring training images"
@@ -156,7 +157,7 @@ def measure_coverage(
     folders = _find(training, tests, options, out)
     given = read_classes(options.classes) if options.classes else None
     manifest = _manifest(model, folders, options, command)
-    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
+    with runs.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
         with run.stage(CHECKING):
             for place, each in enumerate(folders):
                 folders[place] = _check_images(run, each)
@@ -307,7 +308,7 @@ def _manifest(
         return [as_text(each.source.resolve()) for each in folders if each.kind == kind]
 
     return runs.Manifest(
-        job="coverage",
+        job=JOB,
         command=[as_text(word) for word in command],
         folder=named(TEST)[0],
         parameters={

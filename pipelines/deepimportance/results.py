@@ -28,11 +28,16 @@ from pipelines.deepimportance.quantisation import Regions, find_regions
 from pipelines.deepimportance.widening import Widening, rank
 from pipelines.errors import InputError
 from pipelines.export import Exported, check_target, export_images
-from pipelines.files import read_csv, write_csv, write_text
+from pipelines.files import Outputs, read_csv, write_csv, write_text
 from pipelines.images import ImageFile, Rejected, as_text, prefetch
-from pipelines.inspection import DECODED_AHEAD, THUMBNAIL_FOLDER, draw_thumbnail
+from pipelines.inspection import (
+    DECODED_AHEAD,
+    THUMBNAIL_FOLDER,
+    THUMBNAIL_NAMES,
+    draw_thumbnail,
+)
 from pipelines.results import inside, named
-from pipelines.runs import Progress
+from pipelines.runs import REJECTED_FILE, Progress
 
 COVERAGE_FILE = "coverage.json"
 NEURONS_FILE = "neurons.csv"
@@ -41,6 +46,10 @@ CRITERIA_FILE = "criteria.csv"
 GROWTH_FILE = "growth.csv"
 WIDENING_FILE = "widening.csv"
 TABLES = (NEURONS_FILE, COMBINATIONS_FILE, CRITERIA_FILE, GROWTH_FILE, WIDENING_FILE)
+OUTPUTS = Outputs(
+    (COVERAGE_FILE, *TABLES, REJECTED_FILE),
+    {THUMBNAIL_FOLDER: THUMBNAIL_NAMES},
+)
 AGAIN = "measure the coverage again"
 EXPORTED = "new combinations"
 """Folder that new images are exported to."""

@@ -17,9 +17,11 @@ from pipelines.deepinspect.activation import Probabilities
 from pipelines.deepinspect.findings import Findings, Kind, Truths
 from pipelines.deepinspect.ranking import pairs_of
 from pipelines.errors import InputError
-from pipelines.files import atomic_write, find_delimiter, read_csv, write_csv, write_text
+from pipelines.files import Outputs, atomic_write, find_delimiter, read_csv, write_csv, write_text
+from pipelines.inspection import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
+from pipelines.pair_lists import PAIR_FOLDER, PAIR_NAMES
 from pipelines.results import inside, named
-from pipelines.runs import read_manifest
+from pipelines.runs import REJECTED_FILE, read_manifest
 
 JOB = "inspect"
 CLASSES_FILE = "classes.csv"
@@ -29,6 +31,18 @@ ACTIVATION_FILE = "activation.npz"
 EVALUATION_FILE = "evaluation.json"
 PREDICTIONS_FILE = "predictions.csv"
 PAIR_FILES: dict[Kind, str] = {"confusion": CONFUSION_FILE, "bias": BIAS_FILE}
+OUTPUTS = Outputs(
+    (
+        CLASSES_FILE,
+        CONFUSION_FILE,
+        BIAS_FILE,
+        ACTIVATION_FILE,
+        EVALUATION_FILE,
+        PREDICTIONS_FILE,
+        REJECTED_FILE,
+    ),
+    {PAIR_FOLDER: PAIR_NAMES, THUMBNAIL_FOLDER: THUMBNAIL_NAMES},
+)
 SCORES: dict[Kind, tuple[str, str]] = {
     "confusion": ("napvd", "below_one_sd"),
     "bias": ("average_bias", "above_one_sd"),

@@ -27,6 +27,7 @@ from pipelines.deepinspect.findings import Findings, Truths, find_pairs, find_tr
 from pipelines.deepinspect.inspected import (
     DIGITS,
     JOB,
+    OUTPUTS,
     write_activation,
     write_classes,
     write_evaluation,
@@ -153,7 +154,7 @@ def inspect_model(
             "batch_size": options.batch_size,
         },
     )
-    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
+    with runs.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
         with run.stage(CHECKING):
             files, unusable = check_images(
                 folder, paths, lambda done, total: run.progress(CHECKING, done, total)
@@ -247,7 +248,7 @@ def inspect_exported(
         parameters={name: file and as_text(file.resolve()) for name, file in files.items()}
         | {"top_percent": options.top_percent},
     )
-    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
+    with runs.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
         names, between = read_distances(distances)
         found = _compare(run, names, between, options)
         truths, counts = None, (None, None)

@@ -11,11 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import runs
-from pipelines.clusters import RootCauseClusters
+from pipelines.clusters import (
+    HEATMAP_FOLDER,
+    HEATMAPS_FILE,
+    LAYER_NAME,
+    LAYERS_FILE,
+    PICTURES_TABLE,
+    RootCauseClusters,
+)
 from pipelines.errors import InputError
 from pipelines.explanation_tables import NOTHING, Given
 from pipelines.files import atomic_write, read_csv, write_csv
-from pipelines.finishing import check_start, count_images, describe_given, finish
+from pipelines.finishing import OUTPUTS, check_start, count_images, describe_given, finish
 from pipelines.hudd.clustering import (
     LayerClusters,
     Layers,
@@ -27,7 +34,6 @@ from pipelines.hudd.clustering import (
 from pipelines.hudd.distances import heatmap_distances, open_heatmaps
 from pipelines.hudd.heatmaps import STAGE as PROPAGATING
 from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
-from pipelines.hudd.pictures import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE
 from pipelines.images import as_text, check_images, find_images
 from pipelines.networks import STAGE as PREDICTING
 from pipelines.networks import Network, fix_size, load_network, predict
@@ -38,8 +44,6 @@ from pipelines.reporting.wording import count_of
 from pipelines.results import named
 from pipelines.testing_job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 
-HEATMAPS_FILE = "heatmaps.npz"
-LAYER_NAME = "layer.npy"
 SPILL = ".heatmaps"
 CHECKING = "checking images"
 LOADING = "loading the model"
@@ -138,7 +142,7 @@ def find_clusters_by_heatmaps(
         | describe_given(options.given),
         notes=describe_source(source),
     )
-    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
+    with runs.open_run(out, manifest, progress, OUTPUTS, overwrite=overwrite) as run:
         spill = out / SPILL
         shutil.rmtree(spill, ignore_errors=True)  # of a job that was killed
         spill.mkdir()

@@ -7,14 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters import read_clusters
+from pipelines.clusters import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE, members
 from pipelines.errors import InputError
 from pipelines.files import read_csv
-from pipelines.results import inside, named
+from pipelines.results import inside, named, read_known_clusters
 
-LAYERS_FILE = "layers.csv"
-HEATMAP_FOLDER = "heatmaps"
-PICTURES_TABLE = "pictures.csv"
 AGAIN = "find the clusters again"
 SHOWN = 24
 """Images of a cluster whose heatmaps are shown at once."""
@@ -54,19 +51,16 @@ def read_pictures(run: Path, layer: str, cluster: int) -> tuple[list[str], NDArr
     if layer not in shown:
         raise InputError(f"{run.name} has no heatmaps of {layer!r}. Open it again.")
     name = f"{HEATMAP_FOLDER}/{shown.index(layer):03d}.npy"
-    with named(run / "images.csv"):
-        clusters = read_clusters(run)
-    members = np.flatnonzero(clusters.labels == cluster)
-    if not len(members):
+    clusters, _ = read_known_clusters(run)
+    inner = members(clusters, cluster)
+    if not inner:
         raise InputError(f"{run.name} has no cluster {cluster}. Open it again.")
     with named(run / name, AGAIN):
         maps = np.load(inside(run, name), mmap_mode="r", allow_pickle=False)
         if maps.dtype != np.int8 or maps.ndim != 3 or len(maps) != len(clusters.paths):
             raise ValueError(f"expected {len(clusters.paths)} pictures of int8")
-        order = members[np.argsort(clusters.centre_distances[members], kind="stable")]
-        mean = np.array(maps[members]).mean(axis=0)
-        largest = np.abs(mean).max() or 1.0
-        pictures = np.concatenate(
-            [np.array(maps[order[:SHOWN]]), np.round(127 * mean / largest).astype(np.int8)[None]]
-        )
-    return [clusters.paths[image] for image in order[:SHOWN]], pictures
+        own = np.array(maps[inner])
+    mean = own.mean(axis=0)
+    largest = np.abs(mean).max() or 1.0
+    pictures = np.concatenate([own[:SHOWN], np.round(127 * mean / largest).astype(np.int8)[None]])
+    return [clusters.paths[image] for image in inner[:SHOWN]], pictures

@@ -58,6 +58,7 @@ from pipelines.retraining.trial import (
 )
 from pipelines.retraining.writing import (
     DRAWING,
+    OUTPUTS,
     draw_changes,
     write_comparison,
     write_history,
@@ -66,6 +67,7 @@ from pipelines.retraining.writing import (
 from pipelines.testing import Task, find_task
 from pipelines.testing_job import UNLABELLED, Asked, read_classes
 
+JOB = "retrain"
 LOADING = "loading the model"
 DECODING = "decoding images"
 BEFORE, AFTER = "testing before", "testing after"
@@ -132,7 +134,7 @@ def retrain(
         progress(stage, done, total)
 
     manifest = runs.Manifest(
-        job="retrain",
+        job=JOB,
         command=[as_text(word) for word in command],
         folder=as_text(training.resolve()),
         parameters={
@@ -154,7 +156,7 @@ def retrain(
     )
     places = Places(model, training, unsafe, test, validation)
     try:
-        with runs.open_run(out, manifest, listen, overwrite=overwrite) as run:
+        with runs.open_run(out, manifest, listen, {JOB: OUTPUTS}, overwrite=overwrite) as run:
             _retrain(run, places, clustered, asked, options, repeats, stop)
     except KeyboardInterrupt:
         if (out / RETRAINING_FILE).is_file():  # the comparison was stopped, what counts is there

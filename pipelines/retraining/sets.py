@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines import runs
-from pipelines.clusters import RootCauseClusters, read_clusters, read_words
+from pipelines.clusters import IMAGES_FILE, NOISE, NOISE_NAME, RootCauseClusters
 from pipelines.errors import InputError
 from pipelines.groups import Groups, find_groups_beside
 from pipelines.reporting.wording import count_of
+from pipelines.results import read_manifest, read_results
 from pipelines.retraining.labelled import (
     Labelled,
     align_numbers,
@@ -44,15 +45,21 @@ class Clustered:
 
 def read_clustered(folder: Path) -> Clustered:
     """Read the run of an unsafe set; raise InputError where it has no root cause clusters."""
-    manifest = runs.read_manifest(folder)
+    manifest = read_manifest(folder)
     if manifest.job not in runs.CLUSTERING_JOBS or manifest.ended != "finished":
         raise InputError(
             f"{folder} holds no root cause clusters: its job, {manifest.job}, {manifest.ended}. "
             "Name a run of cluster or heatmaps whose unsafe set was selected."
         )
-    words = read_words(folder)
-    names = {cluster: said["name"] for cluster, said in words.items() if "name" in said}
-    return Clustered(manifest, read_clusters(folder), names)
+    results = read_results(folder)  # its report is written at the end, and must not fail then
+    if results.clusters is None:
+        raise InputError(f"{folder} has no {IMAGES_FILE} any more: find its clusters again.")
+    names = {
+        row.cluster: row.name
+        for row in results.rows
+        if row.name and (row.cluster, row.name) != (NOISE, NOISE_NAME)
+    }
+    return Clustered(manifest, results.clusters, names)
 
 
 @dataclass(frozen=True)

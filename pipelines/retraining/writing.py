@@ -12,10 +12,11 @@ from typing import Any
 
 from pipelines import runs
 from pipelines.clusters import NOISE, RootCauseClusters
-from pipelines.files import atomic_write, write_csv, write_pairs, write_text
+from pipelines.files import Outputs, atomic_write, write_csv, write_pairs, write_text
 from pipelines.groups import Groups
 from pipelines.images import Rejected
-from pipelines.inspection import THUMBNAIL_FOLDER, draw_thumbnail
+from pipelines.inspection import THUMBNAIL_FOLDER, THUMBNAIL_NAMES, draw_thumbnail
+from pipelines.report import REPORT_FILE
 from pipelines.retrained import (
     CHANGES_FILE,
     HISTORY_FILE,
@@ -35,6 +36,22 @@ from pipelines.testing import Outcome
 CLASSES_FILE = "classes.csv"
 TRAINED_FILE = "trained_with.csv"
 COMPARISON_FILE = "comparison.csv"
+OUTPUTS = Outputs(
+    (
+        MODEL_FILE,
+        RETRAINING_FILE,
+        CHANGES_FILE,
+        REPAIRS_FILE,
+        REPAIRS_PICTURE,
+        CLASSES_FILE,
+        HISTORY_FILE,
+        TRAINED_FILE,
+        COMPARISON_FILE,
+        REPORT_FILE,
+        runs.REJECTED_FILE,
+    ),
+    {THUMBNAIL_FOLDER: THUMBNAIL_NAMES},
+)
 DRAWING = "drawing thumbnails"
 PER_CLUSTER, MOST_BROKEN = 8, 48
 """Thumbnails: of each cluster's failing images, and of those that broke."""

@@ -11,10 +11,23 @@ import numpy as np
 
 from pipelines import images as image_files
 from pipelines import runs
-from pipelines.clusters import NOISE, RootCauseClusters, centre_distances, map_places
+from pipelines.clusters import (
+    NOISE,
+    REDUCTION_FILE,
+    RootCauseClusters,
+    centre_distances,
+    map_places,
+)
 from pipelines.families import find_families
 from pipelines.files import atomic_write
-from pipelines.finishing import check_apart, check_start, count_images, describe_given, finish
+from pipelines.finishing import (
+    OUTPUTS,
+    check_apart,
+    check_start,
+    count_images,
+    describe_given,
+    finish,
+)
 from pipelines.groups import AUTO, Groups, number_groups
 from pipelines.images import as_text
 from pipelines.passing import PassingSample
@@ -44,7 +57,6 @@ from pipelines.safe.partition import (
 )
 from pipelines.safe.recipe import ALONE, CONTRAST, Options, check_options
 
-REDUCTION_FILE = "reduction.npz"
 CLUSTERING = "clustering"
 COUNTING = "counting passing images"
 WITHOUT_PASSING = (
@@ -98,7 +110,7 @@ def find_root_cause_clusters(
         parameters=_parameters(options, inputs),
         notes=list(inputs.notes),
     )
-    with runs.open_run(out, manifest, progress, overwrite=overwrite) as run:
+    with runs.open_run(out, manifest, progress, OUTPUTS, overwrite=overwrite) as run:
         _find(run, inputs, options)
     write_report(out)
     return manifest

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters import NOISE
+from pipelines.clusters import NOISE, REDUCTION_FILE
 from pipelines.contrast import contrast as score_contrast
 from pipelines.errors import InputError
 from pipelines.images import check_images, find_files, none_usable
@@ -21,7 +21,6 @@ from pipelines.safe import features, reduction
 from pipelines.safe.contrast import Contrast, directions, project
 from pipelines.safe.extraction import LOADING, extracted_layers
 from pipelines.safe.inputs import CHECKING
-from pipelines.safe.job import REDUCTION_FILE
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.weights import DENSES, load_weights
 from pipelines.selecting import Measured

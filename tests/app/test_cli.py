@@ -94,7 +94,6 @@ def test_cluster_ends_with_a_summary(images, cache, tmp_path):
             ["{images}", "--out", "run", "--recipe", "mine"],
             "recipe: expected contrast or appearance",
         ),
-        (["{images}", "--out", "run", "--eps", "-1"], "eps: expected a positive number"),
         (["{images}", "--out", "{tmp}/run", "--weights", "no.h5"], "no.h5 does not exist"),
     ],
 )

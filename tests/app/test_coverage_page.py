@@ -79,8 +79,14 @@ def test_the_command_of_a_form(page):
         ({"model": " "}, "Give the model file"),
         ({"training": ""}, "Give the folder of training images"),
         ({"test": ""}, "Give the folder of the test set"),
-        ({"neurons": "six"}, "--neurons: expected a whole number, received 'six'"),
-        ({"clusters": "1.5"}, "--clusters: expected a whole number, received '1.5'"),
+        (
+            {"neurons": "six"},
+            "Important neurons: expected a whole number, 1 or more, received 'six'",
+        ),
+        (
+            {"clusters": "1.5"},
+            "Most regions of a neuron: expected a whole number, 2 to 255, received '1.5'",
+        ),
     ],
 )
 def test_fields_that_cannot_be_used(page, changes, words):

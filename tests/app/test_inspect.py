@@ -69,8 +69,6 @@ def test_figures_and_counts_of_any_size_are_told(tmp_path):
             "--threshold, --normalise: of no use with --distances",
         ),
         (["--distances", "missing.csv"], "missing.csv: expected a table, but there is no such"),
-        (["--distances", "missing.csv", "--top", "many"], "--top: expected a share such as 1%"),
-        (["--distances", "missing.csv", "--top", "0%"], "top: expected more than 0 %"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(tmp_path, arguments, message):

@@ -1127,6 +1127,7 @@ def test_the_unsafe_set_is_changed_as_asked(chosen, client, address):
     assert {row["cluster"] for row in read_csv(chosen / "unsafe_set.csv")} == {"0"}
     after = recut_of(client, address, measured=measured, clusters=[[1, True]], count=8).json()
     assert (after["chosen"], after["counted"]) == (8, "as asked for")
+    assert recut_of(client, address, measured=measured, count=" 7 ").json()["chosen"] == 7
 
 
 @pytest.mark.parametrize(
@@ -1135,7 +1136,13 @@ def test_the_unsafe_set_is_changed_as_asked(chosen, client, address):
         ({"count": 3}, 400, "measured"),
         ({"measured": "x", "count": 3}, 409, "another unsafe set by now"),
         ({"count": 0, "measured": None}, 409, "1 or more, received 0"),
-        ({"count": "3", "measured": None}, 400, "expected a whole number"),
+        ({"count": [3], "measured": None}, 400, "expected a whole number"),
+        ({"count": 2.5, "measured": None}, 400, "expected a whole number"),
+        (
+            {"count": "1,5", "measured": None},
+            400,
+            "Images to choose: expected a whole number, 1 or more, received '1,5'.",
+        ),
         ({"count": True, "measured": None}, 400, "expected a whole number"),
         ({"images": [["../x", False]], "measured": None}, 409, "had no image '../x'"),
         ({"images": 7, "measured": None}, 400, "no change of an unsafe set"),

@@ -277,13 +277,15 @@ def test_overwriting_gives_the_same_example_and_spares_other_files(tmp_path, exa
     small = {**SMALL, "train": 32, "test": 16, "improvement": 4, "epochs": 1}
     folder = tmp_path / "again"
     first = eyes.write_example(folder, seed=2, **{**small, "test": 20})
-    (folder / "notes.txt").write_text("mine")
+    for name in ("notes.txt", "classes.csv", "train/notes.txt", "failures/eye_7 odd.jpg"):
+        (folder / name).write_text("mine")
     with pytest.raises(InputError, match="overwrite"):
         eyes.write_example(folder, seed=2, **small)
     second = eyes.write_example(folder, seed=2, overwrite=True, **small)
     assert (first.test, second.test) == (20, 16)
     assert len(list((folder / "test").glob("*.jpg"))) == 16
-    assert (folder / "notes.txt").read_text() == "mine"
+    for name in ("notes.txt", "classes.csv", "train/notes.txt", "failures/eye_7 odd.jpg"):
+        assert (folder / name).read_text() == "mine"
     # Pictures do not depend on how many are drawn.
     for name in ("train/eye_00007.jpg", "test/eye_00003.jpg", "improvement/eye_00001.jpg"):
         assert (folder / name).read_bytes() == (example[0] / name).read_bytes()

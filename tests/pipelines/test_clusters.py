@@ -12,7 +12,6 @@ from pipelines.clusters import (
     map_places,
     members,
     read_clusters,
-    read_families,
     read_labels,
     read_words,
     save_words,
@@ -20,6 +19,7 @@ from pipelines.clusters import (
 )
 from pipelines.errors import InputError
 from pipelines.files import read_csv
+from pipelines.results import families_of, read_known_clusters
 from pipelines.runs import hold
 
 
@@ -223,9 +223,9 @@ def test_what_is_said_of_clusters_stands_in_their_rows(tmp_path, clusters):
     first, second, noise = read_csv(tmp_path / "clusters.csv")
     assert (first["hint"], first["family"], second["hint"]) == (said[0]["hint"], "1", "")
     assert (noise["note"], noise["name"]) == ("odd", "noise")
-    assert read_families(tmp_path) == {0: 1, 1: 0}
+    assert families_of(read_known_clusters(tmp_path)[1]) == {0: 1, 1: 0}
     write_clusters(tmp_path, clusters, {0: {"family": 1}})  # emptied by hand: no families
-    assert read_families(tmp_path) == {}
+    assert families_of(read_known_clusters(tmp_path)[1]) == {}
 
 
 @pytest.mark.parametrize("name", ["clusters.csv", "folder"])

@@ -13,6 +13,7 @@ import pytest
 
 from pipelines import runs
 from pipelines.errors import InputError
+from pipelines.files import Outputs
 
 
 def manifest(**changes) -> runs.Manifest:
@@ -114,20 +115,29 @@ def test_a_foreign_run_json_makes_no_run_folder(tmp_path, text):
         runs.check_folder(tmp_path, overwrite=True)
 
 
+LABELS = {"cluster": Outputs(("labels.txt",), {"gifs": r"cluster_\d+\.gif"})}
+
+
 def test_a_run_is_overwritten_only_when_asked_and_foreign_files_stay(tmp_path):
     folder = tmp_path / "run"
-    with runs.open_run(folder, manifest(), quiet):
+    with runs.open_run(folder, manifest(), quiet, LABELS):
         (folder / "gifs").mkdir()
         (folder / "gifs" / "cluster_009.gif").touch()
+        (folder / "gifs" / ".cluster_010.gif.123.0123abcd.tmp").touch()
         (folder / "labels.txt").write_text("old")
         (folder / "my notes.txt").write_text("mine")
+        (folder / ".labels.txt.123.0123abcd.tmp").touch()
+        (folder / ".status.json.123.0123abcd.tmp").touch()
+        (folder / ".my notes.txt.123.0123abcd.tmp").touch()
     with pytest.raises(InputError, match="give --overwrite"):
         runs.check_folder(folder, overwrite=False)
-    with runs.open_run(folder, manifest(), quiet, overwrite=True) as run:
+    with runs.open_run(folder, manifest(), quiet, LABELS, overwrite=True) as run:
         assert (folder / "labels.txt").read_text() == "old"
         run.begin_results()
-        names = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
-        assert names == {"my notes.txt", "run.json", "status.json"}
+        names = {file.name for file in folder.iterdir()} - {".lock"}
+        assert names == {
+            "my notes.txt", "run.json", "status.json", ".my notes.txt.123.0123abcd.tmp",
+        }  # fmt: skip
         assert runs.read_manifest(folder).ended == "running"
 
 
@@ -146,18 +156,72 @@ def test_an_overwriting_job_that_fails_before_its_results_leaves_the_earlier_run
     assert (folder / "labels.txt").read_text() == "old"
 
 
+def test_a_run_of_one_kind_takes_the_place_of_another_whole(tmp_path):
+    folder = tmp_path / "run"
+    outputs = {
+        "cluster": Outputs(("labels.txt", "reduction.npz")),
+        "heatmaps": Outputs(("labels.txt", "heatmaps.npz"), {"heatmaps": r"\d+\.npy"}),
+    }
+    with runs.open_run(folder, manifest(job="heatmaps"), quiet, outputs):
+        (folder / "heatmaps").mkdir()
+        for name in ("labels.txt", "heatmaps.npz", "heatmaps/000.npy", "classes.csv"):
+            (folder / name).touch()
+    (folder / "reduction.npz").touch()  # read as this run's, it would not be
+    with runs.open_run(folder, manifest(), quiet, outputs, overwrite=True) as run:
+        run.begin_results()
+    names = {file.name for file in folder.iterdir()} - {".lock"}
+    assert names == {"classes.csv", "run.json", "status.json"}
+    with (
+        pytest.raises(InputError, match="holds a run of cluster, which is something else"),
+        runs.open_run(folder, manifest(job="test"), quiet, {"test": Outputs()}, overwrite=True),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("barred", ["labels.txt", "gifs"])
+def test_what_is_in_the_way_of_results_is_said_before_the_earlier_run_goes(tmp_path, barred):
+    folder = tmp_path / "run"
+    with runs.open_run(folder, manifest(), quiet, LABELS):
+        (folder / "clusters.csv").touch()
+    if barred == "gifs":
+        (folder / barred).write_text("mine")
+    else:
+        (folder / barred).mkdir()
+        (folder / barred / "mine.txt").write_text("mine")
+    before = (folder / "run.json").read_bytes()
+    with (
+        pytest.raises(InputError, match=f"{barred} is a (file|folder).*Move it elsewhere"),
+        runs.open_run(folder, manifest(), quiet, LABELS, overwrite=True),
+    ):
+        pass
+    assert (folder / "run.json").read_bytes() == before
+    assert (folder / barred).exists()
+
+
+def test_a_folder_of_outputs_that_is_a_link_is_not_followed(tmp_path):
+    folder = tmp_path / "run"
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "cluster_000.gif").touch()
+    with runs.open_run(folder, manifest(), quiet, LABELS):
+        (folder / "gifs").symlink_to(tmp_path / "precious")
+    with runs.open_run(folder, manifest(), quiet, LABELS, overwrite=True) as run:
+        run.begin_results()
+    assert (tmp_path / "precious" / "cluster_000.gif").exists()
+    assert not (folder / "gifs").exists()
+
+
 def test_a_removal_that_is_interrupted_leaves_a_run_folder(tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    with runs.open_run(folder, manifest(), quiet):
-        (folder / "thumbnails").mkdir()
+    with runs.open_run(folder, manifest(), quiet, LABELS):
+        (folder / "labels.txt").touch()
 
-    def interrupt(path):
+    def interrupt(path, missing_ok):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "_remove", interrupt)
+    monkeypatch.setattr(Path, "unlink", interrupt)
     with (
         pytest.raises(KeyboardInterrupt),
-        runs.open_run(folder, manifest(), quiet, overwrite=True) as run,
+        runs.open_run(folder, manifest(), quiet, LABELS, overwrite=True) as run,
     ):
         run.begin_results()
     assert runs.check_folder(folder, overwrite=True)

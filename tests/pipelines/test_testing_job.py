@@ -16,6 +16,7 @@ from pipelines.images import Rejected, find_images, write_failures
 from pipelines.intervals import accuracy_interval
 from pipelines.runs import read_manifest
 from pipelines.testing_job import Asked, read_test
+from tests.foreign import read_files, undeclared, write_foreign
 
 CLASSES = ("bright", "dark")
 
@@ -211,6 +212,14 @@ def test_what_cannot_be_tested(model, images, tmp_path):
     assert document["job"] == "test"
     with pytest.raises(InputError, match="holds no finished test: its job, test, failed"):
         read_test(tmp_path / "b")
+
+
+def test_overwriting_a_test_removes_no_file_that_it_did_not_write(model, images, tmp_path):
+    run_test(model, images, tmp_path / "out")
+    assert undeclared(tmp_path / "out", "test") == set()
+    foreign = write_foreign(tmp_path / "out", "test")
+    run_test(model, images, tmp_path / "out", overwrite=True)
+    assert read_files(tmp_path / "out", foreign) == foreign
 
 
 def test_the_order_of_classes_can_be_given(model, images, tmp_path):

@@ -227,6 +227,19 @@ def test_the_slider_cuts_the_ranking_again_without_a_job(choosing, selected, fin
     expect(choosing.locator(".unused")).to_contain_text("No new image is chosen for Cluster")
 
 
+@pytest.mark.parametrize("typed", ["1,5", "1.5", "1,000", "a few"])
+def test_a_number_that_is_none_is_refused_and_changes_nothing(choosing, selected, typed):
+    before = names_of(selected)
+    field = choosing.get_by_label("Number of images to choose")
+    field.clear()
+    field.press_sequentially(typed, delay=0)
+    expect(choosing.locator(".number .saved")).to_contain_text(
+        f"Not changed: Images to choose: expected a whole number, 1 or more, received '{typed}'."
+    )
+    assert names_of(selected) == before
+    assert field.input_value() == typed
+
+
 def test_labels_are_shown_and_outlive_a_smaller_number(choosing, selected):
     last = names_of(selected)[-1]
     replace_cells(selected / "unsafe_set.csv", "path", {last: {"label": "<b>Top</b>Left"}})
@@ -271,7 +284,7 @@ def test_what_is_missing_is_asked_for(run, improvement, server, visit, tmp_path)
     page.get_by_role("button", name="How many images").click()
     page.get_by_label("Accuracy on them").fill("most")
     page.get_by_role("button", name="Select the unsafe set").click()
-    expect(told).to_contain_text("--accuracy: expected a share such as 0.93, or 93 %")
+    expect(told).to_contain_text("Accuracy on them: expected a share, 0 to 1, received 'most'")
     page.get_by_label("Accuracy on them").fill("0.9")
     page.get_by_role("button", name="Select the unsafe set").click()
     expect(told).to_contain_text("give both or neither", timeout=LONG)

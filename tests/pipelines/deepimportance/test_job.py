@@ -21,7 +21,8 @@ from pipelines.files import read_csv, read_pairs, write_csv
 from pipelines.images import check_image
 from pipelines.networks import load_batches, load_network, scale
 from pipelines.relevance import PREDICTED, build_relevance
-from pipelines.runs import OUTPUTS, read_manifest
+from pipelines.runs import read_manifest
+from tests.foreign import read_files, undeclared, write_foreign
 from tests.pipelines.hudd.test_job import SIZE, draw, quiet
 
 
@@ -264,8 +265,7 @@ def test_new_images_may_wait_for_their_labels(model, folders, tmp_path):
 
 def test_files_of_the_run(finished):
     assert read_pairs(finished / "rejected.txt").keys() == {"test/left/bad.png"}
-    names = {file.name for file in finished.iterdir() if not file.name.startswith(".")}
-    assert names <= set(OUTPUTS)
+    assert undeclared(finished, "coverage") == set()
     told = read_coverage(finished)
     shown = [row["thumbnail"] for test in told["tests"] for row in test["table"]]
     shown += [row["thumbnail"] for row in told["widening"]["rows"]]
@@ -277,6 +277,16 @@ def test_files_of_the_run(finished):
         "used": 156,
         "rejected": 1,
     }
+
+
+def test_overwriting_coverage_removes_no_file_that_it_did_not_write(
+    finished, model, folders, tmp_path
+):
+    out = shutil.copytree(finished, tmp_path / "run")
+    foreign = write_foreign(out, "coverage")
+    measure(model, folders, out, neurons=4, overwrite=True)
+    assert read_files(out, foreign) == foreign
+    assert not (out / "widening.csv").exists()
 
 
 def test_the_same_again_gives_the_same_files(finished, model, folders, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -22,6 +23,7 @@ from pipelines.files import read_csv, read_pairs
 from pipelines.images import find_images
 from pipelines.pair_lists import describe_source
 from pipelines.runs import Manifest
+from tests.foreign import read_files, undeclared, write_foreign
 
 CENTRES = {
     "blue": (40, 60, 210), "green": (50, 190, 60), "pink": (225, 110, 120), "red": (215, 70, 80),
@@ -268,6 +270,18 @@ def test_the_same_input_gives_the_same_files(inspected, model, images, tmp_path)
     )
     assert not (tmp_path / "again" / "evaluation.json").exists()
     assert not (tmp_path / "again" / "pairs").exists()
+
+
+def test_overwriting_an_inspection_removes_no_file_that_it_did_not_write(
+    inspected, model, images, tmp_path
+):
+    out = shutil.copytree(inspected[0], tmp_path / "run")
+    assert undeclared(out, "inspect") == set()
+    assert list((out / "pairs").iterdir())
+    foreign = write_foreign(out, "inspect")
+    inspect_model(model, images, out, Options(labelled=False), progress=quiet, overwrite=True)
+    assert read_files(out, foreign) == foreign
+    assert [file.name for file in (out / "pairs").iterdir()] == ["my notes.txt"]
 
 
 def test_without_labels_pairs_are_ranked_all_the_same(inspected, model, tmp_path):

@@ -12,6 +12,7 @@ from pipelines import testing_job
 from pipelines.backend import import_keras
 from pipelines.clusters import read_clusters, read_labels
 from pipelines.errors import InputError
+from pipelines.explaining import NOTHING, explain_run
 from pipelines.files import read_csv, replace_cells
 from pipelines.hudd import job
 from pipelines.hudd.clustering import cluster_layer
@@ -19,10 +20,12 @@ from pipelines.hudd.heatmaps import draw_maps
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure
 from pipelines.relevance import build_relevance
+from pipelines.report import write_report
 from pipelines.runs import Manifest, read_manifest, write_manifest
 from pipelines.selecting import Wanted, select_unsafe_set
 from pipelines.selection_files import read_candidates
 from pipelines.testing_job import Asked
+from tests.foreign import read_files, undeclared, write_foreign
 
 SIZE = (24, 20)
 
@@ -338,6 +341,22 @@ def test_labels_filled_in_while_clusters_are_found_keep_the_run(
         find(model, tested / "failures.txt", run, overwrite=True)
     assert {row["path"]: row["label"] for row in read_csv(run / "unsafe_set.csv")}[path] == "left"
     assert read_labels(run)
+
+
+def test_no_job_on_a_run_of_heatmaps_removes_a_file_that_it_did_not_write(
+    run, model, tested, improvement
+):
+    assert undeclared(run, "heatmaps") == set()
+    foreign = write_foreign(run, "heatmaps")
+    find(model, tested / "failures.txt", run, overwrite=True)
+    assert read_files(run, foreign) == foreign
+    (run / "passing.csv").unlink()  # explaining reads it: it would have to be a table
+    del foreign["passing.csv"]
+    select(run, improvement, count=6)
+    explain_run(run, NOTHING, seed=None, progress=quiet)
+    write_report(run)
+    assert read_files(run, foreign) == foreign
+    assert undeclared(run, "heatmaps") == {name for name in foreign if not name.startswith(".")}
 
 
 def test_a_test_replaces_no_clusters_and_clusters_no_test(run, model, tested):

@@ -23,6 +23,7 @@ from pipelines.retraining.training import Options
 from pipelines.runs import read_manifest
 from pipelines.selection_files import UNSAFE_SET_FILE
 from pipelines.testing_job import Asked
+from tests.foreign import read_files, undeclared, write_foreign
 
 EPOCHS = 12
 
@@ -56,6 +57,15 @@ def predict(file, folder, paths):
     model = keras.models.load_model(file)
     pixels = np.stack([np.asarray(Image.open(folder / path)) for path in paths])
     return [("left", "right")[best] for best in model.predict_on_batch(pixels).argmax(axis=1)]
+
+
+def test_overwriting_a_retraining_removes_no_file_that_it_did_not_write(done, spots, tmp_path):
+    out = shutil.copytree(done, tmp_path / "run")
+    assert undeclared(out, "retrain") == set()
+    foreign = write_foreign(out, "retrain")
+    run_job(spots, out, epochs=1, overwrite=True)
+    assert read_files(out, foreign) == foreign
+    assert read_retraining(out).epochs == 1
 
 
 def test_the_retrained_model_is_better_and_each_image_tells(done, spots):

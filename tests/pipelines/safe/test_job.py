@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from pipelines.files import read_csv, read_pairs
 from pipelines.runs import read_manifest
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
+from tests.foreign import read_files, undeclared, write_foreign
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).with_name("golden_labels.txt")
@@ -229,6 +231,15 @@ def test_an_overwritten_run_leaves_nothing_of_the_old(run, failures, tmp_path):
         find(failures, out)
     find(failures, out, overwrite=True)
     assert files_of(out) == files_of(run)
+
+
+def test_overwriting_clusters_removes_no_file_that_the_job_did_not_write(run, failures, tmp_path):
+    assert undeclared(run, "cluster") == set()
+    out = shutil.copytree(run, tmp_path / "run")
+    foreign = write_foreign(out, "cluster")
+    find(failures, out, overwrite=True)
+    assert read_files(out, foreign) == foreign
+    assert undeclared(out, "cluster") == {name for name in foreign if not name.startswith(".")}
 
 
 def test_fixed_options_are_taken_as_they_are(failures, store, tmp_path):
