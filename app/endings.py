@@ -2,5 +2,7 @@
 
 STOPPED = 130
 """The exit code of a job that was stopped."""
+FAULT = "This is a fault of the tool, not of your files"
+"""How the words begin on what no user can mend."""
 ERROR = "Error: "
 """How the one line begins that says what is wrong."""

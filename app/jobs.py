@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.endings import ERROR, STOPPED
+from app.endings import ERROR, FAULT, STOPPED
 from pipelines.errors import InputError
 from pipelines.runs import Status, read_status
 
@@ -219,7 +219,9 @@ def _reason(code: int, log: Path) -> str:
     lines = _lines(log)
     errors = [line for line in lines if line.startswith(ERROR)]
     if errors:
-        return errors[-1].removeprefix(ERROR)
+        said = errors[-1].removeprefix(ERROR)
+        # Of a fault of the tool, whoever mends it needs the traceback: the log goes with the page.
+        return "\n".join([said, *lines[-LOG_LINES:-1]]) if said.startswith(FAULT) else said
     end = f"The job ended with code {code}."
     if code < 0:
         end = f"The job's process was killed by {signal.Signals(-code).name}."

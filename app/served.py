@@ -9,14 +9,16 @@ tool itself writes.
 
 from __future__ import annotations
 
+import inspect
+import logging
 import re
 import secrets
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -32,6 +34,7 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from app.access import Access
+from app.endings import FAULT
 from app.numbers import COUNT, read_number
 from app.shown import LONGEST, describe, read_values
 from app.shown_confusion import describe_inspection, describe_pair
@@ -82,6 +85,13 @@ REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 )
 """A report is one file: nothing in it may ask for another, or run."""
+LOG = logging.getLogger(__name__)
+SEND = (
+    "Your files are as they were, and what was saved is there. Please send whoever looks after the "
+    "tool the last lines of the terminal that serves the page, from “A fault of the tool” on, and "
+    "the run's run.json."
+)
+Endpoint = Callable[[Request], Any]
 FRESH = {"Cache-Control": "no-store"}
 CHUNK = 1 << 20
 
@@ -127,52 +137,49 @@ class ServedRuns:
 
     def routes(self) -> list[Route]:
         """Return what answers below ``/run/KEY/``."""
+        answers: dict[str, Endpoint] = {
+            "data": self._data,
+            "words": self._words,
+            "values/{source}/{index:int}": self._values,
+            "unsafe": self._unsafe,
+            "recut": self._recut,
+            "new/{position:int}/{name}": self._new_picture,
+            "heatmaps/{cluster:int}": self._heatmaps,
+            "layers": self._layers,
+            "coverage": self._coverage,
+            "compare/{other}": self._compare,
+            "confusion.png": self._confusion,
+            "retraining": self._retraining,
+            "inspection": self._inspection,
+            "pair/{a:int}/{b:int}": self._pair,
+            "report.html": self._report,
+            "gifs.zip": self._gifs,
+            "download/{name}": self._download,
+            "{folder}/{name}": self._picture,
+        }
         return [
-            Route("/run/{key}/data", self._data),
-            Route("/run/{key}/words", self._words, methods=["POST"]),
-            Route("/run/{key}/values/{source}/{index:int}", self._values),
-            Route("/run/{key}/unsafe", self._unsafe),
-            Route("/run/{key}/recut", self._recut, methods=["POST"]),
-            Route("/run/{key}/new/{position:int}/{name}", self._new_picture),
-            Route("/run/{key}/heatmaps/{cluster:int}", self._heatmaps),
-            Route("/run/{key}/layers", self._layers),
-            Route("/run/{key}/coverage", self._coverage),
-            Route("/run/{key}/compare/{other}", self._compare),
-            Route("/run/{key}/confusion.png", self._confusion),
-            Route("/run/{key}/retraining", self._retraining),
-            Route("/run/{key}/inspection", self._inspection),
-            Route("/run/{key}/pair/{a:int}/{b:int}", self._pair),
-            Route("/run/{key}/report.html", self._report),
-            Route("/run/{key}/gifs.zip", self._gifs),
-            Route("/run/{key}/download/{name}", self._download),
-            Route("/run/{key}/{folder}/{name}", self._picture),
+            Route(
+                f"/run/{{key}}/{tail}",
+                _guarded(answer),
+                methods=["POST"] if answer in (self._words, self._recut) else None,
+            )
+            for tail, answer in answers.items()
         ]
 
     def _open(self, request: Request) -> Path:
         if not _logged_in(request):
             raise HTTPException(401, "Log in, and reload the page.")
-        try:
-            return self.folder(request.path_params["key"])
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
+        return self.folder(request.path_params["key"])
 
     def _data(self, request: Request) -> Response:
         folder = self._open(request)
-        try:
-            return JSONResponse(describe(folder), headers=FRESH)
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
+        return JSONResponse(describe(folder), headers=FRESH)
 
     def _values(self, request: Request) -> Response:
         folder = self._open(request)
         source, index = request.path_params["source"], request.path_params["index"]
-        try:
-            return JSONResponse(
-                read_values(folder, source, index, request.query_params.get("name")),
-                headers=FRESH,
-            )
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
+        values = read_values(folder, source, index, request.query_params.get("name"))
+        return JSONResponse(values, headers=FRESH)
 
     def _report(self, request: Request) -> Response:
         """Write the report with the words as they are by now, and show it."""
@@ -182,7 +189,7 @@ class ServedRuns:
         try:
             manifest = runs.read_manifest(folder)
             if manifest.job == "retrain":  # its report is that of the clusters, too
-                self._access.resolve(str(manifest.parameters["unsafe"]))
+                self._access.resolve(str(manifest.parameters.get("unsafe", "")))
             with self._saving:  # words that come meanwhile wait
                 name = write_report(folder).name
         except InputError as error:  # plain, for it is what the new tab shows
@@ -230,16 +237,15 @@ class ServedRuns:
 
     def _unsafe(self, request: Request) -> Response:
         folder = self._open(request)
-        try:
-            return JSONResponse(describe_cut(read_cut(folder)), headers=FRESH)
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
+        return JSONResponse(describe_cut(read_cut(folder)), headers=FRESH)
 
     async def _recut(self, request: Request) -> Response:
         """Change the unsafe set that was `measured` so; answer with the set as it is then."""
         folder = self._open(request)
         try:
             sent = await request.json()
+            if not isinstance(sent, dict):
+                raise TypeError("expected an object")
             measured, count = str(sent["measured"]), sent.get("count")
             if type(count) is str:  # as it was typed
                 count = int(read_number("Images to choose", count, COUNT))
@@ -249,7 +255,7 @@ class ServedRuns:
             clusters = {int(cluster): bool(chosen) for cluster, chosen in sent.get("clusters", ())}
         except InputError as error:
             raise HTTPException(400, str(error)) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise HTTPException(400, f"this is no change of an unsafe set: {error}") from error
 
         def change() -> Response:
@@ -276,13 +282,14 @@ class ServedRuns:
         if (folder / THUMBNAIL_FOLDER / name).is_file():
             file = _inside(folder, f"{THUMBNAIL_FOLDER}/{name}")
             return FileResponse(file, media_type=media_type, headers={"Cache-Control": cache})
+        images, known = self._improvement(folder)
+        position = request.path_params["position"]
+        if position >= len(known) or thumbnail_name(known[position].digest) != name:
+            raise HTTPException(404, f"{name} cannot be drawn: there is no such new image")
+        image = known[position]
         try:
-            images, known = self._improvement(folder)
-            image = known[request.path_params["position"]]
-            if thumbnail_name(image.digest) != name:
-                raise IndexError(f"{image.path} has another thumbnail")
             inside(images, image.path)
-        except (InputError, OSError, ValueError, IndexError) as error:
+        except (OSError, ValueError) as error:
             raise HTTPException(404, f"{name} cannot be drawn: {error}") from error
         drawn = draw_thumbnail(images, image, folder)
         if isinstance(drawn, Rejected):
@@ -304,41 +311,27 @@ class ServedRuns:
 
     def _layers(self, request: Request) -> Response:
         folder = self._open(request)
-        try:
-            return JSONResponse(describe_layers(folder), headers=FRESH)
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
+        return JSONResponse(describe_layers(folder), headers=FRESH)
 
     def _coverage(self, request: Request) -> Response:
         folder = self._open(request)
-        try:
-            return JSONResponse(describe_coverage(folder), headers=FRESH)
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
+        return JSONResponse(describe_coverage(folder), headers=FRESH)
 
     def _heatmaps(self, request: Request) -> Response:
         folder = self._open(request)
         layer = request.query_params.get("layer", "")
-        try:
-            told = describe_heatmaps(folder, layer, request.path_params["cluster"])
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
-        return JSONResponse(told, headers=FRESH)
+        return JSONResponse(
+            describe_heatmaps(folder, layer, request.path_params["cluster"]), headers=FRESH
+        )
 
     def _compare(self, request: Request) -> Response:
         folder = self._open(request)
-        try:
-            other = self.folder(request.path_params["other"])
-            return JSONResponse(describe_agreement(folder, other), headers=FRESH)
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
+        other = self.folder(request.path_params["other"])
+        return JSONResponse(describe_agreement(folder, other), headers=FRESH)
 
     def _retraining(self, request: Request) -> Response:
         folder = self._open(request)
-        try:
-            return JSONResponse(describe_retraining(folder), headers=FRESH)
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
+        return JSONResponse(describe_retraining(folder), headers=FRESH)
 
     def _confusion(self, request: Request) -> Response:
         file = _inside(self._open(request), PICTURE_FILE)
@@ -346,18 +339,12 @@ class ServedRuns:
 
     def _inspection(self, request: Request) -> Response:
         folder = self._open(request)
-        try:
-            return JSONResponse(describe_inspection(folder), headers=FRESH)
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
+        return JSONResponse(describe_inspection(folder), headers=FRESH)
 
     def _pair(self, request: Request) -> Response:
         folder = self._open(request)
         a, b = request.path_params["a"], request.path_params["b"]
-        try:
-            return JSONResponse(describe_pair(folder, a, b), headers=FRESH)
-        except InputError as error:
-            raise HTTPException(404, str(error)) from error
+        return JSONResponse(describe_pair(folder, a, b), headers=FRESH)
 
     def _picture(self, request: Request) -> Response:
         folder, within, name = (
@@ -410,6 +397,37 @@ class ServedRuns:
                 "Content-Disposition": f"attachment; filename*=utf-8''{name}",
             },
         )
+
+
+def _guarded(answer: Endpoint) -> Endpoint:
+    """Return what answers a request, and keeps refusals apart from faults of the tool."""
+    if inspect.iscoroutinefunction(answer):
+
+        async def answer_later(request: Request) -> Response:
+            try:
+                return cast(Response, await answer(request))
+            except Exception as error:
+                raise _refusal(answer, error) from error
+
+        return answer_later
+
+    def answer_now(request: Request) -> Response:
+        try:
+            return cast(Response, answer(request))
+        except Exception as error:
+            raise _refusal(answer, error) from error
+
+    return answer_now
+
+
+def _refusal(answer: Endpoint, error: Exception) -> HTTPException:
+    """Return what the browser is told; log the traceback of what nobody has foreseen."""
+    if isinstance(error, HTTPException):
+        return error
+    if isinstance(error, InputError):
+        return HTTPException(404, str(error))
+    LOG.error("A fault of the tool, in %s:", answer.__name__, exc_info=error)
+    return HTTPException(500, f"{FAULT}: {type(error).__name__}: {error}. {SEND}")
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:

@@ -55,13 +55,14 @@ def describe_inspection(folder: Path) -> dict[str, Any]:
             {**row, "a": places.get(row["class_a"]), "b": places.get(row["class_b"])}
             for row in read_top_pairs(folder, kind)
         ]
+    matrices = read_matrices(folder, len(classes))
     return {
         "name": folder.name,
         **about,
         "classes": [asdict(each) for each in classes],
         "order": sorted(range(len(classes)), key=lambda position: classes[position].place),
         "pairs": pairs,
-        "matrices": {kind: _as_bytes(each) for kind, each in read_matrices(folder).items()},
+        "matrices": {kind: _as_bytes(each) for kind, each in matrices.items()},
         "evaluation": read_evaluation(folder),
     }
 
@@ -97,7 +98,7 @@ def describe_pair(folder: Path, a: int, b: int) -> dict[str, Any]:
     about, classes = read_inspection(folder)
     if not (0 <= a < len(classes) and 0 <= b < len(classes)) or a == b:
         raise InputError(f"{folder.name} has no pair of classes {a} and {b}. Open it again.")
-    matrices = read_matrices(folder)
+    matrices = read_matrices(folder, len(classes))
     figures: dict[Kind, float | None] = {}
     for kind, each in matrices.items():
         value = float(each[a, b])

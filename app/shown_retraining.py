@@ -11,6 +11,7 @@ from pipelines.files import read_csv
 from pipelines.reporting.retraining import sum_up, tell_comparison
 from pipelines.results import inside, named
 from pipelines.retrained import (
+    CHANGES_COLUMNS,
     CHANGES_FILE,
     HISTORY_FILE,
     PROGRESS_FOLDER,
@@ -56,8 +57,8 @@ def describe_retraining(folder: Path) -> dict[str, Any]:
     inside(folder, RETRAINING_FILE)
     found = read_retraining(folder)
     with named(folder / CHANGES_FILE, "Retrain again, with --overwrite."):
-        rows = read_csv(inside(folder, CHANGES_FILE))
-        clusters, broken = _changed(rows)
+        rows = read_csv(inside(folder, CHANGES_FILE), CHANGES_COLUMNS)
+    clusters, broken = _changed(rows)
     return told | {
         "found": found.model_dump(),
         "sentence": sum_up(found.change),

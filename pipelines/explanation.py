@@ -206,5 +206,5 @@ def read_properties(
         )
         # A picture of which nothing is known could not be measured then.
         return None if np.isnan(values).all(axis=1).any() else values
-    except (OSError, LookupError, ValueError, TypeError):
+    except (OSError, LookupError, ValueError):
         return None

@@ -122,18 +122,25 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     write_text(path, text.getvalue())
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
+def read_csv(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
     """Read a CSV file that `write_csv` wrote: one dict a row, every value as text.
 
     It may have been saved by a spreadsheet since: with a byte order mark, with semicolons or tabs,
     in Windows-1252, with empty lines.
 
+    Parameters
+    ----------
+    required : iterable of str
+        Columns that whoever reads it needs.
+
     Raises
     ------
     ValueError
-        When a row has more or fewer cells than the header.
+        When a column is missing, or a row has more or fewer cells than the header.
     """
     header, *rows = _read_rows(path)
+    if missing := [name for name in required if name not in header]:
+        raise ValueError(f"it has no column {', '.join(missing)}")
     return [
         {name: cell.removeprefix("'") for name, cell in zip(header, row, strict=True)}
         for row in rows

@@ -16,6 +16,7 @@ from pipelines.results import named
 
 PAIR_FOLDER = "pairs"
 PAIRS_TABLE = "pairs.csv"
+PAIR_COLUMNS = ("list", "class_a", "class_b", "rank", "images")
 PAIR_NAMES = r"\d+-\d+\.txt|pairs\.csv"
 
 
@@ -64,8 +65,7 @@ def write_pair_lists(run: Path, folder: Path, lists: Sequence[PairList]) -> None
         write_failures(run / name, folder, sorted(each.images))
         rank = "" if each.rank is None else each.rank
         rows.append((name.rpartition("/")[2], *each.names, rank, len(each.images)))
-    header = ("list", "class_a", "class_b", "rank", "images")
-    write_csv(run / PAIR_FOLDER / PAIRS_TABLE, header, rows)
+    write_csv(run / PAIR_FOLDER / PAIRS_TABLE, PAIR_COLUMNS, rows)
 
 
 def describe_source(source: Path) -> list[str]:
@@ -80,12 +80,13 @@ def describe_source(source: Path) -> list[str]:
     if source.parent.name != PAIR_FOLDER or not source.is_file() or not table.is_file():
         return []
     with named(table, "inspect the model again"):
-        for row in read_csv(table):
-            if row["list"] == source.name:
-                rank = f", which ranks {row['rank']} by NAPVD" if row["rank"] else ""
-                return [
-                    f"The images come from one confusion: {count_of(int(row['images']), 'image')} "
-                    f"that the DNN confuses between “{row['class_a']}” and “{row['class_b']}”"
-                    f"{rank} (inspection {source.resolve().parent.parent.name})."
-                ]
-    return []
+        rows = read_csv(table, PAIR_COLUMNS)
+        counts = {row["list"]: int(row["images"]) for row in rows}
+    return [
+        f"The images come from one confusion: {count_of(counts[row['list']], 'image')} that the "
+        f"DNN confuses between “{row['class_a']}” and “{row['class_b']}”"
+        + (f", which ranks {row['rank']} by NAPVD" if row["rank"] else "")
+        + f" (inspection {source.resolve().parent.parent.name})."
+        for row in rows
+        if row["list"] == source.name
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.errors import InputError
 from pipelines.files import atomic_write, read_csv, write_csv, write_text
 from pipelines.reporting.wording import count_of
+from pipelines.results import DAMAGES
 from pipelines.runs import hold, read_document
 from pipelines.selection import Allocation, Candidates, Ranking, UnsafeSet, cut
 
@@ -261,15 +262,17 @@ def read_candidates(run: Path) -> Candidates:
     try:
         with np.load(path, allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
-        groups = tuple(arrays.pop("groups").tolist()) if "groups" in arrays else ()
-        return Candidates(
-            tuple(arrays.pop("paths").tolist()),
-            tuple(arrays.pop("digests").tolist()),
-            **arrays,
-            groups=groups,
-        )
-    except (OSError, EOFError, LookupError, ValueError, TypeError) as error:
+        if arrays.keys() | {"groups"} != {each.name for each in fields(Candidates)}:
+            raise ValueError(f"it holds {', '.join(arrays)}")
+    except DAMAGES as error:
         raise InputError(f"{path} cannot be read ({error}). {AGAIN}") from error
+    groups = tuple(arrays.pop("groups").tolist()) if "groups" in arrays else ()
+    return Candidates(
+        tuple(arrays.pop("paths").tolist()),
+        tuple(arrays.pop("digests").tolist()),
+        **arrays,
+        groups=groups,
+    )
 
 
 def read_selection(run: Path) -> Selection | None:
@@ -298,7 +301,7 @@ def read_given_labels(run: Path) -> dict[str, str]:
         return aside | {row["path"]: row["label"] for row in rows if row["label"].strip()}
     except FileNotFoundError:
         return dict(aside)
-    except (LookupError, ValueError) as error:
+    except DAMAGES as error:
         raise InputError(
             f"{run / UNSAFE_SET_FILE} is not as the tool writes it ({type(error).__name__}: "
             f"{error}); the labels in it would be lost. Save it as CSV (UTF-8, commas) with all "

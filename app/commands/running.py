@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic_core import PydanticCustomError
 
-from app.endings import ERROR, STOPPED
+from app.endings import ERROR, FAULT, STOPPED
 from app.numbers import NUMBER, Numbers, parse_number
 
 if TYPE_CHECKING:
@@ -168,6 +169,17 @@ def job(again: str, first: Callable[[], object] | None = None) -> Iterator[Progr
         raise typer.Exit(1) from None
     except OSError as error:  # a full disk, a folder that may not be read
         print(f"{ERROR}{error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        print(
+            f"{ERROR}{FAULT}: {type(error).__name__}: {error}. What was computed is kept. Please "
+            "send whoever looks after the tool the lines above, from Traceback on, and the run's "
+            "run.json.",
+            file=sys.stderr,
+        )
         raise typer.Exit(1) from None
 
 

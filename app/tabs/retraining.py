@@ -344,9 +344,10 @@ def suggest_places(page: Page, run: str) -> Places:
         manifest = read_manifest(page.access.resolve(run))
         beside = page.access.resolve(manifest.folder).parent
         try:
-            tested = read_tested(page.access.resolve(str(manifest.parameters["images"])).parent)
-            model, test = str(tested.parameters["model"]), tested.folder
-        except (InputError, KeyError):
+            listed = page.access.resolve(str(manifest.parameters.get("images", "")))
+            tested = read_tested(listed.parent)
+            model, test = str(tested.parameters.get("model") or ""), tested.folder
+        except InputError:
             model = str(manifest.parameters.get("model") or "")
         model = model or _there(beside / "model.keras")
         training = _there(beside / "train")

@@ -493,6 +493,8 @@ def read_coverage(run: Path) -> Row:
         document = json.loads(inside(run, COVERAGE_FILE).read_bytes())
         if not isinstance(document, dict) or document.get("schema_version") != 1:
             raise ValueError("expected a document of schema version 1")
+        if missing := {"tests", "criteria", "widening"} - document.keys():
+            raise ValueError(f"it does not tell of {', '.join(sorted(missing))}")
         return document
 
 

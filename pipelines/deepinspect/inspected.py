@@ -30,6 +30,8 @@ BIAS_FILE = "bias.csv"
 ACTIVATION_FILE = "activation.npz"
 EVALUATION_FILE = "evaluation.json"
 PREDICTIONS_FILE = "predictions.csv"
+SHOWN_COLUMNS = ("path", "expected", "predicted", "runner_up", "margin", "thumbnail")
+"""Columns of `predictions.csv` that the page shows."""
 PAIR_FILES: dict[Kind, str] = {"confusion": CONFUSION_FILE, "bias": BIAS_FILE}
 OUTPUTS = Outputs(
     (
@@ -264,8 +266,14 @@ def read_top_pairs(run: Path, kind: Kind) -> list[dict[str, str]]:
         ]
 
 
-def read_matrices(run: Path) -> dict[Kind, NDArray[np.float64]]:
-    """Read NAPVD and average bias of all classes, each of shape (k, k)."""
+def read_matrices(run: Path, classes: int | None = None) -> dict[Kind, NDArray[np.float64]]:
+    """Read NAPVD and average bias of all classes, each of shape (k, k).
+
+    Parameters
+    ----------
+    classes : int, optional
+        How many there have to be, as `classes.csv` has it.
+    """
     with (
         named(run / ACTIVATION_FILE, AGAIN),
         np.load(inside(run, ACTIVATION_FILE), allow_pickle=False) as kept,
@@ -273,7 +281,7 @@ def read_matrices(run: Path) -> dict[Kind, NDArray[np.float64]]:
         matrices: dict[Kind, NDArray[np.float64]] = {"confusion": kept["distances"]}
         if "average_bias" in kept:
             matrices["bias"] = kept["average_bias"]
-        count = len(kept["classes"])
+        count = len(kept["classes"]) if classes is None else classes
         if any(each.shape != (count, count) for each in matrices.values()):
             raise ValueError("its matrices are not of all classes")
         return matrices
@@ -288,6 +296,8 @@ def read_thirds(run: Path, a: int, b: int) -> list[tuple[int, float]]:
         if "thirds" not in kept:
             return []
         thirds, biases = kept["thirds"][a, b].tolist(), kept["third_biases"][a, b].tolist()
+        if max(thirds, default=-1) >= len(kept["classes"]):
+            raise ValueError("a third class is none")
         return [(third, bias) for third, bias in zip(thirds, biases, strict=True) if third >= 0]
 
 
@@ -297,7 +307,9 @@ def read_evaluation(run: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     with named(path, AGAIN):
-        document: dict[str, Any] = json.loads(inside(run, path.name).read_bytes())
+        document = json.loads(inside(run, path.name).read_bytes())
+        if not isinstance(document, dict):
+            raise ValueError("expected an object")
         return document
 
 
@@ -306,4 +318,7 @@ def read_predictions(run: Path) -> list[dict[str, str]]:
     if not (run / PREDICTIONS_FILE).exists():
         return []
     with named(run / PREDICTIONS_FILE, AGAIN):
-        return read_csv(inside(run, PREDICTIONS_FILE))
+        rows = read_csv(inside(run, PREDICTIONS_FILE), SHOWN_COLUMNS)
+        for row in rows:
+            float(row["margin"] or 0)
+        return rows

@@ -18,6 +18,7 @@ from pipelines.images import Rejected
 from pipelines.inspection import THUMBNAIL_FOLDER, THUMBNAIL_NAMES, draw_thumbnail
 from pipelines.report import REPORT_FILE
 from pipelines.retrained import (
+    CHANGES_COLUMNS,
     CHANGES_FILE,
     HISTORY_FILE,
     MODEL_FILE,
@@ -57,8 +58,6 @@ PER_CLUSTER, MOST_BROKEN = 8, 48
 """Thumbnails: of each cluster's failing images, and of those that broke."""
 EPOCH_COLUMNS = ("epoch", "loss", "validation loss", "validation accuracy", "learning rate",
                  "seconds", "best")  # fmt: skip
-CHANGES_COLUMNS = ("path", "expected", "before", "after", "right before", "right after", "cluster",
-                   "sha256", "group")  # fmt: skip
 
 
 def write_results(

@@ -114,3 +114,21 @@ def test_a_damaged_file_is_named(unlabelled, tmp_path):
     (tmp_path / "activation.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match=r"activation\.npz is not as the tool writes it.*inspect"):
         describe_inspection(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "what"),
+    [
+        ("predictions.csv", lambda text: text.replace("margin", "gap"), "no column margin"),
+        ("predictions.csv", lambda text: text.replace("runner_up", "next"), "no column runner_up"),
+        ("evaluation.json", lambda text: "[]", "expected an object"),
+        ("classes.csv", lambda text: text.rsplit("\n", 2)[0] + "\n", "places of its classes"),
+    ],
+)
+def test_what_the_page_does_not_find_in_a_file_is_named(unlabelled, tmp_path, name, damage, what):
+    copy(unlabelled, tmp_path)
+    text = (tmp_path / name).read_text() if (tmp_path / name).exists() else ""
+    (tmp_path / name).write_text(damage(text))
+    with pytest.raises(InputError, match=rf"{name} is not as the tool writes it.*{what}"):
+        describe_inspection(tmp_path)
+        describe_pair(tmp_path, 0, 1)
