@@ -15,7 +15,7 @@ MODEL_FILE = "retrained.keras"
 HISTORY_FILE = "history.csv"
 CHANGES_FILE = "before_after.csv"
 CHANGES_COLUMNS = ("path", "expected", "before", "after", "right before", "right after", "cluster",
-                   "sha256", "group")  # fmt: skip
+                   "sha256")  # fmt: skip
 REPAIRS_FILE = "repairs.csv"
 REPAIRS_PICTURE = "repairs.png"
 PROGRESS_FOLDER = ".retraining"

@@ -90,7 +90,7 @@ def write_results(
         )
         for place, example in enumerate(subject.test.examples)
     ]
-    write_csv(out / CHANGES_FILE, CHANGES_COLUMNS, rows)
+    write_csv(out / CHANGES_FILE, (*CHANGES_COLUMNS, "group"), rows)
     copies = Counter(parts.training.tolist())
     held = set(parts.validation.tolist())
     with_ = [
