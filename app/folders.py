@@ -14,8 +14,9 @@ from app.page import Page
 from pipelines.clusters import IMAGES_FILE
 from pipelines.errors import InputError
 from pipelines.images import TABLES, Rejected, check_header, walk_files
+from pipelines.manifest import Manifest, list_runs, read_manifest
 from pipelines.reporting.wording import count_of
-from pipelines.runs import CLUSTERING_JOBS, Manifest, is_written, list_runs, read_manifest
+from pipelines.runs import CLUSTERING_JOBS, is_written
 from pipelines.selection_files import read_selection
 
 SECONDS_BETWEEN_COUNTS = 0.3

@@ -16,7 +16,7 @@ from typing import Literal
 
 from app.endings import ERROR, FAULT, STOPPED
 from pipelines.errors import InputError
-from pipelines.runs import Status, read_status
+from pipelines.manifest import Status, read_status
 
 DOOR = Path(__file__).resolve().parents[1] / "SAFE_Tool.py"
 LOG_LINES = 12

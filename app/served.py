@@ -43,17 +43,13 @@ from app.shown_heatmaps import describe_agreement, describe_heatmaps, describe_l
 from app.shown_retraining import describe_retraining
 from app.shown_unsafe import describe_cut
 from pipelines import runs
-from pipelines.clusters import (
-    CLUSTERS_FILE,
-    LABELS_FILE,
-    save_words,
-    thumbnail_name,
-)
+from pipelines.clusters import CLUSTERS_FILE, LABELS_FILE, save_words
 from pipelines.deepimportance.results import TABLES
 from pipelines.errors import InputError
+from pipelines.guard import inside
 from pipelines.images import ImageFile, Rejected
-from pipelines.inspection import GIF_FOLDER, THUMBNAIL_FOLDER, draw_thumbnail
-from pipelines.results import inside
+from pipelines.inspection import GIF_FOLDER
+from pipelines.manifest import read_manifest
 from pipelines.retrained import CHANGES_FILE, REPAIRS_FILE
 from pipelines.selection_files import (
     FILENAMES_FILE,
@@ -64,6 +60,7 @@ from pipelines.selection_files import (
     recut,
 )
 from pipelines.testing_job import PICTURE_FILE
+from pipelines.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 
 PICTURES = {
     GIF_FOLDER: (re.compile(r"(cluster_\d+|noise)\.gif"), "image/gif", "no-cache"),
@@ -183,15 +180,15 @@ class ServedRuns:
 
     def _report(self, request: Request) -> Response:
         """Write the report with the words as they are by now, and show it."""
-        from pipelines.report import write_report
+        from pipelines.reporting.retraining import write_run_report
 
         folder = self._open(request)
         try:
-            manifest = runs.read_manifest(folder)
+            manifest = read_manifest(folder)
             if manifest.job == "retrain":  # its report is that of the clusters, too
                 self._access.resolve(str(manifest.parameters.get("unsafe", "")))
             with self._saving:  # words that come meanwhile wait
-                name = write_report(folder).name
+                name = write_run_report(folder).name
         except InputError as error:  # plain, for it is what the new tab shows
             return PlainTextResponse(str(error), 409)
         except OSError as error:
@@ -225,7 +222,7 @@ class ServedRuns:
     def _save(self, folder: Path, started: str, cluster: int, words: dict[str, str]) -> None:
         try:
             with self._saving:
-                if runs.read_manifest(folder).started_at != started:
+                if read_manifest(folder).started_at != started:
                     raise InputError(
                         f"{folder} holds another run by now. Open it again, and type them again."
                     )

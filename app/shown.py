@@ -11,12 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import runs
-from pipelines.clusters import (
-    INSPECTED_PER_CLUSTER,
-    VERDICTS,
-    RootCauseClusters,
-    thumbnail_name,
-)
+from pipelines.clusters import INSPECTED_PER_CLUSTER, VERDICTS, RootCauseClusters
 from pipelines.errors import InputError
 from pipelines.explanation import (
     PARAMETERS_FILE,
@@ -25,18 +20,14 @@ from pipelines.explanation import (
     Explanation,
 )
 from pipelines.files import read_csv
-from pipelines.inspection import GIF_FOLDER, THUMBNAIL_FOLDER, gif_name
+from pipelines.guard import inside, named
+from pipelines.inspection import GIF_FOLDER, gif_name
+from pipelines.manifest import read_run_manifest
 from pipelines.parameter_files import read_parameter_columns
 from pipelines.properties import PROPERTIES
 from pipelines.reporting.headline import KIND_TITLES, headline, tell_rate
-from pipelines.results import (
-    ClusterRow,
-    Results,
-    inside,
-    named,
-    read_manifest,
-    read_results,
-)
+from pipelines.results import ClusterRow, Results, read_results
+from pipelines.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
 
 LONGEST = {"name": 200, "note": 20_000, "verdict": 60, "severity": 60, "likelihood": 60}
 """How many characters of an engineer's words are kept."""
@@ -85,7 +76,7 @@ def describe(folder: Path) -> Row:
     InputError
         When the folder is no run, or a file of it is not as the tool writes it.
     """
-    manifest = read_manifest(folder)
+    manifest = read_run_manifest(folder)
     if manifest.ended == "running" and runs.is_written(folder):
         results = Results(folder, manifest, "running", None, (), None, ())
     else:

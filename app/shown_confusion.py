@@ -24,8 +24,8 @@ from pipelines.deepinspect.inspected import (
 )
 from pipelines.errors import InputError
 from pipelines.ground_truth import SEPARATOR
-from pipelines.inspection import THUMBNAIL_FOLDER
 from pipelines.pair_lists import list_name
+from pipelines.thumbnails import THUMBNAIL_FOLDER
 
 LEVELS = 254
 SHOWN = 24

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines.clusters import thumbnail_name
 from pipelines.errors import InputError
 from pipelines.files import read_csv
+from pipelines.guard import inside, named
+from pipelines.manifest import Manifest, read_manifest
 from pipelines.reporting.retraining import sum_up, tell_comparison
-from pipelines.results import inside, named
 from pipelines.retrained import (
     CHANGES_COLUMNS,
     CHANGES_FILE,
@@ -18,7 +18,8 @@ from pipelines.retrained import (
     RETRAINING_FILE,
     read_retraining,
 )
-from pipelines.runs import Manifest, is_written, read_manifest
+from pipelines.runs import is_written
+from pipelines.thumbnails import thumbnail_name
 
 SHOWN = 8
 """Thumbnails of a kind and cluster; as many are drawn."""

@@ -24,7 +24,8 @@ from pipelines.backend import import_keras
 from pipelines.errors import InputError
 from pipelines.files import Outputs, remove_outputs, write_csv, write_text
 from pipelines.images import prefetch
-from pipelines.runs import STATUS_FILE, Progress, both, status_writer
+from pipelines.manifest import STATUS_FILE
+from pipelines.runs import Progress, both, status_writer
 
 __all__ = [
     "DIRECTIONS",

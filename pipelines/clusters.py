@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipelines.errors import InputError
 from pipelines.files import read_csv, read_pairs, replace_cells, write_csv, write_pairs
 from pipelines.runs import hold
+from pipelines.thumbnails import thumbnail_name
 
 LABELS_FILE = "labels.txt"
 CLUSTERS_FILE = "clusters.csv"
@@ -168,11 +169,6 @@ def inspection_share(labels: NDArray[np.int32]) -> float:
     """
     sizes = np.unique(labels[labels != NOISE], return_counts=True)[1]
     return float(np.minimum(sizes, INSPECTED_PER_CLUSTER).sum() / len(labels))
-
-
-def thumbnail_name(digest: str) -> str:
-    """Return the name of an image's thumbnail; files with equal bytes share one."""
-    return f"{digest[:24]}.jpg"
 
 
 def write_clusters(folder: Path, clusters: RootCauseClusters, cells: Cells | None = None) -> None:

@@ -45,6 +45,7 @@ from pipelines.explanation_tables import (
 )
 from pipelines.families import family_labels
 from pipelines.files import replace_cells
+from pipelines.guard import SAVE_AGAIN, named
 from pipelines.hints import find_hints
 from pipelines.images import (
     ImageFile,
@@ -55,6 +56,7 @@ from pipelines.images import (
     prefetch,
     upright_size,
 )
+from pipelines.manifest import Manifest
 from pipelines.parameter_files import (
     Problem,
     of_passing,
@@ -63,8 +65,8 @@ from pipelines.parameter_files import (
 from pipelines.parameters import find_confusions, find_parameters
 from pipelines.passing import PASSING_FILE, read_passing
 from pipelines.properties import PROPERTIES, measure
-from pipelines.results import families_of, named, read_known_clusters
-from pipelines.runs import Manifest, Progress, amend_run
+from pipelines.results import families_of, read_known_clusters
+from pipelines.runs import Progress, amend_run
 from pipelines.tables import PassingImages
 from pipelines.unsafe_values import cover
 
@@ -284,7 +286,7 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
             clusters, values, tables, families_of(rows), seed=seed, passing=passing
         )
         said = {str(cluster): row for cluster, row in cells(explanation).items()}
-        with named(folder / CLUSTERS_FILE):
+        with named(folder / CLUSTERS_FILE, SAVE_AGAIN):
             replace_cells(folder / CLUSTERS_FILE, "cluster", said)
         write_explained(folder, clusters, explanation, values, tables)
     return explanation

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from pipelines.errors import InputError
 from pipelines.files import read_csv, write_text
+from pipelines.guard import named
 from pipelines.images import Rejected, upright_size
-from pipelines.results import named
 from pipelines.runs import Progress
 from pipelines.selection_files import UNSAFE_SET_FILE, read_selection
 

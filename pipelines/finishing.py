@@ -35,6 +35,7 @@ from pipelines.families import family_labels
 from pipelines.files import Outputs, write_pairs
 from pipelines.gif import FRAMES_PER_MINUTE
 from pipelines.images import ImageFile, Rejected, as_text, digest_of_files, none_usable
+from pipelines.manifest import ImageCounts, Manifest
 from pipelines.parameter_files import left_out
 from pipelines.passing import PASSING_FILE, PassingSample, write_passing
 from pipelines.rates import AS_COMMON, KINDS, ONE_SUBJECT, SITUATION, TOO_FEW, rate_cells
@@ -48,6 +49,7 @@ from pipelines.selection_files import (
     read_given_labels,
 )
 from pipelines.tables import PassingImages
+from pipelines.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 
 CLUSTERED = Outputs(
     (
@@ -68,7 +70,7 @@ CLUSTERED = Outputs(
     ),
     {
         inspection.GIF_FOLDER: inspection.GIF_NAMES,
-        inspection.THUMBNAIL_FOLDER: inspection.THUMBNAIL_NAMES,
+        THUMBNAIL_FOLDER: THUMBNAIL_NAMES,
     },
 )
 OUTPUTS = {
@@ -140,7 +142,7 @@ def count_images(
     run: runs.Run, folder: Path, images: list[ImageFile], rejected: list[Rejected]
 ) -> None:
     """Write down what is used and what is not; raise InputError when nothing is left."""
-    run.manifest.images = runs.ImageCounts(
+    run.manifest.images = ImageCounts(
         found=len(images) + len(rejected), used=len(images), rejected=len(rejected)
     )
     if not run.replaces:
@@ -237,7 +239,7 @@ def finish(
     ]
 
 
-def _describe_clusters(manifest: runs.Manifest, clusters: RootCauseClusters) -> None:
+def _describe_clusters(manifest: Manifest, clusters: RootCauseClusters) -> None:
     noise = clusters.labels == NOISE
     found = int(clusters.labels.max(initial=NOISE)) + 1
     manifest.result |= {
@@ -259,7 +261,7 @@ def _describe_clusters(manifest: runs.Manifest, clusters: RootCauseClusters) -> 
 
 
 def _describe_passing(
-    manifest: runs.Manifest, clusters: RootCauseClusters, passing: PassingSample
+    manifest: Manifest, clusters: RootCauseClusters, passing: PassingSample
 ) -> None:
     """Say how many failures lie in situations that fail more often than the rest."""
     kinds = passing.kinds
@@ -287,7 +289,7 @@ def _describe_passing(
 
 
 def _describe_explanation(
-    manifest: runs.Manifest,
+    manifest: Manifest,
     clusters: RootCauseClusters,
     families: dict[int, int],
     said: Explanation,

@@ -130,3 +130,12 @@ def order_classes(
 def split(cell: str) -> tuple[str, ...]:
     """Return the classes that a cell names."""
     return tuple(sorted({part.strip() for part in cell.split(SEPARATOR)} - {""}))
+
+
+def read_classes(file: Path) -> tuple[str, ...]:
+    """Read the names of classes, one a line."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--classes: {file} cannot be read: {error}.") from error
+    return tuple(line.strip() for line in lines if line.strip())

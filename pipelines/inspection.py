@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from pipelines.clusters import NOISE, RootCauseClusters, cluster_ids, members, thumbnail_name
+from pipelines.clusters import NOISE, RootCauseClusters, cluster_ids, members
 from pipelines.files import atomic_write
 from pipelines.gif import SIDE, canvas_size, fit, frame, write_gif
-from pipelines.images import ImageFile, Rejected, check_image, load_image, prefetch
+from pipelines.images import Rejected, load_image, prefetch
 from pipelines.runs import Progress
+from pipelines.thumbnails import DECODED_AHEAD, THUMBNAIL_FOLDER, _thumbnail, thumbnail_name
 
 GIF_FOLDER = "gifs"
-THUMBNAIL_FOLDER = "thumbnails"
 GIF_NAMES = r"(cluster_\d+|noise)\.gif"
-THUMBNAIL_NAMES = r"[0-9a-f]{24}\.jpg"
-THUMBNAIL_SIDE = 160
 GIF_FRAMES = 100
 STAGE = "drawing clusters"
-DECODED_AHEAD = 16
 
 
 def gif_name(cluster: int) -> str:
@@ -97,31 +92,3 @@ def _picture(folder: Path, path: str, framed: bool) -> _Picture | Rejected:
     if isinstance(image, Rejected):
         return image
     return _Picture(path, _thumbnail(image), fit(image, SIDE) if framed else None)
-
-
-def _thumbnail(image: Image.Image) -> bytes:
-    thumbnail = io.BytesIO()
-    fit(image, THUMBNAIL_SIDE).save(thumbnail, "JPEG", quality=85)
-    return thumbnail.getvalue()
-
-
-def draw_thumbnail(folder: Path, image: ImageFile, run: Path) -> bytes | Rejected:
-    """Draw the thumbnail of one new image, and keep it in the run folder if that may be written.
-
-    Returns
-    -------
-    bytes or Rejected
-        A JPEG file; a file that is not what its digest says any more is rejected.
-    """
-    loaded = load_image(folder, image.path, THUMBNAIL_SIDE)
-    if isinstance(loaded, Rejected):
-        return loaded
-    if check_image(folder, image.path) != image:
-        return Rejected(image.path, "changed since it was selected: select the unsafe set again")
-    thumbnail = _thumbnail(loaded)
-    with (
-        suppress(OSError),
-        atomic_write(run / THUMBNAIL_FOLDER / thumbnail_name(image.digest)) as f,
-    ):
-        f.write(thumbnail)
-    return thumbnail

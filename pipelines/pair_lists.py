@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.files import read_csv, write_csv
+from pipelines.guard import named
 from pipelines.images import write_failures
 from pipelines.reporting.wording import count_of
-from pipelines.results import named
 
 PAIR_FOLDER = "pairs"
 PAIRS_TABLE = "pairs.csv"

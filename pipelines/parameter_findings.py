@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.parameter_files import Kind, Parameter
+from pipelines.reporting.wording import MINUS
 from pipelines.variance import Floats, direction
 
 Reference = Literal["failing images", "passing images"]
@@ -24,7 +25,6 @@ LEAST = 0.01
 EDGE = 0.05
 """Share of its range within which a mean is near the edge."""
 MOST_DIGITS = 15
-MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)

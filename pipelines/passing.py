@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from pipelines.errors import InputError
 from pipelines.files import read_csv, write_csv
 from pipelines.groups import Groups, number_groups
+from pipelines.guard import named
 from pipelines.images import find_images
 from pipelines.parameters import FEWEST_PASSING
 from pipelines.properties import PROPERTIES
 from pipelines.rates import FailureRate, Kind
 from pipelines.reporting.wording import count_of
-from pipelines.results import named
 from pipelines.testing_job import RESULT_FILE, read_tested
 
 SAMPLE = 2000

@@ -14,7 +14,8 @@ from pipelines import runs
 from pipelines.files import write_text
 from pipelines.hints import LARGE, QUANTILE
 from pipelines.images import as_text, digest_of_files
-from pipelines.parameter_findings import MINUS, PASSING
+from pipelines.manifest import Manifest, read_run_manifest
+from pipelines.parameter_findings import PASSING
 from pipelines.parameters import LEVEL
 from pipelines.reporting.cards import (
     COVERED,
@@ -26,7 +27,6 @@ from pipelines.reporting.cards import (
     tell_unsafe,
 )
 from pipelines.reporting.headline import headline
-from pipelines.reporting.retraining import Told, describe_retraining
 from pipelines.reporting.setup import describe_setup
 from pipelines.reporting.summary import (
     MOST_PROBLEMS,
@@ -41,14 +41,13 @@ from pipelines.reporting.summary import (
     unsafe_summary,
     worst,
 )
-from pipelines.reporting.wording import NOT_GIVEN, SPACE, Facts
-from pipelines.results import Results, read_manifest, read_results
-from pipelines.retrained import read_retraining
+from pipelines.reporting.wording import MINUS, NOT_GIVEN, SPACE, Facts
+from pipelines.results import Results, read_results
 
 REPORT_FILE = "report.html"
 TEMPLATE = Path(__file__).parents[1] / "assets" / "report.html"
 
-HEATMAPS, RETRAINING = "heatmaps", "retrain"
+HEATMAPS = "heatmaps"
 BY_APPEARANCE = (
     "grouped by what they look alike in (SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
 )
@@ -124,7 +123,7 @@ RATE_TERMS: Facts = (
 )
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path, clustered: Path | None = None, retraining: object = None) -> Path:
     """Write `report.html` into a run folder, whole or not at all, from what the folder holds.
 
     The same run gives the same bytes.  Time, memory and the size of the file grow linearly with
@@ -134,8 +133,11 @@ def write_report(run: Path) -> Path:
     Parameters
     ----------
     run : Path
-        A run folder, however its job ended; a job calls this when its manifest says how.  The
-        report of a retraining is that of the clusters it is for, and says what it changed.
+        A run folder, however its job ended; a job calls this when its manifest says how.
+    clustered : Path, optional
+        The run that holds the clusters, if `run` itself does not.
+    retraining : object, optional
+        The section on what a retraining changed, with the fields that `assets/report.html` names.
 
     Returns
     -------
@@ -150,19 +152,13 @@ def write_report(run: Path) -> Path:
     OSError
         When the folder may not be written.
     """
-    manifest = read_manifest(run)  # first: nothing is written into a folder that is no run
-    if manifest.job != RETRAINING:
-        with runs.hold(run):
-            write_text(run / REPORT_FILE, _render(read_results(run)))
-        return run / REPORT_FILE
-    told = read_retraining(run)
+    read_run_manifest(run)  # first: nothing is written into a folder that is no run
     with runs.hold(run):
-        text = _render(read_results(Path(told.run)), describe_retraining(told, run))
-        write_text(run / REPORT_FILE, text)
+        write_text(run / REPORT_FILE, _render(read_results(clustered or run), retraining))
     return run / REPORT_FILE
 
 
-def _basis(manifest: runs.Manifest) -> str:
+def _basis(manifest: Manifest) -> str:
     """Say what the clusters were told by."""
     if manifest.job == HEATMAPS:
         return BY_HEATMAPS
@@ -189,7 +185,7 @@ def _against_passing(found: Results) -> Iterator[tuple[str, str]]:
         yield PASSING_PARAMETER
 
 
-def _render(found: Results, retraining: Told | None = None) -> str:
+def _render(found: Results, retraining: object = None) -> str:
     manifest, explanation = found.manifest, found.explanation
     groups, noise = group_clusters(found)
     cards = [card for group in groups for card in group.cards]

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,18 +23,9 @@ from pipelines.clusters import (
 from pipelines.errors import InputError
 from pipelines.explanation import EXPLANATION_FILE, Explanation, read_explanation
 from pipelines.files import read_csv, read_pairs
+from pipelines.guard import SAVE_AGAIN, inside, named
+from pipelines.manifest import Manifest, read_run_manifest
 from pipelines.rates import KINDS, TOO_FEW, FailureRate
-
-DAMAGES = (
-    OSError,
-    EOFError,
-    LookupError,
-    ValueError,
-    csv.Error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What reading a damaged file raises; all else is a fault of the tool."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +94,7 @@ class Results:
     """
 
     folder: Path
-    manifest: runs.Manifest
+    manifest: Manifest
     ended: str
     clusters: RootCauseClusters | None
     rows: tuple[ClusterRow, ...]
@@ -123,7 +110,7 @@ def read_results(run: Path) -> Results:
     InputError
         When the folder is no run, or a file of it is not as the tool writes it.
     """
-    manifest = read_manifest(run)
+    manifest = read_run_manifest(run)
     clusters, rows = read_clustering(run, manifest.ended)
     rejected: tuple[tuple[str, str], ...] = ()
     with named(run / runs.REJECTED_FILE):
@@ -138,16 +125,6 @@ def read_results(run: Path) -> Results:
         explanation=_read_explanation(run, rows) if rows else None,
         rejected=rejected,
     )
-
-
-def read_manifest(run: Path) -> runs.Manifest:
-    """Read `run.json`; raise InputError when the folder is no run."""
-    try:
-        return runs.read_manifest(run)
-    except runs.NoManifestError as error:
-        raise InputError(
-            f"{run} is not a run folder: {error}. Name a folder that a job has written."
-        ) from error
 
 
 def read_clustering(
@@ -185,7 +162,7 @@ def read_clustering(
             if not np.isfinite(figures).all():
                 raise ValueError("a distance, silhouette or place is no number")
     central = {c: clusters.paths[members(clusters, c)[0]] for c in cluster_ids(clusters)}
-    with named(run / CLUSTERS_FILE):
+    with named(run / CLUSTERS_FILE, SAVE_AGAIN):
         rows = [_row(row, central) for row in read_csv(inside(run, CLUSTERS_FILE))]
         rows.sort(key=lambda each: (each.cluster == NOISE, each.cluster))
         sizes = Counter(clusters.labels.tolist())
@@ -298,36 +275,3 @@ def _check_explanation(explanation: Explanation, known: set[int]) -> None:
     places = {place for each in explained for place in each.unsafe_values}
     if not places <= set(range(len(explanation.unsafe_values))):
         raise ValueError("a cluster or family covers an unsafe value that is not listed")
-
-
-@contextmanager
-def named(path: Path, or_else: str = "") -> Iterator[None]:
-    """Turn what a damaged file leads to into an InputError that names it.
-
-    It goes round the reading of the file alone: what is raised elsewhere is no fault of the file.
-
-    Parameters
-    ----------
-    or_else : str
-        What to do where there is no backup; by default, what is usual for the file.
-    """
-    if not or_else:  # the engineer's words are in it, and would be lost
-        edited = "save it as CSV (UTF-8, commas) with all its rows and columns"
-        or_else = edited if path.name == CLUSTERS_FILE else "find the clusters again"
-    try:
-        yield
-    except DAMAGES as error:
-        raise InputError(
-            f"{path} is not as the tool writes it ({type(error).__name__}: {error}). "
-            f"Take the file from a backup, or {or_else}."
-        ) from error
-
-
-def inside(run: Path, name: str) -> Path:
-    """Return a file of a run folder; whoever made the folder may have put links into it."""
-    file = (run / name).resolve()
-    if not file.is_relative_to(run.resolve()):
-        raise ValueError("it is a link that leads out of the run folder")
-    if not file.is_file():
-        raise FileNotFoundError("no such file")
-    return file

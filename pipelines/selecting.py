@@ -9,9 +9,9 @@ from pathlib import Path
 from pipelines.errors import InputError
 from pipelines.groups import find_groups
 from pipelines.images import as_text, check_folder, find_files
+from pipelines.manifest import Manifest
 from pipelines.reporting.wording import count_of
-from pipelines.results import read_clustering
-from pipelines.runs import Manifest, Progress, amend_run
+from pipelines.runs import Progress, amend_run
 from pipelines.selection import Allocation, Candidates, Ranking
 from pipelines.selection_files import (
     BY_HAND,
@@ -142,9 +142,7 @@ def select_unsafe_set(
                 f"{run} has no clusters to select for: its job {manifest.ended}. Find the clusters "
                 "first."
             )
-        # Or all work would be in vain.
-        read_clustering(run)
-        _read_earlier(run, folder, overwrite)
+        _read_earlier(run, folder, overwrite)  # or all work would be in vain
         groups = find_groups(wanted.groups, find_files(folder)[0], None, folder)
         found = measure(run, manifest, folder, told)
         candidates = found.candidates

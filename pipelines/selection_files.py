@@ -19,9 +19,10 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.errors import InputError
 from pipelines.files import atomic_write, read_csv, write_csv, write_text
+from pipelines.guard import DAMAGES
+from pipelines.manifest import read_document
 from pipelines.reporting.wording import count_of
-from pipelines.results import DAMAGES
-from pipelines.runs import hold, read_document
+from pipelines.runs import hold
 from pipelines.selection import Allocation, Candidates, Ranking, UnsafeSet, cut
 
 FILENAMES_FILE = "IS_filenames.txt"

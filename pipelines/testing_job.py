@@ -11,7 +11,7 @@ from pipelines import runs
 from pipelines.confusion_picture import draw_confusions
 from pipelines.errors import InputError
 from pipelines.files import Outputs, atomic_write, write_csv, write_pairs
-from pipelines.ground_truth import read_truth
+from pipelines.ground_truth import read_classes, read_truth
 from pipelines.groups import Groups, describe_groups, find_groups_beside, number_groups
 from pipelines.images import (
     Rejected,
@@ -24,6 +24,7 @@ from pipelines.images import (
     write_failures,
 )
 from pipelines.intervals import accuracy_interval
+from pipelines.manifest import ImageCounts, Manifest, read_manifest
 from pipelines.networks import STAGE as PREDICTING
 from pipelines.networks import Network, fix_size, load_network, predict
 from pipelines.reporting.wording import count_of
@@ -76,15 +77,6 @@ class Asked:
     groups: str | None = None
 
 
-def read_classes(file: Path) -> tuple[str, ...]:
-    """Read the names of classes, one a line."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--classes: {file} cannot be read: {error}.") from error
-    return tuple(line.strip() for line in lines if line.strip())
-
-
 def test_model(
     model: Path,
     source: Path,
@@ -94,7 +86,7 @@ def test_model(
     progress: runs.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
-) -> runs.Manifest:
+) -> Manifest:
     """Test a model on the labelled images of a folder, and write what it gets wrong to `out`.
 
     Parameters
@@ -120,7 +112,7 @@ def test_model(
     if out.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")
     classes = read_classes(asked.classes) if asked.classes else None
-    manifest = runs.Manifest(
+    manifest = Manifest(
         job=JOB,
         command=[as_text(word) for word in command],
         folder=as_text(folder.resolve()),
@@ -176,7 +168,7 @@ def test_model(
             error_threshold=asked.error_threshold,
             key_points=asked.key_points,
         )
-        manifest.images = runs.ImageCounts(
+        manifest.images = ImageCounts(
             found=len(tested) + len(rejected), used=len(tested), rejected=len(rejected)
         )
         _describe(manifest, network, outcome, found.resized)
@@ -198,10 +190,10 @@ def read_test(folder: Path) -> tuple[int, float]:
     return int(manifest.result["images"]), float(manifest.result["accuracy"])
 
 
-def read_tested(folder: Path) -> runs.Manifest:
+def read_tested(folder: Path) -> Manifest:
     """Read the manifest of a test that finished; InputError where there is none."""
     try:
-        manifest = runs.read_manifest(folder)
+        manifest = read_manifest(folder)
     except InputError as error:
         raise InputError(f"{folder} holds no test: {error}.") from error
     if manifest.job != "test" or manifest.ended != "finished":
@@ -211,7 +203,7 @@ def read_tested(folder: Path) -> runs.Manifest:
     return manifest
 
 
-def _describe(manifest: runs.Manifest, network: Network, outcome: Outcome, resized: int) -> None:
+def _describe(manifest: Manifest, network: Network, outcome: Outcome, resized: int) -> None:
     manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
     manifest.chosen = {
         "scaling": network.scaling,
@@ -229,7 +221,7 @@ def _describe(manifest: runs.Manifest, network: Network, outcome: Outcome, resiz
 
 
 def _describe_accuracy(
-    manifest: runs.Manifest, outcome: Outcome, groups: Groups, paths: Sequence[str]
+    manifest: Manifest, outcome: Outcome, groups: Groups, paths: Sequence[str]
 ) -> None:
     images, right = len(paths), int(outcome.correct.sum())
     numbers = number_groups(groups, paths) if groups.how else None

@@ -22,8 +22,8 @@ from pipelines.clusters import (
 )
 from pipelines.errors import InputError
 from pipelines.files import write_text
-from pipelines.results import named
-from pipelines.runs import NoManifestError, list_runs, read_manifest
+from pipelines.guard import SAVE_AGAIN, named
+from pipelines.manifest import NoManifestError, list_runs, read_manifest
 
 KEPT_FILE = "earlier_words.json"
 """Words that fit no cluster of a run; unlike results, it stays when the run is overwritten."""
@@ -92,7 +92,7 @@ def find_earlier_words(out: Path, images: str) -> list[EarlierWords]:
 def _read(folder: Path) -> list[EarlierWords]:
     found = []
     if (folder / CLUSTERS_FILE).exists():
-        with named(folder / CLUSTERS_FILE):
+        with named(folder / CLUSTERS_FILE, SAVE_AGAIN):
             words = read_words(folder)
         if words:
             with named(folder / CLUSTERS_FILE, "put its images.csv back"):

@@ -171,10 +171,10 @@ def report(
     run: Annotated[Path, typer.Argument(help="Run folder to report on.")],
 ) -> None:
     """Write report.html anew, with names, notes and verdicts as they are now."""
-    from pipelines.report import write_report
+    from pipelines.reporting.retraining import write_run_report
 
     with job("The report is as it was."):
-        file = write_report(run)
+        file = write_run_report(run)
     print(f"{file}: one file, to be opened in any browser, filed or printed.")
 
 

@@ -21,7 +21,7 @@ from app.numbers import ACTIVATION, COUNT, PERCENTAGE
 
 if TYPE_CHECKING:
     from pipelines.deepinspect.job import Options
-    from pipelines.runs import Manifest
+    from pipelines.manifest import Manifest
 
 SHOWN = 10
 

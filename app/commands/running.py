@@ -17,7 +17,8 @@ from app.endings import ERROR, FAULT, STOPPED
 from app.numbers import NUMBER, Numbers, parse_number
 
 if TYPE_CHECKING:
-    from pipelines.runs import Manifest, Progress
+    from pipelines.manifest import Manifest
+    from pipelines.runs import Progress
 
 MOST_PROBLEMS = 5
 

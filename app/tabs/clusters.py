@@ -21,8 +21,8 @@ from examples.eyes import ANGLES, COMPLETE, FAILURES
 from pipelines.errors import InputError
 from pipelines.explanation import EXPLANATION_FILE
 from pipelines.images import TABLES, folder_of
+from pipelines.manifest import list_runs, read_manifest
 from pipelines.reporting.wording import count_of
-from pipelines.runs import list_runs, read_manifest
 from pipelines.safe.features import WIDTHS
 
 GIVEN = "Parameters of the images"

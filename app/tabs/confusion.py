@@ -27,10 +27,10 @@ from app.page import Page
 from pipelines.deepinspect.inspected import CLASSES_FILE, JOB
 from pipelines.errors import InputError
 from pipelines.images import folder_of
+from pipelines.manifest import Manifest, list_runs, read_manifest
 from pipelines.networks import SCALINGS
 from pipelines.pair_lists import PAIR_FOLDER, list_name
 from pipelines.reporting.wording import count_of
-from pipelines.runs import Manifest, list_runs, read_manifest
 
 SCRIPTS = ("elements.js", "confusion.js")
 TASKS = ("classes", "several")

@@ -27,9 +27,10 @@ from app.page import Page
 from pipelines.deepimportance.results import COVERAGE_FILE, read_coverage
 from pipelines.errors import InputError
 from pipelines.images import folder_of
+from pipelines.manifest import Manifest, list_runs, read_manifest
 from pipelines.networks import SCALINGS
 from pipelines.reporting.wording import percent
-from pipelines.runs import Manifest, is_written, list_runs, read_manifest
+from pipelines.runs import is_written
 
 SCRIPTS = ("elements.js", "coverage.js")
 JOB = "coverage"

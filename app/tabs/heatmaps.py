@@ -28,7 +28,7 @@ from app.page import Page
 from pipelines.clusters import CLUSTERS_FILE, LAYERS_FILE
 from pipelines.errors import InputError
 from pipelines.images import folder_of
-from pipelines.runs import read_manifest
+from pipelines.manifest import read_manifest
 from pipelines.testing_job import FAILURES_FILE, PICTURE_FILE, read_test
 
 SCRIPTS = ("elements.js", "heatmaps.js")

@@ -25,7 +25,7 @@ from app.page import Page
 from pipelines.clusters import CLUSTERS_FILE
 from pipelines.errors import InputError
 from pipelines.images import check_folder
-from pipelines.runs import read_manifest
+from pipelines.manifest import read_manifest
 from pipelines.selection_files import CANDIDATES_FILE, SELECTION_FILE, read_selection
 
 SCRIPTS = ("elements.js", "unsafe_set.js")

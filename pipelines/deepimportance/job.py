@@ -23,7 +23,14 @@ from pipelines.deepimportance.quantisation import MOST, Regions, check_clusters,
 from pipelines.deepimportance.results import OUTPUTS, Found, write_coverage
 from pipelines.errors import InputError
 from pipelines.files import write_pairs
-from pipelines.ground_truth import LABELS_TABLE, Truth, order_classes, read_truth, split
+from pipelines.ground_truth import (
+    LABELS_TABLE,
+    Truth,
+    order_classes,
+    read_classes,
+    read_truth,
+    split,
+)
 from pipelines.images import (
     ImageFile,
     Rejected,
@@ -32,9 +39,9 @@ from pipelines.images import (
     find_images,
     none_usable,
 )
+from pipelines.manifest import ImageCounts, Manifest
 from pipelines.networks import Network, fix_size, load_network
 from pipelines.testing import Outcome, Task, doubt_order, find_task, judge
-from pipelines.testing_job import read_classes
 
 JOB = "coverage"
 CHECKING = "checking images"
@@ -128,7 +135,7 @@ def measure_coverage(
     progress: runs.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
-) -> runs.Manifest:
+) -> Manifest:
     """Measure how well test sets exercise the neurons that decide; write the run folder `out`.
 
     Time grows linearly with the number of images, but for surprise, which compares all test images
@@ -253,7 +260,7 @@ def measure_coverage(
             for file in (*each.rejected, *then.rejected)
         ]
         used = sum(len(each.images) for each in (learnt.measured, *measured))
-        manifest.images = runs.ImageCounts(
+        manifest.images = ImageCounts(
             found=used + len(rejected) + (len(new.images) if new else 0),
             used=used + (len(new.images) if new else 0),
             rejected=len(rejected),
@@ -303,11 +310,11 @@ def _numbered(name: str, number: int) -> str:
 
 def _manifest(
     model: Path, folders: Sequence[_Folder], options: Options, command: Sequence[str]
-) -> runs.Manifest:
+) -> Manifest:
     def named(kind: str) -> list[str]:
         return [as_text(each.source.resolve()) for each in folders if each.kind == kind]
 
-    return runs.Manifest(
+    return Manifest(
         job=JOB,
         command=[as_text(word) for word in command],
         folder=named(TEST)[0],
@@ -550,7 +557,7 @@ def _note_order(
         run.manifest.notes.append(note)
 
 
-def _describe(manifest: runs.Manifest, network: Network, found: Found) -> None:
+def _describe(manifest: Manifest, network: Network, found: Found) -> None:
     manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
     manifest.chosen = {
         "scaling": network.scaling,

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters import thumbnail_name
 from pipelines.deepimportance.coverage import (
     Rows,
     Seen,
@@ -29,15 +28,16 @@ from pipelines.deepimportance.widening import Widening, rank
 from pipelines.errors import InputError
 from pipelines.export import Exported, check_target, export_images
 from pipelines.files import Outputs, read_csv, write_csv, write_text
+from pipelines.guard import inside, named
 from pipelines.images import ImageFile, Rejected, as_text, prefetch
-from pipelines.inspection import (
+from pipelines.runs import REJECTED_FILE, Progress
+from pipelines.thumbnails import (
     DECODED_AHEAD,
     THUMBNAIL_FOLDER,
     THUMBNAIL_NAMES,
     draw_thumbnail,
+    thumbnail_name,
 )
-from pipelines.results import inside, named
-from pipelines.runs import REJECTED_FILE, Progress
 
 COVERAGE_FILE = "coverage.json"
 NEURONS_FILE = "neurons.csv"

@@ -18,10 +18,11 @@ from pipelines.deepinspect.findings import Findings, Kind, Truths
 from pipelines.deepinspect.ranking import pairs_of
 from pipelines.errors import InputError
 from pipelines.files import Outputs, atomic_write, find_delimiter, read_csv, write_csv, write_text
-from pipelines.inspection import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
+from pipelines.guard import inside, named
+from pipelines.manifest import read_manifest
 from pipelines.pair_lists import PAIR_FOLDER, PAIR_NAMES
-from pipelines.results import inside, named
-from pipelines.runs import REJECTED_FILE, read_manifest
+from pipelines.runs import REJECTED_FILE
+from pipelines.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 
 JOB = "inspect"
 CLASSES_FILE = "classes.csv"

@@ -47,12 +47,13 @@ from pipelines.deepinspect.predicting import (
 from pipelines.deepinspect.ranking import TOP_PERCENT, pairs_of, rank_pairs
 from pipelines.errors import InputError
 from pipelines.files import write_pairs
+from pipelines.ground_truth import read_classes
 from pipelines.images import as_text, check_images, find_images, none_usable
+from pipelines.manifest import ImageCounts, Manifest
 from pipelines.networks import BATCH, Network, fix_size, load_network
 from pipelines.pair_lists import write_pair_lists
 from pipelines.reporting.wording import count_of
 from pipelines.testing import Task, doubt_order
-from pipelines.testing_job import read_classes
 
 CHECKING = "checking images"
 LOADING = "loading the model"
@@ -108,7 +109,7 @@ def inspect_model(
     progress: runs.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
-) -> runs.Manifest:
+) -> Manifest:
     """Rank a classifier's pairs of classes by confusion and bias, and write the run folder `out`.
 
     Parameters
@@ -135,7 +136,7 @@ def inspect_model(
     if out.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")
     given = read_classes(options.classes) if options.classes else None
-    manifest = runs.Manifest(
+    manifest = Manifest(
         job=JOB,
         command=[as_text(word) for word in command],
         folder=as_text(folder.resolve()),
@@ -181,7 +182,7 @@ def inspect_model(
         if not seen.images:
             raise none_usable(folder, rejected)
         images = gather(seen, truth, names, task)
-        manifest.images = runs.ImageCounts(
+        manifest.images = ImageCounts(
             found=len(images.files) + len(rejected),
             used=len(images.files),
             rejected=len(rejected),
@@ -219,7 +220,7 @@ def inspect_exported(
     progress: runs.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
-) -> runs.Manifest:
+) -> Manifest:
     """Rank pairs of classes whose distances another framework has exported; write `out`.
 
     Parameters
@@ -241,7 +242,7 @@ def inspect_exported(
             f"received {'--predictions' if labels is None else '--labels'} alone."
         )
     files = {"distances": distances, "labels": labels, "predictions": predictions}
-    manifest = runs.Manifest(
+    manifest = Manifest(
         job=JOB,
         command=[as_text(word) for word in command],
         folder=as_text(distances.resolve().parent),
@@ -266,7 +267,7 @@ def inspect_exported(
             several = bool((shown.sum(axis=1) > 1).any() or (seen.sum(axis=1) > 1).any())
             truths = _evaluate(run, found, shown, seen, several)
             counts = (seen.sum(axis=0), shown.sum(axis=0))
-            manifest.images = runs.ImageCounts(
+            manifest.images = ImageCounts(
                 found=len(joined) + unlike, used=len(joined), rejected=unlike
             )
             manifest.chosen["task"] = "several" if several else "classes"
@@ -344,7 +345,7 @@ def _check_predicted(names: Sequence[str], images: NDArray[np.int64]) -> None:
 
 
 def _check_classes(
-    names: Sequence[str], distances: NDArray[np.float64], manifest: runs.Manifest
+    names: Sequence[str], distances: NDArray[np.float64], manifest: Manifest
 ) -> None:
     """Say which classes are not known."""
     known = set(known_classes(distances).tolist())
@@ -361,7 +362,7 @@ def _check_classes(
 
 
 def _describe_model(
-    manifest: runs.Manifest,
+    manifest: Manifest,
     network: Network,
     task: Task,
     measured: Probabilities,
@@ -402,7 +403,7 @@ def _describe_model(
             manifest.notes.append(doubt)
 
 
-def _describe_findings(manifest: runs.Manifest, found: Findings, truths: Truths | None) -> None:
+def _describe_findings(manifest: Manifest, found: Findings, truths: Truths | None) -> None:
     manifest.result |= {
         "classes": len(found.names),
         "predicted_classes": len(known_classes(found.distances)),
@@ -425,7 +426,7 @@ def _describe_findings(manifest: runs.Manifest, found: Findings, truths: Truths 
 
 
 def _compare_thresholds(
-    manifest: runs.Manifest,
+    manifest: Manifest,
     thresholds: Sequence[float],
     found: Findings,
     truths: Truths | None,

@@ -23,6 +23,7 @@ from pipelines.errors import InputError
 from pipelines.explanation_tables import NOTHING, Given
 from pipelines.files import atomic_write, read_csv, write_csv
 from pipelines.finishing import OUTPUTS, check_start, count_images, describe_given, finish
+from pipelines.guard import named
 from pipelines.hudd.clustering import (
     LayerClusters,
     Layers,
@@ -35,13 +36,13 @@ from pipelines.hudd.distances import heatmap_distances, open_heatmaps
 from pipelines.hudd.heatmaps import STAGE as PROPAGATING
 from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
 from pipelines.images import as_text, check_images, find_images
+from pipelines.manifest import Manifest
 from pipelines.networks import STAGE as PREDICTING
 from pipelines.networks import Network, fix_size, load_network, predict
 from pipelines.pair_lists import describe_source
 from pipelines.relevance import INPUT
 from pipelines.report import write_report
 from pipelines.reporting.wording import count_of
-from pipelines.results import named
 from pipelines.testing_job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 
 SPILL = ".heatmaps"
@@ -97,7 +98,7 @@ def find_clusters_by_heatmaps(
     progress: runs.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
-) -> runs.Manifest:
+) -> Manifest:
     """Find root cause clusters of failing images by what drove the DNN; write the run folder `out`.
 
     Parameters
@@ -124,7 +125,7 @@ def find_clusters_by_heatmaps(
     check_start(folder, paths, out, options.given, overwrite)
     tested, targets = _read_test(source)
     scaling = options.scaling or (str(tested.chosen["scaling"]) if tested else None)
-    manifest = runs.Manifest(
+    manifest = Manifest(
         job="heatmaps",
         command=[as_text(word) for word in command],
         folder=as_text(folder.resolve()),
@@ -216,7 +217,7 @@ def find_clusters_by_heatmaps(
     return manifest
 
 
-def _read_test(source: Path) -> tuple[runs.Manifest | None, dict[str, int]]:
+def _read_test(source: Path) -> tuple[Manifest | None, dict[str, int]]:
     """Return the test that listed the images, if one did, and the outputs that it explains."""
     if source.name != FAILURES_FILE or not source.is_file():
         return None, {}
@@ -234,7 +235,7 @@ def _load(
     model: Path,
     scaling: str | None,
     options: Options,
-    tested: runs.Manifest | None,
+    tested: Manifest | None,
 ) -> tuple[Network, tuple[str, ...]]:
     """Load the model, the very one that was tested, and choose the layers."""
     run.progress(LOADING, 0, 1)
@@ -247,16 +248,16 @@ def _load(
     return network, layers
 
 
-def _size(tested: runs.Manifest | None) -> Sequence[int] | None:
+def _size(tested: Manifest | None) -> Sequence[int] | None:
     return tested.chosen.get("input_size") if tested else None
 
 
-def _explained(tested: runs.Manifest | None) -> str:
+def _explained(tested: Manifest | None) -> str:
     """Tell which output is explained, when it is not one for all images."""
     return PREDICTED if tested is None or tested.chosen["task"] == "classes" else WORST
 
 
-def _position(explain: str, tested: runs.Manifest | None, outputs: int) -> int:
+def _position(explain: str, tested: Manifest | None, outputs: int) -> int:
     """Return the position of the output that is to be explained for all images."""
     names = list(map(str, tested.chosen["names"])) if tested else []
     if explain in names and len(names) == outputs:
@@ -282,7 +283,7 @@ def _cluster(run: runs.Run, layers: Sequence[str], heatmaps: dict[str, Written])
     return found
 
 
-def _describe(manifest: runs.Manifest, chosen: LayerClusters, images: int) -> None:
+def _describe(manifest: Manifest, chosen: LayerClusters, images: int) -> None:
     manifest.chosen |= {"layer": chosen.layer, "wicd": float(f"{chosen.wicd:.6g}")}
     if images < FEW:
         manifest.notes.append(f"{count_of(images, 'image')} alone: clusters of so few tell little.")

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pipelines.clusters import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE, members
 from pipelines.errors import InputError
 from pipelines.files import read_csv
-from pipelines.results import inside, named, read_known_clusters
+from pipelines.guard import inside, named
+from pipelines.results import read_known_clusters
 
 AGAIN = "find the clusters again"
 SHOWN = 24

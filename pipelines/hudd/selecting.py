@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from pipelines.clusters import HEATMAP_FOLDER, HEATMAPS_FILE, LAYER_NAME
 from pipelines.contrast import contrast
 from pipelines.errors import InputError
+from pipelines.guard import named
 from pipelines.hudd.distances import nearest_of_clusters, open_heatmaps
 from pipelines.hudd.heatmaps import write_heatmaps
 from pipelines.hudd.job import CHECKING, LOADING, WORST
 from pipelines.images import check_images, find_files, none_usable
+from pipelines.manifest import Manifest
 from pipelines.networks import fix_size, load_network, predict
-from pipelines.results import named
-from pipelines.runs import NEW_HEATMAPS, Manifest, Progress
+from pipelines.results import read_clustering
+from pipelines.runs import NEW_HEATMAPS, Progress
 from pipelines.selecting import Measured
 from pipelines.selection import Candidates
 
@@ -58,6 +60,7 @@ def measure(
             f"{run} explains the worst output of each failing image, and that of new images is not "
             "known before they are labelled. Find the clusters once more, with --explain OUTPUT."
         )
+    read_clustering(run)  # selecting from what cannot be read would be in vain
     with named(run / HEATMAPS_FILE), np.load(run / HEATMAPS_FILE, allow_pickle=False) as kept:
         layer, labels, reaches = str(kept["layer"]), kept["labels"], kept["reaches"]
     with named(run / HEATMAP_FOLDER / LAYER_NAME):

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pipelines.clusters import NOISE, NOISE_NAME, RootCauseClusters, members, thumbnail_name
+from pipelines.clusters import NOISE, NOISE_NAME, RootCauseClusters, members
 from pipelines.explanation import Confusion, Explained, Explanation, Family, UnsafeCoverage
-from pipelines.inspection import THUMBNAIL_FOLDER
-from pipelines.parameter_findings import MINUS, PASSING, Finding, tell_means
+from pipelines.guard import inside
+from pipelines.parameter_findings import PASSING, Finding, tell_means
 from pipelines.rates import KINDS
 from pipelines.reporting.headline import KIND_TITLES, tell_rate
-from pipelines.reporting.wording import NOT_GIVEN, SPACE, Facts, count_of, decimal, percent
-from pipelines.results import ClusterRow, Results, inside
+from pipelines.reporting.wording import MINUS, NOT_GIVEN, SPACE, Facts, count_of, decimal, percent
+from pipelines.results import ClusterRow, Results
+from pipelines.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
 from pipelines.unsafe_values import Side
 
 STILLS = 6

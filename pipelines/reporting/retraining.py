@@ -7,9 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.clusters import NOISE
+from pipelines.manifest import read_run_manifest
+from pipelines.report import write_report
 from pipelines.reporting.wording import SPACE, Facts, count_of, percent
-from pipelines.retrained import REPAIRS_PICTURE, Accuracy, Change, Comparison, Retraining
+from pipelines.retrained import (
+    REPAIRS_PICTURE,
+    Accuracy,
+    Change,
+    Comparison,
+    Retraining,
+    read_retraining,
+)
 
+RETRAINING = "retrain"
 CHANCE = 0.05
 HOW_ENDED = {
     "done": "all epochs",
@@ -46,6 +56,21 @@ class Told:
     methods: tuple[tuple[str, ...], ...]
     test: str
     compared: str
+
+
+def write_run_report(run: Path) -> Path:
+    """Write the report of a run of any job.
+
+    That of a retraining is the report on the clusters it is for, and says what it changed.
+
+    See Also
+    --------
+    pipelines.report.write_report
+    """
+    if read_run_manifest(run).job != RETRAINING:
+        return write_report(run)
+    outcome = read_retraining(run)
+    return write_report(run, Path(outcome.run), describe_retraining(outcome, run))
 
 
 def describe_retraining(found: Retraining, folder: Path) -> Told:

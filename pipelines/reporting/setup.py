@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines import runs
+from pipelines.manifest import MANIFEST_FILE
 from pipelines.reporting.summary import heading
 from pipelines.reporting.wording import NOT_GIVEN, Facts, ranges
 from pipelines.results import Results
@@ -47,7 +47,7 @@ def _facts(values: Mapping[str, Any]) -> Facts:
     for name, value in values.items():
         label = name.replace("_", " ")
         if name == "candidates" and isinstance(value, list):
-            facts.append((label, f"{len(value):,} tried; {runs.MANIFEST_FILE} lists them"))
+            facts.append((label, f"{len(value):,} tried; {MANIFEST_FILE} lists them"))
         elif name == "settings" and _by_cluster(value):
             facts += _settings(value)
         else:

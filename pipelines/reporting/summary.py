@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from pipelines import runs
 from pipelines.clusters import (
     CLUSTERS_FILE,
     IMAGES_FILE,
@@ -17,6 +16,7 @@ from pipelines.clusters import (
 )
 from pipelines.explanation import EXPLANATION_FILE, Explanation
 from pipelines.families import family_labels
+from pipelines.manifest import MANIFEST_FILE, Manifest
 from pipelines.parameter_files import Problem, left_out
 from pipelines.rates import SITUATION
 from pipelines.reporting.cards import COVERED, NO_IMAGE, NOT_COVERED, Card, Unsafe
@@ -41,7 +41,7 @@ def heading(found: Results) -> Facts:
     )
 
 
-def _tested(manifest: runs.Manifest) -> Facts:
+def _tested(manifest: Manifest) -> Facts:
     """Say what DNN was tested, how good it is, and on what, as far as the run knows."""
     test, result = manifest.parameters.get("test") or {}, manifest.result
     facts = []
@@ -144,7 +144,7 @@ def summarise(found: Results, cards: Sequence[Card]) -> Facts:
     return tuple(summary)
 
 
-def _figure(manifest: runs.Manifest, name: str, otherwise: float) -> float:
+def _figure(manifest: Manifest, name: str, otherwise: float) -> float:
     figure = manifest.result.get(name)
     return float(figure) if isinstance(figure, int | float) else otherwise
 
@@ -197,7 +197,7 @@ def rejected_summary(found: Results) -> str:
         return "No file was rejected."
     text = f"{count_of(count, 'file')} could not be used{_first(count, MOST_REJECTED)}."
     if count != counted:
-        text += f" {runs.MANIFEST_FILE} counts {counted:,}."
+        text += f" {MANIFEST_FILE} counts {counted:,}."
     return text
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from pipelines.parameter_findings import MINUS
-
+MINUS = "\N{MINUS SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
 NOT_GIVEN = "not given"
 Facts = tuple[tuple[str, str], ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pipelines import runs
 from pipelines.groups import describe_groups, number_groups
 from pipelines.images import as_text
+from pipelines.manifest import Manifest
 from pipelines.networks import Network
 from pipelines.reporting.wording import count_of
 from pipelines.retrained import Retraining
@@ -21,7 +21,7 @@ WORSE = 0.1
 """By how much less an epoch may get right of what is held out than the model before, unsaid."""
 
 
-def note_classes(manifest: runs.Manifest, subject: Subject, parts: Parts) -> None:
+def note_classes(manifest: Manifest, subject: Subject, parts: Parts) -> None:
     """Say which classes have next to nothing to train with."""
     if subject.task != "classes":
         return
@@ -34,7 +34,7 @@ def note_classes(manifest: runs.Manifest, subject: Subject, parts: Parts) -> Non
 
 
 def note_clusters(
-    manifest: runs.Manifest,
+    manifest: Manifest,
     clustered: Clustered,
     subject: Subject,
     before: Outcome,
@@ -56,7 +56,7 @@ def note_clusters(
 
 
 def measure_retraining(
-    manifest: runs.Manifest,
+    manifest: Manifest,
     given: Given,
     subject: Subject,
     parts: Parts,
@@ -116,7 +116,7 @@ def measure_retraining(
 
 
 def describe_findings(
-    manifest: runs.Manifest,
+    manifest: Manifest,
     network: Network,
     found: Retraining,
     trained: Trained,

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from pipelines import runs
 from pipelines.errors import InputError
+from pipelines.ground_truth import read_classes
 from pipelines.images import Rejected, as_text, none_usable
+from pipelines.manifest import ImageCounts, Manifest
 from pipelines.networks import Network, fix_size, load_network
-from pipelines.report import write_report
+from pipelines.reporting.retraining import write_run_report
 from pipelines.reporting.wording import count_of
 from pipelines.retrained import (
     HISTORY_FILE,
@@ -65,7 +67,7 @@ from pipelines.retraining.writing import (
     write_results,
 )
 from pipelines.testing import Task, find_task
-from pipelines.testing_job import UNLABELLED, Asked, read_classes
+from pipelines.testing_job import UNLABELLED, Asked
 
 JOB = "retrain"
 LOADING = "loading the model"
@@ -91,7 +93,7 @@ def retrain(
     command: Sequence[str] = (),
     overwrite: bool = False,
     stop: Callable[[], bool] = lambda: False,
-) -> runs.Manifest:
+) -> Manifest:
     """Retrain a model with the labelled unsafe set of a run, and measure what that changed.
 
     The model file is never written to.  A job that was killed goes on from its last epoch, and its
@@ -133,7 +135,7 @@ def retrain(
             raise KeyboardInterrupt
         progress(stage, done, total)
 
-    manifest = runs.Manifest(
+    manifest = Manifest(
         job=JOB,
         command=[as_text(word) for word in command],
         folder=as_text(training.resolve()),
@@ -160,9 +162,9 @@ def retrain(
             _retrain(run, places, clustered, asked, options, repeats, stop)
     except KeyboardInterrupt:
         if (out / RETRAINING_FILE).is_file():  # the comparison was stopped, what counts is there
-            write_report(out)
+            write_run_report(out)
         raise
-    write_report(out)
+    write_run_report(out)
     return manifest
 
 
@@ -219,9 +221,7 @@ def _retrain(
     describe_findings(manifest, network, found, trained, before)
     note_clusters(manifest, clustered, subject, before, network)
     count = len(subject.pictures.examples) + len(subject.test.examples)
-    manifest.images = runs.ImageCounts(
-        found=count + len(rejected), used=count, rejected=len(rejected)
-    )
+    manifest.images = ImageCounts(found=count + len(rejected), used=count, rejected=len(rejected))
     compared = repeats > 0 and not stop()
     if repeats and not compared:
         manifest.notes.append("As it was stopped, ways to choose images are not compared.")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines import runs
 from pipelines.files import write_text
+from pipelines.manifest import Manifest
 from pipelines.retrained import Comparison
 from pipelines.retraining.balancing import Positions
 from pipelines.retraining.comparison import OURS, compare, confidence, methods_of, summarise
@@ -96,7 +97,7 @@ def _read_repeats(file: Path, fingerprint: str) -> dict[tuple[str, int], float]:
         return {}
 
 
-def fingerprint_of(manifest: runs.Manifest, subject: Subject, *, every: bool = False) -> str:
+def fingerprint_of(manifest: Manifest, subject: Subject, *, every: bool = False) -> str:
     """Return what makes two retrainings the same, so that one may go on from the other.
 
     Parameters

@@ -9,8 +9,9 @@ from pipelines import runs
 from pipelines.clusters import IMAGES_FILE, NOISE, NOISE_NAME, RootCauseClusters
 from pipelines.errors import InputError
 from pipelines.groups import Groups, find_groups_beside
+from pipelines.manifest import Manifest, read_run_manifest
 from pipelines.reporting.wording import count_of
-from pipelines.results import read_manifest, read_results
+from pipelines.results import read_results
 from pipelines.retraining.labelled import (
     Labelled,
     align_numbers,
@@ -38,14 +39,14 @@ class Places:
 class Clustered:
     """The run whose unsafe set is used, as it was when the job started."""
 
-    manifest: runs.Manifest
+    manifest: Manifest
     clusters: RootCauseClusters
     names: dict[int, str]
 
 
 def read_clustered(folder: Path) -> Clustered:
     """Read the run of an unsafe set; raise InputError where it has no root cause clusters."""
-    manifest = read_manifest(folder)
+    manifest = read_run_manifest(folder)
     if manifest.job not in runs.CLUSTERING_JOBS or manifest.ended != "finished":
         raise InputError(
             f"{folder} holds no root cause clusters: its job, {manifest.job}, {manifest.ended}. "
@@ -131,7 +132,7 @@ def gather_sets(
     return _leave_twice(run.manifest, given)
 
 
-def _leave_twice(manifest: runs.Manifest, given: Given) -> Given:
+def _leave_twice(manifest: Manifest, given: Given) -> Given:
     """Leave out of the training set what is in the unsafe set: it would be held out and trained."""
     twice = {each.image.digest for each in given.unsafe.examples}
     kept = [each for each in given.training.examples if each.image.digest not in twice]

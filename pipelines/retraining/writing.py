@@ -15,7 +15,6 @@ from pipelines.clusters import NOISE, RootCauseClusters
 from pipelines.files import Outputs, atomic_write, write_csv, write_pairs, write_text
 from pipelines.groups import Groups
 from pipelines.images import Rejected
-from pipelines.inspection import THUMBNAIL_FOLDER, THUMBNAIL_NAMES, draw_thumbnail
 from pipelines.report import REPORT_FILE
 from pipelines.retrained import (
     CHANGES_COLUMNS,
@@ -33,6 +32,7 @@ from pipelines.retraining.picture import draw_repairs
 from pipelines.retraining.training import Epoch, Trained
 from pipelines.retraining.trial import Parts, Subject
 from pipelines.testing import Outcome
+from pipelines.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES, draw_thumbnail
 
 CLASSES_FILE = "classes.csv"
 TRAINED_FILE = "trained_with.csv"

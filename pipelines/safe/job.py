@@ -30,6 +30,7 @@ from pipelines.finishing import (
 )
 from pipelines.groups import AUTO, Groups, number_groups
 from pipelines.images import as_text
+from pipelines.manifest import Manifest
 from pipelines.passing import PassingSample
 from pipelines.rates import estimate_rates, order_clusters, tell_kinds
 from pipelines.report import write_report
@@ -74,7 +75,7 @@ def find_root_cause_clusters(
     progress: runs.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
-) -> runs.Manifest:
+) -> Manifest:
     """Find the root cause clusters of failing images, and write the run folder `out`.
 
     Parameters
@@ -103,7 +104,7 @@ def find_root_cause_clusters(
     check_start(inputs.folder, inputs.paths, out, inputs.given, overwrite, inputs.passing_images)
     if inputs.passing is not None:
         check_apart(inputs.passing.folder, out)
-    manifest = runs.Manifest(
+    manifest = Manifest(
         job="cluster",
         command=[as_text(word) for word in command],
         folder=as_text(inputs.folder.resolve()),

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from pipelines.clusters import NOISE, REDUCTION_FILE
 from pipelines.contrast import contrast as score_contrast
 from pipelines.errors import InputError
+from pipelines.guard import named
 from pipelines.images import check_images, find_files, none_usable
-from pipelines.results import named
-from pipelines.runs import Manifest, Progress
+from pipelines.manifest import Manifest
+from pipelines.results import read_clustering
+from pipelines.runs import Progress
 from pipelines.safe import features, reduction
 from pipelines.safe.contrast import Contrast, directions, project
 from pipelines.safe.extraction import LOADING, extracted_layers
@@ -98,6 +100,7 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
     InputError
         When the run or its weights cannot be used, or there is no usable image.
     """
+    read_clustering(run)  # selecting from what cannot be read would be in vain
     known = _read_run(run)
     paths, rejected = find_files(folder)
     images, unusable = check_images(

@@ -17,7 +17,8 @@ from PIL import Image
 
 from pipelines.clusters import RootCauseClusters, save_words, write_clusters
 from pipelines.files import read_csv
-from pipelines.runs import Manifest, open_run, read_manifest
+from pipelines.manifest import Manifest, read_manifest
+from pipelines.runs import open_run
 from tests.pipelines.safe.test_job_contrast import CAUSES, draw_eyes
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,8 @@ from app.served import ServedRuns
 from app.tabs import coverage
 from pipelines.errors import InputError
 from pipelines.images import write_failures
-from pipelines.runs import Manifest, open_run
+from pipelines.manifest import Manifest
+from pipelines.runs import open_run
 
 
 def quiet(stage, done, total):

@@ -15,7 +15,7 @@ from app.endings import ERROR, FAULT
 from app.served import ServedRuns
 from pipelines import report, results
 from pipelines.errors import InputError
-from pipelines.results import named
+from pipelines.guard import named
 from pipelines.selection_files import read_candidates
 from tests.planted import write_planted_run
 

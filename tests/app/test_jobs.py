@@ -14,6 +14,7 @@ from app import jobs as jobs_module
 from app.jobs import Command, Jobs
 from pipelines import runs
 from pipelines.errors import InputError
+from pipelines.manifest import Manifest, read_manifest, read_status
 
 DOOR = Path(__file__).parents[2] / "SAFE_Tool.py"
 SECONDS = 180
@@ -98,10 +99,10 @@ def test_a_job_writes_what_the_same_command_writes(jobs, images, cache, tmp_path
     assert (look.state, look.status) == ("finished", None)
     assert "2 root cause clusters of 12 images" in look.said  # what the command printed
     assert (look.commands, look.folder, look.step) == ((command,), out, 0)
-    assert runs.read_manifest(out).ended == "finished"
+    assert read_manifest(out).ended == "finished"
     out.rename(tmp_path / "by the page")
     subprocess.run(command.line(), shell=True, check=True, capture_output=True, cwd=tmp_path)
-    typed, clicked = runs.read_manifest(out), runs.read_manifest(tmp_path / "by the page")
+    typed, clicked = read_manifest(out), read_manifest(tmp_path / "by the page")
     assert typed.command == clicked.command == list(command.arguments)
     assert typed.chosen == clicked.chosen
     assert {"labels.txt", "clusters.csv", "images.csv", "reduction.npz"} < set(files_of(out))
@@ -120,10 +121,10 @@ def test_two_commands_are_done_one_after_the_other(jobs, images, cache, tmp_path
     second = until(jobs, lambda look: look.step == 1 and look.status is not None)
     assert second.state == "running"
     assert second.status.pid != first.status.pid
-    assert runs.read_manifest(tmp_path / "run a").ended == "finished"
+    assert read_manifest(tmp_path / "run a").ended == "finished"
     last = until(jobs, ended)
     assert (last.state, last.step) == ("finished", 1)
-    assert runs.read_manifest(tmp_path / "run b").images.used == 4
+    assert read_manifest(tmp_path / "run b").images.used == 4
 
 
 def test_what_cannot_be_used_is_the_reason_in_one_line(jobs, tmp_path):
@@ -204,7 +205,7 @@ def test_one_job_runs_at_a_time_and_can_be_stopped(jobs, images, cache, tmp_path
     assert jobs.look().stopping or ended(jobs.look())
     look = until(jobs, ended)
     assert (look.state, look.said) == ("stopped", "")
-    assert runs.read_manifest(out).ended == "stopped"
+    assert read_manifest(out).ended == "stopped"
     assert not is_alive(before.status.pid)
     assert not (tmp_path / "run two").exists()
     jobs.start([cluster(tmp_path / "missing", tmp_path / "run two")])
@@ -225,7 +226,7 @@ def test_a_job_that_does_not_react_is_killed_when_it_is_stopped_again(
     jobs.stop()
     look = until(jobs, ended)
     assert (look.state, look.said) == ("stopped", "")
-    assert runs.read_manifest(out).ended == "running"
+    assert read_manifest(out).ended == "running"
     assert not is_alive(pid)
 
 
@@ -240,7 +241,7 @@ def test_a_double_click_on_stop_kills_nothing(jobs, images, cache, tmp_path, mon
     jobs.stop()
     os.kill(pid, signal.SIGCONT)
     assert until(jobs, ended).state == "stopped"
-    assert runs.read_manifest(out).ended == "stopped"
+    assert read_manifest(out).ended == "stopped"
 
 
 def test_a_job_that_is_stopped_at_once_does_nothing(jobs, images, cache, tmp_path):
@@ -273,7 +274,7 @@ def test_a_job_ends_with_the_server(jobs, images, cache, tmp_path, monkeypatch):
     jobs.close()
     assert not is_alive(pid)
     assert jobs.look().state == "stopped"
-    assert runs.read_manifest(tmp_path / "run").ended == "stopped"
+    assert read_manifest(tmp_path / "run").ended == "stopped"
     assert not (tmp_path / "next").exists()
 
 
@@ -304,16 +305,16 @@ def test_a_server_without_a_job_ends_and_leaves_no_log(tmp_path, monkeypatch):
 
 def test_the_status_of_an_earlier_job_is_not_believed(jobs, images, cache, tmp_path):
     out = tmp_path / "run"
-    earlier = runs.Manifest(job="cluster", command=[], folder="/images", parameters={})
+    earlier = Manifest(job="cluster", command=[], folder="/images", parameters={})
     with runs.open_run(out, earlier, lambda *step: None):
         pass
-    assert runs.read_status(out).pid == os.getpid()
+    assert read_status(out).pid == os.getpid()
     jobs.start([cluster(images(3), out, "--overwrite")])
     stale, own = [], []
     deadline = time.monotonic() + SECONDS
     while not ended(look := jobs.look()) and time.monotonic() < deadline:
         # The file of now is of this process: so it was when the job was looked at.
-        (stale if runs.read_status(out).pid == os.getpid() else own).append(look.status)
+        (stale if read_status(out).pid == os.getpid() else own).append(look.status)
         time.sleep(0.02)
     assert stale
     assert set(stale) == {None}

@@ -45,6 +45,7 @@ from pipelines.files import read_csv, replace_cells, write_csv, write_pairs
 from pipelines.hints import Hint
 from pipelines.images import check_image
 from pipelines.inspection import draw_clusters
+from pipelines.manifest import Manifest, read_manifest, write_manifest
 from pipelines.parameter_files import Parameter, Problem, write_parameters
 from pipelines.parameter_findings import Finding
 from pipelines.properties import PROPERTIES
@@ -62,9 +63,9 @@ POLICY = "content-security-policy"
 NAMES = ("=1+1.png", "<b>bold</b>.png", "-dash.png", *(f"eye {i}.png" for i in range(7)))
 
 
-def manifest(**changes) -> runs.Manifest:
+def manifest(**changes) -> Manifest:
     given = {"job": "cluster", "command": ["cluster"], "folder": "/images", "parameters": {}}
-    return runs.Manifest(**given | changes)
+    return Manifest(**given | changes)
 
 
 def content(run):
@@ -223,7 +224,7 @@ def test_the_manifest_tells_how_the_run_ended(run, client, address):
     assert data["run"] == str(run)
     assert data["name"] == "the run"
     assert data["folder"] == str(run.parent / "images")
-    assert data["started"] == runs.read_manifest(run).started_at
+    assert data["started"] == read_manifest(run).started_at
     assert (data["ended"], data["message"], data["notes"]) == ("finished", "", ["a note"])
     assert data["inspection_share"] == 0.8
 
@@ -240,7 +241,7 @@ def test_a_run_that_failed_has_no_clusters_but_its_rejected_files(tmp_path):
 
 
 def test_a_run_that_failed_at_once_has_nothing(tmp_path):
-    runs.write_manifest(tmp_path, manifest(ended="failed", message="no weights"))
+    write_manifest(tmp_path, manifest(ended="failed", message="no weights"))
     data = describe(tmp_path)
     assert (data["clusters"], data["rejected"]) == ([], [])
     assert data["message"] == "no weights"
@@ -249,13 +250,13 @@ def test_a_run_that_failed_at_once_has_nothing(tmp_path):
 def test_a_run_that_nobody_writes_any_more_was_killed(tmp_path):
     with runs.open_run(tmp_path / "run", manifest(), quiet) as job:
         assert describe(job.folder)["ended"] == "running"
-    runs.write_manifest(tmp_path / "run", manifest())
-    assert runs.read_manifest(tmp_path / "run").ended == "running"
+    write_manifest(tmp_path / "run", manifest())
+    assert read_manifest(tmp_path / "run").ended == "running"
     assert describe(tmp_path / "run")["ended"] == "killed"
 
 
 def test_a_run_that_a_job_is_writing_has_nothing_to_show_yet(run):
-    runs.write_manifest(run, manifest(ended="running"))
+    write_manifest(run, manifest(ended="running"))
     with runs.hold(run):
         data = describe(run)
     assert data["ended"] == "running"
@@ -265,7 +266,7 @@ def test_a_run_that_a_job_is_writing_has_nothing_to_show_yet(run):
 
 @pytest.mark.parametrize("ended", ["finished", "failed", "stopped"])
 def test_a_run_stays_to_be_seen_while_words_are_saved_and_until_a_job_replaces_it(run, ended):
-    runs.write_manifest(run, manifest(ended=ended))
+    write_manifest(run, manifest(ended=ended))
     with runs.hold(run):
         data = describe(run)
     assert data["ended"] == ended
@@ -841,7 +842,7 @@ def test_the_zip_holds_every_gif_and_leaves_no_temporary_file(run, client, addre
 
 
 def test_the_zip_of_a_run_without_gifs_is_empty(tmp_path, served, client, temporary):
-    runs.write_manifest(tmp_path, manifest(ended="failed"))
+    write_manifest(tmp_path, manifest(ended="failed"))
     answer = client.get(f"/run/{served.key(tmp_path)}/gifs.zip")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert archive.namelist() == []
@@ -863,7 +864,7 @@ def save(run, client, address):
     """Return a function that sends words as the page does."""
 
     def send(**sent):
-        started = runs.read_manifest(run).started_at
+        started = read_manifest(run).started_at
         return client.post(f"{address}/words", content=json.dumps({"started": started} | sent))
 
     return send
@@ -973,7 +974,7 @@ def test_what_are_no_words_is_refused(run, client, address, body):
 
 def test_words_are_not_saved_by_a_link(run, client, address):
     before = content(run)
-    started = runs.read_manifest(run).started_at
+    started = read_manifest(run).started_at
     answer = client.get(f"{address}/words", params={"cluster": 0, "name": "x", "started": started})
     assert answer.status_code in {404, 405}
     assert content(run) == before
@@ -1005,7 +1006,7 @@ def test_who_has_not_logged_in_is_served_nothing(explained, run, served, address
     )
     client = TestClient(page, base_url="http://localhost:7860")
     tails = ["data", "values/properties/0", "report.html", "gifs.zip", "download/labels.txt"]
-    sent = {"started": runs.read_manifest(run).started_at, "cluster": 0, "name": "x"}
+    sent = {"started": read_manifest(run).started_at, "cluster": 0, "name": "x"}
 
     def statuses():
         got = [client.get(f"{address}/{tail}").status_code for tail in tails]

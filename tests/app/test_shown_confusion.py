@@ -11,7 +11,7 @@ from pipelines.deepinspect.inspected import read_matrices
 from pipelines.deepinspect.job import Options, inspect_model
 from pipelines.errors import InputError
 from pipelines.files import read_csv
-from pipelines.runs import read_manifest, write_manifest
+from pipelines.manifest import read_manifest, write_manifest
 from tests.pipelines.deepinspect.test_job import NAMES, draw, quiet, save_model
 
 

@@ -12,6 +12,7 @@ from app.shown_retraining import describe_retraining
 from pipelines import runs
 from pipelines.errors import InputError
 from pipelines.files import read_csv
+from pipelines.manifest import Manifest
 from pipelines.retrained import PROGRESS_FOLDER, read_retraining
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options
@@ -96,7 +97,7 @@ def test_its_report_is_served_only_to_whoever_may_see_the_clusters(finished, spo
 
 def test_a_run_that_holds_a_retraining_is_not_replaced_by_clusters(finished, tmp_path):
     copy = shutil.copytree(finished[0], tmp_path / "copy")
-    manifest = runs.Manifest(job="cluster", command=[], folder="/images", parameters={})
+    manifest = Manifest(job="cluster", command=[], folder="/images", parameters={})
     with (
         pytest.raises(InputError, match="holds a run of retrain"),
         runs.open_run(copy, manifest, quiet, overwrite=True),

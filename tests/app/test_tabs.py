@@ -11,7 +11,8 @@ from app.served import ServedRuns
 from app.tabs import clusters, confusion, heatmaps, retraining, unsafe_set
 from pipelines.errors import InputError
 from pipelines.images import write_failures
-from pipelines.runs import Manifest, open_run, write_manifest
+from pipelines.manifest import Manifest, write_manifest
+from pipelines.runs import open_run
 
 
 def quiet(stage, done, total):

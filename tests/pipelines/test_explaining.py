@@ -23,14 +23,8 @@ from pipelines.explanation import read_explanation, read_properties
 from pipelines.explanation_tables import NOTHING, Given, read_tables
 from pipelines.files import read_csv
 from pipelines.images import Rejected, upright_size
-from pipelines.runs import (
-    Manifest,
-    hold,
-    open_run,
-    read_manifest,
-    read_status,
-    write_manifest,
-)
+from pipelines.manifest import Manifest, read_manifest, read_status, write_manifest
+from pipelines.runs import hold, open_run
 from tests.planted import USUAL, write_planted_run
 
 

@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from pipelines import inspection
-from pipelines.clusters import RootCauseClusters, thumbnail_name
+from pipelines.clusters import RootCauseClusters
 from pipelines.gif import STRIP_HEIGHT
 from pipelines.inspection import draw_clusters, gif_name
+from pipelines.thumbnails import thumbnail_name
 
 
 def clusters_of(paths, labels, distances=None):

@@ -24,7 +24,6 @@ from pipelines.clusters import (
     members,
     read_clusters,
     save_words,
-    thumbnail_name,
     write_clusters,
 )
 from pipelines.errors import InputError
@@ -40,11 +39,13 @@ from pipelines.explanation import (
 )
 from pipelines.files import read_csv, replace_cells, write_csv, write_pairs
 from pipelines.hints import Hint
+from pipelines.manifest import Manifest, write_manifest
 from pipelines.parameter_files import Problem
 from pipelines.parameter_findings import Finding, tell_means
 from pipelines.report import write_report
 from pipelines.reporting.cards import MOST_CONFUSIONS, STILLS
 from pipelines.reporting.summary import MOST_PROBLEMS, MOST_REJECTED
+from pipelines.thumbnails import thumbnail_name
 from tests.planted import USUAL, write_planted_run
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -218,7 +219,7 @@ def write_run(folder, labels=LABELS, /, *, paths=None, **changes):
         ],
         "versions": {"python": "3.11.7", "keras": "3.15.1"},
     }
-    runs.write_manifest(folder, runs.Manifest.model_validate(manifest | changes))
+    write_manifest(folder, Manifest.model_validate(manifest | changes))
     write_clusters(folder, clusters)
     write_pairs(folder / runs.REJECTED_FILE, REJECTED)
     write_thumbnails(folder, clusters)

@@ -14,10 +14,18 @@ import pytest
 from pipelines import runs
 from pipelines.errors import InputError
 from pipelines.files import Outputs
+from pipelines.manifest import (
+    Manifest,
+    Status,
+    list_runs,
+    read_manifest,
+    read_status,
+    write_manifest,
+)
 
 
-def manifest(**changes) -> runs.Manifest:
-    return runs.Manifest(
+def manifest(**changes) -> Manifest:
+    return Manifest(
         **{"job": "cluster", "command": ["cluster"], "folder": "/images", "parameters": {}}
         | changes
     )
@@ -32,10 +40,10 @@ def test_a_run_that_ends_well(tmp_path):
     with runs.open_run(
         tmp_path / "new" / "run", manifest(), lambda *step: heard.append(step)
     ) as run:
-        assert runs.read_manifest(run.folder).ended == "running"
+        assert read_manifest(run.folder).ended == "running"
         with run.stage("drawing"):
             run.progress("drawing", 1, 2)
-    written = runs.read_manifest(tmp_path / "new" / "run")
+    written = read_manifest(tmp_path / "new" / "run")
     assert written.ended == "finished"
     assert written.ended_at >= written.started_at
     assert [stage.name for stage in written.stages] == ["drawing"]
@@ -55,7 +63,7 @@ def test_a_run_that_ends_well(tmp_path):
 def test_the_manifest_says_how_a_run_ended(tmp_path, error, ended, message):
     with pytest.raises(type(error)), runs.open_run(tmp_path / "run", manifest(), quiet):
         raise error
-    written = runs.read_manifest(tmp_path / "run")
+    written = read_manifest(tmp_path / "run")
     assert (written.ended, written.message) == (ended, message)
     assert json.loads((tmp_path / "run" / "status.json").read_text())["message"] == ended
 
@@ -69,7 +77,7 @@ def test_the_status_follows_the_job_and_estimates_the_time_left(tmp_path, monkey
         for moment, done in [(150.0, 2), (153.0, 3), (156.0, 4)]:
             clock[0] = moment
             run.progress("drawing", done, 8)
-        status = runs.Status.model_validate_json((tmp_path / "run" / "status.json").read_text())
+        status = Status.model_validate_json((tmp_path / "run" / "status.json").read_text())
     assert (status.stage, status.done, status.total) == ("drawing", 4, 8)
     assert status.pid == os.getpid()
     assert status.seconds_left == pytest.approx(3.0 * 4)
@@ -138,7 +146,7 @@ def test_a_run_is_overwritten_only_when_asked_and_foreign_files_stay(tmp_path):
         assert names == {
             "my notes.txt", "run.json", "status.json", ".my notes.txt.123.0123abcd.tmp",
         }  # fmt: skip
-        assert runs.read_manifest(folder).ended == "running"
+        assert read_manifest(folder).ended == "running"
 
 
 def test_an_overwriting_job_that_fails_before_its_results_leaves_the_earlier_run(tmp_path):
@@ -232,7 +240,7 @@ def test_two_jobs_never_write_into_one_folder(tmp_path):
     with runs.open_run(folder, manifest(), quiet):
         with pytest.raises(InputError, match="another job is writing"):
             runs.open_run(folder, manifest(), quiet, overwrite=True).__enter__()
-        assert runs.read_manifest(folder).ended == "running"
+        assert read_manifest(folder).ended == "running"
     with runs.open_run(folder, manifest(), quiet, overwrite=True):
         pass
 
@@ -264,8 +272,8 @@ def test_runs_are_listed_the_last_one_first(tmp_path):
     }
     for name, start in starts.items():
         (tmp_path / name).mkdir()
-        runs.write_manifest(tmp_path / name, manifest(started_at=start, folder=f"/{name}"))
-    listed = runs.list_runs(tmp_path)
+        write_manifest(tmp_path / name, manifest(started_at=start, folder=f"/{name}"))
+    listed = list_runs(tmp_path)
     assert [folder for folder, _ in listed] == [
         tmp_path / name for name in ("a", "d", "b", "c", ".hidden")
     ]
@@ -275,7 +283,7 @@ def test_runs_are_listed_the_last_one_first(tmp_path):
 def test_what_is_no_run_is_not_listed(tmp_path):
     (tmp_path / "run" / "inner").mkdir(parents=True)
     for folder in (tmp_path, tmp_path / "run", tmp_path / "run" / "inner"):
-        runs.write_manifest(folder, manifest())
+        write_manifest(folder, manifest())
     later = json.dumps(json.loads(manifest().model_dump_json()) | {"schema_version": 2})
     undated = manifest().model_dump_json().replace('"started_at":"', '"started_at":"in ')
     for name, text in {
@@ -290,14 +298,14 @@ def test_what_is_no_run_is_not_listed(tmp_path):
     (tmp_path / "folder" / "run.json").mkdir(parents=True)
     (tmp_path / "file").touch()
     (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
-    assert [folder for folder, _ in runs.list_runs(tmp_path)] == [tmp_path / "run"]
+    assert [folder for folder, _ in list_runs(tmp_path)] == [tmp_path / "run"]
 
 
 def test_runs_are_listed_however_they_ended(tmp_path):
     for ended in ("running", "finished", "stopped", "failed"):
         (tmp_path / ended).mkdir()
-        runs.write_manifest(tmp_path / ended, manifest(ended=ended))
-    listed = runs.list_runs(tmp_path)
+        write_manifest(tmp_path / ended, manifest(ended=ended))
+    listed = list_runs(tmp_path)
     assert {folder.name: found.ended for folder, found in listed} == {
         name: name for name in ("running", "finished", "stopped", "failed")
     }
@@ -305,9 +313,9 @@ def test_runs_are_listed_however_they_ended(tmp_path):
 
 def test_where_there_is_no_folder_there_are_no_runs(tmp_path):
     (tmp_path / "file").touch()
-    assert runs.list_runs(tmp_path / "missing") == []
-    assert runs.list_runs(tmp_path / "file") == []
-    assert runs.list_runs(tmp_path) == []
+    assert list_runs(tmp_path / "missing") == []
+    assert list_runs(tmp_path / "file") == []
+    assert list_runs(tmp_path) == []
 
 
 def test_a_folder_that_may_not_be_entered_hides_no_run():
@@ -315,7 +323,7 @@ def test_a_folder_that_may_not_be_entered_hides_no_run():
     try:
         for name in ("closed", "open"):
             (folder / name).mkdir()
-            runs.write_manifest(folder / name, manifest())
+            write_manifest(folder / name, manifest())
         folder.chmod(0o755)
         (folder / "closed").chmod(0)
         child = os.fork()
@@ -323,7 +331,7 @@ def test_a_folder_that_may_not_be_entered_hides_no_run():
             try:
                 if os.geteuid() == 0:
                     os.setuid(65534)
-                listed = [path.name for path, _ in runs.list_runs(folder)]
+                listed = [path.name for path, _ in list_runs(folder)]
                 os._exit(0 if listed == ["open"] else 1)
             finally:
                 os._exit(2)
@@ -336,24 +344,24 @@ def test_a_folder_that_may_not_be_entered_hides_no_run():
 def test_the_status_is_read_while_a_job_works_and_after(tmp_path):
     with runs.open_run(tmp_path / "run", manifest(), quiet) as run:
         run.progress("drawing", 3, 3)
-        status = runs.read_status(run.folder)
+        status = read_status(run.folder)
         assert (status.stage, status.done, status.total) == ("drawing", 3, 3)
         assert status.pid == os.getpid()
-    status = runs.read_status(tmp_path / "run")
+    status = read_status(tmp_path / "run")
     assert (status.stage, status.message) == ("ended", "finished")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b"\xff\xfe", b'{"stage": "drawing"}'])
 def test_a_status_that_cannot_be_read_is_none(tmp_path, content):
-    assert runs.read_status(tmp_path / "missing") is None
-    assert runs.read_status(tmp_path) is None
+    assert read_status(tmp_path / "missing") is None
+    assert read_status(tmp_path) is None
     (tmp_path / "status.json").write_bytes(content)
-    assert runs.read_status(tmp_path) is None
+    assert read_status(tmp_path) is None
 
 
 def test_a_status_that_is_a_folder_is_none(tmp_path):
     (tmp_path / "status.json").mkdir()
-    assert runs.read_status(tmp_path) is None
+    assert read_status(tmp_path) is None
 
 
 def test_a_run_is_written_for_as_long_as_somebody_holds_it(tmp_path):

@@ -14,7 +14,7 @@ from pipelines.errors import InputError
 from pipelines.files import read_csv, read_pairs
 from pipelines.images import Rejected, find_images, write_failures
 from pipelines.intervals import accuracy_interval
-from pipelines.runs import read_manifest
+from pipelines.manifest import read_manifest
 from pipelines.testing_job import Asked, read_test
 from tests.foreign import read_files, undeclared, write_foreign
 

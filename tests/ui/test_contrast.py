@@ -6,8 +6,9 @@ import pytest
 from playwright.sync_api import expect
 
 from pipelines.files import read_csv
+from pipelines.manifest import Manifest
 from pipelines.rates import AS_COMMON, SITUATION, TOO_FEW
-from pipelines.runs import Manifest, open_run
+from pipelines.runs import open_run
 from tests.planted import USUAL, write_planted_run
 
 PASSING = "Passing images of the same test, or the folder of a test"

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pipelines.files import read_csv
-from pipelines.runs import read_manifest
+from pipelines.manifest import read_manifest
 from tests.pipelines.hudd.test_job import SIZE, draw
 from tests.ui.test_clusters import HOSTILE, LONG, ROOT
 

@@ -19,9 +19,9 @@ from pipelines.deepimportance.results import CRITERIA, export_widening, read_cov
 from pipelines.errors import InputError
 from pipelines.files import read_csv, read_pairs, write_csv
 from pipelines.images import check_image
+from pipelines.manifest import read_manifest
 from pipelines.networks import load_batches, load_network, scale
 from pipelines.relevance import PREDICTED, build_relevance
-from pipelines.runs import read_manifest
 from tests.foreign import read_files, undeclared, write_foreign
 from tests.pipelines.hudd.test_job import SIZE, draw, quiet
 

@@ -21,8 +21,8 @@ from pipelines.deepinspect.job import Options, _compare_thresholds, inspect_expo
 from pipelines.errors import InputError
 from pipelines.files import read_csv, read_pairs
 from pipelines.images import find_images
+from pipelines.manifest import Manifest
 from pipelines.pair_lists import describe_source
-from pipelines.runs import Manifest
 from tests.foreign import read_files, undeclared, write_foreign
 
 CENTRES = {

@@ -19,9 +19,9 @@ from pipelines.hudd.clustering import cluster_layer
 from pipelines.hudd.heatmaps import draw_maps
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure
+from pipelines.manifest import Manifest, read_manifest, write_manifest
 from pipelines.relevance import build_relevance
 from pipelines.report import write_report
-from pipelines.runs import Manifest, read_manifest, write_manifest
 from pipelines.selecting import Wanted, select_unsafe_set
 from pipelines.selection_files import read_candidates
 from pipelines.testing_job import Asked

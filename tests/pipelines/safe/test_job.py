@@ -20,7 +20,7 @@ from pipelines.errors import InputError
 from pipelines.explanation import read_explanation
 from pipelines.explanation_tables import Given
 from pipelines.files import read_csv, read_pairs
-from pipelines.runs import read_manifest
+from pipelines.manifest import read_manifest
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from tests.foreign import read_files, undeclared, write_foreign

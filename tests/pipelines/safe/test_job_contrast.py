@@ -15,7 +15,8 @@ from pipelines.explanation import read_explanation
 from pipelines.explanation_tables import NOTHING, Given
 from pipelines.files import read_csv, write_csv
 from pipelines.images import digest_of_files, write_failures
-from pipelines.runs import Manifest, open_run, read_manifest
+from pipelines.manifest import Manifest, read_manifest
+from pipelines.runs import open_run
 from pipelines.safe.selecting import measure
 from pipelines.selecting import Wanted, select_unsafe_set
 from tests.pipelines.safe.test_job import files_of, find, quiet, spoil

@@ -14,7 +14,8 @@ from pipelines.clusters import NOISE, read_labels
 from pipelines.errors import InputError
 from pipelines.export import export_unsafe_set
 from pipelines.files import read_csv, replace_cells
-from pipelines.runs import Manifest, hold, open_run, read_manifest, write_manifest
+from pipelines.manifest import Manifest, read_manifest, write_manifest
+from pipelines.runs import hold, open_run
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from pipelines.safe.selecting import measure

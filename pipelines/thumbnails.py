@@ -1,0 +1,58 @@
+"""Thumbnails: small pictures of images, named after what they show."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from pathlib import Path
+
+from PIL import Image
+
+from pipelines.files import atomic_write
+from pipelines.gif import fit
+from pipelines.images import ImageFile, Rejected, check_image, load_image
+
+
+def thumbnail_name(digest: str) -> str:
+    """Return the name of an image's thumbnail; files with equal bytes share one."""
+    return f"{digest[:24]}.jpg"
+
+
+THUMBNAIL_FOLDER = "thumbnails"
+
+
+THUMBNAIL_NAMES = r"[0-9a-f]{24}\.jpg"
+
+
+THUMBNAIL_SIDE = 160
+
+
+DECODED_AHEAD = 16
+
+
+def _thumbnail(image: Image.Image) -> bytes:
+    thumbnail = io.BytesIO()
+    fit(image, THUMBNAIL_SIDE).save(thumbnail, "JPEG", quality=85)
+    return thumbnail.getvalue()
+
+
+def draw_thumbnail(folder: Path, image: ImageFile, run: Path) -> bytes | Rejected:
+    """Draw the thumbnail of one new image, and keep it in the run folder if that may be written.
+
+    Returns
+    -------
+    bytes or Rejected
+        A JPEG file; a file that is not what its digest says any more is rejected.
+    """
+    loaded = load_image(folder, image.path, THUMBNAIL_SIDE)
+    if isinstance(loaded, Rejected):
+        return loaded
+    if check_image(folder, image.path) != image:
+        return Rejected(image.path, "changed since it was selected: select the unsafe set again")
+    thumbnail = _thumbnail(loaded)
+    with (
+        suppress(OSError),
+        atomic_write(run / THUMBNAIL_FOLDER / thumbnail_name(image.digest)) as f,
+    ):
+        f.write(thumbnail)
+    return thumbnail
