@@ -18,7 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 LOOPBACK = "127.0.0.1"
 SIOCGIFADDR = 0x8915

@@ -58,7 +58,7 @@ def page(
     """Serve the page; with a command, do one job instead."""
     if context.invoked_subcommand is not None:
         return
-    from pipelines.errors import InputError
+    from pipelines.runs.errors import InputError
 
     try:
         from app.access import check_access, clean_environment

@@ -12,11 +12,11 @@ from typing import Any
 from app.notices import notice
 from app.page import Page
 from pipelines.clusters import IMAGES_FILE
-from pipelines.errors import InputError
 from pipelines.images import TABLES, Rejected, check_header, walk_files
-from pipelines.manifest import Manifest, list_runs, read_manifest
-from pipelines.reporting.wording import count_of
-from pipelines.runs import CLUSTERING_JOBS, is_written
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import CLUSTERING_JOBS, is_written
+from pipelines.runs.manifest import Manifest, list_runs, read_manifest
+from pipelines.runs.wording import count_of
 from pipelines.selection_files import read_selection
 
 SECONDS_BETWEEN_COUNTS = 0.3

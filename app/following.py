@@ -12,7 +12,7 @@ import gradio as gr
 from app.jobs import Command, Look
 from app.notices import describe, notice
 from app.page import Page
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 SECONDS_BETWEEN_LOOKS = 0.5
 HIDDEN: dict[str, Any] = {"show_progress": "hidden"}

@@ -19,7 +19,7 @@ from app.jobs import Jobs
 from app.page import Page
 from app.served import ServedRuns
 from app.tabs import clusters, confusion, coverage, heatmaps, retraining, unsafe_set
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 TITLE = "SAFE tool"

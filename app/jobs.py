@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from app.endings import ERROR, FAULT, STOPPED
-from pipelines.errors import InputError
-from pipelines.manifest import Status, read_status
+from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import Status, read_status
 
 DOOR = Path(__file__).resolve().parents[1] / "SAFE_Tool.py"
 LOG_LINES = 12

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 LARGEST_SEED = 2**32 - 1
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)

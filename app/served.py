@@ -42,15 +42,15 @@ from app.shown_coverage import describe_coverage
 from app.shown_heatmaps import describe_agreement, describe_heatmaps, describe_layers
 from app.shown_retraining import describe_retraining
 from app.shown_unsafe import describe_cut
-from pipelines import runs
 from pipelines.clusters import CLUSTERS_FILE, LABELS_FILE, save_words
 from pipelines.deepimportance.results import TABLES
-from pipelines.errors import InputError
-from pipelines.guard import inside
 from pipelines.images import ImageFile, Rejected
 from pipelines.inspection import GIF_FOLDER
-from pipelines.manifest import read_manifest
 from pipelines.retrained import CHANGES_FILE, REPAIRS_FILE
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.guard import inside
+from pipelines.runs.manifest import read_manifest
 from pipelines.selection_files import (
     FILENAMES_FILE,
     UNSAFE_SET_FILE,
@@ -71,7 +71,7 @@ PICTURES = {
 DOWNLOADS = (
     LABELS_FILE,
     CLUSTERS_FILE,
-    runs.REJECTED_FILE,
+    run_folder.REJECTED_FILE,
     FILENAMES_FILE,
     UNSAFE_SET_FILE,
     CHANGES_FILE,

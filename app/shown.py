@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import runs
 from pipelines.clusters import INSPECTED_PER_CLUSTER, VERDICTS, RootCauseClusters
-from pipelines.errors import InputError
 from pipelines.explanation import (
     PARAMETERS_FILE,
     PROPERTIES_FILE,
     Explained,
     Explanation,
 )
-from pipelines.files import read_csv
-from pipelines.guard import inside, named
 from pipelines.inspection import GIF_FOLDER, gif_name
-from pipelines.manifest import read_run_manifest
 from pipelines.parameter_files import read_parameter_columns
 from pipelines.properties import PROPERTIES
 from pipelines.reporting.headline import KIND_TITLES, headline, tell_rate
 from pipelines.results import ClusterRow, Results, read_results
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv
+from pipelines.runs.guard import inside, named
+from pipelines.runs.manifest import read_run_manifest
 from pipelines.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
 
 LONGEST = {"name": 200, "note": 20_000, "verdict": 60, "severity": 60, "likelihood": 60}
@@ -77,7 +77,7 @@ def describe(folder: Path) -> Row:
         When the folder is no run, or a file of it is not as the tool writes it.
     """
     manifest = read_run_manifest(folder)
-    if manifest.ended == "running" and runs.is_written(folder):
+    if manifest.ended == "running" and run_folder.is_written(folder):
         results = Results(folder, manifest, "running", None, (), None, ())
     else:
         results = read_results(folder)  # the job may have ended in between

@@ -22,9 +22,9 @@ from pipelines.deepinspect.inspected import (
     read_thirds,
     read_top_pairs,
 )
-from pipelines.errors import InputError
 from pipelines.ground_truth import SEPARATOR
 from pipelines.pair_lists import list_name
+from pipelines.runs.errors import InputError
 from pipelines.thumbnails import THUMBNAIL_FOLDER
 
 LEVELS = 254

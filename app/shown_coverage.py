@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.deepimportance.results import read_coverage
-from pipelines.manifest import read_manifest
+from pipelines.runs.manifest import read_manifest
 
 
 def describe_coverage(folder: Path) -> dict[str, Any]:

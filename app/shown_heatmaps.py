@@ -8,8 +8,8 @@ from typing import Any
 
 from pipelines.comparing import compare
 from pipelines.hudd.pictures import read_layers, read_pictures
-from pipelines.manifest import read_manifest
 from pipelines.results import read_known_clusters
+from pipelines.runs.manifest import read_manifest
 
 
 def describe_layers(folder: Path) -> dict[str, Any]:

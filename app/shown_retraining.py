@@ -5,10 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import InputError
-from pipelines.files import read_csv
-from pipelines.guard import inside, named
-from pipelines.manifest import Manifest, read_manifest
 from pipelines.reporting.retraining import sum_up, tell_comparison
 from pipelines.retrained import (
     CHANGES_COLUMNS,
@@ -18,7 +14,11 @@ from pipelines.retrained import (
     RETRAINING_FILE,
     read_retraining,
 )
-from pipelines.runs import is_written
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv
+from pipelines.runs.folder import is_written
+from pipelines.runs.guard import inside, named
+from pipelines.runs.manifest import Manifest, read_manifest
 from pipelines.thumbnails import thumbnail_name
 
 SHOWN = 8

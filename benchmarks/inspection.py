@@ -29,7 +29,7 @@ from pipelines.deepinspect.bias import DRIVERS, average_bias, filter_threshold
 from pipelines.deepinspect.confusion import napvd
 from pipelines.deepinspect.findings import find_pairs
 from pipelines.deepinspect.job import Options, inspect_model
-from pipelines.files import read_csv
+from pipelines.runs.files import read_csv
 
 SWAPPED = 0.3
 SIDE = 24

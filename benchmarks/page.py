@@ -22,8 +22,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from pipelines.clusters import RootCauseClusters, centre_distances, write_clusters
 from pipelines.inspection import draw_clusters
-from pipelines.manifest import Manifest
-from pipelines.runs import open_run
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 CLUSTERS = 150

@@ -25,13 +25,13 @@ import numpy as np
 from benchmarks.signs import KINDS, SIDE, SIGN_SCENARIOS, draw_sign, sample_sign
 from examples.eyes import DIRECTIONS, build_dnn, write_example
 from pipelines.backend import import_keras
-from pipelines.files import read_csv, write_csv
 from pipelines.hudd.job import Options as HeatmapOptions
 from pipelines.hudd.job import find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure as measure_heatmaps
 from pipelines.retrained import read_retraining
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options as TrainingOptions
+from pipelines.runs.files import read_csv, write_csv
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from pipelines.safe.selecting import measure

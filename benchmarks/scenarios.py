@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from examples.eyes import Eye, draw_eye, sample_eyes
-from pipelines.files import write_csv
+from pipelines.runs.files import write_csv
 
 Random = np.random.Generator
 Spoilt = tuple[Image.Image, float]

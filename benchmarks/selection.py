@@ -30,10 +30,10 @@ from examples.eyes import DIRECTIONS, FAILURES, Eye, situations, write_example
 from pipelines.backend import import_keras
 from pipelines.clusters import REDUCTION_FILE
 from pipelines.contrast import FOLDS, contrast
-from pipelines.files import read_csv
 from pipelines.hudd.job import Options as HeatmapOptions
 from pipelines.hudd.job import find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure as measure_heatmaps
+from pipelines.runs.files import read_csv
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from pipelines.safe.selecting import measure

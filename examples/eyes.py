@@ -21,11 +21,11 @@ from PIL import Image
 
 from examples.eye_drawing import Eye, draw_eye
 from pipelines.backend import import_keras
-from pipelines.errors import InputError
-from pipelines.files import Outputs, remove_outputs, write_csv, write_text
 from pipelines.images import prefetch
-from pipelines.manifest import STATUS_FILE
-from pipelines.runs import Progress, both, status_writer
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import Outputs, remove_outputs, write_csv, write_text
+from pipelines.runs.folder import Progress, both, status_writer
+from pipelines.runs.manifest import STATUS_FILE
 
 __all__ = [
     "DIRECTIONS",

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.backend import import_keras
-from pipelines.errors import InputError
 from pipelines.images import ImageFile, Rejected
 from pipelines.networks import BATCH, Network, load_batches, scale
 from pipelines.relevance import INPUT
 from pipelines.relevance_rules import ACTIVATIONS
-from pipelines.runs import Progress
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import Progress
 
 STAGE = "measuring activations"
 WITH_NEURONS = ("Dense", "Conv2D", "SeparableConv2D", "DepthwiseConv2D")

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import InputError
-from pipelines.files import read_csv, read_pairs, replace_cells, write_csv, write_pairs
-from pipelines.runs import hold
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, read_pairs, replace_cells, write_csv, write_pairs
+from pipelines.runs.folder import hold
 from pipelines.thumbnails import thumbnail_name
 
 LABELS_FILE = "labels.txt"

@@ -19,7 +19,6 @@ from pipelines.clusters import (
     Cells,
     RootCauseClusters,
 )
-from pipelines.errors import InputError
 from pipelines.explanation import (
     DIGITS,
     PARAMETERS_FILE,
@@ -44,8 +43,6 @@ from pipelines.explanation_tables import (
     tell_references,
 )
 from pipelines.families import family_labels
-from pipelines.files import replace_cells
-from pipelines.guard import SAVE_AGAIN, named
 from pipelines.hints import find_hints
 from pipelines.images import (
     ImageFile,
@@ -56,7 +53,6 @@ from pipelines.images import (
     prefetch,
     upright_size,
 )
-from pipelines.manifest import Manifest
 from pipelines.parameter_files import (
     Problem,
     of_passing,
@@ -66,7 +62,11 @@ from pipelines.parameters import find_confusions, find_parameters
 from pipelines.passing import PASSING_FILE, read_passing
 from pipelines.properties import PROPERTIES, measure
 from pipelines.results import families_of, read_known_clusters
-from pipelines.runs import Progress, amend_run
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import replace_cells
+from pipelines.runs.folder import Progress, amend_run
+from pipelines.runs.guard import SAVE_AGAIN, named
+from pipelines.runs.manifest import Manifest
 from pipelines.tables import PassingImages
 from pipelines.unsafe_values import cover
 

@@ -8,10 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.errors import InputError
 from pipelines.explanation import PARAMETERS_FILE, PASSING_PARAMETERS_FILE, read_explanation
-from pipelines.guard import named
-from pipelines.manifest import Manifest
 from pipelines.parameter_files import (
     ParameterTable,
     Problem,
@@ -20,6 +17,9 @@ from pipelines.parameter_files import (
 )
 from pipelines.parameter_tables import read_parameters
 from pipelines.parameters import FEWEST_PASSING, is_contrasted
+from pipelines.runs.errors import InputError
+from pipelines.runs.guard import named
+from pipelines.runs.manifest import Manifest
 from pipelines.tables import PassingImages
 from pipelines.unsafe_values import UnsafeValue, read_unsafe_values
 

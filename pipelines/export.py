@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from pipelines.errors import InputError
-from pipelines.files import read_csv, write_text
-from pipelines.guard import named
 from pipelines.images import Rejected, upright_size
-from pipelines.runs import Progress
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, write_text
+from pipelines.runs.folder import Progress
+from pipelines.runs.guard import named
 from pipelines.selection_files import UNSAFE_SET_FILE, read_selection
 
 LABEL_STUDIO_FILE = "label_studio.json"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipelines import explaining, inspection, runs, verdicts
+from pipelines import explaining, inspection, verdicts
 from pipelines.clusters import (
     CLUSTERS_FILE,
     HEATMAP_FOLDER,
@@ -22,7 +22,6 @@ from pipelines.clusters import (
     inspection_share,
     write_clusters,
 )
-from pipelines.errors import InputError
 from pipelines.explanation import (
     EXPLANATION_FILE,
     PARAMETERS_FILE,
@@ -32,15 +31,17 @@ from pipelines.explanation import (
 )
 from pipelines.explanation_tables import Given, read_tables
 from pipelines.families import family_labels
-from pipelines.files import Outputs, write_pairs
 from pipelines.gif import FRAMES_PER_MINUTE
 from pipelines.images import ImageFile, Rejected, as_text, digest_of_files, none_usable
-from pipelines.manifest import ImageCounts, Manifest
 from pipelines.parameter_files import left_out
 from pipelines.passing import PASSING_FILE, PassingSample, write_passing
 from pipelines.rates import AS_COMMON, KINDS, ONE_SUBJECT, SITUATION, TOO_FEW, rate_cells
 from pipelines.report import REPORT_FILE
-from pipelines.reporting.wording import count_of
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import Outputs, write_pairs
+from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.wording import count_of
 from pipelines.selection_files import (
     CANDIDATES_FILE,
     FILENAMES_FILE,
@@ -53,7 +54,7 @@ from pipelines.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 
 CLUSTERED = Outputs(
     (
-        runs.REJECTED_FILE,
+        run_folder.REJECTED_FILE,
         LABELS_FILE,
         CLUSTERS_FILE,
         IMAGES_FILE,
@@ -139,7 +140,7 @@ def describe_given(given: Given) -> dict[str, object]:
 
 
 def count_images(
-    run: runs.Run, folder: Path, images: list[ImageFile], rejected: list[Rejected]
+    run: run_folder.Run, folder: Path, images: list[ImageFile], rejected: list[Rejected]
 ) -> None:
     """Write down what is used and what is not; raise InputError when nothing is left."""
     run.manifest.images = ImageCounts(
@@ -151,13 +152,13 @@ def count_images(
         raise none_usable(folder, rejected)
 
 
-def _write_rejected(run: runs.Run, rejected: list[Rejected]) -> None:
+def _write_rejected(run: run_folder.Run, rejected: list[Rejected]) -> None:
     reasons = [(file.path, file.reason) for file in rejected]
-    write_pairs(run.folder / runs.REJECTED_FILE, reasons)
+    write_pairs(run.folder / run_folder.REJECTED_FILE, reasons)
 
 
 def finish(
-    run: runs.Run,
+    run: run_folder.Run,
     folder: Path,
     clusters: RootCauseClusters,
     given: Given,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.GifImagePlugin import getdata, getheader
 
-from pipelines.files import atomic_write
 from pipelines.images import prefetch
+from pipelines.runs.files import atomic_write
 
 SIDE = 320
 FRAMES_PER_MINUTE = 100

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 from pipelines.tables import clean, join_rows, read_table, unguarded
 
 LABELS_TABLE = "labels.csv"

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import InputError
-from pipelines.reporting.wording import count_of
+from pipelines.runs.errors import InputError
+from pipelines.runs.wording import count_of
 from pipelines.tables import clean, join_rows, read_table
 
 AUTO, NONE = "auto", "none"

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from pipelines.errors import InputError
-from pipelines.files import write_text
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import write_text
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000

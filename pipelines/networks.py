@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.backend import import_keras
-from pipelines.errors import InputError
 from pipelines.images import ImageFile, Rejected, load_pixels, prefetch, upright_size
-from pipelines.runs import Progress
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import Progress
 
 Scaling = Literal["none", "0-1", "-1-1", "caffe", "torch"]
 SCALINGS: tuple[str, ...] = get_args(Scaling)

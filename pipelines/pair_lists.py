@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.files import read_csv, write_csv
-from pipelines.guard import named
 from pipelines.images import write_failures
-from pipelines.reporting.wording import count_of
+from pipelines.runs.files import read_csv, write_csv
+from pipelines.runs.guard import named
+from pipelines.runs.wording import count_of
 
 PAIR_FOLDER = "pairs"
 PAIRS_TABLE = "pairs.csv"

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.columns import encoded
-from pipelines.errors import InputError
-from pipelines.files import FORMULA_STARTS, write_csv
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import FORMULA_STARTS, write_csv
 
 EXACT = 2**53
 """Below it, whole numbers are written without a decimal point."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.parameter_files import Kind, Parameter
-from pipelines.reporting.wording import MINUS
+from pipelines.runs.wording import MINUS
 from pipelines.variance import Floats, direction
 
 Reference = Literal["failing images", "passing images"]

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.columns import Column, encoded, read_column
-from pipelines.errors import InputError
 from pipelines.images import one_line
 from pipelines.parameter_files import (
     Kind,
@@ -21,6 +20,7 @@ from pipelines.parameter_files import (
     as_cells,
     turned,
 )
+from pipelines.runs.errors import InputError
 from pipelines.tables import USED, PassingImages, Table, clean, join_rows, read_table
 
 KEPT = 100

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import InputError
-from pipelines.files import read_csv, write_csv
 from pipelines.groups import Groups, number_groups
-from pipelines.guard import named
 from pipelines.images import find_images
 from pipelines.parameters import FEWEST_PASSING
 from pipelines.properties import PROPERTIES
 from pipelines.rates import FailureRate, Kind
-from pipelines.reporting.wording import count_of
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, write_csv
+from pipelines.runs.guard import named
+from pipelines.runs.wording import count_of
 from pipelines.testing_job import RESULT_FILE, read_tested
 
 SAMPLE = 2000

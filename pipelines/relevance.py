@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipelines.backend import import_keras
-from pipelines.errors import InputError
 from pipelines.relevance_rules import (
     ACTIVATIONS,
     LINEAR,
@@ -34,6 +33,7 @@ from pipelines.relevance_rules import (
     backward,
     forward,
 )
+from pipelines.runs.errors import InputError
 
 INPUT = "input"
 PREDICTED = -1

@@ -10,11 +10,8 @@ from pathlib import Path
 
 import jinja2
 
-from pipelines import runs
-from pipelines.files import write_text
 from pipelines.hints import LARGE, QUANTILE
 from pipelines.images import as_text, digest_of_files
-from pipelines.manifest import Manifest, read_run_manifest
 from pipelines.parameter_findings import PASSING
 from pipelines.parameters import LEVEL
 from pipelines.reporting.cards import (
@@ -41,8 +38,11 @@ from pipelines.reporting.summary import (
     unsafe_summary,
     worst,
 )
-from pipelines.reporting.wording import MINUS, NOT_GIVEN, SPACE, Facts
 from pipelines.results import Results, read_results
+from pipelines.runs import folder as run_folder
+from pipelines.runs.files import write_text
+from pipelines.runs.manifest import Manifest, read_run_manifest
+from pipelines.runs.wording import MINUS, NOT_GIVEN, SPACE, Facts
 
 REPORT_FILE = "report.html"
 TEMPLATE = Path(__file__).parents[1] / "assets" / "report.html"
@@ -153,7 +153,7 @@ def write_report(run: Path, clustered: Path | None = None, retraining: object = 
         When the folder may not be written.
     """
     read_run_manifest(run)  # first: nothing is written into a folder that is no run
-    with runs.hold(run):
+    with run_folder.hold(run):
         write_text(run / REPORT_FILE, _render(read_results(clustered or run), retraining))
     return run / REPORT_FILE
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines import runs
 from pipelines.clusters import (
     CLUSTERS_FILE,
     IMAGES_FILE,
@@ -20,12 +19,13 @@ from pipelines.clusters import (
     members,
     read_clusters,
 )
-from pipelines.errors import InputError
 from pipelines.explanation import EXPLANATION_FILE, Explanation, read_explanation
-from pipelines.files import read_csv, read_pairs
-from pipelines.guard import SAVE_AGAIN, inside, named
-from pipelines.manifest import Manifest, read_run_manifest
 from pipelines.rates import KINDS, TOO_FEW, FailureRate
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, read_pairs
+from pipelines.runs.guard import SAVE_AGAIN, inside, named
+from pipelines.runs.manifest import Manifest, read_run_manifest
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ def read_results(run: Path) -> Results:
     manifest = read_run_manifest(run)
     clusters, rows = read_clustering(run, manifest.ended)
     rejected: tuple[tuple[str, str], ...] = ()
-    with named(run / runs.REJECTED_FILE):
-        if (run / runs.REJECTED_FILE).exists():
-            rejected = tuple(sorted(read_pairs(inside(run, runs.REJECTED_FILE)).items()))
+    with named(run / run_folder.REJECTED_FILE):
+        if (run / run_folder.REJECTED_FILE).exists():
+            rejected = tuple(sorted(read_pairs(inside(run, run_folder.REJECTED_FILE)).items()))
     return Results(
         folder=run,
         manifest=manifest,

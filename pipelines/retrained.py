@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.errors import InputError
-from pipelines.manifest import read_document
+from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import read_document
 
 RETRAINING_FILE = "retraining.json"
 MODEL_FILE = "retrained.keras"

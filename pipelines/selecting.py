@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.errors import InputError
 from pipelines.groups import find_groups
 from pipelines.images import as_text, check_folder, find_files
-from pipelines.manifest import Manifest
-from pipelines.reporting.wording import count_of
-from pipelines.runs import Progress, amend_run
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import Progress, amend_run
+from pipelines.runs.manifest import Manifest
+from pipelines.runs.wording import count_of
 from pipelines.selection import Allocation, Candidates, Ranking
 from pipelines.selection_files import (
     BY_HAND,

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.errors import InputError
-from pipelines.files import atomic_write, read_csv, write_csv, write_text
-from pipelines.guard import DAMAGES
-from pipelines.manifest import read_document
-from pipelines.reporting.wording import count_of
-from pipelines.runs import hold
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import atomic_write, read_csv, write_csv, write_text
+from pipelines.runs.folder import hold
+from pipelines.runs.guard import DAMAGES
+from pipelines.runs.manifest import read_document
+from pipelines.runs.wording import count_of
 from pipelines.selection import Allocation, Candidates, Ranking, UnsafeSet, cut
 
 FILENAMES_FILE = "IS_filenames.txt"

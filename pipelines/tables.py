@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pipelines.errors import InputError
-from pipelines.files import FORMULA_STARTS
 from pipelines.images import one_line
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import FORMULA_STARTS
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 SEPARATOR = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)

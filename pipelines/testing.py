@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import InputError
 from pipelines.ground_truth import CLASS_FOLDERS, SEPARATOR, Truth, order_classes, split
+from pipelines.runs.errors import InputError
 
 Task = Literal["classes", "several", "numbers"]
 """One class an image, several labels an image, or numbers."""

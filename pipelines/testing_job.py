@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from pipelines import runs
 from pipelines.confusion_picture import draw_confusions
-from pipelines.errors import InputError
-from pipelines.files import Outputs, atomic_write, write_csv, write_pairs
 from pipelines.ground_truth import read_classes, read_truth
 from pipelines.groups import Groups, describe_groups, find_groups_beside, number_groups
 from pipelines.images import (
@@ -24,10 +21,13 @@ from pipelines.images import (
     write_failures,
 )
 from pipelines.intervals import accuracy_interval
-from pipelines.manifest import ImageCounts, Manifest, read_manifest
 from pipelines.networks import STAGE as PREDICTING
 from pipelines.networks import Network, fix_size, load_network, predict
-from pipelines.reporting.wording import count_of
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import Outputs, atomic_write, write_csv, write_pairs
+from pipelines.runs.manifest import ImageCounts, Manifest, read_manifest
+from pipelines.runs.wording import count_of
 from pipelines.testing import Outcome, Task, confusion_matrix, judge
 
 RESULT_FILE = "testResult.csv"
@@ -36,7 +36,7 @@ CONFUSION_FILE = "confusion.csv"
 PICTURE_FILE = "confusion.png"
 JOB = "test"
 OUTPUTS = Outputs(
-    (RESULT_FILE, CONFUSION_FILE, PICTURE_FILE, FAILURES_FILE, runs.REJECTED_FILE),
+    (RESULT_FILE, CONFUSION_FILE, PICTURE_FILE, FAILURES_FILE, run_folder.REJECTED_FILE),
 )
 CHECKING = "checking images"
 LOADING = "loading the model"
@@ -83,7 +83,7 @@ def test_model(
     out: Path,
     asked: Asked,
     *,
-    progress: runs.Progress,
+    progress: run_folder.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
@@ -128,7 +128,7 @@ def test_model(
             "groups": asked.groups,
         },
     )
-    with runs.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
+    with run_folder.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
         with run.stage(CHECKING):
             images, unusable = check_images(
                 folder, paths, lambda done, total: run.progress(CHECKING, done, total)
@@ -266,4 +266,4 @@ def _write(
             draw_confusions(matrix, outcome.names).save(file, "PNG")
     failed = [path for path, right in zip(paths, outcome.correct, strict=True) if not right]
     write_failures(out / FAILURES_FILE, folder, sorted(failed))
-    write_pairs(out / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
+    write_pairs(out / run_folder.REJECTED_FILE, [(file.path, file.reason) for file in rejected])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipelines.files import atomic_write
 from pipelines.gif import fit
 from pipelines.images import ImageFile, Rejected, check_image, load_image
+from pipelines.runs.files import atomic_write
 
 
 def thumbnail_name(digest: str) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.columns import parse_number
-from pipelines.errors import InputError
 from pipelines.images import one_line
 from pipelines.parameter_files import Parameter, Problem, turned
+from pipelines.runs.errors import InputError
 from pipelines.tables import USED, clean, read_table, shown
 from pipelines.variance import HIGH_REDUCTION, Floats, reductions
 

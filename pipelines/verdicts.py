@@ -20,10 +20,10 @@ from pipelines.clusters import (
     read_clusters,
     read_words,
 )
-from pipelines.errors import InputError
-from pipelines.files import write_text
-from pipelines.guard import SAVE_AGAIN, named
-from pipelines.manifest import NoManifestError, list_runs, read_manifest
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import write_text
+from pipelines.runs.guard import SAVE_AGAIN, named
+from pipelines.runs.manifest import NoManifestError, list_runs, read_manifest
 
 KEPT_FILE = "earlier_words.json"
 """Words that fit no cluster of a run; unlike results, it stays when the run is overwritten."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from pipelines import finishing, testing_job
 from pipelines.deepimportance import results as coverage
 from pipelines.deepinspect import inspected
-from pipelines.manifest import MANIFEST_FILE, STATUS_FILE
 from pipelines.retraining import writing
+from pipelines.runs.manifest import MANIFEST_FILE, STATUS_FILE
 
 OUTPUTS = finishing.OUTPUTS | {
     "test": testing_job.OUTPUTS,

@@ -14,11 +14,11 @@ from pipelines.clusters import RootCauseClusters, centre_distances, map_places
 from pipelines.explanation_tables import Given
 from pipelines.finishing import finish
 from pipelines.images import check_image
-from pipelines.manifest import Manifest
 from pipelines.passing import PassingSample
 from pipelines.rates import estimate_rates, tell_kinds
 from pipelines.report import write_report
-from pipelines.runs import open_run
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest
 
 SIZES = (30, 24, 20, 16, 14, 12, 10, 9, 8, 7, 6, 5)
 """Images of clusters 0 to 11."""

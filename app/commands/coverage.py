@@ -150,7 +150,7 @@ def export_widening(run: Path, folder: Path, link: bool, count: int | None) -> N
     """Export the new images that widen a test set, as `export` does for a run of coverage."""
     from pipelines.deepimportance.results import EXPORTED
     from pipelines.deepimportance.results import export_widening as export
-    from pipelines.reporting.wording import count_of
+    from pipelines.runs.wording import count_of
 
     with job("What was copied so far stays there.") as told:
         wanted, missing = export(run, folder, told, links=link, count=count)

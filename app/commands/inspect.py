@@ -21,7 +21,7 @@ from app.numbers import ACTIVATION, COUNT, PERCENTAGE
 
 if TYPE_CHECKING:
     from pipelines.deepinspect.job import Options
-    from pipelines.manifest import Manifest
+    from pipelines.runs.manifest import Manifest
 
 SHOWN = 10
 
@@ -113,7 +113,7 @@ def inspect(
 ) -> None:
     """Rank pairs of classes by how likely a DNN confuses them, and by its bias (DeepInspect)."""
     from pipelines.deepinspect.job import Options, inspect_exported, inspect_model
-    from pipelines.errors import InputError
+    from pipelines.runs.errors import InputError
 
     with job("Nothing was written; start again with --overwrite.") as told:
         options = Options(
@@ -169,7 +169,7 @@ def inspect(
 
 def _check_exported(options: Options) -> None:
     """Refuse what would change nothing: exported distances are taken as they are."""
-    from pipelines.errors import InputError
+    from pipelines.runs.errors import InputError
 
     usual = type(options)()
     given = {
@@ -196,7 +196,7 @@ def _print(manifest: Manifest, out: Path) -> None:
         read_evaluation,
         read_top_pairs,
     )
-    from pipelines.reporting.wording import count_of
+    from pipelines.runs.wording import count_of
 
     found = manifest.result
     print(
@@ -240,8 +240,8 @@ def _row(row: dict[str, str], score: str, flag: str) -> str:
 
 def _print_next(out: Path) -> None:
     """Say how to go on with the first pair that has a list."""
-    from pipelines.files import read_csv
     from pipelines.pair_lists import PAIR_FOLDER, PAIRS_TABLE
+    from pipelines.runs.files import read_csv
 
     table = out / PAIR_FOLDER / PAIRS_TABLE
     if not table.is_file():

@@ -17,8 +17,8 @@ from app.endings import ERROR, FAULT, STOPPED
 from app.numbers import NUMBER, Numbers, parse_number
 
 if TYPE_CHECKING:
-    from pipelines.manifest import Manifest
-    from pipelines.runs import Progress
+    from pipelines.runs.folder import Progress
+    from pipelines.runs.manifest import Manifest
 
 MOST_PROBLEMS = 5
 
@@ -139,7 +139,7 @@ def job(again: str, first: Callable[[], object] | None = None) -> Iterator[Progr
     `again` tells who stopped the job how to go on.  `first` is called instead, the first time, by a
     job that comes to a good end of its own.
     """
-    from pipelines.errors import InputError
+    from pipelines.runs.errors import InputError
 
     asked = False
 

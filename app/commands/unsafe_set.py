@@ -210,7 +210,7 @@ def export(
 
 def _job_of(run: Path) -> str:
     """Return what made a run; empty where that cannot be read, which the job itself says."""
-    from pipelines.manifest import NoManifestError, read_manifest
+    from pipelines.runs.manifest import NoManifestError, read_manifest
 
     try:
         return read_manifest(run).job

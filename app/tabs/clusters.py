@@ -18,11 +18,11 @@ from app.notices import describe, notice
 from app.numbers import COUNT, POSITIVE, SEED, read_number
 from app.page import Page
 from examples.eyes import ANGLES, COMPLETE, FAILURES
-from pipelines.errors import InputError
 from pipelines.explanation import EXPLANATION_FILE
 from pipelines.images import TABLES, folder_of
-from pipelines.manifest import list_runs, read_manifest
-from pipelines.reporting.wording import count_of
+from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import list_runs, read_manifest
+from pipelines.runs.wording import count_of
 from pipelines.safe.features import WIDTHS
 
 GIVEN = "Parameters of the images"

@@ -25,12 +25,12 @@ from app.notices import notice
 from app.numbers import ACTIVATION, PERCENTAGE, read_number
 from app.page import Page
 from pipelines.deepinspect.inspected import CLASSES_FILE, JOB
-from pipelines.errors import InputError
 from pipelines.images import folder_of
-from pipelines.manifest import Manifest, list_runs, read_manifest
 from pipelines.networks import SCALINGS
 from pipelines.pair_lists import PAIR_FOLDER, list_name
-from pipelines.reporting.wording import count_of
+from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import Manifest, list_runs, read_manifest
+from pipelines.runs.wording import count_of
 
 SCRIPTS = ("elements.js", "confusion.js")
 TASKS = ("classes", "several")

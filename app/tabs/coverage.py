@@ -25,12 +25,12 @@ from app.notices import notice
 from app.numbers import COUNT, REGIONS, read_number
 from app.page import Page
 from pipelines.deepimportance.results import COVERAGE_FILE, read_coverage
-from pipelines.errors import InputError
 from pipelines.images import folder_of
-from pipelines.manifest import Manifest, list_runs, read_manifest
 from pipelines.networks import SCALINGS
-from pipelines.reporting.wording import percent
-from pipelines.runs import is_written
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import is_written
+from pipelines.runs.manifest import Manifest, list_runs, read_manifest
+from pipelines.runs.wording import percent
 
 SCRIPTS = ("elements.js", "coverage.js")
 JOB = "coverage"

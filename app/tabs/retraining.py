@@ -25,11 +25,11 @@ from app.jobs import Command
 from app.notices import notice
 from app.numbers import COUNT, INNER_PART, NUMBER, POSITIVE, SEED, read_number
 from app.page import Page
-from pipelines.errors import InputError
 from pipelines.images import check_folder
-from pipelines.manifest import list_runs, read_manifest
 from pipelines.retrained import RETRAINING_FILE
-from pipelines.runs import CLUSTERING_JOBS, is_written
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import CLUSTERING_JOBS, is_written
+from pipelines.runs.manifest import list_runs, read_manifest
 from pipelines.selection_files import read_selection
 from pipelines.testing_job import read_tested
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 
 def neuron_relevance(relevance: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import runs
 from pipelines.activations import neuron_layers
 from pipelines.deepimportance.importance import check_number, most_important
 from pipelines.deepimportance.measuring import (
@@ -21,8 +20,6 @@ from pipelines.deepimportance.measuring import (
 )
 from pipelines.deepimportance.quantisation import MOST, Regions, check_clusters, quantise
 from pipelines.deepimportance.results import OUTPUTS, Found, write_coverage
-from pipelines.errors import InputError
-from pipelines.files import write_pairs
 from pipelines.ground_truth import (
     LABELS_TABLE,
     Truth,
@@ -39,8 +36,11 @@ from pipelines.images import (
     find_images,
     none_usable,
 )
-from pipelines.manifest import ImageCounts, Manifest
 from pipelines.networks import Network, fix_size, load_network
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import write_pairs
+from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.testing import Outcome, Task, doubt_order, find_task, judge
 
 JOB = "coverage"
@@ -132,7 +132,7 @@ def measure_coverage(
     out: Path,
     options: Options,
     *,
-    progress: runs.Progress,
+    progress: run_folder.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
@@ -164,7 +164,7 @@ def measure_coverage(
     folders = _find(training, tests, options, out)
     given = read_classes(options.classes) if options.classes else None
     manifest = _manifest(model, folders, options, command)
-    with runs.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
+    with run_folder.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
         with run.stage(CHECKING):
             for place, each in enumerate(folders):
                 folders[place] = _check_images(run, each)
@@ -268,7 +268,9 @@ def measure_coverage(
         _describe(manifest, network, found)
         with run.stage(WRITING):
             run.begin_results()
-            write_pairs(out / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
+            write_pairs(
+                out / run_folder.REJECTED_FILE, [(file.path, file.reason) for file in rejected]
+            )
             manifest.result |= write_coverage(out, found, run.progress, WRITING)
     return manifest
 
@@ -335,7 +337,7 @@ def _manifest(
     )
 
 
-def _check_images(run: runs.Run, each: _Folder) -> _Folder:
+def _check_images(run: run_folder.Run, each: _Folder) -> _Folder:
     def step(done: int, total: int) -> None:
         run.progress(CHECKING, done, total)
 
@@ -367,7 +369,7 @@ def _choose_layer(layers: Mapping[str, int], options: Options) -> str:
 
 
 def _read_labels(
-    run: runs.Run,
+    run: run_folder.Run,
     network: Network,
     training: _Folder,
     given: Sequence[str] | None,
@@ -471,7 +473,7 @@ def _targets(training: _Folder, labels: _Labels, options: Options) -> dict[str, 
 
 
 def _quantise(
-    run: runs.Run, learnt: Training, important: NDArray[np.intp], options: Options
+    run: run_folder.Run, learnt: Training, important: NDArray[np.intp], options: Options
 ) -> list[Regions]:
     regions: list[Regions] = []
     for neuron in important.tolist():
@@ -537,7 +539,7 @@ def _accuracy(network: Network, labels: _Labels, each: _Folder, images: Measured
 
 
 def _note_order(
-    run: runs.Run,
+    run: run_folder.Run,
     network: Network,
     labels: _Labels,
     training: _Folder,

@@ -14,11 +14,11 @@ from pipelines.activations import build_activations, stream_activations
 from pipelines.deepimportance import criteria
 from pipelines.deepimportance.criteria import Range, widen
 from pipelines.deepimportance.importance import neuron_relevance
-from pipelines.errors import InputError
 from pipelines.images import ImageFile, Rejected, none_usable
 from pipelines.networks import BATCH, Network, load_batches, scale
 from pipelines.relevance import build_relevance
-from pipelines.runs import Progress
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import Progress
 
 Floats = NDArray[np.float32]
 Bits = NDArray[np.bool_]

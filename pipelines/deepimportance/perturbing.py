@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.backend import import_keras
-from pipelines.errors import InputError
 from pipelines.networks import Network, scale
 from pipelines.relevance import INPUT, PREDICTED, build_relevance
+from pipelines.runs.errors import InputError
 
 How = Literal["gaussian", "gaussian-random", "fgsm", "bim"]
 HOWS: tuple[str, ...] = get_args(How)

@@ -13,13 +13,13 @@ from PIL import Image
 
 from pipelines.deepimportance.job import tell_task
 from pipelines.deepimportance.perturbing import build_perturbing
-from pipelines.errors import InputError
 from pipelines.export import check_target
-from pipelines.files import atomic_write, write_csv
 from pipelines.ground_truth import LABELS_TABLE, Truth, order_classes, read_classes, read_truth
 from pipelines.images import ImageFile, Rejected, check_images, find_images, none_usable
 from pipelines.networks import Network, fix_size, load_batches, load_network
-from pipelines.runs import Progress
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import atomic_write, write_csv
+from pipelines.runs.folder import Progress
 
 CHECKING = "checking images"
 STAGE = "perturbing images"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 FEWEST, MOST = 2, 4
 """Numbers of clusters that are tried: those that the paper reports (section 5.3, RQ2)."""

@@ -25,12 +25,12 @@ from pipelines.deepimportance.coverage import (
 from pipelines.deepimportance.measuring import Measured
 from pipelines.deepimportance.quantisation import Regions, find_regions
 from pipelines.deepimportance.widening import Widening, rank
-from pipelines.errors import InputError
 from pipelines.export import Exported, check_target, export_images
-from pipelines.files import Outputs, read_csv, write_csv, write_text
-from pipelines.guard import inside, named
 from pipelines.images import ImageFile, Rejected, as_text, prefetch
-from pipelines.runs import REJECTED_FILE, Progress
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import Outputs, read_csv, write_csv, write_text
+from pipelines.runs.folder import REJECTED_FILE, Progress
+from pipelines.runs.guard import inside, named
 from pipelines.thumbnails import (
     DECODED_AHEAD,
     THUMBNAIL_FOLDER,

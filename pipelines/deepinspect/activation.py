@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 THRESHOLD = 0.5
 """Scaled activation above which a neuron is active (section V, RQ1a)."""

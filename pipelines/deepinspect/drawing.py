@@ -14,7 +14,7 @@ from pipelines.deepinspect.ranking import pairs_of
 from pipelines.ground_truth import SEPARATOR
 from pipelines.images import ImageFile, Rejected, prefetch
 from pipelines.pair_lists import PairList
-from pipelines.runs import Progress
+from pipelines.runs.folder import Progress
 from pipelines.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 
 STAGE = "drawing thumbnails"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import InputError
 from pipelines.ground_truth import split
+from pipelines.runs.errors import InputError
 from pipelines.tables import LEFT_OUT, Table, clean, read_table, shown
 
 ALIKE = 1e-6

@@ -16,12 +16,19 @@ from numpy.typing import NDArray
 from pipelines.deepinspect.activation import Probabilities
 from pipelines.deepinspect.findings import Findings, Kind, Truths
 from pipelines.deepinspect.ranking import pairs_of
-from pipelines.errors import InputError
-from pipelines.files import Outputs, atomic_write, find_delimiter, read_csv, write_csv, write_text
-from pipelines.guard import inside, named
-from pipelines.manifest import read_manifest
 from pipelines.pair_lists import PAIR_FOLDER, PAIR_NAMES
-from pipelines.runs import REJECTED_FILE
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import (
+    Outputs,
+    atomic_write,
+    find_delimiter,
+    read_csv,
+    write_csv,
+    write_text,
+)
+from pipelines.runs.folder import REJECTED_FILE
+from pipelines.runs.guard import inside, named
+from pipelines.runs.manifest import read_manifest
 from pipelines.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 
 JOB = "inspect"

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import runs
 from pipelines.activations import STAGE as MEASURING
 from pipelines.deepinspect.activation import (
     THRESHOLD,
@@ -45,14 +44,15 @@ from pipelines.deepinspect.predicting import (
     stream_predictions,
 )
 from pipelines.deepinspect.ranking import TOP_PERCENT, pairs_of, rank_pairs
-from pipelines.errors import InputError
-from pipelines.files import write_pairs
 from pipelines.ground_truth import read_classes
 from pipelines.images import as_text, check_images, find_images, none_usable
-from pipelines.manifest import ImageCounts, Manifest
 from pipelines.networks import BATCH, Network, fix_size, load_network
 from pipelines.pair_lists import write_pair_lists
-from pipelines.reporting.wording import count_of
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import write_pairs
+from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.wording import count_of
 from pipelines.testing import Task, doubt_order
 
 CHECKING = "checking images"
@@ -106,7 +106,7 @@ def inspect_model(
     out: Path,
     options: Options,
     *,
-    progress: runs.Progress,
+    progress: run_folder.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
@@ -155,7 +155,7 @@ def inspect_model(
             "batch_size": options.batch_size,
         },
     )
-    with runs.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
+    with run_folder.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
         with run.stage(CHECKING):
             files, unusable = check_images(
                 folder, paths, lambda done, total: run.progress(CHECKING, done, total)
@@ -201,7 +201,7 @@ def inspect_model(
         run.begin_results()
         labelled = None if images.truth is None else images.truth.sum(axis=0)
         _write(run, found, truths, measured, measured.images, labelled)
-        write_pairs(out / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
+        write_pairs(out / run_folder.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
         lists = choose_lists(found, truths, images.files) if truths is not None else []
         write_pair_lists(out, folder, lists)
         with run.stage(DRAWING):
@@ -217,7 +217,7 @@ def inspect_exported(
     *,
     labels: Path | None = None,
     predictions: Path | None = None,
-    progress: runs.Progress,
+    progress: run_folder.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
@@ -249,7 +249,7 @@ def inspect_exported(
         parameters={name: file and as_text(file.resolve()) for name, file in files.items()}
         | {"top_percent": options.top_percent},
     )
-    with runs.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
+    with run_folder.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
         names, between = read_distances(distances)
         found = _compare(run, names, between, options)
         truths, counts = None, (None, None)
@@ -290,7 +290,7 @@ def _check_options(options: Options) -> None:
 
 
 def _distances(
-    run: runs.Run, names: Sequence[str], measured: Probabilities, normalise: bool
+    run: run_folder.Run, names: Sequence[str], measured: Probabilities, normalise: bool
 ) -> list[NDArray[np.float64]]:
     """Compute the distances of classes for each threshold."""
     _check_predicted(names, measured.images)
@@ -303,7 +303,7 @@ def _distances(
 
 
 def _compare(
-    run: runs.Run, names: tuple[str, ...], distances: NDArray[np.float64], options: Options
+    run: run_folder.Run, names: tuple[str, ...], distances: NDArray[np.float64], options: Options
 ) -> Findings:
     with run.stage(COMPARING):
         run.progress(COMPARING, 0, 1)
@@ -314,7 +314,7 @@ def _compare(
 
 
 def _evaluate(
-    run: runs.Run,
+    run: run_folder.Run,
     found: Findings,
     truth: Bools,
     predicted: Bools,
@@ -456,7 +456,7 @@ def _compare_thresholds(
 
 
 def _write(
-    run: runs.Run,
+    run: run_folder.Run,
     found: Findings,
     truths: Truths | None,
     measured: Probabilities | None,

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pipelines.activations import neuron_layers, stream_activations
 from pipelines.deepinspect.activation import Bools, Floats
 from pipelines.deepinspect.exported import as_matrix
-from pipelines.errors import InputError
 from pipelines.ground_truth import LABELS_TABLE, Truth, order_classes, read_truth, split
 from pipelines.images import ImageFile, Rejected, check_header, find_files
 from pipelines.networks import Network
-from pipelines.runs import Progress
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import Progress
 from pipelines.testing import THRESHOLD as PREDICTED
 from pipelines.testing import Task, class_shares, find_task
 

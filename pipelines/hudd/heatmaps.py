@@ -12,13 +12,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import InputError
-from pipelines.files import atomic_write
 from pipelines.hudd.distances import HeatmapWriter, Limits
 from pipelines.images import ImageFile, Rejected
 from pipelines.networks import Network, load_batches, scale
 from pipelines.relevance import INPUT, build_relevance, relevance_layers
-from pipelines.runs import Progress
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import atomic_write
+from pipelines.runs.folder import Progress
 
 BATCH = 16
 STAGE = "propagating relevance"

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import runs
 from pipelines.clusters import (
     HEATMAP_FOLDER,
     HEATMAPS_FILE,
@@ -19,11 +18,8 @@ from pipelines.clusters import (
     PICTURES_TABLE,
     RootCauseClusters,
 )
-from pipelines.errors import InputError
 from pipelines.explanation_tables import NOTHING, Given
-from pipelines.files import atomic_write, read_csv, write_csv
 from pipelines.finishing import OUTPUTS, check_start, count_images, describe_given, finish
-from pipelines.guard import named
 from pipelines.hudd.clustering import (
     LayerClusters,
     Layers,
@@ -36,13 +32,17 @@ from pipelines.hudd.distances import heatmap_distances, open_heatmaps
 from pipelines.hudd.heatmaps import STAGE as PROPAGATING
 from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
 from pipelines.images import as_text, check_images, find_images
-from pipelines.manifest import Manifest
 from pipelines.networks import STAGE as PREDICTING
 from pipelines.networks import Network, fix_size, load_network, predict
 from pipelines.pair_lists import describe_source
 from pipelines.relevance import INPUT
 from pipelines.report import write_report
-from pipelines.reporting.wording import count_of
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import atomic_write, read_csv, write_csv
+from pipelines.runs.guard import named
+from pipelines.runs.manifest import Manifest
+from pipelines.runs.wording import count_of
 from pipelines.testing_job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 
 SPILL = ".heatmaps"
@@ -95,7 +95,7 @@ def find_clusters_by_heatmaps(
     out: Path,
     options: Options,
     *,
-    progress: runs.Progress,
+    progress: run_folder.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
@@ -143,7 +143,7 @@ def find_clusters_by_heatmaps(
         | describe_given(options.given),
         notes=describe_source(source),
     )
-    with runs.open_run(out, manifest, progress, OUTPUTS, overwrite=overwrite) as run:
+    with run_folder.open_run(out, manifest, progress, OUTPUTS, overwrite=overwrite) as run:
         spill = out / SPILL
         shutil.rmtree(spill, ignore_errors=True)  # of a job that was killed
         spill.mkdir()
@@ -231,7 +231,7 @@ def _read_test(source: Path) -> tuple[Manifest | None, dict[str, int]]:
 
 
 def _load(
-    run: runs.Run,
+    run: run_folder.Run,
     model: Path,
     scaling: str | None,
     options: Options,
@@ -271,7 +271,7 @@ def _position(explain: str, tested: Manifest | None, outputs: int) -> int:
     )
 
 
-def _cluster(run: runs.Run, layers: Sequence[str], heatmaps: dict[str, Written]) -> Layers:
+def _cluster(run: run_folder.Run, layers: Sequence[str], heatmaps: dict[str, Written]) -> Layers:
     def distances() -> Iterator[tuple[str, NDArray[np.float32]]]:
         for place, layer in enumerate(layers):
             run.progress(CLUSTERING, place, len(layers))

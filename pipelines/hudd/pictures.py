@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE, members
-from pipelines.errors import InputError
-from pipelines.files import read_csv
-from pipelines.guard import inside, named
 from pipelines.results import read_known_clusters
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv
+from pipelines.runs.guard import inside, named
 
 AGAIN = "find the clusters again"
 SHOWN = 24

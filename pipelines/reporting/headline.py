@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.rates import AS_COMMON, ONE_SUBJECT, SITUATION, TOO_FEW, FailureRate
-from pipelines.reporting.wording import count_of
+from pipelines.runs.wording import count_of
 
 KIND_TITLES = {
     SITUATION: "Situations that fail more often than the rest",

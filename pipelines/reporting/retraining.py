@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.clusters import NOISE
-from pipelines.manifest import read_run_manifest
 from pipelines.report import write_report
-from pipelines.reporting.wording import SPACE, Facts, count_of, percent
 from pipelines.retrained import (
     REPAIRS_PICTURE,
     Accuracy,
@@ -18,6 +16,8 @@ from pipelines.retrained import (
     Retraining,
     read_retraining,
 )
+from pipelines.runs.manifest import read_run_manifest
+from pipelines.runs.wording import SPACE, Facts, count_of, percent
 
 RETRAINING = "retrain"
 CHANCE = 0.05

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.manifest import MANIFEST_FILE
 from pipelines.reporting.summary import heading
-from pipelines.reporting.wording import NOT_GIVEN, Facts, ranges
 from pipelines.results import Results
+from pipelines.runs.manifest import MANIFEST_FILE
+from pipelines.runs.wording import NOT_GIVEN, Facts, ranges
 
 
 def describe_setup(found: Results) -> tuple[tuple[str, Facts], ...]:

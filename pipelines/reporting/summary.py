@@ -16,12 +16,12 @@ from pipelines.clusters import (
 )
 from pipelines.explanation import EXPLANATION_FILE, Explanation
 from pipelines.families import family_labels
-from pipelines.manifest import MANIFEST_FILE, Manifest
 from pipelines.parameter_files import Problem, left_out
 from pipelines.rates import SITUATION
 from pipelines.reporting.cards import COVERED, NO_IMAGE, NOT_COVERED, Card, Unsafe
-from pipelines.reporting.wording import SPACE, Facts, count_of, decimal, percent, ranges
 from pipelines.results import Results
+from pipelines.runs.manifest import MANIFEST_FILE, Manifest
+from pipelines.runs.wording import SPACE, Facts, count_of, decimal, percent, ranges
 from pipelines.variance import HIGH_REDUCTION
 
 MOST_REJECTED = 500

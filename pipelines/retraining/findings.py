@@ -6,15 +6,15 @@ from collections import Counter
 
 from pipelines.groups import describe_groups, number_groups
 from pipelines.images import as_text
-from pipelines.manifest import Manifest
 from pipelines.networks import Network
-from pipelines.reporting.wording import count_of
 from pipelines.retrained import Retraining
 from pipelines.retraining.before_after import measure_change, measure_classes, measure_repairs
 from pipelines.retraining.labelled import count_classes
 from pipelines.retraining.sets import Clustered, Given
 from pipelines.retraining.training import Trained
 from pipelines.retraining.trial import Parts, Subject
+from pipelines.runs.manifest import Manifest
+from pipelines.runs.wording import count_of
 from pipelines.testing import Outcome
 
 WORSE = 0.1

@@ -14,14 +14,10 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import runs
-from pipelines.errors import InputError
 from pipelines.ground_truth import read_classes
 from pipelines.images import Rejected, as_text, none_usable
-from pipelines.manifest import ImageCounts, Manifest
 from pipelines.networks import Network, fix_size, load_network
 from pipelines.reporting.retraining import write_run_report
-from pipelines.reporting.wording import count_of
 from pipelines.retrained import (
     HISTORY_FILE,
     PROGRESS_FOLDER,
@@ -66,6 +62,10 @@ from pipelines.retraining.writing import (
     write_history,
     write_results,
 )
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.wording import count_of
 from pipelines.testing import Task, find_task
 from pipelines.testing_job import UNLABELLED, Asked
 
@@ -89,7 +89,7 @@ def retrain(
     *,
     validation: Path | None = None,
     repeats: int = 0,
-    progress: runs.Progress,
+    progress: run_folder.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
     stop: Callable[[], bool] = lambda: False,
@@ -158,7 +158,7 @@ def retrain(
     )
     places = Places(model, training, unsafe, test, validation)
     try:
-        with runs.open_run(out, manifest, listen, {JOB: OUTPUTS}, overwrite=overwrite) as run:
+        with run_folder.open_run(out, manifest, listen, {JOB: OUTPUTS}, overwrite=overwrite) as run:
             _retrain(run, places, clustered, asked, options, repeats, stop)
     except KeyboardInterrupt:
         if (out / RETRAINING_FILE).is_file():  # the comparison was stopped, what counts is there
@@ -169,7 +169,7 @@ def retrain(
 
 
 def _retrain(
-    run: runs.Run,
+    run: run_folder.Run,
     places: Places,
     clustered: Clustered,
     asked: Asked,
@@ -259,7 +259,7 @@ def _check(
 
 
 def _prepare(
-    run: runs.Run, given: Given, network: Network, asked: Asked, options: Options
+    run: run_folder.Run, given: Given, network: Network, asked: Asked, options: Options
 ) -> tuple[Subject, list[Rejected]]:
     """Check the labels against the model, and decode all images once."""
     everything = [*given.trained(), given.test]
@@ -292,7 +292,7 @@ def _prepare(
     if unlabelled:
         run.manifest.notes.append(
             f"{count_of(len(unlabelled), 'image')} of the unsafe set without a label: left out, "
-            f"see {runs.REJECTED_FILE}."
+            f"see {run_folder.REJECTED_FILE}."
         )
     subject = make_subject(network, recipe, task, names, truth, asked, pictures, test)
     return subject, rejected

@@ -12,10 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters import NOISE
-from pipelines.errors import InputError
-from pipelines.files import read_csv
 from pipelines.ground_truth import LABEL, LABELS_TABLE, Truth, order_classes, read_truth, split
-from pipelines.guard import named
 from pipelines.images import (
     ImageFile,
     Rejected,
@@ -28,7 +25,10 @@ from pipelines.images import (
     prefetch,
 )
 from pipelines.networks import Network, scale
-from pipelines.reporting.wording import count_of
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv
+from pipelines.runs.guard import named
+from pipelines.runs.wording import count_of
 from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels, read_selection
 from pipelines.tables import clean
 from pipelines.testing import Task

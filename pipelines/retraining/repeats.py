@@ -11,21 +11,21 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pipelines import runs
-from pipelines.files import write_text
-from pipelines.manifest import Manifest
 from pipelines.retrained import Comparison
 from pipelines.retraining.balancing import Positions
 from pipelines.retraining.comparison import OURS, compare, confidence, methods_of, summarise
 from pipelines.retraining.training import Options
 from pipelines.retraining.trial import Subject, divide, places_of, run_trial
+from pipelines.runs import folder as run_folder
+from pipelines.runs.files import write_text
+from pipelines.runs.manifest import Manifest
 
 COMPARING = "comparing"
 REPEATS_FILE = "repeats.json"
 
 
 def compare_ways(
-    run: runs.Run,
+    run: run_folder.Run,
     subject: Subject,
     options: Options,
     repeats: int,

@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines import runs
 from pipelines.clusters import IMAGES_FILE, NOISE, NOISE_NAME, RootCauseClusters
-from pipelines.errors import InputError
 from pipelines.groups import Groups, find_groups_beside
-from pipelines.manifest import Manifest, read_run_manifest
-from pipelines.reporting.wording import count_of
 from pipelines.results import read_results
 from pipelines.retraining.labelled import (
     Labelled,
@@ -19,6 +15,10 @@ from pipelines.retraining.labelled import (
     gather,
     gather_unsafe,
 )
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import Manifest, read_run_manifest
+from pipelines.runs.wording import count_of
 from pipelines.testing_job import UNLABELLED
 
 CHECKING = "checking images"
@@ -47,7 +47,7 @@ class Clustered:
 def read_clustered(folder: Path) -> Clustered:
     """Read the run of an unsafe set; raise InputError where it has no root cause clusters."""
     manifest = read_run_manifest(folder)
-    if manifest.job not in runs.CLUSTERING_JOBS or manifest.ended != "finished":
+    if manifest.job not in run_folder.CLUSTERING_JOBS or manifest.ended != "finished":
         raise InputError(
             f"{folder} holds no root cause clusters: its job, {manifest.job}, {manifest.ended}. "
             "Name a run of cluster or heatmaps whose unsafe set was selected."
@@ -81,7 +81,7 @@ class Given:
 
 
 def gather_sets(
-    run: runs.Run, places: Places, *, compared: bool, groups: str | None = None
+    run: run_folder.Run, places: Places, *, compared: bool, groups: str | None = None
 ) -> Given:
     """Find the labelled images of all sets, and check that none of them is in two that exclude it.
 

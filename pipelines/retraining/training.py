@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.backend import import_keras
-from pipelines.errors import InputError
-from pipelines.files import atomic_write
 from pipelines.networks import Network, scale
 from pipelines.retraining.labelled import Pictures, Positions, predict_pictures
 from pipelines.retraining.recipe import Recipe
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import atomic_write
 
 STAGE = "retraining"
 STATE_FILE = "state.npz"

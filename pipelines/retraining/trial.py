@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import InputError
 from pipelines.ground_truth import Truth
 from pipelines.networks import Network
 from pipelines.retraining.balancing import Positions, balance, enlarge
 from pipelines.retraining.labelled import Example, Pictures, encode, predict_pictures
 from pipelines.retraining.recipe import Recipe
 from pipelines.retraining.training import Epoch, Options, Sets, Trained, hold_out, train
+from pipelines.runs.errors import InputError
 from pipelines.testing import Outcome, Task, judge
 from pipelines.testing_job import Asked
 

@@ -10,9 +10,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from pipelines import runs
 from pipelines.clusters import NOISE, RootCauseClusters
-from pipelines.files import Outputs, atomic_write, write_csv, write_pairs, write_text
 from pipelines.groups import Groups
 from pipelines.images import Rejected
 from pipelines.report import REPORT_FILE
@@ -31,6 +29,8 @@ from pipelines.retraining.labelled import Example
 from pipelines.retraining.picture import draw_repairs
 from pipelines.retraining.training import Epoch, Trained
 from pipelines.retraining.trial import Parts, Subject
+from pipelines.runs import folder as run_folder
+from pipelines.runs.files import Outputs, atomic_write, write_csv, write_pairs, write_text
 from pipelines.testing import Outcome
 from pipelines.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES, draw_thumbnail
 
@@ -49,7 +49,7 @@ OUTPUTS = Outputs(
         TRAINED_FILE,
         COMPARISON_FILE,
         REPORT_FILE,
-        runs.REJECTED_FILE,
+        run_folder.REJECTED_FILE,
     ),
     {THUMBNAIL_FOLDER: THUMBNAIL_NAMES},
 )
@@ -108,7 +108,7 @@ def write_results(
     _write_changes(out, found)
     with atomic_write(out / REPAIRS_PICTURE) as file:
         draw_repairs(found).save(file, "PNG")
-    write_pairs(out / runs.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
+    write_pairs(out / run_folder.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
     write_text(out / RETRAINING_FILE, found.model_dump_json(indent=1) + "\n")
 
 
@@ -160,7 +160,7 @@ def write_model(model: Any, file: Path) -> None:
 
 
 def draw_changes(
-    run: runs.Run,
+    run: run_folder.Run,
     subject: Subject,
     clusters: RootCauseClusters,
     before: Outcome,

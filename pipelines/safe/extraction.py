@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines import runs
 from pipelines.finishing import count_images
 from pipelines.images import ImageFile, Rejected
+from pipelines.runs import folder as run_folder
 from pipelines.safe import features, reduction
 from pipelines.safe.dbscan import Floats
 from pipelines.safe.inputs import CheckedPassing, Inputs, check_enough
@@ -63,7 +63,7 @@ def extracted_layers(layers: Sequence[str]) -> tuple[str, ...]:
 
 
 def extract_features(
-    run: runs.Run,
+    run: run_folder.Run,
     inputs: Inputs,
     images: list[ImageFile],
     passing: CheckedPassing | None,
@@ -115,7 +115,7 @@ def extract_features(
 
 
 def _extract_passing(
-    run: runs.Run,
+    run: run_folder.Run,
     inputs: Inputs,
     passing: CheckedPassing | None,
     weights: Weights,

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.backend import import_keras
-from pipelines.errors import InputError
 from pipelines.images import ImageFile, Rejected, load_pixels, prefetch
-from pipelines.runs import Progress
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import Progress
 from pipelines.safe.store import FeatureStore, open_store
 from pipelines.safe.weights import CONVOLUTIONS, DENSES, Weights, cache_folder
 

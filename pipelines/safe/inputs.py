@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import runs
-from pipelines.errors import InputError
 from pipelines.explanation_tables import Given
 from pipelines.groups import Groups, find_groups
 from pipelines.images import ImageFile, Rejected, check_images, find_images
@@ -24,7 +22,9 @@ from pipelines.passing import (
     read_test_images,
     sample_passing,
 )
-from pipelines.reporting.wording import count_of
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.wording import count_of
 from pipelines.safe.recipe import Options
 from pipelines.tables import PassingImages
 from pipelines.testing_job import RESULT_FILE
@@ -145,7 +145,7 @@ class CheckedPassing:
 
 
 def check_passing(
-    run: runs.Run, inputs: Inputs, failing: Sequence[ImageFile], options: Options
+    run: run_folder.Run, inputs: Inputs, failing: Sequence[ImageFile], options: Options
 ) -> CheckedPassing | None:
     """Sample and check passing images; None, with a note, where there are too few to use.
 
@@ -194,7 +194,7 @@ def check_passing(
 
 
 def check_enough(
-    run: runs.Run,
+    run: run_folder.Run,
     passing: CheckedPassing,
     inputs: Inputs,
     options: Options,

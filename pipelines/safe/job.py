@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from pipelines import images as image_files
-from pipelines import runs
 from pipelines.clusters import (
     NOISE,
     REDUCTION_FILE,
@@ -19,7 +18,6 @@ from pipelines.clusters import (
     map_places,
 )
 from pipelines.families import find_families
-from pipelines.files import atomic_write
 from pipelines.finishing import (
     OUTPUTS,
     check_apart,
@@ -30,10 +28,12 @@ from pipelines.finishing import (
 )
 from pipelines.groups import AUTO, Groups, number_groups
 from pipelines.images import as_text
-from pipelines.manifest import Manifest
 from pipelines.passing import PassingSample
 from pipelines.rates import estimate_rates, order_clusters, tell_kinds
 from pipelines.report import write_report
+from pipelines.runs import folder as run_folder
+from pipelines.runs.files import atomic_write
+from pipelines.runs.manifest import Manifest
 from pipelines.safe import silhouette
 from pipelines.safe.camera import describe_cameras, tell_apart
 from pipelines.safe.contrast import Contrast
@@ -72,7 +72,7 @@ def find_root_cause_clusters(
     out: Path,
     options: Options,
     *,
-    progress: runs.Progress,
+    progress: run_folder.Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
@@ -111,7 +111,7 @@ def find_root_cause_clusters(
         parameters=_parameters(options, inputs),
         notes=list(inputs.notes),
     )
-    with runs.open_run(out, manifest, progress, OUTPUTS, overwrite=overwrite) as run:
+    with run_folder.open_run(out, manifest, progress, OUTPUTS, overwrite=overwrite) as run:
         _find(run, inputs, options)
     write_report(out)
     return manifest
@@ -130,7 +130,7 @@ def _parameters(options: Options, inputs: Inputs) -> dict[str, object]:
     return parameters | files | describe_given(inputs.given) | listed | test
 
 
-def _find(run: runs.Run, inputs: Inputs, options: Options) -> None:
+def _find(run: run_folder.Run, inputs: Inputs, options: Options) -> None:
     folder = inputs.folder
     with run.stage(CHECKING):
         images, unusable = image_files.check_images(

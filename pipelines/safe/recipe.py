@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.errors import InputError
 from pipelines.explanation_tables import NOTHING, Given
 from pipelines.passing import SAMPLE
+from pipelines.runs.errors import InputError
 from pipelines.safe import features
 
 LARGEST_SEED = 2**32 - 1

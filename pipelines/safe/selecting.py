@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from pipelines.clusters import NOISE, REDUCTION_FILE
 from pipelines.contrast import contrast as score_contrast
-from pipelines.errors import InputError
-from pipelines.guard import named
 from pipelines.images import check_images, find_files, none_usable
-from pipelines.manifest import Manifest
 from pipelines.results import read_clustering
-from pipelines.runs import Progress
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import Progress
+from pipelines.runs.guard import named
+from pipelines.runs.manifest import Manifest
 from pipelines.safe import features, reduction
 from pipelines.safe.contrast import Contrast, directions, project
 from pipelines.safe.extraction import LOADING, extracted_layers

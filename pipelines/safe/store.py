@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 STORE_FILE = "features-1.sqlite"
 SECONDS_TO_WAIT = 60.0

@@ -23,8 +23,8 @@ import platformdirs
 from numpy.typing import NDArray
 
 from pipelines.backend import import_keras
-from pipelines.errors import InputError
-from pipelines.files import atomic_write
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import atomic_write
 
 CONVOLUTIONS = {
     "block1_conv1": (3, 3, 3, 64),

@@ -20,7 +20,7 @@ from app.access import (
     known_names,
     middleware,
 )
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from pipelines.clusters import RootCauseClusters, save_words, write_clusters
-from pipelines.files import read_csv
-from pipelines.manifest import Manifest, read_manifest
-from pipelines.runs import open_run
+from pipelines.runs.files import read_csv
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest, read_manifest
 from tests.pipelines.safe.test_job_contrast import CAUSES, draw_eyes
 
 ROOT = Path(__file__).parents[2]

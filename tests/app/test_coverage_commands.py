@@ -1,7 +1,7 @@
 """Coverage on the command line: real processes, what they print, how they end."""
 
 from app.commands.coverage import _large
-from pipelines.files import read_csv
+from pipelines.runs.files import read_csv
 from tests.app.test_cli import tool
 from tests.pipelines.deepimportance.test_job import folders, model  # noqa: F401
 

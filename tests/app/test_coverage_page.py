@@ -12,10 +12,10 @@ from app.jobs import Jobs
 from app.page import Page
 from app.served import ServedRuns
 from app.tabs import coverage
-from pipelines.errors import InputError
 from pipelines.images import write_failures
-from pipelines.manifest import Manifest
-from pipelines.runs import open_run
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest
 
 
 def quiet(stage, done, total):

@@ -14,8 +14,8 @@ from app.commands.running import job
 from app.endings import ERROR, FAULT
 from app.served import ServedRuns
 from pipelines import report, results
-from pipelines.errors import InputError
-from pipelines.guard import named
+from pipelines.runs.errors import InputError
+from pipelines.runs.guard import named
 from pipelines.selection_files import read_candidates
 from tests.planted import write_planted_run
 

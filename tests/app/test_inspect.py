@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from pipelines.manifest import read_manifest
+from pipelines.runs.manifest import read_manifest
 from tests.app.test_cli import tool
 
 

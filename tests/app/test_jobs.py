@@ -12,9 +12,9 @@ import pytest
 
 from app import jobs as jobs_module
 from app.jobs import Command, Jobs
-from pipelines import runs
-from pipelines.errors import InputError
-from pipelines.manifest import Manifest, read_manifest, read_status
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import Manifest, read_manifest, read_status
 
 DOOR = Path(__file__).parents[2] / "SAFE_Tool.py"
 SECONDS = 180
@@ -264,7 +264,7 @@ def test_a_job_that_something_else_kills_has_failed(jobs, images, cache, tmp_pat
     assert "memory" in look.said.splitlines()[0]
     assert "%|" not in look.said
     assert not (tmp_path / "next").exists()
-    assert not runs.is_written(out)
+    assert not run_folder.is_written(out)
 
 
 def test_a_job_ends_with_the_server(jobs, images, cache, tmp_path, monkeypatch):
@@ -306,7 +306,7 @@ def test_a_server_without_a_job_ends_and_leaves_no_log(tmp_path, monkeypatch):
 def test_the_status_of_an_earlier_job_is_not_believed(jobs, images, cache, tmp_path):
     out = tmp_path / "run"
     earlier = Manifest(job="cluster", command=[], folder="/images", parameters={})
-    with runs.open_run(out, earlier, lambda *step: None):
+    with run_folder.open_run(out, earlier, lambda *step: None):
         pass
     assert read_status(out).pid == os.getpid()
     jobs.start([cluster(images(3), out, "--overwrite")])

@@ -15,7 +15,7 @@ from app.numbers import COUNT, NUMBER, PERCENTAGE, POSITIVE, SEED, SHARE, Number
 from app.page import Page
 from app.served import ServedRuns
 from app.tabs import clusters, confusion, coverage, heatmaps, retraining, unsafe_set
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ import pytest
 from app.shown import describe, read_values
 from app.shown_heatmaps import describe_agreement
 from pipelines.clusters import read_clusters
-from pipelines.errors import InputError
 from pipelines.explaining import NOTHING, explain_run
-from pipelines.files import read_csv, replace_cells, write_csv
 from pipelines.images import find_files
 from pipelines.report import write_report
 from pipelines.results import read_results
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, replace_cells, write_csv
 from pipelines.safe.selecting import measure
 from pipelines.selecting import Wanted, select_unsafe_set
 from pipelines.testing_job import Asked

@@ -19,7 +19,6 @@ from starlette.testclient import TestClient
 from app.access import Access, middleware
 from app.served import ServedRuns
 from app.shown import LONGEST, describe, read_values
-from pipelines import runs
 from pipelines.clusters import (
     VERDICTS,
     RootCauseClusters,
@@ -30,7 +29,6 @@ from pipelines.clusters import (
     save_words,
     write_clusters,
 )
-from pipelines.errors import InputError
 from pipelines.explanation import (
     Column,
     Confusion,
@@ -41,14 +39,16 @@ from pipelines.explanation import (
     write_explanation,
     write_properties,
 )
-from pipelines.files import read_csv, replace_cells, write_csv, write_pairs
 from pipelines.hints import Hint
 from pipelines.images import check_image
 from pipelines.inspection import draw_clusters
-from pipelines.manifest import Manifest, read_manifest, write_manifest
 from pipelines.parameter_files import Parameter, Problem, write_parameters
 from pipelines.parameter_findings import Finding
 from pipelines.properties import PROPERTIES
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, replace_cells, write_csv, write_pairs
+from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
 from pipelines.selection import Candidates
 from pipelines.selection_files import (
     Selection,
@@ -99,7 +99,7 @@ def run(tmp_path, draw):
     found = manifest(
         folder=str(images), notes=["a note"], result={"clusters": 2, "inspection_share": 0.8}
     )
-    with runs.open_run(folder, found, quiet) as job:
+    with run_folder.open_run(folder, found, quiet) as job:
         write_clusters(folder, clusters)
         write_pairs(folder / "rejected.txt", [("notes.txt", "not an image\tnor a table")])
         draw_clusters(images, clusters, folder, job.progress)
@@ -230,7 +230,7 @@ def test_the_manifest_tells_how_the_run_ended(run, client, address):
 
 
 def test_a_run_that_failed_has_no_clusters_but_its_rejected_files(tmp_path):
-    with pytest.raises(InputError), runs.open_run(tmp_path / "run", manifest(), quiet) as job:
+    with pytest.raises(InputError), run_folder.open_run(tmp_path / "run", manifest(), quiet) as job:
         write_pairs(job.folder / "rejected.txt", [("b.txt", "not an image"), ("a", "empty")])
         raise InputError("no usable image")
     data = describe(tmp_path / "run")
@@ -248,7 +248,7 @@ def test_a_run_that_failed_at_once_has_nothing(tmp_path):
 
 
 def test_a_run_that_nobody_writes_any_more_was_killed(tmp_path):
-    with runs.open_run(tmp_path / "run", manifest(), quiet) as job:
+    with run_folder.open_run(tmp_path / "run", manifest(), quiet) as job:
         assert describe(job.folder)["ended"] == "running"
     write_manifest(tmp_path / "run", manifest())
     assert read_manifest(tmp_path / "run").ended == "running"
@@ -257,7 +257,7 @@ def test_a_run_that_nobody_writes_any_more_was_killed(tmp_path):
 
 def test_a_run_that_a_job_is_writing_has_nothing_to_show_yet(run):
     write_manifest(run, manifest(ended="running"))
-    with runs.hold(run):
+    with run_folder.hold(run):
         data = describe(run)
     assert data["ended"] == "running"
     assert (data["clusters"], data["rejected"]) == ([], [])
@@ -267,7 +267,7 @@ def test_a_run_that_a_job_is_writing_has_nothing_to_show_yet(run):
 @pytest.mark.parametrize("ended", ["finished", "failed", "stopped"])
 def test_a_run_stays_to_be_seen_while_words_are_saved_and_until_a_job_replaces_it(run, ended):
     write_manifest(run, manifest(ended=ended))
-    with runs.hold(run):
+    with run_folder.hold(run):
         data = describe(run)
     assert data["ended"] == ended
     assert len(data["clusters"]) == 3
@@ -523,7 +523,7 @@ def test_the_report_has_the_words_as_they_are_by_now(explained, save, client, ad
 
 
 def test_a_report_while_a_job_is_writing_is_refused(explained, run, client, address):
-    with runs.hold(run):
+    with run_folder.hold(run):
         answer = client.get(f"{address}/report.html")
     assert answer.status_code == 409
     assert "another job is writing" in answer.text
@@ -940,7 +940,7 @@ def test_words_on_an_unknown_cluster_are_refused(run, save):
 
 
 def test_words_while_a_job_is_writing_are_refused(run, save):
-    with runs.hold(run):
+    with run_folder.hold(run):
         answer = save(cluster=0, name="x")
     assert answer.status_code == 409
     assert "another job is writing" in answer.text
@@ -1162,7 +1162,7 @@ def test_a_change_that_means_nothing_changes_nothing(chosen, client, address, se
 
 def test_no_change_while_a_job_writes_into_the_run(chosen, client, address):
     measured = read_selection(chosen).measured
-    with runs.hold(chosen):
+    with run_folder.hold(chosen):
         answer = recut_of(client, address, measured=measured, count=2)
     assert answer.status_code == 409
     assert "another job is writing" in answer.text

@@ -9,9 +9,9 @@ import pytest
 from app.shown_confusion import describe_inspection, describe_pair
 from pipelines.deepinspect.inspected import read_matrices
 from pipelines.deepinspect.job import Options, inspect_model
-from pipelines.errors import InputError
-from pipelines.files import read_csv
-from pipelines.manifest import read_manifest, write_manifest
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv
+from pipelines.runs.manifest import read_manifest, write_manifest
 from tests.pipelines.deepinspect.test_job import NAMES, draw, quiet, save_model
 
 

@@ -9,13 +9,13 @@ from starlette.testclient import TestClient
 from app.access import Access
 from app.served import ServedRuns
 from app.shown_retraining import describe_retraining
-from pipelines import runs
-from pipelines.errors import InputError
-from pipelines.files import read_csv
-from pipelines.manifest import Manifest
 from pipelines.retrained import PROGRESS_FOLDER, read_retraining
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv
+from pipelines.runs.manifest import Manifest
 from pipelines.testing_job import Asked
 
 
@@ -100,6 +100,6 @@ def test_a_run_that_holds_a_retraining_is_not_replaced_by_clusters(finished, tmp
     manifest = Manifest(job="cluster", command=[], folder="/images", parameters={})
     with (
         pytest.raises(InputError, match="holds a run of retrain"),
-        runs.open_run(copy, manifest, quiet, overwrite=True),
+        run_folder.open_run(copy, manifest, quiet, overwrite=True),
     ):
         pass

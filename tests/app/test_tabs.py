@@ -9,10 +9,10 @@ from app.jobs import Jobs
 from app.page import Page
 from app.served import ServedRuns
 from app.tabs import clusters, confusion, heatmaps, retraining, unsafe_set
-from pipelines.errors import InputError
 from pipelines.images import write_failures
-from pipelines.manifest import Manifest, write_manifest
-from pipelines.runs import open_run
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest, write_manifest
 
 
 def quiet(stage, done, total):

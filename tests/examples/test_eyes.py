@@ -12,8 +12,8 @@ from PIL import Image
 
 from examples import eyes
 from examples.eyes import DIRECTIONS, LEFT_OUT, Eye, draw_eye, gaze_direction, sample_eyes
-from pipelines.errors import InputError
-from pipelines.manifest import read_status
+from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import read_status
 
 SMALL = {"train": 160, "test": 80, "improvement": 20, "epochs": 3, "size": (96, 72)}
 TINY = {**SMALL, "train": 32, "test": 24, "improvement": 1, "epochs": 1}

@@ -6,10 +6,10 @@ from PIL import Image
 
 from pipelines.activations import build_activations, neuron_layers, stream_activations
 from pipelines.backend import import_keras
-from pipelines.errors import InputError
 from pipelines.images import check_image
 from pipelines.networks import load_network
 from pipelines.relevance import relevance_layers
+from pipelines.runs.errors import InputError
 
 keras, tf = import_keras()
 L = keras.layers

@@ -17,10 +17,10 @@ from pipelines.clusters import (
     save_words,
     write_clusters,
 )
-from pipelines.errors import InputError
-from pipelines.files import read_csv
 from pipelines.results import families_of, read_known_clusters
-from pipelines.runs import hold
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv
+from pipelines.runs.folder import hold
 
 
 @pytest.fixture

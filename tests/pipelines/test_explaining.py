@@ -17,14 +17,14 @@ from pipelines.clusters import (
     save_words,
     write_clusters,
 )
-from pipelines.errors import InputError
 from pipelines.explaining import MOST_HINTS, STAGE, explain_run
 from pipelines.explanation import read_explanation, read_properties
 from pipelines.explanation_tables import NOTHING, Given, read_tables
-from pipelines.files import read_csv
 from pipelines.images import Rejected, upright_size
-from pipelines.manifest import Manifest, read_manifest, read_status, write_manifest
-from pipelines.runs import hold, open_run
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv
+from pipelines.runs.folder import hold, open_run
+from pipelines.runs.manifest import Manifest, read_manifest, read_status, write_manifest
 from tests.planted import USUAL, write_planted_run
 
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from pipelines.errors import InputError
 from pipelines.groups import (
     ALONE,
     describe_groups,
@@ -10,6 +9,7 @@ from pipelines.groups import (
     find_groups_beside,
     number_groups,
 )
+from pipelines.runs.errors import InputError
 
 TRACKS = [
     f"{track % 3:05d}/{track:05d}_{frame:05d}.png" for track in range(20) for frame in range(4)

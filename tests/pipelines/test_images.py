@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.errors import InputError
 from pipelines.images import (
     ImageFile,
     Rejected,
@@ -25,6 +24,7 @@ from pipelines.images import (
     load_pixels,
     prefetch,
 )
+from pipelines.runs.errors import InputError
 
 
 def reason(folder: Path, path: str) -> str:

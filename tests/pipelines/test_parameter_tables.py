@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from pipelines.errors import InputError
 from pipelines.parameter_files import (
     as_cells,
     join_passing,
@@ -12,6 +11,7 @@ from pipelines.parameter_files import (
     write_parameters,
 )
 from pipelines.parameter_tables import read_parameters
+from pipelines.runs.errors import InputError
 from pipelines.tables import PassingImages
 
 

@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.errors import InputError
 from pipelines.groups import ALONE, Groups
 from pipelines.images import write_failures
 from pipelines.passing import find_passing, sample_passing
+from pipelines.runs.errors import InputError
 
 
 def test_failing_images_among_the_passing_count_as_failing(tmp_path, draw):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pipelines.backend import import_keras
-from pipelines.errors import InputError
 from pipelines.relevance import (
     SUPPORTED,
     build_relevance,
@@ -14,6 +13,7 @@ from pipelines.relevance import (
     relevance_layers,
 )
 from pipelines.relevance_rules import EPSILON
+from pipelines.runs.errors import InputError
 
 keras, tf = import_keras()
 L = keras.layers

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import runs
 from pipelines.clusters import (
     NOISE,
     WORDS,
@@ -26,7 +25,6 @@ from pipelines.clusters import (
     save_words,
     write_clusters,
 )
-from pipelines.errors import InputError
 from pipelines.explanation import (
     Column,
     Confusion,
@@ -37,14 +35,16 @@ from pipelines.explanation import (
     read_explanation,
     write_explanation,
 )
-from pipelines.files import read_csv, replace_cells, write_csv, write_pairs
 from pipelines.hints import Hint
-from pipelines.manifest import Manifest, write_manifest
 from pipelines.parameter_files import Problem
 from pipelines.parameter_findings import Finding, tell_means
 from pipelines.report import write_report
 from pipelines.reporting.cards import MOST_CONFUSIONS, STILLS
 from pipelines.reporting.summary import MOST_PROBLEMS, MOST_REJECTED
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, replace_cells, write_csv, write_pairs
+from pipelines.runs.manifest import Manifest, write_manifest
 from pipelines.thumbnails import thumbnail_name
 from tests.planted import USUAL, write_planted_run
 
@@ -221,7 +221,7 @@ def write_run(folder, labels=LABELS, /, *, paths=None, **changes):
     }
     write_manifest(folder, Manifest.model_validate(manifest | changes))
     write_clusters(folder, clusters)
-    write_pairs(folder / runs.REJECTED_FILE, REJECTED)
+    write_pairs(folder / run_folder.REJECTED_FILE, REJECTED)
     write_thumbnails(folder, clusters)
     return folder
 
@@ -394,7 +394,7 @@ def test_what_could_not_be_used_is_listed(run):
 
 def test_long_lists_are_cut_and_counted(run):
     rejected = [(f"no {place:04d}.txt", "not an image") for place in range(MOST_REJECTED + 1)]
-    write_pairs(run / runs.REJECTED_FILE, rejected)
+    write_pairs(run / run_folder.REJECTED_FILE, rejected)
     explanation = explanation_of()
     explanation.problems = [
         Problem("parameters.csv", row, "", f"problem {row:04d}") for row in range(MOST_PROBLEMS + 1)
@@ -515,7 +515,7 @@ def write_named_run(folder, texts):
         versions={text: text for text in texts},
         stages=[{"name": text, "seconds": 1, "peak_memory_mb": 1} for text in texts],
     )
-    write_pairs(run / runs.REJECTED_FILE, [(text, text) for text in texts])
+    write_pairs(run / run_folder.REJECTED_FILE, [(text, text) for text in texts])
     said = Explained(
         hints=[Hint("x", 1, 1, 1, 1, text) for text in texts],
         parameters=[Finding(text, "category", 1, 1, 1, 1, text, text) for text in texts],
@@ -684,7 +684,7 @@ def test_no_run_no_report(tmp_path):
 
 def test_a_run_that_is_being_written_is_waited_for(tmp_path):
     run = write_run(tmp_path / "the run", ended="running")
-    with runs.hold(run), pytest.raises(InputError, match=r"job is writing into .* Wait"):
+    with run_folder.hold(run), pytest.raises(InputError, match=r"job is writing into .* Wait"):
         write_report(run)
     assert "The run was killed" in report(run).words()
 

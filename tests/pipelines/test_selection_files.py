@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.errors import InputError
-from pipelines.files import read_csv, replace_cells
-from pipelines.runs import hold
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, replace_cells
+from pipelines.runs.folder import hold
 from pipelines.selection import cut
 from pipelines.selection_files import (
     Selection,

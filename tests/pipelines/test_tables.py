@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 from pipelines.tables import join_rows, read_table
 
 PLAIN = "path,yaw,sky\na.png,1.5,grey\nb/ü.png,2,blue\n"

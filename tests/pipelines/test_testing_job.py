@@ -10,11 +10,11 @@ from PIL import Image
 
 from pipelines import testing_job
 from pipelines.backend import import_keras
-from pipelines.errors import InputError
-from pipelines.files import read_csv, read_pairs
 from pipelines.images import Rejected, find_images, write_failures
 from pipelines.intervals import accuracy_interval
-from pipelines.manifest import read_manifest
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, read_pairs
+from pipelines.runs.manifest import read_manifest
 from pipelines.testing_job import Asked, read_test
 from tests.foreign import read_files, undeclared, write_foreign
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipelines.clusters import RootCauseClusters, read_words, save_words, write_clusters
-from pipelines.errors import InputError
-from pipelines.manifest import Manifest
-from pipelines.runs import open_run
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest
 from pipelines.verdicts import SAME, find_earlier_words, hand_on, keep, tell
 
 WORDS = {"name": "sunglasses", "note": "dark\nglass", "verdict": "plausible cause"}

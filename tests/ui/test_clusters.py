@@ -22,8 +22,8 @@ from playwright.sync_api import expect
 
 from benchmarks.page import write_run
 from pipelines.clusters import NOISE
-from pipelines.files import read_csv, read_pairs
-from pipelines.manifest import read_manifest
+from pipelines.runs.files import read_csv, read_pairs
+from pipelines.runs.manifest import read_manifest
 from tests.planted import UNSAFE_VALUES, write_planted_run
 
 ROOT = Path(__file__).parents[2]

@@ -5,10 +5,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from pipelines.files import read_csv
-from pipelines.manifest import Manifest
 from pipelines.rates import AS_COMMON, SITUATION, TOO_FEW
-from pipelines.runs import open_run
+from pipelines.runs.files import read_csv
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest
 from tests.planted import USUAL, write_planted_run
 
 PASSING = "Passing images of the same test, or the folder of a test"

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from pipelines.deepimportance.results import read_coverage
-from pipelines.files import read_csv
+from pipelines.runs.files import read_csv
 from tests.pipelines.hudd.test_job import SIZE, draw
 from tests.ui.test_clusters import HOSTILE, LONG
 from tests.ui.test_heatmaps import save_model

@@ -23,12 +23,12 @@ from pipelines.clusters import (
     write_clusters,
 )
 from pipelines.explanation import read_explanation, write_explanation
-from pipelines.files import read_csv, replace_cells, write_csv
 from pipelines.images import check_image
 from pipelines.inspection import draw_clusters
-from pipelines.manifest import Manifest
 from pipelines.parameter_files import left_out
-from pipelines.runs import open_run
+from pipelines.runs.files import read_csv, replace_cells, write_csv
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = ("<img src=x onerror=window.hit=1>", "${window.hit=2}", "=`${window.hit=3}`")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from pipelines.files import read_csv
-from pipelines.manifest import read_manifest
+from pipelines.runs.files import read_csv
+from pipelines.runs.manifest import read_manifest
 from tests.pipelines.hudd.test_job import SIZE, draw
 from tests.ui.test_clusters import HOSTILE, LONG, ROOT
 

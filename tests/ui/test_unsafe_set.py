@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from pipelines.files import read_csv, replace_cells
+from pipelines.runs.files import read_csv, replace_cells
 from pipelines.selection_files import read_selection, recut
 from tests.ui.test_clusters import HOSTILE, LONG, ROOT, draw_failures
 

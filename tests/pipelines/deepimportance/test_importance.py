@@ -5,8 +5,8 @@ import pytest
 
 from pipelines.backend import import_keras
 from pipelines.deepimportance.importance import most_important, neuron_relevance
-from pipelines.errors import InputError
 from pipelines.relevance import PREDICTED, build_relevance
+from pipelines.runs.errors import InputError
 
 
 def test_relevance_of_dense_neurons_is_that_of_equation_1():

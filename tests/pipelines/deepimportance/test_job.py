@@ -16,12 +16,12 @@ from pipelines.deepimportance.coverage import find_combinations
 from pipelines.deepimportance.job import Options, measure_coverage
 from pipelines.deepimportance.quantisation import find_regions, quantise
 from pipelines.deepimportance.results import CRITERIA, export_widening, read_coverage
-from pipelines.errors import InputError
-from pipelines.files import read_csv, read_pairs, write_csv
 from pipelines.images import check_image
-from pipelines.manifest import read_manifest
 from pipelines.networks import load_batches, load_network, scale
 from pipelines.relevance import PREDICTED, build_relevance
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, read_pairs, write_csv
+from pipelines.runs.manifest import read_manifest
 from tests.foreign import read_files, undeclared, write_foreign
 from tests.pipelines.hudd.test_job import SIZE, draw, quiet
 

@@ -15,11 +15,11 @@ from pipelines.deepimportance.perturbing import (
     random_places,
 )
 from pipelines.deepimportance.perturbing_job import Asked, perturb_images
-from pipelines.errors import InputError
-from pipelines.files import read_csv, write_csv
 from pipelines.ground_truth import read_truth
 from pipelines.networks import load_network, scale
 from pipelines.relevance import INPUT, PREDICTED, build_relevance
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, write_csv
 from tests.pipelines.deepimportance.test_job import build
 from tests.pipelines.hudd.test_job import SIZE, draw, quiet
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import silhouette_score
 
 from pipelines.deepimportance.quantisation import find_regions, quantise
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 
 def naive_silhouette(values, labels):

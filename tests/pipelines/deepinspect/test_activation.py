@@ -8,7 +8,7 @@ from pipelines.deepinspect.activation import (
     check_thresholds,
     scale_layer,
 )
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 NEURONS = {"first": 4, "second": 3}
 

@@ -18,11 +18,11 @@ from pipelines.deepinspect.inspected import (
     read_top_pairs,
 )
 from pipelines.deepinspect.job import Options, _compare_thresholds, inspect_exported, inspect_model
-from pipelines.errors import InputError
-from pipelines.files import read_csv, read_pairs
 from pipelines.images import find_images
-from pipelines.manifest import Manifest
 from pipelines.pair_lists import describe_source
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, read_pairs
+from pipelines.runs.manifest import Manifest
 from tests.foreign import read_files, undeclared, write_foreign
 
 CENTRES = {

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from pipelines.files import atomic_write
 from pipelines.hudd import distances
 from pipelines.hudd.distances import (
     HeatmapWriter,
@@ -16,6 +15,7 @@ from pipelines.hudd.distances import (
     open_heatmaps,
     value_range,
 )
+from pipelines.runs.files import atomic_write
 from pipelines.unsafe_set import cluster_distances
 
 

@@ -11,17 +11,17 @@ from PIL import Image
 from pipelines import testing_job
 from pipelines.backend import import_keras
 from pipelines.clusters import read_clusters, read_labels
-from pipelines.errors import InputError
 from pipelines.explaining import NOTHING, explain_run
-from pipelines.files import read_csv, replace_cells
 from pipelines.hudd import job
 from pipelines.hudd.clustering import cluster_layer
 from pipelines.hudd.heatmaps import draw_maps
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure
-from pipelines.manifest import Manifest, read_manifest, write_manifest
 from pipelines.relevance import build_relevance
 from pipelines.report import write_report
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, replace_cells
+from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
 from pipelines.selecting import Wanted, select_unsafe_set
 from pipelines.selection_files import read_candidates
 from pipelines.testing_job import Asked

@@ -16,11 +16,11 @@ from PIL import Image, ImageFilter
 
 from examples.eyes import draw_eye, sample_eyes
 from pipelines.clusters import read_clusters, read_labels, save_words
-from pipelines.errors import InputError
 from pipelines.explanation import read_explanation
 from pipelines.explanation_tables import Given
-from pipelines.files import read_csv, read_pairs
-from pipelines.manifest import read_manifest
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, read_pairs
+from pipelines.runs.manifest import read_manifest
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from tests.foreign import read_files, undeclared, write_foreign

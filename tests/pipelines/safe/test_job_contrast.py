@@ -9,14 +9,14 @@ from PIL import Image
 
 from examples.eyes import draw_eye, sample_eyes
 from pipelines.clusters import read_clusters
-from pipelines.errors import InputError
 from pipelines.explaining import explain_run
 from pipelines.explanation import read_explanation
 from pipelines.explanation_tables import NOTHING, Given
-from pipelines.files import read_csv, write_csv
 from pipelines.images import digest_of_files, write_failures
-from pipelines.manifest import Manifest, read_manifest
-from pipelines.runs import open_run
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, write_csv
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest, read_manifest
 from pipelines.safe.selecting import measure
 from pipelines.selecting import Wanted, select_unsafe_set
 from tests.pipelines.safe.test_job import files_of, find, quiet, spoil

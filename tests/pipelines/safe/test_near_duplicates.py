@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.files import read_csv
 from pipelines.groups import ALONE, FEWEST_STEMS
 from pipelines.images import write_failures
+from pipelines.runs.files import read_csv
 from pipelines.safe import near_duplicates
 from pipelines.safe.near_duplicates import (
     FARTHEST,

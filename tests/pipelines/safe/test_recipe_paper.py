@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.backend import import_keras
 from pipelines.images import check_image, load_pixels
-from pipelines.manifest import read_manifest
+from pipelines.runs.manifest import read_manifest
 
 ROOT = Path(__file__).parents[3]
 MIB_AT_MOST = 3.3 * 1000**3 / 2**20

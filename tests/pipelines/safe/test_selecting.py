@@ -11,11 +11,11 @@ from PIL import Image
 
 from examples.eyes import draw_eye, sample_eyes
 from pipelines.clusters import NOISE, read_labels
-from pipelines.errors import InputError
 from pipelines.export import export_unsafe_set
-from pipelines.files import read_csv, replace_cells
-from pipelines.manifest import Manifest, read_manifest, write_manifest
-from pipelines.runs import hold, open_run
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, replace_cells
+from pipelines.runs.folder import hold, open_run
+from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from pipelines.safe.selecting import measure

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 from pipelines.safe import weights
 
 CHANNELS = {1: (3, 64, 64), 2: (64, 128, 128), 3: (128, 256, 256, 256)}
@@ -495,7 +495,7 @@ def test_the_full_network_comes_from_keras_cache_when_it_is_there(tmp_path, smal
 def test_a_download_that_never_answers_ends_soon_and_says_what_else_can_be_done(tmp_path):
     script = (
         "import socket\n"
-        "from pipelines.errors import InputError\n"
+        "from pipelines.runs.errors import InputError\n"
         "from pipelines.safe import weights\n"
         "import keras.applications\n"
         "weights.SECONDS_TO_ANSWER = 0.5\n"

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "'")
 

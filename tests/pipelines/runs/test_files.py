@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pipelines import files
+from pipelines.runs import files
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.errors import InputError
-from pipelines.files import write_text
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import write_text
 
 MANIFEST_FILE = "run.json"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.errors import InputError
+from pipelines.runs.errors import InputError
 
 DAMAGES = (
     OSError,

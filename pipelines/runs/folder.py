@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from pipelines.errors import InputError
-from pipelines.files import Outputs, check_outputs, remove_outputs, write_text
-from pipelines.manifest import (
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import Outputs, check_outputs, remove_outputs, write_text
+from pipelines.runs.manifest import (
     MANIFEST_FILE,
     STATUS_FILE,
     Manifest,

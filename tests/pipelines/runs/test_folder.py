@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import runs
-from pipelines.errors import InputError
-from pipelines.files import Outputs
-from pipelines.manifest import (
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import Outputs
+from pipelines.runs.manifest import (
     Manifest,
     Status,
     list_runs,
@@ -37,7 +37,7 @@ def quiet(stage, done, total):
 
 def test_a_run_that_ends_well(tmp_path):
     heard = []
-    with runs.open_run(
+    with run_folder.open_run(
         tmp_path / "new" / "run", manifest(), lambda *step: heard.append(step)
     ) as run:
         assert read_manifest(run.folder).ended == "running"
@@ -61,7 +61,7 @@ def test_a_run_that_ends_well(tmp_path):
     ],
 )
 def test_the_manifest_says_how_a_run_ended(tmp_path, error, ended, message):
-    with pytest.raises(type(error)), runs.open_run(tmp_path / "run", manifest(), quiet):
+    with pytest.raises(type(error)), run_folder.open_run(tmp_path / "run", manifest(), quiet):
         raise error
     written = read_manifest(tmp_path / "run")
     assert (written.ended, written.message) == (ended, message)
@@ -70,8 +70,8 @@ def test_the_manifest_says_how_a_run_ended(tmp_path, error, ended, message):
 
 def test_the_status_follows_the_job_and_estimates_the_time_left(tmp_path, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr(runs.time, "monotonic", lambda: clock[0])
-    with runs.open_run(tmp_path / "run", manifest(), quiet) as run:
+    monkeypatch.setattr(run_folder.time, "monotonic", lambda: clock[0])
+    with run_folder.open_run(tmp_path / "run", manifest(), quiet) as run:
         run.progress("drawing", 0, 8)
         # What comes before the first step, such as an import, tells nothing of the rest.
         for moment, done in [(150.0, 2), (153.0, 3), (156.0, 4)]:
@@ -85,8 +85,8 @@ def test_the_status_follows_the_job_and_estimates_the_time_left(tmp_path, monkey
 
 def test_the_status_is_not_rewritten_at_every_step(tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(runs, "_write_status", lambda folder, *step: written.append(step))
-    with runs.open_run(tmp_path / "run", manifest(), quiet) as run:
+    monkeypatch.setattr(run_folder, "_write_status", lambda folder, *step: written.append(step))
+    with run_folder.open_run(tmp_path / "run", manifest(), quiet) as run:
         for done in range(1, 1001):
             run.progress("drawing", done, 1000)
     # The first and the last step of the stage, how it ended, and few in between.
@@ -96,7 +96,9 @@ def test_the_status_is_not_rewritten_at_every_step(tmp_path, monkeypatch):
 
 
 def test_the_peak_memory_is_this_process_own_and_grows_with_what_it_holds():
-    code = "from pipelines.runs import peak_memory_mb as peak; a = peak(); b = bytearray(10**8)"
+    code = (
+        "from pipelines.runs.folder import peak_memory_mb as peak; a = peak(); b = bytearray(10**8)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; print(a, peak())"], capture_output=True, check=True
     )
@@ -106,21 +108,21 @@ def test_the_peak_memory_is_this_process_own_and_grows_with_what_it_holds():
 
 
 def test_an_empty_folder_may_be_used(tmp_path):
-    runs.check_folder(tmp_path, overwrite=False)
-    runs.check_folder(tmp_path / "new", overwrite=False)
+    run_folder.check_folder(tmp_path, overwrite=False)
+    run_folder.check_folder(tmp_path / "new", overwrite=False)
 
 
 def test_a_folder_with_other_files_is_left_alone_even_with_overwrite(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match=r"is no run folder \(it has no run\.json\)"):
-        runs.check_folder(tmp_path, overwrite=True)
+        run_folder.check_folder(tmp_path, overwrite=True)
 
 
 @pytest.mark.parametrize("text", ["{}", "not json", '{"schema_version": 99}'])
 def test_a_foreign_run_json_makes_no_run_folder(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(InputError, match="is no run folder"):
-        runs.check_folder(tmp_path, overwrite=True)
+        run_folder.check_folder(tmp_path, overwrite=True)
 
 
 LABELS = {"cluster": Outputs(("labels.txt",), {"gifs": r"cluster_\d+\.gif"})}
@@ -128,7 +130,7 @@ LABELS = {"cluster": Outputs(("labels.txt",), {"gifs": r"cluster_\d+\.gif"})}
 
 def test_a_run_is_overwritten_only_when_asked_and_foreign_files_stay(tmp_path):
     folder = tmp_path / "run"
-    with runs.open_run(folder, manifest(), quiet, LABELS):
+    with run_folder.open_run(folder, manifest(), quiet, LABELS):
         (folder / "gifs").mkdir()
         (folder / "gifs" / "cluster_009.gif").touch()
         (folder / "gifs" / ".cluster_010.gif.123.0123abcd.tmp").touch()
@@ -138,8 +140,8 @@ def test_a_run_is_overwritten_only_when_asked_and_foreign_files_stay(tmp_path):
         (folder / ".status.json.123.0123abcd.tmp").touch()
         (folder / ".my notes.txt.123.0123abcd.tmp").touch()
     with pytest.raises(InputError, match="give --overwrite"):
-        runs.check_folder(folder, overwrite=False)
-    with runs.open_run(folder, manifest(), quiet, LABELS, overwrite=True) as run:
+        run_folder.check_folder(folder, overwrite=False)
+    with run_folder.open_run(folder, manifest(), quiet, LABELS, overwrite=True) as run:
         assert (folder / "labels.txt").read_text() == "old"
         run.begin_results()
         names = {file.name for file in folder.iterdir()} - {".lock"}
@@ -151,12 +153,12 @@ def test_a_run_is_overwritten_only_when_asked_and_foreign_files_stay(tmp_path):
 
 def test_an_overwriting_job_that_fails_before_its_results_leaves_the_earlier_run(tmp_path):
     folder = tmp_path / "run"
-    with runs.open_run(folder, manifest(), quiet):
+    with run_folder.open_run(folder, manifest(), quiet):
         (folder / "labels.txt").write_text("old")
     before = (folder / "run.json").read_bytes()
     with (
         pytest.raises(InputError),
-        runs.open_run(folder, manifest(), quiet, overwrite=True) as run,
+        run_folder.open_run(folder, manifest(), quiet, overwrite=True) as run,
         run.stage("loading weights"),
     ):
         raise InputError("no weights")
@@ -170,18 +172,20 @@ def test_a_run_of_one_kind_takes_the_place_of_another_whole(tmp_path):
         "cluster": Outputs(("labels.txt", "reduction.npz")),
         "heatmaps": Outputs(("labels.txt", "heatmaps.npz"), {"heatmaps": r"\d+\.npy"}),
     }
-    with runs.open_run(folder, manifest(job="heatmaps"), quiet, outputs):
+    with run_folder.open_run(folder, manifest(job="heatmaps"), quiet, outputs):
         (folder / "heatmaps").mkdir()
         for name in ("labels.txt", "heatmaps.npz", "heatmaps/000.npy", "classes.csv"):
             (folder / name).touch()
     (folder / "reduction.npz").touch()  # read as this run's, it would not be
-    with runs.open_run(folder, manifest(), quiet, outputs, overwrite=True) as run:
+    with run_folder.open_run(folder, manifest(), quiet, outputs, overwrite=True) as run:
         run.begin_results()
     names = {file.name for file in folder.iterdir()} - {".lock"}
     assert names == {"classes.csv", "run.json", "status.json"}
     with (
         pytest.raises(InputError, match="holds a run of cluster, which is something else"),
-        runs.open_run(folder, manifest(job="test"), quiet, {"test": Outputs()}, overwrite=True),
+        run_folder.open_run(
+            folder, manifest(job="test"), quiet, {"test": Outputs()}, overwrite=True
+        ),
     ):
         pass
 
@@ -189,7 +193,7 @@ def test_a_run_of_one_kind_takes_the_place_of_another_whole(tmp_path):
 @pytest.mark.parametrize("barred", ["labels.txt", "gifs"])
 def test_what_is_in_the_way_of_results_is_said_before_the_earlier_run_goes(tmp_path, barred):
     folder = tmp_path / "run"
-    with runs.open_run(folder, manifest(), quiet, LABELS):
+    with run_folder.open_run(folder, manifest(), quiet, LABELS):
         (folder / "clusters.csv").touch()
     if barred == "gifs":
         (folder / barred).write_text("mine")
@@ -199,7 +203,7 @@ def test_what_is_in_the_way_of_results_is_said_before_the_earlier_run_goes(tmp_p
     before = (folder / "run.json").read_bytes()
     with (
         pytest.raises(InputError, match=f"{barred} is a (file|folder).*Move it elsewhere"),
-        runs.open_run(folder, manifest(), quiet, LABELS, overwrite=True),
+        run_folder.open_run(folder, manifest(), quiet, LABELS, overwrite=True),
     ):
         pass
     assert (folder / "run.json").read_bytes() == before
@@ -210,9 +214,9 @@ def test_a_folder_of_outputs_that_is_a_link_is_not_followed(tmp_path):
     folder = tmp_path / "run"
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "cluster_000.gif").touch()
-    with runs.open_run(folder, manifest(), quiet, LABELS):
+    with run_folder.open_run(folder, manifest(), quiet, LABELS):
         (folder / "gifs").symlink_to(tmp_path / "precious")
-    with runs.open_run(folder, manifest(), quiet, LABELS, overwrite=True) as run:
+    with run_folder.open_run(folder, manifest(), quiet, LABELS, overwrite=True) as run:
         run.begin_results()
     assert (tmp_path / "precious" / "cluster_000.gif").exists()
     assert not (folder / "gifs").exists()
@@ -220,7 +224,7 @@ def test_a_folder_of_outputs_that_is_a_link_is_not_followed(tmp_path):
 
 def test_a_removal_that_is_interrupted_leaves_a_run_folder(tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    with runs.open_run(folder, manifest(), quiet, LABELS):
+    with run_folder.open_run(folder, manifest(), quiet, LABELS):
         (folder / "labels.txt").touch()
 
     def interrupt(path, missing_ok):
@@ -229,19 +233,19 @@ def test_a_removal_that_is_interrupted_leaves_a_run_folder(tmp_path, monkeypatch
     monkeypatch.setattr(Path, "unlink", interrupt)
     with (
         pytest.raises(KeyboardInterrupt),
-        runs.open_run(folder, manifest(), quiet, LABELS, overwrite=True) as run,
+        run_folder.open_run(folder, manifest(), quiet, LABELS, overwrite=True) as run,
     ):
         run.begin_results()
-    assert runs.check_folder(folder, overwrite=True)
+    assert run_folder.check_folder(folder, overwrite=True)
 
 
 def test_two_jobs_never_write_into_one_folder(tmp_path):
     folder = tmp_path / "run"
-    with runs.open_run(folder, manifest(), quiet):
+    with run_folder.open_run(folder, manifest(), quiet):
         with pytest.raises(InputError, match="another job is writing"):
-            runs.open_run(folder, manifest(), quiet, overwrite=True).__enter__()
+            run_folder.open_run(folder, manifest(), quiet, overwrite=True).__enter__()
         assert read_manifest(folder).ended == "running"
-    with runs.open_run(folder, manifest(), quiet, overwrite=True):
+    with run_folder.open_run(folder, manifest(), quiet, overwrite=True):
         pass
 
 
@@ -250,13 +254,13 @@ def test_what_a_killed_job_left_is_no_obstacle(tmp_path):
     folder.mkdir()
     (folder / ".run.json.123.tmp").touch()
     (folder / ".lock").touch()
-    assert runs.check_folder(folder, overwrite=False) is False
+    assert run_folder.check_folder(folder, overwrite=False) is False
 
 
 def test_a_file_is_no_run_folder(tmp_path):
     (tmp_path / "run").touch()
     with pytest.raises(InputError, match="is a file"):
-        runs.check_folder(tmp_path / "run", overwrite=True)
+        run_folder.check_folder(tmp_path / "run", overwrite=True)
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -342,7 +346,7 @@ def test_a_folder_that_may_not_be_entered_hides_no_run():
 
 
 def test_the_status_is_read_while_a_job_works_and_after(tmp_path):
-    with runs.open_run(tmp_path / "run", manifest(), quiet) as run:
+    with run_folder.open_run(tmp_path / "run", manifest(), quiet) as run:
         run.progress("drawing", 3, 3)
         status = read_status(run.folder)
         assert (status.stage, status.done, status.total) == ("drawing", 3, 3)
@@ -365,16 +369,16 @@ def test_a_status_that_is_a_folder_is_none(tmp_path):
 
 
 def test_a_run_is_written_for_as_long_as_somebody_holds_it(tmp_path):
-    assert not runs.is_written(tmp_path)
-    assert not runs.is_written(tmp_path / "missing")
+    assert not run_folder.is_written(tmp_path)
+    assert not run_folder.is_written(tmp_path / "missing")
     assert list(tmp_path.iterdir()) == []
-    held = runs.hold(tmp_path)
-    assert runs.is_written(tmp_path)
-    assert runs.is_written(tmp_path)
+    held = run_folder.hold(tmp_path)
+    assert run_folder.is_written(tmp_path)
+    assert run_folder.is_written(tmp_path)
     held.close()
-    assert not runs.is_written(tmp_path)
-    with runs.hold(tmp_path):  # that somebody looked is no obstacle
-        assert runs.is_written(tmp_path)
+    assert not run_folder.is_written(tmp_path)
+    with run_folder.hold(tmp_path):  # that somebody looked is no obstacle
+        assert run_folder.is_written(tmp_path)
 
 
 def test_whoever_looks_whether_a_run_is_written_keeps_nobody_from_writing(tmp_path):
@@ -382,13 +386,13 @@ def test_whoever_looks_whether_a_run_is_written_keeps_nobody_from_writing(tmp_pa
 
     def look():
         while not ended.is_set():
-            runs.is_written(tmp_path)
+            run_folder.is_written(tmp_path)
 
     looking = threading.Thread(target=look)
     looking.start()
     try:
         for _ in range(100):
-            runs.hold(tmp_path).close()
+            run_folder.hold(tmp_path).close()
     finally:
         ended.set()
         looking.join()
@@ -399,20 +403,20 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").symlink_to(tmp_path / "precious")
     with pytest.raises(OSError, match="symbolic links"):
-        runs.hold(tmp_path / "run")
+        run_folder.hold(tmp_path / "run")
     with (
         pytest.raises(InputError, match="cannot write into"),
-        runs.open_run(tmp_path / "run", manifest(), quiet),
+        run_folder.open_run(tmp_path / "run", manifest(), quiet),
     ):
         pass
     assert (tmp_path / "precious").read_text() == "precious"
 
 
 def test_a_run_is_written_while_its_job_works_and_not_after_it_failed(tmp_path):
-    with pytest.raises(ZeroDivisionError), runs.open_run(tmp_path / "run", manifest(), quiet):
-        assert runs.is_written(tmp_path / "run")
+    with pytest.raises(ZeroDivisionError), run_folder.open_run(tmp_path / "run", manifest(), quiet):
+        assert run_folder.is_written(tmp_path / "run")
         _ = 1 / 0
-    assert not runs.is_written(tmp_path / "run")
+    assert not run_folder.is_written(tmp_path / "run")
 
 
 def test_a_run_is_not_written_once_its_process_was_killed(tmp_path):
@@ -426,4 +430,4 @@ def test_a_run_is_not_written_once_its_process_was_killed(tmp_path):
     )
     assert (done.stdout, done.returncode) == (b"True\n", -9)
     assert (tmp_path / ".lock").exists()
-    assert not runs.is_written(tmp_path)
+    assert not run_folder.is_written(tmp_path)
