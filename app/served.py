@@ -43,8 +43,9 @@ from app.shown_heatmaps import describe_agreement, describe_heatmaps, describe_l
 from app.shown_retraining import describe_retraining
 from app.shown_unsafe import describe_cut
 from pipelines.clusters import CLUSTERS_FILE, LABELS_FILE, save_words
+from pipelines.data.images import ImageFile, Rejected
+from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.deepimportance.results import TABLES
-from pipelines.images import ImageFile, Rejected
 from pipelines.inspection import GIF_FOLDER
 from pipelines.retrained import CHANGES_FILE, REPAIRS_FILE
 from pipelines.runs import folder as run_folder
@@ -60,7 +61,6 @@ from pipelines.selection_files import (
     recut,
 )
 from pipelines.testing_job import PICTURE_FILE
-from pipelines.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 
 PICTURES = {
     GIF_FOLDER: (re.compile(r"(cluster_\d+|noise)\.gif"), "image/gif", "no-cache"),

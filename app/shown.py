@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters import INSPECTED_PER_CLUSTER, VERDICTS, RootCauseClusters
+from pipelines.data.parameters import read_parameter_columns
+from pipelines.data.properties import PROPERTIES
+from pipelines.data.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
 from pipelines.explanation import (
     PARAMETERS_FILE,
     PROPERTIES_FILE,
@@ -18,8 +21,6 @@ from pipelines.explanation import (
     Explanation,
 )
 from pipelines.inspection import GIF_FOLDER, gif_name
-from pipelines.parameter_files import read_parameter_columns
-from pipelines.properties import PROPERTIES
 from pipelines.reporting.headline import KIND_TITLES, headline, tell_rate
 from pipelines.results import ClusterRow, Results, read_results
 from pipelines.runs import folder as run_folder
@@ -27,7 +28,6 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.guard import inside, named
 from pipelines.runs.manifest import read_run_manifest
-from pipelines.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
 
 LONGEST = {"name": 200, "note": 20_000, "verdict": 60, "severity": 60, "likelihood": 60}
 """How many characters of an engineer's words are kept."""

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.image_lists import list_name
+from pipelines.data.labels import SEPARATOR
+from pipelines.data.thumbnails import THUMBNAIL_FOLDER
 from pipelines.deepinspect.findings import Kind
 from pipelines.deepinspect.inspected import (
     PAIR_FILES,
@@ -22,10 +25,7 @@ from pipelines.deepinspect.inspected import (
     read_thirds,
     read_top_pairs,
 )
-from pipelines.ground_truth import SEPARATOR
-from pipelines.pair_lists import list_name
 from pipelines.runs.errors import InputError
-from pipelines.thumbnails import THUMBNAIL_FOLDER
 
 LEVELS = 254
 SHOWN = 24

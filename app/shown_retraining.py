@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipelines.data.thumbnails import thumbnail_name
 from pipelines.reporting.retraining import sum_up, tell_comparison
 from pipelines.retrained import (
     CHANGES_COLUMNS,
@@ -19,7 +20,6 @@ from pipelines.runs.files import read_csv
 from pipelines.runs.folder import is_written
 from pipelines.runs.guard import inside, named
 from pipelines.runs.manifest import Manifest, read_manifest
-from pipelines.thumbnails import thumbnail_name
 
 SHOWN = 8
 """Thumbnails of a kind and cluster; as many are drawn."""

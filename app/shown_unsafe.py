@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipelines.data.thumbnails import thumbnail_name
 from pipelines.selection_files import Cut
-from pipelines.thumbnails import thumbnail_name
 
 
 def describe_cut(cut: Cut) -> dict[str, Any]:

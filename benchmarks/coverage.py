@@ -27,6 +27,7 @@ from sklearn.metrics import silhouette_score
 
 from pipelines.activations import build_activations, neuron_layers
 from pipelines.backend import import_keras
+from pipelines.data.images import ImageFile, check_images, find_images
 from pipelines.deepimportance.coverage import count_combinations, coverage, find_combinations
 from pipelines.deepimportance.criteria import Range, widen
 from pipelines.deepimportance.importance import most_important, neuron_relevance
@@ -40,7 +41,6 @@ from pipelines.deepimportance.measuring import (
 )
 from pipelines.deepimportance.perturbing_job import Asked, perturb_images
 from pipelines.deepimportance.quantisation import find_regions, quantise
-from pipelines.images import ImageFile, check_images, find_images
 from pipelines.networks import BATCH, Network, load_network, predict
 from pipelines.relevance import PREDICTED, build_relevance
 

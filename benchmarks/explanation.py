@@ -31,15 +31,15 @@ from benchmarks.scenarios import SCENARIOS, draw_failing_set
 from benchmarks.signs import draw_failing_signs
 from examples.eyes import ANGLES, FAILURES, UNSAFE_VALUES, write_example
 from pipelines.clusters import RootCauseClusters, read_clusters
+from pipelines.data.images import ImageFile, check_image
+from pipelines.data.parameters import Parameter
+from pipelines.data.properties import PROPERTIES, measure
 from pipelines.explaining import MOST_HINTS, measure_images
 from pipelines.explanation import read_properties
 from pipelines.explanation_tables import Given, Tables, read_tables
 from pipelines.families import family_labels
 from pipelines.hints import Hint, find_hints
-from pipelines.images import ImageFile, check_image
-from pipelines.parameter_files import Parameter
 from pipelines.parameters import find_parameters
-from pipelines.properties import PROPERTIES, measure
 from pipelines.results import families_of, read_known_clusters
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options

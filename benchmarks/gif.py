@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from sklearn.datasets import load_sample_image
 
-from pipelines.gif import write_gif
+from pipelines.data.gif import write_gif
 
 Frames = NDArray[np.uint8]
 

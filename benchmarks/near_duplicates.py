@@ -31,8 +31,8 @@ from benchmarks.photographs import (
     signs,
 )
 from benchmarks.spoiling import CAUSES
-from pipelines.groups import number_groups
-from pipelines.images import find_files
+from pipelines.data.groups import number_groups
+from pipelines.data.images import find_files
 from pipelines.safe.features import POOLS
 from pipelines.safe.near_duplicates import (
     ISOLATION,

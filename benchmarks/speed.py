@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from benchmarks import gif
-from pipelines.images import ImageFile, check_image, find_files
+from pipelines.data.images import ImageFile, check_image, find_files
 from pipelines.safe import clustering, dbscan, features, silhouette
 from pipelines.safe.recipe import RECIPES
 from pipelines.safe.store import open_store

@@ -21,7 +21,7 @@ from PIL import Image
 
 from examples.eye_drawing import Eye, draw_eye
 from pipelines.backend import import_keras
-from pipelines.images import prefetch
+from pipelines.data.images import prefetch
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, remove_outputs, write_csv, write_text
 from pipelines.runs.folder import Progress, both, status_writer

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.backend import import_keras
-from pipelines.images import ImageFile, Rejected
+from pipelines.data.images import ImageFile, Rejected
 from pipelines.networks import BATCH, Network, load_batches, scale
 from pipelines.relevance import INPUT
 from pipelines.relevance_rules import ACTIVATIONS

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.thumbnails import thumbnail_name
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs, replace_cells, write_csv, write_pairs
 from pipelines.runs.folder import hold
-from pipelines.thumbnails import thumbnail_name
 
 LABELS_FILE = "labels.txt"
 CLUSTERS_FILE = "clusters.csv"

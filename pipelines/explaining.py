@@ -19,6 +19,18 @@ from pipelines.clusters import (
     Cells,
     RootCauseClusters,
 )
+from pipelines.data.images import (
+    ImageFile,
+    Rejected,
+    as_text,
+    check_image,
+    load_image,
+    prefetch,
+    upright_size,
+)
+from pipelines.data.parameters import Problem, of_passing, write_parameters
+from pipelines.data.properties import PROPERTIES, measure
+from pipelines.data.tables import PassingImages
 from pipelines.explanation import (
     DIGITS,
     PARAMETERS_FILE,
@@ -44,30 +56,14 @@ from pipelines.explanation_tables import (
 )
 from pipelines.families import family_labels
 from pipelines.hints import find_hints
-from pipelines.images import (
-    ImageFile,
-    Rejected,
-    as_text,
-    check_image,
-    load_image,
-    prefetch,
-    upright_size,
-)
-from pipelines.parameter_files import (
-    Problem,
-    of_passing,
-    write_parameters,
-)
 from pipelines.parameters import find_confusions, find_parameters
 from pipelines.passing import PASSING_FILE, read_passing
-from pipelines.properties import PROPERTIES, measure
 from pipelines.results import families_of, read_known_clusters
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import replace_cells
 from pipelines.runs.folder import Progress, amend_run
 from pipelines.runs.guard import SAVE_AGAIN, named
 from pipelines.runs.manifest import Manifest
-from pipelines.tables import PassingImages
 from pipelines.unsafe_values import cover
 
 STAGE = "explaining clusters"

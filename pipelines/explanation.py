@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.data.parameters import Kind, Problem
+from pipelines.data.properties import PROPERTIES
 from pipelines.hints import Hint
-from pipelines.parameter_files import Kind, Problem
 from pipelines.parameter_findings import Finding
-from pipelines.properties import PROPERTIES
 from pipelines.runs.files import read_csv, write_csv, write_text
 from pipelines.runs.manifest import read_document
 from pipelines.unsafe_values import Side

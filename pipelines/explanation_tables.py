@@ -8,19 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.data.parameter_tables import read_parameters
+from pipelines.data.parameters import ParameterTable, Problem, join_passing, read_parameter_columns
+from pipelines.data.tables import PassingImages
 from pipelines.explanation import PARAMETERS_FILE, PASSING_PARAMETERS_FILE, read_explanation
-from pipelines.parameter_files import (
-    ParameterTable,
-    Problem,
-    join_passing,
-    read_parameter_columns,
-)
-from pipelines.parameter_tables import read_parameters
 from pipelines.parameters import FEWEST_PASSING, is_contrasted
 from pipelines.runs.errors import InputError
 from pipelines.runs.guard import named
 from pipelines.runs.manifest import Manifest
-from pipelines.tables import PassingImages
 from pipelines.unsafe_values import UnsafeValue, read_unsafe_values
 
 NO_VALUES = "no values of passing images"

@@ -22,6 +22,11 @@ from pipelines.clusters import (
     inspection_share,
     write_clusters,
 )
+from pipelines.data.gif import FRAMES_PER_MINUTE
+from pipelines.data.images import ImageFile, Rejected, as_text, digest_of_files, none_usable
+from pipelines.data.parameters import left_out
+from pipelines.data.tables import PassingImages
+from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 from pipelines.explanation import (
     EXPLANATION_FILE,
     PARAMETERS_FILE,
@@ -31,9 +36,6 @@ from pipelines.explanation import (
 )
 from pipelines.explanation_tables import Given, read_tables
 from pipelines.families import family_labels
-from pipelines.gif import FRAMES_PER_MINUTE
-from pipelines.images import ImageFile, Rejected, as_text, digest_of_files, none_usable
-from pipelines.parameter_files import left_out
 from pipelines.passing import PASSING_FILE, PassingSample, write_passing
 from pipelines.rates import AS_COMMON, KINDS, ONE_SUBJECT, SITUATION, TOO_FEW, rate_cells
 from pipelines.report import REPORT_FILE
@@ -49,8 +51,6 @@ from pipelines.selection_files import (
     UNSAFE_SET_FILE,
     read_given_labels,
 )
-from pipelines.tables import PassingImages
-from pipelines.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 
 CLUSTERED = Outputs(
     (

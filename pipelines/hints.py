@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters import NOISE
-from pipelines.properties import PROPERTIES, Property
+from pipelines.data.properties import PROPERTIES, Property
 
 LARGE = 0.474
 """From here on a delta is called large (Romano et al., 2006)."""

@@ -8,11 +8,11 @@ from pathlib import Path
 from PIL import Image
 
 from pipelines.clusters import NOISE, RootCauseClusters, cluster_ids, members
-from pipelines.gif import SIDE, canvas_size, fit, frame, write_gif
-from pipelines.images import Rejected, load_image, prefetch
+from pipelines.data.gif import SIDE, canvas_size, fit, frame, write_gif
+from pipelines.data.images import Rejected, load_image, prefetch
+from pipelines.data.thumbnails import DECODED_AHEAD, THUMBNAIL_FOLDER, _thumbnail, thumbnail_name
 from pipelines.runs.files import atomic_write
 from pipelines.runs.folder import Progress
-from pipelines.thumbnails import DECODED_AHEAD, THUMBNAIL_FOLDER, _thumbnail, thumbnail_name
 
 GIF_FOLDER = "gifs"
 GIF_NAMES = r"(cluster_\d+|noise)\.gif"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.backend import import_keras
-from pipelines.images import ImageFile, Rejected, load_pixels, prefetch, upright_size
+from pipelines.data.images import ImageFile, Rejected, load_pixels, prefetch, upright_size
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.parameter_files import Parameter
+from pipelines.data.parameters import Parameter
 from pipelines.variance import DECIMALS, ROUNDING, Floats, Positions, direction
 
 BLOCK = 1_000_000

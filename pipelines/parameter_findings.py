@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.parameter_files import Kind, Parameter
+from pipelines.data.parameters import Kind, Parameter
 from pipelines.runs.wording import MINUS
 from pipelines.variance import Floats, direction
 

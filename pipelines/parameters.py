@@ -23,13 +23,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.parameters import Parameter, as_cells
 from pipelines.parameter_contrast import (
     ParameterContrast,
     compare_groups,
     contrast_parameter,
     draw_contrasts,
 )
-from pipelines.parameter_files import Parameter, as_cells
 from pipelines.parameter_findings import PASSING, Finding, Samples, describe
 from pipelines.variance import (
     HIGH_REDUCTION,

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.groups import Groups, number_groups
-from pipelines.images import find_images
+from pipelines.data.groups import Groups, number_groups
+from pipelines.data.images import find_images
+from pipelines.data.properties import PROPERTIES
 from pipelines.parameters import FEWEST_PASSING
-from pipelines.properties import PROPERTIES
 from pipelines.rates import FailureRate, Kind
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipelines.clusters import NOISE, Cells
-from pipelines.intervals import effective_share, wilson
+from pipelines.data.intervals import effective_share, wilson
 
 LEVEL = 0.05
 """Of the tests of all clusters together: more often than this, no chance finding is called one."""

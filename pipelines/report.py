@@ -10,8 +10,8 @@ from pathlib import Path
 
 import jinja2
 
+from pipelines.data.images import as_text, digest_of_files
 from pipelines.hints import LARGE, QUANTILE
-from pipelines.images import as_text, digest_of_files
 from pipelines.parameter_findings import PASSING
 from pipelines.parameters import LEVEL
 from pipelines.reporting.cards import (

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.groups import find_groups
-from pipelines.images import as_text, check_folder, find_files
+from pipelines.data.groups import find_groups
+from pipelines.data.images import as_text, check_folder, find_files
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress, amend_run
 from pipelines.runs.manifest import Manifest

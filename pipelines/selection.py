@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.groups import Groups, number_groups
+from pipelines.data.groups import Groups, number_groups
 from pipelines.unsafe_set import Choice, Floats, Positions, Same, allocate, fill
 
 Allocation = Literal["uniform", "proportional"]

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.ground_truth import CLASS_FOLDERS, SEPARATOR, Truth, order_classes, split
+from pipelines.data.labels import CLASS_FOLDERS, SEPARATOR, Truth, order_classes, split
 from pipelines.runs.errors import InputError
 
 Task = Literal["classes", "several", "numbers"]

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pipelines.confusion_picture import draw_confusions
-from pipelines.ground_truth import read_classes, read_truth
-from pipelines.groups import Groups, describe_groups, find_groups_beside, number_groups
-from pipelines.images import (
+from pipelines.data.groups import Groups, describe_groups, find_groups_beside, number_groups
+from pipelines.data.images import (
     Rejected,
     as_text,
     check_header,
@@ -20,7 +19,8 @@ from pipelines.images import (
     none_usable,
     write_failures,
 )
-from pipelines.intervals import accuracy_interval
+from pipelines.data.intervals import accuracy_interval
+from pipelines.data.labels import read_classes, read_truth
 from pipelines.networks import STAGE as PREDICTING
 from pipelines.networks import Network, fix_size, load_network, predict
 from pipelines.runs import folder as run_folder

@@ -11,11 +11,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.columns import parse_number
-from pipelines.images import one_line
-from pipelines.parameter_files import Parameter, Problem, turned
+from pipelines.data.columns import parse_number
+from pipelines.data.images import one_line
+from pipelines.data.parameters import Parameter, Problem, turned
+from pipelines.data.tables import USED, clean, read_table, shown
 from pipelines.runs.errors import InputError
-from pipelines.tables import USED, clean, read_table, shown
 from pipelines.variance import HIGH_REDUCTION, Floats, reductions
 
 NEXT = 0.25

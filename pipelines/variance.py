@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters import NOISE
-from pipelines.parameter_files import Parameter
+from pipelines.data.parameters import Parameter
 
 HIGH_REDUCTION = 0.5
 """From here on, the paper calls a reduction in variance high."""

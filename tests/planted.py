@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from pipelines.clusters import RootCauseClusters, centre_distances, map_places
+from pipelines.data.images import check_image
 from pipelines.explanation_tables import Given
 from pipelines.finishing import finish
-from pipelines.images import check_image
 from pipelines.passing import PassingSample
 from pipelines.rates import estimate_rates, tell_kinds
 from pipelines.report import write_report

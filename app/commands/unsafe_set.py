@@ -17,7 +17,7 @@ from app.commands.running import (
 from app.numbers import CLUSTER, COUNT, PART, SHARE
 
 if TYPE_CHECKING:
-    from pipelines.images import Rejected
+    from pipelines.data.images import Rejected
     from pipelines.selecting import Measure
     from pipelines.selection_files import Selection
 

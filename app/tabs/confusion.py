@@ -24,10 +24,10 @@ from app.jobs import Command
 from app.notices import notice
 from app.numbers import ACTIVATION, PERCENTAGE, read_number
 from app.page import Page
+from pipelines.data.image_lists import PAIR_FOLDER, list_name
+from pipelines.data.images import folder_of
 from pipelines.deepinspect.inspected import CLASSES_FILE, JOB
-from pipelines.images import folder_of
 from pipelines.networks import SCALINGS
-from pipelines.pair_lists import PAIR_FOLDER, list_name
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, list_runs, read_manifest
 from pipelines.runs.wording import count_of

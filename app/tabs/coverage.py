@@ -24,8 +24,8 @@ from app.jobs import Command
 from app.notices import notice
 from app.numbers import COUNT, REGIONS, read_number
 from app.page import Page
+from pipelines.data.images import folder_of
 from pipelines.deepimportance.results import COVERAGE_FILE, read_coverage
-from pipelines.images import folder_of
 from pipelines.networks import SCALINGS
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import is_written

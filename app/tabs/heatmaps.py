@@ -26,7 +26,7 @@ from app.notices import notice
 from app.numbers import NUMBER, read_number
 from app.page import Page
 from pipelines.clusters import CLUSTERS_FILE, LAYERS_FILE
-from pipelines.images import folder_of
+from pipelines.data.images import folder_of
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest
 from pipelines.testing_job import FAILURES_FILE, PICTURE_FILE, read_test

@@ -25,7 +25,7 @@ from app.jobs import Command
 from app.notices import notice
 from app.numbers import COUNT, INNER_PART, NUMBER, POSITIVE, SEED, read_number
 from app.page import Page
-from pipelines.images import check_folder
+from pipelines.data.images import check_folder
 from pipelines.retrained import RETRAINING_FILE
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import CLUSTERING_JOBS, is_written

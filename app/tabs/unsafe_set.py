@@ -23,7 +23,7 @@ from app.notices import notice
 from app.numbers import COUNT, PART, SHARE, read_number
 from app.page import Page
 from pipelines.clusters import CLUSTERS_FILE
-from pipelines.images import check_folder
+from pipelines.data.images import check_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest
 from pipelines.selection_files import CANDIDATES_FILE, SELECTION_FILE, read_selection

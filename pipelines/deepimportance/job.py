@@ -10,6 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.activations import neuron_layers
+from pipelines.data.images import (
+    ImageFile,
+    Rejected,
+    as_text,
+    check_images,
+    find_images,
+    none_usable,
+)
+from pipelines.data.labels import (
+    LABELS_TABLE,
+    Truth,
+    order_classes,
+    read_classes,
+    read_truth,
+    split,
+)
 from pipelines.deepimportance.importance import check_number, most_important
 from pipelines.deepimportance.measuring import (
     Measured,
@@ -20,22 +36,6 @@ from pipelines.deepimportance.measuring import (
 )
 from pipelines.deepimportance.quantisation import MOST, Regions, check_clusters, quantise
 from pipelines.deepimportance.results import OUTPUTS, Found, write_coverage
-from pipelines.ground_truth import (
-    LABELS_TABLE,
-    Truth,
-    order_classes,
-    read_classes,
-    read_truth,
-    split,
-)
-from pipelines.images import (
-    ImageFile,
-    Rejected,
-    as_text,
-    check_images,
-    find_images,
-    none_usable,
-)
 from pipelines.networks import Network, fix_size, load_network
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.activations import build_activations, stream_activations
+from pipelines.data.images import ImageFile, Rejected, none_usable
 from pipelines.deepimportance import criteria
 from pipelines.deepimportance.criteria import Range, widen
 from pipelines.deepimportance.importance import neuron_relevance
-from pipelines.images import ImageFile, Rejected, none_usable
 from pipelines.networks import BATCH, Network, load_batches, scale
 from pipelines.relevance import build_relevance
 from pipelines.runs.errors import InputError

@@ -11,6 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.images import ImageFile, Rejected, as_text, prefetch
+from pipelines.data.thumbnails import (
+    DECODED_AHEAD,
+    THUMBNAIL_FOLDER,
+    THUMBNAIL_NAMES,
+    draw_thumbnail,
+    thumbnail_name,
+)
 from pipelines.deepimportance.coverage import (
     Rows,
     Seen,
@@ -26,18 +34,10 @@ from pipelines.deepimportance.measuring import Measured
 from pipelines.deepimportance.quantisation import Regions, find_regions
 from pipelines.deepimportance.widening import Widening, rank
 from pipelines.export import Exported, check_target, export_images
-from pipelines.images import ImageFile, Rejected, as_text, prefetch
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, read_csv, write_csv, write_text
 from pipelines.runs.folder import REJECTED_FILE, Progress
 from pipelines.runs.guard import inside, named
-from pipelines.thumbnails import (
-    DECODED_AHEAD,
-    THUMBNAIL_FOLDER,
-    THUMBNAIL_NAMES,
-    draw_thumbnail,
-    thumbnail_name,
-)
 
 COVERAGE_FILE = "coverage.json"
 NEURONS_FILE = "neurons.csv"

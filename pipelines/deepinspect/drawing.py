@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.data.image_lists import PairList
+from pipelines.data.images import ImageFile, Rejected, prefetch
+from pipelines.data.labels import SEPARATOR
+from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.deepinspect.activation import Bools
 from pipelines.deepinspect.findings import Findings, Truths
 from pipelines.deepinspect.predicting import Images
 from pipelines.deepinspect.ranking import pairs_of
-from pipelines.ground_truth import SEPARATOR
-from pipelines.images import ImageFile, Rejected, prefetch
-from pipelines.pair_lists import PairList
 from pipelines.runs.folder import Progress
-from pipelines.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 
 STAGE = "drawing thumbnails"
 OF_A_CLASS = 12

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.ground_truth import split
+from pipelines.data.labels import split
+from pipelines.data.tables import LEFT_OUT, Table, clean, read_table, shown
 from pipelines.runs.errors import InputError
-from pipelines.tables import LEFT_OUT, Table, clean, read_table, shown
 
 ALIKE = 1e-6
 """Relative difference up to which two figures of one pair are the same."""

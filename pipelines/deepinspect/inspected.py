@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.image_lists import PAIR_FOLDER, PAIR_NAMES
+from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 from pipelines.deepinspect.activation import Probabilities
 from pipelines.deepinspect.findings import Findings, Kind, Truths
 from pipelines.deepinspect.ranking import pairs_of
-from pipelines.pair_lists import PAIR_FOLDER, PAIR_NAMES
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import (
     Outputs,
@@ -29,7 +30,6 @@ from pipelines.runs.files import (
 from pipelines.runs.folder import REJECTED_FILE
 from pipelines.runs.guard import inside, named
 from pipelines.runs.manifest import read_manifest
-from pipelines.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 
 JOB = "inspect"
 CLASSES_FILE = "classes.csv"

@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.activations import STAGE as MEASURING
+from pipelines.data.image_lists import write_pair_lists
+from pipelines.data.images import as_text, check_images, find_images, none_usable
+from pipelines.data.labels import read_classes
 from pipelines.deepinspect.activation import (
     THRESHOLD,
     Bools,
@@ -44,10 +47,7 @@ from pipelines.deepinspect.predicting import (
     stream_predictions,
 )
 from pipelines.deepinspect.ranking import TOP_PERCENT, pairs_of, rank_pairs
-from pipelines.ground_truth import read_classes
-from pipelines.images import as_text, check_images, find_images, none_usable
 from pipelines.networks import BATCH, Network, fix_size, load_network
-from pipelines.pair_lists import write_pair_lists
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import write_pairs

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.activations import neuron_layers, stream_activations
+from pipelines.data.images import ImageFile, Rejected, check_header, find_files
+from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_truth, split
 from pipelines.deepinspect.activation import Bools, Floats
 from pipelines.deepinspect.exported import as_matrix
-from pipelines.ground_truth import LABELS_TABLE, Truth, order_classes, read_truth, split
-from pipelines.images import ImageFile, Rejected, check_header, find_files
 from pipelines.networks import Network
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress

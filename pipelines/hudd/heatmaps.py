@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.images import ImageFile, Rejected
 from pipelines.hudd.distances import HeatmapWriter, Limits
-from pipelines.images import ImageFile, Rejected
 from pipelines.networks import Network, load_batches, scale
 from pipelines.relevance import INPUT, build_relevance, relevance_layers
 from pipelines.runs.errors import InputError

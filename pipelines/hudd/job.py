@@ -18,6 +18,8 @@ from pipelines.clusters import (
     PICTURES_TABLE,
     RootCauseClusters,
 )
+from pipelines.data.image_lists import describe_source
+from pipelines.data.images import as_text, check_images, find_images
 from pipelines.explanation_tables import NOTHING, Given
 from pipelines.finishing import OUTPUTS, check_start, count_images, describe_given, finish
 from pipelines.hudd.clustering import (
@@ -31,10 +33,8 @@ from pipelines.hudd.clustering import (
 from pipelines.hudd.distances import heatmap_distances, open_heatmaps
 from pipelines.hudd.heatmaps import STAGE as PROPAGATING
 from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
-from pipelines.images import as_text, check_images, find_images
 from pipelines.networks import STAGE as PREDICTING
 from pipelines.networks import Network, fix_size, load_network, predict
-from pipelines.pair_lists import describe_source
 from pipelines.relevance import INPUT
 from pipelines.report import write_report
 from pipelines.runs import folder as run_folder

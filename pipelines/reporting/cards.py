@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipelines.clusters import NOISE, NOISE_NAME, RootCauseClusters, members
+from pipelines.data.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
 from pipelines.explanation import Confusion, Explained, Explanation, Family, UnsafeCoverage
 from pipelines.parameter_findings import PASSING, Finding, tell_means
 from pipelines.rates import KINDS
@@ -16,7 +17,6 @@ from pipelines.reporting.headline import KIND_TITLES, tell_rate
 from pipelines.results import ClusterRow, Results
 from pipelines.runs.guard import inside
 from pipelines.runs.wording import MINUS, NOT_GIVEN, SPACE, Facts, count_of, decimal, percent
-from pipelines.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
 from pipelines.unsafe_values import Side
 
 STILLS = 6

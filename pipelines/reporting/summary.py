@@ -14,9 +14,9 @@ from pipelines.clusters import (
     VERDICTS,
     inspection_share,
 )
+from pipelines.data.parameters import Problem, left_out
 from pipelines.explanation import EXPLANATION_FILE, Explanation
 from pipelines.families import family_labels
-from pipelines.parameter_files import Problem, left_out
 from pipelines.rates import SITUATION
 from pipelines.reporting.cards import COVERED, NO_IMAGE, NOT_COVERED, Card, Unsafe
 from pipelines.results import Results

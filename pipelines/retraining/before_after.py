@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters import NOISE, RootCauseClusters
-from pipelines.intervals import accuracy_interval
+from pipelines.data.intervals import accuracy_interval
 from pipelines.retrained import Accuracy, Change, Repair, State
 from pipelines.retraining.statistics import mcnemar, sign_flip
 

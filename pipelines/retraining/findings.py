@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pipelines.groups import describe_groups, number_groups
-from pipelines.images import as_text
+from pipelines.data.groups import describe_groups, number_groups
+from pipelines.data.images import as_text
 from pipelines.networks import Network
 from pipelines.retrained import Retraining
 from pipelines.retraining.before_after import measure_change, measure_classes, measure_repairs

@@ -14,8 +14,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.ground_truth import read_classes
-from pipelines.images import Rejected, as_text, none_usable
+from pipelines.data.images import Rejected, as_text, none_usable
+from pipelines.data.labels import read_classes
 from pipelines.networks import Network, fix_size, load_network
 from pipelines.reporting.retraining import write_run_report
 from pipelines.retrained import (

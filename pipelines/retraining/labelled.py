@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters import NOISE
-from pipelines.ground_truth import LABEL, LABELS_TABLE, Truth, order_classes, read_truth, split
-from pipelines.images import (
+from pipelines.data.images import (
     ImageFile,
     Rejected,
     check_folder,
@@ -24,13 +23,14 @@ from pipelines.images import (
     none_usable,
     prefetch,
 )
+from pipelines.data.labels import LABEL, LABELS_TABLE, Truth, order_classes, read_truth, split
+from pipelines.data.tables import clean
 from pipelines.networks import Network, scale
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.guard import named
 from pipelines.runs.wording import count_of
 from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels, read_selection
-from pipelines.tables import clean
 from pipelines.testing import Task
 from pipelines.testing_job import UNLABELLED
 

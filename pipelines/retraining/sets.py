@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.clusters import IMAGES_FILE, NOISE, NOISE_NAME, RootCauseClusters
-from pipelines.groups import Groups, find_groups_beside
+from pipelines.data.groups import Groups, find_groups_beside
 from pipelines.results import read_results
 from pipelines.retraining.labelled import (
     Labelled,

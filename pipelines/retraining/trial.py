@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.ground_truth import Truth
+from pipelines.data.labels import Truth
 from pipelines.networks import Network
 from pipelines.retraining.balancing import Positions, balance, enlarge
 from pipelines.retraining.labelled import Example, Pictures, encode, predict_pictures

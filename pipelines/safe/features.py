@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.backend import import_keras
-from pipelines.images import ImageFile, Rejected, load_pixels, prefetch
+from pipelines.data.images import ImageFile, Rejected, load_pixels, prefetch
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 from pipelines.safe.store import FeatureStore, open_store

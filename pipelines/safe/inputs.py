@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.groups import Groups, find_groups
+from pipelines.data.image_lists import describe_source
+from pipelines.data.images import ImageFile, Rejected, check_images, find_images
+from pipelines.data.tables import PassingImages
 from pipelines.explanation_tables import Given
-from pipelines.groups import Groups, find_groups
-from pipelines.images import ImageFile, Rejected, check_images, find_images
-from pipelines.pair_lists import describe_source
 from pipelines.passing import (
     FEW,
     FEWEST,
@@ -26,7 +27,6 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.wording import count_of
 from pipelines.safe.recipe import Options
-from pipelines.tables import PassingImages
 from pipelines.testing_job import RESULT_FILE
 
 CHECKING = "checking images"

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import images as image_files
 from pipelines.clusters import (
     NOISE,
     REDUCTION_FILE,
@@ -17,6 +16,9 @@ from pipelines.clusters import (
     centre_distances,
     map_places,
 )
+from pipelines.data import images as image_files
+from pipelines.data.groups import AUTO, Groups, number_groups
+from pipelines.data.images import as_text
 from pipelines.families import find_families
 from pipelines.finishing import (
     OUTPUTS,
@@ -26,8 +28,6 @@ from pipelines.finishing import (
     describe_given,
     finish,
 )
-from pipelines.groups import AUTO, Groups, number_groups
-from pipelines.images import as_text
 from pipelines.passing import PassingSample
 from pipelines.rates import estimate_rates, order_clusters, tell_kinds
 from pipelines.report import write_report

@@ -1,6 +1,6 @@
 """Groups of pictures that are nearly the same, where names tell of none: frames of one track.
 
-Not in SAFE.  Frames of a track are no independent images (see `pipelines.groups`), and files are
+Not in SAFE.  Frames of a track are no independent images (see `pipelines.data.groups`), and files are
 not always named after their track.  What tells is the deepest pooling layer: what a picture shows
 moves it far, and how it was taken (blur, little light) less than it moves the shallow layers.
 
@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.groups import ALONE, FEWEST_STEMS, LARGEST_SHARE, Groups
+from pipelines.data.groups import ALONE, FEWEST_STEMS, LARGEST_SHARE, Groups
 from pipelines.safe.dbscan import Floats
 
 RANK = 30

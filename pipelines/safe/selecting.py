@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.clusters import NOISE, REDUCTION_FILE
 from pipelines.contrast import contrast as score_contrast
-from pipelines.images import check_images, find_files, none_usable
+from pipelines.data.images import check_images, find_files, none_usable
 from pipelines.results import read_clustering
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress

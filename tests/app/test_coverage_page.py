@@ -12,7 +12,7 @@ from app.jobs import Jobs
 from app.page import Page
 from app.served import ServedRuns
 from app.tabs import coverage
-from pipelines.images import write_failures
+from pipelines.data.images import write_failures
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest

@@ -7,8 +7,8 @@ import pytest
 from app.shown import describe, read_values
 from app.shown_heatmaps import describe_agreement
 from pipelines.clusters import read_clusters
+from pipelines.data.images import find_files
 from pipelines.explaining import NOTHING, explain_run
-from pipelines.images import find_files
 from pipelines.report import write_report
 from pipelines.results import read_results
 from pipelines.retraining.job import retrain

@@ -29,6 +29,9 @@ from pipelines.clusters import (
     save_words,
     write_clusters,
 )
+from pipelines.data.images import check_image
+from pipelines.data.parameters import Parameter, Problem, write_parameters
+from pipelines.data.properties import PROPERTIES
 from pipelines.explanation import (
     Column,
     Confusion,
@@ -40,11 +43,8 @@ from pipelines.explanation import (
     write_properties,
 )
 from pipelines.hints import Hint
-from pipelines.images import check_image
 from pipelines.inspection import draw_clusters
-from pipelines.parameter_files import Parameter, Problem, write_parameters
 from pipelines.parameter_findings import Finding
-from pipelines.properties import PROPERTIES
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells, write_csv, write_pairs

@@ -9,7 +9,7 @@ from app.jobs import Jobs
 from app.page import Page
 from app.served import ServedRuns
 from app.tabs import clusters, confusion, heatmaps, retraining, unsafe_set
-from pipelines.images import write_failures
+from pipelines.data.images import write_failures
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest, write_manifest

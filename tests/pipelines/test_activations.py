@@ -6,7 +6,7 @@ from PIL import Image
 
 from pipelines.activations import build_activations, neuron_layers, stream_activations
 from pipelines.backend import import_keras
-from pipelines.images import check_image
+from pipelines.data.images import check_image
 from pipelines.networks import load_network
 from pipelines.relevance import relevance_layers
 from pipelines.runs.errors import InputError

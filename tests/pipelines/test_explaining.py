@@ -17,10 +17,10 @@ from pipelines.clusters import (
     save_words,
     write_clusters,
 )
+from pipelines.data.images import Rejected, upright_size
 from pipelines.explaining import MOST_HINTS, STAGE, explain_run
 from pipelines.explanation import read_explanation, read_properties
 from pipelines.explanation_tables import NOTHING, Given, read_tables
-from pipelines.images import Rejected, upright_size
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.folder import hold, open_run

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from pipelines.data.properties import Property
 from pipelines.hints import LARGE, _deltas, _prepare, find_hints
-from pipelines.properties import Property
 
 BRIGHTNESS = Property("brightness", "darker", "brighter", "mean brightness", "{:.2f}".format, 0.04)
 SHARPNESS = Property("sharpness", "blurrier", "sharper", "sharpness", "{:.2f}".format, 0.04)

@@ -6,9 +6,9 @@ from PIL import Image
 
 from pipelines import inspection
 from pipelines.clusters import RootCauseClusters
-from pipelines.gif import STRIP_HEIGHT
+from pipelines.data.gif import STRIP_HEIGHT
+from pipelines.data.thumbnails import thumbnail_name
 from pipelines.inspection import draw_clusters, gif_name
-from pipelines.thumbnails import thumbnail_name
 
 
 def clusters_of(paths, labels, distances=None):

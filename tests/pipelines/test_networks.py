@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipelines.backend import import_keras
-from pipelines.images import check_image
+from pipelines.data.images import check_image
 from pipelines.networks import CAFFE_MEAN, fix_size, load_network, predict, scale
 from pipelines.runs.errors import InputError
 

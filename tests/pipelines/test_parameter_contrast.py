@@ -8,8 +8,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from pipelines.data.parameters import Parameter
 from pipelines.parameter_contrast import compare_groups, contrast_parameter, draw_contrasts
-from pipelines.parameter_files import Parameter
 from pipelines.parameters import find_parameters
 from pipelines.variance import figures, prepare
 

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.parameter_files import Parameter
-from pipelines.parameter_tables import read_parameters
+from pipelines.data.parameter_tables import read_parameters
+from pipelines.data.parameters import Parameter
 from pipelines.parameters import find_confusions, find_parameters
 from pipelines.variance import HIGH_REDUCTION, reductions
 from tests.pipelines.test_variance import naive_figure

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.groups import ALONE, Groups
-from pipelines.images import write_failures
+from pipelines.data.groups import ALONE, Groups
+from pipelines.data.images import write_failures
 from pipelines.passing import find_passing, sample_passing
 from pipelines.runs.errors import InputError
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pipelines.intervals import wilson
+from pipelines.data.intervals import wilson
 from pipelines.rates import (
     AS_COMMON,
     ONE_SUBJECT,

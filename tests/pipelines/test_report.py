@@ -25,6 +25,8 @@ from pipelines.clusters import (
     save_words,
     write_clusters,
 )
+from pipelines.data.parameters import Problem
+from pipelines.data.thumbnails import thumbnail_name
 from pipelines.explanation import (
     Column,
     Confusion,
@@ -36,7 +38,6 @@ from pipelines.explanation import (
     write_explanation,
 )
 from pipelines.hints import Hint
-from pipelines.parameter_files import Problem
 from pipelines.parameter_findings import Finding, tell_means
 from pipelines.report import write_report
 from pipelines.reporting.cards import MOST_CONFUSIONS, STILLS
@@ -45,7 +46,6 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells, write_csv, write_pairs
 from pipelines.runs.manifest import Manifest, write_manifest
-from pipelines.thumbnails import thumbnail_name
 from tests.planted import USUAL, write_planted_run
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.ground_truth import CLASS_FOLDERS, Truth, order_classes, read_truth
+from pipelines.data.labels import CLASS_FOLDERS, Truth, order_classes, read_truth
 from pipelines.runs.errors import InputError
 from pipelines.testing import are_points, confusion_matrix, find_task, judge
 

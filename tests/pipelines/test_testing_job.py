@@ -10,8 +10,8 @@ from PIL import Image
 
 from pipelines import testing_job
 from pipelines.backend import import_keras
-from pipelines.images import Rejected, find_images, write_failures
-from pipelines.intervals import accuracy_interval
+from pipelines.data.images import Rejected, find_images, write_failures
+from pipelines.data.intervals import accuracy_interval
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import read_manifest

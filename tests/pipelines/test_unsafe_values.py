@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipelines.parameter_files import Parameter
+from pipelines.data.parameters import Parameter
 from pipelines.unsafe_values import UnsafeValue, cover
 from tests.pipelines.test_variance import naive_figure
 

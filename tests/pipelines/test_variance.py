@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.parameter_files import Parameter
+from pipelines.data.parameters import Parameter
 from pipelines.variance import direction, figures, prepare, reductions, with_values
 
 CATEGORIES = ("fog", "rain", "snow", "sun")

@@ -22,10 +22,10 @@ from pipelines.clusters import (
     map_places,
     write_clusters,
 )
+from pipelines.data.images import check_image
+from pipelines.data.parameters import left_out
 from pipelines.explanation import read_explanation, write_explanation
-from pipelines.images import check_image
 from pipelines.inspection import draw_clusters
-from pipelines.parameter_files import left_out
 from pipelines.runs.files import read_csv, replace_cells, write_csv
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from pipelines.backend import import_keras
+from pipelines.data.labels import read_truth
 from pipelines.deepimportance.perturbing import (
     add_noise,
     build_gradient_signs,
@@ -15,7 +16,6 @@ from pipelines.deepimportance.perturbing import (
     random_places,
 )
 from pipelines.deepimportance.perturbing_job import Asked, perturb_images
-from pipelines.ground_truth import read_truth
 from pipelines.networks import load_network, scale
 from pipelines.relevance import INPUT, PREDICTED, build_relevance
 from pipelines.runs.errors import InputError

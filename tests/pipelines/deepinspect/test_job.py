@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from pipelines.backend import import_keras
+from pipelines.data.image_lists import describe_source
+from pipelines.data.images import find_images
 from pipelines.deepinspect.bias import average_bias
 from pipelines.deepinspect.findings import find_pairs
 from pipelines.deepinspect.inspected import (
@@ -18,8 +20,6 @@ from pipelines.deepinspect.inspected import (
     read_top_pairs,
 )
 from pipelines.deepinspect.job import Options, _compare_thresholds, inspect_exported, inspect_model
-from pipelines.images import find_images
-from pipelines.pair_lists import describe_source
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import Manifest

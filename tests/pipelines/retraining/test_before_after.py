@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.clusters import RootCauseClusters
-from pipelines.intervals import accuracy_interval
+from pipelines.data.intervals import accuracy_interval
 from pipelines.retraining.before_after import (
     measure_accuracy,
     measure_change,

@@ -13,8 +13,8 @@ from PIL import Image
 from app.shown_retraining import describe_retraining
 from pipelines.backend import import_keras
 from pipelines.clusters import read_labels
-from pipelines.images import Rejected, check_image
-from pipelines.intervals import accuracy_interval
+from pipelines.data.images import Rejected, check_image
+from pipelines.data.intervals import accuracy_interval
 from pipelines.retrained import PROGRESS_FOLDER, read_retraining
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options

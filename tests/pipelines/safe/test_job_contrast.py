@@ -9,10 +9,10 @@ from PIL import Image
 
 from examples.eyes import draw_eye, sample_eyes
 from pipelines.clusters import read_clusters
+from pipelines.data.images import digest_of_files, write_failures
 from pipelines.explaining import explain_run
 from pipelines.explanation import read_explanation
 from pipelines.explanation_tables import NOTHING, Given
-from pipelines.images import digest_of_files, write_failures
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.runs.folder import open_run

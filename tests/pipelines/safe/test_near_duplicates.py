@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.groups import ALONE, FEWEST_STEMS
-from pipelines.images import write_failures
+from pipelines.data.groups import ALONE, FEWEST_STEMS
+from pipelines.data.images import write_failures
 from pipelines.runs.files import read_csv
 from pipelines.safe import near_duplicates
 from pipelines.safe.near_duplicates import (

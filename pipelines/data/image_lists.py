@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.images import write_failures
+from pipelines.data.images import write_failures
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.runs.guard import named
 from pipelines.runs.wording import count_of

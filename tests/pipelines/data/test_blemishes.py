@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from pipelines.blemishes import blockiness, cast, dirt, flat_area, luminance, streaks, tilt
-from pipelines.properties import PROPERTIES, measure
+from pipelines.data.blemishes import blockiness, cast, dirt, flat_area, luminance, streaks, tilt
+from pipelines.data.properties import PROPERTIES, measure
 
 SIDES = (160, 200)
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.tables import clean, join_rows, read_table
 from pipelines.runs.errors import InputError
 from pipelines.runs.wording import count_of
-from pipelines.tables import clean, join_rows, read_table
 
 AUTO, NONE = "auto", "none"
 FRAME = re.compile(r"(?P<stem>.*\d.*[_\-. ]|.*\d[a-z]+)(?P<number>\d+)", re.IGNORECASE)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from pipelines.properties import PROPERTIES, Property, measure
+from pipelines.data.properties import PROPERTIES, Property, measure
 
 KEYS = [each.key for each in PROPERTIES]
 EDGES = ("sharpness", "noise", "orientation", "coherence", "centre_x", "centre_y")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.blemishes import (
+from pipelines.data.blemishes import (
     BLACK,
     HIGHLIGHT,
     SHADOW,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.images import (
+from pipelines.data.images import (
     ImageFile,
     Rejected,
     check_folder,

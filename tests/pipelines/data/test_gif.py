@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
-from pipelines import gif
+from pipelines.data import gif
 
 ORANGE = (240, 120, 20)
 

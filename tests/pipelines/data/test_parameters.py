@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from pipelines.parameter_files import (
+from pipelines.data.parameter_tables import read_parameters
+from pipelines.data.parameters import (
     Parameter,
     Problem,
     left_out,
     read_parameter_columns,
     write_parameters,
 )
-from pipelines.parameter_tables import read_parameters
 from pipelines.runs.errors import InputError
 from pipelines.unsafe_values import UnsafeValue, read_unsafe_values
 

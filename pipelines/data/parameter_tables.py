@@ -10,18 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.columns import Column, encoded, read_column
-from pipelines.images import one_line
-from pipelines.parameter_files import (
-    Kind,
-    Parameter,
-    ParameterTable,
-    Problem,
-    as_cells,
-    turned,
-)
+from pipelines.data.columns import Column, encoded, read_column
+from pipelines.data.images import one_line
+from pipelines.data.parameters import Kind, Parameter, ParameterTable, Problem, as_cells, turned
+from pipelines.data.tables import USED, PassingImages, Table, clean, join_rows, read_table
 from pipelines.runs.errors import InputError
-from pipelines.tables import USED, PassingImages, Table, clean, join_rows, read_table
 
 KEPT = 100
 """Problems of each column of a table that are listed, of its rows, and of it as a whole."""

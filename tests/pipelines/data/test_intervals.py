@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.intervals import accuracy_interval, effective_share, wilson
+from pipelines.data.intervals import accuracy_interval, effective_share, wilson
 
 
 def test_wilson_is_that_of_scipy_to_the_bit():

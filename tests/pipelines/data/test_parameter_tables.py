@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from pipelines.parameter_files import (
+from pipelines.data.parameter_tables import read_parameters
+from pipelines.data.parameters import (
     as_cells,
     join_passing,
     of_passing,
     read_parameter_columns,
     write_parameters,
 )
-from pipelines.parameter_tables import read_parameters
+from pipelines.data.tables import PassingImages
 from pipelines.runs.errors import InputError
-from pipelines.tables import PassingImages
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.groups import (
+from pipelines.data.groups import (
     ALONE,
     describe_groups,
     find_groups,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.columns import parse_number, read_column
+from pipelines.data.columns import parse_number, read_column
 
 
 def read(cells, **options):

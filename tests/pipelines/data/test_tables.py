@@ -5,8 +5,8 @@ import csv
 import numpy as np
 import pytest
 
+from pipelines.data.tables import join_rows, read_table
 from pipelines.runs.errors import InputError
-from pipelines.tables import join_rows, read_table
 
 PLAIN = "path,yaw,sky\na.png,1.5,grey\nb/ü.png,2,blue\n"
 CELLS = [["a.png", "1.5", "grey"], ["b/ü.png", "2", "blue"]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.tables import USED, clean, shown
+from pipelines.data.tables import USED, clean, shown
 
 MOST_CATEGORIES = 100
 """Different texts, from which on a column whose texts seldom repeat only tells rows apart."""

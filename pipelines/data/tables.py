@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pipelines.images import one_line
+from pipelines.data.images import one_line
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import FORMULA_STARTS
 

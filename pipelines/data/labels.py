@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.data.tables import clean, join_rows, read_table, unguarded
 from pipelines.runs.errors import InputError
-from pipelines.tables import clean, join_rows, read_table, unguarded
 
 LABELS_TABLE = "labels.csv"
 CLASS_FOLDERS = "class folders"

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.columns import encoded
+from pipelines.data.columns import encoded
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import FORMULA_STARTS, write_csv
 
