@@ -12,8 +12,8 @@ import gradio as gr
 from app import folders
 from app.following import HIDDEN
 from app.page import Page
-from pipelines.networks import SCALINGS
-from pipelines.testing import Task
+from pipelines.dnn.evaluation import Task
+from pipelines.dnn.model import SCALINGS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -46,6 +46,7 @@ from pipelines.clusters import CLUSTERS_FILE, LABELS_FILE, save_words
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.deepimportance.results import TABLES
+from pipelines.dnn.job import PICTURE_FILE
 from pipelines.inspection import GIF_FOLDER
 from pipelines.retrained import CHANGES_FILE, REPAIRS_FILE
 from pipelines.runs import folder as run_folder
@@ -60,7 +61,6 @@ from pipelines.selection_files import (
     read_selection,
     recut,
 )
-from pipelines.testing_job import PICTURE_FILE
 
 PICTURES = {
     GIF_FOLDER: (re.compile(r"(cluster_\d+|noise)\.gif"), "image/gif", "no-cache"),

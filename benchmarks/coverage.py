@@ -25,8 +25,6 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.metrics import silhouette_score
 
-from pipelines.activations import build_activations, neuron_layers
-from pipelines.backend import import_keras
 from pipelines.data.images import ImageFile, check_images, find_images
 from pipelines.deepimportance.coverage import count_combinations, coverage, find_combinations
 from pipelines.deepimportance.criteria import Range, widen
@@ -41,8 +39,10 @@ from pipelines.deepimportance.measuring import (
 )
 from pipelines.deepimportance.perturbing_job import Asked, perturb_images
 from pipelines.deepimportance.quantisation import find_regions, quantise
-from pipelines.networks import BATCH, Network, load_network, predict
-from pipelines.relevance import PREDICTED, build_relevance
+from pipelines.dnn.activations import build_activations, neuron_layers
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.model import BATCH, Network, load_network, predict
+from pipelines.dnn.relevance import PREDICTED, build_relevance
 
 SIDE = 28
 LAYER = "dense_84"

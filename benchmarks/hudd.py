@@ -32,13 +32,13 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
 from examples.eyes import ANGLES, FAILURES, build_dnn, write_example
-from pipelines.backend import import_keras
 from pipelines.clusters import read_clusters
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.relevance import PREDICTED, build_relevance
 from pipelines.explanation_tables import Given, read_tables
 from pipelines.hudd import clustering, distances
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 from pipelines.parameters import find_parameters
-from pipelines.relevance import PREDICTED, build_relevance
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options as SafeOptions
 from pipelines.variance import reductions

@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.backend import import_keras
 from pipelines.deepinspect.bias import DRIVERS, average_bias, filter_threshold
 from pipelines.deepinspect.confusion import napvd
 from pipelines.deepinspect.findings import find_pairs
 from pipelines.deepinspect.job import Options, inspect_model
+from pipelines.dnn.keras import import_keras
 from pipelines.runs.files import read_csv
 
 SWAPPED = 0.3

@@ -24,7 +24,8 @@ import numpy as np
 
 from benchmarks.signs import KINDS, SIDE, SIGN_SCENARIOS, draw_sign, sample_sign
 from examples.eyes import DIRECTIONS, build_dnn, write_example
-from pipelines.backend import import_keras
+from pipelines.dnn.job import FAILURES_FILE, Asked, read_test, test_model
+from pipelines.dnn.keras import import_keras
 from pipelines.hudd.job import Options as HeatmapOptions
 from pipelines.hudd.job import find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure as measure_heatmaps
@@ -36,7 +37,6 @@ from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from pipelines.safe.selecting import measure
 from pipelines.selecting import Wanted, select_unsafe_set
-from pipelines.testing_job import FAILURES_FILE, Asked, read_test, test_model
 
 TRAIN, TEST, IMPROVEMENT = 1600, 1600, 1600
 SPOILT = 0.25

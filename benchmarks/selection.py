@@ -27,9 +27,9 @@ from PIL import Image
 from sklearn.svm import SVC
 
 from examples.eyes import DIRECTIONS, FAILURES, Eye, situations, write_example
-from pipelines.backend import import_keras
 from pipelines.clusters import REDUCTION_FILE
 from pipelines.contrast import FOLDS, contrast
+from pipelines.dnn.keras import import_keras
 from pipelines.hudd.job import Options as HeatmapOptions
 from pipelines.hudd.job import find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure as measure_heatmaps

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from examples.eye_drawing import Eye, draw_eye
-from pipelines.backend import import_keras
 from pipelines.data.images import prefetch
+from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, remove_outputs, write_csv, write_text
 from pipelines.runs.folder import Progress, both, status_writer

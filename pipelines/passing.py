@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from pipelines.data.groups import Groups, number_groups
 from pipelines.data.images import find_images
 from pipelines.data.properties import PROPERTIES
+from pipelines.dnn.job import RESULT_FILE, read_tested
 from pipelines.parameters import FEWEST_PASSING
 from pipelines.rates import FailureRate, Kind
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.runs.guard import named
 from pipelines.runs.wording import count_of
-from pipelines.testing_job import RESULT_FILE, read_tested
 
 SAMPLE = 2000
 FEWEST = FEWEST_PASSING

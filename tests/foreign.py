@@ -3,14 +3,15 @@
 import re
 from pathlib import Path
 
-from pipelines import finishing, testing_job
+from pipelines import finishing
 from pipelines.deepimportance import results as coverage
 from pipelines.deepinspect import inspected
+from pipelines.dnn import job as dnn_job
 from pipelines.retraining import writing
 from pipelines.runs.manifest import MANIFEST_FILE, STATUS_FILE
 
 OUTPUTS = finishing.OUTPUTS | {
-    "test": testing_job.OUTPUTS,
+    "test": dnn_job.OUTPUTS,
     "coverage": coverage.OUTPUTS,
     "inspect": inspected.OUTPUTS,
     "retrain": writing.OUTPUTS,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines.backend import import_keras
+from pipelines.dnn.keras import import_keras
 
 SIZE = (24, 20)
 
@@ -27,10 +27,10 @@ class World:
 
 def make_world(folder):
     """Draw the world, and go the tool's way from the test to the unsafe set."""
+    from pipelines.dnn.job import Asked, test_model
     from pipelines.hudd.job import Options, find_clusters_by_heatmaps
     from pipelines.hudd.selecting import measure
     from pipelines.selecting import Wanted, select_unsafe_set
-    from pipelines.testing_job import Asked, test_model
 
     train = draw_spots(folder / "train", 1, 80, 0.0)
     test = draw_spots(folder / "test", 2, 80, 0.5)

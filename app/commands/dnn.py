@@ -50,7 +50,7 @@ def test(
     trust_model: TrustOption = False,
 ) -> None:
     """Test a DNN on labelled images, and list those that it gets wrong."""
-    from pipelines.testing_job import FAILURES_FILE, Asked, test_model
+    from pipelines.dnn.job import FAILURES_FILE, Asked, test_model
 
     asked = Asked(scaling, trust_model, classes, task, error_threshold, key_points, groups)
     with job("Nothing was written; start again with --overwrite.") as told:

@@ -113,10 +113,10 @@ def retrain(
     """
     import threading
 
+    from pipelines.dnn.job import Asked
     from pipelines.retrained import MODEL_FILE, read_retraining
     from pipelines.retraining.job import retrain as retrain_model
     from pipelines.retraining.training import Options
-    from pipelines.testing_job import Asked
 
     stopped = threading.Event()
     options = Options(

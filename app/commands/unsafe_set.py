@@ -94,9 +94,9 @@ def select(
     trust_model: TrustOption = False,
 ) -> None:
     """Select the unsafe set: which images of a folder of new ones are worth labelling."""
+    from pipelines.dnn.job import read_test
     from pipelines.export import check_target, export_unsafe_set
     from pipelines.selecting import Wanted, select_unsafe_set
-    from pipelines.testing_job import read_test
 
     if test:
         with job("Nothing was written."):

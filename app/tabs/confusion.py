@@ -27,7 +27,7 @@ from app.page import Page
 from pipelines.data.image_lists import PAIR_FOLDER, list_name
 from pipelines.data.images import folder_of
 from pipelines.deepinspect.inspected import CLASSES_FILE, JOB
-from pipelines.networks import SCALINGS
+from pipelines.dnn.model import SCALINGS
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, list_runs, read_manifest
 from pipelines.runs.wording import count_of

@@ -26,7 +26,7 @@ from app.numbers import COUNT, REGIONS, read_number
 from app.page import Page
 from pipelines.data.images import folder_of
 from pipelines.deepimportance.results import COVERAGE_FILE, read_coverage
-from pipelines.networks import SCALINGS
+from pipelines.dnn.model import SCALINGS
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import is_written
 from pipelines.runs.manifest import Manifest, list_runs, read_manifest

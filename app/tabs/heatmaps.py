@@ -27,9 +27,9 @@ from app.numbers import NUMBER, read_number
 from app.page import Page
 from pipelines.clusters import CLUSTERS_FILE, LAYERS_FILE
 from pipelines.data.images import folder_of
+from pipelines.dnn.job import FAILURES_FILE, PICTURE_FILE, read_test
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest
-from pipelines.testing_job import FAILURES_FILE, PICTURE_FILE, read_test
 
 SCRIPTS = ("elements.js", "heatmaps.js")
 RULES = ("z+", "epsilon", "alpha-beta")

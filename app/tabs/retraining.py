@@ -26,12 +26,12 @@ from app.notices import notice
 from app.numbers import COUNT, INNER_PART, NUMBER, POSITIVE, SEED, read_number
 from app.page import Page
 from pipelines.data.images import check_folder
+from pipelines.dnn.job import read_tested
 from pipelines.retrained import RETRAINING_FILE
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import CLUSTERING_JOBS, is_written
 from pipelines.runs.manifest import list_runs, read_manifest
 from pipelines.selection_files import read_selection
-from pipelines.testing_job import read_tested
 
 SCRIPTS = ("elements.js", "retraining.js")
 JOB = "retrain"

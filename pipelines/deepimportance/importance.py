@@ -1,6 +1,6 @@
 """DeepImportance, section 3.1: the neurons that decide, by cumulative relevance (Algorithm 1).
 
-The relevance of single images comes from `pipelines.relevance`; here it is added up.
+The relevance of single images comes from `pipelines.dnn.relevance`; here it is added up.
 """
 
 from __future__ import annotations

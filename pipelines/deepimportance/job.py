@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.activations import neuron_layers
 from pipelines.data.images import (
     ImageFile,
     Rejected,
@@ -36,12 +35,13 @@ from pipelines.deepimportance.measuring import (
 )
 from pipelines.deepimportance.quantisation import MOST, Regions, check_clusters, quantise
 from pipelines.deepimportance.results import OUTPUTS, Found, write_coverage
-from pipelines.networks import Network, fix_size, load_network
+from pipelines.dnn.activations import neuron_layers
+from pipelines.dnn.evaluation import Outcome, Task, doubt_order, find_task, judge
+from pipelines.dnn.model import Network, fix_size, load_network
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import write_pairs
 from pipelines.runs.manifest import ImageCounts, Manifest
-from pipelines.testing import Outcome, Task, doubt_order, find_task, judge
 
 JOB = "coverage"
 CHECKING = "checking images"

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.activations import build_activations, stream_activations
 from pipelines.data.images import ImageFile, Rejected, none_usable
 from pipelines.deepimportance import criteria
 from pipelines.deepimportance.criteria import Range, widen
 from pipelines.deepimportance.importance import neuron_relevance
-from pipelines.networks import BATCH, Network, load_batches, scale
-from pipelines.relevance import build_relevance
+from pipelines.dnn.activations import build_activations, stream_activations
+from pipelines.dnn.model import BATCH, Network, load_batches, scale
+from pipelines.dnn.relevance import build_relevance
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 

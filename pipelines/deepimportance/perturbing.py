@@ -14,9 +14,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.backend import import_keras
-from pipelines.networks import Network, scale
-from pipelines.relevance import INPUT, PREDICTED, build_relevance
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.model import Network, scale
+from pipelines.dnn.relevance import INPUT, PREDICTED, build_relevance
 from pipelines.runs.errors import InputError
 
 How = Literal["gaussian", "gaussian-random", "fgsm", "bim"]

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.activations import STAGE as MEASURING
 from pipelines.data.image_lists import write_pair_lists
 from pipelines.data.images import as_text, check_images, find_images, none_usable
 from pipelines.data.labels import read_classes
@@ -47,13 +46,14 @@ from pipelines.deepinspect.predicting import (
     stream_predictions,
 )
 from pipelines.deepinspect.ranking import TOP_PERCENT, pairs_of, rank_pairs
-from pipelines.networks import BATCH, Network, fix_size, load_network
+from pipelines.dnn.activations import STAGE as MEASURING
+from pipelines.dnn.evaluation import Task, doubt_order
+from pipelines.dnn.model import BATCH, Network, fix_size, load_network
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import write_pairs
 from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
-from pipelines.testing import Task, doubt_order
 
 CHECKING = "checking images"
 LOADING = "loading the model"

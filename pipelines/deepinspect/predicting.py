@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.activations import neuron_layers, stream_activations
 from pipelines.data.images import ImageFile, Rejected, check_header, find_files
 from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_truth, split
 from pipelines.deepinspect.activation import Bools, Floats
 from pipelines.deepinspect.exported import as_matrix
-from pipelines.networks import Network
+from pipelines.dnn.activations import neuron_layers, stream_activations
+from pipelines.dnn.evaluation import THRESHOLD as PREDICTED
+from pipelines.dnn.evaluation import Task, class_shares, find_task
+from pipelines.dnn.model import Network
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
-from pipelines.testing import THRESHOLD as PREDICTED
-from pipelines.testing import Task, class_shares, find_task
 
 
 @dataclass

@@ -20,6 +20,10 @@ from pipelines.clusters import (
 )
 from pipelines.data.image_lists import describe_source
 from pipelines.data.images import as_text, check_images, find_images
+from pipelines.dnn.job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
+from pipelines.dnn.model import STAGE as PREDICTING
+from pipelines.dnn.model import Network, fix_size, load_network, predict
+from pipelines.dnn.relevance import INPUT
 from pipelines.explanation_tables import NOTHING, Given
 from pipelines.finishing import OUTPUTS, check_start, count_images, describe_given, finish
 from pipelines.hudd.clustering import (
@@ -33,9 +37,6 @@ from pipelines.hudd.clustering import (
 from pipelines.hudd.distances import heatmap_distances, open_heatmaps
 from pipelines.hudd.heatmaps import STAGE as PROPAGATING
 from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
-from pipelines.networks import STAGE as PREDICTING
-from pipelines.networks import Network, fix_size, load_network, predict
-from pipelines.relevance import INPUT
 from pipelines.report import write_report
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
@@ -43,7 +44,6 @@ from pipelines.runs.files import atomic_write, read_csv, write_csv
 from pipelines.runs.guard import named
 from pipelines.runs.manifest import Manifest
 from pipelines.runs.wording import count_of
-from pipelines.testing_job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 
 SPILL = ".heatmaps"
 CHECKING = "checking images"

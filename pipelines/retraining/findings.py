@@ -6,7 +6,8 @@ from collections import Counter
 
 from pipelines.data.groups import describe_groups, number_groups
 from pipelines.data.images import as_text
-from pipelines.networks import Network
+from pipelines.dnn.evaluation import Outcome
+from pipelines.dnn.model import Network
 from pipelines.retrained import Retraining
 from pipelines.retraining.before_after import measure_change, measure_classes, measure_repairs
 from pipelines.retraining.labelled import count_classes
@@ -15,7 +16,6 @@ from pipelines.retraining.training import Trained
 from pipelines.retraining.trial import Parts, Subject
 from pipelines.runs.manifest import Manifest
 from pipelines.runs.wording import count_of
-from pipelines.testing import Outcome
 
 WORSE = 0.1
 """By how much less an epoch may get right of what is held out than the model before, unsaid."""

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from pipelines.data.images import Rejected, as_text, none_usable
 from pipelines.data.labels import read_classes
-from pipelines.networks import Network, fix_size, load_network
+from pipelines.dnn.evaluation import Task, find_task
+from pipelines.dnn.job import UNLABELLED, Asked
+from pipelines.dnn.model import Network, fix_size, load_network
 from pipelines.reporting.retraining import write_run_report
 from pipelines.retrained import (
     HISTORY_FILE,
@@ -66,8 +68,6 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
-from pipelines.testing import Task, find_task
-from pipelines.testing_job import UNLABELLED, Asked
 
 JOB = "retrain"
 LOADING = "loading the model"

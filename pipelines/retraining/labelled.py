@@ -25,14 +25,14 @@ from pipelines.data.images import (
 )
 from pipelines.data.labels import LABEL, LABELS_TABLE, Truth, order_classes, read_truth, split
 from pipelines.data.tables import clean
-from pipelines.networks import Network, scale
+from pipelines.dnn.evaluation import Task
+from pipelines.dnn.job import UNLABELLED
+from pipelines.dnn.model import Network, scale
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.guard import named
 from pipelines.runs.wording import count_of
 from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels, read_selection
-from pipelines.testing import Task
-from pipelines.testing_job import UNLABELLED
 
 Role = Literal["training", "unsafe", "validation", "test", "improvement"]
 KEPT_BYTES = 1 << 30

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.backend import import_keras
-from pipelines.networks import Network
-from pipelines.testing import Task
+from pipelines.dnn.evaluation import Task
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.model import Network
 
 LEARNING_RATE = 1e-4
 """Where the file tells none: low, as the model is trained already."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipelines.clusters import IMAGES_FILE, NOISE, NOISE_NAME, RootCauseClusters
 from pipelines.data.groups import Groups, find_groups_beside
+from pipelines.dnn.job import UNLABELLED
 from pipelines.results import read_results
 from pipelines.retraining.labelled import (
     Labelled,
@@ -19,7 +20,6 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, read_run_manifest
 from pipelines.runs.wording import count_of
-from pipelines.testing_job import UNLABELLED
 
 CHECKING = "checking images"
 

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.backend import import_keras
-from pipelines.networks import Network, scale
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.model import Network, scale
 from pipelines.retraining.labelled import Pictures, Positions, predict_pictures
 from pipelines.retraining.recipe import Recipe
 from pipelines.runs.errors import InputError

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.labels import Truth
-from pipelines.networks import Network
+from pipelines.dnn.evaluation import Outcome, Task, judge
+from pipelines.dnn.job import Asked
+from pipelines.dnn.model import Network
 from pipelines.retraining.balancing import Positions, balance, enlarge
 from pipelines.retraining.labelled import Example, Pictures, encode, predict_pictures
 from pipelines.retraining.recipe import Recipe
 from pipelines.retraining.training import Epoch, Options, Sets, Trained, hold_out, train
 from pipelines.runs.errors import InputError
-from pipelines.testing import Outcome, Task, judge
-from pipelines.testing_job import Asked
 
 PREDICTED = 64
 """Images that the network predicts at once."""

@@ -14,6 +14,7 @@ from pipelines.clusters import NOISE, RootCauseClusters
 from pipelines.data.groups import Groups
 from pipelines.data.images import Rejected
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES, draw_thumbnail
+from pipelines.dnn.evaluation import Outcome
 from pipelines.report import REPORT_FILE
 from pipelines.retrained import (
     CHANGES_COLUMNS,
@@ -32,7 +33,6 @@ from pipelines.retraining.training import Epoch, Trained
 from pipelines.retraining.trial import Parts, Subject
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import Outputs, atomic_write, write_csv, write_pairs, write_text
-from pipelines.testing import Outcome
 
 CLASSES_FILE = "classes.csv"
 TRAINED_FILE = "trained_with.csv"

@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.backend import import_keras
 from pipelines.data.images import ImageFile, Rejected, load_pixels, prefetch
+from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 from pipelines.safe.store import FeatureStore, open_store

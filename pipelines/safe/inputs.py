@@ -14,6 +14,7 @@ from pipelines.data.groups import Groups, find_groups
 from pipelines.data.image_lists import describe_source
 from pipelines.data.images import ImageFile, Rejected, check_images, find_images
 from pipelines.data.tables import PassingImages
+from pipelines.dnn.job import RESULT_FILE
 from pipelines.explanation_tables import Given
 from pipelines.passing import (
     FEW,
@@ -27,7 +28,6 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.wording import count_of
 from pipelines.safe.recipe import Options
-from pipelines.testing_job import RESULT_FILE
 
 CHECKING = "checking images"
 CHECKING_PASSING = "checking passing images"

@@ -8,6 +8,7 @@ from app.shown import describe, read_values
 from app.shown_heatmaps import describe_agreement
 from pipelines.clusters import read_clusters
 from pipelines.data.images import find_files
+from pipelines.dnn.job import Asked
 from pipelines.explaining import NOTHING, explain_run
 from pipelines.report import write_report
 from pipelines.results import read_results
@@ -17,7 +18,6 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells, write_csv
 from pipelines.safe.selecting import measure
 from pipelines.selecting import Wanted, select_unsafe_set
-from pipelines.testing_job import Asked
 from tests.planted import write_planted_run
 
 

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from app.access import Access
 from app.served import ServedRuns
 from app.shown_retraining import describe_retraining
+from pipelines.dnn.job import Asked
 from pipelines.retrained import PROGRESS_FOLDER, read_retraining
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options
@@ -16,7 +17,6 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.manifest import Manifest
-from pipelines.testing_job import Asked
 
 
 def quiet(stage, done, total):

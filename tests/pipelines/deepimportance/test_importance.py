@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipelines.backend import import_keras
 from pipelines.deepimportance.importance import most_important, neuron_relevance
-from pipelines.relevance import PREDICTED, build_relevance
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.relevance import PREDICTED, build_relevance
 from pipelines.runs.errors import InputError
 
 

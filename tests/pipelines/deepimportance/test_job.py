@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.activations import build_activations, neuron_layers
-from pipelines.backend import import_keras
 from pipelines.data.images import check_image
 from pipelines.deepimportance import criteria
 from pipelines.deepimportance.coverage import find_combinations
 from pipelines.deepimportance.job import Options, measure_coverage
 from pipelines.deepimportance.quantisation import find_regions, quantise
 from pipelines.deepimportance.results import CRITERIA, export_widening, read_coverage
-from pipelines.networks import load_batches, load_network, scale
-from pipelines.relevance import PREDICTED, build_relevance
+from pipelines.dnn.activations import build_activations, neuron_layers
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.model import load_batches, load_network, scale
+from pipelines.dnn.relevance import PREDICTED, build_relevance
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs, write_csv
 from pipelines.runs.manifest import read_manifest

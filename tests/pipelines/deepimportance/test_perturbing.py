@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.backend import import_keras
 from pipelines.data.labels import read_truth
 from pipelines.deepimportance.perturbing import (
     add_noise,
@@ -16,8 +15,9 @@ from pipelines.deepimportance.perturbing import (
     random_places,
 )
 from pipelines.deepimportance.perturbing_job import Asked, perturb_images
-from pipelines.networks import load_network, scale
-from pipelines.relevance import INPUT, PREDICTED, build_relevance
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.model import load_network, scale
+from pipelines.dnn.relevance import INPUT, PREDICTED, build_relevance
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
 from tests.pipelines.deepimportance.test_job import build

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.backend import import_keras
 from pipelines.data.image_lists import describe_source
 from pipelines.data.images import find_images
 from pipelines.deepinspect.bias import average_bias
@@ -20,6 +19,7 @@ from pipelines.deepinspect.inspected import (
     read_top_pairs,
 )
 from pipelines.deepinspect.job import Options, _compare_thresholds, inspect_exported, inspect_model
+from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import Manifest

@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import testing_job
-from pipelines.backend import import_keras
 from pipelines.clusters import read_clusters, read_labels
+from pipelines.dnn import job as dnn_job
+from pipelines.dnn.job import Asked
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.relevance import build_relevance
 from pipelines.explaining import NOTHING, explain_run
 from pipelines.hudd import job
 from pipelines.hudd.clustering import cluster_layer
 from pipelines.hudd.heatmaps import draw_maps
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure
-from pipelines.relevance import build_relevance
 from pipelines.report import write_report
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
 from pipelines.selecting import Wanted, select_unsafe_set
 from pipelines.selection_files import read_candidates
-from pipelines.testing_job import Asked
 from tests.foreign import read_files, undeclared, write_foreign
 
 SIZE = (24, 20)
@@ -76,7 +76,7 @@ def model(tmp_path_factory):
 def tested(model, tmp_path_factory):
     images = draw(tmp_path_factory.mktemp("test") / "images", 1, 60)
     out = tmp_path_factory.mktemp("tested") / "test"
-    testing_job.test_model(model, images, out, Asked(), progress=quiet)
+    dnn_job.test_model(model, images, out, Asked(), progress=quiet)
     return out
 
 
@@ -362,7 +362,7 @@ def test_no_job_on_a_run_of_heatmaps_removes_a_file_that_it_did_not_write(
 def test_a_test_replaces_no_clusters_and_clusters_no_test(run, model, tested):
     images = run.parent / read_manifest(run).folder
     with pytest.raises(InputError, match="holds a run of heatmaps, which is something else"):
-        testing_job.test_model(model, images, run, Asked(), progress=quiet, overwrite=True)
+        dnn_job.test_model(model, images, run, Asked(), progress=quiet, overwrite=True)
     assert read_labels(run)
     with pytest.raises(InputError, match="holds a run of test, which is something else"):
         find(model, tested / "failures.txt", tested, overwrite=True)

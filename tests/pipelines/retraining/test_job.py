@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from app.shown_retraining import describe_retraining
-from pipelines.backend import import_keras
 from pipelines.clusters import read_labels
 from pipelines.data.images import Rejected, check_image
 from pipelines.data.intervals import accuracy_interval
+from pipelines.dnn.job import Asked
+from pipelines.dnn.keras import import_keras
 from pipelines.retrained import PROGRESS_FOLDER, read_retraining
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options
@@ -22,7 +23,6 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs, write_csv
 from pipelines.runs.manifest import read_manifest
 from pipelines.selection_files import UNSAFE_SET_FILE
-from pipelines.testing_job import Asked
 from tests.foreign import read_files, undeclared, write_foreign
 
 EPOCHS = 12

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.backend import import_keras
-from pipelines.networks import load_network
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.model import load_network
 from pipelines.retraining.labelled import Pictures, gather
 from pipelines.retraining.recipe import LEARNING_RATE, read_recipe
 from pipelines.retraining.training import Options, _seed, hold_out

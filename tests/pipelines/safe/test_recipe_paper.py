@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.backend import import_keras
 from pipelines.data.images import check_image, load_pixels
+from pipelines.dnn.keras import import_keras
 from pipelines.runs.manifest import read_manifest
 
 ROOT = Path(__file__).parents[3]

@@ -5,14 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from pipelines.backend import import_keras
-from pipelines.relevance import (
-    SUPPORTED,
-    build_relevance,
-    check_supported,
-    relevance_layers,
-)
-from pipelines.relevance_rules import EPSILON
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.lrp_rules import EPSILON
+from pipelines.dnn.relevance import SUPPORTED, build_relevance, check_supported, relevance_layers
 from pipelines.runs.errors import InputError
 
 keras, tf = import_keras()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.backend import import_keras
 from pipelines.data.images import check_image
-from pipelines.networks import CAFFE_MEAN, fix_size, load_network, predict, scale
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.model import CAFFE_MEAN, fix_size, load_network, predict, scale
 from pipelines.runs.errors import InputError
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import testing_job
-from pipelines.backend import import_keras
 from pipelines.data.images import Rejected, find_images, write_failures
 from pipelines.data.intervals import accuracy_interval
+from pipelines.dnn import job as dnn_job
+from pipelines.dnn.job import Asked, read_test
+from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import read_manifest
-from pipelines.testing_job import Asked, read_test
 from tests.foreign import read_files, undeclared, write_foreign
 
 CLASSES = ("bright", "dark")
@@ -58,7 +58,7 @@ def images(tmp_path):
 
 
 def run_test(model, images, out, overwrite=False, **asked):
-    return testing_job.test_model(
+    return dnn_job.test_model(
         model, images, out, Asked(**asked), progress=quiet, overwrite=overwrite
     )
 

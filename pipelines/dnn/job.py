@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from pipelines.confusion_picture import draw_confusions
 from pipelines.data.groups import Groups, describe_groups, find_groups_beside, number_groups
 from pipelines.data.images import (
     Rejected,
@@ -21,14 +20,15 @@ from pipelines.data.images import (
 )
 from pipelines.data.intervals import accuracy_interval
 from pipelines.data.labels import read_classes, read_truth
-from pipelines.networks import STAGE as PREDICTING
-from pipelines.networks import Network, fix_size, load_network, predict
+from pipelines.dnn.confusion_matrix import draw_confusions
+from pipelines.dnn.evaluation import Outcome, Task, confusion_matrix, judge
+from pipelines.dnn.model import STAGE as PREDICTING
+from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, atomic_write, write_csv, write_pairs
 from pipelines.runs.manifest import ImageCounts, Manifest, read_manifest
 from pipelines.runs.wording import count_of
-from pipelines.testing import Outcome, Task, confusion_matrix, judge
 
 RESULT_FILE = "testResult.csv"
 FAILURES_FILE = "failures.txt"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipelines.data.labels import CLASS_FOLDERS, Truth, order_classes, read_truth
+from pipelines.dnn.evaluation import are_points, confusion_matrix, find_task, judge
 from pipelines.runs.errors import InputError
-from pipelines.testing import are_points, confusion_matrix, find_task, judge
 
 
 def truth_of(*labels, columns=("label",), source="labels.csv"):

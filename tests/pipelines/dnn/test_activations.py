@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.activations import build_activations, neuron_layers, stream_activations
-from pipelines.backend import import_keras
 from pipelines.data.images import check_image
-from pipelines.networks import load_network
-from pipelines.relevance import relevance_layers
+from pipelines.dnn.activations import build_activations, neuron_layers, stream_activations
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.model import load_network
+from pipelines.dnn.relevance import relevance_layers
 from pipelines.runs.errors import InputError
 
 keras, tf = import_keras()

@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.backend import import_keras
 from pipelines.data.images import ImageFile, Rejected, load_pixels, prefetch, upright_size
+from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 

@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pipelines.backend import import_keras
+from pipelines.dnn.keras import import_keras
 
 Rule = Literal["z+", "epsilon", "alpha-beta"]
 InputRule = Literal["z+", "epsilon", "alpha-beta", "box"]

@@ -19,8 +19,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipelines.backend import import_keras
-from pipelines.relevance_rules import (
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.lrp_rules import (
     ACTIVATIONS,
     LINEAR,
     ROUTING,

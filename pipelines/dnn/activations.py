@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.backend import import_keras
 from pipelines.data.images import ImageFile, Rejected
-from pipelines.networks import BATCH, Network, load_batches, scale
-from pipelines.relevance import INPUT
-from pipelines.relevance_rules import ACTIVATIONS
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.lrp_rules import ACTIVATIONS
+from pipelines.dnn.model import BATCH, Network, load_batches, scale
+from pipelines.dnn.relevance import INPUT
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 
