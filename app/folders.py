@@ -17,7 +17,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.folder import CLUSTERING_JOBS, is_written
 from pipelines.runs.manifest import Manifest, list_runs, read_manifest
 from pipelines.runs.wording import count_of
-from pipelines.selection_files import read_selection
+from pipelines.unsafe_set.files import read_selection
 
 SECONDS_BETWEEN_COUNTS = 0.3
 MOST_FOLDERS = 500

@@ -53,7 +53,7 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.guard import inside
 from pipelines.runs.manifest import read_manifest
-from pipelines.selection_files import (
+from pipelines.unsafe_set.files import (
     FILENAMES_FILE,
     UNSAFE_SET_FILE,
     read_candidates,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.data.thumbnails import thumbnail_name
-from pipelines.selection_files import Cut
+from pipelines.unsafe_set.files import Cut
 
 
 def describe_cut(cut: Cut) -> dict[str, Any]:

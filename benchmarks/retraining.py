@@ -36,7 +36,7 @@ from pipelines.runs.files import read_csv, write_csv
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from pipelines.safe.selecting import measure
-from pipelines.selecting import Wanted, select_unsafe_set
+from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 
 TRAIN, TEST, IMPROVEMENT = 1600, 1600, 1600
 SPOILT = 0.25

@@ -28,7 +28,6 @@ from sklearn.svm import SVC
 
 from examples.eyes import DIRECTIONS, FAILURES, Eye, situations, write_example
 from pipelines.clusters import REDUCTION_FILE
-from pipelines.contrast import FOLDS, contrast
 from pipelines.dnn.keras import import_keras
 from pipelines.hudd.job import Options as HeatmapOptions
 from pipelines.hudd.job import find_clusters_by_heatmaps
@@ -37,10 +36,11 @@ from pipelines.runs.files import read_csv
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from pipelines.safe.selecting import measure
-from pipelines.selecting import Wanted, select_unsafe_set
-from pipelines.selection import Candidates, cut
-from pipelines.selection_files import read_candidates
-from pipelines.unsafe_set import cluster_distances, reaches
+from pipelines.unsafe_set.allocation import cluster_distances, reaches
+from pipelines.unsafe_set.contrast import FOLDS, contrast
+from pipelines.unsafe_set.cut import Candidates, cut
+from pipelines.unsafe_set.files import read_candidates
+from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 
 SHARES = (0.05, 0.1, 0.2)
 RULES = {

@@ -44,7 +44,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, write_pairs
 from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
-from pipelines.selection_files import (
+from pipelines.unsafe_set.files import (
     CANDIDATES_FILE,
     FILENAMES_FILE,
     SELECTION_FILE,

@@ -30,7 +30,7 @@ def make_world(folder):
     from pipelines.dnn.job import Asked, test_model
     from pipelines.hudd.job import Options, find_clusters_by_heatmaps
     from pipelines.hudd.selecting import measure
-    from pipelines.selecting import Wanted, select_unsafe_set
+    from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 
     train = draw_spots(folder / "train", 1, 80, 0.0)
     test = draw_spots(folder / "test", 2, 80, 0.5)

@@ -18,8 +18,8 @@ from app.numbers import CLUSTER, COUNT, PART, SHARE
 
 if TYPE_CHECKING:
     from pipelines.data.images import Rejected
-    from pipelines.selecting import Measure
-    from pipelines.selection_files import Selection
+    from pipelines.unsafe_set.files import Selection
+    from pipelines.unsafe_set.job import Measure
 
 
 def select(
@@ -95,8 +95,8 @@ def select(
 ) -> None:
     """Select the unsafe set: which images of a folder of new ones are worth labelling."""
     from pipelines.dnn.job import read_test
-    from pipelines.export import check_target, export_unsafe_set
-    from pipelines.selecting import Wanted, select_unsafe_set
+    from pipelines.unsafe_set.export import check_target, export_unsafe_set
+    from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 
     if test:
         with job("Nothing was written."):
@@ -159,10 +159,10 @@ def recut(
     ] = None,
 ) -> None:
     """Change the unsafe set in a moment: another number, or without some images or clusters."""
-    from pipelines import selection_files
+    from pipelines.unsafe_set import files
 
     with job("The unsafe set may be as it was: look at unsafe_set.csv."):
-        found = selection_files.recut(
+        found = files.recut(
             run,
             count=count,
             images=dict.fromkeys(without or (), False) | dict.fromkeys(with_ or (), True),
@@ -195,8 +195,8 @@ def export(
     Of a run of coverage, copy the new images that widen the test set.
     """
     from app.commands.coverage import export_widening
-    from pipelines.export import export_unsafe_set
-    from pipelines.selection_files import read_selection
+    from pipelines.unsafe_set.export import export_unsafe_set
+    from pipelines.unsafe_set.files import read_selection
 
     if _job_of(run) == "coverage":
         export_widening(run, folder, link, count)

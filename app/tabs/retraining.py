@@ -31,7 +31,7 @@ from pipelines.retrained import RETRAINING_FILE
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import CLUSTERING_JOBS, is_written
 from pipelines.runs.manifest import list_runs, read_manifest
-from pipelines.selection_files import read_selection
+from pipelines.unsafe_set.files import read_selection
 
 SCRIPTS = ("elements.js", "retraining.js")
 JOB = "retrain"

@@ -26,7 +26,7 @@ from pipelines.clusters import CLUSTERS_FILE
 from pipelines.data.images import check_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest
-from pipelines.selection_files import CANDIDATES_FILE, SELECTION_FILE, read_selection
+from pipelines.unsafe_set.files import CANDIDATES_FILE, SELECTION_FILE, read_selection
 
 SCRIPTS = ("elements.js", "unsafe_set.js")
 ESTIMATE = (

@@ -16,10 +16,10 @@ from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_class
 from pipelines.deepimportance.job import tell_task
 from pipelines.deepimportance.perturbing import build_perturbing
 from pipelines.dnn.model import Network, fix_size, load_batches, load_network
-from pipelines.export import check_target
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import atomic_write, write_csv
 from pipelines.runs.folder import Progress
+from pipelines.unsafe_set.export import check_target
 
 CHECKING = "checking images"
 STAGE = "perturbing images"

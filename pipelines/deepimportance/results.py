@@ -33,11 +33,11 @@ from pipelines.deepimportance.coverage import (
 from pipelines.deepimportance.measuring import Measured
 from pipelines.deepimportance.quantisation import Regions, find_regions
 from pipelines.deepimportance.widening import Widening, rank
-from pipelines.export import Exported, check_target, export_images
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, read_csv, write_csv, write_text
 from pipelines.runs.folder import REJECTED_FILE, Progress
 from pipelines.runs.guard import inside, named
+from pipelines.unsafe_set.export import Exported, check_target, export_images
 
 COVERAGE_FILE = "coverage.json"
 NEURONS_FILE = "neurons.csv"
@@ -501,7 +501,7 @@ def read_coverage(run: Path) -> Row:
 def export_widening(
     run: Path, out: Path, progress: Progress, *, links: bool = False, count: int | None = None
 ) -> tuple[int, list[Rejected]]:
-    """Export the new images that widen a test set as the unsafe set is: see `pipelines.export`.
+    """Export the new images that widen a test set as the unsafe set is: see `pipelines.unsafe_set.export`.
 
     Parameters
     ----------

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters import HEATMAP_FOLDER, HEATMAPS_FILE, LAYER_NAME
-from pipelines.contrast import contrast
 from pipelines.data.images import check_images, find_files, none_usable
 from pipelines.dnn.model import fix_size, load_network, predict
 from pipelines.hudd.distances import nearest_of_clusters, open_heatmaps
@@ -20,8 +19,9 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.folder import NEW_HEATMAPS, Progress
 from pipelines.runs.guard import named
 from pipelines.runs.manifest import Manifest
-from pipelines.selecting import Measured
-from pipelines.selection import Candidates
+from pipelines.unsafe_set.contrast import contrast
+from pipelines.unsafe_set.cut import Candidates
+from pipelines.unsafe_set.job import Measured
 
 WIDTH = 64
 """Entries that random projection leaves of a heatmap; distances change by about a tenth."""

@@ -32,7 +32,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.guard import named
 from pipelines.runs.wording import count_of
-from pipelines.selection_files import UNSAFE_SET_FILE, read_given_labels, read_selection
+from pipelines.unsafe_set.files import UNSAFE_SET_FILE, read_given_labels, read_selection
 
 Role = Literal["training", "unsafe", "validation", "test", "improvement"]
 KEPT_BYTES = 1 << 30

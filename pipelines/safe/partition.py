@@ -20,7 +20,7 @@ from pipelines.safe.denoising import denoise
 from pipelines.safe.recipe import RECIPES, Recipe
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.situations import find_looks, find_situations, mean_rays, place
-from pipelines.unsafe_set import cluster_distances, reaches
+from pipelines.unsafe_set.allocation import cluster_distances, reaches
 
 TURNS = 2
 FOLDS = 3

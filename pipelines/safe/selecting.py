@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters import NOISE, REDUCTION_FILE
-from pipelines.contrast import contrast as score_contrast
 from pipelines.data.images import check_images, find_files, none_usable
 from pipelines.results import read_clustering
 from pipelines.runs.errors import InputError
@@ -25,9 +24,10 @@ from pipelines.safe.extraction import LOADING, extracted_layers
 from pipelines.safe.inputs import CHECKING
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.weights import DENSES, load_weights
-from pipelines.selecting import Measured
-from pipelines.selection import Candidates
-from pipelines.unsafe_set import cluster_distances, reaches
+from pipelines.unsafe_set.allocation import cluster_distances, reaches
+from pipelines.unsafe_set.contrast import contrast as score_contrast
+from pipelines.unsafe_set.cut import Candidates
+from pipelines.unsafe_set.job import Measured
 
 Floats = NDArray[np.float32]
 

@@ -16,7 +16,7 @@ from app.served import ServedRuns
 from pipelines import report, results
 from pipelines.runs.errors import InputError
 from pipelines.runs.guard import named
-from pipelines.selection_files import read_candidates
+from pipelines.unsafe_set.files import read_candidates
 from tests.planted import write_planted_run
 
 

@@ -17,7 +17,7 @@ from pipelines.retraining.training import Options
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells, write_csv
 from pipelines.safe.selecting import measure
-from pipelines.selecting import Wanted, select_unsafe_set
+from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 from tests.planted import write_planted_run
 
 

@@ -49,8 +49,8 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells, write_csv, write_pairs
 from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
-from pipelines.selection import Candidates
-from pipelines.selection_files import (
+from pipelines.unsafe_set.cut import Candidates
+from pipelines.unsafe_set.files import (
     Selection,
     read_candidates,
     read_selection,

@@ -16,7 +16,7 @@ from pipelines.hudd.distances import (
     value_range,
 )
 from pipelines.runs.files import atomic_write
-from pipelines.unsafe_set import cluster_distances
+from pipelines.unsafe_set.allocation import cluster_distances
 
 
 def equations_1_to_4(heatmaps):

@@ -23,8 +23,8 @@ from pipelines.report import write_report
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
-from pipelines.selecting import Wanted, select_unsafe_set
-from pipelines.selection_files import read_candidates
+from pipelines.unsafe_set.files import read_candidates
+from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 from tests.foreign import read_files, undeclared, write_foreign
 
 SIZE = (24, 20)

@@ -22,7 +22,7 @@ from pipelines.retraining.training import Options
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs, write_csv
 from pipelines.runs.manifest import read_manifest
-from pipelines.selection_files import UNSAFE_SET_FILE
+from pipelines.unsafe_set.files import UNSAFE_SET_FILE
 from tests.foreign import read_files, undeclared, write_foreign
 
 EPOCHS = 12

@@ -11,7 +11,6 @@ from PIL import Image
 
 from examples.eyes import draw_eye, sample_eyes
 from pipelines.clusters import NOISE, read_labels
-from pipelines.export import export_unsafe_set
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.folder import hold, open_run
@@ -19,8 +18,9 @@ from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from pipelines.safe.selecting import measure
-from pipelines.selecting import Wanted, select_unsafe_set
-from pipelines.selection_files import read_candidates, read_selection
+from pipelines.unsafe_set.export import export_unsafe_set
+from pipelines.unsafe_set.files import read_candidates, read_selection
+from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 
 KINDS = ("dim", "noisy", "ordinary")
 

@@ -9,8 +9,8 @@ import pytest
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.folder import hold
-from pipelines.selection import cut
-from pipelines.selection_files import (
+from pipelines.unsafe_set.cut import cut
+from pipelines.unsafe_set.files import (
     Selection,
     read_candidates,
     read_cut,
@@ -20,7 +20,7 @@ from pipelines.selection_files import (
     write_candidates,
     write_unsafe_set,
 )
-from tests.pipelines.test_selection import HOW, candidates_of
+from tests.pipelines.unsafe_set.test_cut import HOW, candidates_of
 
 
 def selection_of(count=3):

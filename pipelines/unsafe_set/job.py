@@ -12,8 +12,9 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress, amend_run
 from pipelines.runs.manifest import Manifest
 from pipelines.runs.wording import count_of
-from pipelines.selection import Allocation, Candidates, Ranking
-from pipelines.selection_files import (
+from pipelines.unsafe_set.allocation import SELECTION_FACTOR, estimate_count
+from pipelines.unsafe_set.cut import Allocation, Candidates, Ranking
+from pipelines.unsafe_set.files import (
     BY_HAND,
     UNSAFE_SET_FILE,
     Selection,
@@ -22,7 +23,6 @@ from pipelines.selection_files import (
     write_candidates,
     write_unsafe_set,
 )
-from pipelines.unsafe_set import SELECTION_FACTOR, estimate_count
 
 SHARE = 0.1
 """Of the improvement set, where nothing else tells how many images to choose."""

@@ -14,7 +14,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_text
 from pipelines.runs.folder import Progress
 from pipelines.runs.guard import named
-from pipelines.selection_files import UNSAFE_SET_FILE, read_selection
+from pipelines.unsafe_set.files import UNSAFE_SET_FILE, read_selection
 
 LABEL_STUDIO_FILE = "label_studio.json"
 COCO_FILE = "coco.json"

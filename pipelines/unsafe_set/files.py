@@ -23,7 +23,7 @@ from pipelines.runs.folder import hold
 from pipelines.runs.guard import DAMAGES
 from pipelines.runs.manifest import read_document
 from pipelines.runs.wording import count_of
-from pipelines.selection import Allocation, Candidates, Ranking, UnsafeSet, cut
+from pipelines.unsafe_set.cut import Allocation, Candidates, Ranking, UnsafeSet, cut
 
 FILENAMES_FILE = "IS_filenames.txt"
 UNSAFE_SET_FILE = "unsafe_set.csv"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.groups import Groups, number_groups
-from pipelines.unsafe_set import Choice, Floats, Positions, Same, allocate, fill
+from pipelines.unsafe_set.allocation import Choice, Floats, Positions, Same, allocate, fill
 
 Allocation = Literal["uniform", "proportional"]
 Ranking = Literal["contrast", "distance"]

@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from pipelines.unsafe_set import allocate, cluster_distances, estimate_count, fill, reaches
+from pipelines.unsafe_set.allocation import (
+    allocate,
+    cluster_distances,
+    estimate_count,
+    fill,
+    reaches,
+)
 
 
 def naive_figure_10(distances, quotas):
@@ -224,7 +230,7 @@ def test_distances_to_clusters_naively_whatever_the_blocks(monkeypatch):
         for p in points
     ]
     for block in (1, 100, 8_000_000):
-        monkeypatch.setattr("pipelines.unsafe_set.BLOCK", block)
+        monkeypatch.setattr("pipelines.unsafe_set.allocation.BLOCK", block)
         assert cluster_distances(points, others, clusters) == pytest.approx(
             np.array(naive), abs=1e-5
         )

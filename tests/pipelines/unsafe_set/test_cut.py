@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.selection import Candidates, cut
+from pipelines.unsafe_set.cut import Candidates, cut
 
 HOW = {"allocation": "uniform", "ranking": "distance", "same_distance": 0.0}
 

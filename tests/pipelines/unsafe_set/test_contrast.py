@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.contrast import FEWEST, contrast
+from pipelines.unsafe_set.contrast import FEWEST, contrast
 
 
 def draw(seed, count=300):
