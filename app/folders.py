@@ -11,7 +11,7 @@ from typing import Any
 
 from app.notices import notice
 from app.page import Page
-from pipelines.clusters import IMAGES_FILE
+from pipelines.clusters.clusters import IMAGES_FILE
 from pipelines.data.images import TABLES, Rejected, check_header, walk_files
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import CLUSTERING_JOBS, is_written

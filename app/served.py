@@ -42,12 +42,12 @@ from app.shown_coverage import describe_coverage
 from app.shown_heatmaps import describe_agreement, describe_heatmaps, describe_layers
 from app.shown_retraining import describe_retraining
 from app.shown_unsafe import describe_cut
-from pipelines.clusters import CLUSTERS_FILE, LABELS_FILE, save_words
+from pipelines.clusters.clusters import CLUSTERS_FILE, LABELS_FILE, save_words
+from pipelines.clusters.pictures import GIF_FOLDER
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.deepimportance.results import TABLES
 from pipelines.dnn.job import PICTURE_FILE
-from pipelines.inspection import GIF_FOLDER
 from pipelines.retrained import CHANGES_FILE, REPAIRS_FILE
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError

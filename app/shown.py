@@ -10,19 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters import INSPECTED_PER_CLUSTER, VERDICTS, RootCauseClusters
+from pipelines.clusters.clusters import INSPECTED_PER_CLUSTER, VERDICTS, RootCauseClusters
+from pipelines.clusters.explanation import PARAMETERS_FILE, PROPERTIES_FILE, Explained, Explanation
+from pipelines.clusters.pictures import GIF_FOLDER, gif_name
+from pipelines.clusters.report.headline import KIND_TITLES, headline, tell_rate
+from pipelines.clusters.results import ClusterRow, Results, read_results
 from pipelines.data.parameters import read_parameter_columns
 from pipelines.data.properties import PROPERTIES
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
-from pipelines.explanation import (
-    PARAMETERS_FILE,
-    PROPERTIES_FILE,
-    Explained,
-    Explanation,
-)
-from pipelines.inspection import GIF_FOLDER, gif_name
-from pipelines.reporting.headline import KIND_TITLES, headline, tell_rate
-from pipelines.results import ClusterRow, Results, read_results
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv

@@ -6,9 +6,9 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from pipelines.comparing import compare
+from pipelines.clusters.agreement import compare
+from pipelines.clusters.results import read_known_clusters
 from pipelines.hudd.pictures import read_layers, read_pictures
-from pipelines.results import read_known_clusters
 from pipelines.runs.manifest import read_manifest
 
 

@@ -30,22 +30,22 @@ from benchmarks.quality import PURE, judge
 from benchmarks.scenarios import SCENARIOS, draw_failing_set
 from benchmarks.signs import draw_failing_signs
 from examples.eyes import ANGLES, FAILURES, UNSAFE_VALUES, write_example
-from pipelines.clusters import RootCauseClusters, read_clusters
+from pipelines.clusters.clusters import RootCauseClusters, read_clusters
+from pipelines.clusters.explain import MOST_HINTS, measure_images
+from pipelines.clusters.explanation import read_properties
+from pipelines.clusters.explanation_tables import Given, Tables, read_tables
+from pipelines.clusters.families import family_labels
+from pipelines.clusters.hints import Hint, find_hints
+from pipelines.clusters.results import families_of, read_known_clusters
+from pipelines.clusters.shared_parameters import find_parameters
+from pipelines.clusters.unsafe_values import UnsafeValue, cover
+from pipelines.clusters.variance_reduction import reductions
 from pipelines.data.images import ImageFile, check_image
 from pipelines.data.parameters import Parameter
 from pipelines.data.properties import PROPERTIES, measure
-from pipelines.explaining import MOST_HINTS, measure_images
-from pipelines.explanation import read_properties
-from pipelines.explanation_tables import Given, Tables, read_tables
-from pipelines.families import family_labels
-from pipelines.hints import Hint, find_hints
-from pipelines.parameters import find_parameters
-from pipelines.results import families_of, read_known_clusters
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
 from pipelines.safe.weights import converted_base
-from pipelines.unsafe_values import UnsafeValue, cover
-from pipelines.variance import reductions
 
 NAMES_THE_CAUSE = {
     "dim light": {("brightness", -1)},

@@ -32,16 +32,16 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
 from examples.eyes import ANGLES, FAILURES, build_dnn, write_example
-from pipelines.clusters import read_clusters
+from pipelines.clusters.clusters import read_clusters
+from pipelines.clusters.explanation_tables import Given, read_tables
+from pipelines.clusters.shared_parameters import find_parameters
+from pipelines.clusters.variance_reduction import reductions
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.relevance import PREDICTED, build_relevance
-from pipelines.explanation_tables import Given, read_tables
 from pipelines.hudd import clustering, distances
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
-from pipelines.parameters import find_parameters
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options as SafeOptions
-from pipelines.variance import reductions
 
 CONVOLUTION = 169 * 256
 """Entries of a heatmap of AlexNet's eighth layer, as the paper counts them."""

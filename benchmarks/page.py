@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from pipelines.clusters import RootCauseClusters, centre_distances, write_clusters
-from pipelines.inspection import draw_clusters
+from pipelines.clusters.clusters import RootCauseClusters, centre_distances, write_clusters
+from pipelines.clusters.pictures import draw_clusters
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest
 

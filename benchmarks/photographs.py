@@ -41,11 +41,11 @@ from benchmarks.quality import judge
 from benchmarks.scenarios import draw_failing_set
 from benchmarks.signs import draw_failing_signs, draw_sign, sample_sign
 from benchmarks.spoiling import CAUSES
+from pipelines.clusters.families import family_labels, find_families
+from pipelines.clusters.hints import find_hints
+from pipelines.clusters.rates import AS_COMMON, estimate_rates, tell_kinds
 from pipelines.data.images import ImageFile, check_image, find_files
 from pipelines.data.properties import measure
-from pipelines.families import family_labels, find_families
-from pipelines.hints import find_hints
-from pipelines.rates import AS_COMMON, estimate_rates, tell_kinds
 from pipelines.safe import clustering, contrast, features, reduction
 from pipelines.safe.denoising import denoise
 from pipelines.safe.extraction import CONDITIONS

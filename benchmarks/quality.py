@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.scenarios import SCENARIOS, draw_failing_set
-from pipelines.clusters import NOISE, inspection_share
+from pipelines.clusters.clusters import NOISE, inspection_share
 from pipelines.data.images import ImageFile, check_image, find_files
 from pipelines.safe import clustering, features, reduction
 from pipelines.safe.denoising import denoise

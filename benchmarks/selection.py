@@ -27,7 +27,7 @@ from PIL import Image
 from sklearn.svm import SVC
 
 from examples.eyes import DIRECTIONS, FAILURES, Eye, situations, write_example
-from pipelines.clusters import REDUCTION_FILE
+from pipelines.clusters.clusters import REDUCTION_FILE
 from pipelines.dnn.keras import import_keras
 from pipelines.hudd.job import Options as HeatmapOptions
 from pipelines.hudd.job import find_clusters_by_heatmaps

@@ -3,14 +3,14 @@
 import re
 from pathlib import Path
 
-from pipelines import finishing
+from pipelines.clusters import write
 from pipelines.deepimportance import results as coverage
 from pipelines.deepinspect import inspected
 from pipelines.dnn import job as dnn_job
 from pipelines.retraining import writing
 from pipelines.runs.manifest import MANIFEST_FILE, STATUS_FILE
 
-OUTPUTS = finishing.OUTPUTS | {
+OUTPUTS = write.OUTPUTS | {
     "test": dnn_job.OUTPUTS,
     "coverage": coverage.OUTPUTS,
     "inspect": inspected.OUTPUTS,

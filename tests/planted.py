@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines.clusters import RootCauseClusters, centre_distances, map_places
+from pipelines.clusters.clusters import RootCauseClusters, centre_distances, map_places
+from pipelines.clusters.explanation_tables import Given
+from pipelines.clusters.passing import PassingSample
+from pipelines.clusters.rates import estimate_rates, tell_kinds
+from pipelines.clusters.report.report import write_report
+from pipelines.clusters.write import finish
 from pipelines.data.images import check_image
-from pipelines.explanation_tables import Given
-from pipelines.finishing import finish
-from pipelines.passing import PassingSample
-from pipelines.rates import estimate_rates, tell_kinds
-from pipelines.report import write_report
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest
 

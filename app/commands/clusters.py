@@ -23,7 +23,7 @@ from app.commands.running import (
 from app.numbers import COUNT, POSITIVE, SEED
 
 if TYPE_CHECKING:
-    from pipelines.explanation import Explanation
+    from pipelines.clusters.explanation import Explanation
 
 
 def cluster(
@@ -112,7 +112,7 @@ def cluster(
     unsafe_values: UnsafeValues = None,
 ) -> None:
     """Find the root cause clusters of failing images, and how often images like these fail."""
-    from pipelines.explanation_tables import Given
+    from pipelines.clusters.explanation_tables import Given
     from pipelines.safe.job import find_root_cause_clusters
     from pipelines.safe.recipe import Options
 
@@ -155,9 +155,9 @@ def explain(
 
     Without tables, those that were given before are used again.
     """
-    from pipelines.explaining import explain_run
-    from pipelines.explanation_tables import Given
-    from pipelines.report import write_report
+    from pipelines.clusters.explain import explain_run
+    from pipelines.clusters.explanation_tables import Given
+    from pipelines.clusters.report.report import write_report
 
     given = Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values)
     with job("What was said before may be replaced in part: explain again.") as progress:

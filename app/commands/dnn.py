@@ -114,7 +114,7 @@ def heatmaps(
     unsafe_values: UnsafeValues = None,
 ) -> None:
     """Find root cause clusters by what drove the DNN: the heatmaps of its layers (HUDD)."""
-    from pipelines.explanation_tables import Given
+    from pipelines.clusters.explanation_tables import Given
     from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 
     options = Options(

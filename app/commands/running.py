@@ -217,8 +217,8 @@ def _bars() -> Iterator[Progress]:
 
 def print_clusters(manifest: Manifest, out: Path) -> None:
     """Print the summary of a job that found clusters."""
-    from pipelines.explanation import read_explanation
-    from pipelines.reporting.headline import headline
+    from pipelines.clusters.explanation import read_explanation
+    from pipelines.clusters.report.headline import headline
 
     counts = manifest.images
     for sentence in headline(manifest.result, counts.used):

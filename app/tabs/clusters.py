@@ -18,8 +18,8 @@ from app.notices import describe, notice
 from app.numbers import COUNT, POSITIVE, SEED, read_number
 from app.page import Page
 from examples.eyes import ANGLES, COMPLETE, FAILURES
+from pipelines.clusters.explanation import EXPLANATION_FILE
 from pipelines.data.images import TABLES, folder_of
-from pipelines.explanation import EXPLANATION_FILE
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import list_runs, read_manifest
 from pipelines.runs.wording import count_of

@@ -25,7 +25,7 @@ from app.jobs import Command
 from app.notices import notice
 from app.numbers import NUMBER, read_number
 from app.page import Page
-from pipelines.clusters import CLUSTERS_FILE, LAYERS_FILE
+from pipelines.clusters.clusters import CLUSTERS_FILE, LAYERS_FILE
 from pipelines.data.images import folder_of
 from pipelines.dnn.job import FAILURES_FILE, PICTURE_FILE, read_test
 from pipelines.runs.errors import InputError

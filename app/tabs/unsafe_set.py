@@ -22,7 +22,7 @@ from app.jobs import Command
 from app.notices import notice
 from app.numbers import COUNT, PART, SHARE, read_number
 from app.page import Page
-from pipelines.clusters import CLUSTERS_FILE
+from pipelines.clusters.clusters import CLUSTERS_FILE
 from pipelines.data.images import check_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters import (
+from pipelines.clusters.clusters import (
     HEATMAP_FOLDER,
     HEATMAPS_FILE,
     LAYER_NAME,
@@ -18,14 +18,15 @@ from pipelines.clusters import (
     PICTURES_TABLE,
     RootCauseClusters,
 )
+from pipelines.clusters.explanation_tables import NOTHING, Given
+from pipelines.clusters.report.report import write_report
+from pipelines.clusters.write import OUTPUTS, check_start, count_images, describe_given, finish
 from pipelines.data.image_lists import describe_source
 from pipelines.data.images import as_text, check_images, find_images
 from pipelines.dnn.job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.dnn.relevance import INPUT
-from pipelines.explanation_tables import NOTHING, Given
-from pipelines.finishing import OUTPUTS, check_start, count_images, describe_given, finish
 from pipelines.hudd.clustering import (
     LayerClusters,
     Layers,
@@ -37,7 +38,6 @@ from pipelines.hudd.clustering import (
 from pipelines.hudd.distances import heatmap_distances, open_heatmaps
 from pipelines.hudd.heatmaps import STAGE as PROPAGATING
 from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
-from pipelines.report import write_report
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import atomic_write, read_csv, write_csv

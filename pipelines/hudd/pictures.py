@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE, members
-from pipelines.results import read_known_clusters
+from pipelines.clusters.clusters import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE, members
+from pipelines.clusters.results import read_known_clusters
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.guard import inside, named

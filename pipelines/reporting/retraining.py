@@ -6,8 +6,8 @@ import base64
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.clusters import NOISE
-from pipelines.report import write_report
+from pipelines.clusters.clusters import NOISE
+from pipelines.clusters.report.report import write_report
 from pipelines.retrained import (
     REPAIRS_PICTURE,
     Accuracy,
@@ -65,7 +65,7 @@ def write_run_report(run: Path) -> Path:
 
     See Also
     --------
-    pipelines.report.write_report
+    pipelines.clusters.report.report.write_report
     """
     if read_run_manifest(run).job != RETRAINING:
         return write_report(run)

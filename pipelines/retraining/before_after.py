@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters import NOISE, RootCauseClusters
+from pipelines.clusters.clusters import NOISE, RootCauseClusters
 from pipelines.data.intervals import accuracy_interval
 from pipelines.retrained import Accuracy, Change, Repair, State
 from pipelines.retraining.statistics import mcnemar, sign_flip

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters import NOISE
+from pipelines.clusters.clusters import NOISE
 from pipelines.data.images import (
     ImageFile,
     Rejected,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pipelines.clusters import NOISE
+from pipelines.clusters.clusters import NOISE
 from pipelines.retrained import Accuracy, Repair, Retraining
 
 WIDTH, ROW, MARGIN, BAR = 900, 26, 20, 420

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.clusters import IMAGES_FILE, NOISE, NOISE_NAME, RootCauseClusters
+from pipelines.clusters.clusters import IMAGES_FILE, NOISE, NOISE_NAME, RootCauseClusters
+from pipelines.clusters.results import read_results
 from pipelines.data.groups import Groups, find_groups_beside
 from pipelines.dnn.job import UNLABELLED
-from pipelines.results import read_results
 from pipelines.retraining.labelled import (
     Labelled,
     align_numbers,

@@ -10,12 +10,12 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from pipelines.clusters import NOISE, RootCauseClusters
+from pipelines.clusters.clusters import NOISE, RootCauseClusters
+from pipelines.clusters.report.report import REPORT_FILE
 from pipelines.data.groups import Groups
 from pipelines.data.images import Rejected
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES, draw_thumbnail
 from pipelines.dnn.evaluation import Outcome
-from pipelines.report import REPORT_FILE
 from pipelines.retrained import (
     CHANGES_COLUMNS,
     CHANGES_FILE,

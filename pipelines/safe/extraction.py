@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.clusters.write import count_images
 from pipelines.data.images import ImageFile, Rejected
-from pipelines.finishing import count_images
 from pipelines.runs import folder as run_folder
 from pipelines.safe import features, reduction
 from pipelines.safe.dbscan import Floats

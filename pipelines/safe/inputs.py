@@ -10,13 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.groups import Groups, find_groups
-from pipelines.data.image_lists import describe_source
-from pipelines.data.images import ImageFile, Rejected, check_images, find_images
-from pipelines.data.tables import PassingImages
-from pipelines.dnn.job import RESULT_FILE
-from pipelines.explanation_tables import Given
-from pipelines.passing import (
+from pipelines.clusters.explanation_tables import Given
+from pipelines.clusters.passing import (
     FEW,
     FEWEST,
     PassingFiles,
@@ -24,6 +19,11 @@ from pipelines.passing import (
     read_test_images,
     sample_passing,
 )
+from pipelines.data.groups import Groups, find_groups
+from pipelines.data.image_lists import describe_source
+from pipelines.data.images import ImageFile, Rejected, check_images, find_images
+from pipelines.data.tables import PassingImages
+from pipelines.dnn.job import RESULT_FILE
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.wording import count_of

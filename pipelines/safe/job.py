@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.clusters import (
+from pipelines.clusters.clusters import (
     NOISE,
     REDUCTION_FILE,
     RootCauseClusters,
     centre_distances,
     map_places,
 )
-from pipelines.data import images as image_files
-from pipelines.data.groups import AUTO, Groups, number_groups
-from pipelines.data.images import as_text
-from pipelines.families import find_families
-from pipelines.finishing import (
+from pipelines.clusters.families import find_families
+from pipelines.clusters.passing import PassingSample
+from pipelines.clusters.rates import estimate_rates, order_clusters, tell_kinds
+from pipelines.clusters.report.report import write_report
+from pipelines.clusters.write import (
     OUTPUTS,
     check_apart,
     check_start,
@@ -28,9 +28,9 @@ from pipelines.finishing import (
     describe_given,
     finish,
 )
-from pipelines.passing import PassingSample
-from pipelines.rates import estimate_rates, order_clusters, tell_kinds
-from pipelines.report import write_report
+from pipelines.data import images as image_files
+from pipelines.data.groups import AUTO, Groups, number_groups
+from pipelines.data.images import as_text
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import atomic_write
 from pipelines.runs.manifest import Manifest

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters import NOISE
-from pipelines.passing import FEWEST
-from pipelines.rates import estimate_rates
+from pipelines.clusters.clusters import NOISE
+from pipelines.clusters.passing import FEWEST
+from pipelines.clusters.rates import estimate_rates
 from pipelines.safe import clustering, contrast, features, reduction
 from pipelines.safe.clustering import TOO_FEW, Clustering
 from pipelines.safe.contrast import Contrast

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.explanation_tables import NOTHING, Given
-from pipelines.passing import SAMPLE
+from pipelines.clusters.explanation_tables import NOTHING, Given
+from pipelines.clusters.passing import SAMPLE
 from pipelines.runs.errors import InputError
 from pipelines.safe import features
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters import NOISE, REDUCTION_FILE
+from pipelines.clusters.clusters import NOISE, REDUCTION_FILE
+from pipelines.clusters.results import read_clustering
 from pipelines.data.images import check_images, find_files, none_usable
-from pipelines.results import read_clustering
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 from pipelines.runs.guard import named

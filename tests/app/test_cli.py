@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.clusters import RootCauseClusters, save_words, write_clusters
+from pipelines.clusters.clusters import RootCauseClusters, save_words, write_clusters
 from pipelines.runs.files import read_csv
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest, read_manifest

@@ -13,7 +13,8 @@ from app.access import Access
 from app.commands.running import job
 from app.endings import ERROR, FAULT
 from app.served import ServedRuns
-from pipelines import report, results
+from pipelines.clusters import results
+from pipelines.clusters.report import report
 from pipelines.runs.errors import InputError
 from pipelines.runs.guard import named
 from pipelines.unsafe_set.files import read_candidates

@@ -6,12 +6,12 @@ import pytest
 
 from app.shown import describe, read_values
 from app.shown_heatmaps import describe_agreement
-from pipelines.clusters import read_clusters
+from pipelines.clusters.clusters import read_clusters
+from pipelines.clusters.explain import NOTHING, explain_run
+from pipelines.clusters.report.report import write_report
+from pipelines.clusters.results import read_results
 from pipelines.data.images import find_files
 from pipelines.dnn.job import Asked
-from pipelines.explaining import NOTHING, explain_run
-from pipelines.report import write_report
-from pipelines.results import read_results
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options
 from pipelines.runs.errors import InputError

@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from app.access import Access, middleware
 from app.served import ServedRuns
 from app.shown import LONGEST, describe, read_values
-from pipelines.clusters import (
+from pipelines.clusters.clusters import (
     VERDICTS,
     RootCauseClusters,
     centre_distances,
@@ -29,10 +29,7 @@ from pipelines.clusters import (
     save_words,
     write_clusters,
 )
-from pipelines.data.images import check_image
-from pipelines.data.parameters import Parameter, Problem, write_parameters
-from pipelines.data.properties import PROPERTIES
-from pipelines.explanation import (
+from pipelines.clusters.explanation import (
     Column,
     Confusion,
     Explained,
@@ -42,9 +39,12 @@ from pipelines.explanation import (
     write_explanation,
     write_properties,
 )
-from pipelines.hints import Hint
-from pipelines.inspection import draw_clusters
-from pipelines.parameter_findings import Finding
+from pipelines.clusters.hints import Hint
+from pipelines.clusters.parameter_findings import Finding
+from pipelines.clusters.pictures import draw_clusters
+from pipelines.data.images import check_image
+from pipelines.data.parameters import Parameter, Problem, write_parameters
+from pipelines.data.properties import PROPERTIES
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells, write_csv, write_pairs

@@ -21,7 +21,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from benchmarks.page import write_run
-from pipelines.clusters import NOISE
+from pipelines.clusters.clusters import NOISE
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import read_manifest
 from tests.planted import UNSAFE_VALUES, write_planted_run

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from pipelines.rates import AS_COMMON, SITUATION, TOO_FEW
+from pipelines.clusters.rates import AS_COMMON, SITUATION, TOO_FEW
 from pipelines.runs.files import read_csv
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest

@@ -15,17 +15,17 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from pipelines.clusters import (
+from pipelines.clusters.clusters import (
     CLUSTER_COLUMNS,
     RootCauseClusters,
     centre_distances,
     map_places,
     write_clusters,
 )
+from pipelines.clusters.explanation import read_explanation, write_explanation
+from pipelines.clusters.pictures import draw_clusters
 from pipelines.data.images import check_image
 from pipelines.data.parameters import left_out
-from pipelines.explanation import read_explanation, write_explanation
-from pipelines.inspection import draw_clusters
 from pipelines.runs.files import read_csv, replace_cells, write_csv
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest

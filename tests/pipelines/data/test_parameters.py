@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipelines.clusters.unsafe_values import UnsafeValue, read_unsafe_values
 from pipelines.data.parameter_tables import read_parameters
 from pipelines.data.parameters import (
     Parameter,
@@ -12,7 +13,6 @@ from pipelines.data.parameters import (
     write_parameters,
 )
 from pipelines.runs.errors import InputError
-from pipelines.unsafe_values import UnsafeValue, read_unsafe_values
 
 PATHS = ("a.png", "b.png", "c.png", "d/e.png")
 GOOD = "path,yaw,sky\na.png,1,grey\nb.png,2,blue\nc.png,3,grey\nd/e.png,4,grey\n"

@@ -10,7 +10,7 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, homogeneity_score
 
-from pipelines import clusters as saved
+from pipelines.clusters import clusters as saved
 from pipelines.hudd import clustering
 from pipelines.hudd.clustering import (
     centre_distances,

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.clusters import read_clusters, read_labels
+from pipelines.clusters.clusters import read_clusters, read_labels
+from pipelines.clusters.explain import NOTHING, explain_run
+from pipelines.clusters.report.report import write_report
 from pipelines.dnn import job as dnn_job
 from pipelines.dnn.job import Asked
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.relevance import build_relevance
-from pipelines.explaining import NOTHING, explain_run
 from pipelines.hudd import job
 from pipelines.hudd.clustering import cluster_layer
 from pipelines.hudd.heatmaps import draw_maps
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure
-from pipelines.report import write_report
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.manifest import Manifest, read_manifest, write_manifest

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.clusters import RootCauseClusters
+from pipelines.clusters.clusters import RootCauseClusters
 from pipelines.data.intervals import accuracy_interval
 from pipelines.retraining.before_after import (
     measure_accuracy,

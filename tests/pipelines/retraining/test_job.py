@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from app.shown_retraining import describe_retraining
-from pipelines.clusters import read_labels
+from pipelines.clusters.clusters import read_labels
 from pipelines.data.images import Rejected, check_image
 from pipelines.data.intervals import accuracy_interval
 from pipelines.dnn.job import Asked

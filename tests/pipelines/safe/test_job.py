@@ -15,9 +15,9 @@ import pytest
 from PIL import Image, ImageFilter
 
 from examples.eyes import draw_eye, sample_eyes
-from pipelines.clusters import read_clusters, read_labels, save_words
-from pipelines.explanation import read_explanation
-from pipelines.explanation_tables import Given
+from pipelines.clusters.clusters import read_clusters, read_labels, save_words
+from pipelines.clusters.explanation import read_explanation
+from pipelines.clusters.explanation_tables import Given
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import read_manifest
@@ -452,7 +452,7 @@ def test_words_survive_a_job_that_is_stopped_in_between(failures, store, tmp_pat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.finishing.write_clusters", stop)
+        patch.setattr("pipelines.clusters.write.write_clusters", stop)
         with pytest.raises(KeyboardInterrupt):
             find(failures, out, overwrite=True)
     assert not (out / "clusters.csv").exists()

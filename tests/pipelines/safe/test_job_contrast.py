@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from examples.eyes import draw_eye, sample_eyes
-from pipelines.clusters import read_clusters
+from pipelines.clusters.clusters import read_clusters
+from pipelines.clusters.explain import explain_run
+from pipelines.clusters.explanation import read_explanation
+from pipelines.clusters.explanation_tables import NOTHING, Given
 from pipelines.data.images import digest_of_files, write_failures
-from pipelines.explaining import explain_run
-from pipelines.explanation import read_explanation
-from pipelines.explanation_tables import NOTHING, Given
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.runs.folder import open_run

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.rates import estimate_rates, tell_kinds
+from pipelines.clusters.rates import estimate_rates, tell_kinds
 from pipelines.safe.partition import Search, _match, count_unseen, find_partition
 
 WIDTH = 128 + 256 + 512  # of the layers of the contrast recipe

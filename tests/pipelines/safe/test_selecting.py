@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from examples.eyes import draw_eye, sample_eyes
-from pipelines.clusters import NOISE, read_labels
+from pipelines.clusters.clusters import NOISE, read_labels
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.folder import hold, open_run

@@ -1,0 +1,294 @@
+"""Say what the images of each cluster share (SAFE, section 2, step 2, helped along).
+
+From pixels alone, and from parameters of the images where the user has any (HUDD, RQ1.2 and RQ1.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.clusters.clusters import CLUSTERS_FILE, IMAGES_FILE, NOISE, Cells, RootCauseClusters
+from pipelines.clusters.explanation import (
+    DIGITS,
+    PARAMETERS_FILE,
+    PASSING_PARAMETERS_FILE,
+    Column,
+    Confusion,
+    Explained,
+    Explanation,
+    Family,
+    UnsafeCoverage,
+    read_properties,
+    write_explanation,
+    write_properties,
+)
+from pipelines.clusters.explanation_tables import (
+    NOTHING,
+    Given,
+    Tables,
+    find_passing_folder,
+    read_earlier_tables,
+    read_tables,
+    tell_references,
+)
+from pipelines.clusters.families import family_labels
+from pipelines.clusters.hints import find_hints
+from pipelines.clusters.passing import PASSING_FILE, read_passing
+from pipelines.clusters.results import families_of, read_known_clusters
+from pipelines.clusters.shared_parameters import find_confusions, find_parameters
+from pipelines.clusters.unsafe_values import cover
+from pipelines.data.images import (
+    ImageFile,
+    Rejected,
+    as_text,
+    check_image,
+    load_image,
+    prefetch,
+    upright_size,
+)
+from pipelines.data.parameters import Problem, of_passing, write_parameters
+from pipelines.data.properties import PROPERTIES, measure
+from pipelines.data.tables import PassingImages
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import replace_cells
+from pipelines.runs.folder import Progress, amend_run
+from pipelines.runs.guard import SAVE_AGAIN, named
+from pipelines.runs.manifest import Manifest
+
+STAGE = "explaining clusters"
+MEASURED_AHEAD = 16
+DECODED_SIDE = 192
+"""Of large JPEG files, px: of 4 to 3 pictures it leaves the longer side that is measured."""
+MOST_HINTS = 3
+
+
+def measure_images(
+    images: Path, paths: Sequence[str], digests: Sequence[str], progress: Progress
+) -> NDArray[np.float64]:
+    """Decode and measure every picture once, in threads; time grows linearly.
+
+    Returns
+    -------
+    array of float64, shape (n, p)
+        See `properties.measure`; nan for a picture that has changed or cannot be read any more.
+    """
+    values = np.empty((len(paths), len(PROPERTIES)))
+    files = [ImageFile(*pair) for pair in zip(paths, digests, strict=True)]
+    measured = prefetch(lambda file: _measure(images, file), files, MEASURED_AHEAD)
+    for done, row in enumerate(measured, 1):
+        values[done - 1] = row
+        progress(STAGE, done, len(paths))
+    return values
+
+
+def _measure(folder: Path, file: ImageFile) -> NDArray[np.float64]:
+    image, size = load_image(folder, file.path, DECODED_SIDE), upright_size(folder, file.path)
+    changed = check_image(folder, file.path) != file
+    if changed or isinstance(image, Rejected) or isinstance(size, Rejected):
+        return np.full(len(PROPERTIES), np.nan)
+    return np.round(measure(image, size), DIGITS)  # as they come back from `properties.csv`
+
+
+def explain(
+    clusters: RootCauseClusters,
+    values: NDArray[np.float64],
+    tables: Tables,
+    families: Mapping[int, int],
+    *,
+    seed: int,
+    passing: NDArray[np.float64] | None = None,
+) -> Explanation:
+    """Say of each cluster, and of each family, what its images share.
+
+    See `find_hints`, `find_parameters` and `cover` for how, and for what grows with what.
+
+    Parameters
+    ----------
+    values : array of float64, shape (n, p)
+        Pixel properties of the clusters' images.
+    families : mapping of int to int
+        Family by cluster; empty for none.
+    seed : int
+        Of the random groups that all is tested against.
+    passing : array of float64, shape (m, p), optional
+        Pixel properties of passing images, which hints then compare with. Parameters compare
+        with the values of passing images that they have.
+    """
+    parameters = tables.table.parameters
+    unsafe = tables.given.unsafe_values
+    by_cluster = _explain(clusters.labels, values, tables, seed, passing)
+    by_family = family_labels(families, clusters.labels)
+    # Situations are families of their own: what was computed of them need not be again.
+    alone = np.array_equal(by_family, clusters.labels)
+    of_family = by_cluster if alone else _explain(by_family, values, tables, seed, passing)
+    covered = cover(tables.unsafe_values, parameters, clusters.labels)
+    for place, each in enumerate(covered):
+        for cluster in each.clusters:
+            by_cluster[cluster].unsafe_values.append(place)
+    inside: dict[int, list[int]] = {}
+    for cluster, family in families.items():
+        inside.setdefault(family, []).append(cluster)
+    return Explanation(
+        seed=seed,
+        parameter_files=[as_text(file.resolve()) for file in tables.given.parameters],
+        angles=list(tables.given.angles),
+        unsafe_values_file=as_text(unsafe.resolve()) if unsafe else "",
+        images_with_parameters=tables.table.given,
+        parameters=[
+            Column(name=each.name, kind=each.kind, outcome=each.outcome) for each in parameters
+        ],
+        clusters=by_cluster,
+        families=[
+            Family(
+                family=family,
+                clusters=sorted(inside[family]),
+                size=int((by_family == family).sum()),
+                unsafe_values=sorted(
+                    {place for c in inside[family] for place in by_cluster[c].unsafe_values}
+                ),
+                **said.model_dump(exclude={"unsafe_values"}),
+            )
+            for family, said in of_family.items()
+        ],
+        unsafe_values=[
+            UnsafeCoverage(
+                parameter=each.unsafe.parameter,
+                value=each.unsafe.value,
+                side=each.unsafe.side,
+                images=each.images,
+                clusters=each.clusters,
+            )
+            for each in covered
+        ],
+        problems=list(tables.problems),
+        notes=tell_references(tables) if tables.passing else [],
+    )
+
+
+def _explain(
+    labels: NDArray[np.int32],
+    values: NDArray[np.float64],
+    tables: Tables,
+    seed: int,
+    passing: NDArray[np.float64] | None,
+) -> dict[int, Explained]:
+    """Explain groups of images, by id; -1 is noise and not explained."""
+    parameters = tables.table.parameters
+    hints = find_hints(values, labels, seed=seed, passing=passing)
+    found = find_parameters(parameters, labels, seed=seed)
+    confusions = find_confusions(parameters, labels)
+    return {
+        int(group): Explained(
+            hints=hints[group][:MOST_HINTS],
+            parameters=found.get(group, []),
+            confusions=[
+                Confusion(label=label, prediction=prediction, images=count)
+                for label, prediction, count in confusions.get(group, [])
+            ],
+        )
+        for group in np.unique(labels).tolist()
+        if group != NOISE
+    }
+
+
+def cells(explanation: Explanation) -> Cells:
+    """Return what `clusters.csv` says of it: hint, parameters and family, by cluster."""
+    said: dict[int, dict[str, object]] = {
+        cluster: {
+            "hint": "; ".join(hint.words for hint in each.hints),
+            "parameters": "; ".join(finding.words for finding in each.parameters),
+        }
+        for cluster, each in explanation.clusters.items()
+    }
+    for family in explanation.families:
+        for cluster in family.clusters:
+            said[cluster]["family"] = family.family
+    return said
+
+
+def write_explained(
+    folder: Path,
+    clusters: RootCauseClusters,
+    explanation: Explanation,
+    values: NDArray[np.float64],
+    tables: Tables,
+) -> None:
+    """Write `explanation.json`, `properties.csv` and, where there are any, the parameters."""
+    write_properties(folder, clusters.paths, values)
+    parameters = tables.table.parameters
+    if parameters:
+        write_parameters(folder / PARAMETERS_FILE, clusters.paths, parameters)
+    else:
+        (folder / PARAMETERS_FILE).unlink(missing_ok=True)
+    others = [of_passing(each) for each in parameters]
+    if tables.passing and any(not np.isnan(each.values).all() for each in others):
+        write_parameters(folder / PASSING_PARAMETERS_FILE, tables.passing.paths, others)
+    else:
+        (folder / PASSING_PARAMETERS_FILE).unlink(missing_ok=True)
+    write_explanation(folder, explanation)
+
+
+def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progress) -> Explanation:
+    """Explain the clusters of a run that exists; what an earlier call said of it is replaced.
+
+    Pictures that are measured already are not measured again.  Names, notes and verdicts stay, and
+    without tables, those that were given before.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    seed : int, optional
+        None takes the run's own.
+
+    Raises
+    ------
+    InputError
+        When the folder is no run, has no clusters or is being written, or a table cannot be used.
+    """
+    with amend_run(folder, progress) as (manifest, told):
+        if not (folder / IMAGES_FILE).exists():
+            raise InputError(f"{folder} has no clusters to explain: its job {manifest.ended}.")
+        clusters, rows = read_known_clusters(folder)
+        images = Path(manifest.folder)
+        with named(folder / PASSING_FILE):
+            sample = read_passing(folder)
+        others = PassingImages(find_passing_folder(manifest), sample[0]) if sample else None
+        if given == NOTHING:
+            tables = read_earlier_tables(folder, clusters.paths, others)
+        else:
+            tables = read_tables(given, images, clusters.paths, others)
+        values = read_properties(folder, clusters.paths)
+        if values is None:
+            values = measure_images(images, clusters.paths, clusters.digests, told)
+            if np.isnan(values).all():  # the images are gone: what an older version measured
+                earlier = read_properties(folder, clusters.paths, partly=True)
+                values = values if earlier is None else earlier
+            tables = replace(tables, problems=(*tables.problems, *_unmeasured(manifest, values)))
+        seed = int(manifest.parameters.get("seed", 0)) if seed is None else seed
+        passing = sample[1] if sample else None
+        explanation = explain(
+            clusters, values, tables, families_of(rows), seed=seed, passing=passing
+        )
+        said = {str(cluster): row for cluster, row in cells(explanation).items()}
+        with named(folder / CLUSTERS_FILE, SAVE_AGAIN):
+            replace_cells(folder / CLUSTERS_FILE, "cluster", said)
+        write_explained(folder, clusters, explanation, values, tables)
+    return explanation
+
+
+def _unmeasured(manifest: Manifest, values: NDArray[np.float64]) -> list[Problem]:
+    """Say which pictures could not be measured; raise InputError where that is all of them."""
+    missing = int(np.isnan(values).all(axis=1).sum())
+    if missing == len(values):
+        raise InputError(
+            f"{manifest.folder}: expected the images of the run, received none that is there and "
+            "unchanged. Put them back to have their pixels measured."
+        )
+    what = f"expected unchanged images, {missing} have changed or are gone: without hints"
+    return [Problem(manifest.folder, 0, "", what, missing)] if missing else []

@@ -1,0 +1,172 @@
+"""Tables that explain clusters: what a user gives, and what a run keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.clusters.explanation import (
+    PARAMETERS_FILE,
+    PASSING_PARAMETERS_FILE,
+    read_explanation,
+)
+from pipelines.clusters.shared_parameters import FEWEST_PASSING, is_contrasted
+from pipelines.clusters.unsafe_values import UnsafeValue, read_unsafe_values
+from pipelines.data.parameter_tables import read_parameters
+from pipelines.data.parameters import ParameterTable, Problem, join_passing, read_parameter_columns
+from pipelines.data.tables import PassingImages
+from pipelines.runs.errors import InputError
+from pipelines.runs.guard import named
+from pipelines.runs.manifest import Manifest
+
+NO_VALUES = "no values of passing images"
+BY_DEFINITION = "what makes an image fail, so that passing images differ in it by definition"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user gives of the images beside the images.
+
+    Attributes
+    ----------
+    parameters : tuple of Path
+        Tables with one row an image; their first column is its relative path.
+    angles : tuple of str
+        Columns that are angles in degrees.
+    unsafe_values : Path, optional
+        Table of parameter, value and side.
+    """
+
+    parameters: tuple[Path, ...] = ()
+    angles: tuple[str, ...] = ()
+    unsafe_values: Path | None = None
+
+
+NOTHING = Given()
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the files of `Given` hold.
+
+    Attributes
+    ----------
+    passing : PassingImages or None
+        Those that parameters may have values of.
+    """
+
+    given: Given
+    table: ParameterTable
+    unsafe_values: tuple[UnsafeValue, ...]
+    problems: tuple[Problem, ...]
+    passing: PassingImages | None = None
+
+    def of_sample(self, paths: Sequence[str]) -> Tables:
+        """Return the same with some of the passing images alone; with none, where there are none.
+
+        Parameters
+        ----------
+        paths : sequence of str
+            Of the sample.
+        """
+        if self.passing is None:
+            return self
+        places = {path: place for place, path in enumerate(self.passing.paths)}
+        kept = np.array([places[path] for path in paths], dtype=np.intp)
+        parameters = tuple(
+            replace(each, passing=each.passing[kept]) for each in self.table.parameters
+        )
+        return replace(
+            self,
+            table=replace(self.table, parameters=parameters),
+            passing=PassingImages(self.passing.folder, paths) if paths else None,
+        )
+
+
+def read_tables(
+    given: Given, images: Path, paths: Sequence[str], passing: PassingImages | None = None
+) -> Tables:
+    """Read the tables that the user gives.
+
+    Parameters
+    ----------
+    images : Path
+        The folder that `paths` are relative to.
+    passing : PassingImages, optional
+        Images whose parameters are compared with.
+
+    Raises
+    ------
+    InputError
+        When one cannot be used at all, or they are not given together.
+    """
+    if not given.parameters:
+        if given.angles or given.unsafe_values:
+            what = "--angles" if given.angles else "--unsafe-values"
+            raise InputError(f"{what} speaks of parameters: give their table by --parameters.")
+        return Tables(given, ParameterTable((), 0, ()), (), (), passing)
+    table = read_parameters(given.parameters, paths, given.angles, images, passing)
+    if given.unsafe_values is None:
+        return Tables(given, table, (), table.problems, passing)
+    unsafe, problems = read_unsafe_values(given.unsafe_values, table.parameters)
+    return Tables(given, table, unsafe, (*table.problems, *problems), passing)
+
+
+def tell_references(tables: Tables) -> list[str]:
+    """Say which parameters are not compared with passing images, and why."""
+    reasons: dict[str, list[str]] = {}
+    for each in tables.table.parameters:
+        if is_contrasted(each):
+            continue
+        known = int((~np.isnan(each.passing)).sum())
+        few = f"values of fewer than {FEWEST_PASSING} passing images" if known else NO_VALUES
+        reasons.setdefault(BY_DEFINITION if each.outcome else few, []).append(each.name)
+    return [
+        f"{', '.join(names)}: {reason}; compared with the other failing images."
+        for reason, names in reasons.items()
+    ]
+
+
+def find_passing_folder(manifest: Manifest) -> Path:
+    """Return the folder of the passing images; older versions did not write it down by itself."""
+    option = manifest.parameters.get("passing")
+    older = option if option and Path(str(option)).is_dir() else manifest.folder
+    return Path(str(manifest.result.get("passing_folder", older)))
+
+
+def read_earlier_tables(
+    folder: Path, paths: Sequence[str], passing: PassingImages | None
+) -> Tables:
+    """Return what was given to an earlier call, from the run folder; nothing where nothing was."""
+    explanation = read_explanation(folder)
+    if explanation is None or not explanation.parameters:
+        return Tables(NOTHING, ParameterTable((), 0, ()), (), (), passing)
+    kinds = [(column.name, column.kind) for column in explanation.parameters]
+    with named(folder / PARAMETERS_FILE, "give the tables again"):
+        found, parameters = read_parameter_columns(folder / PARAMETERS_FILE, kinds)
+        if found != list(paths):
+            raise ValueError("its images are not those of images.csv")
+    parameters = tuple(
+        replace(each, outcome=column.outcome)
+        for each, column in zip(parameters, explanation.parameters, strict=True)
+    )
+    if passing is not None and (folder / PASSING_PARAMETERS_FILE).exists():
+        with named(folder / PASSING_PARAMETERS_FILE, "give the tables again"):
+            found, others = read_parameter_columns(folder / PASSING_PARAMETERS_FILE, kinds)
+            if found != list(passing.paths):
+                raise ValueError("its images are not those of passing.csv")
+        parameters = tuple(map(join_passing, parameters, others))
+    unsafe = tuple(
+        UnsafeValue(each.parameter, each.value, each.side) for each in explanation.unsafe_values
+    )
+    file = explanation.unsafe_values_file
+    given = Given(
+        tuple(map(Path, explanation.parameter_files)),
+        tuple(explanation.angles),
+        Path(file) if file else None,
+    )
+    table = ParameterTable(parameters, explanation.images_with_parameters, ())
+    return Tables(given, table, unsafe, tuple(explanation.problems), passing)

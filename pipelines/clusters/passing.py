@@ -1,0 +1,251 @@
+"""Passing images: what the DNN gets right in the same test, and a sample of them.
+
+Failing images alone show what they have in common, not what makes them fail: much of it they have
+in common with all images. Passing images tell the two apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.clusters.rates import FailureRate, Kind
+from pipelines.clusters.shared_parameters import FEWEST_PASSING
+from pipelines.data.groups import Groups, number_groups
+from pipelines.data.images import find_images
+from pipelines.data.properties import PROPERTIES
+from pipelines.dnn.job import RESULT_FILE, read_tested
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, write_csv
+from pipelines.runs.guard import named
+from pipelines.runs.wording import count_of
+
+SAMPLE = 2000
+FEWEST = FEWEST_PASSING
+"""Passing images below which they are not used at all."""
+FEW = 50
+"""Below which a note says that they are few."""
+
+
+@dataclass(frozen=True)
+class PassingFiles:
+    """Where passing images are.
+
+    Attributes
+    ----------
+    folder : Path
+    paths : tuple of str
+        Relative to the folder, sorted; none of them is a failing image.
+    notes : tuple of str
+        What the user should know of them.
+    """
+
+    folder: Path
+    paths: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a test says of its images.
+
+    Attributes
+    ----------
+    folder : Path
+    failing, passing : tuple of str
+        Relative paths, sorted.
+    labels, predictions : dict of str to str
+        By path, of failing and passing images; empty where the DNN predicts numbers.
+    about : dict
+        For the manifest: folder of the test, network and accuracy.
+    """
+
+    folder: Path
+    failing: tuple[str, ...]
+    passing: tuple[str, ...]
+    labels: dict[str, str]
+    predictions: dict[str, str]
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PassingSample:
+    """A sample of passing images, and what the clusters hold of it.
+
+    Attributes
+    ----------
+    folder : Path
+    paths, digests : tuple of str
+        Sorted by path.
+    weights : array of float64, shape (m,)
+        Passing images of the test set that each stands for; they sum up to all.
+    groups : tuple of str
+        Group of each; "" where each image is its own.
+    clusters : array of int32, shape (m,)
+        -1 where no cluster holds it.
+    rates : dict of int to FailureRate
+        By cluster.
+    kinds : dict of int to str
+        By cluster.
+    """
+
+    folder: Path
+    paths: tuple[str, ...]
+    digests: tuple[str, ...]
+    weights: NDArray[np.float64]
+    groups: tuple[str, ...]
+    clusters: NDArray[np.int32]
+    rates: dict[int, FailureRate]
+    kinds: dict[int, Kind]
+
+
+def read_test_images(test: Path) -> Tested:
+    """Read the failing and the passing images of a folder that `test` wrote.
+
+    Raises
+    ------
+    InputError
+        When it holds no finished test, was written by a version of the tool whose files differ, or
+        nothing failed in it.
+    """
+    manifest = read_tested(test)
+    file = test / RESULT_FILE
+    with named(file, "test the model again"):
+        rows = {row["path"]: row for row in read_csv(file)}
+        correct = {path: row["correct"] for path, row in rows.items()}
+        if not set(correct.values()) <= {"0", "1"}:
+            raise ValueError("its column correct holds more than 0 and 1")
+        numbers = manifest.chosen.get("task") == "numbers"
+        labels = {} if numbers else {path: row["expected"] for path, row in rows.items()}
+        predictions = {} if numbers else {path: row["predicted"] for path, row in rows.items()}
+    failing = tuple(sorted(path for path, right in correct.items() if right == "0"))
+    if not failing:
+        raise InputError(f"{test}: nothing failed in this test, so that there are no causes.")
+    result = manifest.result
+    return Tested(
+        folder=Path(manifest.folder),
+        failing=failing,
+        passing=tuple(sorted(path for path, right in correct.items() if right == "1")),
+        labels=labels,
+        predictions=predictions,
+        about={
+            "folder": str(test.resolve()),
+            "network": manifest.weights.get("source", ""),
+            "network_sha256": manifest.weights.get("sha256", ""),
+            **{key: result[key] for key in sorted(result) if key.startswith("accuracy")},
+            "images": result.get("images", len(rows)),
+        },
+    )
+
+
+def find_passing(source: Path, failing_folder: Path, failing: Sequence[str]) -> PassingFiles:
+    """Find the passing images of a folder or of a list, without those that failed.
+
+    Raises
+    ------
+    InputError
+        When there is no such folder or list.
+    """
+    folder, paths, rejected = find_images(source)
+    root, failed_root = folder.resolve(), failing_folder.resolve()
+    failed = {str(failed_root / path) for path in failing}
+    passing = tuple(sorted(path for path in paths if str(root / path) not in failed))
+    notes = []
+    if both := len(paths) - len(passing):
+        notes.append(
+            f"{count_of(both, 'image')} of the passing ones {'is' if both == 1 else 'are'} among "
+            "the failing: they count as failing."
+        )
+    if rejected:
+        notes.append(f"{count_of(len(rejected), 'file')} of the passing images cannot be used.")
+    return PassingFiles(folder, passing, tuple(notes))
+
+
+def sample_passing(
+    paths: Sequence[str], groups: Groups, count: int, seed: int
+) -> tuple[list[str], NDArray[np.float64]]:
+    """Draw a sample of passing images, and how many each stands for.
+
+    Groups take turns, in random order, so that a long track does not fill the sample; where every
+    image is its own group, this is a simple random sample.
+
+    Parameters
+    ----------
+    count : int
+        Images of the sample, at most.
+    seed : int
+
+    Returns
+    -------
+    paths : list of str, length m
+        Sorted.
+    weights : array of float64, shape (m,)
+        Images of the own group over those of it in the sample, scaled so that the weights sum up to
+        the number of all passing images.
+    """
+    if len(paths) <= count:
+        return sorted(paths), np.ones(len(paths))
+    numbers = number_groups(groups, paths)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(paths))
+    turns = np.empty(len(paths), dtype=np.int64)
+    seen: dict[int, int] = {}
+    for place in order.tolist():
+        group = int(numbers[place])
+        turns[place] = seen[group] = seen.get(group, -1) + 1
+    chosen = order[np.argsort(turns[order], kind="stable")[:count]]
+    chosen = np.array(sorted(chosen.tolist(), key=lambda place: paths[place]))
+    sizes, drawn = np.bincount(numbers), np.bincount(numbers[chosen], minlength=numbers.max() + 1)
+    weights = sizes[numbers[chosen]] / drawn[numbers[chosen]]
+    return [paths[place] for place in chosen], weights * (len(paths) / weights.sum())
+
+
+PASSING_FILE = "passing.csv"
+
+
+def write_passing(folder: Path, sample: PassingSample, values: NDArray[np.float64]) -> None:
+    """Write `passing.csv` into a run folder: the sample, what holds it, and its pixel properties.
+
+    Parameters
+    ----------
+    values : array of float64, shape (m, p)
+        See `properties.measure`; nan where not known.
+    """
+    header = ("path", "cluster", "group", "weight", "sha256", *(each.key for each in PROPERTIES))
+    rows = zip(
+        sample.paths,
+        sample.clusters.tolist(),
+        sample.groups,
+        np.round(sample.weights, 4).tolist(),
+        sample.digests,
+        values.tolist(),
+        strict=True,
+    )
+    write_csv(
+        folder / PASSING_FILE,
+        header,
+        ((*first, *("" if math.isnan(v) else v for v in own)) for *first, own in rows),
+    )
+
+
+def read_passing(folder: Path) -> tuple[list[str], NDArray[np.float64]] | None:
+    """Read paths and pixel properties of a run's passing images; None where it has none.
+
+    Returns
+    -------
+    paths : list of str, length m
+    values : array of float64, shape (m, p)
+        A property that an older version did not measure is nan.
+    """
+    if not (folder / PASSING_FILE).exists():
+        return None
+    rows = read_csv(folder / PASSING_FILE)
+    values = [[float(row.get(each.key) or "nan") for each in PROPERTIES] for row in rows]
+    array = np.array(values, dtype=np.float64).reshape(len(rows), len(PROPERTIES))
+    return [row["path"] for row in rows], array

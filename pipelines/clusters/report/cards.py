@@ -1,0 +1,252 @@
+"""Families, clusters and unsafe values as a report shows them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from pipelines.clusters.clusters import NOISE, NOISE_NAME, RootCauseClusters, members
+from pipelines.clusters.explanation import Confusion, Explained, Explanation, Family, UnsafeCoverage
+from pipelines.clusters.parameter_findings import PASSING, Finding, tell_means
+from pipelines.clusters.rates import KINDS
+from pipelines.clusters.report.headline import KIND_TITLES, tell_rate
+from pipelines.clusters.results import ClusterRow, Results
+from pipelines.clusters.unsafe_values import Side
+from pipelines.data.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
+from pipelines.runs.guard import inside
+from pipelines.runs.wording import MINUS, NOT_GIVEN, SPACE, Facts, count_of, decimal, percent
+
+STILLS = 6
+MOST_CONFUSIONS = 6
+JPEG_START = b"\xff\xd8\xff"
+NO_VERDICT = "no verdict yet"
+NOT_COVERED, NO_IMAGE, COVERED = "not covered", "no failing image next to it", "covered"
+
+
+@dataclass(frozen=True)
+class Still:
+    """One picture of a cluster.
+
+    Attributes
+    ----------
+    equal : int
+        Further images of the cluster with the same bytes.
+    picture : str
+        A data: URI; empty where the thumbnail is missing.
+    """
+
+    path: str
+    equal: int
+    picture: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said of a cluster or of a family.
+
+    Attributes
+    ----------
+    brief : str
+        The first parameter, without what surrounds it; empty for none.
+    more_confusions : str
+        About those that are left out; empty for none.
+    """
+
+    hints: tuple[str, ...]
+    parameters: tuple[str, ...]
+    brief: str
+    confusions: tuple[Confusion, ...]
+    more_confusions: str
+    unsafe: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One cluster, or the noise.
+
+    Attributes
+    ----------
+    verdict : str
+        The engineer's, or that there is none yet; empty for noise without one.
+    rate : str
+        How often images like its own fail; empty where that is not known.
+    """
+
+    row: ClusterRow
+    anchor: str
+    title: str
+    name: str
+    verdict: str
+    figures: Facts
+    stills: tuple[Still, ...]
+    said: Said
+    rate: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One family, or clusters of one kind; all, where there are neither (`title` is empty then)."""
+
+    family: int | None
+    title: str
+    about: str
+    size: str
+    said: Said | None
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
+class Unsafe:
+    """One unsafe value, and what became of it."""
+
+    parameter: str
+    value: str
+    images: int
+    clusters: tuple[int, ...]
+    state: str
+
+
+def group_clusters(found: Results) -> tuple[list[Group], Card | None]:
+    """Return the families with their cards, and the noise's card."""
+    clusters, explanation = found.clusters, found.explanation
+    if clusters is None:
+        return [], None
+    cards = {row.cluster: _card(found, clusters, row) for row in found.rows}
+    noise = cards.pop(NOISE, None)
+    groups = []
+    total = len(clusters.paths)
+    if any(row.kind for row in found.rows):
+        return _group_by_kind(cards, total), noise
+    if explanation:
+        for family in explanation.families:
+            inside = tuple(cards.pop(cluster) for cluster in family.clusters)
+            said = _said(family, explanation) if len(inside) > 1 else None
+            title, about = f"Family {family.family}", _about(family, inside)
+            groups.append(Group(family.family, title, about, _size(inside, total), said, inside))
+    if cards:
+        groups.append(Group(None, "", "", "", None, tuple(cards.values())))
+    return groups, noise
+
+
+def _group_by_kind(cards: dict[int, Card], total: int) -> list[Group]:
+    """Put situations first, and apart what is none."""
+    groups = []
+    for kind in KINDS:
+        inside = tuple(card for card in cards.values() if card.row.kind == kind)
+        if inside:
+            size = _size(inside, total)
+            groups.append(Group(None, KIND_TITLES[kind], "", size, None, inside))
+    return groups
+
+
+def _size(cards: Sequence[Card], total: int) -> str:
+    images = sum(card.row.size for card in cards)
+    share = percent(images / total)
+    return f"{count_of(len(cards), 'cluster')}, {count_of(images, 'image')} ({share})"
+
+
+def _about(family: Family, cards: Sequence[Card]) -> str:
+    """Say in a few words what a family is about; its figures stand below."""
+    names = [card.row.name for card in cards if card.row.name]
+    hints = [hint.words.split(":")[0] for hint in family.hints]
+    shared = [f"{each.parameter} {each.category}".strip() for each in family.parameters]
+    alike = [f"alike in {parameter}" for parameter in shared]
+    # A name is an engineer's, and the best there is; but one of many is not the family's.
+    said = [*names, *hints, *alike] if len(cards) == 1 else [*hints, *alike, *names]
+    return said[0] if said else ""
+
+
+def _card(found: Results, clusters: RootCauseClusters, row: ClusterRow) -> Card:
+    explanation = found.explanation
+    if explanation:
+        said = _said(explanation.clusters.get(row.cluster, Explained()), explanation)
+    else:
+        brief = row.parameters[0] if row.parameters else ""
+        said = Said(row.hints, row.parameters, brief, (), "", ())
+    noise = row.cluster == NOISE
+    figures = [("Images", f"{row.size:,}"), ("Share", percent(row.share))]
+    if not noise:
+        silhouette = "not defined" if row.silhouette is None else decimal(row.silhouette)
+        figures += [("Core images", f"{row.cores:,}"), ("Silhouette", silhouette)]
+        if row.parts and row.parts > 1:
+            figures.append(("Appearances", f"{row.parts}"))
+        if row.groups:
+            figures.append(("Groups", f"{row.groups:,}"))
+    ratings = [("Severity", row.severity), ("Likelihood", row.likelihood)]
+    figures += [(name, text or NOT_GIVEN) for name, text in ratings if text or not noise]
+    return Card(
+        row=row,
+        anchor="noise" if noise else f"cluster-{row.cluster}",
+        title="Noise" if noise else f"Cluster {row.cluster}",
+        name="" if noise and row.name == NOISE_NAME else row.name,
+        verdict=row.verdict or ("" if noise else NO_VERDICT),
+        figures=tuple(figures),
+        stills=_stills(found.folder, clusters, row.cluster),
+        said=said,
+        rate=tell_rate(row.rate) if row.rate else "",
+    )
+
+
+def _stills(run: Path, clusters: RootCauseClusters, cluster: int) -> tuple[Still, ...]:
+    """Return the most central images; those with equal bytes share one place."""
+    alike: dict[str, list[str]] = {}
+    for position in members(clusters, cluster):
+        alike.setdefault(clusters.digests[position], []).append(clusters.paths[position])
+    return tuple(
+        Still(paths[0], len(paths) - 1, _picture(run, thumbnail_name(digest)))
+        for digest, paths in islice(alike.items(), STILLS)
+    )
+
+
+def _picture(run: Path, name: str) -> str:
+    try:
+        content = inside(run, f"{THUMBNAIL_FOLDER}/{name}").read_bytes()
+    except (OSError, ValueError):
+        return ""
+    if not content.startswith(JPEG_START):
+        return ""
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _said(explained: Explained, explanation: Explanation) -> Said:
+    shown = explained.confusions[:MOST_CONFUSIONS]
+    left = explained.confusions[MOST_CONFUSIONS:]
+    images = sum(confusion.images for confusion in left)
+    more = f"and {count_of(len(left), 'more pair')} ({count_of(images, 'image')})" if left else ""
+    unsafe = [explanation.unsafe_values[place] for place in explained.unsafe_values]
+    return Said(
+        hints=tuple(hint.words for hint in explained.hints),
+        parameters=tuple(finding.words for finding in explained.parameters),
+        brief=_brief(explained.parameters[0]) if explained.parameters else "",
+        confusions=tuple(shown),
+        more_confusions=more,
+        unsafe=tuple(f"{each.parameter} {_beside(each.side, each.value)}" for each in unsafe),
+    )
+
+
+def _brief(finding: Finding) -> str:
+    if finding.kind == "category":
+        shares = (f"{100 * share:.0f}{SPACE}%" for share in (finding.figure, finding.overall))
+        return f"{finding.parameter} {finding.category}: {' against '.join(shares)}"
+    if finding.kind == "number" and finding.reference == PASSING:
+        return f"{finding.parameter} {tell_means(finding)}"
+    return f"{finding.parameter} {MINUS}{100 * finding.reduction:.0f}{SPACE}%"
+
+
+def _beside(side: Side, value: float) -> str:
+    return f"{side} {value:.10g}".replace("-", MINUS)
+
+
+def tell_unsafe(coverage: UnsafeCoverage) -> Unsafe:
+    """Say what became of an unsafe value."""
+    state = COVERED if coverage.clusters else NOT_COVERED if coverage.images else NO_IMAGE
+    return Unsafe(
+        parameter=coverage.parameter,
+        value=_beside(coverage.side, coverage.value),
+        images=coverage.images,
+        clusters=tuple(coverage.clusters),
+        state=state,
+    )

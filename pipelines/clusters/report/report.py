@@ -1,0 +1,238 @@
+"""The report of a run: one file that a safety engineer files as evidence (ISO 21448).
+
+What it says is worded here and in `reporting/`; how it looks is in `assets/report.html`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+
+from pipelines.clusters.hints import LARGE, QUANTILE
+from pipelines.clusters.parameter_findings import PASSING
+from pipelines.clusters.report.cards import (
+    COVERED,
+    NO_IMAGE,
+    NO_VERDICT,
+    NOT_COVERED,
+    STILLS,
+    group_clusters,
+    tell_unsafe,
+)
+from pipelines.clusters.report.headline import headline
+from pipelines.clusters.report.setup import describe_setup
+from pipelines.clusters.report.summary import (
+    MOST_PROBLEMS,
+    MOST_REJECTED,
+    absent,
+    heading,
+    open_points,
+    outcome,
+    problems_summary,
+    rejected_summary,
+    summarise,
+    unsafe_summary,
+    worst,
+)
+from pipelines.clusters.results import Results, read_results
+from pipelines.clusters.shared_parameters import LEVEL
+from pipelines.data.images import as_text, digest_of_files
+from pipelines.runs import folder as run_folder
+from pipelines.runs.files import write_text
+from pipelines.runs.manifest import Manifest, read_run_manifest
+from pipelines.runs.wording import MINUS, NOT_GIVEN, SPACE, Facts
+
+REPORT_FILE = "report.html"
+TEMPLATE = Path(__file__).parents[1] / "assets" / "report.html"
+
+HEATMAPS = "heatmaps"
+BY_APPEARANCE = (
+    "grouped by what they look alike in (SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
+)
+BY_CONTRAST = (
+    "grouped by what sets them apart from passing images of the same test (a contrast with passing "
+    "images before the clustering of SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
+)
+BY_HEATMAPS = (
+    "grouped by what drove the DNN: the relevance of the neurons of one of its layers (HUDD: "
+    "Fahmy, Pastore, Bagherzadeh and Briand, IEEE Transactions on Reliability 2021)"
+)
+CORE_IMAGE = (
+    "Core image",
+    "An image that has at least min samples images of its cluster, itself included, within the "
+    "distance eps.",
+)
+HEATMAP_TERMS: Facts = (
+    ("Core image", "Of clusters by heatmaps, every image."),
+    (
+        "WICD",
+        "Weighted average intra-cluster distance: how far apart the heatmaps of a cluster are, on "
+        "average. The layer with the least one was chosen.",
+    ),
+)
+TERMS: Facts = (
+    (
+        "Silhouette",
+        "How much nearer an image is to its own cluster than to the nearest other one: from 1 (far "
+        f"apart) through 0 (in between) to {MINUS}1.",
+    ),
+    (
+        "Hint",
+        "What a cluster's pictures have more or less of than all others, by far (Cliff's delta of "
+        f"{LARGE} or more). Of clusters that have nothing in common, at most "
+        f"{100 * (1 - QUANTILE):.0f}{SPACE}% get any.",
+    ),
+    (
+        "Parameter",
+        "A known property of the images whose variance in a cluster is smaller than in the whole "
+        "failing set, or of which one category is more frequent. Of clusters that share nothing, "
+        f"at most {100 * LEVEL:.0f}{SPACE}% get any.",
+    ),
+    ("Family", "Clusters that look different and share their situation."),
+    ("Noise", "Images that are in no cluster."),
+)
+
+PASSING_PARAMETER = (
+    "Parameter against passing images",
+    "Spread around the mean is the mean squared distance from the cluster's mean: how much smaller "
+    "it is in the cluster than among passing images, because these vary more or lie elsewhere. "
+    "Of a category, its share in the cluster and among passing images. What passing images share "
+    "is not said.",
+)
+RATE_TERMS: Facts = (
+    (
+        "Failure rate",
+        "Of all images of the test that look like those of a cluster, failing and passing, the "
+        "share that fails, with its 95 % interval (Wilson); elsewhere is that of all other images.",
+    ),
+    (
+        "Situation",
+        "A cluster whose images fail more often than all others, beyond chance (Fisher's exact "
+        "test, one-sided, Holm's correction: 5 % over all clusters together).",
+    ),
+    (
+        "Too few to tell",
+        "A cluster so small that no test could tell, had all of its images failed.",
+    ),
+    (
+        "As common among passing images",
+        "A cluster that could be told from chance and was not: what its images share is no cause.",
+    ),
+)
+
+
+def write_report(run: Path, clustered: Path | None = None, retraining: object = None) -> Path:
+    """Write `report.html` into a run folder, whole or not at all, from what the folder holds.
+
+    The same run gives the same bytes.  Time, memory and the size of the file grow linearly with
+    the number of clusters, six thumbnails each; time also with the number of images, whose paths
+    and digests are read.
+
+    Parameters
+    ----------
+    run : Path
+        A run folder, however its job ended; a job calls this when its manifest says how.
+    clustered : Path, optional
+        The run that holds the clusters, if `run` itself does not.
+    retraining : object, optional
+        The section on what a retraining changed, with the fields that `assets/report.html` names.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        When the folder is no run, a job is writing into it, or a file of it is not as the tool
+        writes it.
+    OSError
+        When the folder may not be written.
+    """
+    read_run_manifest(run)  # first: nothing is written into a folder that is no run
+    with run_folder.hold(run):
+        write_text(run / REPORT_FILE, _render(read_results(clustered or run), retraining))
+    return run / REPORT_FILE
+
+
+def _basis(manifest: Manifest) -> str:
+    """Say what the clusters were told by."""
+    if manifest.job == HEATMAPS:
+        return BY_HEATMAPS
+    return BY_CONTRAST if manifest.weights.get("recipe") == "contrast" else BY_APPEARANCE
+
+
+def _terms(found: Results) -> Facts:
+    """Explain the words of the report, those alone that it uses."""
+    own = HEATMAP_TERMS if found.manifest.job == HEATMAPS else (CORE_IMAGE,)
+    if any(row.kind for row in found.rows):
+        return (*RATE_TERMS, *own, *_against_passing(found))
+    return (*own, *TERMS)
+
+
+def _against_passing(found: Results) -> Iterator[tuple[str, str]]:
+    """Explain the words of a run in contrast with passing images, which needs no families."""
+    for term, meaning in TERMS:
+        if term == "Hint":
+            yield term, meaning.replace("than all others", "than passing images")
+        elif term != "Family":
+            yield term, meaning
+    explained = found.explanation.clusters.values() if found.explanation else ()
+    if any(each.reference == PASSING for one in explained for each in one.parameters):
+        yield PASSING_PARAMETER
+
+
+def _render(found: Results, retraining: object = None) -> str:
+    manifest, explanation = found.manifest, found.explanation
+    groups, noise = group_clusters(found)
+    cards = [card for group in groups for card in group.cards]
+    unsafe = sorted(
+        (tell_unsafe(each) for each in explanation.unsafe_values) if explanation else (),
+        key=lambda each: (NOT_COVERED, NO_IMAGE, COVERED).index(each.state),
+    )
+    problems = explanation.problems if explanation else []
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(TEMPLATE.name).render(
+        title=as_text(found.folder.resolve().name),
+        heading=heading(found),
+        outcome=outcome(found),
+        headline=headline(manifest.result, len(found.clusters.paths))
+        if found.clusters and "situations" in manifest.result
+        else [],
+        worst=worst(cards),
+        notes=[*manifest.notes, *(explanation.notes if explanation else ())],
+        summary=summarise(found, cards),
+        open_points=open_points(found, cards, unsafe),
+        absent=absent(found, cards),
+        groups=groups,
+        noise=noise,
+        unsafe=unsafe,
+        unsafe_summary=unsafe_summary(unsafe),
+        rejected=found.rejected[:MOST_REJECTED],
+        rejected_summary=rejected_summary(found),
+        problems=problems[:MOST_PROBLEMS],
+        problems_summary=problems_summary(problems, explanation),
+        setup=describe_setup(found),
+        stages=manifest.stages,
+        total_seconds=sum(stage.seconds for stage in manifest.stages),
+        retraining=retraining,
+        digest=digest_of_files(found.clusters.paths, found.clusters.digests)
+        if found.clusters
+        else "",
+        terms=_terms(found),
+        basis=_basis(manifest),
+        cards_lead=f"Pictures are the {STILLS} most central of a cluster, most central first.",
+        no_verdict=NO_VERDICT,
+        not_given=NOT_GIVEN,
+        not_covered=NOT_COVERED,
+    )

@@ -1,0 +1,226 @@
+"""A run in figures and sentences: how it ended, what is open, what could not be used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from pipelines.clusters.clusters import (
+    CLUSTERS_FILE,
+    IMAGES_FILE,
+    INSPECTED_PER_CLUSTER,
+    NOISE,
+    VERDICTS,
+    inspection_share,
+)
+from pipelines.clusters.explanation import EXPLANATION_FILE, Explanation
+from pipelines.clusters.families import family_labels
+from pipelines.clusters.rates import SITUATION
+from pipelines.clusters.report.cards import COVERED, NO_IMAGE, NOT_COVERED, Card, Unsafe
+from pipelines.clusters.results import Results
+from pipelines.clusters.variance_reduction import HIGH_REDUCTION
+from pipelines.data.parameters import Problem, left_out
+from pipelines.runs.manifest import MANIFEST_FILE, Manifest
+from pipelines.runs.wording import SPACE, Facts, count_of, decimal, percent, ranges
+
+MOST_REJECTED = 500
+MOST_WORST = 3
+MOST_PROBLEMS = 200
+
+
+def heading(found: Results) -> Facts:
+    """Say what was analysed, by which job, and when."""
+    manifest = found.manifest
+    return (
+        *_tested(manifest),
+        ("Folder analysed", manifest.folder),
+        ("Job", manifest.job),
+        ("Started", _moment(manifest.started_at)),
+        ("Ended", f"{_moment(manifest.ended_at) or 'not known'} ({found.ended})"),
+    )
+
+
+def _tested(manifest: Manifest) -> Facts:
+    """Say what DNN was tested, how good it is, and on what, as far as the run knows."""
+    test, result = manifest.parameters.get("test") or {}, manifest.result
+    facts = []
+    if test:
+        facts.append(("DNN under analysis", test.get("network") or "not known"))
+        if "accuracy" in test:
+            low, high = (test.get(f"accuracy_{end}", test["accuracy"]) for end in ("low", "high"))
+            facts.append(
+                (
+                    "Accuracy",
+                    f"{percent(test['accuracy'])} of {test.get('images', 0):,} images "
+                    f"(95{SPACE}% interval {percent(low)} to {percent(high)})",
+                )
+            )
+        facts.append(("Test", test.get("folder", "")))
+    if "passing" in result:
+        used, sample = manifest.images.used, result["passing_sample"]
+        facts += [
+            (
+                "Images",
+                f"{used:,} failing, {result['passing']:,} passing"
+                + (f", {sample:,} of them looked at" if sample < result["passing"] else ""),
+            ),
+            ("SHA-256 of the failing", result["failing_sha256"]),
+            ("SHA-256 of the passing", result["passing_sha256"]),
+        ]
+    return tuple(facts)
+
+
+def worst(cards: Sequence[Card]) -> list[Card]:
+    """Return the three situations with most failures beyond what is usual, if there are any."""
+    return [card for card in cards if card.row.kind == SITUATION][:MOST_WORST]
+
+
+def outcome(found: Results) -> str:
+    """Say how a job ended that did not finish; empty for one that did."""
+    if found.ended == "finished":
+        return ""
+    how = {
+        "stopped": "The run was stopped by the user before it was finished.",
+        "failed": f"The run failed: {found.manifest.message or 'no reason is known.'}",
+        "killed": "The run was killed: its process ended without a word.",
+    }[found.ended]
+    return f"{how}\nThis report shows what there was by then."
+
+
+def absent(found: Results, cards: Sequence[Card]) -> str:
+    """Say why there are no clusters to show; empty where there are."""
+    if cards:
+        return ""
+    if found.clusters is not None:
+        return "No root cause cluster was found: every image that was used is noise."
+    if found.ended == "finished":
+        return (
+            f"The run folder holds no clusters: {IMAGES_FILE} and {CLUSTERS_FILE} are missing, "
+            "although the job finished."
+        )
+    return "The run ended before it had clusters."
+
+
+def summarise(found: Results, cards: Sequence[Card]) -> Facts:
+    """Return the run in figures: what is counted, and how much."""
+    manifest, clusters = found.manifest, found.clusters
+    images = manifest.images
+    counted = f"images used, of {images.found:,} found; {images.rejected:,} rejected"
+    summary = [(f"{images.used:,}", counted)]
+    if clusters is None:
+        return tuple(summary)
+    by_rate = any(row.kind for row in found.rows)
+    families = found.explanation.families if found.explanation and not by_rate else []
+    noise = sum(row.size for row in found.rows if row.cluster == NOISE)
+    share = percent(noise / len(clusters.paths))
+    each = f"of the images are inspected, when {INSPECTED_PER_CLUSTER} of each"
+    summary += [
+        (f"{len(cards):,}", "root cause cluster" if len(cards) == 1 else "root cause clusters"),
+        (share, f"noise ({count_of(noise, 'image')})"),
+        (
+            percent(_figure(manifest, "inspection_share", inspection_share(clusters.labels))),
+            f"{each} cluster are",
+        ),
+    ]
+    if families:
+        by_family = {cluster: each.family for each in families for cluster in each.clusters}
+        share_of_families = inspection_share(family_labels(by_family, clusters.labels))
+        share = percent(_figure(manifest, "family_inspection_share", share_of_families))
+        summary.insert(2, (f"{len(families):,}", "family" if len(families) == 1 else "families"))
+        summary.append((share, f"{each} family are"))
+    given = sum(1 for card in cards if card.row.verdict)
+    summary.append((f"{given:,} of {len(cards):,}", f"clusters have a verdict{_verdicts(cards)}"))
+    defined = [card.row.silhouette for card in cards if card.row.silhouette is not None]
+    if defined:
+        mean = float(clusters.silhouettes[clusters.labels != NOISE].mean())
+        span = f"{decimal(min(defined))} to {decimal(max(defined))}"
+        summary.append(
+            (
+                decimal(_figure(manifest, "silhouette", mean)),
+                f"mean silhouette; of single clusters {span}",
+            )
+        )
+    return tuple(summary)
+
+
+def _figure(manifest: Manifest, name: str, otherwise: float) -> float:
+    figure = manifest.result.get(name)
+    return float(figure) if isinstance(figure, int | float) else otherwise
+
+
+def _verdicts(cards: Sequence[Card]) -> str:
+    counts = Counter(card.row.verdict for card in cards if card.row.verdict)
+    known = [verdict for verdict in VERDICTS if verdict in counts]
+    others = sorted(set(counts) - set(known))
+    parts = [f"{verdict}{SPACE}{counts[verdict]}" for verdict in known + others]
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def open_points(found: Results, cards: Sequence[Card], unsafe: Sequence[Unsafe]) -> list[str]:
+    """Say what is left to do before the report is complete."""
+    points = []
+    undecided = sorted(card.row.cluster for card in cards if not card.row.verdict)
+    if undecided:
+        points.append(
+            f"No verdict yet: {len(undecided):,} of {count_of(len(cards), 'cluster')} "
+            f"({ranges(undecided)})."
+        )
+    uncovered = sum(1 for each in unsafe if each.state == NOT_COVERED)
+    if uncovered:
+        values = count_of(len(unsafe), "unsafe value")
+        points.append(f"Not covered by any cluster: {uncovered:,} of {values}.")
+    if found.rows and not found.explanation:
+        points.append(
+            f"Families, parameters, confusions and unsafe values are not known ({EXPLANATION_FILE} "
+            "is missing, as in runs of older versions): python SAFE_Tool.py explain RUN adds them."
+        )
+    return points
+
+
+def unsafe_summary(unsafe: Sequence[Unsafe]) -> str:
+    """Count the unsafe values by what became of them."""
+    counts = Counter(each.state for each in unsafe)
+    return (
+        f"Covered: {counts[COVERED]:,} of {count_of(len(unsafe), 'unsafe value')}. "
+        f"Not covered, although failing images lie next to them: {counts[NOT_COVERED]:,}. "
+        f"Without a failing image next to them, so that no cluster could: {counts[NO_IMAGE]:,}. "
+        "A cluster covers a value when its average lies next to it, and its variance of the "
+        f"parameter is reduced by {100 * HIGH_REDUCTION:.0f}{SPACE}% or more (HUDD, RQ1.3)."
+    )
+
+
+def rejected_summary(found: Results) -> str:
+    """Count the files that could not be used."""
+    count, counted = len(found.rejected), found.manifest.images.rejected
+    if not count and not counted:
+        return "No file was rejected."
+    text = f"{count_of(count, 'file')} could not be used{_first(count, MOST_REJECTED)}."
+    if count != counted:
+        text += f" {MANIFEST_FILE} counts {counted:,}."
+    return text
+
+
+def problems_summary(problems: Sequence[Problem], explanation: Explanation | None) -> str:
+    """Count what of the parameter files could not be used."""
+    if not explanation or not (explanation.parameter_files or problems):
+        return ""
+    count = left_out(problems)
+    listed = _first(len(problems), MOST_PROBLEMS)
+    if not count:
+        return f"All of the parameter files was used{listed}."
+    return (
+        f"{count_of(count, 'entry', 'entries')} of the parameter files could not be used{listed}; "
+        "the rest of these files was used."
+    )
+
+
+def _first(count: int, most: int) -> str:
+    return f"; the first {most:,} are listed" if count > most else ""
+
+
+def _moment(text: str) -> str:
+    try:
+        return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S %Z").strip()
+    except ValueError:
+        return text

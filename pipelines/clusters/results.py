@@ -1,0 +1,277 @@
+"""What a run folder holds, read back as one: clusters, what is said of them, rejected files."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.clusters.clusters import (
+    CLUSTERS_FILE,
+    IMAGES_FILE,
+    NOISE,
+    RootCauseClusters,
+    cluster_ids,
+    members,
+    read_clusters,
+)
+from pipelines.clusters.explanation import EXPLANATION_FILE, Explanation, read_explanation
+from pipelines.clusters.rates import KINDS, TOO_FEW, FailureRate
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, read_pairs
+from pipelines.runs.guard import SAVE_AGAIN, inside, named
+from pipelines.runs.manifest import Manifest, read_run_manifest
+
+
+@dataclass(frozen=True)
+class ClusterRow:
+    """One row of `clusters.csv`, of any version of the tool.
+
+    Attributes
+    ----------
+    name, note, verdict, severity, likelihood : str
+        The engineer's own; empty where the file has no such column.
+    silhouette : float or None
+        None where it is not defined: of noise, and where there is one cluster.
+    hints, parameters : tuple of str
+        As one cell holds them, apart.
+    central_image : str
+        Path of the most central image.
+    family : int or None
+        None where clusters have none.
+    kind : str
+        Of `rates.KINDS`; empty in runs without passing images, and of noise.
+    rate : FailureRate or None
+        None where `kind` is empty, and where there was no such cluster without a third of the
+        images.
+    parts : int or None
+        Appearances of a situation; None where clusters have none.
+    groups : int or None
+        Groups that its images are of; None where each image is its own.
+    """
+
+    cluster: int
+    name: str
+    note: str
+    verdict: str
+    severity: str
+    likelihood: str
+    size: int
+    share: float
+    cores: int
+    silhouette: float | None
+    hints: tuple[str, ...]
+    parameters: tuple[str, ...]
+    central_image: str
+    family: int | None = None
+    kind: str = ""
+    rate: FailureRate | None = None
+    parts: int | None = None
+    groups: int | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run folder holds.
+
+    Attributes
+    ----------
+    ended : str
+        As in the manifest; "killed" where it says "running": whoever asks holds the run.
+    clusters : RootCauseClusters or None
+        None where the job ended before it had any; `rows` is empty then.
+    rows : tuple of ClusterRow
+        The largest cluster first, noise last.
+    explanation : Explanation or None
+        None in runs of older versions.
+    rejected : tuple of (str, str)
+        Path and reason, sorted.
+    """
+
+    folder: Path
+    manifest: Manifest
+    ended: str
+    clusters: RootCauseClusters | None
+    rows: tuple[ClusterRow, ...]
+    explanation: Explanation | None
+    rejected: tuple[tuple[str, str], ...]
+
+
+def read_results(run: Path) -> Results:
+    """Read a run folder; time and memory grow linearly with the number of images.
+
+    Raises
+    ------
+    InputError
+        When the folder is no run, or a file of it is not as the tool writes it.
+    """
+    manifest = read_run_manifest(run)
+    clusters, rows = read_clustering(run, manifest.ended)
+    rejected: tuple[tuple[str, str], ...] = ()
+    with named(run / run_folder.REJECTED_FILE):
+        if (run / run_folder.REJECTED_FILE).exists():
+            rejected = tuple(sorted(read_pairs(inside(run, run_folder.REJECTED_FILE)).items()))
+    return Results(
+        folder=run,
+        manifest=manifest,
+        ended="killed" if manifest.ended == "running" else manifest.ended,
+        clusters=clusters,
+        rows=rows,
+        explanation=_read_explanation(run, rows) if rows else None,
+        rejected=rejected,
+    )
+
+
+def read_clustering(
+    run: Path, ended: str = "finished"
+) -> tuple[RootCauseClusters | None, tuple[ClusterRow, ...]]:
+    """Read the clusters of a run, and what is said of each.
+
+    Columns that came with later versions of the tool, and an engineer's own, may be missing;
+    rows, sizes and figures may not.
+
+    Parameters
+    ----------
+    ended : str
+        As in the manifest.
+
+    Returns
+    -------
+    RootCauseClusters or None
+        None where the job ended before it had both files.
+    tuple of ClusterRow
+        The largest cluster first, noise last.
+
+    Raises
+    ------
+    InputError
+        When a file is not as the tool writes it, or the two do not belong together.
+    """
+    there = [(run / name).exists() for name in (IMAGES_FILE, CLUSTERS_FILE)]
+    if not any(there) or not (all(there) or ended == "finished"):
+        return None, ()
+    with named(run / IMAGES_FILE):
+        inside(run, IMAGES_FILE)
+        clusters = read_clusters(run)
+        for figures in (clusters.centre_distances, clusters.silhouettes, clusters.places):
+            if not np.isfinite(figures).all():
+                raise ValueError("a distance, silhouette or place is no number")
+    central = {c: clusters.paths[members(clusters, c)[0]] for c in cluster_ids(clusters)}
+    with named(run / CLUSTERS_FILE, SAVE_AGAIN):
+        rows = [_row(row, central) for row in read_csv(inside(run, CLUSTERS_FILE))]
+        rows.sort(key=lambda each: (each.cluster == NOISE, each.cluster))
+        sizes = Counter(clusters.labels.tolist())
+        if [(each.cluster, each.size) for each in rows] != sorted(
+            sizes.items(), key=lambda pair: (pair[0] == NOISE, pair[0])
+        ):
+            raise ValueError(f"its clusters and their sizes are not those of {IMAGES_FILE}")
+        if unknown := {each.central_image for each in rows} - {*clusters.paths}:
+            raise ValueError(f"{min(unknown)} is no image of {IMAGES_FILE}")
+    return clusters, tuple(rows)
+
+
+def read_known_clusters(run: Path) -> tuple[RootCauseClusters, tuple[ClusterRow, ...]]:
+    """Read the clusters of a run that must have them; see `read_clustering`."""
+    clusters, rows = read_clustering(run)
+    if clusters is None:
+        raise InputError(f"{run} has no clusters: it has no {IMAGES_FILE}. Find them first.")
+    return clusters, rows
+
+
+def families_of(rows: Sequence[ClusterRow]) -> dict[int, int]:
+    """Return the family of each cluster; none where one has no family."""
+    families = {row.cluster: row.family for row in rows if row.cluster != NOISE}
+    known = {cluster: family for cluster, family in families.items() if family is not None}
+    return known if len(known) == len(families) else {}
+
+
+def _row(row: Mapping[str, str], central: Mapping[int, str]) -> ClusterRow:
+    silhouette = float(row["silhouette"]) if row["silhouette"] else None
+    figures = [float(row["share"]), silhouette or 0.0]
+    if not np.isfinite(figures).all():
+        raise ValueError(f"a figure of cluster {row['cluster']} is no number")
+    cluster = int(row["cluster"])
+    return ClusterRow(
+        cluster=cluster,
+        name=row.get("name", ""),
+        note=row.get("note", ""),
+        verdict=row.get("verdict", ""),
+        severity=row.get("severity", ""),
+        likelihood=row.get("likelihood", ""),
+        size=int(row["size"]),
+        share=figures[0],
+        cores=int(row["cores"]),
+        silhouette=silhouette,
+        hints=_apart(row.get("hint", "")),
+        parameters=_apart(row.get("parameters", "")),
+        central_image=row.get("central_image") or central.get(cluster, ""),
+        family=int(row["family"]) if row.get("family") else None,
+        kind=row.get("kind", ""),
+        rate=_rate(row),
+        parts=int(row["parts"]) if row.get("parts") else None,
+        groups=int(row["groups"]) if row.get("groups") else None,
+    )
+
+
+def _rate(row: Mapping[str, str]) -> FailureRate | None:
+    if not row.get("kind"):
+        return None
+    if row["kind"] not in KINDS:
+        raise ValueError(f"{row['kind']!r} is no kind of cluster")
+    if not row["failure_rate"]:
+        return None
+    failing = int(row["failing_images"])
+    rate = FailureRate(
+        failing=failing,
+        passing=int(row["passing_images"]),
+        groups=int(row["groups"]) if row.get("groups") else failing,
+        rate=float(row["failure_rate"]),
+        low=float(row["rate_low"]),
+        high=float(row["rate_high"]),
+        elsewhere=float(row["rate_elsewhere"]),
+        excess=float(row["excess_failures"]),
+        p=float(row["p_value"]),
+        testable=row["kind"] != TOO_FEW,
+    )
+    if not np.isfinite([rate.rate, rate.low, rate.high, rate.elsewhere, rate.excess, rate.p]).all():
+        raise ValueError(f"a failure rate of cluster {row['cluster']} is no number")
+    return rate
+
+
+def _apart(cell: str) -> tuple[str, ...]:
+    return tuple(part for part in cell.split("; ") if part)
+
+
+def _read_explanation(run: Path, rows: Sequence[ClusterRow]) -> Explanation | None:
+    path = run / EXPLANATION_FILE
+    if not os.path.lexists(path):
+        return None
+    with named(path, "explain the clusters again"):
+        inside(run, EXPLANATION_FILE)
+        explanation = read_explanation(run)
+        if explanation:
+            _check_explanation(explanation, {each.cluster for each in rows} - {NOISE})
+    return explanation
+
+
+def _check_explanation(explanation: Explanation, known: set[int]) -> None:
+    """Raise ValueError unless an explanation is one of these clusters, and of one piece."""
+    grouped = [cluster for family in explanation.families for cluster in family.clusters]
+    covering = [cluster for unsafe in explanation.unsafe_values for cluster in unsafe.clusters]
+    if unknown := sorted({*explanation.clusters, *grouped, *covering} - known):
+        raise ValueError(f"it speaks of cluster {unknown[0]}, which {CLUSTERS_FILE} lacks")
+    if grouped and sorted(grouped) != sorted(known):
+        raise ValueError("a cluster is in no family, or in two")
+    if not all(family.clusters for family in explanation.families):
+        raise ValueError("a family has no cluster")
+    if not np.isfinite([unsafe.value for unsafe in explanation.unsafe_values]).all():
+        raise ValueError("an unsafe value is no number")
+    explained = [*explanation.clusters.values(), *explanation.families]
+    places = {place for each in explained for place in each.unsafe_values}
+    if not places <= set(range(len(explanation.unsafe_values))):
+        raise ValueError("a cluster or family covers an unsafe value that is not listed")

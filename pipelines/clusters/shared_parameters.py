@@ -1,0 +1,289 @@
+"""Which parameters the images of a cluster share (HUDD, section V-B, RQ1.2), beyond chance.
+
+Of many parameters one is always reduced in variance; what is named has to be more than chance. So
+comes the minP procedure of Westfall and Young (*Resampling-based multiple testing*, 1993): 2,000
+random groups of the cluster's size give each parameter a distribution of its own, and in each of
+them the smallest p-value over all parameters. The 5 % quantile of these is the common level at
+which each parameter is tested against its own distribution. So of clusters that share nothing, at
+most one in twenty gets any parameter. The largest reduction over all parameters would keep to that
+as well, but one parameter with heavy tails (zero for nearly all images, so that small random groups
+often have RR 1) would then silence all others. Here it silences itself alone.
+
+Where values of passing images are known, a parameter is compared with these (`parameter_contrast`):
+what varies among them, too, is no cause. The random groups then come from the cluster and the
+passing images together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.clusters.parameter_contrast import (
+    ParameterContrast,
+    compare_groups,
+    contrast_parameter,
+    draw_contrasts,
+)
+from pipelines.clusters.parameter_findings import PASSING, Finding, Samples, describe
+from pipelines.clusters.variance_reduction import (
+    HIGH_REDUCTION,
+    ROUNDING,
+    Floats,
+    Positions,
+    Prepared,
+    figures,
+    groups_of,
+    prepare,
+    with_values,
+)
+from pipelines.data.parameters import Parameter, as_cells
+
+DRAWS = 2000
+DRAWS_A_PARAMETER = 40
+"""At least: with fewer, hardly any p-value of very many parameters could be small enough."""
+LEVEL = 0.05
+FEWEST_PASSING = 10
+"""Passing images with a value, below which a parameter is compared with failing images."""
+BLOCK = 250_000
+"""Images of random groups at a time: temporary arrays stay in the cache."""
+NOTICEABLE = {"number": HIGH_REDUCTION, "angle": HIGH_REDUCTION, "category": 0.1}
+"""Figure up to which nothing is said, however sure it is: large groups differ a little in much."""
+
+
+@dataclass(frozen=True)
+class _Null:
+    """A parameter's figure in random groups of one size, by draw.
+
+    Attributes
+    ----------
+    ordered : array of float64, shape (draws,)
+        Ascending.
+    ranks : array of int32, shape (draws,)
+        By draw, how many draws reach its figure, itself included: its p-value times draws.
+    """
+
+    ordered: Floats
+    ranks: NDArray[np.int32]
+
+
+def find_parameters(
+    parameters: Sequence[Parameter],
+    labels: NDArray[np.int32],
+    *,
+    seed: int,
+    draws: int = DRAWS,
+) -> dict[int, list[Finding]]:
+    """Find the parameters that the images of each group share, beyond chance.
+
+    A parameter is named when its figure (see `variance`, and `parameter_contrast` for those of
+    which passing images have values) is larger than what random groups with as many values reach
+    at the common level, and than what people notice (`NOTICEABLE`). The random groups of all sizes
+    are the beginnings of the same random orders, of those images that have a value of the
+    parameter; against passing images, each group has its own. Never named is a parameter that is
+    constant in the whole set (and among passing images), or of which a group has less than 3 values
+    or values of less than half of its images.
+
+    The strongest come first: those that surprise most, given what they are compared with (see
+    `parameter_findings.describe`).
+
+    Time grows with draws x p x images of the largest group (against passing images, of all groups),
+    and for the random orders with draws x images; memory with draws x p x the number of different
+    group sizes, at most the square root of 2 n (against passing images, of groups).
+
+    Parameters
+    ----------
+    parameters : sequence of Parameter, length p
+        Those with values of passing images are compared with these, the others with the whole set.
+    labels : array of int32, shape (n,)
+        Cluster or family of each image; -1 is noise, which counts in the whole set alone.
+    seed : int
+        Of the random groups.
+    draws : int
+        Number of random groups; at least 40 p are drawn.
+
+    Returns
+    -------
+    dict
+        By group, what is named, strongest first; an empty list where nothing is.
+
+    Raises
+    ------
+    ValueError
+        When a parameter has another number of images.
+    """
+    for parameter in parameters:
+        if parameter.values.shape != labels.shape:
+            raise ValueError(
+                f"{parameter.name}: expected values of shape {labels.shape}, one an image, "
+                f"received {parameter.values.shape}"
+            )
+    prepared = [each for each in map(_prepare, parameters) if each is not None]
+    draws = max(draws, DRAWS_A_PARAMETER * len(prepared))
+    # By group and place in `prepared`, positions of images with a value.
+    insides: dict[int, dict[int, Positions]] = {}
+    for group, members in groups_of(labels).items():
+        own = {place: with_values(each.defined, members) for place, each in enumerate(prepared)}
+        insides[group] = {place: inside for place, inside in own.items() if inside is not None}
+    nulls = _nulls(prepared, insides, len(labels), seed, draws)
+    return {
+        group: _named(prepared, own, nulls[group], draws) if own else []
+        for group, own in insides.items()
+    }
+
+
+def is_contrasted(parameter: Parameter) -> bool:
+    """Return whether a parameter is compared with passing images: 10 or more have a value.
+
+    What says how wrong the DNN is, is not: it differs by definition.
+    """
+    known = int((~np.isnan(parameter.passing)).sum())
+    return known >= FEWEST_PASSING and not parameter.outcome
+
+
+def _prepare(parameter: Parameter) -> Prepared | ParameterContrast | None:
+    return contrast_parameter(parameter) if is_contrasted(parameter) else prepare(parameter)
+
+
+def _nulls(
+    prepared: Sequence[Prepared | ParameterContrast],
+    insides: dict[int, dict[int, Positions]],
+    count: int,
+    seed: int,
+    draws: int,
+) -> dict[int, dict[int, _Null]]:
+    """Compute the figures of random groups, by group and place in `prepared`."""
+    alone = {place: each for place, each in enumerate(prepared) if isinstance(each, Prepared)}
+    others = {
+        place: each for place, each in enumerate(prepared) if isinstance(each, ParameterContrast)
+    }
+    sizes = {
+        place: sorted({len(own[place]) for own in insides.values() if place in own})
+        for place in alone
+    }
+    drawn = _draw(list(alone.values()), list(sizes.values()), count, seed, draws)
+    by_size = {
+        (place, size): _rank(figures_of[:, column])
+        for place, figures_of in zip(alone, drawn, strict=True)
+        for column, size in enumerate(sizes[place])
+    }
+    contrasts = draw_contrasts(others, insides, seed, draws)
+    return {
+        group: {
+            place: by_size[place, len(inside)] if place in alone else _rank(contrasts[group][place])
+            for place, inside in own.items()
+        }
+        for group, own in insides.items()
+    }
+
+
+def _draw(
+    prepared: Sequence[Prepared],
+    sizes: Sequence[Sequence[int]],
+    count: int,
+    seed: int,
+    draws: int,
+) -> list[Floats]:
+    """Compute the figures of random groups, for each parameter of each of its sizes.
+
+    Returns
+    -------
+    list of array of float64, shape (draws, sizes)
+    """
+    rng = np.random.default_rng(seed)
+    results = [np.empty((draws, len(wanted))) for wanted in sizes]
+    rows = max(1, BLOCK // max(1, count))
+    for start in range(0, draws if any(sizes) else 0, rows):
+        some = range(start, min(start + rows, draws))
+        orders = np.stack([rng.permutation(count) for _ in some])
+        # Often the same images lack several parameters.
+        valued: dict[bytes, Positions] = {}
+        for each, wanted, result in zip(prepared, sizes, results, strict=True):
+            if wanted:
+                key = each.defined.tobytes()
+                if key not in valued:
+                    valued[key] = orders[each.defined[orders]].reshape(len(orders), -1)
+                result[some] = figures(each, valued[key], wanted)
+    return results
+
+
+def _rank(drawn: Floats) -> _Null:
+    ordered = np.sort(drawn)
+    below = np.searchsorted(ordered, drawn, side="left")
+    return _Null(ordered, (len(drawn) - below).astype(np.int32))
+
+
+def _named(
+    prepared: Sequence[Prepared | ParameterContrast],
+    own: dict[int, Positions],
+    nulls: dict[int, _Null],
+    draws: int,
+) -> list[Finding]:
+    """Find what is named of one group, given its positions by place in `prepared`."""
+    smallest = np.min([nulls[place].ranks for place in own], axis=0)
+    # At most one draw in twenty has a smaller rank; the group counts as one that reaches itself.
+    rank = int(np.sort(smallest)[int(LEVEL * draws)]) - 1
+    named = []
+    for place, inside in own.items() if rank else ():
+        each = prepared[place]
+        chance = max(0.0, float(nulls[place].ordered[-rank]))
+        if isinstance(each, ParameterContrast):
+            pool = np.concatenate([inside, each.passing])
+            (excess,), (distance,) = compare_groups(each, inside[None], pool)
+            if distance <= ROUNDING:
+                continue  # cluster and passing images are one value
+            figure, chance = float(excess / distance), float(chance / distance)
+        else:
+            figure = float(figures(each, inside[None], [len(inside)])[0, 0])
+        if figure > max(chance, NOTICEABLE[each.parameter.kind]):
+            named.append(describe(each.parameter, _samples(each, inside), figure, chance))
+    return [finding for _, finding in sorted(named, key=lambda pair: -pair[0])]
+
+
+def _samples(each: Prepared | ParameterContrast, inside: Positions) -> Samples:
+    if isinstance(each, ParameterContrast):
+        values = each.values
+        return Samples(values[inside], values[each.passing], values[each.defined], PASSING)
+    values = each.parameter.values
+    everything = values[each.defined]
+    return Samples(values[inside], everything, everything, "failing images")
+
+
+def find_confusions(
+    parameters: Sequence[Parameter], labels: NDArray[np.int32]
+) -> dict[int, list[tuple[str, str, int]]]:
+    """Count what the DNN under analysis takes for what in each group.
+
+    Parameters
+    ----------
+    parameters : sequence of Parameter
+        Those named `label` and `prediction` are used, be they categories or numbers.
+    labels : array of int32, shape (n,)
+        Cluster or family of each image; -1 is noise.
+
+    Returns
+    -------
+    dict
+        By group: label, prediction and number of images, of each pair that differs, most frequent
+        first, then by name. Images without one of the two are left out; lists are empty where there
+        are no such parameters.
+    """
+    named = {each.name: each for each in parameters if each.kind != "angle"}
+    groups = groups_of(labels)
+    if not {"label", "prediction"} <= named.keys():
+        return {group: [] for group in groups}
+    expected, predicted = ([*map(str, as_cells(named[name]))] for name in ("label", "prediction"))
+    found = {}
+    for group, members in groups.items():
+        counts = Counter((expected[image], predicted[image]) for image in members.tolist())
+        confused = [
+            (label, prediction, count)
+            for (label, prediction), count in counts.items()
+            if label and prediction and label != prediction
+        ]
+        found[group] = sorted(confused, key=lambda each: (-each[2], each[0], each[1]))
+    return found

@@ -1,0 +1,250 @@
+"""Unsafe values of parameters, and the clusters that lie next to them (HUDD, RQ1.3; SAFE, RQ3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.clusters.variance_reduction import HIGH_REDUCTION, Floats, reductions
+from pipelines.data.columns import parse_number
+from pipelines.data.images import one_line
+from pipelines.data.parameters import Parameter, Problem, turned
+from pipelines.data.tables import USED, clean, read_table, shown
+from pipelines.runs.errors import InputError
+
+NEXT = 0.25
+"""Share of a subrange within which a value is next to an unsafe one."""
+ROUNDING = 1e-9
+"""Difference, relative to the size, below which averages are equal to a limit."""
+UNSAFE_COLUMNS = ("parameter", "value", "side")
+MOST_LISTED = 20
+"""Parameters that a message names."""
+
+Side = Literal["near", "at most", "at least"]
+
+
+@dataclass(frozen=True)
+class UnsafeValue:
+    """A value of a parameter around which failures are likely (HUDD, RQ1.3, Table IV).
+
+    Attributes
+    ----------
+    side : str
+        "near" it, or "at most" or "at least" that much.
+    """
+
+    parameter: str
+    value: float
+    side: Side = "near"
+
+
+@dataclass(frozen=True)
+class Covered:
+    """One unsafe value, and who lies next to it.
+
+    Attributes
+    ----------
+    unsafe : UnsafeValue
+    images : int
+        Of the whole set that lie next to it, noise included.
+    clusters : list of int
+        That do, by id: their variance is reduced by half or more, and their average is next to it.
+    """
+
+    unsafe: UnsafeValue
+    images: int
+    clusters: list[int]
+
+
+def read_unsafe_values(
+    file: Path, parameters: Sequence[Parameter]
+) -> tuple[tuple[UnsafeValue, ...], tuple[Problem, ...]]:
+    """Read the unsafe values of parameters (HUDD, RQ1.3, Table IV).
+
+    A table with the columns `parameter`, `value` and, if wished, `side`: near (also where it is
+    empty), at most, or at least. See `tables.read_table` for what a table may look like.
+
+    Parameters
+    ----------
+    parameters : sequence of Parameter
+        Those of the run.
+
+    Returns
+    -------
+    values : tuple of UnsafeValue
+        As in the file; angles from 0 up to but not including 360.
+    problems : tuple of Problem
+        By row.
+
+    Raises
+    ------
+    InputError
+        When the file is no such table, or nothing in it can be used.
+    """
+    table = read_table(file)
+    name = one_line(file.name)
+    problems = [
+        Problem(name, line, "", what, used=what.endswith(USED)) for line, what in table.remarks
+    ]
+    titles = [title.lower() for title in table.header]
+    if not {"parameter", "value"} <= {*titles}:
+        raise InputError(
+            f"{file}: expected the columns parameter, value and, if wished, side, received "
+            f"{', '.join(table.header)}. Write these titles into the first line."
+        )
+    for title in table.header:
+        if title.lower() not in UNSAFE_COLUMNS:
+            what = f"expected {', '.join(UNSAFE_COLUMNS)}, received this column: left out"
+            problems.append(Problem(name, table.header_line, title, what))
+    known = {each.name: each for each in parameters}
+    places = [titles.index(title) if title in titles else None for title in UNSAFE_COLUMNS]
+    found: dict[UnsafeValue, int] = {}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        cells = ["" if place is None else clean(row[place]) for place in places]
+        value = _unsafe_value(cells, known, table.decimal_commas)
+        if isinstance(value, UnsafeValue) and value in found:
+            value = ("", f"expected values that differ, received that of row {found[value]} again")
+        if isinstance(value, UnsafeValue):
+            found[value] = line
+        else:
+            problems.append(Problem(name, line, value[0], f"{value[1]}: row left out"))
+    if not found:
+        raise InputError(
+            f"{file}: expected unsafe values of parameters of the run, received none that can be "
+            f"used (row {problems[-1].row}: {problems[-1].what}). Give numbers of these "
+            f"parameters: {_listed(known.values()) or 'there is none'}."
+        )
+    return tuple(found), tuple(sorted(problems, key=lambda problem: problem.row))
+
+
+def _unsafe_value(
+    cells: Sequence[str], known: Mapping[str, Parameter], decimal_commas: bool
+) -> UnsafeValue | tuple[str, str]:
+    """Read one row; where it cannot be used, return the column and what is wrong."""
+    name, text, side_text = cells
+    if name not in known:
+        expected = _listed(known.values()) or "a parameter, but there is none"
+        return "parameter", f"expected {expected}, received {shown(name)}"
+    kind = known[name].kind
+    if kind == "category":
+        return "parameter", f"expected a number or an angle, received the category {shown(name)}"
+    value = parse_number(text)
+    if value is None and decimal_commas:
+        value = parse_number(text, decimal_comma=True)
+    if value is None or not math.isfinite(value):
+        return "value", f"expected a number, received {shown(text) if text else 'an empty cell'}"
+    side = next((side for side in get_args(Side) if side == (side_text.lower() or "near")), None)
+    if side is None:
+        return "side", f"expected {', '.join(get_args(Side))}, received {shown(side_text)}"
+    if kind == "angle":
+        value = float(turned(np.array(value)))
+    return UnsafeValue(name, value, side)
+
+
+def _listed(parameters: Iterable[Parameter]) -> str:
+    names = [each.name for each in parameters if each.kind != "category"]
+    return ", ".join(names[:MOST_LISTED]) + (", ..." if len(names) > MOST_LISTED else "")
+
+
+def cover(
+    unsafe: Sequence[UnsafeValue],
+    parameters: Sequence[Parameter],
+    labels: NDArray[np.int32],
+) -> list[Covered]:
+    """Tell which clusters cover each unsafe value.
+
+    The values of a parameter that are unsafe to be near split its domain, the range of the whole
+    set and of these values, into subranges; angles' domain is the circle. Next to an unsafe value
+    is what differs from it by less than 25 % of the subrange that it is in itself, or equals it.
+    What is on the border of two subranges is in either. A value that is unsafe to be at most, or at
+    least, splits nothing: what does not exceed it, or reaches it, is next to it; angles are then
+    compared as numbers from 0 to 360. Clusters of less than 3 values, or with values of less than
+    half of their images, cover nothing.
+
+    Time grows with the number of images times that of unsafe values.
+
+    Parameters
+    ----------
+    unsafe : sequence of UnsafeValue
+    parameters : sequence of Parameter
+    labels : array of int32, shape (n,)
+        Cluster or family of each image; -1 is noise.
+
+    Returns
+    -------
+    list of Covered
+        As in `unsafe`.
+
+    Raises
+    ------
+    ValueError
+        When an unsafe value is one of no number or angle among the parameters.
+    """
+    known = {each.name: each for each in parameters if each.kind != "category"}
+    strange = [each.parameter for each in unsafe if each.parameter not in known]
+    if strange:
+        raise ValueError(f"there is no number or angle {strange[0]!r} among the parameters")
+    averages = {
+        name: {
+            group: average
+            for group, (reduction, average) in reductions(known[name], labels).items()
+            if reduction >= HIGH_REDUCTION
+        }
+        for name in {each.parameter for each in unsafe}
+    }
+    found = []
+    for each in unsafe:
+        parameter, own = known[each.parameter], averages[each.parameter]
+        values = parameter.values[~np.isnan(parameter.values)]
+        near = [
+            other.value
+            for other in unsafe
+            if other.parameter == each.parameter and other.side == "near"
+        ]
+        next_to = _next_to(np.array(list(own.values())), each, near, parameter)
+        clusters = [group for group, is_next in zip(own, next_to, strict=True) if is_next]
+        images = int(_next_to(values, each, near, parameter).sum())
+        found.append(Covered(each, images, clusters))
+    return found
+
+
+def _next_to(
+    values: Floats, unsafe: UnsafeValue, near: Sequence[float], parameter: Parameter
+) -> NDArray[np.bool_]:
+    """Tell which values lie next to an unsafe one; `near` are all near ones of the parameter."""
+    limit = unsafe.value
+    if parameter.kind == "angle":
+        values, limit = values % 360, limit % 360
+    equal = np.isclose(values, limit, rtol=ROUNDING, atol=0)
+    if unsafe.side == "at most":
+        next_to = values < limit
+    elif unsafe.side == "at least":
+        next_to = values > limit
+    else:
+        distances = np.abs(values - limit)
+        if parameter.kind == "angle":
+            distances = np.minimum(distances, 360 - distances)
+        next_to = distances < NEXT * _subranges(values, near, parameter)
+    both: NDArray[np.bool_] = equal | next_to
+    return both
+
+
+def _subranges(values: Floats, near: Sequence[float], parameter: Parameter) -> Floats:
+    """Compute the length of the subrange that each value is in; on a border, of the longer one."""
+    if parameter.kind == "angle":
+        cuts = np.unique(np.asarray(near) % 360)
+        borders = np.array([cuts[-1] - 360, *cuts, cuts[0] + 360])
+    else:
+        known = parameter.values[~np.isnan(parameter.values)]
+        borders = np.unique([*near, *([known.min(), known.max()] if len(known) else [])])
+    lengths = np.array([0.0, *np.diff(borders), 0.0])
+    before = lengths[np.searchsorted(borders, values, side="left")]
+    after = lengths[np.searchsorted(borders, values, side="right")]
+    longer: Floats = np.maximum(before, after)
+    return longer

@@ -1,0 +1,308 @@
+"""What every job does that finds root cause clusters: before it starts, and once it has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipelines.clusters import explain, pictures, verdicts
+from pipelines.clusters.clusters import (
+    CLUSTERS_FILE,
+    HEATMAP_FOLDER,
+    HEATMAPS_FILE,
+    IMAGES_FILE,
+    LABELS_FILE,
+    LAYER_NAME,
+    LAYERS_FILE,
+    NOISE,
+    PICTURES_TABLE,
+    REDUCTION_FILE,
+    RootCauseClusters,
+    inspection_share,
+    write_clusters,
+)
+from pipelines.clusters.explanation import (
+    EXPLANATION_FILE,
+    PARAMETERS_FILE,
+    PASSING_PARAMETERS_FILE,
+    PROPERTIES_FILE,
+    Explanation,
+)
+from pipelines.clusters.explanation_tables import Given, read_tables
+from pipelines.clusters.families import family_labels
+from pipelines.clusters.passing import PASSING_FILE, PassingSample, write_passing
+from pipelines.clusters.rates import AS_COMMON, KINDS, ONE_SUBJECT, SITUATION, TOO_FEW, rate_cells
+from pipelines.clusters.report.report import REPORT_FILE
+from pipelines.data.gif import FRAMES_PER_MINUTE
+from pipelines.data.images import ImageFile, Rejected, as_text, digest_of_files, none_usable
+from pipelines.data.parameters import left_out
+from pipelines.data.tables import PassingImages
+from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
+from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import Outputs, write_pairs
+from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.wording import count_of
+from pipelines.unsafe_set.files import (
+    CANDIDATES_FILE,
+    FILENAMES_FILE,
+    SELECTION_FILE,
+    UNSAFE_SET_FILE,
+    read_given_labels,
+)
+
+CLUSTERED = Outputs(
+    (
+        run_folder.REJECTED_FILE,
+        LABELS_FILE,
+        CLUSTERS_FILE,
+        IMAGES_FILE,
+        EXPLANATION_FILE,
+        PROPERTIES_FILE,
+        PARAMETERS_FILE,
+        PASSING_PARAMETERS_FILE,
+        REPORT_FILE,
+        # What `select` adds goes with the clusters that it was selected for.
+        FILENAMES_FILE,
+        UNSAFE_SET_FILE,
+        SELECTION_FILE,
+        CANDIDATES_FILE,
+    ),
+    {
+        pictures.GIF_FOLDER: pictures.GIF_NAMES,
+        THUMBNAIL_FOLDER: THUMBNAIL_NAMES,
+    },
+)
+OUTPUTS = {
+    "cluster": CLUSTERED | Outputs((REDUCTION_FILE, PASSING_FILE)),
+    "heatmaps": CLUSTERED
+    | Outputs(
+        (LAYERS_FILE, HEATMAPS_FILE),
+        {HEATMAP_FOLDER: rf"\d+\.npy|{re.escape(LAYER_NAME)}|{re.escape(PICTURES_TABLE)}"},
+    ),
+}
+"""What the jobs write that find root cause clusters: SAFE's may take the place of HUDD's."""
+
+COHESIVE = 0.15
+"""Mean silhouette below which a note says that clusters shade into one another."""
+
+
+def check_start(
+    folder: Path,
+    paths: Sequence[str],
+    out: Path,
+    given: Given,
+    overwrite: bool,
+    passing: PassingImages | None = None,
+) -> None:
+    """Try in vain what would otherwise go wrong hours later.
+
+    Raises
+    ------
+    InputError
+        When images and run are not apart, tables or earlier words cannot be read, or overwriting
+        the run would take away labels that were filled in.
+    """
+    check_apart(folder, out)
+    inside = folder.resolve()
+    read_tables(given, inside, paths, passing)
+    verdicts.find_earlier_words(out, as_text(inside))
+    if overwrite:
+        _check_labels(out)
+
+
+def check_apart(folder: Path, out: Path) -> None:
+    """Raise InputError where images and run lie inside one another: a run's pictures are none."""
+    inside, outside = folder.resolve(), out.resolve()
+    if inside.is_relative_to(outside) or outside.is_relative_to(inside):
+        raise InputError(
+            f"the images and the run need folders apart; of {folder} and {out} one lies inside the "
+            "other. Choose another --out."
+        )
+
+
+def _check_labels(out: Path) -> None:
+    if labels := read_given_labels(out):
+        raise InputError(
+            f"{out / UNSAFE_SET_FILE} has {count_of(len(labels), 'label')}: they would be lost. "
+            "Choose another --out, or move that file elsewhere."
+        )
+
+
+def describe_given(given: Given) -> dict[str, object]:
+    """Return what is known of the images as `run.json` keeps it."""
+    return {
+        "parameters": [as_text(file.resolve()) for file in given.parameters],
+        "angles": list(given.angles),
+        "unsafe_values": given.unsafe_values and as_text(given.unsafe_values.resolve()),
+    }
+
+
+def count_images(
+    run: run_folder.Run, folder: Path, images: list[ImageFile], rejected: list[Rejected]
+) -> None:
+    """Write down what is used and what is not; raise InputError when nothing is left."""
+    run.manifest.images = ImageCounts(
+        found=len(images) + len(rejected), used=len(images), rejected=len(rejected)
+    )
+    if not run.replaces:
+        _write_rejected(run, rejected)
+    if not images:
+        raise none_usable(folder, rejected)
+
+
+def _write_rejected(run: run_folder.Run, rejected: list[Rejected]) -> None:
+    reasons = [(file.path, file.reason) for file in rejected]
+    write_pairs(run.folder / run_folder.REJECTED_FILE, reasons)
+
+
+def finish(
+    run: run_folder.Run,
+    folder: Path,
+    clusters: RootCauseClusters,
+    given: Given,
+    families: dict[int, int],
+    rejected: list[Rejected],
+    *,
+    seed: int,
+    write_more: Callable[[], None],
+    passing: PassingSample | None = None,
+    passing_images: PassingImages | None = None,
+) -> None:
+    """Explain clusters, hand an engineer's words on to them, and write the results of the run.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the images.
+    families : dict of int to int
+        Family of each cluster.
+    seed : int
+        Of the random groups that hints and parameters are tested against.
+    write_more : callable
+        Writes what is the job's own, once an earlier run has gone.
+    passing : PassingSample, optional
+        What hints and parameters compare with, and how often images like those of a cluster fail.
+    passing_images : PassingImages, optional
+        Those that the sample is drawn from, and tables may speak of.
+    """
+    _describe_clusters(run.manifest, clusters)
+    with run.stage(explain.STAGE):
+        if passing is not None and passing_images is None:
+            passing_images = PassingImages(passing.folder, passing.paths)
+        tables = read_tables(given, folder.resolve(), clusters.paths, passing_images)
+        tables = tables.of_sample(passing.paths if passing else ())
+        values = explain.measure_images(folder, clusters.paths, clusters.digests, run.progress)
+        others = None
+        if passing is not None:
+            others = explain.measure_images(
+                passing.folder, passing.paths, passing.digests, run.progress
+            )
+            _describe_passing(run.manifest, clusters, passing)
+        said = explain.explain(clusters, values, tables, families, seed=seed, passing=others)
+        _describe_explanation(run.manifest, clusters, families, said)
+    if run.replaces:
+        _check_labels(run.folder)  # some may have been filled in meanwhile
+    earlier = verdicts.find_earlier_words(run.folder, run.manifest.folder)
+    words, left = verdicts.hand_on(earlier, clusters)
+    run.manifest.notes += verdicts.tell(earlier, len(words), left)
+    verdicts.keep(run.folder, earlier)  # while the earlier run goes, and the new one comes
+    run.begin_results()
+    _write_rejected(run, rejected)
+    cells = [
+        explain.cells(said),
+        rate_cells(passing.rates, passing.kinds) if passing else {},
+        words,
+    ]
+    write_clusters(
+        run.folder,
+        clusters,
+        {
+            id_: {name: cell for part in cells for name, cell in part.get(id_, {}).items()}
+            for id_ in {id_ for part in cells for id_ in part}
+        },
+    )
+    if passing is not None and others is not None:
+        write_passing(run.folder, passing, others)
+    verdicts.keep(run.folder, left)
+    explain.write_explained(run.folder, clusters, said, values, tables)
+    write_more()
+    with run.stage(pictures.STAGE):
+        unreadable = pictures.draw_clusters(folder, clusters, run.folder, run.progress)
+    run.manifest.chosen |= {
+        "gif_frames_at_most": pictures.GIF_FRAMES,
+        "gif_frames_per_minute": FRAMES_PER_MINUTE,
+    }
+    run.manifest.notes += [
+        f"{file.path} could not be read again for its picture: {file.reason}."
+        for file in unreadable
+    ]
+
+
+def _describe_clusters(manifest: Manifest, clusters: RootCauseClusters) -> None:
+    noise = clusters.labels == NOISE
+    found = int(clusters.labels.max(initial=NOISE)) + 1
+    manifest.result |= {
+        "clusters": found,
+        "noise": int(noise.sum()),
+        "noise_share": round(float(noise.mean()), 4),
+        "inspection_share": round(inspection_share(clusters.labels), 4),
+    }
+    if found < 2:
+        return
+    mean = float(clusters.silhouettes[~noise].mean())
+    manifest.result["silhouette"] = round(mean, 4)
+    if mean < COHESIVE:
+        manifest.notes.append(
+            f"The clusters shade into one another (mean silhouette {mean:.2f}, below {COHESIVE}; "
+            "images without any common cause can look like this): take them as places to look at, "
+            "not as causes apart."
+        )
+
+
+def _describe_passing(
+    manifest: Manifest, clusters: RootCauseClusters, passing: PassingSample
+) -> None:
+    """Say how many failures lie in situations that fail more often than the rest."""
+    kinds = passing.kinds
+    sizes = {cluster: int((clusters.labels == cluster).sum()) for cluster in kinds}
+    images = {kind: sum(sizes[c] for c in kinds if kinds[c] == kind) for kind in KINDS}
+    failing, total = len(clusters.paths), round(float(passing.weights.sum()))
+    manifest.result |= {
+        "failing_sha256": digest_of_files(clusters.paths, clusters.digests),
+        "passing": total,
+        "passing_folder": as_text(passing.folder.resolve()),
+        "passing_sample": len(passing.paths),
+        "passing_sha256": digest_of_files(passing.paths, passing.digests),
+        "failure_rate": round(failing / (failing + total), 4),
+        "situations": sum(1 for kind in kinds.values() if kind == SITUATION),
+        "situation_images": images[SITUATION],
+        "as_common": sum(1 for kind in kinds.values() if kind == AS_COMMON),
+        "as_common_images": images[AS_COMMON],
+        "too_few": sum(1 for kind in kinds.values() if kind == TOO_FEW),
+        "too_few_images": images[TOO_FEW],
+        "one_subject": sum(1 for kind in kinds.values() if kind == ONE_SUBJECT),
+        "one_subject_images": images[ONE_SUBJECT],
+    }
+    if clusters.groups is not None:
+        manifest.result["groups"] = len({*clusters.groups})
+
+
+def _describe_explanation(
+    manifest: Manifest,
+    clusters: RootCauseClusters,
+    families: dict[int, int],
+    said: Explanation,
+) -> None:
+    of_images = family_labels(families, clusters.labels)
+    manifest.result |= {
+        "explained": sum(1 for each in said.clusters.values() if each.hints or each.parameters),
+        "families": len(said.families),
+        "family_inspection_share": round(inspection_share(of_images), 4),
+    }
+    if unused := left_out(said.problems):
+        manifest.notes.append(
+            f"Of the tables of parameters, {count_of(unused, 'entry', 'entries')} could not be "
+            f"used; {REPORT_FILE} lists them."
+        )

@@ -1,0 +1,60 @@
+"""How far two runs agree."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from pipelines.clusters.agreement import adjusted_rand_index, compare
+from pipelines.clusters.clusters import RootCauseClusters
+
+
+def clusters_of(digests, labels):
+    n = len(digests)
+    zeros = np.zeros(n, np.float32)
+    return RootCauseClusters(
+        paths=tuple(f"{place}.png" for place in range(n)),
+        digests=tuple(digests),
+        labels=np.array(labels, np.int32),
+        core=np.ones(n, np.bool_),
+        silhouettes=zeros,
+        centre_distances=zeros,
+        places=np.zeros((n, 2), np.float32),
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_index_counts_pairs_as_hubert_and_arabie_do(seed):
+    rng = np.random.default_rng(seed)
+    one, other = rng.integers(-1, 3, 30), rng.integers(0, 4, 30)
+    other[:15] = one[:15]
+    digests = [f"{n:064x}" for n in range(30)]
+    order = rng.permutation(30)
+    found = compare(
+        clusters_of(digests, one),
+        clusters_of([digests[place] for place in order], other[order]),
+    )
+    together = apart = 0
+    for a, b in combinations(range(30), 2):
+        together += one[a] == one[b] and other[a] == other[b]
+        apart += one[a] != one[b] and other[a] != other[b]
+    assert found.images == 30
+    assert found.index == pytest.approx(adjusted_rand_score(one, other), abs=1e-12)
+    for place, row in enumerate(found.rows):
+        for at, column in enumerate(found.columns):
+            assert found.table[place, at] == ((one == row) & (other == column)).sum()
+    rand = (together + apart) / (30 * 29 / 2)
+    assert found.index <= rand
+
+
+def test_images_join_on_their_bytes_and_equal_files_count_once():
+    found = compare(clusters_of("abcx", [0, 0, 1, 1]), clusters_of("cbaay", [0, 1, 1, 1, 1]))
+    assert found.images == 3
+    assert found.index == 1.0
+    none = compare(clusters_of("ab", [0, 0]), clusters_of("cd", [0, 0]))
+    assert (none.images, none.index, none.table.size) == (0, None, 0)
+
+
+def test_one_cluster_on_both_sides_is_full_agreement():
+    assert adjusted_rand_index(np.array([[5]])) == 1.0

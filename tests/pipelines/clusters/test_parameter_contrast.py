@@ -1,0 +1,330 @@
+"""Parameters against passing images: formulas and permutations in plain loops, planted cases."""
+
+import math
+import re
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from pipelines.clusters.parameter_contrast import compare_groups, contrast_parameter, draw_contrasts
+from pipelines.clusters.shared_parameters import find_parameters
+from pipelines.clusters.variance_reduction import figures, prepare
+from pipelines.data.parameters import Parameter
+
+CATEGORIES = ("fog", "rain", "snow", "sun")
+
+
+def naive(kind, own, passing):
+    """Return excess and distance of a group against others, straight from the definition."""
+    if kind == "category":
+        shares, others = Counter(own), Counter(passing)
+        return max(
+            shares[code] / len(own) - others[code] / len(passing) for code in {*own, *passing}
+        ), 1
+    if kind == "angle":
+        x, y = (sum(wave(math.radians(a)) for a in own) for wave in (math.cos, math.sin))
+        middle = math.atan2(y, x)
+
+        def distance(values):
+            return sum(1 - math.cos(math.radians(v) - middle) for v in values) / len(values)
+
+        return distance(passing) - distance(own), distance(passing)
+    mean, mean_passing = sum(own) / len(own), sum(passing) / len(passing)
+    variance = sum((v - mean) ** 2 for v in own) / (len(own) - 1)
+    variance_passing = sum((v - mean_passing) ** 2 for v in passing) / (len(passing) - 1)
+    distance = variance_passing + (mean - mean_passing) ** 2
+    return distance - variance, distance
+
+
+def draw_values(rng, kind, count):
+    match kind:
+        case "number":
+            return rng.normal(1e6, 3, count)
+        case "angle":
+            return rng.uniform(-360, 720, count)
+        case _:
+            return rng.integers(0, 4, count).astype(float)
+
+
+def random_parameter(rng, kind, count=40, passing=60, missing=0.1):
+    values, others = draw_values(rng, kind, count), draw_values(rng, kind, passing)
+    values[rng.random(count) < missing] = np.nan
+    others[rng.random(passing) < missing] = np.nan
+    return Parameter("x", kind, values, CATEGORIES if kind == "category" else (), others)
+
+
+@pytest.mark.parametrize("kind", ["number", "angle", "category"])
+@pytest.mark.parametrize("seed", range(5))
+def test_figures_of_groups_against_the_others_of_a_pool_naively(kind, seed):
+    rng = np.random.default_rng(seed)
+    each = contrast_parameter(random_parameter(rng, kind))
+    inside = np.flatnonzero(each.defined[:40])[:9]
+    pool = np.concatenate([inside, each.passing])
+    groups = np.stack([inside, *(rng.permutation(pool)[:9] for _ in range(5))])
+    scale = each.values[each.passing].var(ddof=1) if kind == "number" else 1
+    for excess, distance, group in zip(*compare_groups(each, groups, pool), groups, strict=True):
+        others = each.values[np.setdiff1d(pool, group)].tolist()
+        expected = naive(kind, each.values[group].tolist(), others)
+        assert (excess * scale, distance * scale) == pytest.approx(expected, abs=1e-7)
+
+
+def test_where_means_are_equal_it_is_the_reduction_rate():
+    rng = np.random.default_rng(0)
+    own, passing = rng.normal(0, 1, 12), rng.normal(0, 3, 80)
+    own, passing = own - own.mean(), passing - passing.mean()
+    each = contrast_parameter(Parameter("x", "number", own, (), passing))
+    (excess,), (distance,) = compare_groups(each, np.arange(12)[None], np.arange(92))
+    assert excess / distance == pytest.approx(1 - own.var(ddof=1) / passing.var(ddof=1), abs=1e-8)
+    rate = figures(prepare(Parameter("x", "number", own)), np.arange(12)[None], [12])[0, 0]
+    assert rate == pytest.approx(0, abs=1e-8)  # HUDD's own, of a cluster of all failing images
+
+
+@pytest.mark.parametrize("kind", ["number", "angle", "category"])
+def test_counting_in_parts_gives_the_same(kind, monkeypatch):
+    rng = np.random.default_rng(0)
+    each = contrast_parameter(random_parameter(rng, kind, missing=0))
+    groups = np.stack([rng.permutation(100)[:20] for _ in range(30)])
+    whole = compare_groups(each, groups, np.arange(100))
+    monkeypatch.setattr("pipelines.clusters.parameter_contrast.CELLS", 50)
+    np.testing.assert_array_equal(compare_groups(each, groups, np.arange(100)), whole)
+
+
+@pytest.mark.parametrize("block", [1_000_000, 60])
+@pytest.mark.parametrize("kind", ["number", "category"])
+def test_random_groups_are_all_parts_of_cluster_and_passing_images(kind, block, monkeypatch):
+    monkeypatch.setattr("pipelines.clusters.parameter_contrast.BLOCK", block)
+    rng = np.random.default_rng(3)
+    parameter = random_parameter(rng, kind, 5, 7, 0)
+    parameter.values[1] = parameter.passing[2] = np.nan
+    each = contrast_parameter(parameter)
+    inside = np.array([0, 2, 4])
+    pool = [*inside.tolist(), *each.passing.tolist()]
+    drawn = draw_contrasts({0: each}, {5: {0: inside}}, 0, 40_000)[5][0]
+    scale = each.values[each.passing].var(ddof=1) if kind == "number" else 1
+    expected = Counter()
+    for group in combinations(pool, 3):
+        others = [each.values[image] for image in pool if image not in group]
+        excess, _ = naive(kind, list(each.values[[*group]]), others)
+        expected[round(excess / scale, 6)] += 1
+    parts = sum(expected.values())
+    observed = Counter(np.round(drawn, 6).tolist())
+    assert parts == math.comb(9, 3)
+    assert observed.keys() == expected.keys()
+    for figure, count in expected.items():
+        share = count / parts
+        error = math.sqrt(share * (1 - share) / len(drawn))
+        assert observed[figure] / len(drawn) == pytest.approx(share, abs=5 * error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "passing"),
+    [
+        ("number", [2, np.nan, 2], [2, 2]),
+        ("angle", [0, 360, 720], [0, 360]),
+        ("category", [1, 1, np.nan], [1, 1]),
+    ],
+)
+def test_what_is_constant_over_all_is_nothing_to_compare(kind, values, passing):
+    categories = CATEGORIES if kind == "category" else ()
+    values, passing = (np.array(each, dtype=float) for each in (values, passing))
+    assert contrast_parameter(Parameter("x", kind, values, categories, passing)) is None
+
+
+def labelled(*sizes):
+    """Return labels of clusters of these sizes; the last is the size of the noise."""
+    return np.repeat([*range(len(sizes) - 1), -1], sizes).astype(np.int32)
+
+
+def planted(rng):
+    """Draw what cluster 0 shares with passing images and not with failing ones, and its own."""
+    labels = labelled(20, 20, 60)
+    inside = labels == 0
+
+    def of(own, others, passing):
+        values = np.where(inside, own(len(labels)), others(len(labels)))
+        return values, passing(300)
+
+    def normal(mean, spread):
+        return lambda count: rng.normal(mean, spread, count)
+
+    def mixture(*shares):
+        return lambda count: rng.choice(len(shares), count, p=shares).astype(float)
+
+    def turned(mean, spread):
+        return lambda count: rng.normal(mean, spread, count) % 360
+
+    drawn = {
+        "usual yaw": ("number", of(normal(138, 3), normal(200, 20), normal(138, 3))),
+        "head_yaw": ("number", of(normal(212, 15), normal(205, 15), normal(138, 15))),
+        "narrow": ("number", of(normal(0, 1), normal(0, 9), normal(0, 9))),
+        "fog density": ("number", of(normal(5, 1), normal(0, 9), np.zeros)),
+        "usual sky": ("category", of(mixture(0, 0.9, 0.1), mixture(1, 0, 0), mixture(0, 0.9, 0.1))),
+        "sky": ("category", of(mixture(0.1, 0.9, 0), mixture(0.1, 0.9, 0), mixture(0.96, 0.04, 0))),
+        "usual gaze": ("angle", of(turned(5, 8), turned(180, 70), turned(5, 8))),
+        "gaze": ("angle", of(turned(355, 20), turned(180, 70), turned(120, 20))),
+    }  # fmt: skip
+    parameters = [
+        Parameter(name, kind, values, WEATHER if kind == "category" else (), passing)
+        for name, (kind, (values, passing)) in drawn.items()
+    ]
+    return parameters, labels
+
+
+WEATHER = ("clear", "rain", "snow")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_passing_images_share_is_not_said_and_what_they_lack_is(seed):
+    parameters, labels = planted(np.random.default_rng(seed))
+    found = find_parameters(parameters, labels, seed=seed)[0]
+    assert {each.parameter for each in found} == {
+        "head_yaw",
+        "narrow",
+        "fog density",
+        "sky",
+        "gaze",
+    }
+    assert {each.reference for each in found} == {"passing images"}
+    alone = [Parameter(each.name, each.kind, each.values, each.categories) for each in parameters]
+    against_failing = {each.parameter for each in find_parameters(alone, labels, seed=seed)[0]}
+    assert against_failing >= {"usual yaw", "usual sky", "usual gaze"}
+    assert not against_failing & {"head_yaw", "sky"}
+
+
+def test_words_with_figures():
+    parameters, labels = planted(np.random.default_rng(0))
+    found = {each.parameter: each for each in find_parameters(parameters, labels, seed=0)[0]}
+    percent = "\u2212[\\d.]+ %"
+    for name, pattern in {
+        "head_yaw": f"head_yaw: mean 2[\\d.]+ against 13[\\d.]+ of passing images, "
+        f"spread around it {percent} \\(by chance {percent}\\)",
+        "fog density": f"fog density: mean [45][.\\d]* against 0 of passing images, spread around "
+        f"it {percent} \\(by chance {percent}\\)",
+        "sky": "sky: rain in \\d+ % against \\d+ % of passing images \\(by chance \\d+ %\\)",
+        "gaze": f"gaze: mean direction 3\\d\\d°, spread around it {percent} against that of "
+        f"passing images \\(by chance {percent}\\)",
+    }.items():
+        assert re.fullmatch(pattern, found[name].words), found[name].words
+    yaw, sky = found["head_yaw"], found["sky"]
+    assert yaw.overall == pytest.approx(parameters[1].passing.mean())
+    assert yaw.figure == pytest.approx(parameters[1].values[:20].mean())
+    shares = (parameters[5].values[:20] == 1).mean(), (parameters[5].passing == 1).mean()
+    assert (sky.category, sky.figure, sky.overall) == ("rain", *map(pytest.approx, shares))
+    assert sky.reduction == pytest.approx(shares[0] - shares[1])
+
+
+def naive_thresholds(drawn, draws):
+    """Westfall and Young's minP over random groups, by the definition."""
+    reaching = {
+        name: [sum(other >= figure for other in null) for figure in null]
+        for name, null in drawn.items()
+    }
+    smallest = sorted(min(reaching[name][draw] for name in drawn) for draw in range(draws))
+    level = smallest[draws // 20]
+    return {
+        name: max(
+            [0.0] + [f for f, rank in zip(null, reaching[name], strict=True) if rank + 1 >= level]
+        )
+        for name, null in drawn.items()
+    }
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_named_and_chance_naively(seed):
+    rng = np.random.default_rng(seed)
+    parameters, labels = planted(rng)
+    for each in parameters:
+        each.values[rng.random(len(labels)) < 0.1] = np.nan
+        each.passing[rng.random(300) < 0.2] = np.nan
+    draws = 320
+    found = find_parameters(parameters, labels, seed=seed, draws=draws)
+    ready = {place: contrast_parameter(each) for place, each in enumerate(parameters)}
+    insides = {
+        group: {
+            place: np.flatnonzero((labels == group) & each.defined[: len(labels)])
+            for place, each in ready.items()
+        }
+        for group in (0, 1)
+    }
+    drawn = draw_contrasts(ready, insides, seed, draws)
+    for group in (0, 1):
+        thresholds = naive_thresholds({p: drawn[group][p].tolist() for p in ready}, draws)
+        expected = {}
+        for place, each in ready.items():
+            own, others = (each.values[of].tolist() for of in (insides[group][place], each.passing))
+            kind = each.parameter.kind
+            excess, distance = naive(kind, own, others)
+            variance = np.var(others, ddof=1) if kind == "number" else 0
+            chance = thresholds[place] * (variance or 1) / distance
+            if kind == "number" and not variance:
+                chance *= np.var(each.values[each.defined], ddof=1)
+            if excess / distance > max(0.1 if kind == "category" else 0.5, chance + 1e-8):
+                expected[each.parameter.name] = (
+                    pytest.approx(excess / distance, abs=1e-8), pytest.approx(chance, abs=1e-8),
+                )  # fmt: skip
+        assert {f.parameter: (f.reduction, f.chance) for f in found[group]} == expected
+    assert found[0]
+
+
+def test_of_clusters_like_passing_images_one_in_twenty_gets_a_parameter():
+    named = groups = 0
+    for draw in range(12):
+        rng = np.random.default_rng(draw)
+        labels = labelled(*[3, 5, 8, 20] * 5, 40)
+        kinds = (
+            ("number", lambda rng, count: rng.normal(100, 5, count)),
+            ("angle", lambda rng, count: rng.uniform(0, 360, count)),
+            ("category", lambda rng, count: (rng.random(count) < 0.02).astype(float)),
+            ("number", lambda rng, count: (rng.random(count) < 0.01) * rng.normal(5, 1, count)),
+            ("number", lambda rng, count: rng.exponential(1, count)),
+        )
+        parameters = []
+        for place, (kind, draw_some) in enumerate(kinds * 2):
+            values, passing = (draw_some(rng, count).astype(float) for count in (len(labels), 60))
+            values[rng.random(len(values)) < 0.1] = np.nan
+            categories = ("no", "yes") if kind == "category" else ()
+            parameters.append(Parameter(f"p{place}", kind, values, categories, passing))
+        found = find_parameters(parameters, labels, seed=draw)
+        groups += len(found)
+        named += sum(map(bool, found.values()))
+    # Clusters share their passing images, so that they are named together or not.
+    assert groups == 240
+    assert named <= 26  # 5 % are 12
+
+
+@pytest.mark.parametrize(("known", "reference"), [(9, "failing images"), (10, "passing images")])
+def test_of_few_passing_images_nothing_is_compared(known, reference):
+    rng = np.random.default_rng(0)
+    labels = labelled(20, 100)
+    values = rng.normal(0, 9, 120)
+    values[:20] = rng.normal(30, 1, 20)
+    passing = np.array([*rng.normal(0, 9, known), *[np.nan] * 40])
+    (finding,) = find_parameters([Parameter("x", "number", values, (), passing)], labels, seed=0)[0]
+    assert finding.reference == reference
+    assert ("of passing images" in finding.words) == (reference == "passing images")
+
+
+def test_what_says_how_wrong_the_dnn_is_is_compared_with_failing_images():
+    rng = np.random.default_rng(0)
+    labels = labelled(20, 100)
+    error = Parameter("error", "number", rng.normal(20, 4, 120), (), rng.normal(2, 1, 90), True)
+    assert find_parameters([error], labels, seed=0) == {0: []}
+    speed = Parameter("speed", "number", error.values, (), error.passing)
+    assert len(find_parameters([speed], labels, seed=0)[0]) == 1
+
+
+def test_constant_among_failing_images_it_still_differs_from_passing_ones():
+    labels = labelled(20, 30)
+    rain = Parameter("sky", "category", np.ones(50), WEATHER, np.arange(60) % 10 == 0)
+    (finding,) = find_parameters([rain], labels, seed=0)[0]
+    assert "rain in 100 % against 10 % of passing images" in finding.words
+
+
+def test_what_no_passing_image_has_by_chance_is_not_said():
+    labels = labelled(5, 60)
+    values = np.zeros(65)
+    values[0] = 1  # one of five: one of the 35 of cluster and passing images has to be somewhere
+    rare = Parameter("sky", "category", values, WEATHER, np.zeros(30))
+    assert find_parameters([rare], labels, seed=0) == {0: []}

@@ -1,0 +1,74 @@
+"""Passing images: where they are found, and how they are sampled."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pipelines.clusters.passing import find_passing, sample_passing
+from pipelines.data.groups import ALONE, Groups
+from pipelines.data.images import write_failures
+from pipelines.runs.errors import InputError
+
+
+def test_failing_images_among_the_passing_count_as_failing(tmp_path, draw):
+    for number in range(6):
+        draw(tmp_path / "all" / f"{number}.png", number)
+    write_failures(tmp_path / "failures.txt", tmp_path / "all", ["1.png", "4.png"])
+    found = find_passing(tmp_path / "all", tmp_path / "all", ["1.png", "4.png"])
+    assert found.paths == ("0.png", "2.png", "3.png", "5.png")
+    assert found.notes == (
+        "2 images of the passing ones are among the failing: they count as failing.",
+    )
+    # Another folder's files of the same names are other images.
+    assert len(find_passing(tmp_path / "all", tmp_path, ["1.png"]).paths) == 6
+
+
+def test_a_list_names_passing_images(tmp_path, draw):
+    for number in range(3):
+        draw(tmp_path / f"{number}.png", number)
+    write_failures(tmp_path / "passing.txt", tmp_path, ["0.png", "2.png", "gone.png"])
+    found = find_passing(tmp_path / "passing.txt", tmp_path, [])
+    assert found.paths == ("0.png", "2.png")
+    assert found.notes == ("1 file of the passing images cannot be used.",)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere does not exist"):
+        find_passing(tmp_path / "nowhere", tmp_path, [])
+
+
+def test_all_are_taken_where_they_are_few_enough():
+    paths, weights = sample_passing(["b", "a", "c"], ALONE, 3, 0)
+    assert paths == ["a", "b", "c"]
+    assert weights.tolist() == [1, 1, 1]
+
+
+def test_a_sample_is_the_same_for_a_seed_and_stands_for_all():
+    paths = [f"{number:04d}" for number in range(1000)]
+    chosen, weights = sample_passing(paths, ALONE, 100, 3)
+    assert (chosen, weights.tolist()) == (
+        sample_passing(paths, ALONE, 100, 3)[0], [10.0] * 100,
+    )  # fmt: skip
+    assert chosen != sample_passing(paths, ALONE, 100, 4)[0]
+    assert len(set(chosen)) == 100
+    # No part of the list is preferred.
+    firsts = Counter(
+        int(p) // 250 for seed in range(40) for p in sample_passing(paths, ALONE, 100, seed)[0]
+    )
+    assert all(800 < count < 1200 for count in firsts.values())
+
+
+def test_groups_take_turns_and_weights_give_their_sizes_back():
+    names = {f"long {n:03d}": "long" for n in range(90)} | {f"short {n}": "short" for n in range(6)}
+    names |= {f"tiny {n}": "tiny" for n in range(2)}
+    chosen, weights = sample_passing(sorted(names), Groups(names, "by hand"), 12, 0)
+    counts = Counter(names[path] for path in chosen)
+    assert counts == {"long": 5, "short": 5, "tiny": 2}
+    by_group = {
+        group: sum(w for path, w in zip(chosen, weights, strict=True) if names[path] == group)
+        for group in counts
+    }
+    assert by_group == pytest.approx({"long": 90, "short": 6, "tiny": 2})
+    assert weights.sum() == pytest.approx(98)
+    assert np.all(weights > 0)

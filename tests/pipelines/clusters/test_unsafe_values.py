@@ -1,0 +1,175 @@
+"""Who lies next to an unsafe value: the paper's definition in plain loops, and its corners."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from pipelines.clusters.unsafe_values import UnsafeValue, cover
+from pipelines.data.parameters import Parameter
+from tests.pipelines.clusters.test_variance_reduction import naive_figure
+
+
+def naive_next_to(value, unsafe, everyone, everything, kind):
+    """HUDD, RQ1.3: "the difference is below 25% of the subrange including the average value"."""
+    if unsafe.side == "at most":
+        return value <= unsafe.value
+    if unsafe.side == "at least":
+        return value >= unsafe.value
+    splits = {
+        each.value
+        for each in everyone
+        if each.side == "near" and each.parameter == unsafe.parameter
+    }
+    distance = abs(value - unsafe.value)
+    if kind == "angle":
+        distance = min(distance, 360 - distance)
+        below = min((value - split) % 360 for split in splits)
+        above = min((split - value) % 360 or 360 for split in splits)
+        return distance < 0.25 * (below + above)
+    borders = sorted({*splits, min(everything), max(everything)})
+    return any(
+        distance < 0.25 * (high - low) for low, high in pairwise(borders) if low <= value <= high
+    )
+
+
+def naive_average(values, kind):
+    if kind == "number":
+        return sum(values) / len(values)
+    turns = [math.radians(value) for value in values]
+    return math.degrees(math.atan2(sum(map(math.sin, turns)), sum(map(math.cos, turns)))) % 360
+
+
+@pytest.mark.parametrize("kind", ["number", "angle"])
+@pytest.mark.parametrize("seed", range(10))
+def test_coverage_naively(kind, seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(-1, 8, 120).astype(np.int32)
+    centres = rng.uniform(0, 360, 9)
+    values = np.where(labels < 4, rng.normal(centres[labels], 20), rng.uniform(0, 360, 120))
+    values = values % 360 if kind == "angle" else values
+    values[rng.random(120) < 0.1] = np.nan
+    sides = ["near", "near", "near", "at most", "at least"]
+    unsafe = [UnsafeValue("x", float(rng.uniform(-20, 380)) % 360, side) for side in sides]
+    if kind == "number":
+        unsafe[0] = UnsafeValue("x", 500.0)
+    unsafe += [UnsafeValue("y", 0.0, "near")]
+    parameters = [Parameter("y", "number", rng.normal(size=120)), Parameter("x", kind, values)]
+    found = cover(unsafe, parameters, labels)
+    assert [each.unsafe for each in found] == unsafe
+    everything = [value for value in values.tolist() if not math.isnan(value)]
+    for each in found[:-1]:
+        images = sum(naive_next_to(v, each.unsafe, unsafe, everything, kind) for v in everything)
+        clusters = []
+        for cluster in range(8):
+            own = [v for v in values[labels == cluster].tolist() if not math.isnan(v)]
+            average = naive_average(own, kind)
+            if naive_figure(kind, own, everything) >= 0.5 and naive_next_to(
+                average, each.unsafe, unsafe, everything, kind
+            ):
+                clusters.append(cluster)
+        assert (each.images, each.clusters) == (images, clusters)
+
+
+def images_next_to(values, *limits, kind="number", side="near"):
+    """Return how many values are next to each limit."""
+    parameter = Parameter("x", kind, np.array(values, dtype=float))
+    unsafe = [UnsafeValue("x", limit, side) for limit in limits]
+    labels = np.full(len(values), -1, dtype=np.int32)
+    return [each.images for each in cover(unsafe, [parameter], labels)]
+
+
+def test_a_single_value_splits_the_range_in_two():
+    # 0 to 40 and 40 to 100: below 10 and below 15 away.
+    assert images_next_to([0, 30, 30.1, 40, 54.9, 55, 100], 40) == [3]
+
+
+def test_the_range_extends_to_the_unsafe_values():
+    # 0 to 10 of the images and 10 to 50: below 2.5 away.
+    assert images_next_to([0, 7.5, 10], 50) == [0]
+    assert images_next_to([0, 8, 10, 40], 50) == [0]
+    assert images_next_to([0, 8, 10, 49], 50) == [1]
+
+
+def test_a_value_on_the_border_is_in_both_subranges():
+    # On 10, it is 5 from 5, in the subranges 5 to 10 and 10 to 100.
+    assert images_next_to([0, 10, 100], 5, 10) == [1, 1]
+    # On 10, it is 90 from 100.
+    assert images_next_to([0, 10, 100], 10, 100) == [1, 1]
+
+
+def test_equal_unsafe_values_split_once():
+    assert images_next_to([0, 30, 31, 40, 100], 40, 40) == [2, 2]
+
+
+def test_what_equals_the_only_value_is_next_to_it():
+    assert images_next_to([7, 7, 7], 7) == [3]
+    assert images_next_to([7, 7, 7], 8) == [0]
+
+
+def test_a_single_angle_has_the_whole_circle():
+    assert images_next_to([271, 270, 350, 0, 89, 90, 180], 0, kind="angle") == [4]
+    assert images_next_to([271, 270, 350, 0, 89, 90, 180], 360, kind="angle") == [4]
+
+
+def test_angles_wrap():
+    # Eight subranges of 45 degrees: below 11.25 away.
+    limits = [22.5 + 45 * number for number in range(8)]
+    values = [337.5, 348.7, 348.8, 0, 11.2, 11.3, 382.5, -22.5, 45]
+    counts = images_next_to(values, *limits, kind="angle")
+    assert counts == [2, 0, 0, 0, 0, 0, 0, 3]
+
+
+def test_limits_are_compared_directly():
+    values = [-20, -16, -15.9, np.nan]
+    assert images_next_to(values, -16, side="at most") == [2]
+    assert images_next_to(values, -16, side="at least") == [2]
+    # They do not split the range for the others.
+    parameter = Parameter("x", "number", np.array([0.0, 30, 100]))
+    labels = np.full(3, -1, dtype=np.int32)
+    unsafe = [UnsafeValue("x", 0), UnsafeValue("x", 31, "at most")]
+    assert [each.images for each in cover(unsafe, [parameter], labels)] == [1, 2]
+
+
+def test_an_average_equals_a_limit_in_spite_of_rounding():
+    assert np.full(6, 0.7).mean() > 0.7 or np.full(3, 0.1).mean() > 0.1
+    for value, size in ((0.7, 6), (0.1, 3)):
+        values = np.concatenate([np.full(size, value), np.linspace(5, 50, 20)])
+        labels = np.repeat([0, -1], [size, 20]).astype(np.int32)
+        unsafe = [UnsafeValue("x", value, "at most"), UnsafeValue("x", value, "at least")]
+        found = cover(unsafe, [Parameter("x", "number", values)], labels)
+        assert [each.clusters for each in found] == [[0], [0]]
+
+
+def test_a_cluster_that_varies_much_covers_nothing():
+    values = np.array([38.0, 39, 41, 42, 0, 80, 10, 70, *np.linspace(0, 100, 30)])
+    labels = np.repeat([0, 1, -1], [4, 4, 30]).astype(np.int32)
+    (found,) = cover([UnsafeValue("x", 40)], [Parameter("x", "number", values)], labels)
+    assert found.clusters == [0]
+
+
+def test_clusters_of_two_images_cover_nothing():
+    values = np.array([40.0, 40, *np.linspace(0, 100, 30)])
+    labels = np.repeat([0, -1], [2, 30]).astype(np.int32)
+    (found,) = cover([UnsafeValue("x", 40)], [Parameter("x", "number", values)], labels)
+    assert found.clusters == []
+
+
+def test_no_unsafe_values():
+    assert cover([], [], np.zeros(3, dtype=np.int32)) == []
+
+
+@pytest.mark.parametrize("kind", ["number", "angle"])
+@pytest.mark.parametrize("side", ["near", "at most", "at least"])
+def test_a_parameter_without_values_has_nothing_next_to_it(kind, side):
+    parameter = Parameter("x", kind, np.full(3, np.nan))
+    (found,) = cover([UnsafeValue("x", 40, side)], [parameter], np.zeros(3, dtype=np.int32))
+    assert (found.images, found.clusters) == (0, [])
+
+
+def test_values_of_other_parameters_are_refused():
+    category = Parameter("x", "category", np.zeros(3), ("a",))
+    for name in "xy":
+        with pytest.raises(ValueError, match="no number or angle"):
+            cover([UnsafeValue(name, 1)], [category], np.zeros(3, dtype=np.int32))
