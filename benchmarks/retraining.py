@@ -34,8 +34,8 @@ from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options as TrainingOptions
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.safe.job import find_root_cause_clusters
+from pipelines.safe.placement import measure
 from pipelines.safe.recipe import Options
-from pipelines.safe.selecting import measure
 from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 
 TRAIN, TEST, IMPROVEMENT = 1600, 1600, 1600

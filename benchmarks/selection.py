@@ -34,8 +34,8 @@ from pipelines.hudd.job import find_clusters_by_heatmaps
 from pipelines.hudd.selecting import measure as measure_heatmaps
 from pipelines.runs.files import read_csv
 from pipelines.safe.job import find_root_cause_clusters
+from pipelines.safe.placement import measure
 from pipelines.safe.recipe import Options
-from pipelines.safe.selecting import measure
 from pipelines.unsafe_set.allocation import cluster_distances, reaches
 from pipelines.unsafe_set.contrast import FOLDS, contrast
 from pipelines.unsafe_set.cut import Candidates, cut

@@ -224,7 +224,7 @@ def _measure_of(run: Path, trust: bool) -> Measure:
         from pipelines.hudd import selecting
 
         return partial(selecting.measure, trust=trust)
-    from pipelines.safe.selecting import measure
+    from pipelines.safe.placement import measure
 
     return measure
 

@@ -16,7 +16,7 @@ from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells, write_csv
-from pipelines.safe.selecting import measure
+from pipelines.safe.placement import measure
 from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 from tests.planted import write_planted_run
 

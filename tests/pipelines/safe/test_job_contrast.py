@@ -17,7 +17,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest, read_manifest
-from pipelines.safe.selecting import measure
+from pipelines.safe.placement import measure
 from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 from tests.pipelines.safe.test_job import files_of, find, quiet, spoil
 

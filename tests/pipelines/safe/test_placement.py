@@ -16,8 +16,8 @@ from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.folder import hold, open_run
 from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
 from pipelines.safe.job import find_root_cause_clusters
+from pipelines.safe.placement import measure
 from pipelines.safe.recipe import Options
-from pipelines.safe.selecting import measure
 from pipelines.unsafe_set.export import export_unsafe_set
 from pipelines.unsafe_set.files import read_candidates, read_selection
 from pipelines.unsafe_set.job import Wanted, select_unsafe_set
