@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.clusters.agreement import compare
 from pipelines.clusters.results import read_known_clusters
-from pipelines.hudd.pictures import read_layers, read_pictures
+from pipelines.hudd.thumbnails import read_layers, read_pictures
 from pipelines.runs.manifest import read_manifest
 
 

@@ -28,7 +28,7 @@ from pipelines.dnn.job import FAILURES_FILE, Asked, read_test, test_model
 from pipelines.dnn.keras import import_keras
 from pipelines.hudd.job import Options as HeatmapOptions
 from pipelines.hudd.job import find_clusters_by_heatmaps
-from pipelines.hudd.selecting import measure as measure_heatmaps
+from pipelines.hudd.placement import measure as measure_heatmaps
 from pipelines.retrained import read_retraining
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options as TrainingOptions

@@ -31,7 +31,7 @@ from pipelines.clusters.clusters import REDUCTION_FILE
 from pipelines.dnn.keras import import_keras
 from pipelines.hudd.job import Options as HeatmapOptions
 from pipelines.hudd.job import find_clusters_by_heatmaps
-from pipelines.hudd.selecting import measure as measure_heatmaps
+from pipelines.hudd.placement import measure as measure_heatmaps
 from pipelines.runs.files import read_csv
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.placement import measure

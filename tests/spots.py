@@ -29,7 +29,7 @@ def make_world(folder):
     """Draw the world, and go the tool's way from the test to the unsafe set."""
     from pipelines.dnn.job import Asked, test_model
     from pipelines.hudd.job import Options, find_clusters_by_heatmaps
-    from pipelines.hudd.selecting import measure
+    from pipelines.hudd.placement import measure
     from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 
     train = draw_spots(folder / "train", 1, 80, 0.0)

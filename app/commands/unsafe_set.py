@@ -221,9 +221,9 @@ def _job_of(run: Path) -> str:
 def _measure_of(run: Path, trust: bool) -> Measure:
     """Return how new images are compared with the clusters of a run: as the run's job does."""
     if _job_of(run) == "heatmaps":
-        from pipelines.hudd import selecting
+        from pipelines.hudd import placement
 
-        return partial(selecting.measure, trust=trust)
+        return partial(placement.measure, trust=trust)
     from pipelines.safe.placement import measure
 
     return measure

@@ -19,7 +19,7 @@ from pipelines.hudd import job
 from pipelines.hudd.clustering import cluster_layer
 from pipelines.hudd.heatmaps import draw_maps
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
-from pipelines.hudd.selecting import measure
+from pipelines.hudd.placement import measure
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
