@@ -48,7 +48,7 @@ from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.deepimportance.results import TABLES
 from pipelines.dnn.job import PICTURE_FILE
-from pipelines.retrained import CHANGES_FILE, REPAIRS_FILE
+from pipelines.retraining.results import CHANGES_FILE, REPAIRS_FILE
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.guard import inside
@@ -180,7 +180,7 @@ class ServedRuns:
 
     def _report(self, request: Request) -> Response:
         """Write the report with the words as they are by now, and show it."""
-        from pipelines.reporting.retraining import write_run_report
+        from pipelines.retraining.report import write_run_report
 
         folder = self._open(request)
         try:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.data.thumbnails import thumbnail_name
-from pipelines.reporting.retraining import sum_up, tell_comparison
-from pipelines.retrained import (
+from pipelines.retraining.report import sum_up, tell_comparison
+from pipelines.retraining.results import (
     CHANGES_COLUMNS,
     CHANGES_FILE,
     HISTORY_FILE,

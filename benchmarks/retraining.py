@@ -29,8 +29,8 @@ from pipelines.dnn.keras import import_keras
 from pipelines.hudd.job import Options as HeatmapOptions
 from pipelines.hudd.job import find_clusters_by_heatmaps
 from pipelines.hudd.placement import measure as measure_heatmaps
-from pipelines.retrained import read_retraining
 from pipelines.retraining.job import retrain
+from pipelines.retraining.results import read_retraining
 from pipelines.retraining.training import Options as TrainingOptions
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.safe.job import find_root_cause_clusters

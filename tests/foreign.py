@@ -7,14 +7,14 @@ from pipelines.clusters import write
 from pipelines.deepimportance import results as coverage
 from pipelines.deepinspect import inspected
 from pipelines.dnn import job as dnn_job
-from pipelines.retraining import writing
+from pipelines.retraining import files
 from pipelines.runs.manifest import MANIFEST_FILE, STATUS_FILE
 
 OUTPUTS = write.OUTPUTS | {
     "test": dnn_job.OUTPUTS,
     "coverage": coverage.OUTPUTS,
     "inspect": inspected.OUTPUTS,
-    "retrain": writing.OUTPUTS,
+    "retrain": files.OUTPUTS,
 }
 """By job: what it writes into its run folder."""
 IN_FOLDERS = {

@@ -171,7 +171,7 @@ def report(
     run: Annotated[Path, typer.Argument(help="Run folder to report on.")],
 ) -> None:
     """Write report.html anew, with names, notes and verdicts as they are now."""
-    from pipelines.reporting.retraining import write_run_report
+    from pipelines.retraining.report import write_run_report
 
     with job("The report is as it was."):
         file = write_run_report(run)

@@ -23,7 +23,7 @@ from app.commands.running import (
 from app.numbers import COUNT, INNER_PART, POSITIVE, SEED
 
 if TYPE_CHECKING:
-    from pipelines.retrained import Retraining
+    from pipelines.retraining.results import Retraining
 
 NOT_REPAIRED = 5
 
@@ -114,8 +114,8 @@ def retrain(
     import threading
 
     from pipelines.dnn.job import Asked
-    from pipelines.retrained import MODEL_FILE, read_retraining
     from pipelines.retraining.job import retrain as retrain_model
+    from pipelines.retraining.results import MODEL_FILE, read_retraining
     from pipelines.retraining.training import Options
 
     stopped = threading.Event()
@@ -155,8 +155,8 @@ def retrain(
 
 
 def _print_retraining(found: Retraining) -> None:
-    from pipelines.reporting.retraining import sum_up, tell_comparison
     from pipelines.retraining.picture import title
+    from pipelines.retraining.report import sum_up, tell_comparison
 
     print(sum_up(found.change).replace("\N{NO-BREAK SPACE}", " "))
     if found.repairs:

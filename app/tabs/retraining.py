@@ -27,7 +27,7 @@ from app.numbers import COUNT, INNER_PART, NUMBER, POSITIVE, SEED, read_number
 from app.page import Page
 from pipelines.data.images import check_folder
 from pipelines.dnn.job import read_tested
-from pipelines.retrained import RETRAINING_FILE
+from pipelines.retraining.results import RETRAINING_FILE
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import CLUSTERING_JOBS, is_written
 from pipelines.runs.manifest import list_runs, read_manifest

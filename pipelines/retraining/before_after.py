@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE, RootCauseClusters
 from pipelines.data.intervals import accuracy_interval
-from pipelines.retrained import Accuracy, Change, Repair, State
+from pipelines.retraining.results import Accuracy, Change, Repair, State
 from pipelines.retraining.statistics import mcnemar, sign_flip
 
 DIGITS = 4

@@ -8,9 +8,9 @@ from pipelines.data.groups import describe_groups, number_groups
 from pipelines.data.images import as_text
 from pipelines.dnn.evaluation import Outcome
 from pipelines.dnn.model import Network
-from pipelines.retrained import Retraining
 from pipelines.retraining.before_after import measure_change, measure_classes, measure_repairs
-from pipelines.retraining.labelled import count_classes
+from pipelines.retraining.examples import count_classes
+from pipelines.retraining.results import Retraining
 from pipelines.retraining.sets import Clustered, Given
 from pipelines.retraining.training import Trained
 from pipelines.retraining.trial import Parts, Subject

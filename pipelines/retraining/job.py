@@ -19,11 +19,15 @@ from pipelines.data.labels import read_classes
 from pipelines.dnn.evaluation import Task, find_task
 from pipelines.dnn.job import UNLABELLED, Asked
 from pipelines.dnn.model import Network, fix_size, load_network
-from pipelines.reporting.retraining import write_run_report
-from pipelines.retrained import (
-    HISTORY_FILE,
-    PROGRESS_FOLDER,
-    RETRAINING_FILE,
+from pipelines.retraining.comparison_job import COMPARING, compare_ways, fingerprint_of
+from pipelines.retraining.examples import Pictures, check_numbers, join_truth, name_classes
+from pipelines.retraining.files import (
+    DRAWING,
+    OUTPUTS,
+    draw_changes,
+    write_comparison,
+    write_history,
+    write_results,
 )
 from pipelines.retraining.findings import (
     describe_findings,
@@ -31,14 +35,9 @@ from pipelines.retraining.findings import (
     note_classes,
     note_clusters,
 )
-from pipelines.retraining.labelled import (
-    Pictures,
-    check_numbers,
-    join_truth,
-    name_classes,
-)
 from pipelines.retraining.recipe import read_recipe
-from pipelines.retraining.repeats import COMPARING, compare_ways, fingerprint_of
+from pipelines.retraining.report import write_run_report
+from pipelines.retraining.results import HISTORY_FILE, PROGRESS_FOLDER, RETRAINING_FILE
 from pipelines.retraining.sets import (
     CHECKING,
     Clustered,
@@ -55,14 +54,6 @@ from pipelines.retraining.trial import (
     make_subject,
     places_of,
     run_trial,
-)
-from pipelines.retraining.writing import (
-    DRAWING,
-    OUTPUTS,
-    draw_changes,
-    write_comparison,
-    write_history,
-    write_results,
 )
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.clusters.clusters import NOISE
-from pipelines.retrained import Accuracy, Repair, Retraining
+from pipelines.retraining.results import Accuracy, Repair, Retraining
 
 WIDTH, ROW, MARGIN, BAR = 900, 26, 20, 420
 TEXT = 15

@@ -9,7 +9,7 @@ from pipelines.clusters.clusters import IMAGES_FILE, NOISE, NOISE_NAME, RootCaus
 from pipelines.clusters.results import read_results
 from pipelines.data.groups import Groups, find_groups_beside
 from pipelines.dnn.job import UNLABELLED
-from pipelines.retraining.labelled import (
+from pipelines.retraining.examples import (
     Labelled,
     align_numbers,
     check_apart,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import Network, scale
-from pipelines.retraining.labelled import Pictures, Positions, predict_pictures
+from pipelines.retraining.examples import Pictures, Positions, predict_pictures
 from pipelines.retraining.recipe import Recipe
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import atomic_write

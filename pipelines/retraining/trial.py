@@ -15,7 +15,7 @@ from pipelines.dnn.evaluation import Outcome, Task, judge
 from pipelines.dnn.job import Asked
 from pipelines.dnn.model import Network
 from pipelines.retraining.balancing import Positions, balance, enlarge
-from pipelines.retraining.labelled import Example, Pictures, encode, predict_pictures
+from pipelines.retraining.examples import Example, Pictures, encode, predict_pictures
 from pipelines.retraining.recipe import Recipe
 from pipelines.retraining.training import Epoch, Options, Sets, Trained, hold_out, train
 from pipelines.runs.errors import InputError

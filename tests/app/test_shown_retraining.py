@@ -10,8 +10,8 @@ from app.access import Access
 from app.served import ServedRuns
 from app.shown_retraining import describe_retraining
 from pipelines.dnn.job import Asked
-from pipelines.retrained import PROGRESS_FOLDER, read_retraining
 from pipelines.retraining.job import retrain
+from pipelines.retraining.results import PROGRESS_FOLDER, read_retraining
 from pipelines.retraining.training import Options
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError

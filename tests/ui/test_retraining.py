@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from pipelines.retrained import read_retraining
+from pipelines.retraining.results import read_retraining
 from pipelines.runs.files import read_csv
 
 LONG = 120_000

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from pipelines.reporting.retraining import tell_comparison
 from pipelines.retraining.comparison import (
     BASELINES,
     LEAST_CONFIDENT,
@@ -16,6 +15,7 @@ from pipelines.retraining.comparison import (
     confidence,
     summarise,
 )
+from pipelines.retraining.report import tell_comparison
 
 WRONG = np.arange(40) % 4 == 0
 SURE = np.linspace(1, 0.2, 40, dtype=np.float32)

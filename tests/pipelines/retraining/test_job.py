@@ -16,8 +16,8 @@ from pipelines.data.images import Rejected, check_image
 from pipelines.data.intervals import accuracy_interval
 from pipelines.dnn.job import Asked
 from pipelines.dnn.keras import import_keras
-from pipelines.retrained import PROGRESS_FOLDER, read_retraining
 from pipelines.retraining.job import retrain
+from pipelines.retraining.results import PROGRESS_FOLDER, read_retraining
 from pipelines.retraining.training import Options
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs, write_csv

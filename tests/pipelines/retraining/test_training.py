@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import load_network
-from pipelines.retraining.labelled import Pictures, gather
+from pipelines.retraining.examples import Pictures, gather
 from pipelines.retraining.recipe import LEARNING_RATE, read_recipe
 from pipelines.retraining.training import Options, _seed, hold_out
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.clusters.clusters import NOISE
 from pipelines.clusters.report.report import write_report
-from pipelines.retrained import (
+from pipelines.retraining.results import (
     REPAIRS_PICTURE,
     Accuracy,
     Change,

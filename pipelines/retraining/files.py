@@ -16,7 +16,9 @@ from pipelines.data.groups import Groups
 from pipelines.data.images import Rejected
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES, draw_thumbnail
 from pipelines.dnn.evaluation import Outcome
-from pipelines.retrained import (
+from pipelines.retraining.examples import Example
+from pipelines.retraining.picture import draw_repairs
+from pipelines.retraining.results import (
     CHANGES_COLUMNS,
     CHANGES_FILE,
     HISTORY_FILE,
@@ -27,8 +29,6 @@ from pipelines.retrained import (
     Comparison,
     Retraining,
 )
-from pipelines.retraining.labelled import Example
-from pipelines.retraining.picture import draw_repairs
 from pipelines.retraining.training import Epoch, Trained
 from pipelines.retraining.trial import Parts, Subject
 from pipelines.runs import folder as run_folder

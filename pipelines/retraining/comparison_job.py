@@ -11,9 +11,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pipelines.retrained import Comparison
 from pipelines.retraining.balancing import Positions
 from pipelines.retraining.comparison import OURS, compare, confidence, methods_of, summarise
+from pipelines.retraining.results import Comparison
 from pipelines.retraining.training import Options
 from pipelines.retraining.trial import Subject, divide, places_of, run_trial
 from pipelines.runs import folder as run_folder
