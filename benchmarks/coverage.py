@@ -30,14 +30,14 @@ from pipelines.deepimportance.coverage import count_combinations, coverage, find
 from pipelines.deepimportance.criteria import Range, widen
 from pipelines.deepimportance.importance import most_important, neuron_relevance
 from pipelines.deepimportance.job import Options, measure_coverage
-from pipelines.deepimportance.measuring import (
+from pipelines.deepimportance.measurement import (
     Measured,
     Training,
     cover_surprises,
     measure_images,
     measure_training,
 )
-from pipelines.deepimportance.perturbing_job import Asked, perturb_images
+from pipelines.deepimportance.perturbation_job import Asked, perturb_images
 from pipelines.deepimportance.quantisation import find_regions, quantise
 from pipelines.dnn.activations import build_activations, neuron_layers
 from pipelines.dnn.keras import import_keras

@@ -127,7 +127,7 @@ def perturb(
     trust_model: TrustOption = False,
 ) -> None:
     """Make a noisy or adversarial copy of a test set, to check criteria of coverage with."""
-    from pipelines.deepimportance.perturbing_job import ATTACKS, Asked, perturb_images
+    from pipelines.deepimportance.perturbation_job import ATTACKS, Asked, perturb_images
 
     asked = Asked(how, strength, seed, scaling, trust_model, classes)
     with job("What was written so far stays there.") as told:

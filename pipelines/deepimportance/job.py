@@ -26,7 +26,7 @@ from pipelines.data.labels import (
     split,
 )
 from pipelines.deepimportance.importance import check_number, most_important
-from pipelines.deepimportance.measuring import (
+from pipelines.deepimportance.measurement import (
     Measured,
     Training,
     cover_surprises,

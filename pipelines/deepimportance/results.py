@@ -30,7 +30,7 @@ from pipelines.deepimportance.coverage import (
     growth,
     uncovered,
 )
-from pipelines.deepimportance.measuring import Measured
+from pipelines.deepimportance.measurement import Measured
 from pipelines.deepimportance.quantisation import Regions, find_regions
 from pipelines.deepimportance.widening import Widening, rank
 from pipelines.runs.errors import InputError

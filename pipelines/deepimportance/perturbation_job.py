@@ -14,7 +14,7 @@ from PIL import Image
 from pipelines.data.images import ImageFile, Rejected, check_images, find_images, none_usable
 from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_classes, read_truth
 from pipelines.deepimportance.job import tell_task
-from pipelines.deepimportance.perturbing import build_perturbing
+from pipelines.deepimportance.perturbation import build_perturbing
 from pipelines.dnn.model import Network, fix_size, load_batches, load_network
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import atomic_write, write_csv

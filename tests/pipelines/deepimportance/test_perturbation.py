@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 from pipelines.data.labels import read_truth
-from pipelines.deepimportance.perturbing import (
+from pipelines.deepimportance.perturbation import (
     add_noise,
     build_gradient_signs,
     build_perturbing,
     most_relevant,
     random_places,
 )
-from pipelines.deepimportance.perturbing_job import Asked, perturb_images
+from pipelines.deepimportance.perturbation_job import Asked, perturb_images
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import load_network, scale
 from pipelines.dnn.relevance import INPUT, PREDICTED, build_relevance
