@@ -16,7 +16,7 @@ from pipelines.data.image_lists import list_name
 from pipelines.data.labels import SEPARATOR
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER
 from pipelines.deepinspect.findings import Kind
-from pipelines.deepinspect.inspected import (
+from pipelines.deepinspect.results import (
     PAIR_FILES,
     read_evaluation,
     read_inspection,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipelines.clusters import write
 from pipelines.deepimportance import results as coverage
-from pipelines.deepinspect import inspected
+from pipelines.deepinspect import results
 from pipelines.dnn import job as dnn_job
 from pipelines.retraining import files
 from pipelines.runs.manifest import MANIFEST_FILE, STATUS_FILE
@@ -13,7 +13,7 @@ from pipelines.runs.manifest import MANIFEST_FILE, STATUS_FILE
 OUTPUTS = write.OUTPUTS | {
     "test": dnn_job.OUTPUTS,
     "coverage": coverage.OUTPUTS,
-    "inspect": inspected.OUTPUTS,
+    "inspect": results.OUTPUTS,
     "retrain": files.OUTPUTS,
 }
 """By job: what it writes into its run folder."""

@@ -189,7 +189,7 @@ def _check_exported(options: Options) -> None:
 
 
 def _print(manifest: Manifest, out: Path) -> None:
-    from pipelines.deepinspect.inspected import (
+    from pipelines.deepinspect.results import (
         BIAS_FILE,
         CONFUSION_FILE,
         EVALUATION_FILE,

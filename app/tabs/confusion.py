@@ -26,7 +26,7 @@ from app.numbers import ACTIVATION, PERCENTAGE, read_number
 from app.page import Page
 from pipelines.data.image_lists import PAIR_FOLDER, list_name
 from pipelines.data.images import folder_of
-from pipelines.deepinspect.inspected import CLASSES_FILE, JOB
+from pipelines.deepinspect.results import CLASSES_FILE, JOB
 from pipelines.dnn.model import SCALINGS
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, list_runs, read_manifest

@@ -20,22 +20,10 @@ from pipelines.deepinspect.activation import (
     check_thresholds,
 )
 from pipelines.deepinspect.confusion import known_classes, napvd
-from pipelines.deepinspect.drawing import STAGE as DRAWING
-from pipelines.deepinspect.drawing import choose_lists, draw_images, prediction_rows
 from pipelines.deepinspect.evaluation import evaluate_ranking, spearman
-from pipelines.deepinspect.exported import as_matrix, join_labels, read_distances, read_labels
 from pipelines.deepinspect.findings import Findings, Truths, find_pairs, find_truths
-from pipelines.deepinspect.inspected import (
-    DIGITS,
-    JOB,
-    OUTPUTS,
-    write_activation,
-    write_classes,
-    write_evaluation,
-    write_pairs_tables,
-    write_predictions,
-)
-from pipelines.deepinspect.predicting import (
+from pipelines.deepinspect.imports import as_matrix, join_labels, read_distances, read_labels
+from pipelines.deepinspect.predictions import (
     Images,
     Seen,
     choose_layers,
@@ -46,6 +34,18 @@ from pipelines.deepinspect.predicting import (
     stream_predictions,
 )
 from pipelines.deepinspect.ranking import TOP_PERCENT, pairs_of, rank_pairs
+from pipelines.deepinspect.results import (
+    DIGITS,
+    JOB,
+    OUTPUTS,
+    write_activation,
+    write_classes,
+    write_evaluation,
+    write_pairs_tables,
+    write_predictions,
+)
+from pipelines.deepinspect.thumbnails import STAGE as DRAWING
+from pipelines.deepinspect.thumbnails import choose_lists, draw_images, prediction_rows
 from pipelines.dnn.activations import STAGE as MEASURING
 from pipelines.dnn.evaluation import Task, doubt_order
 from pipelines.dnn.model import BATCH, Network, fix_size, load_network

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from app.shown_confusion import describe_inspection, describe_pair
-from pipelines.deepinspect.inspected import read_matrices
 from pipelines.deepinspect.job import Options, inspect_model
+from pipelines.deepinspect.results import read_matrices
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.manifest import read_manifest, write_manifest

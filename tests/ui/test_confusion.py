@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from pipelines.deepinspect.inspected import read_matrices
+from pipelines.deepinspect.results import read_matrices
 from pipelines.runs.files import read_csv
 from tests.pipelines.deepinspect.test_job import NAMES, draw
 from tests.ui.test_clusters import LONG, ROOT

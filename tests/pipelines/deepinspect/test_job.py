@@ -13,12 +13,8 @@ from pipelines.data.image_lists import describe_source
 from pipelines.data.images import find_images
 from pipelines.deepinspect.bias import average_bias
 from pipelines.deepinspect.findings import find_pairs
-from pipelines.deepinspect.inspected import (
-    read_inspection,
-    read_matrices,
-    read_top_pairs,
-)
 from pipelines.deepinspect.job import Options, _compare_thresholds, inspect_exported, inspect_model
+from pipelines.deepinspect.results import read_inspection, read_matrices, read_top_pairs
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs

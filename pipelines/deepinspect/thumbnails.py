@@ -13,7 +13,7 @@ from pipelines.data.labels import SEPARATOR
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.deepinspect.activation import Bools
 from pipelines.deepinspect.findings import Findings, Truths
-from pipelines.deepinspect.predicting import Images
+from pipelines.deepinspect.predictions import Images
 from pipelines.deepinspect.ranking import pairs_of
 from pipelines.runs.folder import Progress
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipelines.data.images import ImageFile, Rejected, check_header, find_files
 from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_truth, split
 from pipelines.deepinspect.activation import Bools, Floats
-from pipelines.deepinspect.exported import as_matrix
+from pipelines.deepinspect.imports import as_matrix
 from pipelines.dnn.activations import neuron_layers, stream_activations
 from pipelines.dnn.evaluation import THRESHOLD as PREDICTED
 from pipelines.dnn.evaluation import Task, class_shares, find_task

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.deepinspect.exported import as_matrix, join_labels, read_distances, read_labels
+from pipelines.deepinspect.imports import as_matrix, join_labels, read_distances, read_labels
 from pipelines.runs.errors import InputError
 
 PAIRS = ["object,object,neuron distance", "cat,dog,0.5", "dog,bird,1.5", "bird,cat,2"]
