@@ -8,13 +8,13 @@ import typer
 from typer.testing import CliRunner
 
 from app import numbers
-from app.access import Access
-from app.cli import app
-from app.jobs import Jobs
+from app.cli.main import app
 from app.numbers import COUNT, NUMBER, PERCENTAGE, POSITIVE, SEED, SHARE, Numbers, parse_number
-from app.page import Page
-from app.served import ServedRuns
-from app.tabs import clusters, confusion, coverage, heatmaps, retraining, unsafe_set
+from app.page.context import Page
+from app.page.tabs import clusters, confusion, coverage, heatmaps, retraining, unsafe_set
+from app.server.access import Access
+from app.server.jobs import Jobs
+from app.server.routes import ServedRuns
 from pipelines.runs.errors import InputError
 
 

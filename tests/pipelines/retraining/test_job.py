@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.shown_retraining import describe_retraining
+from app.server.views.retraining import describe_retraining
 from pipelines.clusters.clusters import read_labels
 from pipelines.data.images import Rejected, check_image
 from pipelines.data.intervals import accuracy_interval

@@ -1,0 +1,177 @@
+"""What the forms of several tabs are made of: the field for a folder of images, and others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+import gradio as gr
+
+from app.page import folders
+from app.page.context import Page
+from app.page.wiring import HIDDEN
+from pipelines.dnn.evaluation import Task
+from pipelines.dnn.model import SCALINGS
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Form = TypeVar("Form", bound="DataclassInstance")
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
+
+
+def read_form(usual: Form, values: Sequence[Any]) -> Form:
+    """Read the values of a form into the dataclass that describes it.
+
+    Parameters
+    ----------
+    usual : dataclass
+        What the form holds at first; fields that were never shown arrive as None.
+    values : sequence
+        In the order of the dataclass.
+    """
+    pairs = zip(values, astuple(usual), strict=True)
+    return type(usual)(*(before if value is None else value for value, before in pairs))
+
+
+def command_line(elem_id: str) -> gr.Textbox:
+    """Make the field that shows the command of a form."""
+    return gr.Textbox(
+        label="The same on the command line",
+        interactive=False,
+        visible=False,
+        lines=1,
+        max_lines=4,
+        buttons=["copy"],
+        elem_id=elem_id,
+        elem_classes="command",
+    )
+
+
+def result_pane(elem_id: str, scripts: Sequence[str]) -> gr.HTML:
+    """Make a pane that scripts of `assets` fill; Gradio takes them as one."""
+    return gr.HTML(
+        value=None,
+        html_template="",  # names reach the page as text, through the script, and never a template
+        js_on_load="\n".join((ASSETS / name).read_text(encoding="utf-8") for name in scripts),
+        elem_id=elem_id,
+        elem_classes="shown",
+    )
+
+
+GUESSED = "as the model tells"
+
+
+def label_fields() -> list[Any]:
+    """Make the fields on a model's input and labels.
+
+    They are: scaling, names of the classes, what the model predicts, error threshold, key points,
+    groups of test images.
+    """
+    with gr.Row():
+        scaling = gr.Dropdown(
+            [GUESSED, *SCALINGS],
+            value=GUESSED,
+            label="Scaling of pixels",
+            info="none: 0 to 255. caffe, torch: as networks trained on ImageNet.",
+        )
+        classes = gr.Textbox(
+            label="Names of the classes",
+            info="A file, one a line, in the order of the outputs. Empty: sorted.",
+        )
+    with gr.Row():
+        task = gr.Dropdown(
+            [GUESSED, *get_args(Task)],
+            value=GUESSED,
+            label="What the model predicts",
+            info="One class an image, several labels, or numbers.",
+        )
+        threshold = gr.Textbox(
+            label="Error threshold", info="Of numbers: above it, an image counts as failed."
+        )
+        points = gr.Checkbox(
+            False,
+            label="The numbers are key points",
+            info="x and y by turns: an error is a distance.",
+        )
+    groups = gr.Textbox(
+        label="Groups of test images",
+        info="Of one track, drive or person, which intervals and tests count as one: a column of "
+        "labels.csv or parameters.csv beside them, a regular expression, or none. Empty: by names "
+        "such as 00012_00003.png.",
+    )
+    return [scaling, classes, task, threshold, points, groups]
+
+
+def groups_option(text: str) -> list[str]:
+    """Return the option of a command that the field for groups asks for; none where it is empty."""
+    return [f"--groups={text.strip()}"] if text.strip() else []  # it may begin with a dash
+
+
+def show_always(
+    show: Callable[..., Any], changing: Sequence[gr.Dropdown | gr.Tab], given: Any, pane: gr.HTML
+) -> None:
+    """Show anew whenever a field changes, or a tab comes up: names of clusters may have changed.
+
+    All of it is one event, of which the last counts: of answers to two events the one that comes
+    last would stay, and that may be the one on no run at all.
+    """
+    events = [part.select if isinstance(part, gr.Tab) else part.change for part in changing]
+    gr.on(events, show, given, pane, trigger_mode="always_last", **HIDDEN)
+
+
+def complete_folder_field(
+    page: Page,
+    folder: gr.Dropdown,
+    browse: gr.Button,
+    count: gr.HTML,
+    recent: Callable[[Page], list[str]],
+) -> None:
+    """Make the list of folders that `browse` opens, and fill `count` as soon as one is given.
+
+    Parameters
+    ----------
+    recent : callable
+        Lists the folders that were used before.
+    """
+    _picker(page, folder, browse)
+    _count_images(page, folder, count)
+    folder.focus(lambda: gr.Dropdown(choices=recent(page)), None, folder, **HIDDEN)
+
+
+def _count_images(page: Page, folder: gr.Dropdown, count: gr.HTML) -> None:
+    counting: dict[str | None, object] = {}
+
+    def count_images(text: str | None, request: gr.Request) -> Iterator[str]:
+        counting[request.session_hash] = mine = object()
+        for said in folders.count_images(page, text or ""):
+            if counting[request.session_hash] is not mine:  # another folder was given meanwhile
+                return
+            yield said
+
+    folder.change(count_images, folder, count, trigger_mode="multiple", **HIDDEN)
+
+
+def _picker(page: Page, folder: gr.Dropdown, browse: gr.Button) -> None:
+    place = gr.State("")
+    with gr.Column(visible=False, elem_classes="picker") as picker:
+        inside = gr.Radio(choices=[], label="Folders", elem_classes="folders")
+        take = gr.Button("Use this folder", **NARROW)
+
+    def list_folders(text: str) -> tuple[str, gr.Radio]:
+        place, words, choices = folders.list_folders(page, text)
+        return str(place), gr.Radio(choices=choices, label=words, value=None)
+
+    def browse_from(text: str | None, listed: str) -> list[Any]:
+        if listed:  # a second click closes the list
+            return [gr.Column(visible=False), "", gr.skip()]
+        return [gr.Column(visible=True), *list_folders(text or "")]
+
+    browse.click(browse_from, [folder, place], [picker, place, inside], **HIDDEN)
+    inside.input(list_folders, inside, [place, inside], **HIDDEN)
+    take.click(
+        lambda path: (path, gr.Column(visible=False), ""), place, [folder, picker, place], **HIDDEN
+    )

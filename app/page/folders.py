@@ -1,0 +1,218 @@
+"""How a user of the page names a folder: typing, choosing a recent one, browsing; and runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from app.page.context import Page
+from app.page.notices import notice
+from pipelines.clusters.clusters import IMAGES_FILE
+from pipelines.data.images import TABLES, Rejected, check_header, walk_files
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import CLUSTERING_JOBS, is_written
+from pipelines.runs.manifest import Manifest, list_runs, read_manifest
+from pipelines.runs.wording import count_of
+from pipelines.unsafe_set.files import read_selection
+
+SECONDS_BETWEEN_COUNTS = 0.3
+MOST_FOLDERS = 500
+EXAMPLE_RUN = "example"
+"""Name of the example's run: no other run takes it."""
+
+Choice = tuple[str, str]
+"""What is shown, and the path it stands for."""
+
+
+def count_images(page: Page, text: str) -> Iterator[str]:
+    """Count the usable images of a folder by their headers, and say so while it goes on."""
+    if not text.strip():
+        yield ""
+        return
+    usable = others = 0
+    said = time.monotonic()
+    try:
+        folder = page.access.resolve(text)
+        for found in walk_files(folder):
+            if isinstance(found, Rejected) or check_header(folder, found) is not None:
+                others += 1
+            else:
+                usable += 1
+            if time.monotonic() - said > SECONDS_BETWEEN_COUNTS:
+                said = time.monotonic()
+                yield notice(f"Counting: {count_of(usable, 'usable image')} so far …")
+    except InputError as error:
+        yield notice(str(error), "error")
+        return
+    rest = f" {count_of(others, 'other file')} cannot be used." if others else ""
+    yield notice(f"{count_of(usable, 'usable image')}.{rest}", "note" if usable else "error")
+
+
+def recent(page: Page) -> list[str]:
+    """Return the image folders of the runs in the page's folder, the latest first."""
+    return list(dict.fromkeys(manifest.folder for _, manifest in list_runs(page.runs)))
+
+
+def recent_improvement_sets(page: Page) -> list[str]:
+    """Return the folders that unsafe sets were selected from, the latest run first."""
+    found = []
+    for run, _ in list_runs(page.runs):
+        with suppress(InputError, OSError):
+            if (selection := read_selection(run)) is not None:
+                found.append(selection.folder)
+    return list(dict.fromkeys(found))
+
+
+def list_folders(page: Page, text: str) -> tuple[Path, str, list[Choice]]:
+    """List the folders inside the one that is named, or inside the user's home or a root.
+
+    Returns
+    -------
+    Path
+        The folder that is listed.
+    str
+        What the list holds, in words.
+    list of tuple of str
+        The choices: the folder above, or the other roots, first.
+    """
+    roots = page.access.roots
+    start = roots[0] if roots else Path.home()
+    try:
+        folder = page.access.resolve(text) if text.strip() else start
+        names = _folder_names(folder)
+    except (InputError, OSError):
+        try:
+            folder, names = start, _folder_names(start)
+        except OSError:
+            return start, f"{start} cannot be listed", []
+    choices = [(name, str(folder / name)) for name in names[:MOST_FOLDERS]]
+    if folder in roots:
+        choices[:0] = [(str(root), str(root)) for root in roots if root != folder]
+    elif folder != folder.parent:
+        choices.insert(0, (".. (up)", str(folder.parent)))
+    words = f"Folders in {folder}"
+    if len(names) > MOST_FOLDERS:
+        words += f" (the first {MOST_FOLDERS} of {len(names):,}: type the path of another)"
+    return folder, words, choices
+
+
+def _folder_names(folder: Path) -> list[str]:
+    names = []
+    for path in folder.iterdir():
+        try:
+            path.name.encode("utf-8")  # the browser could not be told of any other
+            if path.is_dir() and not path.name.startswith("."):
+                names.append(path.name)
+        except (UnicodeEncodeError, OSError):
+            continue
+    return sorted(names)
+
+
+def tables_beside(page: Page, text: str | None, run: str | None) -> list[Path]:
+    """Find the tables that lie beside the images of the folder named, or else of the run."""
+    try:
+        folder = text if text and text.strip() else None
+        if folder is None and run:
+            folder = read_manifest(page.access.resolve(run)).folder
+        if folder is None:
+            return []
+        images = page.access.resolve(folder)
+        return [images / name for name in sorted(TABLES) if (images / name).is_file()]
+    except (InputError, OSError):
+        return []
+
+
+def list_run_choices(page: Page) -> list[Choice]:
+    """List the runs in the page's folder, the latest first."""
+    return [
+        (_run_label(folder, manifest), str(folder))
+        for folder, manifest in list_runs(page.runs)
+        if manifest.job in CLUSTERING_JOBS  # others have no clusters to look at
+    ]
+
+
+def list_test_choices(page: Page) -> list[Choice]:
+    """List the tests of a DNN in the page's folder, the latest first."""
+    choices = []
+    for folder, manifest in list_runs(page.runs):
+        if manifest.job == "test" and manifest.ended == "finished":
+            failures = count_of(int(manifest.result.get("failures", 0)), "failure")
+            choices.append((f"{folder.name} · test with {failures}", str(folder)))
+    return choices
+
+
+def is_test(folder: Path) -> bool:
+    """Tell whether a folder is one that a test wrote."""
+    try:
+        return read_manifest(folder).job == "test"
+    except InputError:
+        return False
+
+
+def images_of(run: Path) -> Path:
+    """Return the folder of images of a run."""
+    return Path(read_manifest(run).folder)
+
+
+def _run_label(folder: Path, manifest: Manifest) -> str:
+    clusters: Any = manifest.result.get("clusters")
+    what = count_of(clusters, "cluster") if isinstance(clusters, int) else "no clusters"
+    if manifest.ended != "finished":
+        what = "running" if is_written(folder) else "did not finish"
+    when = datetime.fromisoformat(manifest.started_at).astimezone().strftime("%Y-%m-%d %H:%M")
+    return f"{folder.name} · {what} · {when}"
+
+
+def has_clusters(folder: Path) -> bool:
+    """Tell whether a run folder has root cause clusters to look at."""
+    try:
+        return (folder / IMAGES_FILE).is_file()
+    except OSError:
+        return False
+
+
+def changed(file: Path) -> str:
+    """Return when a file was last written, in a form to compare; empty where there is none."""
+    try:
+        return str(file.stat().st_mtime_ns)
+    except OSError:
+        return ""
+
+
+def may_replace(run: Path, images: Path) -> bool:
+    """Tell whether a job on `images` may replace `run`: one on them that found no clusters."""
+    try:
+        manifest = read_manifest(run)
+    except InputError:
+        return False
+    done = manifest.job not in CLUSTERING_JOBS and manifest.ended == "finished"
+    found = has_clusters(run) or done
+    return manifest.folder == str(images) and not found and not is_written(run)
+
+
+def new_run_folder(
+    page: Page, images: Path, suffix: str = "", replace: Callable[[Path], bool] | None = None
+) -> Path:
+    """Choose the folder for a run on `images`, in the page's folder for runs.
+
+    It is named after the images, with a number where that is taken.  One that `replace` allows to
+    replace counts as free; by default, one that `may_replace` does: what its job extracted is in
+    the feature store.
+    """
+    allows = replace or (lambda run: may_replace(run, images))
+    name = (images.parent if images.is_file() else images).name.lstrip(".-") or "run"
+    name += suffix
+    attempt = 1
+    while True:
+        run = page.runs / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            taken = run.exists()
+        except OSError as error:
+            raise InputError(f"{run} cannot be used: {error.strerror}.") from error
+        if run.name != EXAMPLE_RUN and (not taken or allows(run)):
+            return run
+        attempt += 1

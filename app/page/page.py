@@ -1,0 +1,140 @@
+"""The browser tool: a Gradio page built out of the tabs, and how it is launched."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.page import wiring
+from app.page.context import Page
+from app.page.tabs import clusters, confusion, coverage, heatmaps, retraining, unsafe_set
+from app.server import access
+from app.server.access import Access
+from app.server.jobs import Jobs
+from app.server.routes import ServedRuns
+from pipelines.runs.errors import InputError
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+TITLE = "SAFE tool"
+
+
+def build(page: Page) -> gr.Blocks:
+    """Build the page."""
+    blocks: gr.Blocks
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
+        with gr.Row(elem_id="head"):
+            gr.HTML(
+                "<h1>SAFE tool</h1><p>Which situations make a vision DNN fail?</p>", elem_id="title"
+            )
+            opened = gr.Dropdown(
+                label="Open a run",
+                choices=[],
+                value=None,
+                allow_custom_value=True,
+                elem_id="open-run",
+            )
+        parts = wiring.create(page, opened)
+        with gr.Tabs():
+            with gr.Tab("Clusters"):
+                clusters.create_tab(page, blocks, parts)
+            with gr.Tab("Unsafe set") as tab:
+                unsafe_set.create_tab(page, parts, tab)
+            with gr.Tab("Retraining") as tab:
+                retraining.create_tab(page, parts, tab)
+            with gr.Tab("Heatmaps") as tab:
+                heatmaps.create_tab(page, parts, tab)
+            with gr.Tab("Coverage") as tab:
+                coverage.create_tab(page, parts, tab)
+            with gr.Tab("Confusion and bias") as tab:
+                confusion.create_tab(page, parts, tab)
+    return blocks
+
+
+def launch(granted: Access, port: int | None, runs: Path, browser: bool) -> None:
+    """Serve the page until Ctrl-C or a signal ends it; a job that runs then is stopped.
+
+    Parameters
+    ----------
+    granted : Access
+        Who may reach the page.
+    port : int, optional
+        None takes the first free one from 7860.
+    runs : Path
+        Folder for the runs made on the page; made when the first job starts.
+    browser : bool
+        Whether to open the user's browser.
+
+    Raises
+    ------
+    InputError
+        When the address cannot be listened on.
+    """
+    _check_address(granted.host, port)
+    runs = runs.resolve()
+    if granted.roots:
+        granted = replace(granted, roots=(*granted.roots, runs))
+    page = Page(granted, Jobs(), ServedRuns(granted), runs)
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, signal.default_int_handler)
+    blocks = build(page)
+    try:
+        blocks.queue(default_concurrency_limit=None).launch(
+            server_name=granted.host,
+            server_port=port,
+            auth=(granted.user, granted.password) if granted.user else None,
+            theme=theme(),
+            css_paths=[ASSETS / "style.css"],
+            favicon_path=ASSETS / "icon.png",
+            inbrowser=browser,
+            app_kwargs={"routes": page.served.routes(), "middleware": access.middleware(granted)},
+            footer_links=[],
+            run_history=False,
+            share=False,
+            ssr_mode=False,
+            enable_monitoring=False,
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+        print(f"The page is at {blocks.local_url}  (Ctrl-C ends it)", flush=True)
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        page.jobs.close()
+        blocks.close(verbose=False)
+
+
+def _check_address(host: str, port: int | None) -> None:
+    try:
+        socket.create_server((host, port or 0)).close()
+    except OSError as error:
+        where = f"--host {host}" if port is None else f"--host {host} --port {port}"
+        raise InputError(f"{where}: cannot listen there: {error.strerror or error}.") from error
+    # Gradio looks whether the page answers; a proxy could not reach it.
+    known = [name for name in ("no_proxy", "NO_PROXY") if os.environ.get(name)]
+    exempt = [os.environ[name] for name in known] + [access.LOOPBACK, "localhost", host]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(exempt)
+
+
+def theme() -> Any:
+    """Return Gradio's own theme with the fonts that every machine has."""
+    return gr.themes.Default(
+        primary_hue=gr.themes.colors.blue,
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    ).set(body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500")
+
+
+def has_screen() -> bool:
+    """Tell whether this process can show the user a browser window."""
+    return sys.platform == "darwin" or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )

@@ -1,0 +1,230 @@
+"""Jobs of the page: child processes of the same command line, one at a time."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from app.cli.exit_codes import ERROR, FAULT, STOPPED
+from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import Status, read_status
+
+DOOR = Path(__file__).resolve().parents[1] / "SAFE_Tool.py"
+LOG_LINES = 12
+LOG_BYTES = 8192
+SECONDS_TO_STOP = 10.0
+"""How long a job may take to end when the page's server ends; after that it is killed."""
+SECONDS_TO_KILL = 3.0
+"""How long after the first a second wish to stop counts: a double click kills nothing."""
+
+State = Literal["running", "finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of `SAFE_Tool.py`.
+
+    Attributes
+    ----------
+    arguments : tuple of str
+        What follows `SAFE_Tool.py`.
+    folder : Path
+        The folder it writes, where its `status.json` is.
+    """
+
+    arguments: tuple[str, ...]
+    folder: Path
+
+    def line(self) -> str:
+        """Return the line to type into a shell, from any folder, for the same job."""
+        return shlex.join((sys.executable, str(DOOR), *self.arguments))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a job stands.
+
+    Attributes
+    ----------
+    commands : tuple of Command
+        What it does, one after the other.
+    step : int
+        Position of the command at work, or of the last one that was.
+    state : str
+        "running", "finished", "stopped" (by the user) or "failed".
+    status : Status or None
+        Of the command at work; None until it has one.
+    stopping : bool
+        Whether it runs on although it was told to stop.
+    said : str
+        Once it has ended: why it failed, or what its last command printed.
+    number : int
+        Of the jobs of this server, from 1.
+    """
+
+    commands: tuple[Command, ...]
+    step: int
+    state: State
+    status: Status | None
+    stopping: bool
+    said: str
+    number: int
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the last command writes: what the whole job is for."""
+        return self.commands[-1].folder
+
+
+class Jobs:
+    """The one job of a page's server.
+
+    A thread waits for each command and starts the next, so that a job goes on without a page that
+    looks at it.  It ends when the server does.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._commands: tuple[Command, ...] = ()
+        self._step = 0
+        self._state: State = "finished"
+        self._said = ""
+        self._number = 0
+        self._stopping = 0.0  # when it was told to
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread: threading.Thread | None = None
+        self._logs = tempfile.TemporaryDirectory(prefix="safe-tool-")
+
+    def start(self, commands: Sequence[Command]) -> None:
+        """Start a job.
+
+        Raises
+        ------
+        InputError
+            When one is running.
+        """
+        with self._lock:
+            if self._commands and self._state == "running":
+                raise InputError(
+                    f"a job is running already; it writes {self._commands[-1].folder}. "
+                    "Wait for it, or stop it."
+                )
+            self._commands, self._step = tuple(commands), 0
+            self._state, self._said, self._stopping = "running", "", 0.0
+            self._number += 1
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Tell the job to stop; a while later, kill it."""
+        with self._lock:
+            if not self._stopping:
+                self._stopping = time.monotonic()
+                self._signal(signal.SIGTERM)
+            elif time.monotonic() - self._stopping > SECONDS_TO_KILL:
+                self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def look(self) -> Look | None:
+        """Tell how the job stands, or how the last one ended; None before the first."""
+        with self._lock:
+            if not self._commands:
+                return None
+            status = None
+            if self._process is not None:
+                status = read_status(self._commands[self._step].folder)
+                if status is not None and status.pid != self._process.pid:
+                    status = None  # an earlier job's
+            return Look(
+                self._commands,
+                self._step,
+                self._state,
+                status,
+                self._stopping > 0,
+                self._said,
+                self._number,
+            )
+
+    def close(self) -> None:
+        """Stop the job and wait for its end."""
+        if self._thread is not None:
+            self.stop()
+            self._thread.join(SECONDS_TO_STOP)
+            with self._lock:
+                self._signal(signal.SIGKILL)
+            self._thread.join()
+        self._logs.cleanup()
+
+    def _work(self) -> None:
+        state, said = self._do()
+        with self._lock:
+            self._state, self._said = state, said
+
+    def _do(self) -> tuple[State, str]:
+        """Do the commands; return how the job ended, and what there is to say of it."""
+        log = Path(self._logs.name, "log")
+        for step, command in enumerate(self._commands):
+            try:
+                code = self._run(step, command, log)
+                if code and not self._stopping and code != STOPPED:
+                    return "failed", _reason(code, log)
+            except OSError as error:
+                return "failed", f"{error.filename or 'The job'}: {error.strerror or error}"
+            if code:
+                return "stopped", ""
+        return "finished", "\n".join(_lines(log)[-LOG_LINES:])
+
+    def _run(self, step: int, command: Command, log: Path) -> int:
+        with log.open("wb") as file:
+            with self._lock:
+                if self._stopping:
+                    return STOPPED
+                self._step = step
+                self._process = subprocess.Popen(
+                    [sys.executable, str(DOOR), *command.arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C in the server's terminal reaches it once
+                )
+            code = self._process.wait()
+            with self._lock:
+                self._process = None
+            return code
+
+
+def _lines(log: Path) -> list[str]:
+    """Return the last lines of a log, without tqdm's bars."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
+    return [line for line in lines if "%|" not in line]
+
+
+def _reason(code: int, log: Path) -> str:
+    """Return what a job that failed said last: the error if it named one, else its last lines."""
+    lines = _lines(log)
+    errors = [line for line in lines if line.startswith(ERROR)]
+    if errors:
+        said = errors[-1].removeprefix(ERROR)
+        # Of a fault of the tool, whoever mends it needs the traceback: the log goes with the page.
+        return "\n".join([said, *lines[-LOG_LINES:-1]]) if said.startswith(FAULT) else said
+    end = f"The job ended with code {code}."
+    if code < 0:
+        end = f"The job's process was killed by {signal.Signals(-code).name}."
+        if -code == signal.SIGKILL:
+            end += " The machine may have run out of memory."
+    return "\n".join([end, *lines[-LOG_LINES:]])

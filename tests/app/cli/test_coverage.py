@@ -1,0 +1,58 @@
+"""Coverage on the command line: real processes, what they print, how they end."""
+
+from app.cli.coverage import _large
+from pipelines.runs.files import read_csv
+from tests.app.cli.test_main import tool
+from tests.pipelines.deepimportance.test_job import folders, model  # noqa: F401
+
+
+def test_from_a_noisy_test_set_to_the_images_that_widen(model, folders, tmp_path):  # noqa: F811
+    noisy, run = tmp_path / "noisy", tmp_path / "run"
+    done = tool("perturb", model, folders / "test", "--out", noisy, "--how", "fgsm")
+    assert done.returncode == 0, done.stderr
+    assert f"24 images are in {noisy}" in done.stdout
+    assert "Their labels are those of the originals (class folders)." in done.stdout
+    assert "Not used: left/bad.png: not an image" in done.stdout
+    sets = ["--training", folders / "training", "--test", folders / "test", "--test", noisy]
+    more = ["--candidates", folders / "new", "--neurons", "4", "--out", run]
+    done = tool("coverage", model, *sets, *more)
+    assert done.returncode == 0, done.stderr
+    assert "The 4 neurons of hidden that decide have " in done.stdout
+    assert "criterion     test    noisy\nIDC  " in done.stdout
+    rows = read_csv(run / "criteria.csv")
+    for row in rows:
+        assert f"{float(row['value']):.1%}" in done.stdout
+    adds = sum(row["adds"] == "1" for row in read_csv(run / "widening.csv"))
+    assert f"{adds} of 40 new images add a combination each to test" in done.stdout
+    assert "Files that could not be used: 1" in done.stdout
+    done = tool("export", run, tmp_path / "chosen", "--count", "1")
+    assert done.returncode == 0, done.stderr
+    assert "1 image copied to" in done.stdout
+    done = tool("export", run, tmp_path / "linked", "--count", "1", "--link")
+    assert "1 image linked to" in done.stdout
+    assert len(list((tmp_path / "chosen").rglob("*.png"))) == 1
+
+
+def test_what_cannot_be_used_is_said_in_one_line(model, folders, tmp_path):  # noqa: F811
+    sets = ["--training", folders / "training", "--test", folders / "test"]
+    done = tool("coverage", model, *sets, "--out", tmp_path / "run", "--layer", "pool")
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    assert "'pool' is no layer with neurons. Choose among conv (4), hidden (8), end (2)" in line
+    done = tool("export", tmp_path / "run", tmp_path / "out")
+    assert done.returncode == 1
+    assert "coverage.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_noise_that_changes_nothing_is_not_put_on_the_gradient(model, folders, tmp_path):  # noqa: F811
+    more = ["--how", "gaussian-random", "--strength", "0.0001"]
+    done = tool("perturb", model, folders / "test", "--out", tmp_path / "noisy", *more)
+    assert done.returncode == 0, done.stderr
+    assert "Note: 24 are as before: --strength is too small to change a pixel." in done.stdout
+
+
+def test_numbers_of_combinations_have_no_end():
+    assert _large("4096") == "4,096"
+    assert _large(str(4**60)) == "1.3e+36"
+    assert _large(str(4**600)) == "1.7e+361"

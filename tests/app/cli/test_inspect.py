@@ -1,0 +1,86 @@
+"""The command `inspect` as a user meets it."""
+
+import re
+
+import numpy as np
+import pytest
+
+from pipelines.runs.manifest import read_manifest
+from tests.app.cli.test_main import tool
+
+
+@pytest.fixture
+def tables(tmp_path):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(6, 2))
+    lines = ["class,class,distance"]
+    for a in range(6):
+        lines += [f"{a},{b},{np.linalg.norm(points[a] - points[b]):.6f}" for b in range(a)]
+    (tmp_path / "distances.csv").write_text("\n".join(lines))
+    labels = rng.integers(0, 6, 200)
+    taken = np.where(rng.random(200) < 0.3, (labels + 1) % 6, labels)
+    for name, values in (("labels", labels), ("predictions", taken)):
+        rows = [f"{image}.png,{value}" for image, value in enumerate(values)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["image,labels", *rows]))
+    return tmp_path
+
+
+def test_ranked_pairs_are_printed(tables):
+    done = tool(
+        "inspect", "--distances", tables / "distances.csv", "--labels", tables / "labels.csv",
+        "--predictions", tables / "predictions.csv", "--top", "10%", "--out", tables / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "15 pairs of 6 classes; likely confused are" in done.stdout
+    assert re.search(r"\*   1  \d - \d: 0\.\d+  \d+ images? confused", done.stdout)
+    assert re.search(r"\d sides with \d", done.stdout)
+    assert "By the labels, of confusion:" in done.stdout
+    assert str(tables / "run" / "evaluation.json") in done.stdout
+    manifest = read_manifest(tables / "run")
+    assert manifest.parameters["top_percent"] == 10
+    assert manifest.job == "inspect"
+
+
+def test_figures_and_counts_of_any_size_are_told(tmp_path):
+    for name, rows in {
+        "distances": ["cat,dog,1e-7", "cat,cow,3e-7", "dog,cow,4e-7"],
+        "labels": ["1.png,cat", "2.png,dog", "3.png,cow"],
+        "predictions": ["1.png,dog", "2.png,dog", "3.png,cow"],
+    }.items():
+        titles = ",".join("abc"[: rows[0].count(",") + 1])
+        (tmp_path / f"{name}.csv").write_text("\n".join([titles, *rows]))
+    done = tool(
+        "inspect", "--distances", tmp_path / "distances.csv", "--labels", tmp_path / "labels.csv",
+        "--predictions", tmp_path / "predictions.csv", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert "NAPVD below 1.4194e-07, mean - 1 sd" in done.stdout
+    assert "cat - dog: 1e-07  1 image confused" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected MODEL and IMAGES, or --distances"),
+        (["dnn.keras"], "expected MODEL and IMAGES, or --distances"),
+        (["dnn.keras", "x", "--distances", "d.csv"], "--distances: expected no MODEL"),
+        (["dnn.keras", "x", "--labels", "l.csv"], "--labels and --predictions belong to"),
+        (
+            ["--distances", "d.csv", "--normalise", "--threshold", "0.3"],
+            "--threshold, --normalise: of no use with --distances",
+        ),
+        (["--distances", "missing.csv"], "missing.csv: expected a table, but there is no such"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(tmp_path, arguments, message):
+    done = tool("inspect", *arguments, "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_kind_of_run_is_left_as_it_is(tables):
+    (tables / "run").mkdir()
+    (tables / "run" / "notes.txt").write_text("mine")
+    done = tool("inspect", "--distances", tables / "distances.csv", "--out", tables / "run")
+    assert done.returncode == 1
+    assert "holds files and is no run folder" in done.stderr

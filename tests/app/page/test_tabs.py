@@ -1,0 +1,193 @@
+"""What the forms of the page ask for, and what they may not."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.page.context import Page
+from app.page.tabs import clusters, confusion, heatmaps, retraining, unsafe_set
+from app.server.access import Access
+from app.server.jobs import Jobs
+from app.server.routes import ServedRuns
+from pipelines.data.images import write_failures
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest, write_manifest
+
+
+def quiet(stage, done, total):
+    """Listen to nothing."""
+
+
+@pytest.fixture
+def page(tmp_path):
+    root = tmp_path / "root"
+    (root / "runs").mkdir(parents=True)
+    (root / "images").mkdir()
+    (root / "dnn.keras").write_bytes(b"")
+    (tmp_path / "secret").mkdir()
+    access = Access(roots=(root.resolve(),))
+    made = Page(access, Jobs(), ServedRuns(access), root.resolve() / "runs")
+    yield made
+    made.jobs.close()
+
+
+def form(page, **changes):
+    root = page.access.roots[0]
+    usual = replace(heatmaps.USUAL, model=str(root / "dnn.keras"), images=str(root / "images"))
+    return replace(usual, **changes)
+
+
+def commands(page, only_test=False, **changes):
+    return heatmaps._commands(page, form(page, **changes), only_test)
+
+
+def test_a_test_comes_before_heatmaps_unless_all_images_have_failed(page):
+    first, second = commands(page)
+    assert first.arguments[:1] == ("test",)
+    assert second.arguments[:1] == ("heatmaps",)
+    assert second.arguments[2] == str(first.folder / "failures.txt")
+    (alone,) = commands(page, failing=True)
+    assert alone.arguments[:1] == ("heatmaps",)
+    (tested,) = commands(page, only_test=True, task="numbers", error_threshold="4.5")
+    assert tested.arguments[-4:] == ("--task", "numbers", "--error-threshold", "4.5")
+    grouped, clustered = commands(page, groups=" -- drive ")
+    assert grouped.arguments[-1] == "--groups=-- drive"
+    assert not any("--groups" in argument for argument in clustered.arguments)
+
+
+def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
+    listed = page.access.roots[0] / "failures.txt"
+    write_failures(listed, tmp_path / "secret", ["a.png"])
+    with pytest.raises(InputError, match="outside of the folders that this page may use"):
+        commands(page, images=str(listed))
+    asked = replace(clusters.USUAL, folder=str(listed))
+    told = clusters._find(page, asked)
+    assert any("outside of the folders" in str(part) for part in told)
+    assert page.jobs.look() is None
+
+
+def test_a_finished_test_is_not_replaced_by_that_of_another_model(page):
+    images = str(page.access.roots[0] / "images")
+    (first,) = commands(page, only_test=True)
+    manifest = Manifest(job="test", command=[], folder=images, parameters={})
+    with open_run(first.folder, manifest, quiet):
+        pass
+    (second,) = commands(page, only_test=True)
+    assert second.folder != first.folder
+    assert "--overwrite" not in second.arguments
+
+
+def test_a_run_whose_model_lies_elsewhere_is_not_selected_for(page, tmp_path):
+    run = page.runs / "run"
+    images = page.access.roots[0] / "images"
+    parameters = {"model": str(tmp_path / "secret" / "dnn.keras")}
+    manifest = Manifest(job="heatmaps", command=[], folder=str(images), parameters=parameters)
+    with open_run(run, manifest, quiet):
+        pass
+    told = unsafe_set._select(page, str(run), replace(unsafe_set.USUAL, improvement=str(images)))
+    assert any("outside of the folders" in str(part) for part in told)
+    assert page.jobs.look() is None
+
+
+def test_groups_of_new_images_go_into_the_command(page):
+    images = str(page.access.roots[0] / "images")
+    form = replace(unsafe_set.USUAL, improvement=images)
+    run = str(page.runs / "run")
+    assert "--groups" not in unsafe_set._command(page, run, form).line()
+    grouped = unsafe_set._command(page, run, replace(form, groups=r" -(\d+)_ "))
+    assert r"--groups=-(\d+)_" in grouped.arguments
+
+
+def retraining_form(page, **changes):
+    root = page.access.roots[0]
+    usual = {"model": str(root / "dnn.keras"), "training": str(root), "test": str(root / "images")}
+    return replace(retraining.USUAL, **usual | changes)
+
+
+def test_a_retraining_asks_for_what_differs_from_the_usual_alone(page):
+    run = page.runs / "run"
+    usual = retraining._command(page, str(run), retraining_form(page)).arguments
+    assert usual[0] == "retrain"
+    assert usual[usual.index("--unsafe") + 1] == str(run)
+    assert usual[-2:] == ("--out", str(page.runs / "run-retrained"))
+    changes = {
+        "epochs": "20", "learning_rate": "0.001", "batch_size": "16", "schedule": "constant",
+        "validation_share": "0.2", "patience": "3", "augment": True, "seed": "7", "scaling": "0-1",
+        "task": "numbers", "error_threshold": "4.5", "key_points": True, "compare": True,
+        "repeats": "3", "groups": "-(drive)",
+    }  # fmt: skip
+    given = retraining._command(page, str(run), retraining_form(page, **changes)).arguments
+    assert given[-2:] == usual[-2:]
+    assert given[len(usual) - 2 : -2] == (
+        "--epochs", "20", "--batch-size", "16", "--patience", "3", "--seed", "7",
+        "--learning-rate", "0.001", "--validation-share", "0.2", "--error-threshold", "4.5",
+        "--repeats", "3", "--schedule", "constant", "--scaling", "0-1", "--task", "numbers",
+        "--augment", "--key-points", "--compare", "--groups=-(drive)",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": " "}, "Give the model file"),
+        ({"training": ""}, "Give the folder of its training images"),
+        ({"test": ""}, "Give the folder of test images"),
+        ({"epochs": "many"}, "Epochs: expected a whole number, 1 or more, received 'many'"),
+        ({"learning_rate": "low"}, "Learning rate: expected a number above 0, received 'low'"),
+        ({"validation": "{secret}"}, "outside of the folders that this page may use"),
+        ({"training": "{secret}"}, "outside of the folders that this page may use"),
+    ],
+)
+def test_what_a_retraining_may_not_be_asked(page, tmp_path, changes, words):
+    filled = {name: text.format(secret=tmp_path / "secret") for name, text in changes.items()}
+    with pytest.raises(InputError, match=words):
+        retraining._command(page, str(page.runs / "run"), retraining_form(page, **filled))
+
+
+def test_what_lies_beside_the_images_of_a_run_is_suggested(page, tmp_path):
+    images = page.access.roots[0] / "images"
+    manifest = Manifest(job="cluster", command=[], folder=str(images), parameters={})
+    with open_run(page.runs / "run", manifest, quiet):
+        pass
+    assert retraining.suggest_places(page, str(page.runs / "run")) == ("", "", "")
+    (images.parent / "model.keras").write_bytes(b"")
+    (images.parent / "train").mkdir()
+    found = retraining.suggest_places(page, str(page.runs / "run"))
+    assert found == (str(images.parent / "model.keras"), str(images.parent / "train"), "")
+    assert retraining.suggest_places(page, str(tmp_path / "secret")) == ("", "", "")
+
+
+@pytest.mark.parametrize("changes", [{"key": "of another"}, {"changed": "earlier"}, {}])
+def test_the_causes_are_those_of_the_inspection_that_the_pane_shows(page, monkeypatch, changes):
+    started = []
+    monkeypatch.setattr(confusion.following, "start", lambda _, jobs: started.extend(jobs) or [])
+    run = page.runs / "inspection"
+    (run / "pairs").mkdir(parents=True)
+    manifest = Manifest(job="inspect", command=[], folder="", parameters={})
+    write_manifest(run, manifest)
+    write_failures(run / "pairs" / "2-3.txt", page.access.roots[0] / "images", ["a.png"])
+    asked = {**confusion._show(page, str(run)), "a": 3, "b": 2, **changes}
+    told = confusion._find_causes(page, str(run), asked)
+    if changes:
+        assert not started
+        assert any("Another inspection is open now" in str(part) for part in told)
+    else:
+        assert started[0].arguments[:2] == ("cluster", str(run / "pairs" / "2-3.txt"))
+
+
+def test_the_same_command_goes_on_with_a_retraining_that_was_broken_off(page):
+    run = page.runs / "run"
+    first = retraining._command(page, str(run), retraining_form(page))
+    manifest = Manifest(
+        job="retrain", command=list(first.arguments), folder=str(run), parameters={}
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt), open_run(first.folder, manifest, quiet):
+        raise KeyboardInterrupt
+    again = retraining._command(page, str(run), retraining_form(page))
+    assert again.arguments == (*first.arguments, "--overwrite")
+    other = retraining._command(page, str(run), retraining_form(page, epochs="3"))
+    assert other.folder != first.folder
+    with open_run(first.folder, manifest, quiet, overwrite=True) as job:
+        job.begin_results()
+    assert retraining._command(page, str(run), retraining_form(page)).folder != first.folder
