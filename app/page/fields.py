@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Form = TypeVar("Form", bound="DataclassInstance")
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
 NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
 
 

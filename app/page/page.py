@@ -22,7 +22,7 @@ from app.server.jobs import Jobs
 from app.server.routes import ServedRuns
 from pipelines.runs.errors import InputError
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
 TITLE = "SAFE tool"
 
 

@@ -18,7 +18,7 @@ from app.cli.exit_codes import ERROR, FAULT, STOPPED
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Status, read_status
 
-DOOR = Path(__file__).resolve().parents[1] / "SAFE_Tool.py"
+DOOR = Path(__file__).resolve().parents[2] / "SAFE_Tool.py"
 LOG_LINES = 12
 LOG_BYTES = 8192
 SECONDS_TO_STOP = 10.0

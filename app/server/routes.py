@@ -9,16 +9,14 @@ tool itself writes.
 
 from __future__ import annotations
 
-import inspect
-import logging
 import re
 import secrets
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -33,9 +31,9 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
-from app.cli.exit_codes import FAULT
 from app.numbers import COUNT, read_number
 from app.server.access import Access
+from app.server.refusals import Endpoint, guarded
 from app.server.views.clusters import LONGEST, describe, read_values
 from app.server.views.confusion import describe_inspection, describe_pair
 from app.server.views.coverage import describe_coverage
@@ -82,13 +80,6 @@ REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 )
 """A report is one file: nothing in it may ask for another, or run."""
-LOG = logging.getLogger(__name__)
-SEND = (
-    "Your files are as they were, and what was saved is there. Please send whoever looks after the "
-    "tool the last lines of the terminal that serves the page, from “A fault of the tool” on, and "
-    "the run's run.json."
-)
-Endpoint = Callable[[Request], Any]
 FRESH = {"Cache-Control": "no-store"}
 CHUNK = 1 << 20
 
@@ -157,7 +148,7 @@ class ServedRuns:
         return [
             Route(
                 f"/run/{{key}}/{tail}",
-                _guarded(answer),
+                guarded(answer),
                 methods=["POST"] if answer in (self._words, self._recut) else None,
             )
             for tail, answer in answers.items()
@@ -394,37 +385,6 @@ class ServedRuns:
                 "Content-Disposition": f"attachment; filename*=utf-8''{name}",
             },
         )
-
-
-def _guarded(answer: Endpoint) -> Endpoint:
-    """Return what answers a request, and keeps refusals apart from faults of the tool."""
-    if inspect.iscoroutinefunction(answer):
-
-        async def answer_later(request: Request) -> Response:
-            try:
-                return cast(Response, await answer(request))
-            except Exception as error:
-                raise _refusal(answer, error) from error
-
-        return answer_later
-
-    def answer_now(request: Request) -> Response:
-        try:
-            return cast(Response, answer(request))
-        except Exception as error:
-            raise _refusal(answer, error) from error
-
-    return answer_now
-
-
-def _refusal(answer: Endpoint, error: Exception) -> HTTPException:
-    """Return what the browser is told; log the traceback of what nobody has foreseen."""
-    if isinstance(error, HTTPException):
-        return error
-    if isinstance(error, InputError):
-        return HTTPException(404, str(error))
-    LOG.error("A fault of the tool, in %s:", answer.__name__, exc_info=error)
-    return HTTPException(500, f"{FAULT}: {type(error).__name__}: {error}. {SEND}")
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:

@@ -71,7 +71,7 @@ class Options:
     clusters : int
         The largest number of regions of a neuron that is tried.
     rule : str
-        Of relevance; see `relevance.build_relevance`.
+        Of relevance; see `dnn.relevance.build_relevance`.
     class_ : str, optional
         The class whose images alone are looked at.
     classes : Path, optional
@@ -79,7 +79,7 @@ class Options:
     candidates : Path, optional
         A folder of new images to widen the first test set with.
     scaling, trust
-        See `networks.load_network`.
+        See `dnn.model.load_network`.
     """
 
     layer: str | None = None

@@ -95,7 +95,7 @@ def measure_training(
     layer : str
         The one that is looked at.
     rule : str
-        See `relevance.build_relevance`.
+        See `dnn.relevance.build_relevance`.
     targets : mapping of str to int
         By path, the position of the class whose output is explained; the predicted one of others.
         With one output, positions are 0 and 1, and what speaks for class 0 is what lowers it.

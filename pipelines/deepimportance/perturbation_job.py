@@ -35,13 +35,13 @@ class Asked:
     Attributes
     ----------
     how : str
-        One of `perturbing.HOWS`.
+        One of `perturbation.HOWS`.
     strength : float, optional
-        See `perturbing.build_perturbing`.
+        See `perturbation.build_perturbing`.
     seed : int
         Of the noise.
     scaling, trust
-        See `networks.load_network`.
+        See `dnn.model.load_network`.
     classes : Path, optional
         A file with the names of the classes, one a line, in the order of the outputs.
     """

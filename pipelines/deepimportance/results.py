@@ -501,7 +501,9 @@ def read_coverage(run: Path) -> Row:
 def export_widening(
     run: Path, out: Path, progress: Progress, *, links: bool = False, count: int | None = None
 ) -> tuple[int, list[Rejected]]:
-    """Export the new images that widen a test set as the unsafe set is: see `pipelines.unsafe_set.export`.
+    """Export the new images that widen a test set as the unsafe set is exported.
+
+    See `pipelines.unsafe_set.export`.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class Options:
     Attributes
     ----------
     scaling, trust, classes
-        As `testing_job.Asked`.
+        As `dnn.job.Asked`.
     task : str, optional
         "classes" (one an image) or "several"; otherwise it follows from labels and model.
     labelled : bool

@@ -53,13 +53,13 @@ class Asked:
     Attributes
     ----------
     scaling : str, optional
-        See `networks.load_network`.
+        See `dnn.model.load_network`.
     trust : bool
         Whether code in the model file may run.
     classes : Path, optional
         A file with the names of the classes, one a line, in the order of the outputs.
     task : str, optional
-        See `testing.Task`; otherwise it follows from labels and model.
+        See `dnn.evaluation.Task`; otherwise it follows from labels and model.
     error_threshold : float, optional
         Of numbers: the error above which an image counts as failed.
     key_points : bool

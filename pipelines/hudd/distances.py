@@ -223,7 +223,7 @@ def distances_between(new: Heatmaps, known: Heatmaps) -> Distances:
 def nearest_of_clusters(new: Heatmaps, known: Heatmaps, clusters: NDArray[np.int32]) -> Distances:
     """Compute each new heatmap's distance to the nearest one of each cluster (single linkage).
 
-    What `unsafe_set.cluster_distances` computes of arrays, for heatmaps that do not fit in memory
+    What `allocation.cluster_distances` computes of arrays, for heatmaps that do not fit in memory
     (HUDD, section IV-C: raw, not normalised).  Time grows with m n d.  Memory: m k for the result,
     a few times `TILE` and a block; neither m n nor m d nor n d.  The new heatmaps are read once,
     the known ones once for every `TILE` / n new ones, `TOGETHER` at most: give many at a time.

@@ -94,9 +94,9 @@ def write_heatmaps(
     Parameters
     ----------
     layers : sequence of str
-        Of `relevance.relevance_layers`.  A heatmap of the input is summed over the channels.
+        Of `dnn.relevance.relevance_layers`.  A heatmap of the input is summed over the channels.
     rule : str
-        See `relevance.build_relevance`.
+        See `dnn.relevance.build_relevance`.
     images : sequence of ImageFile, length n
         They can be decoded; one that cannot any more ends the job.
     targets : mapping of str to int

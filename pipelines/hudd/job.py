@@ -62,13 +62,13 @@ class Options:
     Attributes
     ----------
     scaling : str, optional
-        See `networks.load_network`; of images that a test listed, as in that test.
+        See `dnn.model.load_network`; of images that a test listed, as in that test.
     trust : bool
         Whether code in the model file may run.
     layers : tuple of str
         Layers that are searched; empty takes all.
     rule : str
-        See `relevance.build_relevance`.
+        See `dnn.relevance.build_relevance`.
     explain : str, optional
         A class, or the position of an output, that is explained for all images; otherwise what the
         DNN predicted, or of numbers the worst.
@@ -338,7 +338,7 @@ def _keep(
 
 
 def _reaches(distances: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return how far each cluster reaches, as `unsafe_set.reaches` does: every image is core."""
+    """Return how far each cluster reaches, as `allocation.reaches` does: every image is core."""
     result = np.zeros(int(labels.max()) + 1, dtype=np.float32)
     for cluster in range(len(result)):
         inside = np.flatnonzero(labels == cluster)

@@ -201,18 +201,8 @@ def open_run(
     InputError
         When the folder may not be written (see `check_folder`), or another job writes into it.
     """
-    outputs = {manifest.job: Outputs()} | dict(outputs or {})
-    outdated = Outputs()
     replaces = check_folder(folder, overwrite)
-    if replaces:
-        earlier = read_manifest(folder).job
-        if earlier not in outputs:
-            raise InputError(
-                f"{folder} holds a run of {earlier}, which is something else: it is left as it is. "
-                "Choose another --out."
-            )
-        outdated = outputs[earlier] | outputs[manifest.job]
-        check_outputs(folder, outdated)
+    outdated = _outdated(folder, manifest.job, outputs or {}) if replaces else Outputs()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = hold(folder)
@@ -237,6 +227,26 @@ def open_run(
         run.save()
         _write_status(folder, "ended", 0, 0, None, manifest.ended)
         lock.close()
+
+
+def _outdated(folder: Path, job: str, outputs: Mapping[str, Outputs]) -> Outputs:
+    """Return what goes when a run of `job` takes the place of the run in `folder`.
+
+    Raises
+    ------
+    InputError
+        When the two are not of one kind, or something else stands in the way.
+    """
+    outputs = {job: Outputs()} | dict(outputs)
+    earlier = read_manifest(folder).job
+    if earlier not in outputs:
+        raise InputError(
+            f"{folder} holds a run of {earlier}, which is something else: it is left as it is. "
+            "Choose another --out."
+        )
+    outdated = outputs[earlier] | outputs[job]
+    check_outputs(folder, outdated)
+    return outdated
 
 
 @contextmanager

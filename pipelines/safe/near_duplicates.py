@@ -1,7 +1,7 @@
 """Groups of pictures that are nearly the same, where names tell of none: frames of one track.
 
-Not in SAFE.  Frames of a track are no independent images (see `pipelines.data.groups`), and files are
-not always named after their track.  What tells is the deepest pooling layer: what a picture shows
+Not in SAFE.  Frames of a track are no independent images (see `pipelines.data.groups`), and files
+are not always named after their track.  What tells is the deepest pooling layer: what a picture shows
 moves it far, and how it was taken (blur, little light) less than it moves the shallow layers.
 
 Dark pictures of different things are near one another, too, and so are pictures of one kind of

@@ -89,9 +89,9 @@ def cut(
 ) -> UnsafeSet:
     """Choose images (SAFE, section 2, step 4; HUDD, section IV-C).
 
-    What belongs to a cluster comes first, by rank-wise filling (`unsafe_set.fill`); what a cluster
+    What belongs to a cluster comes first, by rank-wise filling (`allocation.fill`); what a cluster
     cannot fill goes to those that can.  Groups of images (frames of one track, say) take turns in
-    each cluster (`unsafe_set.fill`).  What is outside of all clusters only fills up what is then
+    each cluster (`allocation.fill`).  What is outside of all clusters only fills up what is then
     still wanted.
 
     Parameters

@@ -125,7 +125,7 @@ def select_unsafe_set(
     improvement : Path
         Folder of new images; never written to.
     measure : callable
-        `safe.selecting.measure` or `hudd.selecting.measure`, as the run's job was.
+        `safe.placement.measure` or `hudd.placement.measure`, as the run's job was.
     overwrite : bool
         Whether an unsafe set of another folder may go with its labels.
 

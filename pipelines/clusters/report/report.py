@@ -45,7 +45,7 @@ from pipelines.runs.manifest import Manifest, read_run_manifest
 from pipelines.runs.wording import MINUS, NOT_GIVEN, SPACE, Facts
 
 REPORT_FILE = "report.html"
-TEMPLATE = Path(__file__).parents[1] / "assets" / "report.html"
+TEMPLATE = Path(__file__).parents[3] / "assets" / "report.html"
 
 HEATMAPS = "heatmaps"
 BY_APPEARANCE = (

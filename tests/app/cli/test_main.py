@@ -21,7 +21,7 @@ from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest, read_manifest
 from tests.pipelines.safe.test_job_contrast import CAUSES, draw_eyes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def tool(*arguments, **environment):

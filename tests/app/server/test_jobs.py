@@ -16,7 +16,7 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, read_manifest, read_status
 
-DOOR = Path(__file__).parents[2] / "SAFE_Tool.py"
+DOOR = Path(__file__).parents[3] / "SAFE_Tool.py"
 SECONDS = 180
 EXTRACTING = "extracting features"
 

@@ -1,0 +1,54 @@
+"""What the server answers where it cannot do as asked: refusals, and apart from them, faults."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.cli.exit_codes import FAULT
+from pipelines.runs.errors import InputError
+
+LOG = logging.getLogger(__name__)
+SEND = (
+    "Your files are as they were, and what was saved is there. Please send whoever looks after the "
+    "tool the last lines of the terminal that serves the page, from “A fault of the tool” on, and "
+    "the run's run.json."
+)
+Endpoint = Callable[[Request], Any]
+
+
+def guarded(answer: Endpoint) -> Endpoint:
+    """Return what answers a request, and keeps refusals apart from faults of the tool."""
+    if inspect.iscoroutinefunction(answer):
+
+        async def answer_later(request: Request) -> Response:
+            try:
+                return cast(Response, await answer(request))
+            except Exception as error:
+                raise _refusal(answer, error) from error
+
+        return answer_later
+
+    def answer_now(request: Request) -> Response:
+        try:
+            return cast(Response, answer(request))
+        except Exception as error:
+            raise _refusal(answer, error) from error
+
+    return answer_now
+
+
+def _refusal(answer: Endpoint, error: Exception) -> HTTPException:
+    """Return what the browser is told; log the traceback of what nobody has foreseen."""
+    if isinstance(error, HTTPException):
+        return error
+    if isinstance(error, InputError):
+        return HTTPException(404, str(error))
+    LOG.error("A fault of the tool, in %s:", answer.__name__, exc_info=error)
+    return HTTPException(500, f"{FAULT}: {type(error).__name__}: {error}. {SEND}")
