@@ -10,6 +10,7 @@ test: .venv/.requirements-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest
 
 benchmarks: .venv/.requirements-benchmarks

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from app.cli import cluster, coverage, dnn, inspect, retrain, unsafe_set
-from app.cli.exit_codes import ERROR
 from app.cli.options import number_option
+from app.exit_codes import ERROR
 from app.numbers import PORT
 
 app = typer.Typer(

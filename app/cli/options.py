@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic_core import PydanticCustomError
 
-from app.cli.exit_codes import ERROR, FAULT, STOPPED
+from app.exit_codes import ERROR, FAULT, STOPPED
 from app.numbers import NUMBER, Numbers, parse_number
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.cli.exit_codes import ERROR, FAULT, STOPPED
+from app.exit_codes import ERROR, FAULT, STOPPED
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Status, read_status
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.cli.exit_codes import FAULT
+from app.exit_codes import FAULT
 from pipelines.runs.errors import InputError
 
 LOG = logging.getLogger(__name__)

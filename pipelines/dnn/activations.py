@@ -81,8 +81,8 @@ class _Step:
 def neuron_layers(model: Any) -> dict[str, int]:
     """Name the layers that have neurons, from input to output, with the number of each.
 
-    Layers of nested models are named "outer/inner", all as `dnn.relevance.relevance_layers` does.  A
-    layer that is used several times is named once.
+    Layers of nested models are named "outer/inner", all as `dnn.relevance.relevance_layers` does.
+    A layer that is used several times is named once.
 
     Raises
     ------

@@ -1,8 +1,9 @@
 """Groups of pictures that are nearly the same, where names tell of none: frames of one track.
 
-Not in SAFE.  Frames of a track are no independent images (see `pipelines.data.groups`), and files
-are not always named after their track.  What tells is the deepest pooling layer: what a picture shows
-moves it far, and how it was taken (blur, little light) less than it moves the shallow layers.
+Not in SAFE. Frames of a track are no independent images (see `pipelines.data.groups`), and files
+are not always named after their track.  What tells is the deepest pooling layer: what a picture
+shows moves it far, and how it was taken (blur, little light) less than it moves the shallow
+layers.
 
 Dark pictures of different things are near one another, too, and so are pictures of one kind of
 thing.  Being near is therefore measured by how near other pictures are, and a group must be far

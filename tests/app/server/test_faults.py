@@ -8,8 +8,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from app.cli.exit_codes import ERROR, FAULT
 from app.cli.options import job
+from app.exit_codes import ERROR, FAULT
 from app.server import jobs, routes
 from app.server.access import Access
 from app.server.routes import ServedRuns
