@@ -45,7 +45,6 @@ from pipelines.clusters.unsafe_values import cover
 from pipelines.data.images import (
     ImageFile,
     Rejected,
-    as_text,
     check_image,
     load_image,
     prefetch,
@@ -55,7 +54,7 @@ from pipelines.data.parameters import Problem, of_passing, write_parameters
 from pipelines.data.properties import PROPERTIES, measure
 from pipelines.data.tables import PassingImages
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import replace_cells
+from pipelines.runs.files import as_text, replace_cells
 from pipelines.runs.folder import Progress, amend_run
 from pipelines.runs.guard import SAVE_AGAIN, named
 from pipelines.runs.manifest import Manifest

@@ -35,13 +35,13 @@ from pipelines.clusters.passing import PASSING_FILE, PassingSample, write_passin
 from pipelines.clusters.rates import AS_COMMON, KINDS, ONE_SUBJECT, SITUATION, TOO_FEW, rate_cells
 from pipelines.clusters.report.report import REPORT_FILE
 from pipelines.data.gif import FRAMES_PER_MINUTE
-from pipelines.data.images import ImageFile, Rejected, as_text, digest_of_files, none_usable
+from pipelines.data.images import ImageFile, Rejected, digest_of_files, none_usable
 from pipelines.data.parameters import left_out
 from pipelines.data.tables import PassingImages
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import Outputs, write_pairs
+from pipelines.runs.files import Outputs, as_text, write_pairs
 from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
 from pipelines.unsafe_set.files import (

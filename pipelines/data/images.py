@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import write_text
+from pipelines.runs.files import as_text, write_text
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
@@ -257,11 +257,6 @@ def one_line(path: str) -> str:
         for char in path
     )
     return path if escaped == path else f'"{escaped}"'
-
-
-def as_text(path: Path | str) -> str:
-    """Return a path as text that JSON can hold, bytes that are not UTF-8 as escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def check_header(folder: Path, path: str) -> Rejected | None:

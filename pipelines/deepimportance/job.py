@@ -9,14 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.images import (
-    ImageFile,
-    Rejected,
-    as_text,
-    check_images,
-    find_images,
-    none_usable,
-)
+from pipelines.data.images import ImageFile, Rejected, check_images, find_images, none_usable
 from pipelines.data.labels import (
     LABELS_TABLE,
     Truth,
@@ -40,7 +33,7 @@ from pipelines.dnn.evaluation import Outcome, Task, doubt_order, find_task, judg
 from pipelines.dnn.model import Network, fix_size, load_network
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import write_pairs
+from pipelines.runs.files import as_text, write_pairs
 from pipelines.runs.manifest import ImageCounts, Manifest
 
 JOB = "coverage"

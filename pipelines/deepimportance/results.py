@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.images import ImageFile, Rejected, as_text, prefetch
+from pipelines.data.images import ImageFile, Rejected, prefetch
 from pipelines.data.thumbnails import (
     DECODED_AHEAD,
     THUMBNAIL_FOLDER,
@@ -34,7 +34,7 @@ from pipelines.deepimportance.measurement import Measured
 from pipelines.deepimportance.quantisation import Regions, find_regions
 from pipelines.deepimportance.widening import Widening, rank
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import Outputs, read_csv, write_csv, write_text
+from pipelines.runs.files import Outputs, as_text, read_csv, write_csv, write_text
 from pipelines.runs.folder import REJECTED_FILE, Progress
 from pipelines.runs.guard import inside, named
 from pipelines.unsafe_set.export import Exported, check_target, export_images

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.image_lists import write_pair_lists
-from pipelines.data.images import as_text, check_images, find_images, none_usable
+from pipelines.data.images import check_images, find_images, none_usable
 from pipelines.data.labels import read_classes
 from pipelines.deepinspect.activation import (
     THRESHOLD,
@@ -51,7 +51,7 @@ from pipelines.dnn.evaluation import Task, doubt_order
 from pipelines.dnn.model import BATCH, Network, fix_size, load_network
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import write_pairs
+from pipelines.runs.files import as_text, write_pairs
 from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
 

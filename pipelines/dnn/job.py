@@ -10,7 +10,6 @@ from typing import Any, get_args
 from pipelines.data.groups import Groups, describe_groups, find_groups_beside, number_groups
 from pipelines.data.images import (
     Rejected,
-    as_text,
     check_header,
     check_images,
     find_files,
@@ -26,7 +25,7 @@ from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import Outputs, atomic_write, write_csv, write_pairs
+from pipelines.runs.files import Outputs, as_text, atomic_write, write_csv, write_pairs
 from pipelines.runs.manifest import ImageCounts, Manifest, read_manifest
 from pipelines.runs.wording import count_of
 

@@ -22,7 +22,7 @@ from pipelines.clusters.explanation_tables import NOTHING, Given
 from pipelines.clusters.report.report import write_report
 from pipelines.clusters.write import OUTPUTS, check_start, count_images, describe_given, finish
 from pipelines.data.image_lists import describe_source
-from pipelines.data.images import as_text, check_images, find_images
+from pipelines.data.images import check_images, find_images
 from pipelines.dnn.job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
@@ -40,7 +40,7 @@ from pipelines.hudd.heatmaps import STAGE as PROPAGATING
 from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import atomic_write, read_csv, write_csv
+from pipelines.runs.files import as_text, atomic_write, read_csv, write_csv
 from pipelines.runs.guard import named
 from pipelines.runs.manifest import Manifest
 from pipelines.runs.wording import count_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from pipelines.data.groups import describe_groups, number_groups
-from pipelines.data.images import as_text
 from pipelines.dnn.evaluation import Outcome
 from pipelines.dnn.model import Network
 from pipelines.retraining.before_after import measure_change, measure_classes, measure_repairs
@@ -14,6 +13,7 @@ from pipelines.retraining.results import Retraining
 from pipelines.retraining.sets import Clustered, Given
 from pipelines.retraining.training import Trained
 from pipelines.retraining.trial import Parts, Subject
+from pipelines.runs.files import as_text
 from pipelines.runs.manifest import Manifest
 from pipelines.runs.wording import count_of
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.images import Rejected, as_text, none_usable
+from pipelines.data.images import Rejected, none_usable
 from pipelines.data.labels import read_classes
 from pipelines.dnn.evaluation import Task, find_task
 from pipelines.dnn.job import UNLABELLED, Asked
@@ -57,6 +57,7 @@ from pipelines.retraining.trial import (
 )
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
+from pipelines.runs.files import as_text
 from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
 

@@ -202,3 +202,8 @@ def read_pairs(path: Path) -> dict[str, str]:
     """Read what `write_pairs` wrote: value by relative path."""
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     return dict(line.split("\t", 1) for line in lines)
+
+
+def as_text(path: Path | str) -> str:
+    """Return a path as text that JSON can hold, bytes that are not UTF-8 as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -30,9 +30,8 @@ from pipelines.clusters.write import (
 )
 from pipelines.data import images as image_files
 from pipelines.data.groups import AUTO, Groups, number_groups
-from pipelines.data.images import as_text
 from pipelines.runs import folder as run_folder
-from pipelines.runs.files import atomic_write
+from pipelines.runs.files import as_text, atomic_write
 from pipelines.runs.manifest import Manifest
 from pipelines.safe import silhouette
 from pipelines.safe.camera import describe_cameras, tell_apart

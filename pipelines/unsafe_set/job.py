@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.data.groups import find_groups
-from pipelines.data.images import as_text, check_folder, find_files
+from pipelines.data.images import check_folder, find_files
 from pipelines.runs.errors import InputError
+from pipelines.runs.files import as_text
 from pipelines.runs.folder import Progress, amend_run
 from pipelines.runs.manifest import Manifest
 from pipelines.runs.wording import count_of

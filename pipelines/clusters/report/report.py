@@ -38,9 +38,9 @@ from pipelines.clusters.report.summary import (
 )
 from pipelines.clusters.results import Results, read_results
 from pipelines.clusters.shared_parameters import LEVEL
-from pipelines.data.images import as_text, digest_of_files
+from pipelines.data.images import digest_of_files
 from pipelines.runs import folder as run_folder
-from pipelines.runs.files import write_text
+from pipelines.runs.files import as_text, write_text
 from pipelines.runs.manifest import Manifest, read_run_manifest
 from pipelines.runs.wording import MINUS, NOT_GIVEN, SPACE, Facts
 
