@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pipelines.data.groups import Groups, describe_groups, find_groups_beside, number_groups
 from pipelines.data.images import (
+    ImageFile,
     Rejected,
     check_header,
     check_images,
@@ -18,14 +19,15 @@ from pipelines.data.images import (
     write_failures,
 )
 from pipelines.data.intervals import accuracy_interval
-from pipelines.data.labels import read_classes, read_truth
+from pipelines.data.labels import Truth, read_classes, read_truth
 from pipelines.dnn.confusion_matrix import draw_confusions
 from pipelines.dnn.evaluation import Outcome, Task, confusion_matrix, judge
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
-from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, as_text, atomic_write, write_csv, write_pairs
+from pipelines.runs.folder import REJECTED_FILE, Progress, Run
+from pipelines.runs.job import Job, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest, read_manifest
 from pipelines.runs.wording import count_of
 
@@ -35,7 +37,7 @@ CONFUSION_FILE = "confusion.csv"
 PICTURE_FILE = "confusion.png"
 JOB = "test"
 OUTPUTS = Outputs(
-    (RESULT_FILE, CONFUSION_FILE, PICTURE_FILE, FAILURES_FILE, run_folder.REJECTED_FILE),
+    (RESULT_FILE, CONFUSION_FILE, PICTURE_FILE, FAILURES_FILE, REJECTED_FILE),
 )
 CHECKING = "checking images"
 LOADING = "loading the model"
@@ -82,7 +84,7 @@ def test_model(
     out: Path,
     asked: Asked,
     *,
-    progress: run_folder.Progress,
+    progress: Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
@@ -108,13 +110,11 @@ def test_model(
     if asked.task is not None and asked.task not in get_args(Task):
         raise InputError(f"task: expected {', '.join(get_args(Task))}, received {asked.task!r}")
     folder, paths, rejected = find_images(source)
-    if out.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")
     classes = read_classes(asked.classes) if asked.classes else None
-    manifest = Manifest(
-        job=JOB,
-        command=[as_text(word) for word in command],
-        folder=as_text(folder.resolve()),
+    job = Job(
+        name=JOB,
+        folder=folder,
+        sources=(source, model),
         parameters={
             "model": as_text(model.resolve()),
             "images": as_text(source.resolve()),
@@ -126,55 +126,91 @@ def test_model(
             "key_points": asked.key_points,
             "groups": asked.groups,
         },
+        outputs={JOB: OUTPUTS},
+        work=lambda run: _test(
+            run, model, _Listed(source, folder, tuple(paths), tuple(rejected)), classes, asked
+        ),
     )
-    with run_folder.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
-        with run.stage(CHECKING):
-            images, unusable = check_images(
-                folder, paths, lambda done, total: run.progress(CHECKING, done, total)
-            )
-            rejected += unusable
-            if not images:
-                raise none_usable(folder, rejected)
-            known = [image.path for image in images]
-            if source.is_file():  # the classes are those of the whole folder
-                known = [path for path in find_files(folder)[0] if not check_header(folder, path)]
-            truth = read_truth(folder, known)
-            unlabelled = [image.path for image in images if image.path not in truth.values]
-            rejected += [Rejected(path, UNLABELLED) for path in unlabelled]
-            images = [image for image in images if image.path in truth.values]
-            if not images:
-                raise none_usable(folder, rejected)
-            groups = find_groups_beside(asked.groups, [image.path for image in images], folder)
-        with run.stage(LOADING):
-            run.progress(LOADING, 0, 1)
-            network = load_network(model, asked.scaling, trust=asked.trust)
-            network = fix_size(network, folder, images)
-            run.progress(LOADING, 1, 1)
-        with run.stage(PREDICTING):
-            found = predict(network, folder, images, run.progress)
-        rejected += found.rejected
-        if not found.images:
-            raise none_usable(folder, rejected)
-        tested = [image.path for image in found.images]
-        task: Any = asked.task
-        outcome = judge(
-            truth,
-            tested,
-            found.outputs,
-            network.activation,
-            task=task,
-            classes=classes,
-            error_threshold=asked.error_threshold,
-            key_points=asked.key_points,
-        )
-        manifest.images = ImageCounts(
-            found=len(tested) + len(rejected), used=len(tested), rejected=len(rejected)
-        )
-        _describe(manifest, network, outcome, found.resized)
-        _describe_accuracy(manifest, outcome, groups, tested)
-        run.begin_results()
-        _write(out, folder, tested, outcome, rejected)
-    return manifest
+    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """The images of a folder or of a list, before any of them is opened."""
+
+    source: Path
+    folder: Path
+    paths: tuple[str, ...]
+    rejected: tuple[Rejected, ...]
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """The images that can be tested, what they should be, and their groups."""
+
+    images: list[ImageFile]
+    rejected: list[Rejected]
+    truth: Truth
+    groups: Groups
+
+
+def _test(
+    run: Run, model: Path, listed: _Listed, classes: tuple[str, ...] | None, asked: Asked
+) -> None:
+    folder = listed.folder
+    with run.stage(CHECKING):
+        labelled = _read_labelled(run, listed, asked)
+    with run.stage(LOADING):
+        run.progress(LOADING, 0, 1)
+        network = load_network(model, asked.scaling, trust=asked.trust)
+        network = fix_size(network, folder, labelled.images)
+        run.progress(LOADING, 1, 1)
+    with run.stage(PREDICTING):
+        predicted = predict(network, folder, labelled.images, run.progress)
+    rejected = labelled.rejected + predicted.rejected
+    if not predicted.images:
+        raise none_usable(folder, rejected)
+    tested = [image.path for image in predicted.images]
+    task: Any = asked.task
+    outcome = judge(
+        labelled.truth,
+        tested,
+        predicted.outputs,
+        network.activation,
+        task=task,
+        classes=classes,
+        error_threshold=asked.error_threshold,
+        key_points=asked.key_points,
+    )
+    run.manifest.images = ImageCounts(
+        found=len(tested) + len(rejected), used=len(tested), rejected=len(rejected)
+    )
+    _describe(run.manifest, network, outcome, predicted.resized)
+    _describe_accuracy(run.manifest, outcome, labelled.groups, tested)
+    run.begin_results()
+    _write(run.folder, folder, tested, outcome, rejected)
+
+
+def _read_labelled(run: Run, listed: _Listed, asked: Asked) -> _Labelled:
+    """Check the images, and read their labels; InputError where none is left."""
+    folder = listed.folder
+    images, unusable = check_images(
+        folder, list(listed.paths), lambda done, total: run.progress(CHECKING, done, total)
+    )
+    rejected = [*listed.rejected, *unusable]
+    if not images:
+        raise none_usable(folder, rejected)
+    known = [image.path for image in images]
+    if listed.source.is_file():  # the classes are those of the whole folder
+        known = [path for path in find_files(folder)[0] if not check_header(folder, path)]
+    truth = read_truth(folder, known)
+    unlabelled = [image.path for image in images if image.path not in truth.values]
+    rejected += [Rejected(path, UNLABELLED) for path in unlabelled]
+    images = [image for image in images if image.path in truth.values]
+    if not images:
+        raise none_usable(folder, rejected)
+    groups = find_groups_beside(asked.groups, [image.path for image in images], folder)
+    return _Labelled(images, rejected, truth, groups)
 
 
 def read_test(folder: Path) -> tuple[int, float]:
@@ -265,4 +301,4 @@ def _write(
             draw_confusions(matrix, outcome.names).save(file, "PNG")
     failed = [path for path, right in zip(paths, outcome.correct, strict=True) if not right]
     write_failures(out / FAILURES_FILE, folder, sorted(failed))
-    write_pairs(out / run_folder.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
+    write_pairs(out / REJECTED_FILE, [(file.path, file.reason) for file in rejected])

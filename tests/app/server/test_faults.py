@@ -69,7 +69,7 @@ PLANTED = [
     ("report.html", None, report, "_render"),
     ("report.html", None, results, "_row"),
     ("new/0/0123456789abcdef01234567.jpg", None, routes, "read_selection"),
-    ("words", WORDS, routes.runs, "read_manifest"),
+    ("words", WORDS, routes, "read_manifest"),
     ("recut", CUT, routes, "read_selection"),
 ]
 

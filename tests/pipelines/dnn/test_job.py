@@ -190,7 +190,7 @@ def test_numbers_have_errors_instead_of_classes(images, tmp_path):
 
 
 def test_what_cannot_be_tested(model, images, tmp_path):
-    with pytest.raises(InputError, match="lies among the images"):
+    with pytest.raises(InputError, match="need folders apart"):
         run_test(model, images, images / "out")
     with pytest.raises(InputError, match="task: expected classes, several, numbers"):
         run_test(model, images, tmp_path / "a", task="words")
