@@ -44,6 +44,11 @@ class Given:
     angles: tuple[str, ...] = ()
     unsafe_values: Path | None = None
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All tables."""
+        return (*self.parameters, *((self.unsafe_values,) if self.unsafe_values else ()))
+
 
 NOTHING = Given()
 

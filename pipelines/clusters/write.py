@@ -96,30 +96,19 @@ def check_start(
     overwrite: bool,
     passing: PassingImages | None = None,
 ) -> None:
-    """Try in vain what would otherwise go wrong hours later.
+    """Read once what is needed at the end of the job, so that no fault shows hours later.
 
     Raises
     ------
     InputError
-        When images and run are not apart, tables or earlier words cannot be read, or overwriting
-        the run would take away labels that were filled in.
+        When tables or earlier words cannot be read, or overwriting the run would take away labels
+        that were filled in.
     """
-    check_apart(folder, out)
     inside = folder.resolve()
     read_tables(given, inside, paths, passing)
     verdicts.find_earlier_words(out, as_text(inside))
     if overwrite:
         _check_labels(out)
-
-
-def check_apart(folder: Path, out: Path) -> None:
-    """Raise InputError where images and run lie inside one another: a run's pictures are none."""
-    inside, outside = folder.resolve(), out.resolve()
-    if inside.is_relative_to(outside) or outside.is_relative_to(inside):
-        raise InputError(
-            f"the images and the run need folders apart; of {folder} and {out} one lies inside the "
-            "other. Choose another --out."
-        )
 
 
 def _check_labels(out: Path) -> None:

@@ -1,6 +1,6 @@
-"""Lists of the images that a DNN confuses between two classes, and what is known of such a list.
+"""Lists of images: those that a job is given, and those that a DNN confuses between two classes.
 
-`inspect` writes them; `cluster` and `heatmaps` take them in the place of a folder.
+`inspect` writes the latter; `cluster` and `heatmaps` take them in the place of a folder.
 """
 
 from __future__ import annotations
@@ -9,8 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.data.images import write_failures
+from pipelines.data.images import (
+    ImageFile,
+    Rejected,
+    check_images,
+    find_images,
+    none_usable,
+    write_failures,
+)
 from pipelines.runs.files import read_csv, write_csv
+from pipelines.runs.folder import Progress
 from pipelines.runs.guard import named
 from pipelines.runs.wording import count_of
 
@@ -41,6 +49,61 @@ class PairList:
     names: tuple[str, str]
     rank: int | None
     images: Sequence[str]
+
+
+CHECKING = "checking images"
+
+
+@dataclass(frozen=True)
+class ListedImages:
+    """The images of a folder or of a list, before any of them is opened.
+
+    Attributes
+    ----------
+    source : Path
+        As it was named: the folder, or the list.
+    folder : Path
+        That the paths are relative to.
+    paths : tuple of str
+    rejected : tuple of Rejected
+        Files that could not be used.
+    """
+
+    source: Path
+    folder: Path
+    paths: tuple[str, ...]
+    rejected: tuple[Rejected, ...]
+
+
+def list_images(source: Path) -> ListedImages:
+    """List the images of a folder, or those that a list names; see `images.find_images`."""
+    folder, paths, rejected = find_images(source)
+    return ListedImages(source, folder, tuple(paths), tuple(rejected))
+
+
+def check_listed(
+    listed: ListedImages, progress: Progress
+) -> tuple[list[ImageFile], list[Rejected]]:
+    """Read all images once, as the stage `CHECKING`.
+
+    Returns
+    -------
+    images : list of ImageFile
+    rejected : list of Rejected
+        All files that could not be used.
+
+    Raises
+    ------
+    InputError
+        When no image is left.
+    """
+    images, unusable = check_images(
+        listed.folder, list(listed.paths), lambda done, total: progress(CHECKING, done, total)
+    )
+    rejected = [*listed.rejected, *unusable]
+    if not images:
+        raise none_usable(listed.folder, rejected)
+    return images, rejected
 
 
 def list_name(first: int, second: int) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipelines.data.images import ImageFile, Rejected, check_images, find_images, none_usable
 from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_classes, read_truth
-from pipelines.deepimportance.job import tell_task
+from pipelines.deepimportance.labels import tell_task
 from pipelines.deepimportance.perturbation import build_perturbing
 from pipelines.dnn.model import Network, fix_size, load_batches, load_network
 from pipelines.runs.errors import InputError

@@ -9,8 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.image_lists import write_pair_lists
-from pipelines.data.images import check_images, find_images, none_usable
+from pipelines.data.image_lists import (
+    CHECKING,
+    ListedImages,
+    check_listed,
+    list_images,
+    write_pair_lists,
+)
+from pipelines.data.images import Rejected, none_usable
 from pipelines.data.labels import read_classes
 from pipelines.deepinspect.activation import (
     THRESHOLD,
@@ -49,13 +55,13 @@ from pipelines.deepinspect.thumbnails import choose_lists, draw_images, predicti
 from pipelines.dnn.activations import STAGE as MEASURING
 from pipelines.dnn.evaluation import Task, doubt_order
 from pipelines.dnn.model import BATCH, Network, fix_size, load_network
-from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_pairs
+from pipelines.runs.folder import REJECTED_FILE, Progress, Run
+from pipelines.runs.job import Job, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
 
-CHECKING = "checking images"
 LOADING = "loading the model"
 DISTANCES = "measuring distances"
 COMPARING = "comparing classes"
@@ -106,7 +112,7 @@ def inspect_model(
     out: Path,
     options: Options,
     *,
-    progress: run_folder.Progress,
+    progress: Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
@@ -132,14 +138,12 @@ def inspect_model(
     """
     thresholds = check_thresholds(options.thresholds)
     _check_options(options)
-    folder, paths, rejected = find_images(source)
-    if out.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")
+    listed = list_images(source)
     given = read_classes(options.classes) if options.classes else None
-    manifest = Manifest(
-        job=JOB,
-        command=[as_text(word) for word in command],
-        folder=as_text(folder.resolve()),
+    job = Job(
+        name=JOB,
+        folder=listed.folder,
+        sources=(listed.folder, source, model),
         parameters={
             "model": as_text(model.resolve()),
             "images": as_text(source.resolve()),
@@ -154,60 +158,103 @@ def inspect_model(
             "top_percent": options.top_percent,
             "batch_size": options.batch_size,
         },
+        outputs={JOB: OUTPUTS},
+        work=lambda run: _inspect(run, model, listed, given, thresholds, options),
     )
-    with run_folder.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
-        with run.stage(CHECKING):
-            files, unusable = check_images(
-                folder, paths, lambda done, total: run.progress(CHECKING, done, total)
-            )
-            rejected += unusable
-            if not files:
-                raise none_usable(folder, rejected)
-            truth = read_labels_of(folder, source, files) if options.labelled else None
-        with run.stage(LOADING):
-            run.progress(LOADING, 0, 1)
-            network = load_network(model, options.scaling, trust=options.trust)
-            network = fix_size(network, folder, files)
-            task = choose_task(options.task, truth, network)
-            names = name_classes(truth, network, given, task)
-            neurons = choose_layers(network, options.layers)
-            run.progress(LOADING, 1, 1)
-        seen = Seen()
-        with run.stage(MEASURING):
-            batches = stream_predictions(
-                network, neurons, folder, files, task, seen, run.progress, options.batch_size
-            )
-            measured = activation_probabilities(batches, neurons, len(names), thresholds)
-        rejected += seen.rejected
-        if not seen.images:
-            raise none_usable(folder, rejected)
-        images = gather(seen, truth, names, task)
-        manifest.images = ImageCounts(
-            found=len(images.files) + len(rejected),
-            used=len(images.files),
-            rejected=len(rejected),
+    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+
+
+@dataclass(frozen=True)
+class _Measurements:
+    """What the classifier makes of the images.
+
+    Attributes
+    ----------
+    task : str
+        "classes" or "several".
+    names : tuple of str
+        Of the classes.
+    probabilities : Probabilities
+        Of the activation of neurons, by class.
+    images : Images
+    rejected : list of Rejected
+    """
+
+    task: str
+    names: tuple[str, ...]
+    probabilities: Probabilities
+    images: Images
+    rejected: list[Rejected]
+
+
+def _inspect(
+    run: Run,
+    model: Path,
+    listed: ListedImages,
+    given: tuple[str, ...] | None,
+    thresholds: tuple[float, ...],
+    options: Options,
+) -> None:
+    manifest = run.manifest
+    measured = _measure(run, model, listed, given, thresholds, options)
+    images, names = measured.images, measured.names
+    with run.stage(DISTANCES):
+        first, *others = _distances(run, names, measured.probabilities, options.normalise)
+    found = _compare(run, names, first, options)
+    truths = None
+    if images.truth is not None:
+        several = measured.task == "several"
+        truths = _evaluate(run, found, images.truth, images.predicted, several, images.labelled)
+    _describe_findings(manifest, found, truths)
+    _compare_thresholds(manifest, thresholds, found, truths, others, options.top_percent)
+    run.begin_results()
+    labelled = None if images.truth is None else images.truth.sum(axis=0)
+    _write(run, found, truths, measured.probabilities, measured.probabilities.images, labelled)
+    out = run.folder
+    write_pairs(out / REJECTED_FILE, [(file.path, file.reason) for file in measured.rejected])
+    lists = choose_lists(found, truths, images.files) if truths is not None else []
+    write_pair_lists(out, listed.folder, lists)
+    with run.stage(DRAWING):
+        drawn = draw_images(out, listed.folder, images, truths, lists, run.progress)
+    write_predictions(out, prediction_rows(images, names, drawn))
+
+
+def _measure(
+    run: Run,
+    model: Path,
+    listed: ListedImages,
+    given: tuple[str, ...] | None,
+    thresholds: tuple[float, ...],
+    options: Options,
+) -> _Measurements:
+    """Predict all images; count how often each neuron is active, by class."""
+    folder = listed.folder
+    with run.stage(CHECKING):
+        files, rejected = check_listed(listed, run.progress)
+        truth = read_labels_of(folder, listed.source, files) if options.labelled else None
+    with run.stage(LOADING):
+        run.progress(LOADING, 0, 1)
+        network = load_network(model, options.scaling, trust=options.trust)
+        network = fix_size(network, folder, files)
+        task = choose_task(options.task, truth, network)
+        names = name_classes(truth, network, given, task)
+        neurons = choose_layers(network, options.layers)
+        run.progress(LOADING, 1, 1)
+    seen = Seen()
+    with run.stage(MEASURING):
+        batches = stream_predictions(
+            network, neurons, folder, files, task, seen, run.progress, options.batch_size
         )
-        _describe_model(manifest, network, task, measured, images, given is not None)
-        with run.stage(DISTANCES):
-            first, *others = _distances(run, names, measured, options.normalise)
-        found = _compare(run, names, first, options)
-        truths = None
-        if images.truth is not None:
-            truths = _evaluate(
-                run, found, images.truth, images.predicted, task == "several", images.labelled
-            )
-        _describe_findings(manifest, found, truths)
-        _compare_thresholds(manifest, thresholds, found, truths, others, options.top_percent)
-        run.begin_results()
-        labelled = None if images.truth is None else images.truth.sum(axis=0)
-        _write(run, found, truths, measured, measured.images, labelled)
-        write_pairs(out / run_folder.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
-        lists = choose_lists(found, truths, images.files) if truths is not None else []
-        write_pair_lists(out, folder, lists)
-        with run.stage(DRAWING):
-            drawn = draw_images(out, folder, images, truths, lists, run.progress)
-        write_predictions(out, prediction_rows(images, names, drawn))
-    return manifest
+        probabilities = activation_probabilities(batches, neurons, len(names), thresholds)
+    rejected += seen.rejected
+    if not seen.images:
+        raise none_usable(folder, rejected)
+    images = gather(seen, truth, names, task)
+    run.manifest.images = ImageCounts(
+        found=len(images.files) + len(rejected), used=len(images.files), rejected=len(rejected)
+    )
+    _describe_model(run.manifest, network, task, probabilities, images, given is not None)
+    return _Measurements(task, names, probabilities, images, rejected)
 
 
 def inspect_exported(
@@ -217,7 +264,7 @@ def inspect_exported(
     *,
     labels: Path | None = None,
     predictions: Path | None = None,
-    progress: run_folder.Progress,
+    progress: Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
@@ -242,39 +289,44 @@ def inspect_exported(
             f"received {'--predictions' if labels is None else '--labels'} alone."
         )
     files = {"distances": distances, "labels": labels, "predictions": predictions}
-    manifest = Manifest(
-        job=JOB,
-        command=[as_text(word) for word in command],
-        folder=as_text(distances.resolve().parent),
+    job = Job(
+        name=JOB,
+        folder=distances.resolve().parent,
+        sources=tuple(file for file in files.values() if file is not None),
         parameters={name: file and as_text(file.resolve()) for name, file in files.items()}
         | {"top_percent": options.top_percent},
+        outputs={JOB: OUTPUTS},
+        work=lambda run: _inspect_tables(run, distances, labels, predictions, options),
     )
-    with run_folder.open_run(out, manifest, progress, {JOB: OUTPUTS}, overwrite=overwrite) as run:
-        names, between = read_distances(distances)
-        found = _compare(run, names, between, options)
-        truths, counts = None, (None, None)
-        if labels is not None and predictions is not None:
-            true = read_labels(labels, "--labels", names)
-            said = read_labels(predictions, "--predictions", names)
-            joined = join_labels(true, said)
-            if unlike := len(true.keys() ^ said.keys()):
-                manifest.notes.append(
-                    f"{count_of(unlike, 'image')} in one of the tables of labels and predictions "
-                    "alone: left out."
-                )
-            shown = as_matrix([true[image] for image in joined], names)
-            seen = as_matrix([said[image] for image in joined], names)
-            several = bool((shown.sum(axis=1) > 1).any() or (seen.sum(axis=1) > 1).any())
-            truths = _evaluate(run, found, shown, seen, several)
-            counts = (seen.sum(axis=0), shown.sum(axis=0))
-            manifest.images = ImageCounts(
-                found=len(joined) + unlike, used=len(joined), rejected=unlike
+    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+
+
+def _inspect_tables(
+    run: Run, distances: Path, labels: Path | None, predictions: Path | None, options: Options
+) -> None:
+    manifest = run.manifest
+    names, between = read_distances(distances)
+    found = _compare(run, names, between, options)
+    truths, counts = None, (None, None)
+    if labels is not None and predictions is not None:
+        true = read_labels(labels, "--labels", names)
+        said = read_labels(predictions, "--predictions", names)
+        joined = join_labels(true, said)
+        if unlike := len(true.keys() ^ said.keys()):
+            manifest.notes.append(
+                f"{count_of(unlike, 'image')} in one of the tables of labels and predictions "
+                "alone: left out."
             )
-            manifest.chosen["task"] = "several" if several else "classes"
-        _describe_findings(manifest, found, truths)
-        run.begin_results()
-        _write(run, found, truths, None, *counts)
-    return manifest
+        shown = as_matrix([true[image] for image in joined], names)
+        seen = as_matrix([said[image] for image in joined], names)
+        several = bool((shown.sum(axis=1) > 1).any() or (seen.sum(axis=1) > 1).any())
+        truths = _evaluate(run, found, shown, seen, several)
+        counts = (seen.sum(axis=0), shown.sum(axis=0))
+        manifest.images = ImageCounts(found=len(joined) + unlike, used=len(joined), rejected=unlike)
+        manifest.chosen["task"] = "several" if several else "classes"
+    _describe_findings(manifest, found, truths)
+    run.begin_results()
+    _write(run, found, truths, None, *counts)
 
 
 def _check_options(options: Options) -> None:
@@ -290,7 +342,7 @@ def _check_options(options: Options) -> None:
 
 
 def _distances(
-    run: run_folder.Run, names: Sequence[str], measured: Probabilities, normalise: bool
+    run: Run, names: Sequence[str], measured: Probabilities, normalise: bool
 ) -> list[NDArray[np.float64]]:
     """Compute the distances of classes for each threshold."""
     _check_predicted(names, measured.images)
@@ -303,7 +355,7 @@ def _distances(
 
 
 def _compare(
-    run: run_folder.Run, names: tuple[str, ...], distances: NDArray[np.float64], options: Options
+    run: Run, names: tuple[str, ...], distances: NDArray[np.float64], options: Options
 ) -> Findings:
     with run.stage(COMPARING):
         run.progress(COMPARING, 0, 1)
@@ -314,7 +366,7 @@ def _compare(
 
 
 def _evaluate(
-    run: run_folder.Run,
+    run: Run,
     found: Findings,
     truth: Bools,
     predicted: Bools,
@@ -456,7 +508,7 @@ def _compare_thresholds(
 
 
 def _write(
-    run: run_folder.Run,
+    run: Run,
     found: Findings,
     truths: Truths | None,
     measured: Probabilities | None,

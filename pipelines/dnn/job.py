@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pipelines.data.groups import Groups, describe_groups, find_groups_beside, number_groups
+from pipelines.data.image_lists import CHECKING, ListedImages, check_listed, list_images
 from pipelines.data.images import (
     ImageFile,
     Rejected,
     check_header,
-    check_images,
     find_files,
-    find_images,
     none_usable,
     write_failures,
 )
@@ -39,7 +38,6 @@ JOB = "test"
 OUTPUTS = Outputs(
     (RESULT_FILE, CONFUSION_FILE, PICTURE_FILE, FAILURES_FILE, REJECTED_FILE),
 )
-CHECKING = "checking images"
 LOADING = "loading the model"
 TARGET = "explained output"
 """Column of the output that heatmaps explain: of the predicted class, or the worst number."""
@@ -109,12 +107,12 @@ def test_model(
     """
     if asked.task is not None and asked.task not in get_args(Task):
         raise InputError(f"task: expected {', '.join(get_args(Task))}, received {asked.task!r}")
-    folder, paths, rejected = find_images(source)
+    listed = list_images(source)
     classes = read_classes(asked.classes) if asked.classes else None
     job = Job(
         name=JOB,
-        folder=folder,
-        sources=(source, model),
+        folder=listed.folder,
+        sources=(listed.folder, source, model),
         parameters={
             "model": as_text(model.resolve()),
             "images": as_text(source.resolve()),
@@ -127,21 +125,9 @@ def test_model(
             "groups": asked.groups,
         },
         outputs={JOB: OUTPUTS},
-        work=lambda run: _test(
-            run, model, _Listed(source, folder, tuple(paths), tuple(rejected)), classes, asked
-        ),
+        work=lambda run: _test(run, model, listed, classes, asked),
     )
     return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """The images of a folder or of a list, before any of them is opened."""
-
-    source: Path
-    folder: Path
-    paths: tuple[str, ...]
-    rejected: tuple[Rejected, ...]
 
 
 @dataclass(frozen=True)
@@ -155,7 +141,7 @@ class _Labelled:
 
 
 def _test(
-    run: Run, model: Path, listed: _Listed, classes: tuple[str, ...] | None, asked: Asked
+    run: Run, model: Path, listed: ListedImages, classes: tuple[str, ...] | None, asked: Asked
 ) -> None:
     folder = listed.folder
     with run.stage(CHECKING):
@@ -191,15 +177,10 @@ def _test(
     _write(run.folder, folder, tested, outcome, rejected)
 
 
-def _read_labelled(run: Run, listed: _Listed, asked: Asked) -> _Labelled:
+def _read_labelled(run: Run, listed: ListedImages, asked: Asked) -> _Labelled:
     """Check the images, and read their labels; InputError where none is left."""
     folder = listed.folder
-    images, unusable = check_images(
-        folder, list(listed.paths), lambda done, total: run.progress(CHECKING, done, total)
-    )
-    rejected = [*listed.rejected, *unusable]
-    if not images:
-        raise none_usable(folder, rejected)
+    images, rejected = check_listed(listed, run.progress)
     known = [image.path for image in images]
     if listed.source.is_file():  # the classes are those of the whole folder
         known = [path for path in find_files(folder)[0] if not check_header(folder, path)]

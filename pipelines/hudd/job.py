@@ -21,8 +21,14 @@ from pipelines.clusters.clusters import (
 from pipelines.clusters.explanation_tables import NOTHING, Given
 from pipelines.clusters.report.report import write_report
 from pipelines.clusters.write import OUTPUTS, check_start, count_images, describe_given, finish
-from pipelines.data.image_lists import describe_source
-from pipelines.data.images import check_images, find_images
+from pipelines.data.image_lists import (
+    CHECKING,
+    ListedImages,
+    check_listed,
+    describe_source,
+    list_images,
+)
+from pipelines.data.images import ImageFile
 from pipelines.dnn.job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
@@ -38,15 +44,15 @@ from pipelines.hudd.clustering import (
 from pipelines.hudd.distances import heatmap_distances, open_heatmaps
 from pipelines.hudd.heatmaps import STAGE as PROPAGATING
 from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
-from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, atomic_write, read_csv, write_csv
+from pipelines.runs.folder import Progress, Run
 from pipelines.runs.guard import named
+from pipelines.runs.job import Job, run_job
 from pipelines.runs.manifest import Manifest
 from pipelines.runs.wording import count_of
 
 SPILL = ".heatmaps"
-CHECKING = "checking images"
 LOADING = "loading the model"
 CLUSTERING = "clustering heatmaps"
 PREDICTED, WORST = "the predicted one", "the worst one"
@@ -95,7 +101,7 @@ def find_clusters_by_heatmaps(
     out: Path,
     options: Options,
     *,
-    progress: run_folder.Progress,
+    progress: Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
@@ -121,14 +127,14 @@ def find_clusters_by_heatmaps(
     """
     if options.batch_size < 1:
         raise InputError(f"batch size: expected a positive number, received {options.batch_size}")
-    folder, paths, rejected = find_images(source)
-    check_start(folder, paths, out, options.given, overwrite)
+    listed = list_images(source)
+    check_start(listed.folder, listed.paths, out, options.given, overwrite)
     tested, targets = _read_test(source)
     scaling = options.scaling or (str(tested.chosen["scaling"]) if tested else None)
-    manifest = Manifest(
-        job="heatmaps",
-        command=[as_text(word) for word in command],
-        folder=as_text(folder.resolve()),
+    job = Job(
+        name="heatmaps",
+        folder=listed.folder,
+        sources=(listed.folder, source, model, *options.given.files),
         parameters={
             "model": as_text(model.resolve()),
             "images": as_text(source.resolve()),
@@ -141,80 +147,95 @@ def find_clusters_by_heatmaps(
             "batch_size": options.batch_size,
         }
         | describe_given(options.given),
-        notes=describe_source(source),
+        outputs=OUTPUTS,
+        work=lambda run: _find(run, _Subject(model, scaling, tested, targets), listed, options),
+        notes=tuple(describe_source(source)),
+        report=write_report,
     )
-    with run_folder.open_run(out, manifest, progress, OUTPUTS, overwrite=overwrite) as run:
-        spill = out / SPILL
-        shutil.rmtree(spill, ignore_errors=True)  # of a job that was killed
-        spill.mkdir()
-        try:
-            with run.stage(CHECKING):
-                images, unusable = check_images(
-                    folder, paths, lambda done, total: run.progress(CHECKING, done, total)
-                )
-                rejected += unusable
-                count_images(run, folder, images, rejected)
-            with run.stage(LOADING):
-                network, layers = _load(run, model, scaling, options, tested)
-                network = fix_size(network, folder, images, _size(tested))
-                manifest.chosen["input_size"] = network.size
-                if options.explain is not None:
-                    target = _position(options.explain, tested, network.outputs)
-                    manifest.chosen["explained"] = target
-                    targets = dict.fromkeys((image.path for image in images), target)
-            with run.stage(PREDICTING):  # what cannot be decoded or explained shows here
-                predicted = predict(network, folder, images, run.progress)
-                rejected += predicted.rejected
-                images = predicted.images
-                count_images(run, folder, images, rejected)
-            if predicted.resized:
-                manifest.notes.append(
-                    f"{count_of(predicted.resized, 'image')} of another size than the model's "
-                    f"input ({network.size[0]} x {network.size[1]}): resized to it."
-                )
-            with run.stage(PROPAGATING):
-                heatmaps = write_heatmaps(
-                    network,
-                    tuple(dict.fromkeys((*layers, INPUT))),
-                    options.rule,
-                    folder,
-                    images,
-                    targets,
-                    spill,
-                    run.progress,
-                    batch_size=options.batch_size,
-                )
-            with run.stage(CLUSTERING):
-                found = _cluster(run, layers, heatmaps)
-                chosen, distances = found.chosen, found.distances
-            _describe(manifest, chosen, len(images))
-            clusters = RootCauseClusters(
-                paths=tuple(image.path for image in images),
-                digests=tuple(image.digest for image in images),
-                labels=chosen.labels,
-                core=np.ones(len(images), dtype=np.bool_),
-                silhouettes=silhouettes(distances, chosen.labels),
-                centre_distances=centre_distances(distances, chosen.labels),
-                places=map_places(distances),
+    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """The model file, and the test that listed the images, if one did.
+
+    Attributes
+    ----------
+    scaling : str or None
+    tested : Manifest or None
+    targets : dict of str to int
+        Output that is explained, by path.
+    """
+
+    model: Path
+    scaling: str | None
+    tested: Manifest | None
+    targets: dict[str, int]
+
+
+def _find(run: Run, subject: _Subject, listed: ListedImages, options: Options) -> None:
+    folder, manifest = listed.folder, run.manifest
+    spill = run.folder / SPILL
+    shutil.rmtree(spill, ignore_errors=True)  # of a job that was killed
+    spill.mkdir()
+    try:
+        with run.stage(CHECKING):
+            images, rejected = check_listed(listed, run.progress)
+            count_images(run, folder, images, rejected)
+        with run.stage(LOADING):
+            network, layers, targets = _load(run, subject, folder, images, options)
+        with run.stage(PREDICTING):  # what cannot be decoded or explained shows here
+            predicted = predict(network, folder, images, run.progress)
+            rejected += predicted.rejected
+            images = predicted.images
+            count_images(run, folder, images, rejected)
+        if predicted.resized:
+            manifest.notes.append(
+                f"{count_of(predicted.resized, 'image')} of another size than the model's "
+                f"input ({network.size[0]} x {network.size[1]}): resized to it."
             )
-
-            def write_more() -> None:
-                _keep(out, heatmaps, clusters, found)
-
-            finish(
-                run,
+        with run.stage(PROPAGATING):
+            heatmaps = write_heatmaps(
+                network,
+                tuple(dict.fromkeys((*layers, INPUT))),
+                options.rule,
                 folder,
-                clusters,
-                options.given,
-                {cluster: cluster for cluster in range(chosen.clusters)},
-                rejected,
-                seed=options.seed,
-                write_more=write_more,
+                images,
+                targets,
+                spill,
+                run.progress,
+                batch_size=options.batch_size,
             )
-        finally:
-            shutil.rmtree(spill, ignore_errors=True)
-    write_report(out)
-    return manifest
+        with run.stage(CLUSTERING):
+            layered = _cluster(run, layers, heatmaps)
+        _describe(manifest, layered.chosen, len(images))
+        clusters = _measure(images, layered)
+        finish(
+            run,
+            folder,
+            clusters,
+            options.given,
+            {cluster: cluster for cluster in range(layered.chosen.clusters)},
+            rejected,
+            seed=options.seed,
+            write_more=lambda: _keep(run.folder, heatmaps, clusters, layered),
+        )
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _measure(images: list[ImageFile], layered: Layers) -> RootCauseClusters:
+    """Return the clusters of the chosen layer with what is measured of their images."""
+    chosen, distances = layered.chosen, layered.distances
+    return RootCauseClusters(
+        paths=tuple(image.path for image in images),
+        digests=tuple(image.digest for image in images),
+        labels=chosen.labels,
+        core=np.ones(len(images), dtype=np.bool_),
+        silhouettes=silhouettes(distances, chosen.labels),
+        centre_distances=centre_distances(distances, chosen.labels),
+        places=map_places(distances),
+    )
 
 
 def _read_test(source: Path) -> tuple[Manifest | None, dict[str, int]]:
@@ -231,21 +252,24 @@ def _read_test(source: Path) -> tuple[Manifest | None, dict[str, int]]:
 
 
 def _load(
-    run: run_folder.Run,
-    model: Path,
-    scaling: str | None,
-    options: Options,
-    tested: Manifest | None,
-) -> tuple[Network, tuple[str, ...]]:
-    """Load the model, the very one that was tested, and choose the layers."""
+    run: Run, subject: _Subject, folder: Path, images: list[ImageFile], options: Options
+) -> tuple[Network, tuple[str, ...], dict[str, int]]:
+    """Load the model, the very one that was tested; choose layers, and outputs to explain."""
     run.progress(LOADING, 0, 1)
+    tested, targets, manifest = subject.tested, subject.targets, run.manifest
     digest = str(tested.weights["sha256"]) if tested else None
-    network = load_network(model, scaling, trust=options.trust, digest=digest)
+    network = load_network(subject.model, subject.scaling, trust=options.trust, digest=digest)
     layers = choose_layers(network, options.layers)
-    run.manifest.weights = {"source": as_text(model.resolve()), "sha256": network.digest}
-    run.manifest.chosen |= {"scaling": network.scaling, "explained": _explained(tested)}
+    manifest.weights = {"source": as_text(subject.model.resolve()), "sha256": network.digest}
+    manifest.chosen |= {"scaling": network.scaling, "explained": _explained(tested)}
+    network = fix_size(network, folder, images, _size(tested))
+    manifest.chosen["input_size"] = network.size
+    if options.explain is not None:
+        target = _position(options.explain, tested, network.outputs)
+        manifest.chosen["explained"] = target
+        targets = dict.fromkeys((image.path for image in images), target)
     run.progress(LOADING, 1, 1)
-    return network, layers
+    return network, layers, targets
 
 
 def _size(tested: Manifest | None) -> Sequence[int] | None:
@@ -271,7 +295,7 @@ def _position(explain: str, tested: Manifest | None, outputs: int) -> int:
     )
 
 
-def _cluster(run: run_folder.Run, layers: Sequence[str], heatmaps: dict[str, Written]) -> Layers:
+def _cluster(run: Run, layers: Sequence[str], heatmaps: dict[str, Written]) -> Layers:
     def distances() -> Iterator[tuple[str, NDArray[np.float32]]]:
         for place, layer in enumerate(layers):
             run.progress(CLUSTERING, place, len(layers))

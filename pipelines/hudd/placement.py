@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import HEATMAP_FOLDER, HEATMAPS_FILE, LAYER_NAME
 from pipelines.clusters.results import read_clustering
+from pipelines.data.image_lists import CHECKING
 from pipelines.data.images import check_images, find_files, none_usable
 from pipelines.dnn.model import fix_size, load_network, predict
 from pipelines.hudd.distances import nearest_of_clusters, open_heatmaps
 from pipelines.hudd.heatmaps import write_heatmaps
-from pipelines.hudd.job import CHECKING, LOADING, WORST
+from pipelines.hudd.job import LOADING, WORST
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import NEW_HEATMAPS, Progress
 from pipelines.runs.guard import named

@@ -43,7 +43,6 @@ from pipelines.retraining.sets import (
     Clustered,
     Given,
     Places,
-    check_outside,
     gather_sets,
     read_clustered,
 )
@@ -55,9 +54,10 @@ from pipelines.retraining.trial import (
     places_of,
     run_trial,
 )
-from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
+from pipelines.runs.folder import REJECTED_FILE, Progress, Run
+from pipelines.runs.job import Job, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
 
@@ -81,7 +81,7 @@ def retrain(
     *,
     validation: Path | None = None,
     repeats: int = 0,
-    progress: run_folder.Progress,
+    progress: Progress,
     command: Sequence[str] = (),
     overwrite: bool = False,
     stop: Callable[[], bool] = lambda: False,
@@ -118,50 +118,56 @@ def retrain(
     InputError
         When a file, folder, label or option cannot be used.
     """
-    _check(out, (training, test, validation), asked, options, repeats)
+    _check(asked, options, repeats)
     clustered = read_clustered(unsafe)
-    scaling = asked.scaling or clustered.manifest.chosen.get("scaling")
+    places = Places(model, training, unsafe, test, validation)
 
     def listen(stage: str, done: int, total: int) -> None:
         if stop() and stage in BEFORE_TRAINING:
             raise KeyboardInterrupt
         progress(stage, done, total)
 
-    manifest = Manifest(
-        job=JOB,
-        command=[as_text(word) for word in command],
-        folder=as_text(training.resolve()),
-        parameters={
-            "model": as_text(model.resolve()),
-            "training": as_text(training.resolve()),
-            "unsafe": as_text(unsafe.resolve()),
-            "test": as_text(test.resolve()),
-            "validation": validation and as_text(validation.resolve()),
-            "scaling": scaling,
-            "trust_model": asked.trust,
-            "classes": asked.classes and as_text(asked.classes.resolve()),
-            "task": asked.task,
-            "error_threshold": asked.error_threshold,
-            "key_points": asked.key_points,
-            "groups": asked.groups,
-            "repeats": repeats,
-        }
-        | asdict(options),
+    job = Job(
+        name=JOB,
+        folder=training,
+        sources=(model, training, test, *((validation,) if validation else ())),
+        parameters=_parameters(places, clustered, asked, options, repeats),
+        outputs={JOB: OUTPUTS},
+        work=lambda run: _retrain(run, places, clustered, asked, options, repeats, stop),
+        report=write_run_report,
     )
-    places = Places(model, training, unsafe, test, validation)
     try:
-        with run_folder.open_run(out, manifest, listen, {JOB: OUTPUTS}, overwrite=overwrite) as run:
-            _retrain(run, places, clustered, asked, options, repeats, stop)
+        return run_job(job, out, progress=listen, command=command, overwrite=overwrite)
     except KeyboardInterrupt:
         if (out / RETRAINING_FILE).is_file():  # the comparison was stopped, what counts is there
             write_run_report(out)
         raise
-    write_run_report(out)
-    return manifest
+
+
+def _parameters(
+    places: Places, clustered: Clustered, asked: Asked, options: Options, repeats: int
+) -> dict[str, object]:
+    """Return the options as `run.json` keeps them."""
+    validation = places.validation
+    return {
+        "model": as_text(places.model.resolve()),
+        "training": as_text(places.training.resolve()),
+        "unsafe": as_text(places.unsafe.resolve()),
+        "test": as_text(places.test.resolve()),
+        "validation": validation and as_text(validation.resolve()),
+        "scaling": asked.scaling or clustered.manifest.chosen.get("scaling"),
+        "trust_model": asked.trust,
+        "classes": asked.classes and as_text(asked.classes.resolve()),
+        "task": asked.task,
+        "error_threshold": asked.error_threshold,
+        "key_points": asked.key_points,
+        "groups": asked.groups,
+        "repeats": repeats,
+    } | asdict(options)
 
 
 def _retrain(
-    run: run_folder.Run,
+    run: Run,
     places: Places,
     clustered: Clustered,
     asked: Asked,
@@ -232,26 +238,17 @@ def _retrain(
     shutil.rmtree(kept)
 
 
-def _check(
-    out: Path,
-    folders: Sequence[Path | None],
-    asked: Asked,
-    options: Options,
-    repeats: int,
-) -> None:
-    """Try in vain what would otherwise go wrong later."""
+def _check(asked: Asked, options: Options, repeats: int) -> None:
+    """Raise InputError where an option cannot be used."""
     check_options(options)
     if repeats < 0:
         raise InputError(f"repeats: expected 0 or more, received {repeats}")
     if asked.task is not None and asked.task not in get_args(Task):
         raise InputError(f"task: expected {', '.join(get_args(Task))}, received {asked.task!r}")
-    for folder in folders:
-        if folder is not None:
-            check_outside(out, folder)
 
 
 def _prepare(
-    run: run_folder.Run, given: Given, network: Network, asked: Asked, options: Options
+    run: Run, given: Given, network: Network, asked: Asked, options: Options
 ) -> tuple[Subject, list[Rejected]]:
     """Check the labels against the model, and decode all images once."""
     everything = [*given.trained(), given.test]
@@ -284,7 +281,7 @@ def _prepare(
     if unlabelled:
         run.manifest.notes.append(
             f"{count_of(len(unlabelled), 'image')} of the unsafe set without a label: left out, "
-            f"see {run_folder.REJECTED_FILE}."
+            f"see {REJECTED_FILE}."
         )
     subject = make_subject(network, recipe, task, names, truth, asked, pictures, test)
     return subject, rejected

@@ -18,6 +18,7 @@ from pipelines.retraining.examples import (
 )
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
+from pipelines.runs.job import check_apart as check_apart_from_run
 from pipelines.runs.manifest import Manifest, read_run_manifest
 from pipelines.runs.wording import count_of
 
@@ -105,7 +106,7 @@ def gather_sets(
     training = gather("training", places.training, step)
     known = {label for each in training.examples for label in each.label}
     unsafe = gather_unsafe(places.unsafe, known, step)
-    check_outside(run.folder, unsafe.folder)
+    check_apart_from_run(unsafe.folder, run.folder)
     test = gather("test", places.test, step)
     validation = gather("validation", places.validation, step) if places.validation else None
     improvement = gather("improvement", unsafe.folder, step) if compared else None
@@ -148,9 +149,3 @@ def _leave_twice(manifest: Manifest, given: Given) -> Given:
         "in the unsafe set (the same bytes): they count as the latter."
     )
     return replace(given, training=replace(given.training, examples=kept))
-
-
-def check_outside(out: Path, folder: Path) -> None:
-    """Raise InputError where results would be written among the images of a folder."""
-    if out.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{out} lies among the images of {folder}. Choose another --out.")

@@ -28,10 +28,9 @@ class Job:
     name : str
         That of its command.
     folder : Path
-        The images that the run is about.
+        What the run is about: of its images, or of its tables.
     sources : tuple of Path
-        All files and folders that are read besides `folder`; none may lie in the run folder or
-        hold it.
+        All files and folders that are read; none may lie in the run folder or hold it.
     parameters : mapping of str to any
         The options, given or defaulted, as `run.json` keeps them.
     outputs : mapping of str to Outputs
@@ -97,7 +96,7 @@ def run_job(
     InputError
         When what is read, or `out`, cannot be used.
     """
-    for source in (job.folder, *job.sources):
+    for source in job.sources:
         check_apart(source, out)
     manifest = Manifest(
         job=job.name,

@@ -22,7 +22,6 @@ from pipelines.clusters.rates import estimate_rates, order_clusters, tell_kinds
 from pipelines.clusters.report.report import write_report
 from pipelines.clusters.write import (
     OUTPUTS,
-    check_apart,
     check_start,
     count_images,
     describe_given,
@@ -32,6 +31,7 @@ from pipelines.data import images as image_files
 from pipelines.data.groups import AUTO, Groups, number_groups
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import as_text, atomic_write
+from pipelines.runs.job import Job, run_job
 from pipelines.runs.manifest import Manifest
 from pipelines.safe import silhouette
 from pipelines.safe.camera import describe_cameras, tell_apart
@@ -101,19 +101,19 @@ def find_root_cause_clusters(
     check_options(options)
     inputs = find_inputs(source, options)
     check_start(inputs.folder, inputs.paths, out, inputs.given, overwrite, inputs.passing_images)
-    if inputs.passing is not None:
-        check_apart(inputs.passing.folder, out)
-    manifest = Manifest(
-        job="cluster",
-        command=[as_text(word) for word in command],
-        folder=as_text(inputs.folder.resolve()),
+    passing = (inputs.passing.folder,) if inputs.passing is not None else ()
+    listed = (inputs.source,) if inputs.source.is_file() else ()
+    job = Job(
+        name="cluster",
+        folder=inputs.folder,
+        sources=(inputs.folder, *listed, *passing, *inputs.given.files),
         parameters=_parameters(options, inputs),
-        notes=list(inputs.notes),
+        outputs=OUTPUTS,
+        work=lambda run: _find(run, inputs, options),
+        notes=tuple(inputs.notes),
+        report=write_report,
     )
-    with run_folder.open_run(out, manifest, progress, OUTPUTS, overwrite=overwrite) as run:
-        _find(run, inputs, options)
-    write_report(out)
-    return manifest
+    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
 
 
 def _parameters(options: Options, inputs: Inputs) -> dict[str, object]:

@@ -161,7 +161,7 @@ def test_what_lies_beside_the_images_of_a_run_is_suggested(page, tmp_path):
 @pytest.mark.parametrize("changes", [{"key": "of another"}, {"changed": "earlier"}, {}])
 def test_the_causes_are_those_of_the_inspection_that_the_pane_shows(page, monkeypatch, changes):
     started = []
-    monkeypatch.setattr(confusion.following, "start", lambda _, jobs: started.extend(jobs) or [])
+    monkeypatch.setattr(confusion.wiring, "start", lambda _, jobs: started.extend(jobs) or [])
     run = page.runs / "inspection"
     (run / "pairs").mkdir(parents=True)
     manifest = Manifest(job="inspect", command=[], folder="", parameters={})

@@ -448,7 +448,7 @@ def test_activations_that_are_no_numbers_are_refused(tmp_path):
 
 
 def test_the_run_does_not_go_among_the_images(model, images):
-    with pytest.raises(InputError, match="lies among the images"):
+    with pytest.raises(InputError, match="need folders apart"):
         inspect_model(model, images, images / "run", Options(), progress=quiet)
 
 

@@ -395,7 +395,7 @@ def test_options_that_cannot_be(spots, tmp_path, more, words):
 def test_folders_that_cannot_be(spots, done, tmp_path):
     with pytest.raises(InputError, match="holds no root cause clusters: its job, test"):
         run_job(spots, tmp_path / "out", run=spots.run.parent / "tested")
-    with pytest.raises(InputError, match="lies among the images"):
+    with pytest.raises(InputError, match="need folders apart"):
         run_job(spots, spots.train / "out")
     with pytest.raises(InputError, match="holds a run of heatmaps"):
         run_job(spots, shutil.copytree(spots.run, tmp_path / "run"), overwrite=True)

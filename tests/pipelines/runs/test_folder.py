@@ -421,8 +421,8 @@ def test_a_run_is_written_while_its_job_works_and_not_after_it_failed(tmp_path):
 
 def test_a_run_is_not_written_once_its_process_was_killed(tmp_path):
     code = (
-        "import os, signal, sys; from pathlib import Path; from pipelines import runs;"
-        "held = runs.hold(Path(sys.argv[1])); print(runs.is_written(Path(sys.argv[1])));"
+        "import os, signal, sys; from pathlib import Path; from pipelines.runs import folder;"
+        "held = folder.hold(Path(sys.argv[1])); print(folder.is_written(Path(sys.argv[1])));"
         "sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run(
