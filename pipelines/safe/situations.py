@@ -32,8 +32,10 @@ APART = 0.4
 AGREEING = 0.6
 """Median cosine of images with the direction of the others of their part, from which on parts are
 more than what chance tears out of a cloud: of clouds it is 0.3 to 0.55, of causes 0.65 to 0.95."""
-TOGETHER = 0.4
+TOGETHER = 0.42
 """Mean cosine distance of the shifts of clusters, up to which they are one situation."""
+AGAIN = 0.36
+"""The same of situations as images were placed in them: by then they are told apart better."""
 SMALLEST = 6
 """Images of a cluster that can fall into two clusters."""
 MOST_NOISE = 0.2
@@ -366,7 +368,7 @@ def _place_and_join(rays: Floats, labels: Labels, passing_length: float) -> tupl
     while True:
         reach = measure_reach(rays, labels, passing_length)
         placed = place(rays, reach)
-        joined = join(rays, tidy(placed))
+        joined = join(rays, tidy(placed), AGAIN)
         if joined.max(initial=NOISE) == tidy(placed).max(initial=NOISE):
             return reach, placed
         labels = joined

@@ -8,6 +8,7 @@ import pytest
 from pipelines.safe import clustering
 from pipelines.safe.denoising import denoise
 from pipelines.safe.situations import (
+    AGAIN,
     find_situations,
     join,
     measure_reach,
@@ -172,17 +173,24 @@ def test_without_a_cluster_nothing_is_placed():
     assert (join(rays, labels) == NOISE).all()
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_situations_as_placed_point_different_ways(seed):
-    rng = np.random.default_rng([seed, 2])
-    ways = rng.normal(size=(3, 6))
-    beside = ways[np.repeat(range(3), 3)] + 0.45 * rng.normal(size=(9, 6))
-    rays, labels = rays_along(rng, beside, [7] * 9, spread=1.2)
-    labels = clustering.tidy(np.where(rng.random(len(labels)) < 0.2, NOISE, labels))
-    setting = clustering.Candidate(1, 2, labels.max() + 1, 0, 0)
-    torn = clustering.Clustering(
-        labels, labels >= 0, (setting,) * (labels.max() + 1), setting, (), ""
-    )
-    directions = to_directions(rays).astype(np.float32)
-    placed = find_situations(torn, directions, rays, 1.0, apart=False).labels
-    assert join(rays, placed).max() == placed.max()
+def test_situations_as_placed_point_different_ways():
+    turned = 0
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 2])
+        ways = rng.normal(size=(3, 6))
+        beside = ways[np.repeat(range(3), 3)] + 0.7 * rng.normal(size=(9, 6))
+        rays, labels = rays_along(rng, beside, [7] * 9, spread=1.2)
+        lost = rng.random(len(labels)) < 0.2
+        labels = np.where(lost, rng.integers(-1, 9, len(labels)), labels).astype(np.int32)
+        labels = clustering.tidy(labels)
+        setting = clustering.Candidate(1, 2, labels.max() + 1, 0, 0)
+        torn = clustering.Clustering(
+            labels, labels >= 0, (setting,) * (labels.max() + 1), setting, (), ""
+        )
+        directions = to_directions(rays).astype(np.float32)
+        placed = find_situations(torn, directions, rays, 1.0, apart=False).labels
+        assert join(rays, placed, AGAIN).max() == placed.max()
+        # Joined once and then placed, some would point the same way.
+        once = clustering.tidy(place(rays, measure_reach(rays, join(rays, labels), 1.0)))
+        turned += join(rays, once, AGAIN).max() < once.max()
+    assert turned
