@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import gradio as gr
 
-from app import folders
+from app import folders, panes
 from app.following import HIDDEN
 from app.page import Page
 from pipelines.errors import InputError
@@ -52,12 +52,16 @@ def command_line(elem_id: str) -> gr.Textbox:
     )
 
 
-def result_pane(elem_id: str, scripts: Sequence[str]) -> gr.HTML:
-    """Make a pane that scripts of `assets` fill; Gradio takes them as one."""
+def result_pane(elem_id: str, scripts: Sequence[str] | str) -> gr.HTML:
+    """Make a pane that a module of `assets/panes` fills, or scripts of `assets`, taken as one."""
+    if isinstance(scripts, str):
+        script = panes.load_script(scripts)
+    else:
+        script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in scripts)
     return gr.HTML(
         value=None,
         html_template="",  # names reach the page as text, through the script, and never a template
-        js_on_load="\n".join((ASSETS / name).read_text(encoding="utf-8") for name in scripts),
+        js_on_load=script,
         elem_id=elem_id,
         elem_classes="shown",
     )

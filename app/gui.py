@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import access, following
+from app import access, following, panes
 from app.access import Access
 from app.jobs import Jobs
 from app.page import Page
@@ -93,7 +93,10 @@ def launch(granted: Access, port: int | None, runs: Path, browser: bool) -> None
             css_paths=[ASSETS / "style.css"],
             favicon_path=ASSETS / "icon.png",
             inbrowser=browser,
-            app_kwargs={"routes": page.served.routes(), "middleware": access.middleware(granted)},
+            app_kwargs={
+                "routes": [*page.served.routes(), *panes.routes()],
+                "middleware": access.middleware(granted),
+            },
             footer_links=[],
             run_history=False,
             share=False,

@@ -32,7 +32,6 @@ from pipelines.images import folder_of
 from pipelines.runs import read_manifest
 from pipelines.testing_job import FAILURES_FILE, PICTURE_FILE, read_test
 
-SCRIPTS = ("elements.js", "heatmaps.js")
 RULES = ("z+", "epsilon", "alpha-beta")
 
 
@@ -96,7 +95,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
             allow_custom_value=True,
             elem_id="other-run",
         )
-    pane = result_pane("heatmaps", SCRIPTS)
+    pane = result_pane("heatmaps", "heatmaps/pane.js")
     form = [model, images, *options]
 
     def show(run: str | None, compared: str | None) -> Any:
