@@ -31,7 +31,6 @@ from pipelines.networks import SCALINGS
 from pipelines.reporting.wording import percent
 from pipelines.runs import Manifest, is_written, list_runs, read_manifest
 
-SCRIPTS = ("elements.js", "coverage.js")
 JOB = "coverage"
 RULES = ("epsilon", "z+", "alpha-beta")
 
@@ -95,7 +94,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
             allow_custom_value=True,
             elem_id="coverage-run",
         )
-    pane = result_pane("coverage", SCRIPTS)
+    pane = result_pane("coverage", "coverage/pane.js")
     form = [model, training, test, others, candidates, *options]
 
     def show(run: str | None) -> Any:
