@@ -33,7 +33,6 @@ from pipelines.runs import CLUSTERING_JOBS, is_written, list_runs, read_manifest
 from pipelines.selection_files import read_selection
 from pipelines.testing_job import read_tested
 
-SCRIPTS = ("elements.js", "retraining.js")
 JOB = "retrain"
 
 Places = tuple[str, str, str]
@@ -105,7 +104,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
         ):
             comparison = _comparison()
     command = command_line("retrain-command")
-    pane = result_pane("retraining", SCRIPTS)
+    pane = result_pane("retraining", "retraining/pane.js")
     form = [model, training, test, *comparison, *options, *labels]
 
     def show(run: str | None) -> Any:
