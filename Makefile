@@ -31,7 +31,9 @@ benchmarks: .venv/.requirements-benchmarks
 	touch $@
 
 node_modules/.installed: package-lock.json package.json
-	@command -v npm >/dev/null || { echo "npm is missing, which checks the page's scripts: apt-get install nodejs npm" >&2; exit 1; }
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+		echo "The page's scripts are checked by Node and npm, which are missing. Install them (Debian:" \
+			"sudo apt-get install nodejs npm), and try again." >&2; exit 1; }
 	npm ci --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 

@@ -6,7 +6,7 @@ import globals from "globals";
 const AS_TEXT = "Names and paths enter the page as text: see assets/panes/lib/elements.js.";
 
 export default [
-  { ignores: [".venv/", "assets/*.js", "assets/vendor/", "runs/", "screenshots/"] },
+  { ignores: [".venv/", "assets/vendor/", "runs/", "screenshots/"] },
   js.configs.recommended,
   {
     files: ["**/*.js"],

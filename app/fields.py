@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import gradio as gr
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Form = TypeVar("Form", bound="DataclassInstance")
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
 NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
 
 
@@ -52,16 +50,12 @@ def command_line(elem_id: str) -> gr.Textbox:
     )
 
 
-def result_pane(elem_id: str, scripts: Sequence[str] | str) -> gr.HTML:
-    """Make a pane that a module of `assets/panes` fills, or scripts of `assets`, taken as one."""
-    if isinstance(scripts, str):
-        script = panes.load_script(scripts)
-    else:
-        script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in scripts)
+def result_pane(elem_id: str, module: str) -> gr.HTML:
+    """Make a pane that a module of `assets/panes` fills."""
     return gr.HTML(
         value=None,
-        html_template="",  # names reach the page as text, through the script, and never a template
-        js_on_load=script,
+        html_template="",  # names reach the page as text, through the module, and never a template
+        js_on_load=panes.load_script(module),
         elem_id=elem_id,
         elem_classes="shown",
     )

@@ -25,8 +25,6 @@ from pipelines.runs import list_runs, read_manifest
 from pipelines.safe.features import WIDTHS
 
 GIVEN = "Parameters of the images"
-SCRIPTS = ("elements.js", "map.js", "clusters.js")
-"""What shows a run, in this order: Gradio takes one script."""
 JOBS = ("cluster", "explain", "example")
 EXAMPLE_IMAGES = "example-images"
 EXAMPLE_TABLES = ("parameters.csv", "labels.csv")
@@ -94,7 +92,7 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
         with gr.Accordion(GIVEN, open=False, elem_id="given") as accordion:
             given, explain = _given_fields(page, accordion, folder, opened)
     command = command_line("command")
-    browser = result_pane("clusters", SCRIPTS)
+    browser = result_pane("clusters", "clusters/pane.js")
     form = [folder, *options, *given, passing, groups]
     result = [*parts.outputs(), browser, opened]
 
