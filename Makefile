@@ -6,7 +6,9 @@ BIN := .venv/bin
 run: .venv/.requirements
 	$(BIN)/python SAFE_Tool.py
 
-test: .venv/.requirements-dev
+test: .venv/.requirements-dev node_modules/.installed
+	npm run --silent lint
+	npm run --silent test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -29,5 +31,12 @@ benchmarks: .venv/.requirements-benchmarks
 	$(BIN)/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
+node_modules/.installed: package-lock.json package.json
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+		echo "The page's scripts are checked by Node and npm, which are missing. Install them (Debian:" \
+			"sudo apt-get install nodejs npm), and try again." >&2; exit 1; }
+	npm ci --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
 clean:
-	rm -rf .venv screenshots
+	rm -rf .venv node_modules screenshots

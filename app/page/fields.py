@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import gradio as gr
@@ -12,6 +11,7 @@ import gradio as gr
 from app.page import folders
 from app.page.context import Page
 from app.page.wiring import HIDDEN
+from app.server import panes
 from pipelines.dnn.evaluation import Task
 from pipelines.dnn.model import SCALINGS
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Form = TypeVar("Form", bound="DataclassInstance")
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
 NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
 
 
@@ -51,12 +50,12 @@ def command_line(elem_id: str) -> gr.Textbox:
     )
 
 
-def result_pane(elem_id: str, scripts: Sequence[str]) -> gr.HTML:
-    """Make a pane that scripts of `assets` fill; Gradio takes them as one."""
+def result_pane(elem_id: str, module: str) -> gr.HTML:
+    """Make a pane that a module of `assets/panes` fills."""
     return gr.HTML(
         value=None,
-        html_template="",  # names reach the page as text, through the script, and never a template
-        js_on_load="\n".join((ASSETS / name).read_text(encoding="utf-8") for name in scripts),
+        html_template="",  # names reach the page as text, through the module, and never a template
+        js_on_load=panes.load_script(module),
         elem_id=elem_id,
         elem_classes="shown",
     )

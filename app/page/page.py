@@ -16,7 +16,7 @@ import gradio as gr
 from app.page import wiring
 from app.page.context import Page
 from app.page.tabs import clusters, confusion, coverage, heatmaps, retraining, unsafe_set
-from app.server import access
+from app.server import access, panes
 from app.server.access import Access
 from app.server.jobs import Jobs
 from app.server.routes import ServedRuns
@@ -94,7 +94,10 @@ def launch(granted: Access, port: int | None, runs: Path, browser: bool) -> None
             css_paths=[ASSETS / "style.css"],
             favicon_path=ASSETS / "icon.png",
             inbrowser=browser,
-            app_kwargs={"routes": page.served.routes(), "middleware": access.middleware(granted)},
+            app_kwargs={
+                "routes": [*page.served.routes(), *panes.routes()],
+                "middleware": access.middleware(granted),
+            },
             footer_links=[],
             run_history=False,
             share=False,

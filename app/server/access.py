@@ -37,7 +37,8 @@ POLICY = "; ".join(
 )
 """Nothing of the page may come from, or go to, another machine, and no other page may frame it."""
 PATHS = re.compile(
-    r"/|/config|/login|/logout|/theme\.css|/favicon\.ico|/manifest\.json|/(assets|static|run)/.*"
+    r"/|/config|/login|/logout|/theme\.css|/favicon\.ico|/manifest\.json"
+    r"|/(assets|panes|static|run)/.*"
     r"|/gradio_api/(queue|heartbeat)/.*|/gradio_api/(startup-events|app_id|reset|cancel|login_check)"
 )
 """What the page itself asks for; Gradio would answer more, such as files and other sites' pages."""

@@ -155,7 +155,7 @@ class ServedRuns:
         ]
 
     def _open(self, request: Request) -> Path:
-        if not _logged_in(request):
+        if not logged_in(request):
             raise HTTPException(401, "Log in, and reload the page.")
         return self.folder(request.path_params["key"])
 
@@ -397,7 +397,7 @@ def _unwritten(folder: Path, error: OSError) -> HTTPException:
     return HTTPException(500, f"{error.filename or folder}: {error.strerror or error}")
 
 
-def _logged_in(request: Request) -> bool:
+def logged_in(request: Request) -> bool:
     """Tell whether Gradio's login, where there is one, lets this browser in."""
     app = request.app
     if getattr(app, "auth", None) is None:

@@ -26,8 +26,6 @@ from pipelines.runs.wording import count_of
 from pipelines.safe.features import WIDTHS
 
 GIVEN = "Parameters of the images"
-SCRIPTS = ("elements.js", "map.js", "clusters.js")
-"""What shows a run, in this order: Gradio takes one script."""
 JOBS = ("cluster", "explain", "example")
 EXAMPLE_IMAGES = "example-images"
 EXAMPLE_TABLES = ("parameters.csv", "labels.csv")
@@ -95,7 +93,7 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
         with gr.Accordion(GIVEN, open=False, elem_id="given") as accordion:
             given, explain = _given_fields(page, accordion, folder, opened)
     command = command_line("command")
-    browser = result_pane("clusters", SCRIPTS)
+    browser = result_pane("clusters", "clusters/pane.js")
     form = [folder, *options, *given, passing, groups]
     result = [*parts.outputs(), browser, opened]
 

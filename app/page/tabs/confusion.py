@@ -32,7 +32,6 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, list_runs, read_manifest
 from pipelines.runs.wording import count_of
 
-SCRIPTS = ("elements.js", "confusion.js")
 TASKS = ("classes", "several")
 
 
@@ -98,7 +97,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
         )
     # Of its own: the Clusters tab empties the job's line when it opens the run.
     causes = gr.HTML(elem_id="causes", elem_classes="count", padding=False)
-    pane = result_pane("confusion", SCRIPTS)
+    pane = result_pane("confusion", "confusion/pane.js")
     form = [model, images, *options, *exported]
 
     def show(run: str | None) -> Any:

@@ -32,7 +32,6 @@ from pipelines.runs.folder import is_written
 from pipelines.runs.manifest import Manifest, list_runs, read_manifest
 from pipelines.runs.wording import percent
 
-SCRIPTS = ("elements.js", "coverage.js")
 JOB = "coverage"
 RULES = ("epsilon", "z+", "alpha-beta")
 
@@ -96,7 +95,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
             allow_custom_value=True,
             elem_id="coverage-run",
         )
-    pane = result_pane("coverage", SCRIPTS)
+    pane = result_pane("coverage", "coverage/pane.js")
     form = [model, training, test, others, candidates, *options]
 
     def show(run: str | None) -> Any:

@@ -31,7 +31,6 @@ from pipelines.dnn.job import FAILURES_FILE, PICTURE_FILE, read_test
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest
 
-SCRIPTS = ("elements.js", "heatmaps.js")
 RULES = ("z+", "epsilon", "alpha-beta")
 
 
@@ -95,7 +94,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
             allow_custom_value=True,
             elem_id="other-run",
         )
-    pane = result_pane("heatmaps", SCRIPTS)
+    pane = result_pane("heatmaps", "heatmaps/pane.js")
     form = [model, images, *options]
 
     def show(run: str | None, compared: str | None) -> Any:

@@ -33,7 +33,6 @@ from pipelines.runs.folder import CLUSTERING_JOBS, is_written
 from pipelines.runs.manifest import list_runs, read_manifest
 from pipelines.unsafe_set.files import read_selection
 
-SCRIPTS = ("elements.js", "retraining.js")
 JOB = "retrain"
 
 Places = tuple[str, str, str]
@@ -105,7 +104,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
         ):
             comparison = _comparison()
     command = command_line("retrain-command")
-    pane = result_pane("retraining", SCRIPTS)
+    pane = result_pane("retraining", "retraining/pane.js")
     form = [model, training, test, *comparison, *options, *labels]
 
     def show(run: str | None) -> Any:

@@ -28,7 +28,6 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest
 from pipelines.unsafe_set.files import CANDIDATES_FILE, SELECTION_FILE, read_selection
 
-SCRIPTS = ("elements.js", "unsafe_set.js")
 ESTIMATE = (
     "The papers choose (test images &times; selection factor) &times; (1 &minus; accuracy) images: "
     "as many as would fail of 30 % of the test set. Give both figures of the test on which the "
@@ -83,7 +82,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
         with gr.Accordion("Export to a labelling tool", open=False, elem_id="export-options"):
             target, links, export = _export_fields()
     command = command_line("select-command")
-    pane = result_pane("unsafe-set", SCRIPTS)
+    pane = result_pane("unsafe-set", "unsafe_set/pane.js")
     form = [improvement, *how_many, *options]
 
     def show(run: str | None) -> Any:

@@ -356,6 +356,7 @@ def test_what_the_user_types_or_the_page_asks_for_is_answered(served, site):
         "/login",
         "/theme.css",
         "/assets/index.js",
+        "/panes/digest/heatmaps/pane.js",
         "/static/fonts/a.woff2",
         "/run/key/data",
         "/gradio_api/queue/join",

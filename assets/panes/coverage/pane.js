@@ -1,0 +1,125 @@
+// The result pane of the Coverage tab: scores, neurons with their regions, combinations, growth,
+// and which new images widen a test set.
+//
+// props.value is null, or tells of the run that is open: its `key`. Data comes from run/KEY/coverage.
+
+import { download, head, make, notice, select } from "../lib/elements.js";
+import { count, large, percent } from "../lib/numbers.js";
+import { address, get } from "../lib/server.js";
+import { covered, missing, missingWords } from "./combinations.js";
+import { criteria } from "./criteria.js";
+import { curve, growth } from "./growth.js";
+import { alone, images, short, widening } from "./images.js";
+import { legend, neuron, neuronWords } from "./neurons.js";
+import { part, share } from "./parts.js";
+
+const NOTHING_OPEN =
+  "Give a model, the images that it was trained on, and a test set: how well the test set exercises " +
+  "the neurons that decide is shown here.";
+
+// Fill `element` with what `props` says, now and whenever it changes.
+export function open({ element, props, watch }) {
+  const pane = {
+    element,
+    props,
+    run: null, // what run/KEY/coverage answers, with its key
+    chosen: 0, // which test set is looked at
+  };
+  watch("value", () => show(pane));
+  show(pane);
+}
+
+async function show(pane) {
+  const wanted = pane.props.value;
+  if (!wanted) return close(pane, NOTHING_OPEN);
+  try {
+    const answer = await get(address(wanted.key, "coverage"));
+    if (pane.props.value !== wanted) return; // another run was opened meanwhile
+    if (pane.run?.key !== wanted.key) pane.chosen = 0;
+    pane.run = { ...answer, key: wanted.key };
+    pane.chosen = Math.min(pane.chosen, pane.run.tests.length - 1);
+    build(pane);
+  } catch (error) {
+    if (pane.props.value === wanted) close(pane, error.message, "error");
+  }
+}
+
+function close(pane, words, kind) {
+  pane.run = null;
+  pane.element.replaceChildren(notice(words, kind));
+}
+
+function build(pane) {
+  const { run } = pane;
+  const test = run.tests[pane.chosen];
+  pane.element.replaceChildren(
+    make(
+      "section",
+      { class: "run", "aria-label": `Coverage of ${run.name}` },
+      head(run.name, run.model, links(run), make("p", { class: "facts" }, facts(run, test))),
+      ...run.notes.map((note) => make("p", { class: "note" }, note)),
+      run.tests.length > 1 ? tests(pane) : null,
+      ...parts(run, test, pane.chosen),
+    ),
+  );
+}
+
+function links(run) {
+  const tables = ["neurons.csv", "combinations.csv", "criteria.csv", "growth.csv"];
+  const names = run.widening ? [...tables, "widening.csv"] : tables;
+  return make(
+    "nav",
+    { class: "tables", "aria-label": "Downloads" },
+    ...names.map((name) => download(address(run.key, `download/${name}`), name)),
+  );
+}
+
+function facts(run, test) {
+  const { training } = run;
+  const right = test.accuracy === null ? "" : ` The DNN is right on ${percent(test.accuracy, 1)} of them.`;
+  const one = run.class === null ? "" : ` Of the class ${run.class} alone.`;
+  const bad = run.rejected ? ` ${count(run.rejected, "file")} could not be used.` : "";
+  return (
+    `${share(test.coverage)}: ${count(test.covered, "combination")} of ${large(run.combinations)} are covered by ` +
+    `${count(test.images, "image")} of ${test.name}.${right} ` +
+    `${count(training.images, "training image")} cover ${share(training.coverage)}.${one}${bad}`
+  );
+}
+
+function tests(pane) {
+  const options = pane.run.tests.map(({ name, coverage }, place) => [place, `${name} · ${share(coverage)}`]);
+  const choose = (value) => {
+    pane.chosen = Number(value);
+    build(pane);
+  };
+  return make("div", { class: "controls" }, select("Test set", options, pane.chosen, choose));
+}
+
+function parts(run, test, chosen) {
+  const neurons = run.neurons.map((one) => neuron(one, chosen));
+  const combinations =
+    `${count(test.covered, "combination")} of ${large(run.combinations)}: a region of each neuron above, in ` +
+    "their order. Most images first.";
+  const shares = "All of them are shares; a test set that covers more exercises more of the DNN.";
+  return [
+    make(
+      "div",
+      { class: "scores" },
+      part("Criteria", shares, criteria(run)),
+      part("How coverage grew", growth(test), curve(test)),
+    ),
+    part("Neurons that decide", neuronWords(run), make("div", { class: "neurons" }, ...neurons), legend(test)),
+    make(
+      "div",
+      { class: "combinations" },
+      part("Covered combinations", combinations, covered(run, test)),
+      part("Not covered", missingWords(test), missing(run, test)),
+    ),
+    part(
+      "Images alone with their combination",
+      alone(test),
+      images(run, test.contributors, ({ combination }) => short(run, combination)),
+    ),
+    run.widening ? widening(run) : null,
+  ];
+}
