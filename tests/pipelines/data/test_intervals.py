@@ -84,7 +84,7 @@ def test_an_accuracy_of_groups_counts_independent_images(seed):
     [(5, 0.86, 0.57), (10, 0.91, 0.57), (20, 0.94, 0.59), (40, 0.94, 0.59)],
 )
 def test_how_often_the_interval_of_so_many_tracks_holds_the_accuracy(tracks, held, held_by_images):
-    """The README's figures, in its limits: 30 frames a track, whose share is of Beta(4, 1)."""
+    """The figures of docs/limits.md: 30 frames a track, whose share is of Beta(4, 1)."""
     rng = np.random.default_rng(0)
     groups, hits = np.repeat(np.arange(tracks), 30), Counter()
     for _ in range(2000):
