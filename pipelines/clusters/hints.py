@@ -147,24 +147,47 @@ def find_hints(
             f"{len(labels)} labels and {len(properties)} properties ask for values of that shape, "
             f"not {values.shape}"
         )
+    columns, pool = _prepare_columns(values, passing, properties)
+    clusters = [int(cluster) for cluster in np.unique(labels) if cluster != NOISE]
+    members = {cluster: np.flatnonzero(labels == cluster) for cluster in clusters}
+    sizes = sorted({len(inside) for inside in members.values()})
+    chance = dict(zip(sizes, _chance(columns, sizes, pool, seed), strict=True))
+    return {
+        cluster: _describe(columns, inside, chance[len(inside)])
+        for cluster, inside in members.items()
+    }
+
+
+def _describe(columns: Sequence[_Column], inside: Groups, chance: float) -> list[Hint]:
+    """Return the hints of one cluster, strongest first: large, noticeable and beyond chance."""
+    hints = []
+    for column in columns:
+        delta = float(_deltas(column, inside[None])[0])
+        if abs(delta) >= LARGE and abs(delta) > chance:
+            hints += _say(column, inside, delta)
+    return sorted(hints, key=_strength, reverse=True)
+
+
+def _prepare_columns(
+    values: Floats, passing: Floats | None, properties: Sequence[Property]
+) -> tuple[list[_Column], Groups]:
+    """Prepare the values of failing, then of passing images.
+
+    Returns
+    -------
+    columns : list of _Column
+        One a property.
+    pool : array of intp
+        Positions of the images that random groups are drawn from: passing ones, if there are any.
+    """
     others = np.empty((0, len(properties))) if passing is None else passing
     reference = np.arange(len(values) + len(others)) >= len(values)
     every = np.concatenate([values, others])
-    columns = [_prepare(every[:, place], each, reference) for place, each in enumerate(properties)]
-    clusters = [int(cluster) for cluster in np.unique(labels) if cluster != NOISE]
-    members = {cluster: np.flatnonzero(labels == cluster) for cluster in clusters}
-    pool = np.flatnonzero(reference) if len(others) else np.arange(len(values))
-    sizes = sorted({len(inside) for inside in members.values()})
-    chance = dict(zip(sizes, _chance(columns, sizes, pool, seed), strict=True))
-    hints: dict[int, list[Hint]] = {}
-    for cluster, inside in members.items():
-        found = []
-        for column in columns:
-            delta = float(_deltas(column, inside[None])[0])
-            if abs(delta) >= LARGE and abs(delta) > chance[len(inside)]:
-                found += _say(column, inside, delta)
-        hints[cluster] = sorted(found, key=_strength, reverse=True)
-    return hints
+    columns = [
+        _prepare(every[:, place], property_, reference)
+        for place, property_ in enumerate(properties)
+    ]
+    return columns, np.flatnonzero(reference) if len(others) else np.arange(len(values))
 
 
 def _strength(hint: Hint) -> tuple[int, float]:

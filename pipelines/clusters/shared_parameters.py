@@ -116,24 +116,26 @@ def find_parameters(
     ValueError
         When a parameter has another number of images.
     """
+    _check_shapes(parameters, labels)
+    prepared = [each for each in map(_prepare, parameters) if each is not None]
+    draws = max(draws, DRAWS_A_PARAMETER * len(prepared))
+    insides = {
+        group: _valued_members(prepared, members) for group, members in groups_of(labels).items()
+    }
+    nulls = _nulls(prepared, insides, len(labels), seed, draws)
+    return {
+        group: _named(prepared, own, nulls[group], draws) if own else []
+        for group, own in insides.items()
+    }
+
+
+def _check_shapes(parameters: Sequence[Parameter], labels: NDArray[np.int32]) -> None:
     for parameter in parameters:
         if parameter.values.shape != labels.shape:
             raise ValueError(
                 f"{parameter.name}: expected values of shape {labels.shape}, one an image, "
                 f"received {parameter.values.shape}"
             )
-    prepared = [each for each in map(_prepare, parameters) if each is not None]
-    draws = max(draws, DRAWS_A_PARAMETER * len(prepared))
-    # By group and place in `prepared`, positions of images with a value.
-    insides: dict[int, dict[int, Positions]] = {}
-    for group, members in groups_of(labels).items():
-        own = {place: with_values(each.defined, members) for place, each in enumerate(prepared)}
-        insides[group] = {place: inside for place, inside in own.items() if inside is not None}
-    nulls = _nulls(prepared, insides, len(labels), seed, draws)
-    return {
-        group: _named(prepared, own, nulls[group], draws) if own else []
-        for group, own in insides.items()
-    }
 
 
 def is_contrasted(parameter: Parameter) -> bool:
@@ -147,6 +149,14 @@ def is_contrasted(parameter: Parameter) -> bool:
 
 def _prepare(parameter: Parameter) -> Prepared | ParameterContrast | None:
     return contrast_parameter(parameter) if is_contrasted(parameter) else prepare(parameter)
+
+
+def _valued_members(
+    prepared: Sequence[Prepared | ParameterContrast], members: Positions
+) -> dict[int, Positions]:
+    """Return, by place in `prepared`, the members of a group that have a value, if they suffice."""
+    valued = {place: with_values(each.defined, members) for place, each in enumerate(prepared)}
+    return {place: inside for place, inside in valued.items() if inside is not None}
 
 
 def _nulls(
@@ -277,13 +287,13 @@ def find_confusions(
     if not {"label", "prediction"} <= named.keys():
         return {group: [] for group in groups}
     expected, predicted = ([*map(str, as_cells(named[name]))] for name in ("label", "prediction"))
-    found = {}
+    confusions = {}
     for group, members in groups.items():
         counts = Counter((expected[image], predicted[image]) for image in members.tolist())
-        confused = [
+        pairs = [
             (label, prediction, count)
             for (label, prediction), count in counts.items()
             if label and prediction and label != prediction
         ]
-        found[group] = sorted(confused, key=lambda each: (-each[2], each[0], each[1]))
-    return found
+        confusions[group] = sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+    return confusions
