@@ -42,15 +42,10 @@ from pipelines.clusters.passing import PASSING_FILE, read_passing
 from pipelines.clusters.results import families_of, read_known_clusters
 from pipelines.clusters.shared_parameters import find_confusions, find_parameters
 from pipelines.clusters.unsafe_values import cover
-from pipelines.data.images import (
-    ImageFile,
-    Rejected,
-    check_image,
-    load_image,
-    prefetch,
-    upright_size,
-)
+from pipelines.data.images import ImageFile, Rejected, check_image
 from pipelines.data.parameters import Problem, of_passing, write_parameters
+from pipelines.data.pixels import load_image, upright_size
+from pipelines.data.prefetch import prefetch
 from pipelines.data.properties import PROPERTIES, measure
 from pipelines.data.tables import PassingImages
 from pipelines.runs.errors import InputError

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.images import ImageFile, Rejected, prefetch
+from pipelines.data.images import ImageFile, Rejected
+from pipelines.data.prefetch import prefetch
 from pipelines.data.thumbnails import (
     DECODED_AHEAD,
     THUMBNAIL_FOLDER,
