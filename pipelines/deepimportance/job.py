@@ -13,6 +13,7 @@ from pipelines.data.images import Rejected
 from pipelines.data.labels import (
     read_classes,
 )
+from pipelines.deepimportance.document import write_coverage
 from pipelines.deepimportance.importance import check_number, most_important
 from pipelines.deepimportance.labels import (
     Labels,
@@ -30,7 +31,7 @@ from pipelines.deepimportance.measurement import (
     measure_training,
 )
 from pipelines.deepimportance.quantisation import MOST, Regions, check_clusters, quantise
-from pipelines.deepimportance.results import OUTPUTS, Found, write_coverage
+from pipelines.deepimportance.results import OUTPUTS, CoverageResult
 from pipelines.deepimportance.sets import (
     CHECKING,
     ImageSet,
@@ -207,7 +208,7 @@ def _measure(
         regions = _quantise(run, learnt, important, options)
     tests = _measure_tests(run, subject, sets, learnt)
     new = _measure_new(run, subject, sets.new, options) if sets.new else None
-    found = Found(
+    result = CoverageResult(
         layer=layer,
         neurons=important,
         relevance=learnt.cumulative,
@@ -229,11 +230,11 @@ def _measure(
     ]
     used = sum(len(images.images) for images in measured)
     run.manifest.images = ImageCounts(found=used + len(rejected), used=used, rejected=len(rejected))
-    _describe(run.manifest, network, found)
+    _describe(run.manifest, network, result)
     with run.stage(WRITING):
         run.begin_results()
         write_pairs(run.folder / REJECTED_FILE, [(file.path, file.reason) for file in rejected])
-        run.manifest.result |= write_coverage(run.folder, found, run.progress, WRITING)
+        run.manifest.result |= write_coverage(run.folder, result, run.progress, WRITING)
 
 
 def _load(
@@ -331,13 +332,13 @@ def _quantise(
     regions: list[Regions] = []
     for neuron in important.tolist():
         run.progress(QUANTISING, len(regions), len(important))
-        found = quantise(learnt.measured.values[:, neuron], options.clusters)
-        if found.silhouette is None:
+        quantised = quantise(learnt.measured.values[:, neuron], options.clusters)
+        if quantised.silhouette is None:
             run.manifest.notes.append(
-                f"Neuron {neuron} gives {found.centroids[0]:.4g} for all training images: it has "
-                "one region, and tells nothing of a test set."
+                f"Neuron {neuron} gives {quantised.centroids[0]:.4g} for all training images: it "
+                "has one region, and tells nothing of a test set."
             )
-        regions.append(found)
+        regions.append(quantised)
     run.progress(QUANTISING, len(important), len(important))
     return regions
 
@@ -357,17 +358,17 @@ def _of_class(
     return replace(new, images=images, outputs=new.outputs[kept], values=new.values[kept])
 
 
-def _describe(manifest: Manifest, network: Network, found: Found) -> None:
+def _describe(manifest: Manifest, network: Network, result: CoverageResult) -> None:
     manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
     manifest.chosen = {
         "scaling": network.scaling,
         "input_size": network.size,
-        "layer": found.layer,
-        "neurons": found.neurons.tolist(),
-        "clusters": [len(each.centroids) for each in found.regions],
+        "layer": result.layer,
+        "neurons": result.neurons.tolist(),
+        "clusters": [len(regions.centroids) for regions in result.regions],
     }
-    known = {image.digest for image in found.training.images}
-    for name, images in zip(found.names, found.tests, strict=True):
+    known = {image.digest for image in result.training.images}
+    for name, images in zip(result.names, result.tests, strict=True):
         if shared := sum(image.digest in known for image in images.images):
             manifest.notes.append(
                 f"{shared:,} of the {len(images.images):,} images of {name} are training images, "
