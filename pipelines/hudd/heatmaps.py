@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.images import ImageFile, Rejected
+from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.model import Network, load_batches, scale
-from pipelines.dnn.relevance import INPUT, build_relevance, relevance_layers
+from pipelines.dnn.relevance import build_relevance, relevance_layers
 from pipelines.hudd.distances import HeatmapWriter, Limits
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import atomic_write
