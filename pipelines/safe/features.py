@@ -6,7 +6,7 @@ gives one feature per channel, its average over the picture; a dense layer gives
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -216,11 +216,7 @@ def extract(
         Files whose header is that of an image, but whose pixels cannot be decoded.
     """
     missing = store.missing([image.digest for image in images])
-    pending: list[tuple[int, ImageFile]] = []
-    for place, image in enumerate(images):
-        if image.digest in missing:
-            missing.remove(image.digest)  # files with equal bytes are decoded once
-            pending.append((place // batch_size, image))
+    pending = _assign_batches(images, missing, batch_size)
     if not pending:
         return 0, []
 
@@ -247,3 +243,16 @@ def extract(
         Rejected(image.path, reasons[image.digest]) for image in images if image.digest in reasons
     ]
     return done - len(reasons), rejected
+
+
+def _assign_batches(
+    images: Sequence[ImageFile], missing: Collection[str], batch_size: int
+) -> list[tuple[int, ImageFile]]:
+    """Return the images that are to be decoded, each with its batch; equal files once."""
+    pending: list[tuple[int, ImageFile]] = []
+    left = set(missing)
+    for place, image in enumerate(images):
+        if image.digest in left:
+            left.remove(image.digest)
+            pending.append((place // batch_size, image))
+    return pending
