@@ -194,12 +194,12 @@ def _strength(hint: Hint) -> tuple[int, float]:
     return round(abs(hint.effect) / TIE), abs(hint.difference)
 
 
-def _prepare(values: Floats, each: Property, reference: NDArray[np.bool_]) -> _Column:
+def _prepare(values: Floats, property_: Property, reference: NDArray[np.bool_]) -> _Column:
     from scipy.stats import rankdata
 
     defined = ~np.isnan(values)
     known = defined & reference if reference.any() else defined
-    if not each.period:
+    if not property_.period:
         places = np.zeros(len(values))
         if reference.any():
             ordered = np.sort(values[known])
@@ -207,16 +207,16 @@ def _prepare(values: Floats, each: Property, reference: NDArray[np.bool_]) -> _C
             places[defined] = sum(sides) / 2
         else:
             places[defined] = rankdata(values[defined])
-        return _Column(each, values, defined, places, np.empty(0), reference)
+        return _Column(property_, values, defined, places, np.empty(0), reference)
     # In whole degrees, the ranks of distances to all directions fit into one table.
     degrees = np.zeros(len(values), dtype=np.intp)
-    degrees[defined] = np.rint(values[defined] * (360 / each.period)).astype(np.intp) % 360
+    degrees[defined] = np.rint(values[defined] * (360 / property_.period)).astype(np.intp) % 360
     counts = np.bincount(degrees[known], minlength=360)
     directions, distances = np.ogrid[:360, :181]
     at = counts[(directions + distances) % 360] + counts[(directions - distances) % 360]
     at[:, [0, 180]] //= 2  # straight ahead and straight behind, both sides are one
     turned = at.cumsum(axis=1) - (at - (not reference.any())) / 2
-    return _Column(each, values, defined, degrees, turned, reference)
+    return _Column(property_, values, defined, degrees, turned, reference)
 
 
 def _deltas(column: _Column, groups: Groups) -> Floats:
@@ -251,9 +251,9 @@ def _deltas(column: _Column, groups: Groups) -> Floats:
     deltas = 2 * larger / np.maximum(inside * outside, 1) - 1
     if column.property.period:
         deltas = np.maximum(-deltas, 0)
-    said = np.where(deltas > 0, bool(column.property.high), bool(column.property.low))
+    has_words = np.where(deltas > 0, bool(column.property.high), bool(column.property.low))
     enough = (inside >= np.maximum(ENOUGH * groups.shape[1], 1)) & (outside > 0)
-    return np.where(said & enough, deltas, 0.0)
+    return np.where(has_words & enough, deltas, 0.0)
 
 
 def _chance(
@@ -299,28 +299,30 @@ def _chance(
 
 def _say(column: _Column, inside: Groups, delta: float) -> list[Hint]:
     """Put a difference into words; none when nobody would notice it."""
-    each = column.property
+    property_ = column.property
     chosen = np.zeros(len(column.values), dtype=np.bool_)
     chosen[inside] = True
     own = column.values[chosen & column.defined]
     against_passing = column.reference.any()
     others = column.reference if against_passing else ~chosen
     rest = column.values[others & column.defined]
-    figure, rest_figure = _middle(own, each.period), _middle(rest, each.period)
-    gap = float(_apart(figure, rest_figure, each.period))
-    shown, rest_shown = each.show(figure), each.show(rest_figure)
+    figure, rest_figure = _middle(own, property_.period), _middle(rest, property_.period)
+    gap = float(_apart(figure, rest_figure, property_.period))
+    shown, rest_shown = property_.show(figure), property_.show(rest_figure)
     # Delta compares ranks, so even with ties it could point away from the medians.
-    against = not each.period and gap * delta <= 0
-    if abs(gap) < each.noticeable or shown == rest_shown or against:
+    against = not property_.period and gap * delta <= 0
+    if abs(gap) < property_.noticeable or shown == rest_shown or against:
         return []
-    spread = MAD_TO_DEVIATION * float(np.median(np.abs(_apart(rest, rest_figure, each.period))))
+    spread = MAD_TO_DEVIATION * float(
+        np.median(np.abs(_apart(rest, rest_figure, property_.period)))
+    )
     # Where the rest hardly varies, what people notice is the unit.
-    difference = gap / max(spread, each.noticeable)
-    much = "much " if abs(difference) >= HUGE and not each.period else ""
-    word = each.high if delta > 0 else each.low
+    difference = gap / max(spread, property_.noticeable)
+    much = "much " if abs(difference) >= HUGE and not property_.period else ""
+    word = property_.high if delta > 0 else property_.low
     whom = "passing images" if against_passing else "the rest"
-    words = f"{much}{word} than {whom}: {each.figure} {shown} against {rest_shown}"
-    return [Hint(each.key, delta, figure, rest_figure, difference, words)]
+    words = f"{much}{word} than {whom}: {property_.figure} {shown} against {rest_shown}"
+    return [Hint(property_.key, delta, figure, rest_figure, difference, words)]
 
 
 def _middle(values: Floats, period: float) -> float:

@@ -263,7 +263,7 @@ def _speaks_of_passing(
     if own != other:
         return other > own
     sides = [{side for part in known.get(t, ()) for side in part.sides} for t in titles[1:] if t]
-    return bool(sides) and all(False in each for each in sides)
+    return bool(sides) and all(False in pair for pair in sides)
 
 
 def _join_columns(
@@ -275,10 +275,14 @@ def _join_columns(
         usable = [part.parameter for part in parts if part.parameter]
         if not usable:
             continue
-        categories = tuple(sorted({word for each in usable for word in each.categories}))
+        categories = tuple(sorted({word for parameter in usable for word in parameter.categories}))
         values = np.full(len(usable[0].values), np.nan)
-        for each in usable:
-            own = encoded(list(map(str, as_cells(each))), categories) if categories else each.values
+        for parameter in usable:
+            own = (
+                encoded(list(map(str, as_cells(parameter))), categories)
+                if categories
+                else parameter.values
+            )
             values = np.where(np.isnan(values), own, values)
         if np.isnan(values[:failing]).all():
             what = "expected values of failing images, received none: column left out"

@@ -167,22 +167,22 @@ def _find_delimiter(text: str) -> str:
     A title such as "weather (rain; fog)" has the delimiter of another kind of table, but the rows
     below it then do not have as many cells. If they do, the first title tells.
     """
-    found, best = ",", (0.0, 0, False)
+    best, fit = ",", (0.0, 0, False)
     for delimiter in DELIMITERS:
         rows = []
         try:
             for _, row in islice(_split(text, delimiter), LOOKED_AT + 1):
                 rows.append(row)
-        except csv.Error:  # told when the table is read
+        except csv.Error:  # reported when the table is read
             pass
         if not rows or len(rows[0]) < 2:
             continue
         width = len(rows[0])
         fitting = sum(len(row) == width for row in rows[1:]) / max(1, len(rows) - 1)
         alone = not any(other in rows[0][0] for other in DELIMITERS)
-        if (fitting, width, alone) > best:
-            found, best = delimiter, (fitting, width, alone)
-    return found
+        if (fitting, width, alone) > fit:
+            best, fit = delimiter, (fitting, width, alone)
+    return best
 
 
 def _split(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:

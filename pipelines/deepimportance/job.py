@@ -137,7 +137,7 @@ def measure_coverage(
     if not tests:
         raise InputError("--test: give the folder of at least one test set.")
     sets = find_sets(training, tests, options.candidates)
-    given = read_classes(options.classes) if options.classes else None
+    class_names = read_classes(options.classes) if options.classes else None
     folders = [one.folder for one in sets.all]
     job = Job(
         name=JOB,
@@ -145,7 +145,7 @@ def measure_coverage(
         sources=(model, *folders, *(one.source for one in sets.all)),
         parameters=_parameters(model, sets, options),
         outputs={JOB: OUTPUTS},
-        work=lambda run: _measure(run, model, sets, given, options),
+        work=lambda run: _measure(run, model, sets, class_names, options),
     )
     return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
 
@@ -179,7 +179,7 @@ class _Subject:
 
 
 def _measure(
-    run: Run, model: Path, sets: ImageSets, given: tuple[str, ...] | None, options: Options
+    run: Run, model: Path, sets: ImageSets, class_names: tuple[str, ...] | None, options: Options
 ) -> None:
     with run.stage(CHECKING):
         sets = ImageSets(
@@ -188,7 +188,7 @@ def _measure(
             check_set(run, sets.new) if sets.new else None,
         )
     with run.stage(LOADING):
-        subject, sets = _load(run, model, sets, given, options)
+        subject, sets = _load(run, model, sets, class_names, options)
     network, layer, labels = subject.network, subject.layer, subject.labels
     with run.stage(TRAINING):
         learnt = measure_training(
@@ -202,7 +202,7 @@ def _measure(
             rule=options.rule,
             targets=_targets(sets.training, labels, options),
         )
-    note_order(run, network, labels, sets.training, learnt.measured, given)
+    note_order(run, network, labels, sets.training, learnt.measured, class_names)
     with run.stage(QUANTISING):
         important = most_important(learnt.cumulative, options.neurons, layer)
         regions = _quantise(run, learnt, important, options)
@@ -238,7 +238,7 @@ def _measure(
 
 
 def _load(
-    run: Run, model: Path, sets: ImageSets, given: tuple[str, ...] | None, options: Options
+    run: Run, model: Path, sets: ImageSets, class_names: tuple[str, ...] | None, options: Options
 ) -> tuple[_Subject, ImageSets]:
     """Load the model, and leave the images of the class that is looked at, if it is one."""
     run.progress(LOADING, 0, 1)
@@ -247,7 +247,7 @@ def _load(
     layers = neuron_layers(network.model)
     layer = _choose_layer(layers, options)
     check_number(options.neurons, layers[layer], layer)
-    labels = read_labels(run, network, sets.training, given, options.class_)
+    labels = read_labels(run, network, sets.training, class_names, options.class_)
     for test in sets.tests:
         check_labels(test, labels)
     if options.class_ is not None:

@@ -129,7 +129,7 @@ def inspect_model(
     thresholds = check_thresholds(options.thresholds)
     check_options(options)
     listed = list_images(source)
-    given = read_classes(options.classes) if options.classes else None
+    class_names = read_classes(options.classes) if options.classes else None
     job = Job(
         name=JOB,
         folder=listed.folder,
@@ -139,7 +139,7 @@ def inspect_model(
             "images": as_text(source.resolve()),
             "scaling": options.scaling,
             "trust_model": options.trust,
-            "classes": list(given) if given else None,
+            "classes": list(class_names) if class_names else None,
             "task": options.task,
             "labels": options.labelled,
             "thresholds": list(thresholds),
@@ -149,7 +149,7 @@ def inspect_model(
             "batch_size": options.batch_size,
         },
         outputs={JOB: OUTPUTS},
-        work=lambda run: _inspect(run, model, listed, given, thresholds, options),
+        work=lambda run: _inspect(run, model, listed, class_names, thresholds, options),
     )
     return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
 
@@ -181,12 +181,12 @@ def _inspect(
     run: Run,
     model: Path,
     listed: ListedImages,
-    given: tuple[str, ...] | None,
+    class_names: tuple[str, ...] | None,
     thresholds: tuple[float, ...],
     options: Options,
 ) -> None:
     manifest = run.manifest
-    measured = _measure(run, model, listed, given, thresholds, options)
+    measured = _measure(run, model, listed, class_names, thresholds, options)
     images, names = measured.images, measured.names
     with run.stage(DISTANCES):
         first, *others = _distances(run, names, measured.probabilities, options.normalise)
@@ -215,7 +215,7 @@ def _measure(
     run: Run,
     model: Path,
     listed: ListedImages,
-    given: tuple[str, ...] | None,
+    class_names: tuple[str, ...] | None,
     thresholds: tuple[float, ...],
     options: Options,
 ) -> _Measurements:
@@ -229,7 +229,7 @@ def _measure(
         network = load_network(model, options.scaling, trust=options.trust)
         network = fix_size(network, folder, files)
         task = choose_task(options.task, truth, network)
-        names = name_classes(truth, network, given, task)
+        names = name_classes(truth, network, class_names, task)
         neurons = choose_layers(network, options.layers)
         run.progress(LOADING, 1, 1)
     seen = Seen()
@@ -245,7 +245,7 @@ def _measure(
     run.manifest.images = ImageCounts(
         found=len(images.files) + len(rejected), used=len(images.files), rejected=len(rejected)
     )
-    _describe_model(run.manifest, network, task, probabilities, images, given is not None)
+    _describe_model(run.manifest, network, task, probabilities, images, class_names is not None)
     return _Measurements(task, names, probabilities, images, rejected)
 
 
