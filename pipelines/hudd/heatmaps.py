@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -155,37 +155,42 @@ class _LayerFiles:
 
     Attributes
     ----------
-    written : Written
-        What they will be; the limits are not known yet.
+    file : Path
+    shape : tuple of int
+        Of one heatmap.
     heatmaps : HeatmapWriter
-    pictures : binary file, optional
+        Into `file`.
+    pictures : pair of Path and binary file, optional
     """
 
-    written: Written
+    file: Path
+    shape: tuple[int, ...]
     heatmaps: HeatmapWriter
-    pictures: BinaryIO | None
+    pictures: tuple[Path, BinaryIO] | None
 
     def append(self, maps: NDArray[np.float32]) -> None:
         """Write the next heatmaps, and their pictures."""
         self.heatmaps.append(maps)
         if self.pictures is not None:
-            self.pictures.write(draw_maps(maps).tobytes())
+            self.pictures[1].write(draw_maps(maps).tobytes())
 
     def finish(self) -> Written:
         """Return what was written, once all heatmaps have come."""
-        return replace(self.written, limits=self.heatmaps.finish())
+        pictures = self.pictures[0] if self.pictures else None
+        return Written(self.file, self.shape, self.heatmaps.finish(), pictures)
 
 
 def _open_files(stack: ExitStack, base: Path, count: int, maps: NDArray[np.float32]) -> _LayerFiles:
     """Open the files of a layer: the first of its `count` heatmaps tell the shape of all."""
-    shape = maps.shape[1:]
-    file, pictures, drawing = base.with_name(f"{base.name}.npy"), None, None
-    heatmaps = HeatmapWriter(stack.enter_context(atomic_write(file)), count, int(np.prod(shape)))
-    if len(shape) > 1:
-        pictures = base.with_name(f"{base.name}-pictures.npy")
-        drawing = stack.enter_context(atomic_write(pictures))
-        _write_header(drawing, "|i1", (count, *draw_maps(maps[:1]).shape[1:]))
-    return _LayerFiles(Written(file, shape, (0.0, 0.0), pictures), heatmaps, drawing)
+    file, shape = base.with_name(f"{base.name}.npy"), maps.shape[1:]
+    size = int(np.prod(shape))
+    heatmaps = HeatmapWriter(stack.enter_context(atomic_write(file)), count, size)
+    if len(shape) == 1:
+        return _LayerFiles(file, shape, heatmaps, None)
+    pictures = base.with_name(f"{base.name}-pictures.npy")
+    drawing = stack.enter_context(atomic_write(pictures))
+    _write_header(drawing, "|i1", (count, *draw_maps(maps[:1]).shape[1:]))
+    return _LayerFiles(file, shape, heatmaps, (pictures, drawing))
 
 
 def draw_maps(maps: NDArray[np.float32]) -> NDArray[np.int8]:
