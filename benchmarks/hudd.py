@@ -38,7 +38,7 @@ from pipelines.clusters.shared_parameters import find_parameters
 from pipelines.clusters.variance_reduction import reductions
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.relevance import PREDICTED, build_relevance
-from pipelines.hudd import clustering, distances
+from pipelines.hudd import clustering, distances, wicd
 from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options as SafeOptions
@@ -104,11 +104,11 @@ def published_wicd(between: list[list[float]], labels: list[int]) -> float:
 def published_clusters(between: NDArray[np.float32]) -> NDArray[np.int32]:
     """Cut the dendrogram at every number of clusters, and take the one at the knee."""
     merges = linkage(squareform(between), "ward")
-    numbers = range(2, clustering.most_clusters(len(between)) + 1)
+    numbers = range(2, wicd.most_clusters(len(between)) + 1)
     labellings = [fcluster(merges, number, "maxclust") for number in numbers]
     rows = between.tolist()
     curve = np.array([published_wicd(rows, labels.tolist()) for labels in labellings])
-    chosen: NDArray[np.int32] = labellings[clustering.choose_number(curve) - 2]
+    chosen: NDArray[np.int32] = labellings[wicd.choose_number(curve) - 2]
     return chosen
 
 

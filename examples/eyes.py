@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from examples.eye_drawing import Eye, draw_eye
-from pipelines.data.images import prefetch
+from pipelines.data.prefetch import prefetch
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, remove_outputs, write_csv, write_text

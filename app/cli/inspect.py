@@ -105,7 +105,8 @@ def inspect(
     ] = None,
 ) -> None:
     """Rank pairs of classes by how likely a DNN confuses them, and by its bias (DeepInspect)."""
-    from pipelines.deepinspect.job import Options, inspect_exported, inspect_model
+    from pipelines.deepinspect.exported_job import inspect_exported
+    from pipelines.deepinspect.job import Options, inspect_model
     from pipelines.runs.errors import InputError
 
     with job("Nothing was written; start again with --overwrite.") as told:

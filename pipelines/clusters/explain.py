@@ -42,15 +42,10 @@ from pipelines.clusters.passing import PASSING_FILE, read_passing
 from pipelines.clusters.results import families_of, read_known_clusters
 from pipelines.clusters.shared_parameters import find_confusions, find_parameters
 from pipelines.clusters.unsafe_values import cover
-from pipelines.data.images import (
-    ImageFile,
-    Rejected,
-    check_image,
-    load_image,
-    prefetch,
-    upright_size,
-)
+from pipelines.data.images import ImageFile, Rejected, check_image
 from pipelines.data.parameters import Problem, of_passing, write_parameters
+from pipelines.data.pixels import load_image, upright_size
+from pipelines.data.prefetch import prefetch
 from pipelines.data.properties import PROPERTIES, measure
 from pipelines.data.tables import PassingImages
 from pipelines.runs.errors import InputError
@@ -118,20 +113,16 @@ def explain(
         Pixel properties of passing images, which hints then compare with. Parameters compare
         with the values of passing images that they have.
     """
-    parameters = tables.table.parameters
     unsafe = tables.given.unsafe_values
     by_cluster = _explain(clusters.labels, values, tables, seed, passing)
     by_family = family_labels(families, clusters.labels)
     # Situations are families of their own: what was computed of them need not be again.
     alone = np.array_equal(by_family, clusters.labels)
     of_family = by_cluster if alone else _explain(by_family, values, tables, seed, passing)
-    covered = cover(tables.unsafe_values, parameters, clusters.labels)
-    for place, each in enumerate(covered):
-        for cluster in each.clusters:
+    coverage = _cover_unsafe_values(tables, clusters.labels)
+    for place, value in enumerate(coverage):
+        for cluster in value.clusters:
             by_cluster[cluster].unsafe_values.append(place)
-    inside: dict[int, list[int]] = {}
-    for cluster, family in families.items():
-        inside.setdefault(family, []).append(cluster)
     return Explanation(
         seed=seed,
         parameter_files=[as_text(file.resolve()) for file in tables.given.parameters],
@@ -139,34 +130,63 @@ def explain(
         unsafe_values_file=as_text(unsafe.resolve()) if unsafe else "",
         images_with_parameters=tables.table.given,
         parameters=[
-            Column(name=each.name, kind=each.kind, outcome=each.outcome) for each in parameters
+            Column(name=parameter.name, kind=parameter.kind, outcome=parameter.outcome)
+            for parameter in tables.table.parameters
         ],
         clusters=by_cluster,
-        families=[
-            Family(
-                family=family,
-                clusters=sorted(inside[family]),
-                size=int((by_family == family).sum()),
-                unsafe_values=sorted(
-                    {place for c in inside[family] for place in by_cluster[c].unsafe_values}
-                ),
-                **said.model_dump(exclude={"unsafe_values"}),
-            )
-            for family, said in of_family.items()
-        ],
-        unsafe_values=[
-            UnsafeCoverage(
-                parameter=each.unsafe.parameter,
-                value=each.unsafe.value,
-                side=each.unsafe.side,
-                images=each.images,
-                clusters=each.clusters,
-            )
-            for each in covered
-        ],
+        families=_join_families(families, by_family, of_family, by_cluster),
+        unsafe_values=coverage,
         problems=list(tables.problems),
         notes=tell_references(tables) if tables.passing else [],
     )
+
+
+def _cover_unsafe_values(tables: Tables, labels: NDArray[np.int32]) -> list[UnsafeCoverage]:
+    """Tell which clusters lie next to which unsafe value (HUDD, RQ1.3)."""
+    return [
+        UnsafeCoverage(
+            parameter=value.unsafe.parameter,
+            value=value.unsafe.value,
+            side=value.unsafe.side,
+            images=value.images,
+            clusters=value.clusters,
+        )
+        for value in cover(tables.unsafe_values, tables.table.parameters, labels)
+    ]
+
+
+def _join_families(
+    families: Mapping[int, int],
+    labels: NDArray[np.int32],
+    explained: Mapping[int, Explained],
+    clusters: Mapping[int, Explained],
+) -> list[Family]:
+    """Return the families; each lies next to the unsafe values that its clusters lie next to.
+
+    Parameters
+    ----------
+    families : mapping of int to int
+        Family by cluster.
+    labels : array of int32, shape (n,)
+        Family of each image.
+    explained, clusters : mapping of int to Explained
+        What the images of each family, and those of each cluster, share.
+    """
+    members: dict[int, list[int]] = {}
+    for cluster, family in families.items():
+        members.setdefault(family, []).append(cluster)
+    return [
+        Family(
+            family=family,
+            clusters=sorted(members[family]),
+            size=int((labels == family).sum()),
+            unsafe_values=sorted(
+                {place for cluster in members[family] for place in clusters[cluster].unsafe_values}
+            ),
+            **shared.model_dump(exclude={"unsafe_values"}),
+        )
+        for family, shared in explained.items()
+    ]
 
 
 def _explain(
@@ -179,12 +199,12 @@ def _explain(
     """Explain groups of images, by id; -1 is noise and not explained."""
     parameters = tables.table.parameters
     hints = find_hints(values, labels, seed=seed, passing=passing)
-    found = find_parameters(parameters, labels, seed=seed)
+    findings = find_parameters(parameters, labels, seed=seed)
     confusions = find_confusions(parameters, labels)
     return {
         int(group): Explained(
             hints=hints[group][:MOST_HINTS],
-            parameters=found.get(group, []),
+            parameters=findings.get(group, []),
             confusions=[
                 Confusion(label=label, prediction=prediction, images=count)
                 for label, prediction, count in confusions.get(group, [])
@@ -197,17 +217,17 @@ def _explain(
 
 def cells(explanation: Explanation) -> Cells:
     """Return what `clusters.csv` says of it: hint, parameters and family, by cluster."""
-    said: dict[int, dict[str, object]] = {
+    rows: dict[int, dict[str, object]] = {
         cluster: {
-            "hint": "; ".join(hint.words for hint in each.hints),
-            "parameters": "; ".join(finding.words for finding in each.parameters),
+            "hint": "; ".join(hint.words for hint in explained.hints),
+            "parameters": "; ".join(finding.words for finding in explained.parameters),
         }
-        for cluster, each in explanation.clusters.items()
+        for cluster, explained in explanation.clusters.items()
     }
     for family in explanation.families:
         for cluster in family.clusters:
-            said[cluster]["family"] = family.family
-    return said
+            rows[cluster]["family"] = family.family
+    return rows
 
 
 def write_explained(
@@ -224,8 +244,8 @@ def write_explained(
         write_parameters(folder / PARAMETERS_FILE, clusters.paths, parameters)
     else:
         (folder / PARAMETERS_FILE).unlink(missing_ok=True)
-    others = [of_passing(each) for each in parameters]
-    if tables.passing and any(not np.isnan(each.values).all() for each in others):
+    others = [of_passing(parameter) for parameter in parameters]
+    if tables.passing and any(not np.isnan(other.values).all() for other in others):
         write_parameters(folder / PASSING_PARAMETERS_FILE, tables.passing.paths, others)
     else:
         (folder / PASSING_PARAMETERS_FILE).unlink(missing_ok=True)
@@ -250,7 +270,7 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
     InputError
         When the folder is no run, has no clusters or is being written, or a table cannot be used.
     """
-    with amend_run(folder, progress) as (manifest, told):
+    with amend_run(folder, progress) as (manifest, notify):
         if not (folder / IMAGES_FILE).exists():
             raise InputError(f"{folder} has no clusters to explain: its job {manifest.ended}.")
         clusters, rows = read_known_clusters(folder)
@@ -264,7 +284,7 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
             tables = read_tables(given, images, clusters.paths, others)
         values = read_properties(folder, clusters.paths)
         if values is None:
-            values = measure_images(images, clusters.paths, clusters.digests, told)
+            values = measure_images(images, clusters.paths, clusters.digests, notify)
             if np.isnan(values).all():  # the images are gone: what an older version measured
                 earlier = read_properties(folder, clusters.paths, partly=True)
                 values = values if earlier is None else earlier
@@ -274,9 +294,9 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
         explanation = explain(
             clusters, values, tables, families_of(rows), seed=seed, passing=passing
         )
-        said = {str(cluster): row for cluster, row in cells(explanation).items()}
+        by_cluster = {str(cluster): row for cluster, row in cells(explanation).items()}
         with named(folder / CLUSTERS_FILE, SAVE_AGAIN):
-            replace_cells(folder / CLUSTERS_FILE, "cluster", said)
+            replace_cells(folder / CLUSTERS_FILE, "cluster", by_cluster)
         write_explained(folder, clusters, explanation, values, tables)
     return explanation
 

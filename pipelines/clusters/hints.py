@@ -147,36 +147,59 @@ def find_hints(
             f"{len(labels)} labels and {len(properties)} properties ask for values of that shape, "
             f"not {values.shape}"
         )
+    columns, pool = _prepare_columns(values, passing, properties)
+    clusters = [int(cluster) for cluster in np.unique(labels) if cluster != NOISE]
+    members = {cluster: np.flatnonzero(labels == cluster) for cluster in clusters}
+    sizes = sorted({len(inside) for inside in members.values()})
+    chance = dict(zip(sizes, _chance(columns, sizes, pool, seed), strict=True))
+    return {
+        cluster: _describe(columns, inside, chance[len(inside)])
+        for cluster, inside in members.items()
+    }
+
+
+def _describe(columns: Sequence[_Column], inside: Groups, chance: float) -> list[Hint]:
+    """Return the hints of one cluster, strongest first: large, noticeable and beyond chance."""
+    hints = []
+    for column in columns:
+        delta = float(_deltas(column, inside[None])[0])
+        if abs(delta) >= LARGE and abs(delta) > chance:
+            hints += _say(column, inside, delta)
+    return sorted(hints, key=_strength, reverse=True)
+
+
+def _prepare_columns(
+    values: Floats, passing: Floats | None, properties: Sequence[Property]
+) -> tuple[list[_Column], Groups]:
+    """Prepare the values of failing, then of passing images.
+
+    Returns
+    -------
+    columns : list of _Column
+        One a property.
+    pool : array of intp
+        Positions of the images that random groups are drawn from: passing ones, if there are any.
+    """
     others = np.empty((0, len(properties))) if passing is None else passing
     reference = np.arange(len(values) + len(others)) >= len(values)
     every = np.concatenate([values, others])
-    columns = [_prepare(every[:, place], each, reference) for place, each in enumerate(properties)]
-    clusters = [int(cluster) for cluster in np.unique(labels) if cluster != NOISE]
-    members = {cluster: np.flatnonzero(labels == cluster) for cluster in clusters}
-    pool = np.flatnonzero(reference) if len(others) else np.arange(len(values))
-    sizes = sorted({len(inside) for inside in members.values()})
-    chance = dict(zip(sizes, _chance(columns, sizes, pool, seed), strict=True))
-    hints: dict[int, list[Hint]] = {}
-    for cluster, inside in members.items():
-        found = []
-        for column in columns:
-            delta = float(_deltas(column, inside[None])[0])
-            if abs(delta) >= LARGE and abs(delta) > chance[len(inside)]:
-                found += _say(column, inside, delta)
-        hints[cluster] = sorted(found, key=_strength, reverse=True)
-    return hints
+    columns = [
+        _prepare(every[:, place], property_, reference)
+        for place, property_ in enumerate(properties)
+    ]
+    return columns, np.flatnonzero(reference) if len(others) else np.arange(len(values))
 
 
 def _strength(hint: Hint) -> tuple[int, float]:
     return round(abs(hint.effect) / TIE), abs(hint.difference)
 
 
-def _prepare(values: Floats, each: Property, reference: NDArray[np.bool_]) -> _Column:
+def _prepare(values: Floats, property_: Property, reference: NDArray[np.bool_]) -> _Column:
     from scipy.stats import rankdata
 
     defined = ~np.isnan(values)
     known = defined & reference if reference.any() else defined
-    if not each.period:
+    if not property_.period:
         places = np.zeros(len(values))
         if reference.any():
             ordered = np.sort(values[known])
@@ -184,16 +207,16 @@ def _prepare(values: Floats, each: Property, reference: NDArray[np.bool_]) -> _C
             places[defined] = sum(sides) / 2
         else:
             places[defined] = rankdata(values[defined])
-        return _Column(each, values, defined, places, np.empty(0), reference)
+        return _Column(property_, values, defined, places, np.empty(0), reference)
     # In whole degrees, the ranks of distances to all directions fit into one table.
     degrees = np.zeros(len(values), dtype=np.intp)
-    degrees[defined] = np.rint(values[defined] * (360 / each.period)).astype(np.intp) % 360
+    degrees[defined] = np.rint(values[defined] * (360 / property_.period)).astype(np.intp) % 360
     counts = np.bincount(degrees[known], minlength=360)
     directions, distances = np.ogrid[:360, :181]
     at = counts[(directions + distances) % 360] + counts[(directions - distances) % 360]
     at[:, [0, 180]] //= 2  # straight ahead and straight behind, both sides are one
     turned = at.cumsum(axis=1) - (at - (not reference.any())) / 2
-    return _Column(each, values, defined, degrees, turned, reference)
+    return _Column(property_, values, defined, degrees, turned, reference)
 
 
 def _deltas(column: _Column, groups: Groups) -> Floats:
@@ -228,9 +251,9 @@ def _deltas(column: _Column, groups: Groups) -> Floats:
     deltas = 2 * larger / np.maximum(inside * outside, 1) - 1
     if column.property.period:
         deltas = np.maximum(-deltas, 0)
-    said = np.where(deltas > 0, bool(column.property.high), bool(column.property.low))
+    has_words = np.where(deltas > 0, bool(column.property.high), bool(column.property.low))
     enough = (inside >= np.maximum(ENOUGH * groups.shape[1], 1)) & (outside > 0)
-    return np.where(said & enough, deltas, 0.0)
+    return np.where(has_words & enough, deltas, 0.0)
 
 
 def _chance(
@@ -276,28 +299,30 @@ def _chance(
 
 def _say(column: _Column, inside: Groups, delta: float) -> list[Hint]:
     """Put a difference into words; none when nobody would notice it."""
-    each = column.property
+    property_ = column.property
     chosen = np.zeros(len(column.values), dtype=np.bool_)
     chosen[inside] = True
     own = column.values[chosen & column.defined]
     against_passing = column.reference.any()
     others = column.reference if against_passing else ~chosen
     rest = column.values[others & column.defined]
-    figure, rest_figure = _middle(own, each.period), _middle(rest, each.period)
-    gap = float(_apart(figure, rest_figure, each.period))
-    shown, rest_shown = each.show(figure), each.show(rest_figure)
+    figure, rest_figure = _middle(own, property_.period), _middle(rest, property_.period)
+    gap = float(_apart(figure, rest_figure, property_.period))
+    shown, rest_shown = property_.show(figure), property_.show(rest_figure)
     # Delta compares ranks, so even with ties it could point away from the medians.
-    against = not each.period and gap * delta <= 0
-    if abs(gap) < each.noticeable or shown == rest_shown or against:
+    against = not property_.period and gap * delta <= 0
+    if abs(gap) < property_.noticeable or shown == rest_shown or against:
         return []
-    spread = MAD_TO_DEVIATION * float(np.median(np.abs(_apart(rest, rest_figure, each.period))))
+    spread = MAD_TO_DEVIATION * float(
+        np.median(np.abs(_apart(rest, rest_figure, property_.period)))
+    )
     # Where the rest hardly varies, what people notice is the unit.
-    difference = gap / max(spread, each.noticeable)
-    much = "much " if abs(difference) >= HUGE and not each.period else ""
-    word = each.high if delta > 0 else each.low
+    difference = gap / max(spread, property_.noticeable)
+    much = "much " if abs(difference) >= HUGE and not property_.period else ""
+    word = property_.high if delta > 0 else property_.low
     whom = "passing images" if against_passing else "the rest"
-    words = f"{much}{word} than {whom}: {each.figure} {shown} against {rest_shown}"
-    return [Hint(each.key, delta, figure, rest_figure, difference, words)]
+    words = f"{much}{word} than {whom}: {property_.figure} {shown} against {rest_shown}"
+    return [Hint(property_.key, delta, figure, rest_figure, difference, words)]
 
 
 def _middle(values: Floats, period: float) -> float:

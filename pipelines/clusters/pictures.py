@@ -9,7 +9,9 @@ from PIL import Image
 
 from pipelines.clusters.clusters import NOISE, RootCauseClusters, cluster_ids, members
 from pipelines.data.gif import SIDE, canvas_size, fit, frame, write_gif
-from pipelines.data.images import Rejected, load_image, prefetch
+from pipelines.data.images import Rejected
+from pipelines.data.pixels import load_image
+from pipelines.data.prefetch import prefetch
 from pipelines.data.thumbnails import DECODED_AHEAD, THUMBNAIL_FOLDER, _thumbnail, thumbnail_name
 from pipelines.runs.files import atomic_write
 from pipelines.runs.folder import Progress

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -134,28 +134,39 @@ def estimate_rates(
     shares = weights * (len(weights) / weights.sum())
     rates, p_values = {}, {}
     for cluster in clusters:
-        inside, good = labels == cluster, passing == cluster
-        bad = failing == cluster
-        table = np.array([[bad.sum(), good.sum()], [(~bad).sum(), (~good).sum()]])
-        weighted = np.array([[bad.sum(), shares[good].sum()], [(~bad).sum(), shares[~good].sum()]])
+        inside, bad, good = labels == cluster, failing == cluster, passing == cluster
         independent = [effective_share(failed[side], groups[side]) for side in (inside, ~inside)]
-        counts = np.rint(weighted * np.array(independent)[:, None])
-        inside_all, failing_all = counts[0].sum(), counts[:, 0].sum()
-        most = min(inside_all, failing_all)
-        best = [[most, inside_all - most], [failing_all - most, counts.sum() - inside_all]]
-        best[1][1] -= failing_all - most
-        testable = _fisher(best) <= LEVEL / len(clusters)
-        if testable:
+        counts = np.rint(_contingency(bad, good, shares) * np.array(independent)[:, None])
+        if _fisher(_most_failing(counts)) <= LEVEL / len(clusters):
             p_values[cluster] = _fisher(counts)
         weight = float(weights[good].mean()) if good.any() else float(weights.mean())
-        rates[cluster] = _rate(
-            table, weight, float(weights[~good].sum()), independent[0], groups[inside]
-        )
+        table, others = _contingency(bad, good, np.ones_like(passing)), float(weights[~good].sum())
+        rates[cluster] = _rate(table, weight, others, independent[0], groups[inside])
     corrected = dict(zip(p_values, holm([*p_values.values()]), strict=True))
     return {
         cluster: replace(rate, p=corrected.get(cluster, 1.0), testable=cluster in corrected)
         for cluster, rate in rates.items()
     }
+
+
+def _contingency(
+    bad: NDArray[np.bool_], good: NDArray[np.bool_], weights: NDArray[Any]
+) -> NDArray[Any]:
+    """Count failing and passing images inside a cluster, then outside; passing ones by weight."""
+    inside = [bad.sum(), weights[good].sum()]
+    return np.array([inside, [(~bad).sum(), weights[~good].sum()]])
+
+
+def _most_failing(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the table that would be, had as many of the images inside failed as can be.
+
+    Its margins are those of `counts`: of all tables that Fisher's test compares, this one speaks
+    most clearly.
+    """
+    inside, failing = counts[0].sum(), counts[:, 0].sum()
+    most = min(inside, failing)
+    others = failing - most
+    return np.array([[most, inside - most], [others, counts.sum() - inside - others]])
 
 
 def _fisher(table: ArrayLike) -> float:

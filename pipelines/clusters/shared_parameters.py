@@ -116,24 +116,26 @@ def find_parameters(
     ValueError
         When a parameter has another number of images.
     """
+    _check_shapes(parameters, labels)
+    prepared = [column for column in map(_prepare, parameters) if column is not None]
+    draws = max(draws, DRAWS_A_PARAMETER * len(prepared))
+    insides = {
+        group: _valued_members(prepared, members) for group, members in groups_of(labels).items()
+    }
+    nulls = _nulls(prepared, insides, len(labels), seed, draws)
+    return {
+        group: _named(prepared, own, nulls[group], draws) if own else []
+        for group, own in insides.items()
+    }
+
+
+def _check_shapes(parameters: Sequence[Parameter], labels: NDArray[np.int32]) -> None:
     for parameter in parameters:
         if parameter.values.shape != labels.shape:
             raise ValueError(
                 f"{parameter.name}: expected values of shape {labels.shape}, one an image, "
                 f"received {parameter.values.shape}"
             )
-    prepared = [each for each in map(_prepare, parameters) if each is not None]
-    draws = max(draws, DRAWS_A_PARAMETER * len(prepared))
-    # By group and place in `prepared`, positions of images with a value.
-    insides: dict[int, dict[int, Positions]] = {}
-    for group, members in groups_of(labels).items():
-        own = {place: with_values(each.defined, members) for place, each in enumerate(prepared)}
-        insides[group] = {place: inside for place, inside in own.items() if inside is not None}
-    nulls = _nulls(prepared, insides, len(labels), seed, draws)
-    return {
-        group: _named(prepared, own, nulls[group], draws) if own else []
-        for group, own in insides.items()
-    }
 
 
 def is_contrasted(parameter: Parameter) -> bool:
@@ -149,6 +151,14 @@ def _prepare(parameter: Parameter) -> Prepared | ParameterContrast | None:
     return contrast_parameter(parameter) if is_contrasted(parameter) else prepare(parameter)
 
 
+def _valued_members(
+    prepared: Sequence[Prepared | ParameterContrast], members: Positions
+) -> dict[int, Positions]:
+    """Return, by place in `prepared`, the members of a group that have a value, if they suffice."""
+    valued = {place: with_values(column.defined, members) for place, column in enumerate(prepared)}
+    return {place: inside for place, inside in valued.items() if inside is not None}
+
+
 def _nulls(
     prepared: Sequence[Prepared | ParameterContrast],
     insides: dict[int, dict[int, Positions]],
@@ -157,9 +167,11 @@ def _nulls(
     draws: int,
 ) -> dict[int, dict[int, _Null]]:
     """Compute the figures of random groups, by group and place in `prepared`."""
-    alone = {place: each for place, each in enumerate(prepared) if isinstance(each, Prepared)}
+    alone = {place: column for place, column in enumerate(prepared) if isinstance(column, Prepared)}
     others = {
-        place: each for place, each in enumerate(prepared) if isinstance(each, ParameterContrast)
+        place: column
+        for place, column in enumerate(prepared)
+        if isinstance(column, ParameterContrast)
     }
     sizes = {
         place: sorted({len(own[place]) for own in insides.values() if place in own})
@@ -202,12 +214,12 @@ def _draw(
         orders = np.stack([rng.permutation(count) for _ in some])
         # Often the same images lack several parameters.
         valued: dict[bytes, Positions] = {}
-        for each, wanted, result in zip(prepared, sizes, results, strict=True):
+        for column, wanted, result in zip(prepared, sizes, results, strict=True):
             if wanted:
-                key = each.defined.tobytes()
+                key = column.defined.tobytes()
                 if key not in valued:
-                    valued[key] = orders[each.defined[orders]].reshape(len(orders), -1)
-                result[some] = figures(each, valued[key], wanted)
+                    valued[key] = orders[column.defined[orders]].reshape(len(orders), -1)
+                result[some] = figures(column, valued[key], wanted)
     return results
 
 
@@ -229,27 +241,27 @@ def _named(
     rank = int(np.sort(smallest)[int(LEVEL * draws)]) - 1
     named = []
     for place, inside in own.items() if rank else ():
-        each = prepared[place]
+        column = prepared[place]
         chance = max(0.0, float(nulls[place].ordered[-rank]))
-        if isinstance(each, ParameterContrast):
-            pool = np.concatenate([inside, each.passing])
-            (excess,), (distance,) = compare_groups(each, inside[None], pool)
+        if isinstance(column, ParameterContrast):
+            pool = np.concatenate([inside, column.passing])
+            (excess,), (distance,) = compare_groups(column, inside[None], pool)
             if distance <= ROUNDING:
                 continue  # cluster and passing images are one value
             figure, chance = float(excess / distance), float(chance / distance)
         else:
-            figure = float(figures(each, inside[None], [len(inside)])[0, 0])
-        if figure > max(chance, NOTICEABLE[each.parameter.kind]):
-            named.append(describe(each.parameter, _samples(each, inside), figure, chance))
+            figure = float(figures(column, inside[None], [len(inside)])[0, 0])
+        if figure > max(chance, NOTICEABLE[column.parameter.kind]):
+            named.append(describe(column.parameter, _samples(column, inside), figure, chance))
     return [finding for _, finding in sorted(named, key=lambda pair: -pair[0])]
 
 
-def _samples(each: Prepared | ParameterContrast, inside: Positions) -> Samples:
-    if isinstance(each, ParameterContrast):
-        values = each.values
-        return Samples(values[inside], values[each.passing], values[each.defined], PASSING)
-    values = each.parameter.values
-    everything = values[each.defined]
+def _samples(column: Prepared | ParameterContrast, inside: Positions) -> Samples:
+    if isinstance(column, ParameterContrast):
+        values = column.values
+        return Samples(values[inside], values[column.passing], values[column.defined], PASSING)
+    values = column.parameter.values
+    everything = values[column.defined]
     return Samples(values[inside], everything, everything, "failing images")
 
 
@@ -272,18 +284,18 @@ def find_confusions(
         first, then by name. Images without one of the two are left out; lists are empty where there
         are no such parameters.
     """
-    named = {each.name: each for each in parameters if each.kind != "angle"}
+    named = {parameter.name: parameter for parameter in parameters if parameter.kind != "angle"}
     groups = groups_of(labels)
     if not {"label", "prediction"} <= named.keys():
         return {group: [] for group in groups}
     expected, predicted = ([*map(str, as_cells(named[name]))] for name in ("label", "prediction"))
-    found = {}
+    confusions = {}
     for group, members in groups.items():
         counts = Counter((expected[image], predicted[image]) for image in members.tolist())
-        confused = [
+        pairs = [
             (label, prediction, count)
             for (label, prediction), count in counts.items()
             if label and prediction and label != prediction
         ]
-        found[group] = sorted(confused, key=lambda each: (-each[2], each[0], each[1]))
-    return found
+        confusions[group] = sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+    return confusions

@@ -18,6 +18,7 @@ from pipelines.clusters.clusters import (
     NOISE,
     PICTURES_TABLE,
     REDUCTION_FILE,
+    Cells,
     RootCauseClusters,
     inspection_share,
     write_clusters,
@@ -189,34 +190,52 @@ def finish(
                 passing.folder, passing.paths, passing.digests, run.progress
             )
             _describe_passing(run.manifest, clusters, passing)
-        said = explain.explain(clusters, values, tables, families, seed=seed, passing=others)
-        _describe_explanation(run.manifest, clusters, families, said)
+        explanation = explain.explain(clusters, values, tables, families, seed=seed, passing=others)
+        _describe_explanation(run.manifest, clusters, families, explanation)
+    words, orphans = _replace_earlier_run(run, clusters)
+    _write_rejected(run, rejected)
+    rates = rate_cells(passing.rates, passing.kinds) if passing else {}
+    write_clusters(run.folder, clusters, _side_by_side(explain.cells(explanation), rates, words))
+    if passing is not None and others is not None:
+        write_passing(run.folder, passing, others)
+    verdicts.keep(run.folder, orphans)
+    explain.write_explained(run.folder, clusters, explanation, values, tables)
+    write_more()
+    _draw(run, folder, clusters)
+
+
+def _replace_earlier_run(
+    run: run_folder.Run, clusters: RootCauseClusters
+) -> tuple[Cells, list[verdicts.EarlierWords]]:
+    """Make room for the results; hand an earlier run's words on to clusters of the same images.
+
+    Returns
+    -------
+    words : mapping
+        Cells of `clusters.csv`, by cluster.
+    orphans : list of EarlierWords
+        Words on clusters whose images no new cluster holds.
+    """
     if run.replaces:
         _check_labels(run.folder)  # some may have been filled in meanwhile
     earlier = verdicts.find_earlier_words(run.folder, run.manifest.folder)
-    words, left = verdicts.hand_on(earlier, clusters)
-    run.manifest.notes += verdicts.tell(earlier, len(words), left)
+    words, orphans = verdicts.hand_on(earlier, clusters)
+    run.manifest.notes += verdicts.tell(earlier, len(words), orphans)
     verdicts.keep(run.folder, earlier)  # while the earlier run goes, and the new one comes
     run.begin_results()
-    _write_rejected(run, rejected)
-    cells = [
-        explain.cells(said),
-        rate_cells(passing.rates, passing.kinds) if passing else {},
-        words,
-    ]
-    write_clusters(
-        run.folder,
-        clusters,
-        {
-            id_: {name: cell for part in cells for name, cell in part.get(id_, {}).items()}
-            for id_ in {id_ for part in cells for id_ in part}
-        },
-    )
-    if passing is not None and others is not None:
-        write_passing(run.folder, passing, others)
-    verdicts.keep(run.folder, left)
-    explain.write_explained(run.folder, clusters, said, values, tables)
-    write_more()
+    return words, orphans
+
+
+def _side_by_side(*parts: Cells) -> Cells:
+    """Put what several steps say of each cluster into one row; of equal columns, the last stays."""
+    return {
+        cluster: {name: cell for part in parts for name, cell in part.get(cluster, {}).items()}
+        for cluster in {cluster for part in parts for cluster in part}
+    }
+
+
+def _draw(run: run_folder.Run, folder: Path, clusters: RootCauseClusters) -> None:
+    """Draw the clusters' pictures, and note the images that could not be read for them."""
     with run.stage(pictures.STAGE):
         unreadable = pictures.draw_clusters(folder, clusters, run.folder, run.progress)
     run.manifest.chosen |= {
@@ -231,14 +250,14 @@ def finish(
 
 def _describe_clusters(manifest: Manifest, clusters: RootCauseClusters) -> None:
     noise = clusters.labels == NOISE
-    found = int(clusters.labels.max(initial=NOISE)) + 1
+    count = int(clusters.labels.max(initial=NOISE)) + 1
     manifest.result |= {
-        "clusters": found,
+        "clusters": count,
         "noise": int(noise.sum()),
         "noise_share": round(float(noise.mean()), 4),
         "inspection_share": round(inspection_share(clusters.labels), 4),
     }
-    if found < 2:
+    if count < 2:
         return
     mean = float(clusters.silhouettes[~noise].mean())
     manifest.result["silhouette"] = round(mean, 4)
@@ -282,15 +301,17 @@ def _describe_explanation(
     manifest: Manifest,
     clusters: RootCauseClusters,
     families: dict[int, int],
-    said: Explanation,
+    explanation: Explanation,
 ) -> None:
     of_images = family_labels(families, clusters.labels)
     manifest.result |= {
-        "explained": sum(1 for each in said.clusters.values() if each.hints or each.parameters),
-        "families": len(said.families),
+        "explained": sum(
+            1 for cluster in explanation.clusters.values() if cluster.hints or cluster.parameters
+        ),
+        "families": len(explanation.families),
         "family_inspection_share": round(inspection_share(of_images), 4),
     }
-    if unused := left_out(said.problems):
+    if unused := left_out(explanation.problems):
         manifest.notes.append(
             f"Of the tables of parameters, {count_of(unused, 'entry', 'entries')} could not be "
             f"used; {REPORT_FILE} lists them."

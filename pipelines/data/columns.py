@@ -86,30 +86,42 @@ def read_column(
     numbers, texts, problems = _parse(cells, decimal_commas)
     finite = np.isfinite(numbers)
     switch = not texts and set(numbers[finite].tolist()) <= {0.0, 1.0}
-    categories: tuple[str, ...] = ()
     if numeric or (finite.sum() >= max(texts, 1) and not switch):
-        expected = numeric or "a number"
         values = np.where(finite, numbers, np.nan)
-    else:
-        expected = "a value"
-        words = _words(cells, numbers, switch)
-        categories = tuple(sorted({*words} - {""}))
-        filled = len(words) - words.count("")
-        if len(categories) > MOST_CATEGORIES and 2 * len(categories) > filled:
-            what = (
-                f"expected values that images share, received {len(categories)} different ones in "
-                f"{filled} rows: column left out"
-            )
-            return _useless(cells, what, [])
-        values = encoded(words, categories)
-        marked = sum(1 for cell in cells if MARKED_NUMBER.fullmatch(cell))
-        if 2 * marked > filled:
-            what = (
-                "expected numbers such as 1.5 or 1500, received marks within them, such as "
-                f"{shown(next(cell for cell in cells if MARKED_NUMBER.fullmatch(cell)))}: taken "
-                "for categories"
-            )
-            problems.append((-1, what))
+        return _note_gaps(cells, values, (), numeric or "a number", problems)
+    return _read_categories(cells, _words(cells, numbers, switch), problems)
+
+
+def _read_categories(
+    cells: Sequence[str], words: Sequence[str], problems: list[tuple[int, str]]
+) -> Column:
+    """Read a column of texts, unless it tells rows apart rather than groups them."""
+    categories = tuple(sorted({*words} - {""}))
+    filled = len(words) - words.count("")
+    if len(categories) > MOST_CATEGORIES and 2 * len(categories) > filled:
+        what = (
+            f"expected values that images share, received {len(categories)} different ones in "
+            f"{filled} rows: column left out"
+        )
+        return _useless(cells, what, [])
+    marked = [cell for cell in cells if MARKED_NUMBER.fullmatch(cell)]
+    if 2 * len(marked) > filled:
+        what = (
+            "expected numbers such as 1.5 or 1500, received marks within them, such as "
+            f"{shown(marked[0])}: taken for categories"
+        )
+        problems.append((-1, what))
+    return _note_gaps(cells, encoded(words, categories), categories, "a value", problems)
+
+
+def _note_gaps(
+    cells: Sequence[str],
+    values: NDArray[np.float64],
+    categories: tuple[str, ...],
+    expected: str,
+    problems: list[tuple[int, str]],
+) -> Column:
+    """Return the column, its rows without a value noted; a column without any is left out."""
     for row in np.flatnonzero(np.isnan(values)).tolist():
         received = shown(cells[row]) if cells[row] else "an empty cell"
         what = f"expected {expected}, received {received}: the image is without it"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.GifImagePlugin import getdata, getheader
 
-from pipelines.data.images import prefetch
+from pipelines.data.prefetch import prefetch
 from pipelines.runs.files import atomic_write
 
 SIDE = 320

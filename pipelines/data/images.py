@@ -1,6 +1,7 @@
-"""Find, check, digest and load the image files of a folder (SAFE, section 2: data acquisition).
+"""Find, check and digest the image files of a folder (SAFE, section 2: data acquisition).
 
-No file can stop a run: whatever cannot be used comes back as `Rejected`, with a reason.
+`pixels` decodes them. No file can stop a run: whatever cannot be used comes back as `Rejected`,
+with a reason.
 """
 
 from __future__ import annotations
@@ -10,17 +11,14 @@ import os
 import stat
 import unicodedata
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from pipelines.data.prefetch import prefetch
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_text
 
@@ -30,9 +28,6 @@ CHECKED_AHEAD = 64
 TABLES = ("labels.csv", "parameters.csv", "unsafe_values.csv")
 """Tables that may stand beside the images and say something of them; they are no input."""
 LINE_BREAKS = frozenset("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029")
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -105,11 +100,11 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
     """
     paths: list[str] = []
     rejected: list[Rejected] = []
-    for found in walk_files(folder):
-        if isinstance(found, Rejected):
-            rejected.append(found)
+    for file in walk_files(folder):
+        if isinstance(file, Rejected):
+            rejected.append(file)
         else:
-            paths.append(found)
+            paths.append(file)
     return sorted(paths), sorted(rejected, key=lambda file: file.path)
 
 
@@ -262,10 +257,10 @@ def one_line(path: str) -> str:
 def check_header(folder: Path, path: str) -> Rejected | None:
     """Read a file's header alone: tell what makes the file unusable, as far as that shows it."""
     try:
-        with Path(folder, path).open("rb") as file, _open_image(file):
+        with Path(folder, path).open("rb") as file, open_image(file):
             return None
     except Exception as error:  # as below
-        return Rejected(path, _reason(error))
+        return Rejected(path, tell_reason(error))
 
 
 def check_image(folder: Path, path: str) -> ImageFile | Rejected:
@@ -275,12 +270,12 @@ def check_image(folder: Path, path: str) -> ImageFile | Rejected:
     """
     try:
         with Path(folder, path).open("rb") as file:
-            with _open_image(file):
+            with open_image(file):
                 pass
             file.seek(0)
             return ImageFile(path, hashlib.file_digest(file, "sha256").hexdigest())
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
-        return Rejected(path, _reason(error))
+        return Rejected(path, tell_reason(error))
 
 
 def digest_of_files(paths: Sequence[str], digests: Sequence[str]) -> str:
@@ -321,105 +316,28 @@ def none_usable(folder: Path, rejected: Sequence[Rejected]) -> InputError:
     )
 
 
-def load_image(folder: Path, path: str, side: int) -> Image.Image | Rejected:
-    """Decode a file to 8-bit RGB, upright.
+class UnusableError(Exception):
+    """A file that is an image and yet cannot be used; its text says why."""
 
-    Parameters
-    ----------
-    side : int
-        JPEG files much larger than `side` x `side` px are decoded at a half, a quarter or an eighth
-        of their size, which is several times faster; both sides stay at least `side` px long.
 
-    Returns
-    -------
-    Image or Rejected
-        The picture (its size is the file's own, or a fraction as said above).  Grey, palette, CMYK
-        and 16-bit pictures become RGB; transparent parts become white.
+def open_image(file: IO[bytes]) -> Image.Image:
+    """Read a picture's header; its pixels are decoded when they are asked for.
+
+    Raises
+    ------
+    Exception
+        UnusableError for files that are empty or too large, else what Pillow's readers raise:
+        `tell_reason` puts any of them into words.
     """
-    try:
-        with Path(folder, path).open("rb") as file, _open_image(file) as image:
-            image.draft("RGB", (side, side))
-            return _to_rgb(_upright(image))
-    except Exception as error:  # as above
-        return Rejected(path, _reason(error))
-
-
-def upright_size(folder: Path, path: str) -> tuple[int, int] | Rejected:
-    """Read a picture's width and height from its header, in px, as it stands upright."""
-    try:
-        with Path(folder, path).open("rb") as file, _open_image(file) as image:
-            width, height = image.size
-            turned = image.getexif().get(ExifTags.Base.Orientation) in {5, 6, 7, 8}
-            return (height, width) if turned else (width, height)
-    except Exception as error:  # as above
-        return Rejected(path, _reason(error))
-
-
-def load_pixels(
-    folder: Path, image: ImageFile, size: tuple[int, int], *, grey: bool = False
-) -> NDArray[np.uint8] | Rejected:
-    """Decode a file and scale it to a network's input, as SAFE does (section 2).
-
-    Parameters
-    ----------
-    size : tuple of int
-        Width and height in px.
-    grey : bool
-        Whether one channel is wanted, of luminance, instead of RGB.
-
-    Returns
-    -------
-    array of uint8, shape (height, width, 3 or 1), or Rejected
-        The aspect ratio is not kept, as in the paper.  A file that has changed since it was
-        checked is rejected, so that no digest ever stands for other pixels.
-    """
-    loaded = load_image(folder, image.path, max(size))
-    if isinstance(loaded, Rejected):
-        return loaded
-    if check_image(folder, image.path) != image:
-        return Rejected(image.path, "changed while the job ran: run it again")
-    if grey:
-        loaded = loaded.convert("L")
-    pixels = np.asarray(loaded.resize(size, Image.Resampling.BILINEAR))
-    return pixels[..., None] if grey else pixels
-
-
-class _UnusableError(Exception):
-    """Carries a reason for people."""
-
-
-def _open_image(file: IO[bytes]) -> Image.Image:
     if not os.fstat(file.fileno()).st_size:
-        raise _UnusableError("the file is empty")
+        raise UnusableError("the file is empty")
     image = Image.open(file, formats=FORMATS)
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise _UnusableError(
+        raise UnusableError(
             f"{width} x {height} pixels, more than {MAX_PIXELS // 1_000_000} million: scale it down"
         )
     return image
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # a damaged tag is no reason to lose a picture
-        return image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise _UnusableError("32-bit floating-point pixels: save it with 8 or 16 bits")
-    if image.mode == "I":
-        raise _UnusableError("32-bit pixels: save it with 8 or 16 bits")
-    if image.mode.startswith("I;16"):
-        grey = np.asarray(image) // 257
-        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
 
 
 def _detail(error: Exception) -> str:
@@ -427,10 +345,11 @@ def _detail(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _reason(error: Exception) -> str:
+def tell_reason(error: Exception) -> str:
+    """Say on one line why a file cannot be used, whatever reading it has raised."""
     detail = _detail(error)
     match error:
-        case _UnusableError():
+        case UnusableError():
             return detail
         case UnidentifiedImageError():
             return f"not an image ({', '.join(FORMATS)} are read)"
@@ -443,26 +362,3 @@ def _reason(error: Exception) -> str:
         case EOFError() | OSError() if "truncated" in detail or isinstance(error, EOFError):
             return f"truncated: {detail}"
     return f"damaged: {detail}"
-
-
-def prefetch(
-    function: Callable[[Item], Result], items: Iterable[Item], ahead: int
-) -> Iterator[Result]:
-    """Map a function over items in order, in threads that run at most `ahead` items ahead.
-
-    Decoding releases Python's lock, so a network that consumes the results need not wait, and
-    at most `ahead` results are in memory whatever the number of items.
-    """
-    Image.init()  # here: an interrupt while a thread imports its plugins could leave it waiting
-    pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as threads:
-        try:
-            for item in items:
-                pending.append(threads.submit(function, item))
-                if len(pending) >= ahead:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()

@@ -40,14 +40,9 @@ def read_parameters(
     """Read the parameters of a run's images from tables (HUDD, section V-B, Table III).
 
     The first column of every table holds the images' paths, on which it joins; every other column
-    is a parameter. See `tables.read_table` for what a table may look like. A column is
-
-    - an angle when `angles` names it;
-    - a category when its title is label, prediction, expected, predicted or class;
-    - a category when it holds only 0 and 1, or only true, false, yes and no;
-    - a number when at least half of its values are;
-    - else a category, unless it tells images apart rather than groups them: more than 100
-      different values, and more than half of all.
+    is a parameter. See `tables.read_table` for what a table may look like. A column is an angle
+    when `angles` names it, a category when its title is label, prediction, expected, predicted or
+    class, and else what `columns.read_column` takes its cells for.
 
     Of the `testResult.csv` of a test, the expected and the predicted class are the label and the
     prediction, and errors are numbers; scores are left out.
@@ -79,16 +74,8 @@ def read_parameters(
         When a file is no table or holds no image of the run, no column can be used, or no table
         has a column of `angles`.
     """
-    problems: list[Problem] = []
-    columns: dict[str, list[_Part]] = {}
     wanted = {clean(angle) for angle in angles}
-    names = Counter(file.name for file in files)
-    images = _Images(paths, folder, passing)
-    for file in files:
-        name = one_line(file.name if names[file.name] == 1 else str(file))
-        notebook = _Notebook(name, [], Counter())
-        _read_file(file, images, wanted, columns, notebook.take)
-        problems += notebook.close()
+    columns, problems = _read_files(files, _Images(paths, folder, passing), wanted)
     parameters, lacking = _join_columns(columns, len(paths))
     problems += lacking
     missing = sorted(wanted - columns.keys())
@@ -98,15 +85,21 @@ def read_parameters(
             f"received {', '.join(map(repr, missing))}. Give titles as they are in the tables."
         )
     if files and not parameters:
-        first = next((each for each in problems if each.column and not each.used), None)
-        why = f" ({first.column}: {first.what})" if first else ""
-        raise InputError(
-            f"{', '.join(map(str, files))}: expected a column of numbers or categories, received "
-            f"none that can be used{why}."
-        )
-    values = np.array([each.values for each in parameters]).reshape(len(parameters), len(paths))
-    given = int((~np.isnan(values)).any(axis=0).sum())
-    return ParameterTable(tuple(parameters), given, tuple(problems))
+        raise _none_usable(files, problems)
+    shape = len(parameters), len(paths)
+    values = np.array([parameter.values for parameter in parameters]).reshape(shape)
+    with_values = int((~np.isnan(values)).any(axis=0).sum())
+    return ParameterTable(tuple(parameters), with_values, tuple(problems))
+
+
+def _none_usable(files: Sequence[Path], problems: Sequence[Problem]) -> InputError:
+    unused = (problem for problem in problems if problem.column and not problem.used)
+    first = next(unused, None)
+    why = f" ({first.column}: {first.what})" if first else ""
+    return InputError(
+        f"{', '.join(map(str, files))}: expected a column of numbers or categories, received "
+        f"none that can be used{why}."
+    )
 
 
 @dataclass(frozen=True)
@@ -162,6 +155,21 @@ class _Part:
     file: str
     sides: frozenset[bool]
     parameter: Parameter | None
+
+
+def _read_files(
+    files: Sequence[Path], images: _Images, angles: set[str]
+) -> tuple[dict[str, list[_Part]], list[Problem]]:
+    """Read all tables: by title, what each says of a parameter, and what could not be used."""
+    columns: dict[str, list[_Part]] = {}
+    problems: list[Problem] = []
+    names = Counter(file.name for file in files)
+    for file in files:
+        name = one_line(file.name if names[file.name] == 1 else str(file))
+        notebook = _Notebook(name, [], Counter())
+        _read_file(file, images, angles, columns, notebook.take)
+        problems += notebook.close()
+    return columns, problems
 
 
 def _read_file(
@@ -255,7 +263,7 @@ def _speaks_of_passing(
     if own != other:
         return other > own
     sides = [{side for part in known.get(t, ()) for side in part.sides} for t in titles[1:] if t]
-    return bool(sides) and all(False in each for each in sides)
+    return bool(sides) and all(False in pair for pair in sides)
 
 
 def _join_columns(
@@ -267,10 +275,14 @@ def _join_columns(
         usable = [part.parameter for part in parts if part.parameter]
         if not usable:
             continue
-        categories = tuple(sorted({word for each in usable for word in each.categories}))
+        categories = tuple(sorted({word for parameter in usable for word in parameter.categories}))
         values = np.full(len(usable[0].values), np.nan)
-        for each in usable:
-            own = encoded(list(map(str, as_cells(each))), categories) if categories else each.values
+        for parameter in usable:
+            own = (
+                encoded(list(map(str, as_cells(parameter))), categories)
+                if categories
+                else parameter.values
+            )
             values = np.where(np.isnan(values), own, values)
         if np.isnan(values[:failing]).all():
             what = "expected values of failing images, received none: column left out"

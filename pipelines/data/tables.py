@@ -167,22 +167,22 @@ def _find_delimiter(text: str) -> str:
     A title such as "weather (rain; fog)" has the delimiter of another kind of table, but the rows
     below it then do not have as many cells. If they do, the first title tells.
     """
-    found, best = ",", (0.0, 0, False)
+    best, fit = ",", (0.0, 0, False)
     for delimiter in DELIMITERS:
         rows = []
         try:
             for _, row in islice(_split(text, delimiter), LOOKED_AT + 1):
                 rows.append(row)
-        except csv.Error:  # told when the table is read
+        except csv.Error:  # reported when the table is read
             pass
         if not rows or len(rows[0]) < 2:
             continue
         width = len(rows[0])
         fitting = sum(len(row) == width for row in rows[1:]) / max(1, len(rows) - 1)
         alone = not any(other in rows[0][0] for other in DELIMITERS)
-        if (fitting, width, alone) > best:
-            found, best = delimiter, (fitting, width, alone)
-    return found
+        if (fitting, width, alone) > fit:
+            best, fit = delimiter, (fitting, width, alone)
+    return best
 
 
 def _split(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -244,6 +244,33 @@ class _Places:
             return False
 
 
+@dataclass(frozen=True)
+class _Images:
+    """The images that rows can be of.
+
+    Attributes
+    ----------
+    sets : tuple of _Places
+        Failing images, then passing ones where there are any.
+    bases : tuple of str
+        Folders that paths may be relative to, beside those of the sets.
+    """
+
+    sets: tuple[_Places, ...]
+    bases: tuple[str, ...]
+
+    def find(self, cell: str) -> list[int]:
+        """Find the images that a cell names, one of each set at most; below a base come last."""
+        for text in (cell, *(f"{base}/{cell.strip()}" for base in self.bases)):
+            places = [place for images in self.sets if (place := images.find(text)) is not None]
+            if places:
+                return places
+        return []
+
+    def has_file(self, cell: str) -> bool:
+        return any(images.has_file(cell) for images in self.sets)
+
+
 def join_rows(
     file: Path,
     table: Table,
@@ -282,32 +309,8 @@ def join_rows(
     InputError
         When no row names an image.
     """
-    sets = [_places(paths, folder, 0)]
-    bases: list[str] = []
-    if passing is not None:
-        sets.append(_places(passing.paths, passing.folder, len(paths)))
-        own = file.absolute().parent.as_posix()
-        bases = list(dict.fromkeys([root for each in sets for root in each.roots] + [own]))
-    remarks = []
-    rows: dict[int, int] = {}
-    shared = 0
-    for row, (line, cells) in enumerate(zip(table.lines, table.rows, strict=True)):
-        found = _find(sets, cells[0], bases)
-        shared += len(found) > 1
-        if not found and any(each.has_file(cells[0]) for each in sets):
-            continue  # an image that did not fail: a table of all of them is as good
-        if not found:
-            received = shown(cells[0]) if cells[0].strip() else "an empty cell"
-            what = f"expected the path of an image of the run, received {received}{LEFT_OUT}"
-            remarks.append((line, what))
-            continue
-        place = found[-1 if shared_are_passing else 0]
-        if place in rows:
-            first = table.lines[rows[place]]
-            what = f"expected one row an image, received that of row {first} again{LEFT_OUT}"
-            remarks.append((line, what))
-        else:
-            rows[place] = row
+    images = _find_images(file, paths, folder, passing)
+    rows, shared, remarks = _match_rows(table, images, shared_are_passing)
     if not rows:
         raise InputError(
             f"{file}: expected paths of the run's images in the first column, such as "
@@ -321,24 +324,54 @@ def join_rows(
     if min(rows) < len(paths):
         remarks += [
             (0, f"expected a row of {path}, received none: the image is without these parameters")
-            for path, place in sets[0].places.items()
+            for place, path in enumerate(paths)
             if place not in rows
         ]
     return rows, remarks
 
 
+def _match_rows(
+    table: Table, images: _Images, shared_are_passing: bool
+) -> tuple[dict[int, int], int, list[tuple[int, str]]]:
+    """Go through the rows: which is an image's, how many name two images, and what is odd."""
+    rows: dict[int, int] = {}
+    shared = 0
+    remarks = []
+    for row, (line, cells) in enumerate(zip(table.lines, table.rows, strict=True)):
+        places = images.find(cells[0])
+        shared += len(places) > 1
+        if not places and images.has_file(cells[0]):
+            continue  # an image that did not fail: a table of all of them is as good
+        if not places:
+            received = shown(cells[0]) if cells[0].strip() else "an empty cell"
+            what = f"expected the path of an image of the run, received {received}{LEFT_OUT}"
+            remarks.append((line, what))
+            continue
+        place = places[-1 if shared_are_passing else 0]
+        if place in rows:
+            first = table.lines[rows[place]]
+            what = f"expected one row an image, received that of row {first} again{LEFT_OUT}"
+            remarks.append((line, what))
+        else:
+            rows[place] = row
+    return rows, shared, remarks
+
+
+def _find_images(
+    file: Path, paths: Sequence[str], folder: Path | None, passing: PassingImages | None
+) -> _Images:
+    """Return the images that the rows of a table may be of; with passing ones, more names are."""
+    failing = _places(paths, folder, 0)
+    if passing is None:
+        return _Images((failing,), ())
+    others = _places(passing.paths, passing.folder, len(paths))
+    beside = file.absolute().parent.as_posix()
+    return _Images((failing, others), tuple(dict.fromkeys([*failing.roots, *others.roots, beside])))
+
+
 def _places(paths: Sequence[str], folder: Path | None, first: int) -> _Places:
     roots = () if folder is None else (folder.absolute().as_posix(), folder.resolve().as_posix())
     return _Places({path: place for place, path in enumerate(paths, first)}, folder, roots)
-
-
-def _find(sets: Sequence[_Places], cell: str, bases: Sequence[str]) -> list[int]:
-    """Find the images that a cell names, one of each set at most; paths below a base come last."""
-    for text in (cell, *(f"{base}/{cell.strip()}" for base in bases)):
-        found = [place for each in sets if (place := each.find(text)) is not None]
-        if found:
-            return found
-    return []
 
 
 def _normalised(cell: str, roots: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from pipelines.data.gif import fit
-from pipelines.data.images import ImageFile, Rejected, check_image, load_image
+from pipelines.data.images import ImageFile, Rejected, check_image
+from pipelines.data.pixels import load_image
 from pipelines.runs.files import atomic_write
 
 

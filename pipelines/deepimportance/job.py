@@ -13,6 +13,7 @@ from pipelines.data.images import Rejected
 from pipelines.data.labels import (
     read_classes,
 )
+from pipelines.deepimportance.document import write_coverage
 from pipelines.deepimportance.importance import check_number, most_important
 from pipelines.deepimportance.labels import (
     Labels,
@@ -30,7 +31,7 @@ from pipelines.deepimportance.measurement import (
     measure_training,
 )
 from pipelines.deepimportance.quantisation import MOST, Regions, check_clusters, quantise
-from pipelines.deepimportance.results import OUTPUTS, Found, write_coverage
+from pipelines.deepimportance.results import OUTPUTS, CoverageResult
 from pipelines.deepimportance.sets import (
     CHECKING,
     ImageSet,
@@ -136,7 +137,7 @@ def measure_coverage(
     if not tests:
         raise InputError("--test: give the folder of at least one test set.")
     sets = find_sets(training, tests, options.candidates)
-    given = read_classes(options.classes) if options.classes else None
+    class_names = read_classes(options.classes) if options.classes else None
     folders = [one.folder for one in sets.all]
     job = Job(
         name=JOB,
@@ -144,7 +145,7 @@ def measure_coverage(
         sources=(model, *folders, *(one.source for one in sets.all)),
         parameters=_parameters(model, sets, options),
         outputs={JOB: OUTPUTS},
-        work=lambda run: _measure(run, model, sets, given, options),
+        work=lambda run: _measure(run, model, sets, class_names, options),
     )
     return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
 
@@ -178,7 +179,7 @@ class _Subject:
 
 
 def _measure(
-    run: Run, model: Path, sets: ImageSets, given: tuple[str, ...] | None, options: Options
+    run: Run, model: Path, sets: ImageSets, class_names: tuple[str, ...] | None, options: Options
 ) -> None:
     with run.stage(CHECKING):
         sets = ImageSets(
@@ -187,7 +188,7 @@ def _measure(
             check_set(run, sets.new) if sets.new else None,
         )
     with run.stage(LOADING):
-        subject, sets = _load(run, model, sets, given, options)
+        subject, sets = _load(run, model, sets, class_names, options)
     network, layer, labels = subject.network, subject.layer, subject.labels
     with run.stage(TRAINING):
         learnt = measure_training(
@@ -201,13 +202,13 @@ def _measure(
             rule=options.rule,
             targets=_targets(sets.training, labels, options),
         )
-    note_order(run, network, labels, sets.training, learnt.measured, given)
+    note_order(run, network, labels, sets.training, learnt.measured, class_names)
     with run.stage(QUANTISING):
         important = most_important(learnt.cumulative, options.neurons, layer)
         regions = _quantise(run, learnt, important, options)
     tests = _measure_tests(run, subject, sets, learnt)
     new = _measure_new(run, subject, sets.new, options) if sets.new else None
-    found = Found(
+    result = CoverageResult(
         layer=layer,
         neurons=important,
         relevance=learnt.cumulative,
@@ -229,15 +230,15 @@ def _measure(
     ]
     used = sum(len(images.images) for images in measured)
     run.manifest.images = ImageCounts(found=used + len(rejected), used=used, rejected=len(rejected))
-    _describe(run.manifest, network, found)
+    _describe(run.manifest, network, result)
     with run.stage(WRITING):
         run.begin_results()
         write_pairs(run.folder / REJECTED_FILE, [(file.path, file.reason) for file in rejected])
-        run.manifest.result |= write_coverage(run.folder, found, run.progress, WRITING)
+        run.manifest.result |= write_coverage(run.folder, result, run.progress, WRITING)
 
 
 def _load(
-    run: Run, model: Path, sets: ImageSets, given: tuple[str, ...] | None, options: Options
+    run: Run, model: Path, sets: ImageSets, class_names: tuple[str, ...] | None, options: Options
 ) -> tuple[_Subject, ImageSets]:
     """Load the model, and leave the images of the class that is looked at, if it is one."""
     run.progress(LOADING, 0, 1)
@@ -246,7 +247,7 @@ def _load(
     layers = neuron_layers(network.model)
     layer = _choose_layer(layers, options)
     check_number(options.neurons, layers[layer], layer)
-    labels = read_labels(run, network, sets.training, given, options.class_)
+    labels = read_labels(run, network, sets.training, class_names, options.class_)
     for test in sets.tests:
         check_labels(test, labels)
     if options.class_ is not None:
@@ -331,13 +332,13 @@ def _quantise(
     regions: list[Regions] = []
     for neuron in important.tolist():
         run.progress(QUANTISING, len(regions), len(important))
-        found = quantise(learnt.measured.values[:, neuron], options.clusters)
-        if found.silhouette is None:
+        quantised = quantise(learnt.measured.values[:, neuron], options.clusters)
+        if quantised.silhouette is None:
             run.manifest.notes.append(
-                f"Neuron {neuron} gives {found.centroids[0]:.4g} for all training images: it has "
-                "one region, and tells nothing of a test set."
+                f"Neuron {neuron} gives {quantised.centroids[0]:.4g} for all training images: it "
+                "has one region, and tells nothing of a test set."
             )
-        regions.append(found)
+        regions.append(quantised)
     run.progress(QUANTISING, len(important), len(important))
     return regions
 
@@ -357,17 +358,17 @@ def _of_class(
     return replace(new, images=images, outputs=new.outputs[kept], values=new.values[kept])
 
 
-def _describe(manifest: Manifest, network: Network, found: Found) -> None:
+def _describe(manifest: Manifest, network: Network, result: CoverageResult) -> None:
     manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
     manifest.chosen = {
         "scaling": network.scaling,
         "input_size": network.size,
-        "layer": found.layer,
-        "neurons": found.neurons.tolist(),
-        "clusters": [len(each.centroids) for each in found.regions],
+        "layer": result.layer,
+        "neurons": result.neurons.tolist(),
+        "clusters": [len(regions.centroids) for regions in result.regions],
     }
-    known = {image.digest for image in found.training.images}
-    for name, images in zip(found.names, found.tests, strict=True):
+    known = {image.digest for image in result.training.images}
+    for name, images in zip(result.names, result.tests, strict=True):
         if shared := sum(image.digest in known for image in images.images):
             manifest.notes.append(
                 f"{shared:,} of the {len(images.images):,} images of {name} are training images, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from pipelines.runs.folder import Progress
 
 Floats = NDArray[np.float32]
 Bits = NDArray[np.bool_]
+Decoded = tuple[ImageFile, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,7 @@ def measure_training(
         When relevance cannot pass through the network, no image can be decoded, or an activation is
         not a number.
     """
-    checked: Any = rule  # by `build_relevance`
-    explain = build_relevance(network.model, rule=checked, layers=(layer,))
-    activate = build_activations(network.model, layers)
+    measure = _build_measure(network, layers, layer, rule, targets)
     kept: list[ImageFile] = []
     rejected: list[Rejected] = []
     outputs, values = [], []
@@ -118,29 +117,63 @@ def measure_training(
         usable = [item for item in batch if not isinstance(item, Rejected)]
         rejected += [item for item in batch if isinstance(item, Rejected)]
         if usable:
-            scaled = scale(network, np.stack([pixels for _, pixels in usable]))
-            given, neurons = activate(scaled)
-            shown = np.array([targets.get(image.path, -1) for image, _ in usable], np.int32)
-            found = explain(scaled, np.minimum(shown, network.outputs - 1))
-            relevance = found.layers[layer]
-            if network.outputs == 1:
-                against = (shown == 0) | ((shown < 0) & (found.logits[:, 0] < 0))
-                sign = np.where(against, -1, 1).astype(np.float32)
-                relevance = relevance * sign.reshape(-1, *[1] * (relevance.ndim - 1))
-            for what, numbers in (neurons | {"output": given}).items():
-                _check_finite(network, what, numbers, [image for image, _ in usable])
-            _check_finite(network, layer, relevance, [image for image, _ in usable])
+            batch_outputs, neurons, relevance = measure(usable)
             added = neuron_relevance(relevance)
             total = added if total is None else total + added
-            ranges |= {name: widen(ranges.get(name), found) for name, found in neurons.items()}
+            ranges |= {name: widen(ranges.get(name), known) for name, known in neurons.items()}
             kept += [image for image, _ in usable]
-            outputs.append(given)
+            outputs.append(batch_outputs)
             values.append(neurons[layer])
         progress(stage, len(kept) + len(rejected), len(images))
     if total is None:
         raise none_usable(folder, rejected)
     measured = Measured(folder, kept, rejected, np.concatenate(outputs), np.concatenate(values), {})
     return Training(measured, total, ranges)
+
+
+def _build_measure(
+    network: Network, layers: Sequence[str], layer: str, rule: str, targets: Mapping[str, int]
+) -> Callable[[Sequence[Decoded]], tuple[Floats, dict[str, Floats], Floats]]:
+    """Compile what measures a batch of training images.
+
+    Returns
+    -------
+    callable
+        From images to the outputs, the activations by layer, and the relevance of the layer that is
+        looked at; it raises InputError where one of these is not a number.
+    """
+    checked: Any = rule  # by `build_relevance`
+    explain = build_relevance(network.model, rule=checked, layers=(layer,))
+    activate = build_activations(network.model, layers)
+
+    def measure(batch: Sequence[Decoded]) -> tuple[Floats, dict[str, Floats], Floats]:
+        images = [image for image, _ in batch]
+        scaled = scale(network, np.stack([pixels for _, pixels in batch]))
+        outputs, neurons = activate(scaled)
+        classes = np.array([targets.get(image.path, -1) for image in images], np.int32)
+        relevances = explain(scaled, np.minimum(classes, network.outputs - 1))
+        relevance = relevances.layers[layer]
+        if network.outputs == 1:
+            relevance = _turn_to_class(relevance, classes, relevances.logits[:, 0])
+        for what, numbers in (neurons | {"output": outputs}).items():
+            _check_finite(network, what, numbers, images)
+        _check_finite(network, layer, relevance, images)
+        return outputs, neurons, relevance
+
+    return measure
+
+
+def _turn_to_class(relevance: Floats, classes: NDArray[np.int32], logits: Floats) -> Floats:
+    """Turn the sign where one output stands for two classes: what lowers it speaks for class 0.
+
+    Parameters
+    ----------
+    classes : array of int32, shape (n,)
+        Position of each image's class; -1 for the predicted one.
+    """
+    against = (classes == 0) | ((classes < 0) & (logits < 0))
+    sign = np.where(against, -1, 1).astype(np.float32)
+    return relevance * sign.reshape(-1, *[1] * (relevance.ndim - 1))
 
 
 def _check_finite(
@@ -186,10 +219,10 @@ def measure_images(
     covered: dict[tuple[str, str], Bits] = {}
     layers = tuple(ranges) if ranges else (layer,)
 
-    def told(_: str, done: int, total: int) -> None:
+    def notify(_: str, done: int, total: int) -> None:
         progress(stage, done, total)
 
-    for batch in stream_activations(network, layers, folder, images, told, batch_size):
+    for batch in stream_activations(network, layers, folder, images, notify, batch_size):
         kept += batch.images
         rejected += batch.rejected
         if not batch.images:
@@ -243,11 +276,13 @@ def cover_surprises(
     dict of str to array of bool, or None
         None where no image has a surprise: training images are taken for one class alone, say.
     """
-    given = measured.values, predicted, training.values, classes
-    likely = criteria.likelihood_surprise(*given)
-    far = criteria.distance_surprise(*given) if classifies else np.full(len(predicted), np.nan)
+    activations = measured.values, predicted, training.values, classes
+    likely = criteria.likelihood_surprise(*activations)
+    far = (
+        criteria.distance_surprise(*activations) if classifies else np.full(len(predicted), np.nan)
+    )
     bounds = criteria.LARGEST_LIKELIHOOD, criteria.LARGEST_DISTANCE
     return {
-        name: None if np.isnan(each).all() else criteria.surprise_coverage(each, largest)
-        for name, each, largest in zip(("LSC", "DSC"), (likely, far), bounds, strict=True)
+        name: None if np.isnan(values).all() else criteria.surprise_coverage(values, largest)
+        for name, values, largest in zip(("LSC", "DSC"), (likely, far), bounds, strict=True)
     }

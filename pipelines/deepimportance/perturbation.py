@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.dnn.keras import import_keras
+from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.model import Network, scale
-from pipelines.dnn.relevance import INPUT, PREDICTED, build_relevance
+from pipelines.dnn.relevance import PREDICTED, build_relevance
 from pipelines.runs.errors import InputError
 
 How = Literal["gaussian", "gaussian-random", "fgsm", "bim"]

@@ -86,25 +86,39 @@ def average_bias(
         met = np.flatnonzero(near[a])
         if not len(met):
             continue
-        own = between[a, met, None]
-        found = between[met]  # a row a third class near to a, a column a class b
-        sums = found + own
-        sums[sums == 0] = 1
-        found -= own
-        np.abs(found, out=found)
-        found /= sums
-        found[np.arange(len(met)), met] = 0  # the third class is b itself
-        np.einsum("cb,cb->b", found, weights[met], out=sides[a])
-        found = np.ascontiguousarray(found.T) if drivers else found
+        triplets = _triplet_biases(between, a, met)
+        np.einsum("cb,cb->b", triplets, weights[met], out=sides[a])
+        triplets = np.ascontiguousarray(triplets.T) if drivers else triplets
         for place in range(min(drivers, len(met))):
-            best = found.argmax(axis=1)
-            value = found[rows, best]
+            best = triplets.argmax(axis=1)
+            value = triplets[rows, best]
             thirds[a, :, place] = np.where(value > 0, met[best], -1)
             biases[a, :, place] = value
-            found[rows, best] = 0
+            triplets[rows, best] = 0
     average = (sides + sides.T) / (count - 2)
     np.fill_diagonal(average, np.nan)
     return _spread(len(distances), known, Bias(average, *_merge(thirds, biases)))
+
+
+def _triplet_biases(
+    between: NDArray[np.float64], a: int, thirds: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Compute bias(a, b, c) for one class a, all classes b and some third ones (Equation 3).
+
+    Returns
+    -------
+    array of float64, shape (c, k)
+        A row a third class, a column a class b; 0 where the third class is b itself.
+    """
+    own = between[a, thirds, None]
+    biases = between[thirds]  # a copy, worked on in place
+    sums = biases + own
+    sums[sums == 0] = 1
+    biases -= own
+    np.abs(biases, out=biases)
+    biases /= sums
+    biases[np.arange(len(thirds)), thirds] = 0
+    return biases
 
 
 def _merge(
@@ -126,16 +140,16 @@ def _merge(
     return merged, much
 
 
-def _spread(count: int, known: NDArray[np.intp], found: Bias) -> Bias:
+def _spread(count: int, known: NDArray[np.intp], bias: Bias) -> Bias:
     """Make room for the classes without distances."""
     if len(known) == count:
-        return found
+        return bias
     average = np.full((count, count), np.nan)
-    drivers = found.thirds.shape[2]
+    drivers = bias.thirds.shape[2]
     thirds = np.full((count, count, drivers), -1, np.int32)
     biases = np.zeros((count, count, drivers), np.float32)
     places = np.ix_(known, known)
-    average[places] = found.average
-    thirds[places] = np.where(found.thirds >= 0, known[found.thirds], -1)
-    biases[places] = found.biases
+    average[places] = bias.average
+    thirds[places] = np.where(bias.thirds >= 0, known[bias.thirds], -1)
+    biases[places] = bias.biases
     return Bias(average, thirds, biases)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.dnn.keras import import_keras
-from pipelines.dnn.lrp_rules import ACTIVATIONS
+from pipelines.dnn.lrp_layers import ACTIVATIONS
+from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.model import BATCH, Network, load_batches, scale
-from pipelines.dnn.relevance import INPUT
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 
@@ -126,15 +126,7 @@ def build_activations(model: Any, layers: Sequence[str]) -> Callable[[Floats], M
         As `neuron_layers`; for a layer that has no neurons.
     """
     steps, output = _walk_model(model)
-    known = list(dict.fromkeys(step.name for step in steps if _has_neurons(step)))
-    for name in layers:
-        if name not in known:
-            received = f"no neurons in a layer {name!r}."
-            raise InputError(f"{received} Choose among {', '.join(known) or 'none: it has none'}.")
-    places: dict[str, list[tuple[int, _Step]]] = {name: [] for name in layers}
-    for step in steps:
-        if step.name in places and _has_neurons(step):
-            places[step.name].append((_measured_at(steps, step, output), step))
+    places = _find_uses(steps, output, layers)
     _, tf = import_keras()
 
     def average(value: Any, step: _Step) -> Any:
@@ -148,19 +140,34 @@ def build_activations(model: Any, layers: Sequence[str]) -> Callable[[Floats], M
     )
     def run(images):  # type: ignore[no-untyped-def]
         values = _compute(steps, images)
-        found = values[output]
-        given = tf.reshape(tf.cast(found, tf.float32), (tf.shape(images)[0], -1))
+        outputs = tf.reshape(tf.cast(values[output], tf.float32), (tf.shape(images)[0], -1))
         neurons = {
             name: tf.add_n([average(values[i], step) for i, step in uses]) / len(uses)
             for name, uses in places.items()
         }
-        return given, neurons
+        return outputs, neurons
 
     def measure(images: Floats) -> Measured:
         outputs, neurons = run(tf.constant(images))
         return outputs.numpy(), {name: neurons[name].numpy() for name in layers}
 
     return measure
+
+
+def _find_uses(
+    steps: Sequence[_Step], output: int, layers: Sequence[str]
+) -> dict[str, list[tuple[int, _Step]]]:
+    """Find, for each layer, its uses, each with the value that its neurons are measured by."""
+    known = list(dict.fromkeys(step.name for step in steps if _has_neurons(step)))
+    for name in layers:
+        if name not in known:
+            received = f"no neurons in a layer {name!r}."
+            raise InputError(f"{received} Choose among {', '.join(known) or 'none: it has none'}.")
+    uses: dict[str, list[tuple[int, _Step]]] = {name: [] for name in layers}
+    for step in steps:
+        if step.name in uses and _has_neurons(step):
+            uses[step.name].append((_measured_at(steps, step, output), step))
+    return uses
 
 
 def stream_activations(
@@ -214,9 +221,9 @@ def _check_finite(
     ------
     InputError
     """
-    named = {f"an activation of its layer {name!r}": found for name, found in neurons.items()}
-    for what, found in (named | {"its output": outputs}).items():  # the first layer is the cause
-        finite = np.isfinite(found).all(axis=1)
+    named = {f"an activation of its layer {name!r}": values for name, values in neurons.items()}
+    for what, values in (named | {"its output": outputs}).items():  # the first layer is the cause
+        finite = np.isfinite(values).all(axis=1)
         if not finite.all():
             image = images[int(np.argmin(finite))].path
             raise InputError(
@@ -263,13 +270,13 @@ def _walk(model: Any, prefix: str, inputs: Sequence[int], steps: list[_Step]) ->
             name = prefix + node.operation.name
             received = tuple(values[id(tensor)] for tensor in node.input_tensors)
             if _graph(node.operation) is not None:
-                given = _walk(node.operation, f"{name}/", received, steps)
+                places = _walk(node.operation, f"{name}/", received, steps)
             else:
                 start = steps[-1].outputs[-1] + 1 if steps else 1
-                given = list(range(start, start + len(node.outputs)))
+                places = list(range(start, start + len(node.outputs)))
                 name = f"{name}_" if name == INPUT else name
-                steps.append(_Step(node, name, values, received, tuple(given)))
-            values |= {id(tensor): i for tensor, i in zip(node.outputs, given, strict=True)}
+                steps.append(_Step(node, name, values, received, tuple(places)))
+            values |= {id(tensor): i for tensor, i in zip(node.outputs, places, strict=True)}
     return [values[id(tensor)] for tensor in graph.outputs]
 
 

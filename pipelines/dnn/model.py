@@ -16,7 +16,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.images import ImageFile, Rejected, load_pixels, prefetch, upright_size
+from pipelines.data.images import ImageFile, Rejected
+from pipelines.data.pixels import load_pixels, upright_size
+from pipelines.data.prefetch import prefetch
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress

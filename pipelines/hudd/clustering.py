@@ -18,13 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 100
-"""Clusters to consider.  The paper finds 11 to 20, and 71 where a face has eight elements; an
-engineer who inspects five images of each would have to look at 500."""
+from pipelines.hudd.wicd import choose_number, most_clusters, wicd_curve
+
 FEWEST_IMAGES = 4
 """Below which nothing can be said about groups: there is one cluster."""
-REACH = 2
-"""Neighbours on each side that the derivative of fourth order needs."""
 DENSE = 200
 """Images up to which all eigenvectors are computed: sooner done than an iteration begun."""
 
@@ -92,7 +89,7 @@ def cluster_layers(layers: Iterable[tuple[str, Distances]], most: int | None = N
     layers : iterable of (str, array of float32 of shape (n, n))
         Names and distances; a generator computes them when they are asked for.
     most : int, optional
-        See `most_clusters`.
+        See `wicd.most_clusters`.
 
     Raises
     ------
@@ -141,7 +138,7 @@ def cluster_layer(
     distances : array of float32, shape (n, n)
         Of normalised heatmaps (Equation 3): symmetric, 0 on the diagonal.
     most : int, optional
-        See `most_clusters`.
+        See `wicd.most_clusters`.
     started : float, optional
         Reading of `time.perf_counter` from which on seconds are counted; now by default.
 
@@ -180,29 +177,6 @@ def cluster_layer(
     )
 
 
-def most_clusters(n: int, most: int | None = None) -> int:
-    """Return the number of clusters up to which the knee is sought.
-
-    The knee is a point of the whole curve, so its place depends on where the curve ends; the paper
-    does not say. `MOST`, but at most n / 2, for beyond that clusters of one image are the rule,
-    and at least 2.  With it, a WICD that falls as 1 / k, which it does when there is no group at
-    all, has its knee at 10 or 11: where the paper's results begin.
-
-    Parameters
-    ----------
-    most : int, optional
-        Taken instead of `MOST`.
-
-    Raises
-    ------
-    ValueError
-        When it is less than 2.
-    """
-    if most is not None and most < 2:
-        raise ValueError(f"most: expected at least 2 clusters, received {most}")
-    return max(2, min(n // 2, MOST if most is None else most))
-
-
 def ward(distances: Distances) -> Floats:
     """Build the dendrogram by Ward linkage (section III-B).
 
@@ -231,114 +205,6 @@ def ward(distances: Distances) -> Floats:
         return np.empty((0, 4))
     merges: Floats = linkage(squareform(distances, checks=False), "ward")
     return merges
-
-
-def wicd_curve(distances: Distances, merges: Floats, most: int) -> Floats:
-    """Compute the weighted average intra-cluster distance for 2 to `most` clusters (Equation 5).
-
-    In one sweep up the dendrogram.  What a merge adds to the sum of distances within clusters are
-    the distances between its two parts, so that every pair of images is looked at once: time grows
-    with n^2 for all numbers of clusters together.  Memory: n^2 bytes for the largest merge.
-
-    A cluster of one image has no pair, where Equation 6 says nothing: its ICD is 0.
-
-    Parameters
-    ----------
-    distances : array of float32, shape (n, n)
-    merges : array of float64, shape (n - 1, 4)
-        See `ward`.
-    most : int
-        At most n.
-
-    Returns
-    -------
-    array of float64, shape (most - 1,)
-    """
-    n = len(distances)
-    members: dict[int, NDArray[np.intp]] = {image: np.array([image]) for image in range(n)}
-    # Sums of distances within clusters, and ICD times size.
-    within, weighted = np.zeros(2 * n), np.zeros(2 * n)
-    total = 0.0
-    curve = np.zeros(most - 1)
-    for step, (left, right) in enumerate(merges[:, :2].astype(np.intp).tolist()):
-        left_members, right_members = members.pop(left), members.pop(right)
-        between = distances[left_members[:, None], right_members].sum(dtype=np.float64)
-        both = np.concatenate([left_members, right_members])
-        new, size, clusters = n + step, len(both), n - 1 - step
-        members[new] = both
-        within[new] = within[left] + within[right] + between
-        weighted[new] = within[new] * 2 / (size - 1)
-        total += weighted[new] - weighted[left] - weighted[right]
-        if 2 <= clusters <= most:
-            curve[clusters - 2] = total / n / clusters
-    return curve
-
-
-def derivative(curve: Floats) -> Floats:
-    """Approximate the derivative by central differences of fourth order (section IV-A).
-
-    The first two and the last two values, which have too few neighbours for it, are differences to
-    the next and to the previous one: the third cluster is a real choice, and must not be lost.
-
-    Parameters
-    ----------
-    curve : array of float64, shape (m,)
-        At distances of 1; m at least 2.
-
-    Returns
-    -------
-    array of float64, shape (m,)
-    """
-    steps = np.diff(curve)
-    result = np.empty_like(curve)
-    half = (len(curve) + 1) // 2
-    result[:half], result[half:] = steps[:half], steps[half - 1 :]
-    if len(curve) > 2 * REACH:
-        before, after = curve[1:-3], curve[3:-1]
-        result[REACH:-REACH] = (curve[:-4] - 8 * before + 8 * after - curve[4:]) / 12
-    return result
-
-
-def choose_number(curve: Floats) -> int:
-    """Choose the number of clusters: the knee of the derivative of WICD (Figure 8).
-
-    The derivative rises from far below 0 towards 0, ever more slowly: the knee is where WICD stops
-    to fall significantly (Satopaa et al., 2011; the first that kneed finds).  It is sought behind
-    the steepest fall: up to there the derivative does not rise, and wherever it does not at its
-    first point, kneed says that this point is the knee.
-
-    Where kneed finds none, the number is taken whose derivative lies highest above the straight
-    line from the first to the last one, as section III-B describes the knee, the smallest of equal
-    ones; 2 when the curve has fewer than two points.
-
-    Parameters
-    ----------
-    curve : array of float64, shape (m,)
-        WICD of 2 to m + 1 clusters.
-
-    Returns
-    -------
-    int
-        2 to m + 1.
-    """
-    from kneed import KneeLocator
-
-    if len(curve) < 2:
-        return 2
-    slopes = derivative(curve)
-    first = int(slopes.argmin())
-    slopes = slopes[first:]
-    numbers = np.arange(first, first + len(slopes)) + 2
-    height = slopes.max() - slopes[0]
-    # Differences of rounding make no curve.
-    if len(slopes) < 3 or height <= 1e-12 * np.abs(curve).max():
-        return int(numbers[0])
-    located = KneeLocator(numbers, slopes, curve="concave", direction="increasing", online=True)
-    knees = [int(knee) for knee in located.all_knees if knee > numbers[0]]
-    if knees:
-        return knees[0]
-    line = np.linspace(slopes[0], slopes[-1], len(slopes))
-    return int(numbers[np.argmax(slopes - line)])
 
 
 def cut(merges: Floats, clusters: int) -> Labels:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.images import ImageFile, Rejected
+from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.model import Network, load_batches, scale
-from pipelines.dnn.relevance import INPUT, build_relevance, relevance_layers
+from pipelines.dnn.relevance import build_relevance, relevance_layers
 from pipelines.hudd.distances import HeatmapWriter, Limits
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import atomic_write
@@ -113,51 +114,83 @@ def write_heatmaps(
     """
     checked: Any = rule  # by `build_relevance`
     propagate = build_relevance(network.model, rule=checked, layers=tuple(layers))
-    writers: dict[str, HeatmapWriter] = {}
-    pictures: dict[str, BinaryIO] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
+    files: dict[str, _LayerFiles] = {}
     done = 0
     with ExitStack() as stack:
         for batch in load_batches(network, folder, images, batch_size):
-            pairs = [item for item in batch if not isinstance(item, Rejected)]
-            for item in batch:
-                if isinstance(item, Rejected):
-                    raise InputError(f"{folder / item.path}: {item.reason}.")
-            pixels = np.stack([pixel for _, pixel in pairs])
-            explained = np.array([targets.get(image.path, -1) for image, _ in pairs], np.int32)
-            found = propagate(scale(network, pixels), explained).layers
-            maps = {name: _flat(name, found[name]) for name in layers}
-            if not writers:
+            paths, pixels = _decoded(folder, batch)
+            explained = np.array([targets.get(path, -1) for path in paths], np.int32)
+            relevances = propagate(scale(network, pixels), explained).layers
+            maps = {name: _flat(name, relevances[name]) for name in layers}
+            if not files:
                 _check_disk(out, len(images), maps)
                 for number, name in enumerate(layers):
-                    shapes[name] = maps[name].shape[1:]
-                    file = stack.enter_context(atomic_write(out / f"{number:03d}.npy"))
-                    size = int(np.prod(shapes[name]))
-                    writers[name] = HeatmapWriter(file, len(images), size)
-                    if len(shapes[name]) > 1:
-                        drawn = draw_maps(maps[name])
-                        pictures[name] = stack.enter_context(
-                            atomic_write(out / f"{number:03d}-pictures.npy")
-                        )
-                        _write_header(pictures[name], "|i1", (len(images), *drawn.shape[1:]))
+                    base = out / f"{number:03d}"
+                    files[name] = _open_files(stack, base, len(images), maps[name])
             for name, rows in maps.items():
-                writers[name].append(rows)
-                if name in pictures:
-                    pictures[name].write(draw_maps(rows).tobytes())
+                files[name].append(rows)
                 if seen:
                     seen(name, rows.reshape(len(rows), -1))
-            done += len(pairs)
+            done += len(paths)
             progress(STAGE, done, len(images))
-        limits = {name: writer.finish() for name, writer in writers.items()}
-    return {
-        name: Written(
-            out / f"{number:03d}.npy",
-            shapes[name],
-            limits[name],
-            out / f"{number:03d}-pictures.npy" if name in pictures else None,
-        )
-        for number, name in enumerate(layers)
-    }
+        return {name: layer_files.finish() for name, layer_files in files.items()}
+
+
+def _decoded(
+    folder: Path, batch: Sequence[tuple[ImageFile, NDArray[np.uint8]] | Rejected]
+) -> tuple[list[str], NDArray[np.uint8]]:
+    """Return paths and pixels; raise InputError where an image cannot be decoded any more."""
+    paths, pixels = [], []
+    for item in batch:
+        if isinstance(item, Rejected):
+            raise InputError(f"{folder / item.path}: {item.reason}.")
+        paths.append(item[0].path)
+        pixels.append(item[1])
+    return paths, np.stack(pixels)
+
+
+@dataclass(frozen=True)
+class _LayerFiles:
+    """The files of a layer while its heatmaps come.
+
+    Attributes
+    ----------
+    file : Path
+    shape : tuple of int
+        Of one heatmap.
+    heatmaps : HeatmapWriter
+        Into `file`.
+    pictures : pair of Path and binary file, optional
+    """
+
+    file: Path
+    shape: tuple[int, ...]
+    heatmaps: HeatmapWriter
+    pictures: tuple[Path, BinaryIO] | None
+
+    def append(self, maps: NDArray[np.float32]) -> None:
+        """Write the next heatmaps, and their pictures."""
+        self.heatmaps.append(maps)
+        if self.pictures is not None:
+            self.pictures[1].write(draw_maps(maps).tobytes())
+
+    def finish(self) -> Written:
+        """Return what was written, once all heatmaps have come."""
+        pictures = self.pictures[0] if self.pictures else None
+        return Written(self.file, self.shape, self.heatmaps.finish(), pictures)
+
+
+def _open_files(stack: ExitStack, base: Path, count: int, maps: NDArray[np.float32]) -> _LayerFiles:
+    """Open the files of a layer: the first of its `count` heatmaps tell the shape of all."""
+    file, shape = base.with_name(f"{base.name}.npy"), maps.shape[1:]
+    size = int(np.prod(shape))
+    heatmaps = HeatmapWriter(stack.enter_context(atomic_write(file)), count, size)
+    if len(shape) == 1:
+        return _LayerFiles(file, shape, heatmaps, None)
+    pictures = base.with_name(f"{base.name}-pictures.npy")
+    drawing = stack.enter_context(atomic_write(pictures))
+    _write_header(drawing, "|i1", (count, *draw_maps(maps[:1]).shape[1:]))
+    return _LayerFiles(file, shape, heatmaps, (pictures, drawing))
 
 
 def draw_maps(maps: NDArray[np.float32]) -> NDArray[np.int8]:

@@ -30,9 +30,9 @@ from pipelines.data.image_lists import (
 )
 from pipelines.data.images import ImageFile
 from pipelines.dnn.job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
+from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
-from pipelines.dnn.relevance import INPUT
 from pipelines.hudd.clustering import (
     LayerClusters,
     Layers,

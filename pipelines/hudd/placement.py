@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,9 @@ from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import HEATMAP_FOLDER, HEATMAPS_FILE, LAYER_NAME
 from pipelines.clusters.results import read_clustering
-from pipelines.data.image_lists import CHECKING
-from pipelines.data.images import check_images, find_files, none_usable
-from pipelines.dnn.model import fix_size, load_network, predict
+from pipelines.data.image_lists import check_listed, list_images
+from pipelines.data.images import ImageFile, none_usable
+from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.hudd.distances import nearest_of_clusters, open_heatmaps
 from pipelines.hudd.heatmaps import write_heatmaps
 from pipelines.hudd.job import LOADING, WORST
@@ -31,6 +33,29 @@ SAME = 0.1
 ROWS = 256
 
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Clusters:
+    """What a run keeps for placing new images: see `hudd.job`.
+
+    Attributes
+    ----------
+    layer : str
+        The one that was chosen.
+    labels : array of int32, shape (n,)
+    reaches : array of float32, shape (k,)
+    heatmaps : array of float32, shape (n, d)
+        Of the failing images.
+    axes : array of float32, shape (d, WIDTH)
+        Of the random projection.
+    """
+
+    layer: str
+    labels: NDArray[np.int32]
+    reaches: Floats
+    heatmaps: Floats
+    axes: Floats
 
 
 def measure(
@@ -55,24 +80,56 @@ def measure(
         When the run or its model cannot be used, there is no usable image, or failing images were
         explained by what is known of labelled images alone.
     """
-    explained = manifest.chosen.get("explained")
-    if explained == WORST:
+    if manifest.chosen.get("explained") == WORST:
         raise InputError(
             f"{run} explains the worst output of each failing image, and that of new images is not "
             "known before they are labelled. Find the clusters once more, with --explain OUTPUT."
         )
     read_clustering(run)  # selecting from what cannot be read would be in vain
+    clusters = _read_clusters(run, manifest)
+    images, rejected = check_listed(list_images(folder), progress)
+    network = _load(manifest, folder, images, progress, trust=trust)
+    predicted = predict(network, folder, images, progress)
+    rejected += predicted.rejected
+    images = predicted.images
+    if not images:
+        raise none_usable(folder, rejected)
+    points, distances = _propagate(run, manifest, network, clusters, folder, images, progress)
+    failing = _project(clusters.heatmaps, clusters.axes)
+    candidates = Candidates(
+        paths=tuple(image.path for image in images),
+        digests=tuple(image.digest for image in images),
+        points=points,
+        distances=distances,
+        reaches=clusters.reaches,
+        scores=contrast(points, failing, seed=_seed(manifest)),
+        sizes=np.bincount(clusters.labels),
+    )
+    same = SAME * float(np.median(distances.min(axis=1)))
+    return Measured(candidates, len(rejected), same)
+
+
+def _seed(manifest: Manifest) -> int:
+    return int(manifest.parameters.get("seed", 0))
+
+
+def _read_clusters(run: Path, manifest: Manifest) -> _Clusters:
     with named(run / HEATMAPS_FILE), np.load(run / HEATMAPS_FILE, allow_pickle=False) as kept:
         layer, labels, reaches = str(kept["layer"]), kept["labels"], kept["reaches"]
     with named(run / HEATMAP_FOLDER / LAYER_NAME):
-        known = open_heatmaps(run / HEATMAP_FOLDER / LAYER_NAME)
-    paths, rejected = find_files(folder)
-    images, unusable = check_images(
-        folder, paths, lambda done, total: progress(CHECKING, done, total)
-    )
-    rejected += unusable
-    if not images:
-        raise none_usable(folder, rejected)
+        heatmaps = open_heatmaps(run / HEATMAP_FOLDER / LAYER_NAME)
+    return _Clusters(layer, labels, reaches, heatmaps, _axes(heatmaps.shape[1], _seed(manifest)))
+
+
+def _load(
+    manifest: Manifest,
+    folder: Path,
+    images: Sequence[ImageFile],
+    progress: Progress,
+    *,
+    trust: bool,
+) -> Network:
+    """Load the very model of the run, for images of the size that it took."""
     progress(LOADING, 0, 1)
     network = load_network(
         Path(manifest.parameters["model"]),
@@ -82,22 +139,37 @@ def measure(
     )
     network = fix_size(network, folder, images, manifest.chosen.get("input_size"))
     progress(LOADING, 1, 1)
-    predicted = predict(network, folder, images, progress)
-    rejected += predicted.rejected
-    images = predicted.images
-    if not images:
-        raise none_usable(folder, rejected)
+    return network
+
+
+def _propagate(
+    run: Path,
+    manifest: Manifest,
+    network: Network,
+    clusters: _Clusters,
+    folder: Path,
+    images: Sequence[ImageFile],
+    progress: Progress,
+) -> tuple[Floats, Floats]:
+    """Compute heatmaps of new images as the run did, in a file that goes again.
+
+    Returns
+    -------
+    points : array of float32, shape (n, WIDTH)
+        Their random projection.
+    distances : array of float32, shape (n, k)
+        To the nearest image of each cluster.
+    """
+    explained = manifest.chosen.get("explained")
     targets = {image.path: explained for image in images} if isinstance(explained, int) else {}
-    seed = int(manifest.parameters.get("seed", 0))
-    axes = _axes(known.shape[1], seed)
-    parts: list[Floats] = []
+    points: list[Floats] = []
     spill = run / NEW_HEATMAPS
     shutil.rmtree(spill, ignore_errors=True)  # of a job that was killed
     spill.mkdir()
     try:
         written = write_heatmaps(
             network,
-            (layer,),
+            (clusters.layer,),
             str(manifest.parameters["rule"]),
             folder,
             images,
@@ -105,24 +177,13 @@ def measure(
             spill,
             progress,
             batch_size=int(manifest.parameters["batch_size"]),
-            seen=lambda _, rows: parts.append(rows @ axes),
+            seen=lambda _, rows: points.append(rows @ clusters.axes),
         )
-        distances = nearest_of_clusters(open_heatmaps(written[layer].file), known, labels)
+        heatmaps = open_heatmaps(written[clusters.layer].file)
+        distances = nearest_of_clusters(heatmaps, clusters.heatmaps, clusters.labels)
     finally:
         shutil.rmtree(spill, ignore_errors=True)
-    points = np.concatenate(parts)
-    failing = _project(known, axes)
-    candidates = Candidates(
-        paths=tuple(image.path for image in images),
-        digests=tuple(image.digest for image in images),
-        points=points,
-        distances=distances,
-        reaches=reaches,
-        scores=contrast(points, failing, seed=seed),
-        sizes=np.bincount(labels),
-    )
-    same = SAME * float(np.median(distances.min(axis=1)))
-    return Measured(candidates, len(rejected), same)
+    return np.concatenate(points), distances
 
 
 def _axes(entries: int, seed: int) -> Floats:

@@ -19,11 +19,11 @@ from pipelines.data.images import (
     check_images,
     find_files,
     find_images,
-    load_pixels,
     none_usable,
-    prefetch,
 )
 from pipelines.data.labels import LABEL, LABELS_TABLE, Truth, order_classes, read_truth, split
+from pipelines.data.pixels import load_pixels
+from pipelines.data.prefetch import prefetch
 from pipelines.data.tables import clean
 from pipelines.dnn.evaluation import Task
 from pipelines.dnn.job import UNLABELLED

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.images import Rejected, none_usable
 from pipelines.data.labels import read_classes
-from pipelines.dnn.evaluation import Task, find_task
+from pipelines.dnn.evaluation import Outcome, Task, find_task
 from pipelines.dnn.job import UNLABELLED, Asked
 from pipelines.dnn.model import Network, fix_size, load_network
 from pipelines.retraining.comparison_job import COMPARING, compare_ways, fingerprint_of
@@ -121,27 +121,45 @@ def retrain(
     _check(asked, options, repeats)
     clustered = read_clustered(unsafe)
     places = Places(model, training, unsafe, test, validation)
-
-    def listen(stage: str, done: int, total: int) -> None:
-        if stop() and stage in BEFORE_TRAINING:
-            raise KeyboardInterrupt
-        progress(stage, done, total)
-
-    job = Job(
-        name=JOB,
-        folder=training,
-        sources=(model, training, test, *((validation,) if validation else ())),
-        parameters=_parameters(places, clustered, asked, options, repeats),
-        outputs={JOB: OUTPUTS},
-        work=lambda run: _retrain(run, places, clustered, asked, options, repeats, stop),
-        report=write_run_report,
-    )
+    job = _make_job(places, clustered, asked, options, repeats, stop)
+    listen = _end_before_training(stop, progress)
     try:
         return run_job(job, out, progress=listen, command=command, overwrite=overwrite)
     except KeyboardInterrupt:
         if (out / RETRAINING_FILE).is_file():  # the comparison was stopped, what counts is there
             write_run_report(out)
         raise
+
+
+def _make_job(
+    places: Places,
+    clustered: Clustered,
+    asked: Asked,
+    options: Options,
+    repeats: int,
+    stop: Callable[[], bool],
+) -> Job:
+    labelled = [places.training, places.test, *((places.validation,) if places.validation else ())]
+    return Job(
+        name=JOB,
+        folder=places.training,
+        sources=(places.model, *labelled),
+        parameters=_parameters(places, clustered, asked, options, repeats),
+        outputs={JOB: OUTPUTS},
+        work=lambda run: _retrain(run, places, clustered, asked, options, repeats, stop),
+        report=write_run_report,
+    )
+
+
+def _end_before_training(stop: Callable[[], bool], progress: Progress) -> Progress:
+    """Return a `progress` that ends the job where the user wants that before there are results."""
+
+    def listen(stage: str, done: int, total: int) -> None:
+        if stop() and stage in BEFORE_TRAINING:
+            raise KeyboardInterrupt
+        progress(stage, done, total)
+
+    return listen
 
 
 def _parameters(
@@ -181,21 +199,11 @@ def _retrain(
     manifest = run.manifest
     with run.stage(CHECKING):
         given = gather_sets(run, places, compared=repeats > 0, groups=asked.groups)
-    with run.stage(LOADING):
-        run.progress(LOADING, 0, 1)
-        network = load_network(places.model, manifest.parameters["scaling"], trust=asked.trust)
-        images = [example.image for example in given.training.examples]
-        size = clustered.manifest.chosen.get("input_size")
-        network = fix_size(network, given.training.folder, images, size)
-        run.progress(LOADING, 1, 1)
+    network = _load(run, places, given, clustered, asked)
     subject, rejected = _prepare(run, given, network, asked, options)
     fingerprint = fingerprint_of(manifest, subject)
-    with run.stage(BEFORE):
-        run.progress(BEFORE, 0, 1)
-        before = subject.test_now()
-        if before.note and not asked.classes and before.task == "classes":
-            raise InputError(before.note)  # it would learn the wrong labels
-        weights = network.model.get_weights()
+    before = _test_before(run, subject, asked)
+    weights = network.model.get_weights()
     parts = divide(subject, places_of(subject, "unsafe"), options, options.seed)
     note_classes(manifest, subject, parts)
     with run.stage(STAGE):
@@ -215,8 +223,8 @@ def _retrain(
     with run.stage(AFTER):
         run.progress(AFTER, 0, 1)
         after = subject.test_now()
-    found = measure_retraining(manifest, given, subject, parts, trained, clustered, before, after)
-    describe_findings(manifest, network, found, trained, before)
+    change = measure_retraining(manifest, given, subject, parts, trained, clustered, before, after)
+    describe_findings(manifest, network, change, trained, before)
     note_clusters(manifest, clustered, subject, before, network)
     count = len(subject.pictures.examples) + len(subject.test.examples)
     manifest.images = ImageCounts(found=count + len(rejected), used=count, rejected=len(rejected))
@@ -225,7 +233,7 @@ def _retrain(
         manifest.notes.append("As it was stopped, ways to choose images are not compared.")
     run.begin_results()
     write_results(
-        run.folder, subject, parts, trained, clustered.clusters, before, after, found,
+        run.folder, subject, parts, trained, clustered.clusters, before, after, change,
         given.groups, rejected,
     )  # fmt: skip
     with run.stage(DRAWING):
@@ -233,9 +241,32 @@ def _retrain(
     if compared:
         with run.stage(COMPARING):
             comparison = compare_ways(run, subject, options, repeats, weights, kept, stop)
-        found = found.model_copy(update={"comparison": comparison})
-        write_comparison(run.folder, found, comparison)
+        change = change.model_copy(update={"comparison": comparison})
+        write_comparison(run.folder, change, comparison)
     shutil.rmtree(kept)
+
+
+def _load(run: Run, places: Places, given: Given, clustered: Clustered, asked: Asked) -> Network:
+    """Load the model, for images of the size that the run of the unsafe set took."""
+    with run.stage(LOADING):
+        run.progress(LOADING, 0, 1)
+        scaling = run.manifest.parameters["scaling"]
+        network = load_network(places.model, scaling, trust=asked.trust)
+        images = [example.image for example in given.training.examples]
+        size = clustered.manifest.chosen.get("input_size")
+        network = fix_size(network, given.training.folder, images, size)
+        run.progress(LOADING, 1, 1)
+    return network
+
+
+def _test_before(run: Run, subject: Subject, asked: Asked) -> Outcome:
+    """Test the model as it is; raise InputError where it would learn the wrong labels."""
+    with run.stage(BEFORE):
+        run.progress(BEFORE, 0, 1)
+        before = subject.test_now()
+        if before.note and not asked.classes and before.task == "classes":
+            raise InputError(before.note)
+    return before
 
 
 def _check(asked: Asked, options: Options, repeats: int) -> None:
@@ -273,9 +304,9 @@ def _prepare(
     rejected += pictures.rejected + test.rejected
     if not test.examples:
         raise none_usable(given.test.folder, rejected)
-    if not any(each.role == "training" for each in pictures.examples):
+    if not any(example.role == "training" for example in pictures.examples):
         raise none_usable(given.training.folder, rejected)
-    if not any(each.role == "unsafe" for each in pictures.examples):
+    if not any(example.role == "unsafe" for example in pictures.examples):
         raise none_usable(given.unsafe.folder, rejected)
     unlabelled = [file for file in given.unsafe.rejected if file.reason == UNLABELLED]
     if unlabelled:

@@ -27,6 +27,8 @@ from pipelines.runs.files import atomic_write
 
 STAGE = "retraining"
 STATE_FILE = "state.npz"
+COURSE = "told"
+"""In that file, the history of epochs; the others are arrays."""
 BRIGHTNESS = CONTRAST = 0.2
 FAR = 10.0
 """Times the loss of the first batch above which an epoch's counts as diverged."""
@@ -210,37 +212,20 @@ def train(
     checkpoint : Path, optional
         A folder; training goes on from what an earlier one with the same `fingerprint` left there.
     """
-    keras, tf = import_keras()
-    tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(options.seed)
     model = network.model
-    model.compile(recipe.make_optimizer(), recipe.loss, jit_compile=False)
-    model.optimizer.build(model.trainable_variables)
+    _compile(model, recipe, options.seed)
     before = model.get_weights()
-    was = _validate(network, sets, recipe, options)
+    _, accuracy_before = _validate(network, sets, recipe, options)
     state = _resume(model, checkpoint, fingerprint)
     heard(state.history, state.best)
-    steps = -(-len(sets.training) // options.batch_size)
     ended: Ended = "done"
     for epoch in range(len(state.history) + 1, options.epochs + 1):
         if _waited(state, options.patience):
             ended = "early"
             break
         start = time.perf_counter()
-        losses: list[float] = []
-        _seed(model, options.seed, epoch)
-        for pixels, targets in _batches(sets, options, epoch):
-            done = (epoch - 1) * steps + len(losses)
-            _set_rate(model, recipe, options, done / (steps * options.epochs))
-            losses.append(float(model.train_on_batch(scale(network, pixels), targets)))
-            progress(done + 1, steps * options.epochs)
-            if not math.isfinite(losses[-1]):
-                ended = "diverged"
-                break
-            if stop():
-                ended = "stopped"
-                break
-        if ended == "diverged" or (ended == "stopped" and len(losses) < steps):
+        losses, ended = _train_epoch(network, sets, recipe, options, epoch, progress, stop)
+        if ended == "diverged" or (ended == "stopped" and len(losses) < _steps(sets, options)):
             break
         loss, accuracy = _validate(network, sets, recipe, options)
         if not math.isfinite(loss) or np.mean(losses) > FAR * max(losses[0], 1 / FAR):
@@ -258,7 +243,54 @@ def train(
             break
     model.set_weights(state.best_weights or before)
     model.optimizer.learning_rate = recipe.learning_rate  # whoever trains on from the file
-    return Trained(state.history, state.best, ended, was[1])
+    return Trained(state.history, state.best, ended, accuracy_before)
+
+
+def _compile(model: Any, recipe: Recipe, seed: int) -> None:
+    """Make a model ready to be trained, the same each time."""
+    keras, tf = import_keras()
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+    model.compile(recipe.make_optimizer(), recipe.loss, jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+
+
+def _steps(sets: Sets, options: Options) -> int:
+    """Return the number of batches of an epoch."""
+    return -(-len(sets.training) // options.batch_size)
+
+
+def _train_epoch(
+    network: Network,
+    sets: Sets,
+    recipe: Recipe,
+    options: Options,
+    epoch: int,
+    progress: Callable[[int, int], None],
+    stop: Callable[[], bool],
+) -> tuple[list[float], Ended]:
+    """Train for an epoch, or until the loss is no number or the user wants an end.
+
+    Returns
+    -------
+    losses : list of float
+        By batch, as many as were trained with.
+    ended : str
+        "done", "stopped" (perhaps after the last batch) or "diverged".
+    """
+    model, steps = network.model, _steps(sets, options)
+    losses: list[float] = []
+    _seed(model, options.seed, epoch)
+    for pixels, targets in _batches(sets, options, epoch):
+        done = (epoch - 1) * steps + len(losses)
+        _set_rate(model, recipe, options, done / (steps * options.epochs))
+        losses.append(float(model.train_on_batch(scale(network, pixels), targets)))
+        progress(done + 1, steps * options.epochs)
+        if not math.isfinite(losses[-1]):
+            return losses, "diverged"
+        if stop():
+            return losses, "stopped"
+    return losses, "done"
 
 
 def _key(epoch: Epoch) -> tuple[float, float]:
@@ -271,7 +303,7 @@ def _waited(state: _State, patience: int | None) -> bool:
 
 def _seed(model: Any, seed: int, epoch: int) -> None:
     """Seed dropout and the like for an epoch, so that one that is resumed is the same."""
-    states = [each for each in model.variables if "seed_generator_state" in each.path]
+    states = [variable for variable in model.variables if "seed_generator_state" in variable.path]
     for place, state in enumerate(states):
         state.assign(np.array([(seed + place) % 2**31, epoch], dtype=np.uint32))
 
@@ -306,11 +338,11 @@ def _validate(
 ) -> tuple[float, float]:
     """Return loss and accuracy on what is held out; infinite and 0 where outputs are no numbers."""
     keras, _ = import_keras()
-    found = predict_pictures(network, sets.pictures, sets.validation, options.batch_size)
-    if not np.isfinite(found).all():
+    outputs = predict_pictures(network, sets.pictures, sets.validation, options.batch_size)
+    if not np.isfinite(outputs).all():
         return math.inf, 0.0
-    loss = recipe.loss(sets.targets[sets.validation], found)
-    return _float(keras.ops.mean(loss)), sets.accuracy(found)
+    loss = recipe.loss(sets.targets[sets.validation], outputs)
+    return _float(keras.ops.mean(loss)), sets.accuracy(outputs)
 
 
 def _float(value: Any) -> float:
@@ -318,12 +350,12 @@ def _float(value: Any) -> float:
 
 
 def _keep(model: Any, state: _State, folder: Path, fingerprint: str) -> None:
-    told = {
+    course = {
         "fingerprint": fingerprint,
         "best": state.best,
         "history": [asdict(epoch) for epoch in state.history],
     }
-    arrays: dict[str, Any] = {"told": np.array(json.dumps(told))}
+    arrays: dict[str, Any] = {COURSE: np.array(json.dumps(course))}
     for kind, values in (
         ("weights", model.get_weights()),
         ("best", state.best_weights),
@@ -340,11 +372,11 @@ def _resume(model: Any, folder: Path | None, fingerprint: str) -> _State:
         return _State()
     try:
         with np.load(folder / STATE_FILE, allow_pickle=False) as kept:
-            told = json.loads(str(kept["told"]))
-            arrays = {name: kept[name] for name in kept.files if name != "told"}
+            course = json.loads(str(kept[COURSE]))
+            arrays = {name: kept[name] for name in kept.files if name != COURSE}
     except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile):
         return _State()  # damaged: from the start
-    if told["fingerprint"] != fingerprint:
+    if course["fingerprint"] != fingerprint:
         return _State()
 
     def listed(kind: str) -> list[NDArray[Any]]:
@@ -354,4 +386,5 @@ def _resume(model: Any, folder: Path | None, fingerprint: str) -> _State:
     model.set_weights(listed("weights"))
     for variable, value in zip(model.optimizer.variables, listed("optimizer"), strict=True):
         variable.assign(value)
-    return _State([Epoch(**epoch) for epoch in told["history"]], told["best"], listed("best"))
+    history = [Epoch(**epoch) for epoch in course["history"]]
+    return _State(history, course["best"], listed("best"))

@@ -1,13 +1,14 @@
 """Density-based clustering of features that configures itself (SAFE, section 2: clustering).
 
 DBSCAN needs two numbers, eps and min_samples.  The elbow of the curve of k-distances proposes eps
-(Rahmah and Sitanggang, 2016), and the silhouette index chooses among the candidates.  A cluster
-that holds so many images that it explains nothing is searched again by itself.
+(Rahmah and Sitanggang, 2016), and the silhouette index chooses among the candidates.  Where causes
+shade into one another, the best score may be that of one cluster of nearly all images beside a
+small one: a cluster that holds so many images that it explains nothing is searched again by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,10 +152,9 @@ def search(
     to call images noise is no way to win.  Equal scores: the candidate with less noise, then the
     larger eps.
 
-    Where causes shade into one another, the best score may be that of one cluster of nearly all
-    images beside a small one.  A cluster of more than `largest_share` of all images, and of more
-    than `SEEN_AT_ONCE`, is therefore searched again by itself, and falls into the best parts that
-    leave at most `MOST_NOISE` of it as noise, if there are any.
+    A cluster of more than `largest_share` of all images, and of more than `SEEN_AT_ONCE`, is
+    searched again by itself, and falls into the best parts that leave at most `MOST_NOISE` of it as
+    noise, if there are any.
 
     Time grows with n^2; memory with n^2 up to `MATRIX_LIMIT` images, with n above.
 
@@ -178,41 +178,53 @@ def search(
         When there is no image, or eps or min_samples is not positive.
     """
     n = len(points)
+    _check_search(n, eps, min_samples)
+    if eps is None and (note := _why_not_to_search(points, alike)):
+        return _one_cluster(n, note)
+    tried = MIN_SAMPLES if min_samples is None else (min_samples,)
+    total = len(tried) + 2
+    step(1, total)
+    best = try_all(points, eps, tried, noise_is_a_cluster, turn=lambda done: step(1 + done, total))
+    labels, core = best.labels.copy(), best.core.copy()
+    settings = dict.fromkeys(range(best.chosen.clusters), best.chosen)
+    if eps is None:
+        _split(points, labels, core, settings, tried, noise_is_a_cluster, largest_share * n)
+    step(total, total)
+    tidied, by_id = number_clusters(labels, settings)
+    fixed = eps is not None or min_samples is not None
+    return Clustering(
+        tidied, core, by_id, best.chosen, best.candidates, _note(len(settings), n, fixed)
+    )
+
+
+def _check_search(n: int, eps: float | None, min_samples: int | None) -> None:
     if not n:
         raise ValueError("points: expected at least one image, received none")
     if eps is not None and not eps > 0:
         raise ValueError(f"eps: expected a positive number, received {eps}")
     if min_samples is not None and min_samples < 1:
         raise ValueError(f"min_samples: expected at least 1, received {min_samples}")
-    if eps is None and n < TOO_FEW:
-        note = f"{n} images are too few to tell clusters from noise: they are shown as one cluster."
-        return _one_cluster(n, note)
-    if eps is None and np.linalg.norm(points - points[0], axis=1).max() <= alike:
-        return _one_cluster(n, "All images look the same to the network: they are one cluster.")
 
-    tried = MIN_SAMPLES if min_samples is None else (min_samples,)
-    total = len(tried) + 2
 
-    def turn(done: int) -> None:
-        step(1 + done, total)
+def _why_not_to_search(points: Floats, alike: float) -> str:
+    """Say why all images are one cluster without a search; "" where there is something to find."""
+    if len(points) < TOO_FEW:
+        return (
+            f"{len(points)} images are too few to tell clusters from noise: they are shown as one "
+            "cluster."
+        )
+    if np.linalg.norm(points - points[0], axis=1).max() <= alike:
+        return "All images look the same to the network: they are one cluster."
+    return ""
 
-    step(1, total)
-    found = try_all(points, eps, tried, noise_is_a_cluster, turn)
-    labels, core = found.labels.copy(), found.core.copy()
-    settings = dict.fromkeys(range(found.chosen.clusters), found.chosen)
-    if eps is None:
-        _split(points, labels, core, settings, tried, noise_is_a_cluster, largest_share * n)
-    step(total, total)
+
+def number_clusters(
+    labels: Labels, settings: Mapping[int, Candidate]
+) -> tuple[Labels, tuple[Candidate, ...]]:
+    """Give clusters numbers by size (see `tidy`); put the settings that found them in order."""
     tidied = tidy(labels)
-    by_id = {int(tidied[labels == cluster][0]): chosen for cluster, chosen in settings.items()}
-    return Clustering(
-        labels=tidied,
-        core=core,
-        settings=tuple(by_id[cluster] for cluster in sorted(by_id)),
-        chosen=found.chosen,
-        candidates=found.candidates,
-        note=_note(len(settings), n, eps is not None or min_samples is not None),
-    )
+    by_id = {int(tidied[labels == cluster][0]): setting for cluster, setting in settings.items()}
+    return tidied, tuple(by_id[cluster] for cluster in sorted(by_id))
 
 
 @dataclass(frozen=True)
@@ -240,7 +252,7 @@ def try_all(
     n = len(points)
     distances = Distances(points)
     neighbours = nearest(points, max(tried))
-    found: list[tuple[Candidate, Labels]] = []
+    results: list[tuple[Candidate, Labels]] = []
     for done, samples in enumerate(tried, 1):
         core_distances = neighbours.distances[:, min(samples, n) - 1]
         tree = spanning_tree(distances, core_distances)
@@ -249,12 +261,13 @@ def try_all(
         scores = _scores(distances, labellings, noise_is_a_cluster)
         for value, labels, score in zip(values, labellings, scores, strict=True):
             noise = float((labels == NOISE).mean())
-            found.append((Candidate(value, samples, int(labels.max()) + 1, noise, score), labels))
+            candidate = Candidate(value, samples, int(labels.max()) + 1, noise, score)
+            results.append((candidate, labels))
         turn(done)
-    allowed = [one for one in found if one[0].noise <= most_noise] or found
+    allowed = [one for one in results if one[0].noise <= most_noise] or results
     chosen, labels = max(allowed, key=lambda one: (one[0].score, -one[0].noise, one[0].eps))
     core = is_core(neighbours, chosen.eps, chosen.min_samples) & (labels != NOISE)
-    return Best(labels, core, chosen, tuple(candidate for candidate, _ in found))
+    return Best(labels, core, chosen, tuple(candidate for candidate, _ in results))
 
 
 def _split(
@@ -273,16 +286,41 @@ def _split(
         inside = np.flatnonzero(labels == cluster)
         if len(inside) <= max(largest, SEEN_AT_ONCE):
             continue
-        found = try_all(points[inside], None, tried, noise_is_a_cluster, most_noise=MOST_NOISE)
-        if found.chosen.clusters < 2 or found.chosen.noise > MOST_NOISE:
+        parts = try_all(points[inside], None, tried, noise_is_a_cluster, most_noise=MOST_NOISE)
+        if parts.chosen.clusters < 2 or parts.chosen.noise > MOST_NOISE:
             continue
-        del settings[cluster]
-        first = max(settings, default=cluster) + 1
-        labels[inside] = np.where(found.labels == NOISE, NOISE, found.labels + first)
-        core[inside] = found.core
-        parts = range(first, first + found.chosen.clusters)
-        settings |= dict.fromkeys(parts, found.chosen)
-        waiting += parts
+        waiting += replace_cluster(cluster, inside, parts, labels, core, settings)
+
+
+def replace_cluster(
+    cluster: int,
+    inside: NDArray[np.intp],
+    parts: Best,
+    labels: Labels,
+    core: NDArray[np.bool_],
+    settings: dict[int, Candidate],
+) -> range:
+    """Write the parts of a cluster in its place, into the last three arguments.
+
+    Parameters
+    ----------
+    inside : array of intp
+        Positions of the cluster's images.
+    parts : Best
+        Of these.
+
+    Returns
+    -------
+    range
+        The numbers of the parts.
+    """
+    del settings[cluster]
+    first = max(settings, default=cluster) + 1
+    labels[inside] = np.where(parts.labels == NOISE, NOISE, parts.labels + first)
+    core[inside] = parts.core
+    numbers = range(first, first + parts.chosen.clusters)
+    settings |= dict.fromkeys(numbers, parts.chosen)
+    return numbers
 
 
 def _scores(distances: Distances, labellings: Sequence[Labels], noise: bool) -> list[float]:
@@ -314,8 +352,8 @@ def _note(clusters: int, n: int, fixed: bool) -> str:
     if clusters > 1:
         return ""
     if fixed:
-        found = "no cluster" if clusters == 0 else "one cluster"
-        return f"The --eps or --min-samples that was given finds {found} among {n} images."
+        received = "no cluster" if clusters == 0 else "one cluster"
+        return f"The --eps or --min-samples that was given finds {received} among {n} images."
     # With a searched eps there is always a cluster: the largest candidates link nearly all images.
     return (
         "The images form one dense group, and no setting splits it. A smaller --eps looks "

@@ -6,7 +6,7 @@ gives one feature per channel, its average over the picture; a dense layer gives
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.images import ImageFile, Rejected, load_pixels, prefetch
+from pipelines.data.images import ImageFile, Rejected
+from pipelines.data.pixels import load_pixels
+from pipelines.data.prefetch import prefetch
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
@@ -214,11 +216,7 @@ def extract(
         Files whose header is that of an image, but whose pixels cannot be decoded.
     """
     missing = store.missing([image.digest for image in images])
-    pending: list[tuple[int, ImageFile]] = []
-    for place, image in enumerate(images):
-        if image.digest in missing:
-            missing.remove(image.digest)  # files with equal bytes are decoded once
-            pending.append((place // batch_size, image))
+    pending = _assign_batches(images, missing, batch_size)
     if not pending:
         return 0, []
 
@@ -245,3 +243,16 @@ def extract(
         Rejected(image.path, reasons[image.digest]) for image in images if image.digest in reasons
     ]
     return done - len(reasons), rejected
+
+
+def _assign_batches(
+    images: Sequence[ImageFile], missing: Collection[str], batch_size: int
+) -> list[tuple[int, ImageFile]]:
+    """Return the images that are to be decoded, each with its batch; equal files once."""
+    pending: list[tuple[int, ImageFile]] = []
+    left = set(missing)
+    for place, image in enumerate(images):
+        if image.digest in left:
+            left.remove(image.digest)
+            pending.append((place // batch_size, image))
+    return pending

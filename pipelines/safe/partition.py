@@ -17,9 +17,10 @@ from pipelines.safe.clustering import TOO_FEW, Clustering
 from pipelines.safe.contrast import Contrast
 from pipelines.safe.dbscan import Floats, Labels
 from pipelines.safe.denoising import denoise
+from pipelines.safe.looks import find_looks, mean_rays
 from pipelines.safe.recipe import RECIPES, Recipe
 from pipelines.safe.reduction import Reduction
-from pipelines.safe.situations import find_looks, find_situations, mean_rays, place
+from pipelines.safe.situations import find_situations, place
 from pipelines.unsafe_set.allocation import cluster_distances, reaches
 
 TURNS = 2

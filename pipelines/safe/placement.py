@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE, REDUCTION_FILE
 from pipelines.clusters.results import read_clustering
-from pipelines.data.images import check_images, find_files, none_usable
+from pipelines.data.image_lists import check_listed, list_images
+from pipelines.data.images import none_usable
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 from pipelines.runs.guard import named
@@ -21,9 +22,8 @@ from pipelines.runs.manifest import Manifest
 from pipelines.safe import features, reduction
 from pipelines.safe.contrast import Contrast, directions, project
 from pipelines.safe.extraction import LOADING, extracted_layers
-from pipelines.safe.inputs import CHECKING
 from pipelines.safe.reduction import Reduction
-from pipelines.safe.weights import DENSES, load_weights
+from pipelines.safe.weights import DENSES, Weights, load_weights
 from pipelines.unsafe_set.allocation import cluster_distances, reaches
 from pipelines.unsafe_set.contrast import contrast as score_contrast
 from pipelines.unsafe_set.cut import Candidates
@@ -88,6 +88,22 @@ def _read_contrast(
     return place, 1.0  # directions have about this length
 
 
+def _load_same_weights(manifest: Manifest, layers: Sequence[str]) -> Weights:
+    """Load the weights that the run was made with; raise InputError where they are others now."""
+    file = manifest.parameters.get("weights")
+    weights = load_weights(
+        Path(file) if file else None, top=any(layer in DENSES for layer in layers)
+    )
+    if weights.digest != manifest.weights["sha256"]:
+        raise InputError(
+            f"the run was made with other weights ({manifest.weights['source']}, SHA-256 "
+            f"{manifest.weights['sha256'][:12]}...) than are to be had now ({weights.source}, "
+            f"{weights.digest[:12]}...): distances would mean nothing. Put those back, or find the "
+            "clusters again."
+        )
+    return weights
+
+
 def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> Measured:
     """Measure how far new images are from the clusters of a run of `cluster`.
 
@@ -102,28 +118,12 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
     """
     read_clustering(run)  # selecting from what cannot be read would be in vain
     known = _read_run(run)
-    paths, rejected = find_files(folder)
-    images, unusable = check_images(
-        folder, paths, lambda done, total: progress(CHECKING, done, total)
-    )
-    rejected += unusable
-    if not images:
-        raise none_usable(folder, rejected)
+    images, rejected = check_listed(list_images(folder), progress)
     layers = tuple(manifest.weights["layers"])
     progress(LOADING, 0, 1)
-    file = manifest.parameters.get("weights")
-    weights = load_weights(
-        Path(file) if file else None, top=any(layer in DENSES for layer in layers)
-    )
-    if weights.digest != manifest.weights["sha256"]:
-        raise InputError(
-            f"the run was made with other weights ({manifest.weights['source']}, SHA-256 "
-            f"{manifest.weights['sha256'][:12]}...) than are to be had now ({weights.source}, "
-            f"{weights.digest[:12]}...): distances would mean nothing. Put those back, or find the "
-            "clusters again."
-        )
+    weights = _load_same_weights(manifest, layers)
     progress(LOADING, 1, 1)
-    found = features.extract_through_store(
+    extracted = features.extract_through_store(
         folder,
         images,
         weights,
@@ -132,15 +132,15 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
         int(manifest.parameters.get("batch_size", 8)),
         progress,
     )
-    if not found.images:
-        raise none_usable(folder, rejected + found.rejected)
-    vectors = features.columns(found.vectors, extracted_layers(layers), layers)
+    if not extracted.images:
+        raise none_usable(folder, rejected + extracted.rejected)
+    vectors = features.columns(extracted.vectors, extracted_layers(layers), layers)
     points = known.place(vectors)
     clustered = known.labels != NOISE
     cores = clustered & known.core
     candidates = Candidates(
-        paths=tuple(image.path for image in found.images),
-        digests=tuple(image.digest for image in found.images),
+        paths=tuple(image.path for image in extracted.images),
+        digests=tuple(image.digest for image in extracted.images),
         points=points,
         distances=cluster_distances(points, known.points[cores], known.labels[cores]),
         reaches=reaches(known.points[clustered], known.labels[clustered], known.core[clustered]),
@@ -152,4 +152,4 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
         ),
         sizes=np.bincount(known.labels[clustered]),
     )
-    return Measured(candidates, len(rejected) + len(found.rejected), SAME * known.length)
+    return Measured(candidates, len(rejected) + len(extracted.rejected), SAME * known.length)

@@ -11,7 +11,7 @@ Not in SAFE; `benchmarks/photographs.py` compares.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from pipelines.safe.clustering import (
     SMALLEST_CLUSTER,
     Candidate,
     Clustering,
+    number_clusters,
+    replace_cluster,
     tidy,
     try_all,
 )
@@ -104,23 +106,9 @@ def take_apart(clustering: Clustering, directions: Floats, rays: Floats) -> Clus
         ways = to_unit_length(shifts(rays[inside], parts.labels))
         if 1 - (ways @ ways.T).min() < APART or _agreement(rays[inside], parts.labels) < AGREEING:
             continue
-        del settings[cluster]
-        first = max(settings, default=cluster) + 1
-        labels[inside] = np.where(parts.labels == NOISE, NOISE, parts.labels + first)
-        core[inside] = parts.core
-        numbers = range(first, first + parts.chosen.clusters)
-        settings |= dict.fromkeys(numbers, parts.chosen)
-        waiting += numbers
-    tidied = tidy(labels)
-    by_id = {int(tidied[labels == cluster][0]): found for cluster, found in settings.items()}
-    return Clustering(
-        labels=tidied,
-        core=core,
-        settings=tuple(by_id[cluster] for cluster in sorted(by_id)),
-        chosen=clustering.chosen,
-        candidates=clustering.candidates,
-        note=clustering.note,
-    )
+        waiting += replace_cluster(cluster, inside, parts, labels, core, settings)
+    tidied, by_id = number_clusters(labels, settings)
+    return replace(clustering, labels=tidied, core=core, settings=by_id)
 
 
 def _with_others(rays: Floats) -> Floats:
@@ -264,48 +252,6 @@ class Situations:
     reach: Reach
 
 
-def find_looks(rays: Floats, groups: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Tell the looks of each group apart: frames of one track that lie in one direction.
-
-    Thirty frames of one sign are no situation, however dense they lie: looks are clustered in their
-    place. Average linkage of cosine distances within a group, cut at `TOGETHER`.
-
-    Time and memory grow with the square of the largest group.
-
-    Parameters
-    ----------
-    rays : array of float32, shape (n, c)
-    groups : array of int64, shape (n,)
-
-    Returns
-    -------
-    array of intp, shape (n,)
-        From 0, no look of two groups.
-    """
-    from scipy.cluster.hierarchy import fcluster, linkage
-
-    units = to_unit_length(rays)
-    looks = np.zeros(len(rays), dtype=np.intp)
-    first = 0
-    for group in np.unique(groups):
-        inside = np.flatnonzero(groups == group)
-        own = np.zeros(len(inside), dtype=np.intp)
-        if len(inside) > 1:
-            upper = np.triu_indices(len(inside), 1)
-            distances = np.maximum(1 - units[inside] @ units[inside].T, 0)[upper]
-            own = fcluster(linkage(distances, "average"), TOGETHER, "distance") - 1
-        looks[inside] = first + own
-        first += int(own.max()) + 1
-    return looks
-
-
-def mean_rays(rays: Floats, looks: NDArray[np.intp]) -> Floats:
-    """Return the mean ray of each look, shape (looks, c)."""
-    sums = np.zeros((int(looks.max()) + 1, rays.shape[1]), dtype=np.float64)
-    np.add.at(sums, looks, rays)
-    return (sums / np.bincount(looks)[:, None]).astype(np.float32)
-
-
 def find_situations(
     clustering: Clustering,
     directions: Floats,
@@ -390,16 +336,18 @@ def _appearances(rays: Floats, labels: Labels, clusters: Labels) -> Labels:
     parts = np.full_like(labels, NOISE)
     for situation in range(int(labels.max(initial=NOISE)) + 1):
         inside = np.flatnonzero(labels == situation)
-        own = np.unique(clusters[inside], return_counts=True)
-        known = [c for c, size in zip(*own, strict=True) if c != NOISE and size >= SMALLEST_CLUSTER]
+        sizes = np.unique(clusters[inside], return_counts=True)
+        known = [
+            c for c, size in zip(*sizes, strict=True) if c != NOISE and size >= SMALLEST_CLUSTER
+        ]
         if not known:
             parts[inside] = 0
             continue
         ways = np.stack([rays[inside[clusters[inside] == c]].mean(axis=0) for c in known])
         nearest = (to_unit_length(rays[inside]) @ to_unit_length(ways).T).argmax(axis=1)
         number = {int(cluster): place for place, cluster in enumerate(known)}
-        found = [number.get(int(c), int(n)) for c, n in zip(clusters[inside], nearest, strict=True)]
-        parts[inside] = _renumber(np.array(found, dtype=np.int32))
+        own = [number.get(int(c), int(n)) for c, n in zip(clusters[inside], nearest, strict=True)]
+        parts[inside] = _renumber(np.array(own, dtype=np.int32))
     return parts
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from pipelines.data.images import Rejected, upright_size
+from pipelines.data.images import Rejected
+from pipelines.data.pixels import upright_size
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_text
 from pipelines.runs.folder import Progress

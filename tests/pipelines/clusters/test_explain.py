@@ -15,7 +15,8 @@ from pipelines.clusters.clusters import RootCauseClusters, read_clusters, save_w
 from pipelines.clusters.explain import MOST_HINTS, STAGE, explain_run
 from pipelines.clusters.explanation import read_explanation, read_properties
 from pipelines.clusters.explanation_tables import NOTHING, Given, read_tables
-from pipelines.data.images import Rejected, upright_size
+from pipelines.data.images import Rejected
+from pipelines.data.pixels import upright_size
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.folder import hold, open_run

@@ -20,10 +20,9 @@ from pipelines.data.images import (
     check_header,
     check_image,
     find_files,
-    load_image,
-    load_pixels,
-    prefetch,
 )
+from pipelines.data.pixels import load_image, load_pixels
+from pipelines.data.prefetch import prefetch
 from pipelines.runs.errors import InputError
 
 

@@ -16,8 +16,9 @@ from pipelines.deepimportance.perturbation import (
 )
 from pipelines.deepimportance.perturbation_job import Asked, perturb_images
 from pipelines.dnn.keras import import_keras
+from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.model import load_network, scale
-from pipelines.dnn.relevance import INPUT, PREDICTED, build_relevance
+from pipelines.dnn.relevance import PREDICTED, build_relevance
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
 from tests.pipelines.deepimportance.test_job import build

@@ -12,8 +12,10 @@ from PIL import Image
 from pipelines.data.image_lists import describe_source
 from pipelines.data.images import find_images
 from pipelines.deepinspect.bias import average_bias
+from pipelines.deepinspect.exported_job import inspect_exported
 from pipelines.deepinspect.findings import find_pairs
-from pipelines.deepinspect.job import Options, _compare_thresholds, inspect_exported, inspect_model
+from pipelines.deepinspect.inspection import compare_thresholds
+from pipelines.deepinspect.job import Options, inspect_model
 from pipelines.deepinspect.results import read_inspection, read_matrices, read_top_pairs
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
@@ -250,7 +252,7 @@ def test_a_threshold_that_no_class_passes_has_no_ranking_to_compare(inspected):
     manifest = Manifest(job="inspect", command=[], folder="", parameters={})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _compare_thresholds(manifest, (0.5, 0.9), found, None, [np.zeros((5, 5))], 1)
+        compare_thresholds(manifest, (0.5, 0.9), found, None, [np.zeros((5, 5))], 1)
     told = [row["spearman_with_first"] for row in manifest.result["thresholds"]]
     assert told == [1, None]
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pipelines.dnn.keras import import_keras
+from pipelines.dnn.lrp_plan import SUPPORTED
 from pipelines.dnn.lrp_rules import EPSILON
-from pipelines.dnn.relevance import SUPPORTED, build_relevance, check_supported, relevance_layers
+from pipelines.dnn.relevance import build_relevance, check_supported, relevance_layers
 from pipelines.runs.errors import InputError
 
 keras, tf = import_keras()

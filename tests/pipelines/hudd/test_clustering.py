@@ -15,17 +15,14 @@ from pipelines.hudd import clustering
 from pipelines.hudd.clustering import (
     centre_distances,
     choose_layer,
-    choose_number,
     cluster_layer,
     cluster_layers,
     cut,
-    derivative,
     map_places,
-    most_clusters,
     silhouettes,
     ward,
-    wicd_curve,
 )
+from pipelines.hudd.wicd import MOST, choose_number, derivative, most_clusters, wicd_curve
 from pipelines.safe.dbscan import Distances
 from pipelines.safe.silhouette import silhouettes as safe_silhouettes
 
@@ -154,7 +151,7 @@ def test_a_known_knee_is_found(knee):
 
 
 def test_a_wicd_without_groups_has_the_knee_that_is_stated():
-    assert choose_number(1 / np.arange(2, clustering.MOST + 1)) in (10, 11)
+    assert choose_number(1 / np.arange(2, MOST + 1)) in (10, 11)
 
 
 def test_the_knee_is_sought_from_the_steepest_fall_on():

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.data.images import ImageFile, Rejected, check_image, load_pixels
+from pipelines.data.images import ImageFile, Rejected, check_image
+from pipelines.data.pixels import load_pixels
 from pipelines.runs.errors import InputError
 from pipelines.safe import features, store
 from pipelines.safe.features import STAGE, extract

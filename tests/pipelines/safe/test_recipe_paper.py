@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.data.images import check_image, load_pixels
+from pipelines.data.images import check_image
+from pipelines.data.pixels import load_pixels
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.manifest import read_manifest
 

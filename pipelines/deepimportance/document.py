@@ -1,0 +1,349 @@
+"""The document of a coverage run, `coverage.json`: all that the page shows of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.data.images import ImageFile
+from pipelines.data.prefetch import prefetch
+from pipelines.data.thumbnails import (
+    DECODED_AHEAD,
+    THUMBNAIL_FOLDER,
+    draw_thumbnail,
+    thumbnail_name,
+)
+from pipelines.deepimportance.coverage import (
+    Seen,
+    contributors,
+    expected_growth,
+    find_combinations,
+    growth,
+)
+from pipelines.deepimportance.measurement import Measured
+from pipelines.deepimportance.quantisation import find_regions
+from pipelines.deepimportance.results import (
+    COVERAGE_FILE,
+    CRITERIA,
+    IDC,
+    Combinations,
+    CoverageResult,
+    Row,
+    by_size,
+    combine,
+    figure,
+    images_of_each,
+    in_words,
+    regions_of,
+    write_combinations,
+    write_criteria,
+    write_growth,
+    write_neurons,
+    write_widening,
+)
+from pipelines.deepimportance.widening import rank
+from pipelines.runs.files import as_text, write_text
+from pipelines.runs.folder import Progress
+
+BINS = 40
+SHOWN = 100
+"""Rows of each table, and images, that the page shows."""
+POINTS = 200
+"""Of the curve of expected growth."""
+EXACT = 9
+"""Digits that tell any two activations apart."""
+
+Bits = NDArray[np.bool_]
+
+
+@dataclass
+class _Thumbnails:
+    """Images of which thumbnails are to be drawn, each once."""
+
+    wanted: dict[str, tuple[Path, ImageFile]]
+
+    def add(self, images: Measured, place: int) -> str:
+        """Ask for the thumbnail of an image, and return its path in the run folder."""
+        image = images.images[place]
+        name = thumbnail_name(image.digest)
+        self.wanted.setdefault(name, (images.folder, image))
+        return f"{THUMBNAIL_FOLDER}/{name}"
+
+    def draw(self, run: Path, progress: Progress, stage: str) -> None:
+        """Draw them; an image that cannot be read any more has none."""
+        (run / THUMBNAIL_FOLDER).mkdir(exist_ok=True)
+        drawn = prefetch(
+            lambda item: draw_thumbnail(*item, run), self.wanted.values(), DECODED_AHEAD
+        )
+        for done, _ in enumerate(drawn, 1):
+            progress(stage, done, len(self.wanted))
+
+
+def write_coverage(run: Path, result: CoverageResult, progress: Progress, stage: str) -> Row:
+    """Write all files of a coverage run, and return what `run.json` tells of it.
+
+    Returns
+    -------
+    dict
+        Of the first test set: combinations there are and those seen, coverage, images; and how many
+        new images add one.
+    """
+    combinations = combine(result)
+    thumbnails = _Thumbnails({})
+    covered = len(combinations.training.rows)
+    document: Row = {
+        "schema_version": 1,
+        "layer": result.layer,
+        "neurons_of_layer": len(result.relevance),
+        "combinations": str(combinations.total),
+        "training": {
+            "images": len(result.training.images),
+            "folder": _place(result.training),
+            "covered": covered,
+            "coverage": combinations.share(covered),
+        },
+        "neurons": _neurons(result),
+        "tests": [
+            _test(result, combinations, place, thumbnails) for place in range(len(result.tests))
+        ],
+        "criteria": _criteria(result, combinations),
+        "widening": None,
+    }
+    write_neurons(run, document["neurons"])
+    write_combinations(run, result, combinations)
+    write_growth(run, result, combinations)
+    write_criteria(run, result.names, document["criteria"])
+    summary = _summary(result, combinations)
+    if result.new is not None:
+        widening = _widen(run, result, result.new, combinations, thumbnails)
+        document["widening"] = widening
+        summary |= {"new_images": widening["images"], "new_combinations": widening["adds"]}
+    write_text(run / COVERAGE_FILE, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+    thumbnails.draw(run, progress, stage)
+    return summary
+
+
+def _summary(result: CoverageResult, combinations: Combinations) -> Row:
+    """Return what `run.json` tells of the first test set."""
+    total, covered = combinations.total, len(combinations.tests[0].rows)
+    return {
+        "combinations": total if total < 2**53 else str(total),
+        "covered": covered,
+        "coverage": combinations.share(covered),
+        "images": len(result.tests[0].images),
+        "training_images": len(result.training.images),
+    }
+
+
+def _activation(value: float) -> float:
+    return float(f"{value:.{EXACT}g}")
+
+
+def _place(images: Measured) -> str:
+    """Return where images lie, whatever folder a later command is started in."""
+    return as_text(images.folder.resolve())
+
+
+def _neurons(result: CoverageResult) -> list[Row]:
+    """Tell of each important neuron its regions, and where the images of each set fall."""
+    positive = float(np.maximum(result.relevance, 0).sum()) or 1.0
+    rows = []
+    for place, (neuron, regions) in enumerate(
+        zip(result.neurons.tolist(), result.regions, strict=True)
+    ):
+        sets = [images.values[:, neuron] for images in (result.training, *result.tests)]
+        low = min(float(values.min()) for values in sets)
+        high = max(float(values.max()) for values in sets)
+        edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+        counts = [np.histogram(values, edges)[0].tolist() for values in sets]
+        inside = [
+            np.bincount(
+                find_regions(values[:, None], [regions])[:, 0], minlength=len(regions.sizes)
+            )
+            for values in sets[1:]
+        ]
+        relevance = float(result.relevance[neuron])
+        rows.append(
+            {
+                "rank": place + 1,
+                "neuron": neuron,
+                "relevance": figure(relevance),
+                "share": round(relevance / positive, 4),
+                "silhouette": None if regions.silhouette is None else round(regions.silhouette, 4),
+                "centroids": [_activation(centre) for centre in regions.centroids.tolist()],
+                "borders": [_activation(border) for border in regions.borders().tolist()],
+                "sizes": regions.sizes.tolist(),
+                "low": _activation(float(edges[0])),
+                "high": _activation(float(edges[-1])),
+                "training": counts[0],
+                "tests": counts[1:],
+                "inside": [numbers.tolist() for numbers in inside],
+            }
+        )
+    return rows
+
+
+def _test(
+    result: CoverageResult, combinations: Combinations, place: int, thumbnails: _Thumbnails
+) -> Row:
+    """Tell what one test set covers, and what it does not."""
+    images, seen = result.tests[place], combinations.tests[place]
+    accuracy = result.accuracies[place]
+    trained = images_of_each(combinations.training)
+    grown = growth(seen)
+    steps = np.flatnonzero(np.diff(grown, prepend=0))
+    sizes = sorted({round(size) for size in np.linspace(1, len(grown), POINTS).tolist()})
+    expected = expected_growth(seen.counts, sizes)
+    alone = contributors(seen)
+    return {
+        "name": result.names[place],
+        "folder": _place(images),
+        "images": len(images.images),
+        "accuracy": None if accuracy is None else round(accuracy, 4),
+        "covered": len(seen.rows),
+        "coverage": combinations.share(len(seen.rows)),
+        "trained_uncovered": len(trained.keys() - images_of_each(seen).keys()),
+        "growth": [[int(step) + 1, int(grown[step])] for step in _thin(steps)],
+        "expected": [[s, round(e, 2)] for s, e in zip(sizes, expected, strict=True)],
+        "table": _covered(images, seen, trained, thumbnails),
+        "missing": _missing(result, combinations, place, thumbnails),
+        "alone": len(alone),
+        "contributors": [
+            {
+                "path": images.images[image].path,
+                "combination": in_words(seen.rows[seen.of_image[image]].tolist()),
+                "thumbnail": thumbnails.add(images, image),
+            }
+            for image in alone[:SHOWN].tolist()
+        ],
+    }
+
+
+def _covered(
+    images: Measured, seen: Seen, trained: dict[tuple[int, ...], int], thumbnails: _Thumbnails
+) -> list[Row]:
+    """Tell the combinations of most test images, each with its number of training images."""
+    rows = []
+    for row in by_size(seen)[:SHOWN]:
+        combination = tuple(seen.rows[row].tolist())
+        example = int(seen.first[row])
+        rows.append(
+            {
+                "combination": in_words(combination),
+                "images": int(seen.counts[row]),
+                "training": trained.get(combination, 0),
+                "example": images.images[example].path,
+                "thumbnail": thumbnails.add(images, example),
+            }
+        )
+    return rows
+
+
+def _missing(
+    result: CoverageResult, combinations: Combinations, place: int, thumbnails: _Thumbnails
+) -> list[Row]:
+    """Tell combinations that a test set does not cover, with a training image of each."""
+    training = combinations.training
+    first = dict(zip(map(tuple, training.rows.tolist()), training.first.tolist(), strict=True))
+    images = result.training
+    rows = []
+    for combination, many, off in combinations.uncovered[place][:SHOWN]:
+        example = first.get(combination)
+        rows.append(
+            {
+                "combination": in_words(combination),
+                "training": many,
+                "differing": off,
+                "example": "" if example is None else images.images[example].path,
+                "thumbnail": None if example is None else thumbnails.add(images, example),
+            }
+        )
+    return rows
+
+
+def _thin(steps: NDArray[np.intp]) -> list[int]:
+    """Leave as many steps of a curve as can be told apart, the first and the last among them."""
+    most = 5 * POINTS
+    if len(steps) > most:
+        steps = steps[np.linspace(0, len(steps) - 1, most).astype(np.intp)]
+    kept: list[int] = steps.tolist()
+    return kept
+
+
+def _criteria(result: CoverageResult, combinations: Combinations) -> list[Row]:
+    """Tell each criterion of each test set, and of the first one with each other added."""
+    first = combinations.tests[0].rows
+    union = [
+        len(find_combinations(np.concatenate([first, test.rows])).rows)
+        for test in combinations.tests
+    ]
+    table: list[Row] = []
+    for criterion in CRITERIA:
+        cells = []
+        for place, images in enumerate(result.tests):
+            counts: tuple[int, int, int | None] | None
+            if criterion == IDC:
+                covered = len(combinations.tests[place].rows)
+                counts = covered, combinations.total, union[place]
+            else:
+                counts = _count(images.covered.get(criterion), result.tests[0].covered[criterion])
+            cell: Row = {"covered": None, "total": None, "value": None, "added": None}
+            if counts is not None:
+                one, whole, both = counts
+                cell = {
+                    "covered": one,
+                    "total": str(whole),
+                    "value": figure(one / whole),
+                    "added": figure(both / whole) if place and both is not None else None,
+                }
+            cells.append(cell)
+        table.append({"criterion": criterion, "tests": cells})
+    return table
+
+
+def _count(bits: Bits | None, first: Bits | None) -> tuple[int, int, int | None] | None:
+    if bits is None:
+        return None
+    both = None if first is None else int((bits | first).sum())
+    return int(bits.sum()), len(bits), both
+
+
+def _widen(
+    run: Path,
+    result: CoverageResult,
+    new: Measured,
+    combinations: Combinations,
+    thumbnails: _Thumbnails,
+) -> Row:
+    """Rank the new images, and write them, best first."""
+    seen = combinations.tests[0]
+    rows = regions_of(result, new)
+    ranked = rank(new.values[:, result.neurons], rows, seen.rows, result.regions)
+    same = images_of_each(find_combinations(rows))
+    write_widening(run, new, rows, ranked)
+    after = len(seen.rows) + int(ranked.adds.sum())
+    return {
+        "folder": _place(new),
+        "images": len(new.images),
+        "adds": int(ranked.adds.sum()),
+        "widening": len(ranked.images),
+        "covered": after,
+        "coverage": combinations.share(after),
+        "rows": [
+            {
+                "path": new.images[image].path,
+                "combination": in_words(rows[image].tolist()),
+                "adds": bool(adds),
+                "differing": int(off),
+                "same": same[tuple(rows[image].tolist())],
+                "thumbnail": thumbnails.add(new, image),
+            }
+            for image, adds, off in zip(
+                ranked.images[:SHOWN].tolist(), ranked.adds, ranked.apart, strict=False
+            )
+        ],
+    }

@@ -1,0 +1,89 @@
+"""DeepInspect on what another framework exported: distances of classes, labels and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.deepinspect.imports import as_matrix, join_labels, read_distances, read_labels
+from pipelines.deepinspect.inspection import compare, describe_findings, evaluate, write_tables
+from pipelines.deepinspect.job import Options, check_options
+from pipelines.deepinspect.results import JOB, OUTPUTS
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import as_text
+from pipelines.runs.folder import Progress, Run
+from pipelines.runs.job import Job, run_job
+from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.wording import count_of
+
+
+def inspect_exported(
+    distances: Path,
+    out: Path,
+    options: Options,
+    *,
+    labels: Path | None = None,
+    predictions: Path | None = None,
+    progress: Progress,
+    command: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Manifest:
+    """Rank pairs of classes whose distances another framework has exported; write `out`.
+
+    Parameters
+    ----------
+    distances : Path
+        A table of class, class and distance.
+    labels, predictions : Path, optional
+        Tables of image and labels, both or neither.
+
+    Raises
+    ------
+    InputError
+        When a table or an option cannot be used.
+    """
+    check_options(options)
+    if (labels is None) != (predictions is None):
+        raise InputError(
+            "labels and predictions belong together: expected --labels and --predictions, "
+            f"received {'--predictions' if labels is None else '--labels'} alone."
+        )
+    files = {"distances": distances, "labels": labels, "predictions": predictions}
+    job = Job(
+        name=JOB,
+        folder=distances.resolve().parent,
+        sources=tuple(file for file in files.values() if file is not None),
+        parameters={name: file and as_text(file.resolve()) for name, file in files.items()}
+        | {"top_percent": options.top_percent},
+        outputs={JOB: OUTPUTS},
+        work=lambda run: _inspect_tables(run, distances, labels, predictions, options),
+    )
+    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+
+
+def _inspect_tables(
+    run: Run, distances: Path, labels: Path | None, predictions: Path | None, options: Options
+) -> None:
+    manifest = run.manifest
+    names, between = read_distances(distances)
+    findings = compare(run, names, between, options.top_percent)
+    truths, counts = None, (None, None)
+    if labels is not None and predictions is not None:
+        true = read_labels(labels, "--labels", names)
+        predicted = read_labels(predictions, "--predictions", names)
+        joined = join_labels(true, predicted)
+        if unlike := len(true.keys() ^ predicted.keys()):
+            manifest.notes.append(
+                f"{count_of(unlike, 'image')} in one of the tables of labels and predictions "
+                "alone: left out."
+            )
+        shown = as_matrix([true[image] for image in joined], names)
+        seen = as_matrix([predicted[image] for image in joined], names)
+        several = bool((shown.sum(axis=1) > 1).any() or (seen.sum(axis=1) > 1).any())
+        truths = evaluate(run, findings, shown, seen, several)
+        counts = (seen.sum(axis=0), shown.sum(axis=0))
+        manifest.images = ImageCounts(found=len(joined) + unlike, used=len(joined), rejected=unlike)
+        manifest.chosen["task"] = "several" if several else "classes"
+    describe_findings(manifest, findings, truths)
+    run.begin_results()
+    write_tables(run, findings, truths, None, *counts)

@@ -1,0 +1,152 @@
+"""What an inspection does once it has distances of classes, of a model or exported ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.deepinspect.activation import Bools, Probabilities
+from pipelines.deepinspect.confusion import known_classes
+from pipelines.deepinspect.evaluation import evaluate_ranking, spearman
+from pipelines.deepinspect.findings import Findings, Truths, find_pairs, find_truths
+from pipelines.deepinspect.ranking import pairs_of, rank_pairs
+from pipelines.deepinspect.results import (
+    DIGITS,
+    write_activation,
+    write_classes,
+    write_evaluation,
+    write_pairs_tables,
+)
+from pipelines.runs.folder import Run
+from pipelines.runs.manifest import Manifest
+
+COMPARING = "comparing classes"
+EVALUATING = "evaluating"
+WRITING = "writing tables"
+NAMED = 10
+
+
+def compare(
+    run: Run, names: tuple[str, ...], distances: NDArray[np.float64], top_percent: float
+) -> Findings:
+    """Rank all pairs of classes by their distance and by bias; note which classes are unknown."""
+    with run.stage(COMPARING):
+        run.progress(COMPARING, 0, 1)
+        _check_classes(names, distances, run.manifest)
+        findings = find_pairs(names, distances, top_percent)
+        run.progress(COMPARING, 1, 1)
+    return findings
+
+
+def evaluate(
+    run: Run,
+    findings: Findings,
+    truth: Bools,
+    predicted: Bools,
+    several: bool,
+    labelled: Bools | None = None,
+) -> Truths:
+    """Find which pairs are confused or biased in truth, and how well the ranking tells them."""
+    with run.stage(EVALUATING):
+        run.progress(EVALUATING, 0, 1)
+        truths = find_truths(findings, truth, predicted, several=several, labelled=labelled)
+        run.progress(EVALUATING, 1, 1)
+    return truths
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
+
+
+def _check_classes(
+    names: Sequence[str], distances: NDArray[np.float64], manifest: Manifest
+) -> None:
+    """Say which classes are not known."""
+    known = set(known_classes(distances).tolist())
+    missing = [name for place, name in enumerate(names) if place not in known]
+    if missing:
+        manifest.notes.append(
+            f"Never predicted: {_some(missing)} ({len(missing)} of {len(names)} classes). Nothing "
+            "is known of their neurons: their pairs have no distance, and are ranked last."
+        )
+    if len(known) == 2:
+        manifest.notes.append(
+            "Bias is not defined between two classes: it takes a third one (Equation 3)."
+        )
+
+
+def describe_findings(manifest: Manifest, findings: Findings, truths: Truths | None) -> None:
+    """Say in the manifest what was found, and of what there is no truth to evaluate it by."""
+    manifest.result |= {
+        "classes": len(findings.names),
+        "predicted_classes": len(known_classes(findings.distances)),
+        "pairs": len(findings.scores["confusion"]),
+    }
+    for kind, ranking in findings.rankings.items():
+        manifest.result[kind] = {
+            "one_sd": int(ranking.one_sd.sum()),
+            "top_percent": int(ranking.top.sum()),
+            "cut": float(f"{ranking.cut:.{DIGITS}g}"),  # distances may have any unit
+        }
+    if truths is None:
+        return
+    manifest.result["confused_images"] = len(
+        {image for pair in truths.images.values() for image in pair}
+    )
+    for kind, evaluation in truths.evaluations.items():
+        if evaluation is None:
+            manifest.notes.append(
+                f"No pair stands out in the labels' {kind}: there is nothing to evaluate it by."
+            )
+
+
+def compare_thresholds(
+    manifest: Manifest,
+    thresholds: Sequence[float],
+    findings: Findings,
+    truths: Truths | None,
+    others: Sequence[NDArray[np.float64]],
+    top_percent: float,
+) -> None:
+    """Say how far the ranking depends on the threshold, where several are asked for."""
+    if not others:
+        return
+    pairs = pairs_of(len(findings.names))
+    first = findings.scores["confusion"]
+    rows = []
+    for threshold, distances in zip(thresholds, [findings.distances, *others], strict=True):
+        scores = distances[pairs]
+        ranking = rank_pairs(scores, lowest_first=True, top_percent=top_percent)
+        alike = spearman(first, scores)
+        row: dict[str, object] = {
+            "threshold": threshold,
+            "one_sd": int(ranking.one_sd.sum()),
+            "spearman_with_first": None if alike is None else round(alike, 4),
+        }
+        if truths is not None:
+            judged = evaluate_ranking(scores, truths.values["confusion"], ranking)
+            row["aucec_gain_over_random"] = None if judged is None else round(judged.gain, 4)
+        rows.append(row)
+    manifest.result["thresholds"] = rows
+
+
+def write_tables(
+    run: Run,
+    findings: Findings,
+    truths: Truths | None,
+    measured: Probabilities | None,
+    predicted: NDArray[np.int64] | None,
+    labelled: NDArray[np.int64] | None,
+) -> None:
+    """Write all but what is said of single images."""
+    with run.stage(WRITING):
+        run.progress(WRITING, 0, 1)
+        write_classes(run.folder, findings, predicted, labelled)
+        write_pairs_tables(run.folder, findings, truths)
+        write_activation(run.folder, findings, measured)
+        if truths is not None:
+            write_evaluation(run.folder, truths)
+        run.progress(WRITING, 1, 1)

@@ -1,0 +1,54 @@
+"""Looks: frames of one track that lie in one direction from the passing images.
+
+Not in SAFE. They are clustered in the place of their frames, which then follow them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.safe.dbscan import Floats
+from pipelines.safe.situations import TOGETHER, to_unit_length
+
+
+def find_looks(rays: Floats, groups: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Tell the looks of each group apart: frames of one track that lie in one direction.
+
+    Thirty frames of one sign are no situation, however dense they lie: looks are clustered in their
+    place. Average linkage of cosine distances within a group, cut at `TOGETHER`.
+
+    Time and memory grow with the square of the largest group.
+
+    Parameters
+    ----------
+    rays : array of float32, shape (n, c)
+    groups : array of int64, shape (n,)
+
+    Returns
+    -------
+    array of intp, shape (n,)
+        From 0, no look of two groups.
+    """
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    units = to_unit_length(rays)
+    looks = np.zeros(len(rays), dtype=np.intp)
+    first = 0
+    for group in np.unique(groups):
+        inside = np.flatnonzero(groups == group)
+        own = np.zeros(len(inside), dtype=np.intp)
+        if len(inside) > 1:
+            upper = np.triu_indices(len(inside), 1)
+            distances = np.maximum(1 - units[inside] @ units[inside].T, 0)[upper]
+            own = fcluster(linkage(distances, "average"), TOGETHER, "distance") - 1
+        looks[inside] = first + own
+        first += int(own.max()) + 1
+    return looks
+
+
+def mean_rays(rays: Floats, looks: NDArray[np.intp]) -> Floats:
+    """Return the mean ray of each look, shape (looks, c)."""
+    sums = np.zeros((int(looks.max()) + 1, rays.shape[1]), dtype=np.float64)
+    np.add.at(sums, looks, rays)
+    return (sums / np.bincount(looks)[:, None]).astype(np.float32)
