@@ -31,15 +31,21 @@ def cache(tmp_path, warm_cache, monkeypatch):
     return folder
 
 
-@pytest.fixture(scope="module")
-def store(warm_cache, tmp_path_factory):
-    """Point the module at one cache, so that most tests find the features extracted."""
+@pytest.fixture(scope="session")
+def features(warm_cache, tmp_path_factory):
+    """Return the one cache of the session that keeps features: pictures are extracted once."""
     folder = tmp_path_factory.mktemp("store")
     for file in warm_cache.iterdir():
         os.link(file, folder / file.name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(features):
+    """Point the module at the cache that keeps features."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAFE_CACHE", str(folder))
-        yield folder
+        patch.setenv("SAFE_CACHE", str(features))
+        yield features
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +66,23 @@ def spots(tmp_path_factory):
     return make_world(tmp_path_factory.mktemp("spots"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory):
+    """Write the run of planted clusters once; who changes it takes a copy."""
+    from tests.planted import write_planted_run
+
+    return write_planted_run(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="session")
+def planted_beside_passing(tmp_path_factory):
+    """Write the same with passing images once; who changes it takes a copy."""
+    from tests.planted import write_planted_run
+
+    return write_planted_run(tmp_path_factory.mktemp("planted"), passing=True)
+
+
+@pytest.fixture(scope="session")
 def draw():
     """Return a function that writes an image of random blocks, another one for each seed."""
 

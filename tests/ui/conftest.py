@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -12,11 +13,21 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-ROOT = Path(__file__).parents[2]
+from tests.ui.clicks import (
+    HOSTILE,
+    LONG,
+    ROOT,
+    draw_failures,
+    find,
+    new_page,
+    wait_for_run,
+    wait_for_stage,
+)
+
 AUDIT = Path(__file__).parent / "audit"
 SCREENSHOTS = ROOT / "screenshots"
 WIDTHS = {1440: 900, 800: 1000}
-expect.set_options(timeout=20_000)  # of what a machine that is not idle takes longer to show
+expect.set_options(timeout=60_000)  # of what a machine that is not idle takes longer to show
 
 
 @dataclass
@@ -52,6 +63,7 @@ def chromium(chromium_path):
         browser = playwright.chromium.launch(
             executable_path=chromium_path,
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+            timeout=LONG,
         )
         yield browser
         browser.close()
@@ -89,7 +101,7 @@ def serve(warm_cache, tmp_path_factory):
                 yield Server(process, found[0], runs, network)
             finally:
                 process.terminate()
-                rest, _ = process.communicate(timeout=60)
+                rest, _ = process.communicate(timeout=LONG / 1000)
         # Gradio itself raises a 404 for the events of a page that was closed meanwhile.
         raised = rest.split("ERROR:    Exception in ASGI application")
         ours = [text for text in raised if not ("in sse_stream" in text and "404: Not" in text)]
@@ -115,9 +127,8 @@ def visit(chromium):
 
     def open_page(url: str, width: int = 1440, **options) -> Page:
         size = {"width": width, "height": WIDTHS.get(width, 900)}
-        context = chromium.new_context(viewport=size, **options)
-        contexts.append(context)
-        page = context.new_page()
+        page = new_page(chromium, viewport=size, **options)
+        contexts.append(page.context)
         own = ("{0.scheme}://{0.netloc}/".format(urlsplit(url)), "data:", "blob:")
         page.on("request", lambda sent: sent.url.startswith(own) or foreign.append(sent.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -140,8 +151,59 @@ def shoot():
         SCREENSHOTS.mkdir(exist_ok=True)
         for width, height in WIDTHS.items():
             page.set_viewport_size({"width": width, "height": height})
-            page.wait_for_timeout(500)
+            page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
             page.screenshot(path=SCREENSHOTS / f"{name}-{width}.png")
             assert page.evaluate("document.documentElement.scrollWidth") <= width
 
     return take
+
+
+@pytest.fixture
+def failures(tmp_path):
+    return draw_failures(tmp_path / f"failures {os.urandom(4).hex()}")
+
+
+@pytest.fixture(scope="session")
+def mixed(server, chromium, tmp_path_factory):
+    """Return a folder whose names are hostile and whose files are not all usable, and its run."""
+    images = draw_failures(tmp_path_factory.mktemp("mixed") / f"{HOSTILE[0]} {HOSTILE[1]}")
+    for number, name in enumerate(HOSTILE):
+        (images / f"flat {2 * number}.png").rename(images / f"{name}.png")
+        (images / f"{name}.jpg").write_text("no image")
+    whole = (images / "ramp 3.png").read_bytes()
+    (images / "half.png").write_bytes(whole[: len(whole) // 2])
+    (images / "empty.png").write_bytes(b"")
+    (images / "page.html").write_text("<script>window.hit = 5</script>")
+    page = new_page(chromium)
+    page.goto(server.url)
+    find(page, images)
+    wait_for_run(page, images.name)
+    assert page.evaluate("window.hit") is None
+    page.context.close()
+    return images, server.runs / images.name
+
+
+@pytest.fixture(scope="session")
+def example(server, chromium, small_example):
+    """Click "Try the example" on a fresh page, reload it in mid-job, and return the run.
+
+    Drawing the whole example is stopped; a smaller one that is there already is taken.
+    """
+    page = new_page(chromium)
+    page.goto(server.url)
+    page.get_by_role("button", name="Try the example").click()
+    wait_for_stage(page, "Drawing eyes")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.locator("#job")).to_contain_text("step 1 of 2")
+    page.reload()
+    wait_for_stage(page, "Drawing eyes")
+    expect(page.get_by_role("button", name="Find root cause clusters")).to_be_disabled()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#job")).to_contain_text("Stopped.", timeout=LONG)
+    shutil.copytree(small_example, server.runs / "example-images", dirs_exist_ok=True)
+    page.get_by_role("button", name="Try the example").click()
+    wait_for_stage(page, "Extracting features")
+    page.reload()
+    wait_for_run(page, "example")
+    page.context.close()
+    return server.runs / "example"

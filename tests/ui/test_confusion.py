@@ -3,8 +3,6 @@
 import csv
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +11,8 @@ from playwright.sync_api import expect
 
 from pipelines.deepinspect.results import read_matrices
 from pipelines.runs.files import read_csv
-from tests.pipelines.deepinspect.test_job import NAMES, draw
-from tests.ui.test_clusters import LONG, ROOT
+from tests.pipelines.deepinspect.colours import NAMES, draw, save_model
+from tests.ui.clicks import LONG, new_page
 
 MODEL = "Keras model of the classifier"
 IMAGES = "Folder of images to inspect it with"
@@ -25,14 +23,8 @@ CAUSES = "Find the root causes of this confusion"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """Save the DNN of the job's tests, in a process of its own."""
-    file = tmp_path_factory.mktemp("classifier") / "dnn.keras"
-    code = (
-        "from tests.pipelines.deepinspect.test_job import save_model; import pathlib, sys; "
-        "save_model(pathlib.Path(sys.argv[1]))"
-    )
-    subprocess.run([sys.executable, "-c", code, file], cwd=ROOT, check=True, capture_output=True)
-    return file
+    """Save the DNN of the job's tests."""
+    return save_model(tmp_path_factory.mktemp("classifier") / "dnn.keras")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +57,7 @@ def fill(page, model, images, names=None):
 @pytest.fixture(scope="module")
 def finished(server, chromium, model, images, names):
     """Give a model and images to the page, and return the inspection."""
-    page = chromium.new_context().new_page()
+    page = new_page(chromium)
     page.goto(server.url)
     fill(page, model, images, names)
     line = page.locator("#inspect-command textarea")

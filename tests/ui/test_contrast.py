@@ -9,14 +9,14 @@ from pipelines.clusters.rates import AS_COMMON, SITUATION, TOO_FEW
 from pipelines.runs.files import read_csv
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest
-from tests.planted import USUAL, write_planted_run
+from tests.planted import USUAL
 
 PASSING = "Passing images of the same test, or the folder of a test"
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
-    return write_planted_run(tmp_path_factory.mktemp("planted"), passing=True)
+def planted(planted_beside_passing):
+    return planted_beside_passing
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from playwright.sync_api import expect
 
 from pipelines.deepimportance.results import read_coverage
 from pipelines.runs.files import read_csv
-from tests.pipelines.hudd.test_job import SIZE, draw
-from tests.ui.test_clusters import HOSTILE, LONG
-from tests.ui.test_heatmaps import save_model
+from tests.heights import SIZE, draw, save_model
+from tests.ui.clicks import HOSTILE, LONG, new_page
 
 MODEL = "Keras model whose tests are measured"
 
@@ -56,7 +55,7 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(server, chromium, model, folders):
     """Give a model and test sets to the page, and return the run."""
-    page = chromium.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page = new_page(chromium, viewport={"width": 1440, "height": 900})
     page.goto(server.url)
     fill(page, model, folders)
     page.get_by_role("button", name="Other test sets, and new images").click()

@@ -5,38 +5,19 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from pipelines.dnn.keras import import_keras
 from pipelines.runs.files import read_csv
 from pipelines.runs.manifest import read_manifest
-from tests.pipelines.hudd.test_job import SIZE, draw
-from tests.ui.test_clusters import HOSTILE, LONG, ROOT
+from tests.heights import draw, save_model
+from tests.ui.clicks import HOSTILE, LONG, ROOT, new_page, wait_for_stage
 
 MODEL = "Keras model of the DNN under analysis"
 IMAGES = "Folder of labelled test images, or a test's failures.txt"
-
-
-def save_model(file, end=()):
-    """Save a small DNN with the weights it starts from, in a process of its own."""
-    code = f"""
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-from pipelines.backend import import_keras
-keras, _ = import_keras()
-keras.utils.set_random_seed(3)
-L = keras.layers
-keras.Sequential([keras.Input(({SIZE[1]}, {SIZE[0]}, 3)), L.Rescaling(1 / 255),
-    L.Conv2D(4, 3, activation="relu", name="conv"), L.MaxPooling2D(3, 2, name="pool"),
-    *eval({repr(list(end))!r}.replace("'", "")), L.Flatten(),
-    L.Dense(6, activation="relu", name="hidden"), L.Dense(2, activation="softmax")]
-).save({str(file)!r})
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +44,20 @@ def fill(page, model, images):
 @pytest.fixture(scope="module")
 def finished(server, chromium, model, images):
     """Give a model and a test set to the page, and return the run."""
-    page = chromium.new_context().new_page()
+    page = new_page(chromium)
     page.goto(server.url)
     fill(page, model, images)
     expect(page.locator("#heat-command textarea")).to_have_value(re.compile("failures.txt"))
     page.get_by_role("button", name="Find clusters by heatmaps").click()
+    wait_for_stage(page, "step 1 of 2")
+    wait_for_stage(page, "step 2 of 2")
+    page.reload()
+    wait_for_stage(page, "step 2 of 2")
+    page.get_by_role("tab", name="Heatmaps").click()
     expect(page.locator(".heat canvas").first).to_be_visible(timeout=LONG)
+    expect(page.get_by_label("Open a run")).to_have_value(
+        re.compile(f"^{re.escape(images.name)}-heatmaps")
+    )
     assert page.evaluate("window.hit") is None
     page.context.close()
     return server.runs / f"{images.name}-heatmaps"
@@ -175,26 +164,10 @@ def test_the_unsafe_set_is_selected_by_heatmaps(looking, finished, tmp_path):
     looking.locator("#images-to-choose textarea").fill("5")
     looking.get_by_role("button", name="Select the unsafe set").click()
     expect(looking.locator(".group").first).to_be_visible(timeout=LONG)
-    assert len((finished / "IS_filenames.txt").read_text().splitlines()) == 5
-
-
-def test_the_example_from_its_dnn_to_its_unsafe_set(server, visit, small_example):
-    page = visit(server.url)
-    fill(page, small_example / "model.keras", small_example / "test")
-    page.get_by_role("button", name="Find clusters by heatmaps").click()
-    # The run that was opened first has heatmaps, too.
-    expect(page.locator("#heatmaps .facts")).to_contain_text("of 120 test images", timeout=LONG)
-    expect(page.get_by_label("Open a run")).to_have_value(re.compile(r"^test-heatmaps"))
-    run = Path(page.get_by_label("Open a run").input_value().split(" · ")[0])
-    page.get_by_role("tab", name="Unsafe set").click()
-    box = page.get_by_label("Folder of new images, the improvement set")
-    box.fill(str(small_example / "improvement"))
-    box.press("Enter")
-    page.get_by_role("button", name="Select the unsafe set").click()
-    expect(page.locator(".group").first).to_be_visible(timeout=LONG)
-    expect(page.locator("#unsafe-set .facts")).to_contain_text("4 images of 40 are chosen")
-    names = (server.runs / run / "IS_filenames.txt").read_text().splitlines()
-    shown = page.locator(".chosen .thumb[aria-pressed='true']").all()
+    expect(looking.locator("#unsafe-set .facts")).to_contain_text("5 images of 20 are chosen")
+    names = (finished / "IS_filenames.txt").read_text().splitlines()
+    assert len(names) == 5
+    shown = looking.locator(".chosen .thumb[aria-pressed='true']").all()
     assert {thumb.get_attribute("aria-label") for thumb in shown} == set(names)
 
 
@@ -217,7 +190,8 @@ def test_what_cannot_be_used_is_said(server, visit, model, images, tmp_path):
     (tmp_path / "text.keras").write_text("no model")
     find.click()
     expect(told).to_contain_text("text.keras is no Keras model file", timeout=LONG)
-    sneaky = save_model(tmp_path / "sneaky.keras", end=["L.Lambda(lambda x: x + 0)"])
+    keras, _ = import_keras()
+    sneaky = save_model(tmp_path / "sneaky.keras", keras.layers.Lambda(lambda x: x + 0))
     fill(page, sneaky, images)
     find.click()
     expect(told).to_contain_text("is a Lambda layer", timeout=LONG)

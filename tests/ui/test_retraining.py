@@ -10,8 +10,7 @@ from playwright.sync_api import expect
 
 from pipelines.retraining.results import read_retraining
 from pipelines.runs.files import read_csv
-
-LONG = 120_000
+from tests.ui.clicks import LONG
 
 
 @pytest.fixture(scope="module")

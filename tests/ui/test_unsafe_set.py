@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.unsafe_set.files import read_selection, recut
-from tests.ui.test_clusters import HOSTILE, LONG, ROOT, draw_failures
+from tests.ui.clicks import HOSTILE, LONG, ROOT, draw_failures
 
 FIELD = "Folder of new images, the improvement set"
 

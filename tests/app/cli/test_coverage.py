@@ -1,12 +1,24 @@
-"""Coverage on the command line: real processes, what they print, how they end."""
+"""Coverage on the command line: what the commands print, and how they end."""
+
+import pytest
 
 from app.cli.coverage import _large
 from pipelines.runs.files import read_csv
-from tests.app.cli.test_main import tool
-from tests.pipelines.deepimportance.test_job import folders, model  # noqa: F401
+from tests.app.cli.command import tool
+from tests.pipelines.deepimportance.measured import draw_folders, save_model
 
 
-def test_from_a_noisy_test_set_to_the_images_that_widen(model, folders, tmp_path):  # noqa: F811
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_model(tmp_path_factory.mktemp("model") / "dnn.keras")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return draw_folders(tmp_path_factory.mktemp("images"))
+
+
+def test_from_a_noisy_test_set_to_the_images_that_widen(model, folders, tmp_path):
     noisy, run = tmp_path / "noisy", tmp_path / "run"
     done = tool("perturb", model, folders / "test", "--out", noisy, "--how", "fgsm")
     assert done.returncode == 0, done.stderr
@@ -33,7 +45,7 @@ def test_from_a_noisy_test_set_to_the_images_that_widen(model, folders, tmp_path
     assert len(list((tmp_path / "chosen").rglob("*.png"))) == 1
 
 
-def test_what_cannot_be_used_is_said_in_one_line(model, folders, tmp_path):  # noqa: F811
+def test_what_cannot_be_used_is_said_in_one_line(model, folders, tmp_path):
     sets = ["--training", folders / "training", "--test", folders / "test"]
     done = tool("coverage", model, *sets, "--out", tmp_path / "run", "--layer", "pool")
     assert done.returncode == 1
@@ -45,7 +57,7 @@ def test_what_cannot_be_used_is_said_in_one_line(model, folders, tmp_path):  # n
     assert "Traceback" not in done.stderr
 
 
-def test_noise_that_changes_nothing_is_not_put_on_the_gradient(model, folders, tmp_path):  # noqa: F811
+def test_noise_that_changes_nothing_is_not_put_on_the_gradient(model, folders, tmp_path):
     more = ["--how", "gaussian-random", "--strength", "0.0001"]
     done = tool("perturb", model, folders / "test", "--out", tmp_path / "noisy", *more)
     assert done.returncode == 0, done.stderr

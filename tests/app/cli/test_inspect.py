@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.runs.manifest import read_manifest
-from tests.app.cli.test_main import tool
+from tests.app.cli.command import tool
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,9 @@ from app.server.jobs import Command, Jobs
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, read_manifest, read_status
+from tests import waiting
 
 DOOR = Path(__file__).parents[3] / "SAFE_Tool.py"
-SECONDS = 180
 EXTRACTING = "extracting features"
 
 
@@ -46,13 +45,12 @@ def cluster(folder: Path, out: Path, *options: str) -> Command:
 
 def until(jobs: Jobs, condition):
     """Look until a condition holds; return that look."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        look = jobs.look()
-        if condition(look):
-            return look
-        time.sleep(0.02)
-    raise AssertionError(f"not within {SECONDS} s; the job stands at {jobs.look()}")
+
+    def look():
+        found = jobs.look()
+        return found if condition(found) else None
+
+    return waiting.until(look, describe=lambda: f"the job stands at {jobs.look()}")
 
 
 def ended(look):
@@ -166,10 +164,10 @@ def test_after_a_command_that_failed_nothing_more_is_done(jobs, images, cache, t
     assert not (tmp_path / "run b").exists()
 
 
-def test_a_new_job_forgets_how_the_last_one_ended(jobs, images, cache, tmp_path):
+def test_a_new_job_forgets_how_the_last_one_ended(jobs, tmp_path):
     jobs.start([cluster(tmp_path / "missing", tmp_path / "run")])
     assert until(jobs, ended).state == "failed"
-    command = cluster(images(3), tmp_path / "run")
+    command = Command(("example", "--help"), tmp_path)
     jobs.start([command])
     look = jobs.look()
     assert (look.state, look.said, look.commands) == ("running", "", (command,))
@@ -268,7 +266,7 @@ def test_a_job_that_something_else_kills_has_failed(jobs, images, cache, tmp_pat
 
 
 def test_a_job_ends_with_the_server(jobs, images, cache, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs_module, "SECONDS_TO_STOP", SECONDS)
+    monkeypatch.setattr(jobs_module, "SECONDS_TO_STOP", waiting.SECONDS)
     jobs.start([cluster(images(40), tmp_path / "run"), cluster(tmp_path, tmp_path / "next")])
     pid = until(jobs, extracting).status.pid
     jobs.close()
@@ -278,10 +276,10 @@ def test_a_job_ends_with_the_server(jobs, images, cache, tmp_path, monkeypatch):
     assert not (tmp_path / "next").exists()
 
 
-def test_the_server_kills_a_job_that_does_not_end(jobs, images, cache, tmp_path, monkeypatch):
+def test_the_server_kills_a_job_that_does_not_end(jobs, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs_module, "SECONDS_TO_STOP", 0.2)
-    jobs.start([cluster(images(40), tmp_path / "run")])
-    pid = until(jobs, extracting).status.pid
+    jobs.start([Command(("example", str(tmp_path / "eyes")), tmp_path / "eyes")])
+    pid = until(jobs, lambda look: look.status is not None).status.pid
     os.kill(pid, signal.SIGSTOP)
     jobs.close()
     assert not is_alive(pid)
@@ -311,11 +309,13 @@ def test_the_status_of_an_earlier_job_is_not_believed(jobs, images, cache, tmp_p
     assert read_status(out).pid == os.getpid()
     jobs.start([cluster(images(3), out, "--overwrite")])
     stale, own = [], []
-    deadline = time.monotonic() + SECONDS
-    while not ended(look := jobs.look()) and time.monotonic() < deadline:
+
+    def look_on(look):
         # The file of now is of this process: so it was when the job was looked at.
         (stale if read_status(out).pid == os.getpid() else own).append(look.status)
-        time.sleep(0.02)
+        return ended(look)
+
+    until(jobs, look_on)
     assert stale
     assert set(stale) == {None}
     assert any(status is not None for status in own)

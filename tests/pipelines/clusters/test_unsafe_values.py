@@ -6,9 +6,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipelines.clusters.unsafe_values import UnsafeValue, cover
-from pipelines.data.parameters import Parameter
+from pipelines.clusters.unsafe_values import UnsafeValue, cover, read_unsafe_values
+from pipelines.data.parameters import (
+    Parameter,
+    Problem,
+)
+from pipelines.runs.errors import InputError
 from tests.pipelines.clusters.test_variance_reduction import naive_figure
+from tests.pipelines.data.saved import save
 
 
 def naive_next_to(value, unsafe, everyone, everything, kind):
@@ -173,3 +178,76 @@ def test_values_of_other_parameters_are_refused():
     for name in "xy":
         with pytest.raises(ValueError, match="no number or angle"):
             cover([UnsafeValue(name, 1)], [category], np.zeros(3, dtype=np.int32))
+
+
+KNOWN = (
+    Parameter("gaze", "angle", np.zeros(2)),
+    Parameter("yaw", "number", np.zeros(2)),
+    Parameter("sky", "category", np.zeros(2), ("blue",)),
+)
+
+
+def test_unsafe_values(tmp_path):
+    text = "Parameter,Value,side\nyaw,160,\nyaw,2.5e1,At Most\ngaze,-22.5,near\ngaze,360,at least\n"
+    values, problems = read_unsafe_values(save(tmp_path, text), KNOWN)
+    assert values == (
+        UnsafeValue("yaw", 160, "near"),
+        UnsafeValue("yaw", 25, "at most"),
+        UnsafeValue("gaze", 337.5, "near"),
+        UnsafeValue("gaze", 0, "at least"),
+    )
+    assert problems == ()
+
+
+def test_unsafe_values_without_a_side(tmp_path):
+    values, problems = read_unsafe_values(
+        save(tmp_path, "value;parameter\n22,5;yaw\n1.5;yaw\n"), KNOWN
+    )
+    assert values == (UnsafeValue("yaw", 22.5), UnsafeValue("yaw", 1.5))
+    assert [each.row for each in problems] == [0]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "what"),
+    [
+        ("roll,1,near", "parameter", "expected gaze, yaw, received 'roll': row left out"),
+        (",1,near", "parameter", "expected gaze, yaw, received ''"),
+        ("sky,1,near", "parameter", "expected a number or an angle, received the category 'sky'"),
+        ("yaw,one,near", "value", "expected a number, received 'one': row left out"),
+        ("yaw,,near", "value", "expected a number, received an empty cell"),
+        ("yaw,inf,near", "value", "expected a number, received 'inf'"),
+        ("yaw,1,below", "side", "expected near, at most, at least, received 'below'"),
+        ("yaw,160,", "", "received that of row 2 again: row left out"),
+        ("yaw,1,near,2", "", "expected 3 cells, received 4: row left out"),
+        ('yaw,one,"ne\nar"', "value", "expected a number"),
+    ],
+)
+def test_an_unsafe_value_that_cannot_be_used_is_told(tmp_path, row, column, what):
+    file = save(tmp_path, f"parameter,value,side\nyaw,160,near\n\n{row}\nyaw,170,near\n")
+    values, problems = read_unsafe_values(file, KNOWN)
+    assert values == (UnsafeValue("yaw", 160), UnsafeValue("yaw", 170))
+    assert [(each.row, each.column) for each in problems] == [(4, column)]
+    assert what in problems[0].what
+
+
+def test_columns_of_unsafe_values_that_mean_nothing_are_told(tmp_path):
+    file = save(tmp_path, "parameter,value,Comment\nyaw,1,x\n")
+    _, problems = read_unsafe_values(file, KNOWN)
+    what = "expected parameter, value, side, received this column: left out"
+    assert problems == (Problem("parameters.csv", 1, "Comment", what),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("yaw,160\nyaw,170\n", "expected the columns parameter, value .* received yaw, 160"),
+        ("parameter,value\nsky,1\nroll,1\n", "expected unsafe values .*row 3: .*'roll'.*gaze, yaw"),
+        ("parameter\nyaw\n", "expected two columns or more"),
+        ("parameter,value\n", "expected rows below the titles"),
+    ],
+)
+def test_a_table_of_unsafe_values_that_cannot_be_used_at_all(tmp_path, text, said):
+    file = save(tmp_path, text)
+    with pytest.raises(InputError, match=said) as raised:
+        read_unsafe_values(file, KNOWN)
+    assert str(file) in str(raised.value)

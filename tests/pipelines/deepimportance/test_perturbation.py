@@ -21,8 +21,8 @@ from pipelines.dnn.model import load_network, scale
 from pipelines.dnn.relevance import PREDICTED, build_relevance
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
-from tests.pipelines.deepimportance.test_job import build
-from tests.pipelines.hudd.test_job import SIZE, draw, quiet
+from tests.heights import SIZE, draw, quiet
+from tests.pipelines.deepimportance.measured import build
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def model(tmp_path_factory):
     keras, _ = import_keras()
     keras.utils.set_random_seed(3)
     file = tmp_path_factory.mktemp("model") / "dnn.keras"
-    build(keras).save(file)
+    build().save(file)
     return file
 
 
@@ -83,7 +83,7 @@ def test_noise_falls_on_the_pixels_that_decide(model):
 def test_noise_falls_on_what_lowers_an_output_below_0(tmp_path):
     keras, _ = import_keras()
     keras.utils.set_random_seed(3)
-    dnn = build(keras, keras.layers.Dense(1, activation="sigmoid", name="end"))
+    dnn = build(keras.layers.Dense(1, activation="sigmoid", name="end"))
     kernel, _ = dnn.get_layer("end").get_weights()
     dnn.get_layer("end").set_weights([-np.abs(kernel), np.zeros(1, np.float32)])
     dnn.save(tmp_path / "dnn.keras")
@@ -129,7 +129,7 @@ def test_signs_of_one_output_that_is_sure(tmp_path, activation):
     """The loss falls for class 1 where the output rises, and the other way round for class 0."""
     keras, _ = import_keras()
     keras.utils.set_random_seed(3)
-    dnn = build(keras, keras.layers.Dense(1, activation=activation, name="end"))
+    dnn = build(keras.layers.Dense(1, activation=activation, name="end"))
     file = tmp_path / "dnn.keras"
     found = {}
     for sure in (0, 30, -30):
@@ -223,7 +223,7 @@ def test_what_cannot_be_used_is_named(model, images, tmp_path, asked, words):
 
 def test_numbers_cannot_be_attacked(images, tmp_path):
     keras, _ = import_keras()
-    build(keras, keras.layers.Dense(1, name="angle")).save(tmp_path / "dnn.keras")
+    build(keras.layers.Dense(1, name="angle")).save(tmp_path / "dnn.keras")
     with pytest.raises(InputError, match="--how bim needs a DNN that predicts one class"):
         shutil.copytree(images, tmp_path / "images")
         paths = [p.relative_to(tmp_path / "images") for p in (tmp_path / "images").rglob("*.png")]
@@ -236,7 +236,7 @@ def test_numbers_cannot_be_attacked(images, tmp_path):
 
 def test_a_class_before_a_sigmoid_is_attacked_where_classes_have_names(images, tmp_path):
     keras, _ = import_keras()
-    build(keras, keras.layers.Dense(1, name="logit")).save(tmp_path / "dnn.keras")
+    build(keras.layers.Dense(1, name="logit")).save(tmp_path / "dnn.keras")
     shutil.copytree(images, tmp_path / "images")
     paths = [p.relative_to(tmp_path / "images") for p in (tmp_path / "images").rglob("*.png")]
     rows = [(path.as_posix(), int(path.parent.name == "right")) for path in paths]

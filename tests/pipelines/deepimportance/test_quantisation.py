@@ -78,9 +78,9 @@ def test_the_silhouette_is_scikit_learns_and_an_offset_changes_nothing():
 
 def test_fifty_thousand_images_take_a_moment():
     values = np.maximum(np.random.default_rng(4).normal(0, 1, 50_000), 0).astype(np.float32)
-    start = time.perf_counter()
+    start = time.process_time()
     found = quantise(values)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert found.sizes.sum() == 50_000
 
 

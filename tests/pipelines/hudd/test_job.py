@@ -26,50 +26,13 @@ from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
 from pipelines.unsafe_set.files import read_candidates
 from pipelines.unsafe_set.job import Wanted, select_unsafe_set
 from tests.foreign import read_files, undeclared, write_foreign
-
-SIZE = (24, 20)
-
-
-def quiet(stage, done, total):
-    """Listen to nothing."""
-
-
-def draw(folder, seed, count):
-    """Draw bright spots: left or right of the middle, in four heights, with noise."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
-    for number in range(count):
-        left = number % 2
-        place = (rng.uniform(2, 9) if left else rng.uniform(14, 21), 3 + 4 * (number % 4))
-        spot = 220 * np.exp(-((x - place[0]) ** 2 + (y - place[1]) ** 2) / 8)
-        pixels = np.clip(spot + rng.normal(20, 8, (SIZE[1], SIZE[0])), 0, 255)
-        name = "left" if left else "right"
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        image = Image.fromarray(np.repeat(pixels[..., None], 3, 2).astype(np.uint8))
-        image.save(folder / name / f"{seed}_{number:02d}.png")
-    return folder
+from tests.heights import SIZE, draw, quiet, save_model
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A small DNN with the weights it starts from: wrong on about every other image."""
-    keras, _ = import_keras()
-    keras.utils.set_random_seed(3)
-    layers = keras.layers
-    dnn = keras.Sequential(
-        [
-            keras.Input((SIZE[1], SIZE[0], 3)),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(4, 3, activation="relu", name="conv"),
-            layers.MaxPooling2D(3, 2, name="pool"),
-            layers.Flatten(),
-            layers.Dense(6, activation="relu", name="hidden"),
-            layers.Dense(2, activation="softmax", name="end"),
-        ]
-    )
-    file = tmp_path_factory.mktemp("model") / "dnn.keras"
-    dnn.save(file)
-    return file
+    return save_model(tmp_path_factory.mktemp("model") / "dnn.keras")
 
 
 @pytest.fixture(scope="module")
@@ -364,7 +327,7 @@ def test_a_test_replaces_no_clusters_and_clusters_no_test(run, model, tested):
     with pytest.raises(InputError, match="holds a run of heatmaps, which is something else"):
         dnn_job.test_model(model, images, run, Asked(), progress=quiet, overwrite=True)
     assert read_labels(run)
-    with pytest.raises(InputError, match="holds a run of test, which is something else"):
+    with pytest.raises(InputError, match="need folders apart"):
         find(model, tested / "failures.txt", tested, overwrite=True)
 
 

@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -17,10 +15,7 @@ from pipelines.runs.files import Outputs
 from pipelines.runs.manifest import (
     Manifest,
     Status,
-    list_runs,
     read_manifest,
-    read_status,
-    write_manifest,
 )
 
 
@@ -264,108 +259,6 @@ def test_a_file_is_no_run_folder(tmp_path):
 
 
 # --- reading --------------------------------------------------------------------------------------
-
-
-def test_runs_are_listed_the_last_one_first(tmp_path):
-    starts = {
-        "b": "2026-01-02T10:00:00+00:00",
-        "a": "2026-01-03T09:59:59+00:00",
-        "c": "2025-12-31T23:00:00+00:00",
-        "d": "2026-01-02T10:00:00+00:00",
-        ".hidden": "2024-01-01T00:00:00+00:00",
-    }
-    for name, start in starts.items():
-        (tmp_path / name).mkdir()
-        write_manifest(tmp_path / name, manifest(started_at=start, folder=f"/{name}"))
-    listed = list_runs(tmp_path)
-    assert [folder for folder, _ in listed] == [
-        tmp_path / name for name in ("a", "d", "b", "c", ".hidden")
-    ]
-    assert [found.folder for _, found in listed] == ["/a", "/d", "/b", "/c", "/.hidden"]
-
-
-def test_what_is_no_run_is_not_listed(tmp_path):
-    (tmp_path / "run" / "inner").mkdir(parents=True)
-    for folder in (tmp_path, tmp_path / "run", tmp_path / "run" / "inner"):
-        write_manifest(folder, manifest())
-    later = json.dumps(json.loads(manifest().model_dump_json()) | {"schema_version": 2})
-    undated = manifest().model_dump_json().replace('"started_at":"', '"started_at":"in ')
-    for name, text in {
-        "damaged": "{",
-        "foreign": '{"name": "x"}',
-        "later": later,
-        "undated": undated,
-    }.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "run.json").write_text(text)
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "folder" / "run.json").mkdir(parents=True)
-    (tmp_path / "file").touch()
-    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
-    assert [folder for folder, _ in list_runs(tmp_path)] == [tmp_path / "run"]
-
-
-def test_runs_are_listed_however_they_ended(tmp_path):
-    for ended in ("running", "finished", "stopped", "failed"):
-        (tmp_path / ended).mkdir()
-        write_manifest(tmp_path / ended, manifest(ended=ended))
-    listed = list_runs(tmp_path)
-    assert {folder.name: found.ended for folder, found in listed} == {
-        name: name for name in ("running", "finished", "stopped", "failed")
-    }
-
-
-def test_where_there_is_no_folder_there_are_no_runs(tmp_path):
-    (tmp_path / "file").touch()
-    assert list_runs(tmp_path / "missing") == []
-    assert list_runs(tmp_path / "file") == []
-    assert list_runs(tmp_path) == []
-
-
-def test_a_folder_that_may_not_be_entered_hides_no_run():
-    folder = Path(tempfile.mkdtemp())
-    try:
-        for name in ("closed", "open"):
-            (folder / name).mkdir()
-            write_manifest(folder / name, manifest())
-        folder.chmod(0o755)
-        (folder / "closed").chmod(0)
-        child = os.fork()
-        if child == 0:
-            try:
-                if os.geteuid() == 0:
-                    os.setuid(65534)
-                listed = [path.name for path, _ in list_runs(folder)]
-                os._exit(0 if listed == ["open"] else 1)
-            finally:
-                os._exit(2)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    finally:
-        (folder / "closed").chmod(0o755)
-        shutil.rmtree(folder)
-
-
-def test_the_status_is_read_while_a_job_works_and_after(tmp_path):
-    with run_folder.open_run(tmp_path / "run", manifest(), quiet) as run:
-        run.progress("drawing", 3, 3)
-        status = read_status(run.folder)
-        assert (status.stage, status.done, status.total) == ("drawing", 3, 3)
-        assert status.pid == os.getpid()
-    status = read_status(tmp_path / "run")
-    assert (status.stage, status.message) == ("ended", "finished")
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b"\xff\xfe", b'{"stage": "drawing"}'])
-def test_a_status_that_cannot_be_read_is_none(tmp_path, content):
-    assert read_status(tmp_path / "missing") is None
-    assert read_status(tmp_path) is None
-    (tmp_path / "status.json").write_bytes(content)
-    assert read_status(tmp_path) is None
-
-
-def test_a_status_that_is_a_folder_is_none(tmp_path):
-    (tmp_path / "status.json").mkdir()
-    assert read_status(tmp_path) is None
 
 
 def test_a_run_is_written_for_as_long_as_somebody_holds_it(tmp_path):

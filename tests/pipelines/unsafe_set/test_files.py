@@ -248,3 +248,12 @@ def test_what_the_page_shows_is_what_the_files_say(run):
     paths = [shown.candidates.paths[image] for image in shown.chosen.images[~shown.out]]
     assert paths == names_of(run)
     assert shown.out.sum() + len(paths) == 12
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 cut short", b"no archive", b"PK\x05\x06" + bytes(18)]
+)
+def test_an_archive_that_is_cut_short_is_named(tmp_path, content):
+    (tmp_path / "selection.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"selection\.npz cannot be read"):
+        read_candidates(tmp_path)

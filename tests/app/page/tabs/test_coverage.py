@@ -1,17 +1,11 @@
-"""What the Coverage tab asks for, and may not; what the page serves of a run of coverage."""
+"""What the form of the Coverage tab asks for, and what it may not."""
 
 import json
 from dataclasses import replace
 
 import pytest
-from starlette.applications import Starlette
-from starlette.testclient import TestClient
 
-from app.page.context import Page
 from app.page.tabs import coverage
-from app.server.access import Access
-from app.server.jobs import Jobs
-from app.server.routes import ServedRuns
 from pipelines.data.images import write_failures
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
@@ -23,16 +17,10 @@ def quiet(stage, done, total):
 
 
 @pytest.fixture
-def page(tmp_path):
-    root = tmp_path / "root"
-    for name in ("runs", "training", "test", "more"):
-        (root / name).mkdir(parents=True)
-    (tmp_path / "secret").mkdir()
-    (root / "dnn.keras").write_bytes(b"")
-    access = Access(roots=(root.resolve(),))
-    made = Page(access, Jobs(), ServedRuns(access), root.resolve() / "runs")
-    yield made
-    made.jobs.close()
+def page(page):
+    for name in ("training", "test", "more"):
+        (page.access.roots[0] / name).mkdir()
+    return page
 
 
 def form(page, **changes):
@@ -47,7 +35,7 @@ def run_of(page, widening):
     manifest = Manifest(job="coverage", command=[], folder=str(root / "test"), parameters={})
     with open_run(page.runs / "run", manifest, quiet):
         pass
-    document = {"schema_version": 1, "widening": widening}
+    document = {"schema_version": 1, "tests": [], "criteria": [], "widening": widening}
     (page.runs / "run" / "coverage.json").write_text(json.dumps(document))
     return page.runs / "run"
 
@@ -114,28 +102,7 @@ def test_new_images_elsewhere_are_not_exported(page, tmp_path):
     told = coverage._export(page, str(run), target, "", "copy")
     assert any("outside of the folders" in str(part) for part in told)
     assert page.jobs.look() is None
-    told = coverage._export(page, str(run_of_none(page)), target, "", "copy")
+    document = json.loads((run / "coverage.json").read_text()) | {"widening": None}
+    (run / "coverage.json").write_text(json.dumps(document))
+    told = coverage._export(page, str(run), target, "", "copy")
     assert any("was measured without new images" in str(part) for part in told)
-
-
-def run_of_none(page):
-    run = page.runs / "run"
-    (run / "coverage.json").write_text('{"schema_version": 1, "widening": null}')
-    return run
-
-
-def test_the_document_and_the_tables_are_served(page):
-    run = run_of(page, None)
-    (run / "criteria.csv").write_text("test_set\n")
-    (run / "secret.csv").write_text("no\n")
-    client = TestClient(Starlette(routes=page.served.routes()))
-    key = page.served.key(run)
-    told = client.get(f"/run/{key}/coverage").json()
-    assert told["name"] == "run"
-    assert told["widening"] is None
-    assert client.get(f"/run/{key}/download/criteria.csv").text == "test_set\n"
-    assert client.get(f"/run/{key}/download/secret.csv").status_code == 404
-    (run / "coverage.json").write_text("{}")
-    answer = client.get(f"/run/{key}/coverage")
-    assert answer.status_code == 404
-    assert "coverage.json is not as the tool writes it" in answer.text

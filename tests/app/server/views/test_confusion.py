@@ -12,7 +12,7 @@ from pipelines.deepinspect.results import read_matrices
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.manifest import read_manifest, write_manifest
-from tests.pipelines.deepinspect.test_job import NAMES, draw, quiet, save_model
+from tests.pipelines.deepinspect.colours import NAMES, draw, quiet, save_model
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,43 @@
+"""The commands `select`, `recut` and `export` as a user meets them."""
+
+import pytest
+
+from tests.app.cli.command import tool
+
+SELECT_OPTIONS = (
+    "count test-images accuracy selection-factor allocation ranking duplicates groups overwrite "
+    "export link"
+)
+
+
+@pytest.mark.parametrize("option", SELECT_OPTIONS.split())
+def test_help_of_select_lists_every_option(option):
+    assert f"--{option}" in tool("select", "--help").stdout
+
+
+def test_select_ends_with_a_summary(images, cache, tmp_path, draw):
+    assert tool("cluster", images, "--out", tmp_path / "run").returncode == 0
+    for seed in range(20, 26):
+        draw(tmp_path / "new" / f"{seed}.png", seed)
+    arguments = ["--count", 3, "--export", tmp_path / "to label"]
+    done = tool("select", tmp_path / "run", tmp_path / "new", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "3 of 6 images are chosen (as asked for)" in done.stdout
+    assert str(tmp_path / "run" / "unsafe_set.csv") in done.stdout
+    assert len((tmp_path / "run" / "IS_filenames.txt").read_text().splitlines()) == 3
+    assert (tmp_path / "to label" / "coco.json").is_file()
+    again = tool("select", tmp_path / "run", tmp_path / "new", *arguments)
+    assert again.returncode == 1
+    assert again.stderr.count("Error: ") == 1
+    assert "no new or empty folder" in again.stderr
+    first, *others = (tmp_path / "run" / "IS_filenames.txt").read_text().splitlines()
+    fewer = tool("recut", tmp_path / "run", "--without", first)
+    assert fewer.returncode == 0, fewer.stderr
+    assert "2 of 6 images are chosen" in fewer.stdout
+    assert "Images that are taken out: 1." in fewer.stdout
+    assert (tmp_path / "run" / "IS_filenames.txt").read_text().splitlines() == others
+    exported = tool("export", tmp_path / "run", tmp_path / "again", "--link")
+    assert f"2 images are in {tmp_path / 'again'}" in exported.stdout
+    none = tool("recut", tmp_path / "run", "--without-cluster", 99)
+    assert none.returncode == 1
+    assert "has no cluster 99" in none.stderr

@@ -1,0 +1,115 @@
+"""A fault of the tool is said to be one, and logged; a damaged file is named, and is no fault."""
+
+import logging
+import shutil
+import signal
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from app.cli.options import job
+from app.exit_codes import ERROR, FAULT
+from app.server import jobs, routes
+from app.server.access import Access
+from app.server.routes import ServedRuns
+from app.server.views import clusters
+from pipelines.clusters import results
+from pipelines.clusters.report import report
+
+
+@pytest.fixture
+def run(planted, tmp_path):
+    return shutil.copytree(planted, tmp_path / "run")
+
+
+@pytest.fixture
+def ask(run):
+    runs = ServedRuns(Access())
+    client = TestClient(Starlette(routes=runs.routes()), base_url="http://localhost:7860")
+    address = f"/run/{runs.key(run)}"
+
+    def ask(tail, body=None):
+        if body is not None:
+            return client.post(f"{address}/{tail}", json=body)
+        return client.get(f"{address}/{tail}")
+
+    return ask
+
+
+def fail(*given, **options):
+    """Fail as code does that takes nothing for something."""
+    return None.words
+
+
+WORDS = {"cluster": 0, "started": "2026-01-01T00:00:00+00:00", "name": "x"}
+CUT = {"measured": "x", "count": 3}
+PLANTED = [
+    ("data", None, clusters, "_cluster"),
+    ("data", None, clusters, "_told"),
+    ("data", None, results, "_row"),
+    ("data", None, routes, "describe"),
+    ("values/properties/0", None, routes, "read_values"),
+    ("unsafe", None, routes, "read_cut"),
+    ("heatmaps/0", None, routes, "describe_heatmaps"),
+    ("layers", None, routes, "describe_layers"),
+    ("coverage", None, routes, "describe_coverage"),
+    ("retraining", None, routes, "describe_retraining"),
+    ("inspection", None, routes, "describe_inspection"),
+    ("pair/0/1", None, routes, "describe_pair"),
+    ("report.html", None, report, "_render"),
+    ("report.html", None, results, "_row"),
+    ("new/0/0123456789abcdef01234567.jpg", None, routes, "read_selection"),
+    ("words", WORDS, routes, "read_manifest"),
+    ("recut", CUT, routes, "read_selection"),
+]
+
+
+@pytest.mark.parametrize(("tail", "body", "module", "name"), PLANTED)
+def test_a_fault_of_the_tool_blames_no_file(
+    run, ask, monkeypatch, caplog, tail, body, module, name
+):
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    monkeypatch.setattr(module, name, fail)
+    with caplog.at_level(logging.ERROR):
+        answer = ask(tail, body)
+    assert answer.status_code == 500
+    assert FAULT in answer.text
+    assert "'NoneType' object has no attribute 'words'" in answer.text
+    assert "Please send" in answer.text
+    for wrong in ("as the tool writes it", "backup"):
+        assert wrong not in answer.text
+    assert "Traceback" in caplog.text
+    assert "in fail" in caplog.text
+    assert {f: f.read_bytes() for f in before} == before
+
+
+@pytest.mark.parametrize("name", ["clusters.csv", "images.csv", "explanation.json"])
+@pytest.mark.parametrize(("tail", "status"), [("data", 404), ("report.html", 409)])
+def test_a_damaged_file_is_named_and_nothing_is_logged(run, ask, caplog, name, tail, status):
+    (run / name).write_bytes((run / name).read_bytes()[:-100] + b"\xff\x00")
+    with caplog.at_level(logging.ERROR):
+        answer = ask(tail)
+    assert answer.status_code == status
+    assert str(run / name) in answer.text
+    assert FAULT not in answer.text
+    assert caplog.text == ""
+
+
+def test_a_fault_of_a_job_is_told_with_its_traceback(capsys, tmp_path):
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with pytest.raises(BaseException) as caught, job("again"):
+            fail()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert caught.value.exit_code == 1
+    printed = capsys.readouterr().err
+    assert printed.index("Traceback") < printed.index(f"{ERROR}{FAULT}: AttributeError")
+    (tmp_path / "log").write_text(printed)
+    told = jobs._reason(1, tmp_path / "log")
+    assert told.startswith(FAULT)
+    assert "in fail" in told
+    (tmp_path / "log").write_text(f"some lines\n{ERROR}the folder is empty\n")
+    assert jobs._reason(1, tmp_path / "log") == "the folder is empty"

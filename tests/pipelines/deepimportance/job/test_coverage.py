@@ -1,0 +1,204 @@
+"""Coverage from end to end: real pictures, a small DNN, and the files of a run."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.deepimportance import criteria
+from pipelines.deepimportance.coverage import find_combinations
+from pipelines.deepimportance.quantisation import quantise
+from pipelines.deepimportance.results import CRITERIA, export_widening, read_coverage
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv, read_pairs, write_csv
+from pipelines.runs.manifest import read_manifest
+from tests.foreign import read_files, undeclared, write_foreign
+from tests.heights import quiet
+from tests.pipelines.deepimportance.measured import measure, regions_of
+
+
+def test_the_layer_is_the_last_but_one_and_its_neurons_those_of_most_relevance(finished, looked_at):
+    manifest = read_manifest(finished)
+    assert manifest.job == "coverage"
+    assert manifest.ended == "finished"
+    assert manifest.chosen["layer"] == "hidden"
+    total = looked_at["training"][3].sum(axis=0)
+    assert manifest.chosen["neurons"] == np.argsort(-total, kind="stable")[:4].tolist()
+    rows = read_csv(finished / "neurons.csv")
+    assert len(rows) == sum(manifest.chosen["clusters"])
+    for row in rows:
+        assert float(row["relevance"]) == pytest.approx(total[int(row["neuron"])], rel=1e-4)
+        values = looked_at["training"][2]["hidden"][:, int(row["neuron"])]
+        regions = quantise(values)
+        place = int(row["region"]) - 1
+        assert float(row["centroid"]) == pytest.approx(regions.centroids[place], rel=1e-4)
+        assert int(row["training_images"]) == regions.sizes[place]
+
+
+def test_coverage_is_measured_on_the_layer_that_was_quantised(finished, looked_at):
+    rows, clusters = regions_of(finished, looked_at)
+    told = read_coverage(finished)
+    assert [test["name"] for test in told["tests"]] == ["test", "test (2)"]
+    for name, test in zip(("test", "other/test"), told["tests"], strict=True):
+        seen = find_combinations(rows[name])
+        assert test["covered"] == len(seen.rows)
+        assert test["coverage"] == pytest.approx(len(seen.rows) / np.prod(clusters), rel=1e-5)
+        combinations = [
+            row
+            for row in read_csv(finished / "combinations.csv")
+            if row["test_set"] == test["name"]
+        ]
+        covered = {row["combination"]: row for row in combinations if row["covered"] == "1"}
+        for row, count, first in zip(seen.rows, seen.counts, seen.first, strict=True):
+            line = covered[" ".join(str(r + 1) for r in row)]
+            assert int(line["images"]) == count
+            assert line["example"] == looked_at[name][0][first]
+        assert len(covered) == len(seen.rows)
+        assert len(combinations) == np.prod(clusters)  # few enough to list all
+        alone = {each["path"] for each in test["contributors"]}
+        keys = [tuple(row) for row in rows[name].tolist()]
+        assert alone == {
+            path for path, key in zip(looked_at[name][0], keys, strict=True) if keys.count(key) == 1
+        }
+        grown = [
+            row for row in read_csv(finished / "growth.csv") if row["test_set"] == test["name"]
+        ]
+        assert [row["path"] for row in grown] == looked_at[name][0]
+        assert int(grown[-1]["combinations"]) == len(seen.rows)
+    assert read_manifest(finished).result["coverage"] == told["tests"][0]["coverage"]
+
+
+def test_every_criterion_of_every_set_and_added_to_the_first(finished, looked_at):
+    rows = {(row["test_set"], row["criterion"]): row for row in read_csv(finished / "criteria.csv")}
+    assert {criterion for _, criterion in rows} == set(CRITERIA)
+    training, test, other = (looked_at[name] for name in ("training", "test", "other/test"))
+
+    def bits(each):
+        found = {name: [] for name in ("NC", "KMNC", "NBC", "SNAC", "TKNC")}
+        for layer, values in each[2].items():
+            known = criteria.widen(None, training[2][layer])
+            found["NC"].append(criteria.neuron_coverage(values))
+            found["KMNC"].append(criteria.multisection_coverage(values, known).ravel())
+            found["NBC"].append(criteria.boundary_coverage(values, known).ravel())
+            found["SNAC"].append(criteria.boundary_coverage(values, known)[:, 1])
+            found["TKNC"].append(criteria.top_coverage(values))
+        merged = {name: np.concatenate(parts) for name, parts in found.items()}
+        classes = training[1].argmax(axis=1).astype(np.int32)
+        given = each[2]["hidden"], each[1].argmax(axis=1).astype(np.int32)
+        known = training[2]["hidden"], classes
+        merged["LSC"] = criteria.surprise_coverage(
+            criteria.likelihood_surprise(*given, *known), 2000
+        )
+        merged["DSC"] = criteria.surprise_coverage(criteria.distance_surprise(*given, *known), 2)
+        return merged
+
+    one, two = bits(test), bits(other)
+    for name in one:
+        assert float(rows["test", name]["value"]) == pytest.approx(one[name].mean(), rel=1e-4)
+        assert rows["test", name]["added_to_the_first"] == ""
+        added = float(rows["test (2)", name]["added_to_the_first"])
+        assert added == pytest.approx((one[name] | two[name]).mean(), rel=1e-4)
+    combined, clusters = regions_of(finished, looked_at)
+    union = np.unique(np.concatenate([combined["test"], combined["other/test"]]), axis=0)
+    assert float(rows["test (2)", "IDC"]["added_to_the_first"]) == pytest.approx(
+        len(union) / np.prod(clusters), rel=1e-4
+    )
+
+
+def test_new_images_add_what_they_say(finished, folders, looked_at, tmp_path):
+    combined, _ = regions_of(finished, looked_at)
+    covered = set(map(tuple, combined["test"].tolist()))
+    keys = dict(zip(looked_at["new"][0], map(tuple, combined["new"].tolist()), strict=True))
+    rows = read_csv(finished / "widening.csv")
+    assert {row["path"] for row in rows} == {path for path, k in keys.items() if k not in covered}
+    assert rows
+    for row in rows:
+        assert (row["adds"] == "1") == (keys[row["path"]] not in covered)
+        covered.add(keys[row["path"]])
+    adds = [row["path"] for row in rows if row["adds"] == "1"]
+    wanted, missing = export_widening(finished, tmp_path / "out", quiet)
+    assert (wanted, missing) == (len(adds), [])
+    copied = tmp_path / "out" / "new combinations"
+    assert {f.relative_to(copied).as_posix() for f in copied.rglob("*.png")} == set(adds)
+    for path in adds:
+        assert (copied / path).read_bytes() == (folders / "new" / path).read_bytes()
+    tasks = json.loads((tmp_path / "out" / "label_studio.json").read_text())
+    assert [task["data"]["path"] for task in tasks] == adds
+    coco = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert {image["file_name"] for image in coco["images"]} == {
+        f"new combinations/{path}" for path in adds
+    }
+    export_widening(finished, tmp_path / "linked", quiet, links=True, count=1)
+    (link,) = (tmp_path / "linked" / "new combinations").rglob("*.png")
+    assert link.is_symlink()
+    with pytest.raises(InputError, match="no new or empty folder"):
+        export_widening(finished, tmp_path / "out", quiet)
+    with pytest.raises(InputError, match="--count: expected a number of images"):
+        export_widening(finished, tmp_path / "more", quiet, count=0)
+
+
+def test_folders_are_named_in_full(model, folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(folders)
+    measure(model, Path(), tmp_path / "run", neurons=4, new=True)
+    told = read_coverage(tmp_path / "run")
+    assert told["training"]["folder"] == str(folders / "training")
+    assert told["tests"][0]["folder"] == str(folders / "test")
+    monkeypatch.chdir(tmp_path)  # where the export is started does not matter
+    wanted, missing = export_widening(tmp_path / "run", tmp_path / "out", quiet)
+    assert (wanted > 0, missing) == (True, [])
+
+
+def test_a_folder_whose_name_is_no_text(model, folders, tmp_path):
+    odd = tmp_path / os.fsdecode(b"test \xff")
+    shutil.copytree(folders / "test", odd)
+    shutil.copytree(folders / "training", tmp_path / "training")
+    measure(model, tmp_path, tmp_path / "run", (odd.name,))
+    assert read_coverage(tmp_path / "run")["tests"][0]["folder"].endswith("test \\xff")
+
+
+def test_new_images_may_wait_for_their_labels(model, folders, tmp_path):
+    for name in ("training", "test", "new"):
+        shutil.copytree(folders / name, tmp_path / name)
+    paths = sorted(p.relative_to(tmp_path / "new") for p in (tmp_path / "new").rglob("*.png"))
+    rows = [(path.as_posix(), "") for path in paths]
+    write_csv(tmp_path / "new" / "labels.csv", ("path", "label"), rows)
+    manifest = measure(model, tmp_path, tmp_path / "run", new=True)
+    assert manifest.result["new_images"] == 40
+
+
+def test_files_of_the_run(finished):
+    assert read_pairs(finished / "rejected.txt").keys() == {"test/left/bad.png"}
+    assert undeclared(finished, "coverage") == set()
+    told = read_coverage(finished)
+    shown = [row["thumbnail"] for test in told["tests"] for row in test["table"]]
+    shown += [row["thumbnail"] for row in told["widening"]["rows"]]
+    for name in shown:
+        with Image.open(finished / name) as picture:
+            assert max(picture.size) == 160
+    assert read_manifest(finished).images.model_dump() == {
+        "found": 157,
+        "used": 156,
+        "rejected": 1,
+    }
+
+
+def test_overwriting_coverage_removes_no_file_that_it_did_not_write(
+    finished, model, folders, tmp_path
+):
+    out = shutil.copytree(finished, tmp_path / "run")
+    foreign = write_foreign(out, "coverage")
+    measure(model, folders, out, neurons=4, overwrite=True)
+    assert read_files(out, foreign) == foreign
+    assert not (out / "widening.csv").exists()
+
+
+def test_the_same_again_gives_the_same_files(finished, model, folders, tmp_path):
+    measure(model, folders, tmp_path / "again", ("test", "other/test"), neurons=4, new=True)
+    for file in finished.rglob("*"):
+        if file.is_file() and file.name not in {"run.json", "status.json"}:
+            other = tmp_path / "again" / file.relative_to(finished)
+            assert file.read_bytes() == other.read_bytes()

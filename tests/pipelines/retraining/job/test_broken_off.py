@@ -1,0 +1,95 @@
+"""Retraining that is killed or stopped, and what goes on from there."""
+
+import shutil
+
+import pytest
+
+from pipelines.retraining.results import PROGRESS_FOLDER, read_retraining
+from pipelines.runs.files import read_csv
+from tests.pipelines.retraining.retrained import (
+    EPOCHS,
+    Killed,
+    files_of,
+    history,
+    killing,
+    predict,
+    run_job,
+)
+
+
+def test_a_killed_job_goes_on_from_its_last_epoch(done, spots, tmp_path):
+    out = tmp_path / "killed"
+    with pytest.raises(Killed):
+        run_job(spots, out, progress=killing("retraining", 50))
+    assert (out / PROGRESS_FOLDER / "history.csv").is_file()
+    kept = len(read_csv(out / PROGRESS_FOLDER / "history.csv"))
+    assert 0 < kept < EPOCHS
+    batches = []
+
+    def listen(stage, done, total):
+        if stage == "retraining" and total:
+            batches.append((done, total))
+
+    run_job(spots, out, overwrite=True, progress=listen)
+    assert batches[0][0] == kept * batches[0][1] // EPOCHS + 1
+    assert history(out) == history(done)
+    assert files_of(out) == files_of(done)
+    assert not (out / PROGRESS_FOLDER).exists()
+
+
+def test_other_options_start_anew(spots, tmp_path):
+    out = tmp_path / "killed"
+    with pytest.raises(Killed):
+        run_job(spots, out, progress=killing("retraining", 50))
+    seen = []
+    run_job(
+        spots, out, overwrite=True, seed=5,
+        progress=lambda stage, done, total: seen.append(done) if stage == "retraining" else None,
+    )  # fmt: skip
+    assert seen[1] == 1
+
+
+def test_stop_keeps_the_best_epoch_so_far(spots, tmp_path):
+    trained, out = [], tmp_path / "stopped"
+
+    def listen(stage, done, total):
+        if stage == "retraining":
+            trained.append(done)
+
+    manifest = run_job(spots, out, progress=listen, stop=lambda: len(trained) > 20)
+    found = read_retraining(out)
+    assert found.ended == "stopped"
+    assert 0 < found.epochs < EPOCHS
+    assert manifest.ended == "finished"
+    assert any("stopped by the user" in note for note in manifest.notes)
+    paths = [row["path"] for row in read_csv(out / "before_after.csv")]
+    after = [row["after"] for row in read_csv(out / "before_after.csv")]
+    assert predict(out / "retrained.keras", spots.test, paths) == after
+
+
+def test_a_learning_rate_that_diverges_is_told_and_the_model_stays(spots, tmp_path):
+    out = tmp_path / "diverged"
+    manifest = run_job(spots, out, learning_rate=1e30)
+    found = read_retraining(out)
+    assert found.ended == "diverged"
+    assert found.change.repaired == found.change.broken == 0
+    assert any("diverged" in note and "lower than 1e+30" in note for note in manifest.notes)
+
+
+def test_a_stop_before_anything_is_trained_leaves_an_earlier_retraining(done, spots, tmp_path):
+    out = shutil.copytree(done, tmp_path / "out")
+    before = (out / "retrained.keras").read_bytes()
+    for batches in (0, 3):
+        trained = []
+
+        def listen(stage, done, total, trained=trained):
+            if stage == "retraining":
+                trained.append(done)
+
+        with pytest.raises(KeyboardInterrupt):
+            run_job(
+                spots, out, overwrite=True, seed=9, batch_size=1, progress=listen,
+                stop=lambda trained=trained, batches=batches: len(trained) >= batches,
+            )  # fmt: skip
+        assert (out / "retrained.keras").read_bytes() == before
+        assert read_retraining(out) == read_retraining(done)

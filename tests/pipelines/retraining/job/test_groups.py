@@ -1,0 +1,91 @@
+"""Groups of test images in retraining: which count together."""
+
+import itertools
+import json
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from app.server.views.retraining import describe_retraining
+from pipelines.data.intervals import accuracy_interval
+from pipelines.dnn.job import Asked
+from pipelines.retraining.results import read_retraining
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv
+from pipelines.runs.manifest import read_manifest
+from tests.pipelines.retraining.retrained import TENS, run_job
+
+
+def count_signs(rows):
+    """Return the share of all signs of the groups' changes that change as much as was seen."""
+    changes = Counter()
+    for row in rows:
+        changes[row["group"]] += int(row["right after"]) - int(row["right before"])
+    values = list(changes.values())
+    ways = itertools.product((1, -1), repeat=len(values))
+    sums = [abs(sum(s * v for s, v in zip(way, values, strict=True))) for way in ways]
+    return sum(each >= abs(sum(values)) for each in sums) / len(sums)
+
+
+def test_images_of_one_group_count_together(grouped, done):
+    rows, alone = (read_csv(out / "before_after.csv") for out in (grouped, done))
+    assert [row["group"] for row in rows] == [row["path"].split("_")[2][:2] for row in rows]
+    assert {row["group"] for row in alone} == {""}
+    assert [row | {"group": ""} for row in rows] == alone
+    found, manifest = read_retraining(grouped), read_manifest(grouped)
+    change = found.change
+    assert change.p == pytest.approx(count_signs(rows), rel=1e-3)
+    moved = {row["group"] for row in rows if row["right before"] != row["right after"]}
+    assert (change.groups, change.groups_changed) == (8, len(moved))
+    groups = np.array([int(row["group"]) for row in rows])
+    after = np.array([row["right after"] == "1" for row in rows])
+    low, high = accuracy_interval(after, groups)
+    assert (change.after.low, change.after.high) == (round(low, 4), round(high, 4))
+    for each in found.classes:
+        inside = [row for row in rows if row["expected"] == each.name]
+        assert each.p == pytest.approx(count_signs(inside), rel=1e-3)
+        assert each.groups == len({row["group"] for row in inside})
+    failing = [row for row in rows if row["right before"] == "0" and row["cluster"]]
+    for each in read_csv(grouped / "repairs.csv"):
+        own = {row["group"] for row in failing if row["cluster"] == each["cluster"]}
+        assert int(each["groups"]) == len(own)
+    assert [int(row["groups"]) for row in read_csv(grouped / "classes.csv")] == [8, 8]
+    assert (manifest.parameters["groups"], manifest.result["groups"]) == (TENS, 8)
+
+
+def test_it_is_told_which_images_count_together_and_which_test_was_made(grouped, done):
+    words = "80 images in 8 groups, by the part of their paths that matches"
+    told, text = describe_retraining(grouped), (grouped / "report.html").read_text()
+    assert words in told["found"]["groups"]
+    assert any(words in note for note in told["notes"])
+    assert words in text
+    for said in (told["sentence"], text):
+        assert "80 test images in 8 groups" in said
+        assert "exact sign-flip test of the groups" in said
+        assert "McNemar" not in said
+    assert read_retraining(done).groups == ""
+    assert "none, every image is by itself" in (done / "report.html").read_text()
+
+
+def test_groups_that_no_path_has_are_refused_before_training(spots, tmp_path):
+    seen = []
+    with pytest.raises(InputError, match=r"groups: 'drive' is no column.*none of 80 paths"):
+        run_job(
+            spots, tmp_path / "out", asked=Asked(groups="drive"),
+            progress=lambda stage, done, total: seen.append(stage),
+        )  # fmt: skip
+    assert set(seen) == {"checking images"}
+
+
+def test_a_retraining_from_before_there_were_groups_still_opens(done, tmp_path):
+    copy = shutil.copytree(done, tmp_path / "copy")
+    document = json.loads((copy / "retraining.json").read_text())
+    del document["groups"]
+    for part in (document["change"], *document["classes"], *document["repairs"]):
+        part.pop("groups")
+        part.pop("groups_changed", None)
+    (copy / "retraining.json").write_text(json.dumps(document))
+    assert read_retraining(copy) == read_retraining(done)
+    assert describe_retraining(copy)["sentence"] == describe_retraining(done)["sentence"]

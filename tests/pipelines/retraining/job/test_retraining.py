@@ -1,0 +1,159 @@
+"""Retraining from end to end, on real pictures and a small DNN."""
+
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.clusters.clusters import read_labels
+from pipelines.data.images import Rejected, check_image
+from pipelines.dnn.keras import import_keras
+from pipelines.retraining.results import read_retraining
+from pipelines.runs.files import read_csv
+from pipelines.runs.manifest import read_manifest
+from pipelines.unsafe_set.files import UNSAFE_SET_FILE
+from tests.foreign import read_files, undeclared, write_foreign
+from tests.pipelines.retraining.retrained import files_of, history, predict, run_job
+
+
+def test_overwriting_a_retraining_removes_no_file_that_it_did_not_write(done, spots, tmp_path):
+    out = shutil.copytree(done, tmp_path / "run")
+    assert undeclared(out, "retrain") == set()
+    foreign = write_foreign(out, "retrain")
+    run_job(spots, out, epochs=1, overwrite=True)
+    assert read_files(out, foreign) == foreign
+    assert read_retraining(out).epochs == 1
+
+
+def test_the_retrained_model_is_better_and_each_image_tells(done, spots):
+    rows = read_csv(done / "before_after.csv")
+    paths = [row["path"] for row in rows]
+    assert paths == sorted(p.relative_to(spots.test).as_posix() for p in spots.test.rglob("*.png"))
+    assert [row["before"] for row in rows] == predict(spots.model, spots.test, paths)
+    assert [row["after"] for row in rows] == predict(done / "retrained.keras", spots.test, paths)
+    for row in rows:
+        assert row["expected"] == row["path"].split("/")[0]
+        assert row["right before"] == str(int(row["before"] == row["expected"]))
+        assert row["right after"] == str(int(row["after"] == row["expected"]))
+    found = read_retraining(done).change
+    assert found.after.share > found.before.share + 0.15
+    assert found.repaired == sum(r["right before"] < r["right after"] for r in rows)
+    assert found.broken == sum(r["right before"] > r["right after"] for r in rows)
+    result = read_manifest(done).result
+    assert (result["accuracy_before"], result["p"]) == (found.before.share, found.p)
+
+
+def test_clusters_are_those_of_the_run(done, spots):
+    labels = read_labels(spots.run)
+    rows = read_csv(done / "before_after.csv")
+    assert {r["path"]: int(r["cluster"]) for r in rows if r["cluster"]} == labels
+    right = Counter(int(r["cluster"]) for r in rows if r["cluster"] and r["right after"] == "1")
+    for repair in read_csv(done / "repairs.csv"):
+        cluster = int(repair["cluster"])
+        assert int(repair["failing"]) == list(labels.values()).count(cluster)
+        assert int(repair["right now"]) == right[cluster]
+
+
+def test_what_was_trained_with_is_balanced_and_apart_from_what_was_held_out(done, spots):
+    rows = read_csv(done / "trained_with.csv")
+    unsafe = [row for row in rows if row["set"] == "unsafe"]
+    chosen = {row["path"]: row["cluster"] for row in read_csv(spots.run / UNSAFE_SET_FILE)}
+    assert {row["path"]: row["cluster"] for row in unsafe} == chosen
+    sizes = Counter()
+    for row in unsafe:
+        if row["times"] != "held out":
+            sizes[row["cluster"]] += int(row["times"])
+    assert len(set(sizes.values())) == 1
+    held = [row for row in rows if row["times"] == "held out"]
+    found = read_retraining(done)
+    assert len(held) == found.held_out
+    assert sum(sizes.values()) == found.balanced_images
+    assert {row["set"] for row in held} == {"training", "unsafe"}
+    training = [row["times"] for row in rows if row["set"] == "training"]
+    assert set(training) == {"1", "held out"}
+    assert len(training) == 80
+
+
+def test_the_epoch_that_is_best_on_what_is_held_out_is_kept(done):
+    rows = read_csv(done / "history.csv")
+    keys = [(float(r["validation accuracy"]), -float(r["validation loss"])) for r in rows]
+    best = keys.index(max(keys)) + 1
+    assert (
+        [int(r["epoch"]) for r in rows if r["best"] == "1"]
+        == [best]
+        == [read_retraining(done).best]
+    )
+    rates = [float(row["learning rate"]) for row in rows]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] < 3e-3
+
+
+def test_the_file_tells_how_the_model_was_trained(done):
+    recipe = read_retraining(done).recipe
+    assert recipe == {
+        "optimizer": "Adam, the model file's",
+        "loss": "sparse_categorical_crossentropy, the model file's",
+        "learning rate": "0.003, the model file's",
+    }
+    keras, _ = import_keras()
+    model = keras.models.load_model(done / "retrained.keras")
+    assert float(model.optimizer.learning_rate) == pytest.approx(3e-3)
+
+
+def test_the_same_seed_gives_the_same_model(done, spots, tmp_path):
+    run_job(spots, tmp_path / "again")
+    assert files_of(tmp_path / "again") == files_of(done)
+    assert history(tmp_path / "again") == history(done)
+    run_job(spots, tmp_path / "other", seed=1)
+    assert history(tmp_path / "other") != history(done)
+
+
+def test_patience_ends_training_early(spots, tmp_path):
+    out = tmp_path / "early"
+    run_job(spots, out, patience=1, epochs=40, schedule="constant")
+    found = read_retraining(out)
+    assert found.ended == "early"
+    assert found.epochs == found.best + 1 < 40
+
+
+def test_images_of_a_folder_of_their_own_find_the_best_epoch(spots, tmp_path):
+    validation = tmp_path / "validation"
+    for name in ("left", "right"):
+        (validation / name).mkdir(parents=True)
+        for number in range(3):
+            rng = np.random.default_rng([number, name == "left"])
+            pixels = rng.integers(0, 255, (20, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(validation / name / f"{number}.png")
+    out = tmp_path / "out"
+    run_job(spots, out, validation=validation, epochs=2)
+    rows = read_csv(out / "trained_with.csv")
+    assert {row["set"] for row in rows if row["times"] == "held out"} == {"validation"}
+    assert read_retraining(out).held_out == 6
+    assert read_retraining(out).training_images == 80
+
+
+# --- what is shown of it --------------------------------------------------------------------------
+
+
+def test_the_report_of_the_clusters_tells_of_retraining(done):
+    text = (done / "report.html").read_text()
+    found = read_retraining(done)
+    assert 'id="retraining"' in text
+    assert f"{found.change.after.right:,}" in text
+    assert "McNemar" in text
+    assert "data:image/png;base64," in text
+
+
+def test_thumbnails_of_what_changed(done, spots):
+    rows = read_csv(done / "before_after.csv")
+    wanted = {r["sha256"] for r in rows if r["right before"] != r["right after"] and r["cluster"]}
+    assert wanted
+    thumbnails = list((done / "thumbnails").iterdir())
+    assert thumbnails
+    with Image.open(done / "repairs.png") as picture:
+        assert picture.width == 900
+    image = check_image(spots.test, rows[0]["path"])
+    assert not isinstance(image, Rejected)
+    assert image.digest == rows[0]["sha256"]

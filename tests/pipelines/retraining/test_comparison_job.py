@@ -1,0 +1,83 @@
+"""The comparison with other ways to choose, from end to end."""
+
+import json
+import shutil
+
+import pytest
+
+from app.server.views.retraining import describe_retraining
+from pipelines.retraining.results import PROGRESS_FOLDER, read_retraining
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import read_csv
+from pipelines.runs.manifest import read_manifest
+from pipelines.unsafe_set.files import UNSAFE_SET_FILE
+from tests.pipelines.retraining.retrained import Killed, killing, label, run_job, unlabelled
+
+
+def test_ways_to_choose_are_compared_and_a_killed_job_goes_on(world, tmp_path):
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    with pytest.raises(Killed):
+        run_job(world, out, epochs=2, repeats=2, progress=killing("comparing", 40))
+    assert read_manifest(out).ended == "failed"
+    assert (out / "retrained.keras").is_file()
+    kept = json.loads((out / PROGRESS_FOLDER / "repeats.json").read_text())["repeats"]
+    assert 0 < len(kept) < 10
+    seen = []
+
+    def listen(stage, done, total):
+        if stage == "comparing" and total:
+            seen.append(done)
+
+    run_job(world, out, epochs=2, repeats=2, overwrite=True, progress=listen)
+    assert seen[0] > 8 * len(kept)
+    run_job(world, whole, epochs=2, repeats=2)
+    assert (out / "comparison.csv").read_bytes() == (whole / "comparison.csv").read_bytes()
+    told = read_retraining(out).comparison
+    assert [len(method.accuracies) for method in told.methods] == [2] * 5
+    assert [kept_row[2] for kept_row in kept[:1]] == [pytest.approx(told.methods[0].accuracies[0])]
+    assert told.labels == 24
+    rows = read_csv(out / "comparison.csv")
+    assert [row["method"] for row in rows] == [method.name for method in told.methods]
+
+
+def test_a_stopped_comparison_keeps_what_counts_and_says_what_is_missing(spots, tmp_path):
+    out, seen = tmp_path / "out", []
+
+    def listen(stage, done, total):
+        seen.append(stage)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_job(
+            spots, out, epochs=2, repeats=2, progress=listen, stop=lambda: "comparing" in seen
+        )  # fmt: skip
+    assert read_manifest(out).ended == "stopped"
+    assert (out / "report.html").is_file()
+    assert list((out / "thumbnails").iterdir())
+    assert any("comparison" in note for note in describe_retraining(out)["notes"])
+
+
+def test_a_comparison_does_not_go_on_with_another_improvement_set(world, tmp_path):
+    improvement = shutil.copytree(world.improvement, tmp_path / "improvement")
+    selection = json.loads((world.run / "selection.json").read_text())
+    (world.run / "selection.json").write_text(json.dumps(selection | {"folder": str(improvement)}))
+    out = tmp_path / "out"
+    with pytest.raises(Killed):
+        run_job(world, out, epochs=1, repeats=1, progress=killing("comparing", 20))
+    chosen = {row["path"] for row in read_csv(world.run / UNSAFE_SET_FILE)}
+    spare = [p for p in improvement.rglob("*.png") if f"{p.parent.name}/{p.name}" not in chosen]
+    spare[0].unlink()
+    seen = []
+
+    def listen(stage, done, total):
+        if stage == "comparing" and total:
+            seen.append(done)
+
+    run_job(world, out, epochs=1, repeats=1, overwrite=True, progress=listen)
+    assert seen[0] == 1
+
+
+def test_a_comparison_takes_labels_for_all(world, tmp_path):
+    unlabelled(world, tmp_path)
+    label(world, lambda path, place: path.split("_")[0])
+    with pytest.raises(InputError, match="has no labels"):
+        run_job(world, tmp_path / "out", repeats=1)

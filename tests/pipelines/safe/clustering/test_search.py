@@ -1,0 +1,293 @@
+"""The search for eps and min_samples, against a naive version of the papers."""
+
+import random
+
+import numpy as np
+import pytest
+from kneed import KneeLocator
+from sklearn.cluster import DBSCAN
+from sklearn.metrics import silhouette_score
+
+from pipelines.safe import clustering, dbscan
+from pipelines.safe.dbscan import NOISE
+from tests.pipelines.safe.data_sets import DATA, distances_naively, row_by_row, silhouettes_naively
+
+# --- naive versions -------------------------------------------------------------------------------
+
+
+def tidy_naively(labels):
+    """Drop clusters of under 3; number by falling size, then by the first image."""
+    groups = {}
+    for place, label in enumerate(labels):
+        if label != NOISE:
+            groups.setdefault(int(label), []).append(place)
+    kept = [members for members in groups.values() if len(members) >= 3]
+    kept.sort(key=lambda members: (-len(members), members[0]))
+    tidied = [NOISE] * len(labels)
+    for number, members in enumerate(kept):
+        for place in members:
+            tidied[place] = number
+    return tidied
+
+
+# --- DBSCAN ---------------------------------------------------------------------------------------
+
+
+def test_small_clusters_are_noise_and_the_largest_comes_first():
+    labels = [0, 1, 2, 2, 1, 3, 3, 3, -1, 2, 1, 3, 4, 4, 5, 5, 5, 5]
+    expected = [-1, 2, 3, 3, 2, 0, 0, 0, -1, 3, 2, 0, -1, -1, 1, 1, 1, 1]
+    assert clustering.tidy(np.array(labels, dtype=np.int32)).tolist() == expected
+
+
+def test_tidying_random_labels_naively():
+    rng = np.random.default_rng(0)
+    for n, highest in [(1, 1), (5, 2), (30, 4), (30, 12), (60, 9), (9, 0)]:
+        for _ in range(10):
+            labels = rng.integers(-1, highest + 1, n).astype(np.int32)
+            before = labels.copy()
+            tidied = clustering.tidy(labels)
+            assert tidied.tolist() == tidy_naively(labels)
+            assert tidied.dtype == np.int32
+            assert np.array_equal(labels, before)
+
+
+# --- candidates -----------------------------------------------------------------------------------
+
+
+def test_candidate_eps_are_positive_rising_and_clear_of_every_k_distance(points):
+    for k in (2, 3, 4, 5):
+        k_distances = dbscan.nearest(points, k).distances[:, -1]
+        values = clustering.candidate_eps(k_distances)
+        assert values
+        assert values == sorted(set(values))
+        for value in values:
+            assert isinstance(value, float)
+            assert value > 0
+            for k_distance in k_distances.tolist():
+                assert abs(value - k_distance) > 5e-7 * value, "rounding could move an image"
+
+
+def test_candidate_eps_hold_the_elbow_and_every_quantile(points):
+    for k in (2, 3, 5):
+        curve = np.sort(dbscan.nearest(points, k).distances[:, -1])
+        if not curve[-1] > 0:
+            continue
+        elbow = KneeLocator(
+            range(len(curve)), curve.tolist(), curve="convex", direction="increasing"
+        ).elbow_y
+        wanted = [] if elbow is None else [elbow]
+        # Linear interpolation, as everybody defines quantiles.
+        for share in np.linspace(0.05, 0.98, 28):
+            place = share * (len(curve) - 1)
+            low = int(place)
+            high = min(low + 1, len(curve) - 1)
+            wanted.append(float(curve[low]) + (place - low) * (float(curve[high] - curve[low])))
+        values = clustering.candidate_eps(curve)
+        allowed = {sum(d <= value for d in curve) for value in values}
+        for value in wanted:
+            if value > 0:
+                inside = {sum(d <= value * (1 + side) for d in curve) for side in (-1e-5, 0, 1e-5)}
+                assert inside & allowed, value
+
+
+def test_k_distances_that_differ_by_rounding_alone_have_no_candidate_between_them():
+    low = np.float32(1.4142135)
+    high = np.nextafter(low, np.float32(2))
+    k_distances = np.array([1, 1, 1] + [low, high] * 10 + [2, 2, 3], dtype=np.float32)
+    for value in clustering.candidate_eps(k_distances):
+        assert np.float32(value) not in (low, high)
+
+
+def test_k_distances_of_zero_have_a_positive_candidate():
+    (value,) = clustering.candidate_eps(np.zeros(20, dtype=np.float32))
+    assert 0 < value < 1e-5
+
+
+def test_equal_k_distances_have_one_candidate_just_above_them():
+    (value,) = clustering.candidate_eps(np.full(20, 0.7, dtype=np.float32))
+    assert 0.7 < value < 0.7001
+
+
+# --- the search -----------------------------------------------------------------------------------
+
+
+def score_naively(points, candidate, noise_is_a_cluster, known):
+    """Return labels and the documented score of a candidate, from scikit-learn's DBSCAN."""
+    found = DBSCAN(eps=candidate.eps, min_samples=candidate.min_samples).fit(points)
+    labels = tidy_naively(found.labels_)
+    if tuple(labels) not in known:
+        if max(labels) < 0:
+            known[tuple(labels)] = -1.0
+        elif max(labels) < 1 and not (noise_is_a_cluster and min(labels) < 0):
+            known[tuple(labels)] = 0.0
+        elif noise_is_a_cluster:
+            known[tuple(labels)] = float(silhouette_score(points, labels))
+        else:
+            values = silhouettes_naively(distances_naively(points), labels)
+            known[tuple(labels)] = sum(values) / len(labels)
+    return labels, known[tuple(labels)]
+
+
+@pytest.mark.parametrize("noise_is_a_cluster", [False, True])
+@pytest.mark.parametrize("name", ["blobs", "uniform", "bridges", "high_dimensional"])
+def test_every_candidate_is_dbscan_with_the_documented_score_and_the_best_is_chosen(
+    name, noise_is_a_cluster
+):
+    points = DATA[name]
+    found = clustering.search(points, noise_is_a_cluster=noise_is_a_cluster)
+    known = {}
+    assert {candidate.min_samples for candidate in found.candidates} == {2, 3, 4, 5}
+    for candidate in found.candidates:
+        labels, score = score_naively(points, candidate, noise_is_a_cluster, known)
+        assert candidate.score == pytest.approx(score, abs=1e-5)
+        assert candidate.clusters == max(labels) + 1
+        assert candidate.noise == pytest.approx(labels.count(NOISE) / len(labels))
+        if candidate == found.chosen:
+            assert found.labels.tolist() == labels
+
+    best = found.candidates[0]
+    for candidate in found.candidates[1:]:
+        better = candidate.score > best.score
+        if candidate.score == best.score:
+            better = candidate.noise < best.noise
+            if candidate.noise == best.noise:
+                better = candidate.eps > best.eps
+        best = candidate if better else best
+    assert found.chosen == best
+
+
+def test_every_min_samples_is_tried_at_its_own_candidate_eps():
+    points = DATA["blobs"]
+    tried = {}
+    for candidate in clustering.search(points).candidates:
+        tried.setdefault(candidate.min_samples, []).append(candidate.eps)
+    neighbours = dbscan.nearest(points, 5)
+    assert tried == {
+        k: clustering.candidate_eps(neighbours.distances[:, k - 1]) for k in (2, 3, 4, 5)
+    }
+
+
+def same_parts(labels, truth):
+    """Tell whether two labellings part the images alike, noise being noise in both."""
+    pairs = set(zip(labels.tolist(), truth.tolist(), strict=True))
+    return len(pairs) == len(set(labels.tolist())) == len(set(truth.tolist())) and all(
+        (label == NOISE) == (true == NOISE) for label, true in pairs
+    )
+
+
+@pytest.mark.parametrize("noise_is_a_cluster", [False, True])
+def test_blobs_far_apart_are_found_and_outliers_are_noise(far_blobs, noise_is_a_cluster):
+    points, truth = far_blobs
+    found = clustering.search(points, noise_is_a_cluster=noise_is_a_cluster)
+    assert found.chosen.clusters == 3
+    assert same_parts(found.labels, truth)
+    assert np.bincount(found.labels[found.labels != NOISE]).tolist() == [30, 20, 12]
+    assert found.note == ""
+
+
+def test_the_figures_of_a_result_fit_its_labels(points):
+    found = clustering.search(points)
+    naive = distances_naively(points)
+    assert found.labels.dtype == np.int32
+    assert found.core.dtype == np.bool_
+    assert found.chosen in found.candidates
+    assert found.chosen.clusters == found.labels.max() + 1
+    assert found.chosen.noise == pytest.approx(found.labels.tolist().count(NOISE) / len(points))
+    if found.chosen.clusters > 1:
+        expected = sum(silhouettes_naively(naive, found.labels)) / len(points)
+        assert found.chosen.score == pytest.approx(expected, abs=1e-5)
+    for i, row in enumerate(naive):
+        core = sum(value <= found.chosen.eps for value in row) >= found.chosen.min_samples
+        assert found.core[i] == (core and found.labels[i] != NOISE)
+    for cluster in range(found.chosen.clusters):
+        assert found.core[found.labels == cluster].any()
+
+
+def test_core_images_of_clusters_that_are_too_small_do_not_count():
+    places = [[0, 0], [0, 1], [50, 0], [50, 1], [51, 0], [51, 1]]
+    points = np.array(places, dtype=np.float32)
+    found = clustering.search(points, eps=1.5, min_samples=2)
+    assert found.labels.tolist() == [NOISE, NOISE, 0, 0, 0, 0]
+    assert found.core.tolist() == [False, False, True, True, True, True]
+
+
+def test_a_search_that_keeps_no_matrix_finds_the_same(points, far_blobs, monkeypatch):
+    kept = [clustering.search(data) for data in (points, far_blobs[0])]
+    row_by_row(monkeypatch, block=16)
+    again = [clustering.search(data) for data in (points, far_blobs[0])]
+    for one, other in zip(kept, again, strict=True):
+        assert len(one.candidates) == len(other.candidates)
+        for candidate, same in zip(one.candidates, other.candidates, strict=True):
+            assert (candidate.eps, candidate.min_samples) == (same.eps, same.min_samples)
+            assert (candidate.clusters, candidate.noise) == (same.clusters, same.noise)
+            assert candidate.score == pytest.approx(same.score, abs=1e-5)
+        assert one.chosen.score == pytest.approx(other.chosen.score, abs=1e-5)
+        assert other.labels.max() + 1 == other.chosen.clusters
+    assert np.array_equal(kept[1].labels, again[1].labels)
+
+
+def test_the_order_of_images_does_not_change_the_clusters(far_blobs):
+    points, _ = far_blobs
+    order = list(range(len(points)))
+    random.Random(0).shuffle(order)
+    found, shuffled = clustering.search(points), clustering.search(points[order])
+    assert np.array_equal(shuffled.labels, found.labels[order])
+
+
+def test_a_search_gives_the_same_again(points):
+    first, again = clustering.search(points), clustering.search(points.copy())
+    assert first.candidates == again.candidates
+    assert first.chosen == again.chosen
+    assert np.array_equal(first.labels, again.labels)
+    assert np.array_equal(first.core, again.core)
+
+
+def test_points_are_left_as_they_are(points):
+    before = points.copy()
+    clustering.search(points)
+    assert np.array_equal(points, before)
+
+
+def test_the_user_fixes_eps():
+    points = DATA["blobs"]
+    found = clustering.search(points, eps=0.8)
+    assert [(one.eps, one.min_samples) for one in found.candidates] == [
+        (0.8, 2),
+        (0.8, 3),
+        (0.8, 4),
+        (0.8, 5),
+    ]
+    fit = DBSCAN(eps=0.8, min_samples=found.chosen.min_samples).fit(points)
+    assert found.labels.tolist() == tidy_naively(fit.labels_)
+
+
+@pytest.mark.parametrize("min_samples", [1, 7])
+def test_the_user_fixes_min_samples(far_blobs, min_samples):
+    points, truth = far_blobs
+    found = clustering.search(points, min_samples=min_samples)
+    assert {one.min_samples for one in found.candidates} == {min_samples}
+    if min_samples == 7:
+        assert same_parts(found.labels, truth)
+
+
+def test_the_user_fixes_both():
+    points = DATA["uniform"]
+    found = clustering.search(points, eps=1.1, min_samples=4)
+    assert len(found.candidates) == 1
+    labels, score = score_naively(points, found.chosen, False, {})
+    assert found.labels.tolist() == labels
+    assert found.chosen.score == pytest.approx(score, abs=1e-5)
+    assert max(labels) > 0
+
+
+def test_the_step_rises_to_its_total():
+    for options in ({}, {"min_samples": 3}, {"eps": 0.8}):
+        told = []
+        clustering.search(
+            DATA["blobs"], step=lambda done, total, told=told: told.append((done, total)), **options
+        )
+        done = [one for one, _ in told]
+        (total,) = {total for _, total in told}
+        assert done == sorted(set(done))
+        assert done[0] >= 1
+        assert done[-1] == total

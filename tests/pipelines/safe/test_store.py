@@ -1,0 +1,143 @@
+"""The store that keeps features: bit for bit, never mixed, and named where it is damaged."""
+
+import hashlib
+import sqlite3
+
+import numpy as np
+import pytest
+
+from pipelines.runs.errors import InputError
+from pipelines.safe import store
+from pipelines.safe.store import open_store
+
+WIDTH = 5
+
+
+def names(*numbers):
+    return [hashlib.sha256(bytes([number])).hexdigest() for number in numbers]
+
+
+def test_features_come_back_bit_for_bit_in_the_order_asked(cache):
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2**32, (6, WIDTH), dtype=np.uint32)
+    bits &= np.uint32(0xFF7FFFFF)  # no infinity and no NaN: any other float32, denormal ones too
+    rows = bits.view(np.float32)
+    with open_store(cache, "w", ("a",), "float32", WIDTH) as kept:
+        kept.write(names(*range(6)), rows)
+    with open_store(cache, "w", ("a",), "float32", WIDTH) as kept:
+        received = kept.read(names(4, 0, 5, 0))
+        assert received.dtype == np.float32
+        assert np.array_equal(received.view(np.uint32), bits[[4, 0, 5, 0]])
+        assert kept.read([]).shape == (0, WIDTH)
+
+
+def test_what_is_missing_is_told(kept):
+    kept.write(names(1, 2), np.ones((2, WIDTH), dtype=np.float32))
+    assert kept.missing(names(1, 2, 3, 4, 3)) == set(names(3, 4))
+    assert kept.missing([]) == set()
+
+
+def test_what_was_stored_first_stays(kept):
+    kept.write(names(1), np.full((1, WIDTH), 1, dtype=np.float32))
+    kept.write(names(1, 2), np.full((2, WIDTH), 2, dtype=np.float32))
+    assert kept.read(names(1, 2))[:, 0].tolist() == [1, 2]
+
+
+def test_weights_layers_and_precisions_are_never_mixed(cache):
+    keys = [
+        ("w", ("a", "b"), "float32"),
+        ("w", ("b", "a"), "float32"),
+        ("w", ("a",), "float32"),
+        ("w", ("a", "b"), "bfloat16"),
+        ("x", ("a", "b"), "float32"),
+    ]
+    for number, key in enumerate(keys):
+        with open_store(cache, *key, WIDTH) as kept:
+            assert kept.missing(names(1)) == set(names(1))
+            kept.write(names(1), np.full((1, WIDTH), number, dtype=np.float32))
+    for number, key in enumerate(keys):
+        with open_store(cache, *key, WIDTH) as kept:
+            assert kept.missing(names(1)) == set()
+            assert kept.read(names(1)).tolist() == [[number] * WIDTH]
+    assert store.STORE_FILE in {path.name for path in cache.iterdir()}
+
+
+@pytest.mark.parametrize("width", [1, WIDTH - 1, WIDTH + 1, 2 * WIDTH])
+def test_features_of_another_width_cannot_go_unnoticed(cache, width):
+    with pytest.raises(ValueError), open_store(cache, "w", ("a",), "float32", WIDTH) as kept:
+        kept.write(names(1), np.ones((1, width), dtype=np.float32))
+        kept.read(names(1))
+
+
+def test_a_batch_that_fails_half_way_leaves_none_of_its_rows(cache):
+    with open_store(cache, "w", ("a",), "float32", WIDTH) as kept:
+        kept.write(names(1), np.ones((1, WIDTH), dtype=np.float32))
+    with sqlite3.connect(cache / store.STORE_FILE) as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON features "
+            f"WHEN NEW.image = '{names(4)[0]}' BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    connection.close()
+    with (
+        pytest.raises(InputError, match="disk full"),
+        open_store(cache, "w", ("a",), "float32", WIDTH) as kept,
+    ):
+        kept.write(names(2, 3, 4, 5), np.ones((4, WIDTH), dtype=np.float32))
+    with open_store(cache, "w", ("a",), "float32", WIDTH) as kept:
+        assert kept.missing(names(1, 2, 3, 4, 5)) == set(names(2, 3, 4, 5))
+
+
+def test_more_names_than_rows_store_nothing(kept):
+    with pytest.raises(ValueError):
+        kept.write(names(1, 2, 3), np.ones((2, WIDTH), dtype=np.float32))
+    assert kept.missing(names(1, 2, 3)) == set(names(1, 2, 3))
+
+
+def test_an_error_of_the_caller_is_passed_on(cache):
+    with (
+        pytest.raises(ZeroDivisionError),
+        open_store(cache, "w", ("a",), "float32", WIDTH) as kept,
+    ):
+        kept.write(names(1), np.full((1, WIDTH), 1 // len(kept.missing([])), dtype=np.float32))
+
+
+def assert_names_the_store(error, cache):
+    assert str(cache / store.STORE_FILE) in str(error.value)
+    assert "SAFE_CACHE" in str(error.value)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut short", "overwritten inside", "another table"])
+def test_a_damaged_store_is_named(cache, damage):
+    path = cache / store.STORE_FILE
+    many = [f"{number:064x}" for number in range(300)]
+    with open_store(cache, "w", ("a",), "float32", WIDTH) as kept:
+        kept.write(many, np.ones((300, WIDTH), dtype=np.float32))
+    content = path.read_bytes()
+    assert len(content) > 40_000
+    if damage == "garbage":
+        path.write_bytes(b"no database at all " * 100)
+    elif damage == "cut short":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "overwritten inside":
+        path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    else:
+        path.unlink()
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE features (name TEXT)")
+        connection.close()
+    with (
+        pytest.raises(InputError) as error,
+        open_store(cache, "w", ("a",), "float32", WIDTH) as kept,
+    ):
+        kept.missing(many)
+        kept.read(many)
+    assert_names_the_store(error, cache)
+
+
+def test_a_store_in_a_folder_that_is_not_there_is_named(tmp_path):
+    with (
+        pytest.raises(InputError) as error,
+        open_store(tmp_path / "nowhere", "w", ("a",), "float32", WIDTH),
+    ):
+        pass
+    assert_names_the_store(error, tmp_path / "nowhere")
