@@ -21,6 +21,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from benchmarks.page import write_run
+from examples.sampling import UNSAFE_VALUES as ALL_UNSAFE
 from pipelines.clusters.clusters import NOISE
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import read_manifest
@@ -111,9 +112,9 @@ def example(server, chromium):
     page.reload()
     wait_for_stage(page, "Drawing eyes")
     expect(page.get_by_role("button", name="Find root cause clusters")).to_be_disabled()
-    wait_for_stage(page, "step 2 of 2")
+    wait_for_stage(page, "step 3 of 3")
     page.reload()
-    wait_for_stage(page, "step 2 of 2")
+    wait_for_stage(page, "step 3 of 3")
     wait_for_run(page, "example")
     page.context.close()
     return server.runs / "example"
@@ -237,17 +238,32 @@ def test_the_example_is_found_and_explained_with_its_parameters(example, server,
     """What holds whatever the example's DNN, trained on this machine, gets wrong."""
     command = read_manifest(example).command
     given = [Path(a).name for o, a in pairwise(command) if o in {"--parameters", "--unsafe-values"}]
-    assert given == ["parameters.csv", "labels.csv", "unsafe_values.csv"]
+    assert given == ["parameters.csv", "unsafe_values.csv"]
     page = visit(f"{server.url}?run={example}")
-    expect(page.locator(".tile")).to_have_count(len(read_csv(example / "clusters.csv")))
-    assert [tile.get_attribute("data-cluster") for tile in page.locator(".tile").all()] == order(
-        example
-    )
-    expect(page.locator(".unsafe summary")).to_contain_text("of 13 unsafe values")
+    rows = read_csv(example / "clusters.csv")
+    expect(page.locator(".tile")).to_have_count(len(rows))
+    shown = [tile.get_attribute("data-cluster") for tile in page.locator(".tile").all()]
+    assert shown == [row["cluster"] for row in rows]
+    expect(page.locator(".unsafe summary")).to_contain_text(f"of {len(ALL_UNSAFE)} unsafe values")
     expect(page.locator(".colouring option", has_text="gaze_angle")).to_have_count(1)
-    images = read_csv(example / "images.csv")
-    failures = Path(read_manifest(example).folder)
-    assert {row["path"] for row in images} == {file.name for file in failures.glob("*.jpg")}
+    images = {row["path"] for row in read_csv(example / "images.csv")}
+    failures = Path(read_manifest(example).folder).parent / "failures"
+    assert images == {file.name for file in failures.glob("*.jpg")}
+
+
+def test_the_first_that_the_example_shows_are_situations_with_rates_and_words(
+    example, server, visit
+):
+    """Its DNN fails on most images with what its training set lacks, whatever it gets wrong."""
+    page = visit(f"{server.url}?run={example}")
+    situations = page.get_by_role("group", name="Situations that fail more often than the rest")
+    tiles = situations.locator(".tile")
+    expect(tiles.first).to_have_attribute("aria-selected", "true")
+    assert tiles.count() >= 3
+    for tile in tiles.all():
+        tile.click()
+        expect(page.locator(".said .rate")).to_contain_text("images like these")
+        expect(page.locator(".hints li").first).to_contain_text("than passing images")
 
 
 def test_the_grid_pages_through_all_images_of_a_cluster(browsing, planted):
