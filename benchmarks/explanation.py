@@ -29,7 +29,8 @@ from PIL import Image
 from benchmarks.quality import PURE, judge
 from benchmarks.scenarios import SCENARIOS, draw_failing_set
 from benchmarks.signs import draw_failing_signs
-from examples.eyes import ANGLES, FAILURES, UNSAFE_VALUES, write_example
+from examples.eyes import FAILURES, write_example
+from examples.sampling import ANGLES, UNSAFE_VALUES
 from pipelines.clusters.clusters import RootCauseClusters, read_clusters
 from pipelines.clusters.explain import MOST_HINTS, measure_images
 from pipelines.clusters.explanation import read_properties

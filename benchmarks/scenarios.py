@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
+from examples.conditions import (
+    add_fog,
+    add_glare,
+    blur,
+    put_bar,
+    put_on_sunglasses,
+    to_image,
+)
 from examples.eyes import Eye, draw_eye, sample_eyes
 from pipelines.runs.files import write_csv
 
@@ -46,57 +53,43 @@ def noise(image: Image.Image, rng: Random) -> Spoilt:
     """Add sensor noise; its standard deviation is the strength."""
     deviation = rng.uniform(18, 45)
     grain = rng.normal(0, deviation, (image.height, image.width, 3))
-    return _image(np.asarray(image) + grain), deviation
-
-
-def _image(pixels: NDArray[np.floating]) -> Image.Image:
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    return to_image(np.asarray(image) + grain), deviation
 
 
 def _blur(image: Image.Image, rng: Random) -> Spoilt:
     radius = rng.uniform(1.5, 4)
-    return image.filter(ImageFilter.GaussianBlur(radius)), radius
+    return blur(image, radius), radius
 
 
 def glare(image: Image.Image, rng: Random) -> Spoilt:
     """Add a bright spot that clips; the light in its middle is the strength."""
-    y, x = np.mgrid[: image.height, : image.width]
     middle = rng.uniform(0.25, 0.75) * image.width, rng.uniform(0.2, 0.5) * image.height
-    distance = np.hypot(x - middle[0], y - middle[1]) / image.width
     brightest = rng.uniform(150, 400)
-    light = brightest * np.exp(-((distance / rng.uniform(0.2, 0.35)) ** 2))
-    return _image(np.asarray(image) + light[..., None]), brightest
+    return add_glare(image, brightest, middle, rng.uniform(0.2, 0.35)), brightest
 
 
 def fog(image: Image.Image, rng: Random) -> Spoilt:
     """Blend with a light grey; its share is the strength."""
     share = rng.uniform(0.55, 0.8)
-    return Image.blend(image, Image.new("RGB", image.size, (200, 205, 210)), share), share
+    return add_fog(image, share), share
 
 
 def _sunglasses(image: Image.Image, rng: Random) -> Spoilt:
-    lens = image.copy()
     width, height = image.size
     left, top = rng.uniform(0.02, 0.1) * width, rng.uniform(0.18, 0.25) * height
-    box = (left, top, left + rng.uniform(0.82, 0.9) * width, top + rng.uniform(0.58, 0.65) * height)
-    draw = ImageDraw.Draw(lens)
-    draw.rounded_rectangle(box, radius=height // 5, fill=(22, 22, 26), outline=(5, 5, 5), width=3)
-    draw.line((0, top + 8, left + 4, top + 14), fill=(5, 5, 5), width=5)
-    share = rng.uniform(0.65, 0.95)
-    return Image.blend(image, lens, share), share
+    lens = (
+        *(left, top),
+        *(left + rng.uniform(0.82, 0.9) * width, top + rng.uniform(0.58, 0.65) * height),
+    )
+    darkness = rng.uniform(0.65, 0.95)
+    return put_on_sunglasses(image, darkness, lens), darkness
 
 
 def _bar(image: Image.Image, rng: Random) -> Spoilt:
-    covered = image.copy()
     left, width = rng.uniform(0.25, 0.5) * image.width, rng.uniform(0.18, 0.28) * image.width
     lean = rng.uniform(-20, 20)
     colour = tuple(int(value) for value in rng.integers(20, 160, 3))
-    top, bottom = (
-        [(left + lean, 0), (left + width + lean, 0)],
-        [(left + width - lean, image.height)],
-    )
-    ImageDraw.Draw(covered).polygon([*top, *bottom, (left - lean, image.height)], fill=colour)
-    return covered, width
+    return put_bar(image, width, left, lean, colour), width
 
 
 SCENARIOS = (
@@ -133,6 +126,8 @@ def draw_failing_set(folder: Path, seed: int, *, injected: bool = True) -> dict[
     injections = [scenario for scenario in SCENARIOS for _ in range(scenario.images)]
     eyes = sample_eyes(len(injections), seed, split=100, complete=False)
     strengths = [scenario.strength for scenario in SCENARIOS if scenario.strength]
+    # What `spoil` does is in no parameter of the eye.
+    names = [field.name for field in fields(Eye) if field.name not in strengths]
     truth, parameters = {}, []
     for place, (scenario, drawn) in enumerate(zip(injections, eyes, strict=True)):
         rng = np.random.default_rng([seed, place])
@@ -150,7 +145,6 @@ def draw_failing_set(folder: Path, seed: int, *, injected: bool = True) -> dict[
         image.save(folder / path, quality=95)
         truth[path] = scenario.name
         row = [strength if name == scenario.strength else 0 for name in strengths]
-        parameters.append([path, *astuple(eye), *row])
-    names = [field.name for field in fields(Eye)]
+        parameters.append([path, *(getattr(eye, name) for name in names), *row])
     write_csv(folder / "parameters.csv", ["path", *names, *strengths], parameters)
     return truth

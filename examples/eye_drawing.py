@@ -20,10 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-FRONTAL_YAW = 190.0
-"""Head yaw, in degrees, at which the face looks into the camera."""
+from examples.conditions import put_conditions
+from examples.eye import FRONTAL_YAW, UNITS_ACROSS, Eye
 
-_UNITS_ACROSS = 160.0
 _HALF_WIDTH = 46.0  # from the middle of the lid opening to a corner
 _EYEBALL_RADIUS = 37.0  # the sphere on which the middle of the iris travels
 _FARTHEST_GAZE = math.radians(32.0)  # how far the eyeball turns at gaze_distance 1
@@ -50,76 +49,6 @@ _HAIR_RAMP = ((0.010, 0.007, 0.006), (0.060, 0.030, 0.016), (0.230, 0.135, 0.065
 _Array = npt.NDArray[np.floating[Any]]
 _Points = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 _Curves = dict[str, npt.NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Eye:
-    """The parameters of one picture; every one is a plain number.
-
-    Attributes
-    ----------
-    gaze_angle : float
-        Direction, in degrees, in which the iris lies as seen in the picture: 0 to 360,
-        counter-clockwise, 0 is the image's right and 90 is up.
-    gaze_distance : float
-        How far the iris is off the middle of the eyeball, as a share of the farthest it goes:
-        0 (looking into the camera) to 1.
-    openness : float
-        Distance of the lids above each other in the middle of the eye, in units, for a frontal
-        head: 0 (closed) to 40 (wide open).
-    head_yaw : float
-        160 (head turned to the image's right) to 220 (turned to its left), in degrees; 190 is
-        frontal.
-    head_pitch : float
-        -20 (head lowered) to 20 (head raised), in degrees; 0 is frontal. What other
-        simulators call 340 is -20 here.
-    iris_size : float
-        Radius of the iris, in units: 14 to 20.
-    pupil_size : float
-        Radius of the pupil as a share of the radius of the iris: 0.15 to 0.8.
-    iris_paleness : float
-        Colour of the iris: 0 (dark brown) over brown, hazel, green and blue to 1 (pale blue).
-    skin_tone : float
-        0 (pale) to 1 (very dark).
-    hair_tone : float
-        Colour of the eyebrow and the lashes: 0 (black) to 1 (blond).
-    light : float
-        Intensity of the lamp: 0.05 (night) to 4 (glaring); 1 is a well-lit picture.
-    light_angle : float
-        Where the lamp is, in degrees in the plane of the picture: 0 is the image's right, 90 is
-        above.
-    ambient : float
-        Intensity of the light that comes from everywhere, as a share of the lamp's: 0.1 to 0.6.
-    sky_exposure : float
-        Strength of the surroundings' reflection in the cornea: 0 to 1.
-    sky_rotation : float
-        How the surroundings are turned around the head, in degrees: 0 to 360.
-    brow_height : float
-        Height of the eyebrow above its usual place, in units: -5 to 5.
-    brow_thickness : float
-        Half the thickness of the eyebrow, in units: 2.5 to 6.
-    lash_length : float
-        Length of the longest upper lashes, in units: 5 to 13.
-    """
-
-    gaze_angle: float
-    gaze_distance: float
-    openness: float = 30.0
-    head_yaw: float = FRONTAL_YAW
-    head_pitch: float = 0.0
-    iris_size: float = 17.0
-    pupil_size: float = 0.4
-    iris_paleness: float = 0.3
-    skin_tone: float = 0.25
-    hair_tone: float = 0.2
-    light: float = 1.0
-    light_angle: float = 80.0
-    ambient: float = 0.3
-    sky_exposure: float = 0.5
-    sky_rotation: float = 0.0
-    brow_height: float = 0.0
-    brow_thickness: float = 4.0
-    lash_length: float = 9.0
 
 
 @dataclass(frozen=True)
@@ -182,7 +111,8 @@ def draw_eye(
     size : tuple of int
         Width and height in pixels. The picture shows 160 units across, whatever the size.
     seed : int or sequence of int
-        Seed of everything that has no parameter: skin texture, veins, fibres, single hairs.
+        Seed of everything that has no parameter: skin texture, veins, fibres, single hairs, and
+        where glasses, glare and bar are.
 
     Returns
     -------
@@ -205,11 +135,13 @@ def draw_eye(
     _put_hair(picture, scene, margins)
     _put_nose(picture, scene)
     _put_background(picture, scene)
-    return _develop(picture, scene)
+    # Of their own, as what the scene's has left to draw depends on the size of the picture.
+    rng = scene.rng.spawn(1)[0]
+    return put_conditions(_develop(picture, scene), eye, rng)
 
 
 def _make_scene(eye: Eye, width: int, height: int, rng: np.random.Generator) -> _Scene:
-    scale = width / _UNITS_ACROSS
+    scale = width / UNITS_ACROSS
     # The nearby camera exaggerates perspective, hence the factor.
     turn = math.radians(1.25 * (FRONTAL_YAW - eye.head_yaw))
     tilt = math.radians(eye.head_pitch)

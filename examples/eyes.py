@@ -3,10 +3,12 @@
 The example follows the gaze detection DNN of the HUDD and SAFE papers. Pictures of one eye are
 drawn from known parameters; a small CNN learns to tell eight gaze directions apart from a training
 set in which some situations (`LEFT_OUT`) do not occur; and the test images that it then gets wrong
-are kept as the failures whose root causes the tool should find.
+are kept as the failures whose root causes the tool should find: most pictures with sunglasses,
+glare, fog on the lens or a bar before the eye, and some others.
 """
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -19,7 +21,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from examples.eye_drawing import Eye, draw_eye
+from examples.eye import Eye
+from examples.eye_drawing import draw_eye
+from examples.sampling import (
+    DIRECTIONS,
+    LEFT_OUT,
+    UNSAFE_VALUES,
+    gaze_direction,
+    sample_eyes,
+    situations,
+)
 from pipelines.data.prefetch import prefetch
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
@@ -32,7 +43,6 @@ __all__ = [
     "LEFT_OUT",
     "ExampleSummary",
     "Eye",
-    "Situation",
     "build_dnn",
     "draw_eye",
     "gaze_direction",
@@ -44,67 +54,16 @@ __all__ = [
 SIZE = (160, 120)
 """Width and height of the example's images in pixels."""
 
-_COUNTER_CLOCKWISE = (
-    "MiddleRight",
-    "TopRight",
-    "TopCenter",
-    "TopLeft",
-    "MiddleLeft",
-    "BottomLeft",
-    "BottomCenter",
-    "BottomRight",
-)
-
-DIRECTIONS = tuple(sorted(_COUNTER_CLOCKWISE))
-"""The class names, in the order of the DNN's outputs."""
-
 _SPLITS = ("train", "test", "improvement")
 _NAMES = r"eye_\d+\.jpg|(labels|parameters|unsafe_values)\.csv"
 """Files in the folders of the example, as a regular expression."""
 FAILURES = "failures"
-_MODEL = "model.keras"
+MODEL = "model.keras"
 COMPLETE = "example.json"
 _PARTIAL = ".partial"
 _BATCH = 32
+LEARNING_RATE = 2e-3
 DRAWN_AHEAD = 16
-
-
-@dataclass(frozen=True)
-class Situation:
-    """A range of one parameter: ``low <= parameter <= high``, in the parameter's unit."""
-
-    name: str
-    parameter: str
-    low: float
-    high: float
-
-    def holds(self, eye: Eye) -> bool:
-        """Tell whether `eye` is in this situation."""
-        return bool(self.low <= getattr(eye, self.parameter) <= self.high)
-
-
-LEFT_OUT = (
-    Situation("head turned right", "head_yaw", 160, 166),
-    Situation("head turned left", "head_yaw", 214, 220),
-    Situation("half-closed eye", "openness", 0, 16),
-    Situation("dim light", "light", 0, 0.13),
-    Situation("looking nearly straight ahead", "gaze_distance", 0, 0.4),
-)
-"""What the training set leaves out and the test and improvement sets contain."""
-
-ANGLES = ("gaze_angle", "light_angle", "sky_rotation")
-"""Parameters that are angles in degrees."""
-
-UNSAFE_VALUES = (
-    *(("gaze_angle", 22.5 + 45 * k, "near") for k in range(8)),
-    ("head_yaw", 160, "near"),
-    ("head_yaw", 220, "near"),
-    ("openness", 16, "at most"),
-    ("light", 0.13, "at most"),
-    ("gaze_distance", 0.4, "at most"),
-)
-"""Parameter, value and side of where failures are likely: where directions meet (as in Table IV of
-the HUDD paper), and what the training set leaves out."""
 
 
 @dataclass(frozen=True)
@@ -128,86 +87,6 @@ class ExampleSummary:
     failures: int
     train_accuracy: float
     test_accuracy: float
-
-
-def gaze_direction(gaze_angle: float) -> str:
-    """Return the class of a gaze angle.
-
-    Parameters
-    ----------
-    gaze_angle : float
-        Degrees, counter-clockwise from the image's right; angles outside of 0 to 360 wrap.
-
-    Returns
-    -------
-    str
-        One of `DIRECTIONS`. An angle on a boundary, 22.5 + 45 k, is in the class that begins
-        there.
-    """
-    return _COUNTER_CLOCKWISE[int((gaze_angle + 22.5) % 360 // 45)]
-
-
-def situations(eye: Eye) -> tuple[str, ...]:
-    """Return the names of the left-out situations that `eye` is in, in the order of `LEFT_OUT`."""
-    return tuple(situation.name for situation in LEFT_OUT if situation.holds(eye))
-
-
-def sample_eyes(count: int, seed: int, *, split: int = 0, complete: bool = True) -> list[Eye]:
-    """Draw parameters at random.
-
-    Gaze angles and head yaws are uniform, as in the UnityEyes simulator. An eye depends on
-    `seed`, `split`, `complete` and its place in the list only, not on `count`.
-
-    Parameters
-    ----------
-    count : int
-        Number of eyes.
-    seed : int
-        Seed, 0 or more.
-    split : int
-        Number of an independent series of eyes of the same seed, 0 or more.
-    complete : bool
-        False leaves out the situations in `LEFT_OUT`; the other eyes keep their distribution.
-
-    Returns
-    -------
-    list of Eye
-        `count` eyes.
-
-    Raises
-    ------
-    ValueError
-        If `count`, `seed` or `split` is negative.
-    """
-    if count < 0:
-        raise ValueError(f"cannot draw {count} eyes")
-    return [_sample_eye(np.random.default_rng([seed, split, i]), complete) for i in range(count)]
-
-
-def _sample_eye(rng: np.random.Generator, complete: bool) -> Eye:
-    while True:
-        eye = Eye(
-            gaze_angle=rng.uniform(0, 360),
-            gaze_distance=float(np.sqrt(rng.uniform(0.06, 1))),
-            openness=rng.uniform(13, 40),
-            head_yaw=rng.uniform(160, 220),
-            head_pitch=float(np.clip(rng.normal(0, 6), -20, 20)),
-            iris_size=rng.uniform(15, 19),
-            pupil_size=rng.uniform(0.2, 0.7),
-            iris_paleness=rng.uniform(0, 1),
-            skin_tone=rng.uniform(0, 1),
-            hair_tone=rng.uniform(0, 1) ** 2,
-            light=float(np.exp(rng.uniform(np.log(0.09), np.log(2.5)))),
-            light_angle=rng.uniform(20, 160),
-            ambient=rng.uniform(0.15, 0.6),
-            sky_exposure=rng.uniform(0, 1),
-            sky_rotation=rng.uniform(0, 360),
-            brow_height=rng.uniform(-4, 4),
-            brow_thickness=rng.uniform(2.5, 5.5),
-            lash_length=rng.uniform(6, 12),
-        )
-        if complete or not situations(eye):
-            return eye
 
 
 def build_dnn(size: tuple[int, int] = SIZE) -> Any:
@@ -244,7 +123,7 @@ def build_dnn(size: tuple[int, int] = SIZE) -> Any:
     stack.append(layers.Dense(len(DIRECTIONS), activation="softmax", name="direction"))
     dnn = keras.Sequential(stack, name="gaze_dnn")
     dnn.compile(
-        keras.optimizers.Adam(1.5e-3),
+        keras.optimizers.Adam(LEARNING_RATE),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
         # Compiling ahead takes longer than it saves on a processor.
@@ -262,7 +141,7 @@ def write_example(
     *,
     seed: int = 0,
     train: int = 2400,
-    test: int = 2400,
+    test: int = 1600,
     improvement: int = 1600,
     epochs: int = 20,
     size: tuple[int, int] = SIZE,
@@ -278,8 +157,8 @@ def write_example(
     - ``train/``, ``test/`` and ``improvement/``: JPEG images, ``labels.csv`` (path, label) and
       ``parameters.csv`` (path and the fields of `Eye`);
     - ``failures/``: the same for the test images that the DNN, run on the files as saved, gets
-      wrong; ``labels.csv`` has a third column, prediction, and ``unsafe_values.csv`` says where
-      failures are likely;
+      wrong; ``labels.csv`` has a third column, prediction;
+    - ``unsafe_values.csv`` in ``test/`` and in ``failures/``: where failures are likely;
     - ``model.keras``: the trained DNN;
     - ``example.json``: seed, counts, accuracies and versions.
 
@@ -355,7 +234,7 @@ def _write(
         labels = [gaze_direction(eye.gaze_angle) for eye in drawn[name].values()]
         correct[name] = float(np.mean([a == b for a, b in zip(predictions, labels, strict=True)]))
     failures = _keep_failures(partial, drawn["test"], predictions)
-    dnn.save(partial / _MODEL)
+    dnn.save(partial / MODEL)
     summary = ExampleSummary(
         folder=folder,
         **counts,
@@ -387,12 +266,12 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
 def _move_into_place(partial: Path, folder: Path) -> None:
     # The mark of completeness goes first and comes last, so that no half example looks complete.
     (folder / COMPLETE).unlink(missing_ok=True)
-    remove_outputs(folder, Outputs((_MODEL,), dict.fromkeys((*_SPLITS, FAILURES), _NAMES)))
+    remove_outputs(folder, Outputs((MODEL,), dict.fromkeys((*_SPLITS, FAILURES), _NAMES)))
     for name in (*_SPLITS, FAILURES):
         (folder / name).mkdir(exist_ok=True)
         for file in (partial / name).iterdir():
             file.replace(folder / name / file.name)
-    for name in (_MODEL, COMPLETE):
+    for name in (MODEL, COMPLETE):
         (partial / name).replace(folder / name)
 
 
@@ -457,8 +336,16 @@ def _train(
         done += 1
         progress("training the DNN", done, steps * epochs)
 
-    callback = keras.callbacks.LambdaCallback(on_train_batch_end=report)
-    dnn.fit(images, labels, _BATCH, epochs, verbose=0, callbacks=[callback])
+    def slow_down(epoch: int) -> float:
+        return LEARNING_RATE * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+    callbacks = [
+        keras.callbacks.LambdaCallback(on_train_batch_end=report),
+        keras.callbacks.LearningRateScheduler(slow_down),
+    ]
+    dnn.fit(images, labels, _BATCH, epochs, verbose=0, callbacks=callbacks)
+    # The file tells whoever trains the DNN further the rate to begin with.
+    dnn.optimizer.learning_rate = LEARNING_RATE
     return dnn
 
 
@@ -488,8 +375,9 @@ def _keep_failures(folder: Path, eyes: dict[str, Eye], predictions: list[str]) -
         shutil.copyfile(folder / "test" / path, folder / FAILURES / path)
     failed = {path: eyes[path] for path in predicted}
     _write_tables(folder / FAILURES, failed, ("path", "label", "prediction"), predicted)
-    header = ("parameter", "value", "side")
-    write_csv(folder / FAILURES / "unsafe_values.csv", header, UNSAFE_VALUES)
+    for name in ("test", FAILURES):
+        header = ("parameter", "value", "side")
+        write_csv(folder / name / "unsafe_values.csv", header, UNSAFE_VALUES)
     return len(predicted)
 
 

@@ -186,7 +186,8 @@ def example(
     ] = False,
 ) -> None:
     """Draw the example: eye images, a small DNN trained on them, and the images it gets wrong."""
-    from examples.eyes import write_example
+    from examples.eyes import MODEL, write_example
+    from examples.sampling import ANGLES
 
     with job("The folder is as it was.") as progress:
         summary = write_example(folder, seed=seed, progress=progress, overwrite=overwrite)
@@ -199,7 +200,16 @@ def example(
         f"{summary.test_accuracy:.1%} of the test images; the {summary.failures} it gets wrong are "
         f"in {folder / 'failures'}."
     )
-    print(f"Next: python SAFE_Tool.py cluster {shlex.quote(str(folder / 'failures'))} --out RUN")
+    model, images, table, unsafe = (
+        shlex.quote(str(folder / name))
+        for name in (MODEL, "test", "test/parameters.csv", "test/unsafe_values.csv")
+    )
+    angles = " ".join(f"--angles {name}" for name in ANGLES)
+    print(f"Next: python SAFE_Tool.py test {model} {images} --out TEST")
+    print(
+        f"Then: python SAFE_Tool.py cluster --test-run TEST --out RUN --parameters {table} "
+        f"--unsafe-values {unsafe} {angles}"
+    )
 
 
 def _print_explanation(explanation: Explanation) -> None:

@@ -50,6 +50,7 @@ def test(
     trust_model: TrustOption = False,
 ) -> None:
     """Test a DNN on labelled images, and list those that it gets wrong."""
+    from pipelines.clusters.passing import FEWEST
     from pipelines.dnn.job import FAILURES_FILE, Asked, test_model
 
     asked = Asked(scaling, trust_model, classes, task, error_threshold, key_points, groups)
@@ -74,7 +75,9 @@ def test(
         return
     failures = out / FAILURES_FILE
     print(f"The {found['failures']:,} images that it gets wrong are listed in {failures}.")
-    print(f"Next: python SAFE_Tool.py cluster {shlex.quote(str(failures))} --out RUN")
+    enough = found["images"] - found["failures"] >= FEWEST
+    source = f"--test-run {shlex.quote(str(out))}" if enough else shlex.quote(str(failures))
+    print(f"Next: python SAFE_Tool.py cluster {source} --out RUN")
 
 
 def heatmaps(

@@ -21,8 +21,8 @@ from pipelines.unsafe_set.files import read_selection
 
 SECONDS_BETWEEN_COUNTS = 0.3
 MOST_FOLDERS = 500
-EXAMPLE_RUN = "example"
-"""Name of the example's run: no other run takes it."""
+EXAMPLE_RUN, EXAMPLE_TEST = "example", "example-test"
+"""Names of the example's run and of its DNN's test: no other run takes them."""
 
 Choice = tuple[str, str]
 """What is shown, and the path it stands for."""
@@ -213,6 +213,6 @@ def new_run_folder(
             taken = run.exists()
         except OSError as error:
             raise InputError(f"{run} cannot be used: {error.strerror}.") from error
-        if run.name != EXAMPLE_RUN and (not taken or allows(run)):
+        if run.name not in {EXAMPLE_RUN, EXAMPLE_TEST} and (not taken or allows(run)):
             return run
         attempt += 1

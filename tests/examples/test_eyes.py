@@ -78,9 +78,9 @@ def test_samples_do_not_depend_on_their_number():
 
 
 def test_samples_cover_every_situation_unless_told_otherwise():
-    complete = sample_eyes(600, seed=0)
+    complete = sample_eyes(1200, seed=0)
     for situation in LEFT_OUT:
-        assert sum(situation.holds(eye) for eye in complete) > 20, situation
+        assert sum(situation.holds(eye) for eye in complete) > 40, situation
     incomplete = sample_eyes(600, seed=0, complete=False)
     assert not any(situation.holds(eye) for situation in LEFT_OUT for eye in incomplete)
 

@@ -10,14 +10,12 @@ from typing import Any
 import gradio as gr
 
 from app.numbers import COUNT, POSITIVE, SEED, read_number
-from app.page import folders, wiring
+from app.page import example, folders, wiring
 from app.page.context import Page
 from app.page.fields import NARROW, command_line, complete_folder_field, read_form, result_pane
-from app.page.folders import EXAMPLE_RUN
 from app.page.notices import describe, notice
 from app.page.wiring import HIDDEN, Following, Turn
 from app.server.jobs import Command
-from examples.eyes import ANGLES, COMPLETE, FAILURES
 from pipelines.clusters.explanation import EXPLANATION_FILE
 from pipelines.data.images import TABLES, folder_of
 from pipelines.runs.errors import InputError
@@ -27,8 +25,6 @@ from pipelines.safe.features import WIDTHS
 
 GIVEN = "Parameters of the images"
 JOBS = ("cluster", "explain", "example")
-EXAMPLE_IMAGES = "example-images"
-EXAMPLE_TABLES = ("parameters.csv", "labels.csv")
 UNSAFE_VALUES = "unsafe_values.csv"
 
 
@@ -84,7 +80,7 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
     with gr.Row(elem_classes="actions"):
         find = gr.Button("Find root cause clusters", variant="primary", elem_id="find", **NARROW)
         browse = gr.Button("Browse…", elem_id="browse", **NARROW)
-        example = gr.Button("Try the example", elem_id="example", **NARROW)
+        try_example = gr.Button("Try the example", elem_id="example", **NARROW)
         count = gr.HTML(elem_id="count", elem_classes="count", padding=False)
     complete_folder_field(page, folder, browse, count, folders.recent)
     with gr.Row(elem_classes="more"):
@@ -114,9 +110,9 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
 
     blocks.load(arrive, None, result, **HIDDEN)
     find.click(start, form, result, **HIDDEN)
-    example.click(lambda: _try_example(page), None, result, **HIDDEN)
+    try_example.click(lambda: _try_example(page), None, result, **HIDDEN)
     explain.click(start_explaining, [opened, *form], result, **HIDDEN)
-    buttons = [find, example, explain]
+    buttons = [find, try_example, explain]
     parts.turn.change(
         turned, [parts.turn, opened], [*buttons, parts.told, browser, opened], **HIDDEN
     )
@@ -363,27 +359,11 @@ def _explain(page: Page, run: str | None, form: Form) -> list[Any]:
 
 
 def _try_example(page: Page) -> list[Any]:
-    """Open the example's run; find it first, and draw the example before that, where need be."""
-    images, run = page.runs / EXAMPLE_IMAGES, page.runs / EXAMPLE_RUN
-    failures = images / FAILURES
-    try:
-        manifest = read_manifest(run)
-        replace = True
-        if (manifest.ended, manifest.folder) == ("finished", str(failures)):
-            timer, *opening = _choose(page, str(run))
-            return [*[gr.skip()] * 2, timer, gr.skip(), *opening, _runs(page, run)]
-    except InputError:
-        replace = False
-    commands = []
-    if not (images / COMPLETE).is_file():
-        commands.append(Command(("example", str(images)), images))
-    arguments = ["cluster", str(failures), "--out", str(run), *["--overwrite"] * replace]
-    for table in EXAMPLE_TABLES:
-        arguments += ["--parameters", str(failures / table)]
-    arguments += [f"--angles={name}" for name in ANGLES]
-    if commands or (failures / UNSAFE_VALUES).is_file():  # older versions drew the example without
-        arguments += ["--unsafe-values", str(failures / UNSAFE_VALUES)]
-    return _start(page, [*commands, Command(tuple(arguments), run)])
+    """Open the example's run; find it first, and draw and test the example, where need be."""
+    if run := example.run_of_example(page):
+        timer, *opening = _choose(page, str(run))
+        return [*[gr.skip()] * 2, timer, gr.skip(), *opening, _runs(page, run)]
+    return _start(page, example.commands(page))
 
 
 def _start(page: Page, commands: list[Command]) -> list[Any]:

@@ -1,0 +1,58 @@
+"""The page's example: from nothing to situations with failure rates, in three commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.page.context import Page
+from app.page.folders import EXAMPLE_RUN, EXAMPLE_TEST
+from app.server.jobs import Command
+from examples.eyes import COMPLETE, FAILURES, MODEL
+from examples.sampling import ANGLES
+from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import Manifest, read_manifest
+
+IMAGES = "example-eyes"
+OLDER_IMAGES = "example-images"
+"""What earlier versions drew, without sunglasses, glare, fog and bars."""
+SAMPLE = 300
+"""Passing images that are looked at: enough for four situations of some fifty failures each, in a
+fourth of the time that all of them take."""
+
+
+def run_of_example(page: Page) -> Path | None:
+    """Return the run to open, also one of an earlier version; None where it is still to be found.
+
+    The words on a run would be lost if it were replaced by one on other images.
+    """
+    run = page.runs / EXAMPLE_RUN
+    known = {str(page.runs / IMAGES / "test"), str(page.runs / OLDER_IMAGES / FAILURES)}
+    manifest = _manifest(run)
+    is_found = manifest and manifest.ended == "finished" and manifest.folder in known
+    return run if is_found else None
+
+
+def commands(page: Page) -> list[Command]:
+    """Return what is to be done to find the example's situations: what is there already is kept."""
+    images, tested, run = (page.runs / name for name in (IMAGES, EXAMPLE_TEST, EXAMPLE_RUN))
+    test = images / "test"
+    steps = []
+    if not (images / COMPLETE).is_file():
+        steps.append(Command(("example", str(images)), images))
+    earlier = _manifest(tested)
+    if steps or not earlier or (earlier.ended, earlier.folder) != ("finished", str(test)):
+        arguments = ["test", str(images / MODEL), str(test), "--out", str(tested)]
+        steps.append(Command((*arguments, *["--overwrite"] * bool(earlier)), tested))
+    arguments = ["cluster", "--test-run", str(tested), "--out", str(run), "--sample", str(SAMPLE)]
+    arguments += ["--overwrite"] * bool(_manifest(run))
+    arguments += ["--parameters", str(test / "parameters.csv")]
+    arguments += [f"--angles={name}" for name in ANGLES]
+    arguments += ["--unsafe-values", str(test / "unsafe_values.csv")]
+    return [*steps, Command(tuple(arguments), run)]
+
+
+def _manifest(run: Path) -> Manifest | None:
+    try:
+        return read_manifest(run)
+    except InputError:
+        return None
