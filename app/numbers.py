@@ -157,3 +157,8 @@ def read_number(label: str, text: str, numbers: Numbers) -> str:
     except ValueError as error:
         raise InputError(f"{label}: {error}") from None
     return str(number) if numbers.whole else f"{number:.10g}"
+
+
+def write_number(number: float) -> str:
+    """Return the shortest text that is read as this number again."""
+    return repr(number).removesuffix(".0")
