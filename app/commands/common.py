@@ -12,12 +12,14 @@ GUESSED = "as the model tells"
 """What the page offers where a model, or its labels, may tell by themselves."""
 SCALINGS = ("none", "0-1", "-1-1", "caffe", "torch")
 TASKS = ("classes", "several", "numbers")
+PLACEHOLDER = "/path/to/model.keras"
 HOW = ("copy", "link")
 
 MODEL = Option(
     "Keras model file of the DNN under analysis (.keras, .h5).",
     by_place=True,
     label="Keras model of the DNN under analysis",
+    placeholder=PLACEHOLDER,
     needed="the model file of the DNN under analysis",
 )
 CLASSES = Option(

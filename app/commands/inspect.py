@@ -9,6 +9,7 @@ from typing import Annotated
 from app.commands.common import (
     BATCH_SIZE,
     CLASSES,
+    PLACEHOLDER,
     TASK,
     Overwrite,
     RunFolder,
@@ -32,6 +33,7 @@ class InspectOptions:
             "Keras model file of the classifier (.keras, .h5); none with --distances.",
             by_place=True,
             label="Keras model of the classifier",
+            placeholder=PLACEHOLDER,
             needed="the model file of the classifier",
         ),
     ] = None

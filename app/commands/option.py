@@ -40,6 +40,8 @@ class Option:
         Its name on the page; empty where the page does not have it.
     info : str
         What the page says below that.
+    placeholder : str
+        What an empty field of the page shows.
     choices : tuple of str
         What the page offers; of a wish, what stands for no and for yes.
     unset : str
@@ -59,6 +61,7 @@ class Option:
     show_default: bool = True
     label: str = ""
     info: str = ""
+    placeholder: str = ""
     choices: tuple[str, ...] = ()
     unset: str = ""
     needed: str = ""

@@ -154,6 +154,10 @@ def page(tmp_path, draw):
 def commands(page, tab, **changes):
     """Return what the forms of a tab ask for, filled in as far as need be."""
     root = page.runs.parent
+    if tab is coverage:
+        sets = {"model": "model.keras", "training": "training", "test": "images"}
+        entries = {name: str(root / path) for name, path in sets.items()}
+        return list(coverage._measure(page, entries | changes)[0].arguments)
     paths = {"model": "model.keras", "training": "training", "test": "images", "images": "images",
              "folder": "images", "improvement": "images"}  # fmt: skip
     names = {field.name for field in fields(tab.USUAL)}
@@ -230,7 +234,7 @@ def test_every_number_of_a_form_is_asked_for():
              "validation", "scaling", "classes", "task", "improvement", "allocation", "ranking",
              "others", "candidates", "layer", "class_", "rule", "images", "explain", "distances",
              "labels", "predictions"}  # fmt: skip
-    for tab in (clusters, retraining, unsafe_set, coverage, heatmaps, confusion):
+    for tab in (clusters, retraining, unsafe_set, heatmaps, confusion):
         asked = {field for each, field, *_ in (*WHOLE, *DECIMAL) if each is tab}
         others = {f.name for f in fields(tab.USUAL) if f.type != "bool"} - texts
         assert others == asked

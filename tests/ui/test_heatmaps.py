@@ -25,7 +25,7 @@ def save_model(file, end=()):
     code = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from pipelines.backend import import_keras
+from pipelines.dnn.keras import import_keras
 keras, _ = import_keras()
 keras.utils.set_random_seed(3)
 L = keras.layers
