@@ -158,6 +158,10 @@ def commands(page, tab, **changes):
         sets = {"model": "model.keras", "training": "training", "test": "images"}
         entries = {name: str(root / path) for name, path in sets.items()}
         return list(coverage._measure(page, entries | changes)[0].arguments)
+    if tab is confusion:
+        sets = {"model": "model.keras", "images": "images"}
+        entries = {name: str(root / path) for name, path in sets.items()}
+        return list(confusion._inspect(page, entries | changes)[0].arguments)
     paths = {"model": "model.keras", "training": "training", "test": "images", "images": "images",
              "folder": "images", "improvement": "images"}  # fmt: skip
     names = {field.name for field in fields(tab.USUAL)}
@@ -192,7 +196,7 @@ DECIMAL = [
     (heatmaps, "error_threshold", "--error-threshold", "Error threshold"),
     (unsafe_set, "accuracy", "--accuracy", "Accuracy on them"),
     (unsafe_set, "selection_factor", "--selection-factor", "Selection factor"),
-    (confusion, "thresholds", "--threshold", "Threshold of activation"),
+    (confusion, "threshold", "--threshold", "Threshold of activation"),
     (confusion, "top", "--top", "Top pairs"),
 ]
 SWITCHES = {"repeats": {"compare": True}}
@@ -234,7 +238,7 @@ def test_every_number_of_a_form_is_asked_for():
              "validation", "scaling", "classes", "task", "improvement", "allocation", "ranking",
              "others", "candidates", "layer", "class_", "rule", "images", "explain", "distances",
              "labels", "predictions"}  # fmt: skip
-    for tab in (clusters, retraining, unsafe_set, heatmaps, confusion):
+    for tab in (clusters, retraining, unsafe_set, heatmaps):
         asked = {field for each, field, *_ in (*WHOLE, *DECIMAL) if each is tab}
         others = {f.name for f in fields(tab.USUAL) if f.type != "bool"} - texts
         assert others == asked

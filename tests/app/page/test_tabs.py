@@ -191,3 +191,42 @@ def test_the_same_command_goes_on_with_a_retraining_that_was_broken_off(page):
     with open_run(first.folder, manifest, quiet, overwrite=True) as job:
         job.begin_results()
     assert retraining._command(page, str(run), retraining_form(page)).folder != first.folder
+
+
+def inspections(page, **changes):
+    root = page.access.roots[0]
+    entries = {"model": str(root / "dnn.keras"), "images": str(root / "images")}
+    (made,) = confusion._inspect(page, entries | changes)
+    return made
+
+
+def test_the_command_of_an_inspection(page):
+    root = page.access.roots[0]
+    usual = inspections(page)
+    assert usual.folder == page.runs / "images-inspection"
+    assert usual.arguments == (
+        "inspect", str(root / "dnn.keras"), str(root / "images"), "--out", str(usual.folder),
+    )  # fmt: skip
+    shown = {"threshold": "0.5", "top": "1 %", "scaling": "as the model tells", "layer": " , "}
+    assert inspections(page, **shown, no_labels=False).arguments == usual.arguments
+    changed = inspections(
+        page, threshold="0.25; .75;", top="2.5 %", layer="conv, -dense", task="several",
+        normalise=True, no_labels=True, labels="left.csv",
+    )  # fmt: skip
+    assert changed.arguments[len(usual.arguments) :] == (
+        "--task", "several", "--threshold", "0.25", "--threshold", "0.75", "--layer", "conv",
+        "--layer=-dense", "--normalise", "--top", "2.5", "--no-labels",
+    )  # fmt: skip
+
+
+def test_distances_take_the_place_of_model_and_images(page):
+    root = page.access.roots[0]
+    tables = {name: str(root / f"{name}.csv") for name in ("distances", "labels", "predictions")}
+    made = inspections(page, **tables, threshold="none", normalise=True, top="2")
+    assert made.arguments == (
+        "inspect", "--out", str(page.runs / "distances.csv-inspection"), "--top", "2",
+        "--distances", tables["distances"], "--labels", tables["labels"],
+        "--predictions", tables["predictions"],
+    )  # fmt: skip
+    with pytest.raises(InputError, match="Give the model file of the classifier"):
+        inspections(page, model="", labels=tables["labels"])
