@@ -36,7 +36,7 @@ class ClusterOptions:
         replace(
             FAILING_IMAGES,
             help=f"{FAILING_IMAGES.help} Left out with --test-run.",
-            label="Folder of images on which the DNN failed",
+            needed="the folder that holds the images, or try the example",
         ),
     ] = None
     passing: Annotated[

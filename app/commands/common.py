@@ -32,6 +32,8 @@ FAILING_IMAGES = Option(
     "Folder of images on which the DNN failed, failures.txt of a test, or a pair's list of "
     "inspect; read only.",
     by_place=True,
+    label="Folder of images on which the DNN failed",
+    needed="the folder that holds the images",
     images=True,
 )
 TASK = Option(

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import gradio as gr
 
+from app.commands.dnn import TestOptions
+from app.commands.retrain import RetrainOptions
 from app.page import folders
 from app.page.context import Page
+from app.page.form import Form
 from app.page.wiring import HIDDEN
 from app.server import panes
 from pipelines.dnn.evaluation import Task
@@ -18,11 +21,11 @@ from pipelines.dnn.model import SCALINGS
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Form = TypeVar("Form", bound="DataclassInstance")
+OldForm = TypeVar("OldForm", bound="DataclassInstance")
 NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
 
 
-def read_form(usual: Form, values: Sequence[Any]) -> Form:
+def read_form(usual: OldForm, values: Sequence[Any]) -> OldForm:
     """Read the values of a form into the dataclass that describes it.
 
     Parameters
@@ -59,6 +62,13 @@ def result_pane(elem_id: str, module: str) -> gr.HTML:
         elem_id=elem_id,
         elem_classes="shown",
     )
+
+
+def make_label_fields(form: Form, kind: type[TestOptions | RetrainOptions]) -> None:
+    """Make the fields on a model's input and labels."""
+    form.row(kind, "scaling", "classes")
+    form.row(kind, "task", "error_threshold", "key_points")
+    form.add(kind, "groups")
 
 
 GUESSED = "as the model tells"

@@ -158,17 +158,16 @@ def commands(page, tab, **changes):
         sets = {"model": "model.keras", "training": "training", "test": "images"}
         entries = {name: str(root / path) for name, path in sets.items()}
         return list(coverage._measure(page, entries | changes)[0].arguments)
-    if tab is confusion:
+    if tab in (confusion, heatmaps):
         sets = {"model": "model.keras", "images": "images"}
         entries = {name: str(root / path) for name, path in sets.items()}
-        return list(confusion._inspect(page, entries | changes)[0].arguments)
+        ask = heatmaps._test if tab is heatmaps else confusion._inspect
+        return list(ask(page, entries | changes)[0].arguments)
     paths = {"model": "model.keras", "training": "training", "test": "images", "images": "images",
              "folder": "images", "improvement": "images"}  # fmt: skip
     names = {field.name for field in fields(tab.USUAL)}
     filled = {name: str(root / path) for name, path in paths.items() if name in names}
     form = replace(tab.USUAL, **filled | changes)
-    if tab is heatmaps:
-        return [word for each in tab._commands(page, form, True) for word in each.arguments]
     run = [str(root / "run")] if tab in (retraining, unsafe_set) else []
     return list(tab._command(page, *run, form).arguments)
 
@@ -238,7 +237,7 @@ def test_every_number_of_a_form_is_asked_for():
              "validation", "scaling", "classes", "task", "improvement", "allocation", "ranking",
              "others", "candidates", "layer", "class_", "rule", "images", "explain", "distances",
              "labels", "predictions"}  # fmt: skip
-    for tab in (clusters, retraining, unsafe_set, heatmaps):
+    for tab in (clusters, retraining, unsafe_set):
         asked = {field for each, field, *_ in (*WHOLE, *DECIMAL) if each is tab}
         others = {f.name for f in fields(tab.USUAL) if f.type != "bool"} - texts
         assert others == asked

@@ -32,14 +32,10 @@ def page(tmp_path):
     made.jobs.close()
 
 
-def form(page, **changes):
-    root = page.access.roots[0]
-    usual = replace(heatmaps.USUAL, model=str(root / "dnn.keras"), images=str(root / "images"))
-    return replace(usual, **changes)
-
-
 def commands(page, only_test=False, **changes):
-    return heatmaps._commands(page, form(page, **changes), only_test)
+    root = page.access.roots[0]
+    entries = {"model": str(root / "dnn.keras"), "images": str(root / "images")} | changes
+    return (heatmaps._test if only_test else heatmaps._find)(page, entries)
 
 
 def test_a_test_comes_before_heatmaps_unless_all_images_have_failed(page):
@@ -54,6 +50,13 @@ def test_a_test_comes_before_heatmaps_unless_all_images_have_failed(page):
     grouped, clustered = commands(page, groups=" -- drive ")
     assert grouped.arguments[-1] == "--groups=-- drive"
     assert not any("--groups" in argument for argument in clustered.arguments)
+    both = commands(page, scaling="torch", layer="conv, dense", rule="z+", explain=" 3 ")
+    assert all(each.arguments[5:7] == ("--scaling", "torch") for each in both)
+    assert both[1].arguments[7:] == ("--layer", "conv", "--layer", "dense", "--explain", "3")
+    with pytest.raises(InputError, match="Give the folder of labelled images"):
+        commands(page, only_test=True, images=" ")
+    with pytest.raises(InputError, match="Give the folder that holds the images"):
+        commands(page, images=" ")
 
 
 def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
