@@ -16,6 +16,7 @@ from app.server.access import Access
 from app.server.jobs import Jobs
 from app.server.routes import ServedRuns
 from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import Manifest, write_manifest
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_advice_can_be_followed(kind):
 
 @pytest.fixture
 def page(tmp_path, draw):
-    for name in ("images", "training"):
+    for name in ("images", "training", "run"):
         (tmp_path / name).mkdir()
         draw(tmp_path / name / "a.png", 1)
     (tmp_path / "model.keras").touch()
@@ -158,6 +159,10 @@ def commands(page, tab, **changes):
         sets = {"model": "model.keras", "training": "training", "test": "images"}
         entries = {name: str(root / path) for name, path in sets.items()}
         return list(coverage._measure(page, entries | changes)[0].arguments)
+    if tab is unsafe_set:
+        write_manifest(root / "run", Manifest(job="cluster", command=[], folder="", parameters={}))
+        entries = {"opened": str(root / "run"), "improvement": str(root / "images")}
+        return list(unsafe_set._select(page, entries | changes)[0].arguments)
     if tab in (confusion, heatmaps):
         sets = {"model": "model.keras", "images": "images"}
         entries = {name: str(root / path) for name, path in sets.items()}
@@ -168,7 +173,7 @@ def commands(page, tab, **changes):
     names = {field.name for field in fields(tab.USUAL)}
     filled = {name: str(root / path) for name, path in paths.items() if name in names}
     form = replace(tab.USUAL, **filled | changes)
-    run = [str(root / "run")] if tab in (retraining, unsafe_set) else []
+    run = [str(root / "run")] if tab is retraining else []
     return list(tab._command(page, *run, form).arguments)
 
 
@@ -237,7 +242,7 @@ def test_every_number_of_a_form_is_asked_for():
              "validation", "scaling", "classes", "task", "improvement", "allocation", "ranking",
              "others", "candidates", "layer", "class_", "rule", "images", "explain", "distances",
              "labels", "predictions"}  # fmt: skip
-    for tab in (clusters, retraining, unsafe_set):
+    for tab in (clusters, retraining):
         asked = {field for each, field, *_ in (*WHOLE, *DECIMAL) if each is tab}
         others = {f.name for f in fields(tab.USUAL) if f.type != "bool"} - texts
         assert others == asked

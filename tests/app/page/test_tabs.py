@@ -88,18 +88,42 @@ def test_a_run_whose_model_lies_elsewhere_is_not_selected_for(page, tmp_path):
     manifest = Manifest(job="heatmaps", command=[], folder=str(images), parameters=parameters)
     with open_run(run, manifest, quiet):
         pass
-    told = unsafe_set._select(page, str(run), replace(unsafe_set.USUAL, improvement=str(images)))
-    assert any("outside of the folders" in str(part) for part in told)
-    assert page.jobs.look() is None
+    with pytest.raises(InputError, match="outside of the folders"):
+        unsafe_set._select(page, {"opened": str(run), "improvement": str(images)})
 
 
-def test_groups_of_new_images_go_into_the_command(page):
+def selections(page, **changes):
+    run = page.runs / "run"
     images = str(page.access.roots[0] / "images")
-    form = replace(unsafe_set.USUAL, improvement=images)
-    run = str(page.runs / "run")
-    assert "--groups" not in unsafe_set._command(page, run, form).line()
-    grouped = unsafe_set._command(page, run, replace(form, groups=r" -(\d+)_ "))
-    assert r"--groups=-(\d+)_" in grouped.arguments
+    if not run.exists():
+        manifest = Manifest(job="cluster", command=[], folder=images, parameters={})
+        with open_run(run, manifest, quiet):
+            pass
+    entries = {"opened": str(run), "improvement": images}
+    (made,) = unsafe_set._select(page, entries | changes)
+    assert made.folder == run
+    return made.arguments
+
+
+def test_the_command_of_a_selection(page):
+    usual = selections(page)
+    assert usual == ("select", str(page.runs / "run"), str(page.access.roots[0] / "images"))
+    shown = {"selection_factor": "0.3", "allocation": "uniform", "count": " ", "overwrite": False}
+    assert selections(page, **shown) == usual
+    changed = selections(
+        page, count="12", test_images="1 000", accuracy="93 %", selection_factor="25 %",
+        allocation="proportional", ranking="distance", duplicates=True, overwrite=True,
+        groups=r" -(\d+)_ ",
+    )  # fmt: skip
+    assert changed[len(usual) :] == (
+        "--count", "12", "--test-images", "1000", "--accuracy", "0.93", "--selection-factor",
+        "0.25", "--allocation", "proportional", "--ranking", "distance", "--duplicates",
+        r"--groups=-(\d+)_", "--overwrite",
+    )  # fmt: skip
+    with pytest.raises(InputError, match="Give the folder that holds the new images"):
+        selections(page, improvement="")
+    with pytest.raises(InputError, match="Open the run first whose clusters"):
+        unsafe_set._select(page, {})
 
 
 def retraining_form(page, **changes):
