@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
 
@@ -15,8 +15,6 @@ from app.page.context import Page
 from app.page.form import Form
 from app.page.wiring import HIDDEN
 from app.server import panes
-from pipelines.dnn.evaluation import Task
-from pipelines.dnn.model import SCALINGS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -69,55 +67,6 @@ def make_label_fields(form: Form, kind: type[TestOptions | RetrainOptions]) -> N
     form.row(kind, "scaling", "classes")
     form.row(kind, "task", "error_threshold", "key_points")
     form.add(kind, "groups")
-
-
-GUESSED = "as the model tells"
-
-
-def label_fields() -> list[Any]:
-    """Make the fields on a model's input and labels.
-
-    They are: scaling, names of the classes, what the model predicts, error threshold, key points,
-    groups of test images.
-    """
-    with gr.Row():
-        scaling = gr.Dropdown(
-            [GUESSED, *SCALINGS],
-            value=GUESSED,
-            label="Scaling of pixels",
-            info="none: 0 to 255. caffe, torch: as networks trained on ImageNet.",
-        )
-        classes = gr.Textbox(
-            label="Names of the classes",
-            info="A file, one a line, in the order of the outputs. Empty: sorted.",
-        )
-    with gr.Row():
-        task = gr.Dropdown(
-            [GUESSED, *get_args(Task)],
-            value=GUESSED,
-            label="What the model predicts",
-            info="One class an image, several labels, or numbers.",
-        )
-        threshold = gr.Textbox(
-            label="Error threshold", info="Of numbers: above it, an image counts as failed."
-        )
-        points = gr.Checkbox(
-            False,
-            label="The numbers are key points",
-            info="x and y by turns: an error is a distance.",
-        )
-    groups = gr.Textbox(
-        label="Groups of test images",
-        info="Of one track, drive or person, which intervals and tests count as one: a column of "
-        "labels.csv or parameters.csv beside them, a regular expression, or none. Empty: by names "
-        "such as 00012_00003.png.",
-    )
-    return [scaling, classes, task, threshold, points, groups]
-
-
-def groups_option(text: str) -> list[str]:
-    """Return the option of a command that the field for groups asks for; none where it is empty."""
-    return [f"--groups={text.strip()}"] if text.strip() else []  # it may begin with a dash
 
 
 def show_always(

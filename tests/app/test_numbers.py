@@ -168,13 +168,12 @@ def commands(page, tab, **changes):
         entries = {name: str(root / path) for name, path in sets.items()}
         ask = heatmaps._test if tab is heatmaps else confusion._inspect
         return list(ask(page, entries | changes)[0].arguments)
-    paths = {"model": "model.keras", "training": "training", "test": "images", "images": "images",
-             "folder": "images", "improvement": "images"}  # fmt: skip
-    names = {field.name for field in fields(tab.USUAL)}
-    filled = {name: str(root / path) for name, path in paths.items() if name in names}
-    form = replace(tab.USUAL, **filled | changes)
-    run = [str(root / "run")] if tab is retraining else []
-    return list(tab._command(page, *run, form).arguments)
+    if tab is retraining:
+        sets = {"model": "model.keras", "training": "training", "test": "images"}
+        entries = {name: str(root / path) for name, path in sets.items()}
+        return list(retraining._command(page, root / "run", entries | changes).arguments)
+    form = replace(clusters.USUAL, folder=str(root / "images"), **changes)
+    return list(clusters._command(page, form).arguments)
 
 
 WHOLE = [
@@ -242,7 +241,7 @@ def test_every_number_of_a_form_is_asked_for():
              "validation", "scaling", "classes", "task", "improvement", "allocation", "ranking",
              "others", "candidates", "layer", "class_", "rule", "images", "explain", "distances",
              "labels", "predictions"}  # fmt: skip
-    for tab in (clusters, retraining):
+    for tab in (clusters,):
         asked = {field for each, field, *_ in (*WHOLE, *DECIMAL) if each is tab}
         others = {f.name for f in fields(tab.USUAL) if f.type != "bool"} - texts
         assert others == asked

@@ -126,31 +126,39 @@ def test_the_command_of_a_selection(page):
         unsafe_set._select(page, {})
 
 
-def retraining_form(page, **changes):
+def retrainings(page, **changes):
     root = page.access.roots[0]
-    usual = {"model": str(root / "dnn.keras"), "training": str(root), "test": str(root / "images")}
-    return replace(retraining.USUAL, **usual | changes)
+    (root / "train").mkdir(exist_ok=True)
+    entries = {
+        "model": str(root / "dnn.keras"), "training": str(root / "train"),
+        "test": str(root / "images"),
+    }  # fmt: skip
+    return retraining._command(page, page.runs / "run", entries | changes)
 
 
 def test_a_retraining_asks_for_what_differs_from_the_usual_alone(page):
-    run = page.runs / "run"
-    usual = retraining._command(page, str(run), retraining_form(page)).arguments
+    usual = retrainings(page).arguments
     assert usual[0] == "retrain"
-    assert usual[usual.index("--unsafe") + 1] == str(run)
+    assert usual[usual.index("--unsafe") + 1] == str(page.runs / "run")
     assert usual[-2:] == ("--out", str(page.runs / "run-retrained"))
+    shown = {
+        "epochs": "10", "batch_size": "32", "learning_rate": "", "schedule": "cosine",
+        "validation_share": "0.1", "seed": "0", "scaling": "as the model tells", "repeats": "7",
+    }  # fmt: skip
+    assert retrainings(page, **shown).arguments == usual
     changes = {
         "epochs": "20", "learning_rate": "0.001", "batch_size": "16", "schedule": "constant",
         "validation_share": "0.2", "patience": "3", "augment": True, "seed": "7", "scaling": "0-1",
         "task": "numbers", "error_threshold": "4.5", "key_points": True, "compare": True,
         "repeats": "3", "groups": "-(drive)",
     }  # fmt: skip
-    given = retraining._command(page, str(run), retraining_form(page, **changes)).arguments
-    assert given[-2:] == usual[-2:]
-    assert given[len(usual) - 2 : -2] == (
-        "--epochs", "20", "--batch-size", "16", "--patience", "3", "--seed", "7",
-        "--learning-rate", "0.001", "--validation-share", "0.2", "--error-threshold", "4.5",
-        "--repeats", "3", "--schedule", "constant", "--scaling", "0-1", "--task", "numbers",
-        "--augment", "--key-points", "--compare", "--groups=-(drive)",
+    changed = retrainings(page, **changes).arguments
+    assert changed[: len(usual)] == usual
+    assert changed[len(usual) :] == (
+        "--epochs", "20", "--batch-size", "16", "--learning-rate", "0.001",
+        "--schedule", "constant", "--validation-share", "0.2", "--patience", "3", "--augment",
+        "--compare", "--repeats", "3", "--seed", "7", "--scaling", "0-1", "--task", "numbers",
+        "--error-threshold", "4.5", "--key-points", "--groups=-(drive)",
     )  # fmt: skip
 
 
@@ -169,7 +177,19 @@ def test_a_retraining_asks_for_what_differs_from_the_usual_alone(page):
 def test_what_a_retraining_may_not_be_asked(page, tmp_path, changes, words):
     filled = {name: text.format(secret=tmp_path / "secret") for name, text in changes.items()}
     with pytest.raises(InputError, match=words):
-        retraining._command(page, str(page.runs / "run"), retraining_form(page, **filled))
+        retrainings(page, **filled)
+
+
+def test_a_retraining_takes_a_run_with_an_unsafe_set(page):
+    with pytest.raises(InputError, match="Open the run first whose unsafe set is labelled"):
+        retraining._retrain(page, {})
+    for job, words in (("test", "no root cause clusters"), ("cluster", "no unsafe set yet")):
+        run = page.runs / job
+        manifest = Manifest(job=job, command=[], folder=str(run), parameters={})
+        with open_run(run, manifest, quiet):
+            pass
+        with pytest.raises(InputError, match=words):
+            retraining._retrain(page, {"opened": str(run)})
 
 
 def test_what_lies_beside_the_images_of_a_run_is_suggested(page, tmp_path):
@@ -205,19 +225,19 @@ def test_the_causes_are_those_of_the_inspection_that_the_pane_shows(page, monkey
 
 def test_the_same_command_goes_on_with_a_retraining_that_was_broken_off(page):
     run = page.runs / "run"
-    first = retraining._command(page, str(run), retraining_form(page))
-    manifest = Manifest(
-        job="retrain", command=list(first.arguments), folder=str(run), parameters={}
-    )  # fmt: skip
+    first = retrainings(page)
+    job, *pairs = first.arguments
+    words = [job, *pairs[5:], *pairs[:5]]  # typed in another order
+    manifest = Manifest(job="retrain", command=words, folder=str(run), parameters={})
     with pytest.raises(KeyboardInterrupt), open_run(first.folder, manifest, quiet):
         raise KeyboardInterrupt
-    again = retraining._command(page, str(run), retraining_form(page))
+    again = retrainings(page)
     assert again.arguments == (*first.arguments, "--overwrite")
-    other = retraining._command(page, str(run), retraining_form(page, epochs="3"))
+    other = retrainings(page, epochs="3")
     assert other.folder != first.folder
-    with open_run(first.folder, manifest, quiet, overwrite=True) as job:
-        job.begin_results()
-    assert retraining._command(page, str(run), retraining_form(page)).folder != first.folder
+    with open_run(first.folder, manifest, quiet, overwrite=True) as opened:
+        opened.begin_results()
+    assert retrainings(page).folder != first.folder
 
 
 def inspections(page, **changes):
