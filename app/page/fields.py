@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import gradio as gr
 
@@ -16,25 +15,7 @@ from app.page.form import Form
 from app.page.wiring import HIDDEN
 from app.server import panes
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-OldForm = TypeVar("OldForm", bound="DataclassInstance")
 NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
-
-
-def read_form(usual: OldForm, values: Sequence[Any]) -> OldForm:
-    """Read the values of a form into the dataclass that describes it.
-
-    Parameters
-    ----------
-    usual : dataclass
-        What the form holds at first; fields that were never shown arrive as None.
-    values : sequence
-        In the order of the dataclass.
-    """
-    pairs = zip(values, astuple(usual), strict=True)
-    return type(usual)(*(before if value is None else value for value, before in pairs))
 
 
 def command_line(elem_id: str) -> gr.Textbox:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from app.commands.option import OptionField, arguments, option_fields
-from app.numbers import parse_number, write_number
+from app.numbers import read_number, write_number
 from app.page import folders
 from app.page.context import Page
 from app.server.jobs import Command
@@ -203,10 +203,7 @@ def _value(page: Page, field: OptionField, entry: Any) -> Any:
 
 def _single(page: Page, field: OptionField, text: str) -> Any:
     if field.option.numbers is not None:
-        try:
-            return parse_number(text, field.option.numbers)
-        except ValueError as error:
-            raise InputError(f"{field.option.label}: {error}") from None
+        return read_number(field.option.label, text, field.option.numbers)
     if field.type is not Path:
         return text.strip()
     return resolve_images(page, text) if field.option.images else page.access.resolve(text)

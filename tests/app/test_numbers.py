@@ -1,7 +1,6 @@
 """What a person types as a number is that number, or is refused with what to type."""
 
 import random
-from dataclasses import fields, replace
 
 import pytest
 import typer
@@ -9,6 +8,10 @@ from typer.testing import CliRunner
 
 from app import numbers
 from app.cli.main import app
+from app.commands import cluster, dnn, inspect, retrain
+from app.commands import coverage as measure
+from app.commands import unsafe_set as unsafe
+from app.commands.option import option_fields
 from app.numbers import COUNT, NUMBER, PERCENTAGE, POSITIVE, SEED, SHARE, Numbers, parse_number
 from app.page.context import Page
 from app.page.tabs import clusters, confusion, coverage, heatmaps, retraining, unsafe_set
@@ -172,8 +175,7 @@ def commands(page, tab, **changes):
         sets = {"model": "model.keras", "training": "training", "test": "images"}
         entries = {name: str(root / path) for name, path in sets.items()}
         return list(retraining._command(page, root / "run", entries | changes).arguments)
-    form = replace(clusters.USUAL, folder=str(root / "images"), **changes)
-    return list(clusters._command(page, form).arguments)
+    return list(clusters._find(page, {"images": str(root / "images")} | changes)[0].arguments)
 
 
 WHOLE = [
@@ -236,15 +238,16 @@ def test_a_number_of_the_page_is_that_or_refused_by_name(page, tab, field, optio
 
 def test_every_number_of_a_form_is_asked_for():
     """A field that is new has to be read by the same parser, and to stand above."""
-    texts = {"folder", "out", "recipe", "layers", "precision", "weights", "parameters", "angles",
-             "unsafe_values", "passing", "groups", "model", "training", "test", "schedule",
-             "validation", "scaling", "classes", "task", "improvement", "allocation", "ranking",
-             "others", "candidates", "layer", "class_", "rule", "images", "explain", "distances",
-             "labels", "predictions"}  # fmt: skip
-    for tab in (clusters,):
-        asked = {field for each, field, *_ in (*WHOLE, *DECIMAL) if each is tab}
-        others = {f.name for f in fields(tab.USUAL) if f.type != "bool"} - texts
-        assert others == asked
+    kinds = {
+        clusters: cluster.ClusterOptions, retraining: retrain.RetrainOptions,
+        unsafe_set: unsafe.SelectOptions, coverage: measure.CoverageOptions,
+        heatmaps: dnn.TestOptions, confusion: inspect.InspectOptions,
+    }  # fmt: skip
+    for tab, kind in kinds.items():
+        numbers = {field for each, field, *_ in (*WHOLE, *DECIMAL) if each is tab}
+        shown = [field for field in option_fields(kind) if field.option.label]
+        assert {field.name for field in shown if field.option.numbers} == numbers
+        assert all(field.option.numbers for field in shown if field.type in (int, float))
 
 
 def options_of(command):
