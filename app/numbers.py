@@ -144,8 +144,8 @@ def _advise(bare: str, numbers: Numbers) -> str:
     return ""
 
 
-def read_number(label: str, text: str, numbers: Numbers) -> str:
-    """Read a field of the page, as the command line writes its number.
+def read_number(label: str, text: str, numbers: Numbers) -> float:
+    """Return the number of a field of the page; an int where it has to be whole.
 
     Raises
     ------
@@ -153,7 +153,11 @@ def read_number(label: str, text: str, numbers: Numbers) -> str:
         As `parse_number` says, with the field's name in front.
     """
     try:
-        number = parse_number(text, numbers)
+        return parse_number(text, numbers)
     except ValueError as error:
         raise InputError(f"{label}: {error}") from None
-    return str(number) if numbers.whole else f"{number:.10g}"
+
+
+def write_number(number: float) -> str:
+    """Return the shortest text that is read as this number again."""
+    return repr(number).removesuffix(".0")

@@ -4,193 +4,90 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from app.cli.options import (
-    MOST_PROBLEMS,
-    Angles,
-    Overwrite,
-    ParameterFiles,
-    RunFolder,
-    UnsafeValues,
-    job,
-    number_option,
-    print_clusters,
-)
-from app.numbers import COUNT, POSITIVE, SEED
+from app.cli.options import MOST_PROBLEMS, gather_tables, job, print_clusters
+from app.commands.cluster import ClusterOptions, ExampleOptions, ExplainOptions, ReportOptions
+from app.commands.signature import takes
 
 if TYPE_CHECKING:
     from pipelines.clusters.explanation import Explanation
 
 
-def cluster(
-    out: RunFolder,
-    images: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Folder of images on which the DNN failed, failures.txt of a test, or a pair's "
-            "list of inspect; read only. Left out with --test-run."
-        ),
-    ] = None,
-    passing: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER|LIST",
-            help="Images of the same test that the DNN gets right: what varies among them, too, is "
-            "no cause, and they tell how often images like these fail.",
-        ),
-    ] = None,
-    test_run: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder that `test` wrote: failing and passing images, labels and predictions by "
-            "itself, in the place of IMAGES.",
-        ),
-    ] = None,
-    sample: Annotated[
-        int, number_option(COUNT, help="Passing images that are looked at, at most.")
-    ] = 2000,
-    groups: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN|REGEX|auto|none",
-            help="Which images are of one track, drive or person: a column of a table of "
-            "--parameters, or a regular expression whose first group in the path names it. auto: "
-            "by the stem that names share before a frame number, else by pictures that are nearly "
-            "the same. (default: auto)",
-        ),
-    ] = None,
-    overwrite: Overwrite = False,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            help="'contrast': failing images seen in contrast with passing ones (block2_pool to "
-            "block4_pool, 40 components). 'appearance': by what images look like (block3_pool to "
-            "block5_pool, unit length, 50 components). 'default': the same of block4_pool and "
-            "block5_pool, as before there were passing images. 'paper': SAFE as printed (fc2, 256 "
-            "components); downloads 528 MB. (default: contrast with passing images, else "
-            "appearance)",
-            show_default=False,
-        ),
-    ] = "",
-    weights: Annotated[
-        Path | None, typer.Option(help="Keras weights file of VGG16. (default: ImageNet's)")
-    ] = None,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Layer of VGG16; repeat for several. (default: the recipe's)"
-        ),
-    ] = None,
-    components: Annotated[
-        int | None, number_option(COUNT, help="Principal components. (default: the recipe's)")
-    ] = None,
-    min_samples: Annotated[
-        int | None, number_option(COUNT, help="Of DBSCAN. (default: searched)")
-    ] = None,
-    eps: Annotated[
-        float | None, number_option(POSITIVE, help="Of DBSCAN. (default: searched)")
-    ] = None,
-    seed: Annotated[
-        int,
-        number_option(
-            SEED,
-            help="Of the randomised PCA, and of the random groups that hints and parameters are "
-            "tested against.",
-        ),
-    ] = 0,
-    batch_size: Annotated[int, number_option(COUNT, help="Images the network sees at once.")] = 8,
-    precision: Annotated[
-        str, typer.Option(help="auto, float32 or bfloat16; auto takes what the CPU does fastest.")
-    ] = "auto",
-    parameters: ParameterFiles = None,
-    angles: Angles = None,
-    unsafe_values: UnsafeValues = None,
-) -> None:
+@takes(ClusterOptions)
+def cluster(options: ClusterOptions) -> None:
     """Find the root cause clusters of failing images, and how often images like these fail."""
-    from pipelines.clusters.explanation_tables import Given
     from pipelines.safe.job import find_root_cause_clusters
     from pipelines.safe.recipe import Options
 
-    options = Options(
-        recipe=recipe,
-        weights=weights,
-        layers=tuple(layer or ()),
-        components=components,
-        min_samples=min_samples,
-        eps=eps,
-        seed=seed,
-        batch_size=batch_size,
-        precision=precision,
-        given=Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values),
-        passing=passing,
-        test_run=test_run,
-        sample=sample,
-        groups=groups,
+    wanted = Options(
+        recipe=options.recipe,
+        weights=options.weights,
+        layers=options.layer,
+        components=options.components,
+        min_samples=options.min_samples,
+        eps=options.eps,
+        seed=options.seed,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        given=gather_tables(options),
+        passing=options.passing,
+        test_run=options.test_run,
+        sample=options.sample,
+        groups=options.groups,
     )
     with job(
         "Features extracted so far are kept: the same command with --overwrite goes on from there."
     ) as progress:
         manifest = find_root_cause_clusters(
-            images, out, options, progress=progress, command=sys.argv[1:], overwrite=overwrite
+            options.images,
+            options.out,
+            wanted,
+            progress=progress,
+            command=sys.argv[1:],
+            overwrite=options.overwrite,
         )
-    print_clusters(manifest, out)
+    print_clusters(manifest, options.out)
 
 
-def explain(
-    run: Annotated[Path, typer.Argument(help="Run folder whose clusters are explained.")],
-    parameters: ParameterFiles = None,
-    angles: Angles = None,
-    unsafe_values: UnsafeValues = None,
-    seed: Annotated[
-        int | None,
-        number_option(SEED, help="Of the random groups. (default: the run's)"),
-    ] = None,
-) -> None:
+@takes(ExplainOptions)
+def explain(options: ExplainOptions) -> None:
     """Say what the images of each cluster share, once more: with parameters of the images.
 
     Without tables, those that were given before are used again.
     """
     from pipelines.clusters.explain import explain_run
-    from pipelines.clusters.explanation_tables import Given
     from pipelines.clusters.report.report import write_report
 
-    given = Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values)
+    run = options.run
     with job("What was said before may be replaced in part: explain again.") as progress:
-        explanation = explain_run(run, given, seed=seed, progress=progress)
+        explanation = explain_run(run, gather_tables(options), seed=options.seed, progress=progress)
         report = write_report(run)
     _print_explanation(explanation)
     print(f"Look at {report}; {run / 'clusters.csv'} has the words.")
 
 
-def report(
-    run: Annotated[Path, typer.Argument(help="Run folder to report on.")],
-) -> None:
+@takes(ReportOptions)
+def report(options: ReportOptions) -> None:
     """Write report.html anew, with names, notes and verdicts as they are now."""
     from pipelines.retraining.report import write_run_report
 
     with job("The report is as it was."):
-        file = write_run_report(run)
+        file = write_run_report(options.run)
     print(f"{file}: one file, to be opened in any browser, filed or printed.")
 
 
-def example(
-    folder: Annotated[Path, typer.Argument(help="New or empty folder for the example.")],
-    seed: Annotated[int, number_option(SEED, help="Other seeds draw other eyes.")] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier example.")
-    ] = False,
-) -> None:
+@takes(ExampleOptions)
+def example(options: ExampleOptions) -> None:
     """Draw the example: eye images, a small DNN trained on them, and the images it gets wrong."""
     from examples.eyes import MODEL, write_example
     from examples.sampling import ANGLES
 
+    folder = options.folder
     with job("The folder is as it was.") as progress:
-        summary = write_example(folder, seed=seed, progress=progress, overwrite=overwrite)
+        summary = write_example(
+            folder, seed=options.seed, progress=progress, overwrite=options.overwrite
+        )
     print(
         f"{summary.train} training, {summary.test} test and {summary.improvement} improvement "
         "images."

@@ -5,139 +5,64 @@ from __future__ import annotations
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from app.cli.options import (
-    MOST_PROBLEMS,
-    ModelFile,
-    Overwrite,
-    RunFolder,
-    ScalingOption,
-    TrustOption,
-    job,
-    number_option,
-)
-from app.numbers import COUNT, PART, REGIONS, SEED
-
-Classes = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Names of the classes, one a line, in the order of the model's outputs. (default: "
-        "sorted)",
-    ),
-]
+from app.cli.options import MOST_PROBLEMS, job
+from app.commands.coverage import CoverageOptions, PerturbOptions
+from app.commands.signature import takes
 
 
-def coverage(
-    model: ModelFile,
-    training: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of the training images; read only.")
-    ],
-    test: Annotated[
-        list[Path],
-        typer.Option(metavar="DIR", help="Folder of a test set; repeat for several. Read only."),
-    ],
-    out: RunFolder,
-    overwrite: Overwrite = False,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Layer whose neurons are looked at: Dense, Conv2D and their kin. (default: the "
-            "last but one of those)",
-        ),
-    ] = None,
-    neurons: Annotated[int, number_option(COUNT, help="Important neurons, the paper's m.")] = 6,
-    class_: Annotated[
-        str | None,
-        typer.Option("--class", metavar="NAME", help="Look at the images of one class alone."),
-    ] = None,
-    candidates: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder of new images, ranked by what they add to the first test."
-        ),
-    ] = None,
-    clusters: Annotated[
-        int,
-        number_option(REGIONS, help="Most regions of a neuron's activations that are tried."),
-    ] = 4,
-    rule: Annotated[
-        str, typer.Option(help="Of relevance: epsilon (the paper's Equation 1), z+ or alpha-beta.")
-    ] = "epsilon",
-    scaling: ScalingOption = None,
-    classes: Classes = None,
-    trust_model: TrustOption = False,
-) -> None:
+@takes(CoverageOptions)
+def coverage(options: CoverageOptions) -> None:
     """Measure how well test sets exercise the neurons that decide (DeepImportance)."""
     from pipelines.deepimportance.job import Options, measure_coverage
 
-    options = Options(
-        layer=layer,
-        neurons=neurons,
-        clusters=clusters,
-        rule=rule,
-        class_=class_,
-        classes=classes,
-        candidates=candidates,
-        scaling=scaling,
-        trust=trust_model,
+    wanted = Options(
+        layer=options.layer,
+        neurons=options.neurons,
+        clusters=options.clusters,
+        rule=options.rule,
+        class_=options.class_,
+        classes=options.classes,
+        candidates=options.candidates,
+        scaling=options.scaling,
+        trust=options.trust_model,
     )
     with job("Nothing was written; start again with --overwrite.") as told:
         manifest = measure_coverage(
-            model,
-            training,
-            test,
-            out,
-            options,
+            options.model,
+            options.training,
+            options.test,
+            options.out,
+            wanted,
             progress=told,
             command=sys.argv[1:],
-            overwrite=overwrite,
+            overwrite=options.overwrite,
         )
-    _print_coverage(out, manifest.notes, manifest.images.rejected)
+    _print_coverage(options.out, manifest.notes, manifest.images.rejected)
 
 
-def perturb(
-    model: ModelFile,
-    images: Annotated[
-        Path, typer.Argument(help="Folder of images, or failures.txt of a test; read only.")
-    ],
-    out: Annotated[Path, typer.Option(help="New or empty folder for the perturbed images.")],
-    how: Annotated[
-        str,
-        typer.Option(
-            help="gaussian: noise on the 2 % most relevant pixels; gaussian-random: on as many "
-            "random ones; fgsm, bim: adversarial, through the model's gradient."
-        ),
-    ] = "gaussian",
-    strength: Annotated[
-        float | None,
-        number_option(
-            PART,
-            help="A share of the range of pixels: standard deviation of noise, else the largest "
-            "change of a pixel. (default: 0.3 of noise, else 0.1)",
-        ),
-    ] = None,
-    seed: Annotated[int, number_option(SEED, help="Of the noise.")] = 0,
-    scaling: ScalingOption = None,
-    classes: Classes = None,
-    trust_model: TrustOption = False,
-) -> None:
+@takes(PerturbOptions)
+def perturb(options: PerturbOptions) -> None:
     """Make a noisy or adversarial copy of a test set, to check criteria of coverage with."""
     from pipelines.deepimportance.perturbation_job import ATTACKS, Asked, perturb_images
 
-    asked = Asked(how, strength, seed, scaling, trust_model, classes)
+    asked = Asked(
+        options.how,
+        options.strength,
+        options.seed,
+        options.scaling,
+        options.trust_model,
+        options.classes,
+    )
     with job("What was written so far stays there.") as told:
-        found = perturb_images(model, images, out, asked, told)
-    print(f"{found.images:,} images are in {out}, at the size of the model's input.")
+        found = perturb_images(options.model, options.images, options.out, asked, told)
+    print(f"{found.images:,} images are in {options.out}, at the size of the model's input.")
     if found.labels:
         print(f"Their labels are those of the originals ({found.labels}).")
     if found.unchanged:
         why = "--strength is too small to change a pixel"
-        if how in ATTACKS:
+        if options.how in ATTACKS:
             why = f"the model's gradient is 0 for them, or {why}"
         print(f"Note: {found.unchanged:,} are as before: {why}.")
     for file in found.rejected[:MOST_PROBLEMS]:

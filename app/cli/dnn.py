@@ -4,59 +4,28 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from app.cli.options import (
-    Angles,
-    ClassesOption,
-    FailingImages,
-    GroupsOption,
-    KeyPointsOption,
-    ModelFile,
-    Overwrite,
-    ParameterFiles,
-    RunFolder,
-    ScalingOption,
-    TaskOption,
-    ThresholdOption,
-    TrustOption,
-    UnsafeValues,
-    job,
-    number_option,
-    print_clusters,
-)
-from app.numbers import COUNT, SEED
+from app.cli.options import ask_of_labels, gather_tables, job, print_clusters
+from app.commands.dnn import HeatmapsOptions, TestOptions
+from app.commands.signature import takes
 
 
-def test(
-    model: ModelFile,
-    images: Annotated[
-        Path,
-        typer.Argument(help="Folder of labelled images: class folders, or labels.csv; read only."),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder to write: new, or empty.")],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the test that --out holds.")
-    ] = False,
-    scaling: ScalingOption = None,
-    classes: ClassesOption = None,
-    task: TaskOption = None,
-    error_threshold: ThresholdOption = None,
-    key_points: KeyPointsOption = False,
-    groups: GroupsOption = None,
-    trust_model: TrustOption = False,
-) -> None:
+@takes(TestOptions)
+def test(options: TestOptions) -> None:
     """Test a DNN on labelled images, and list those that it gets wrong."""
     from pipelines.clusters.passing import FEWEST
-    from pipelines.dnn.job import FAILURES_FILE, Asked, test_model
+    from pipelines.dnn.job import FAILURES_FILE, test_model
 
-    asked = Asked(scaling, trust_model, classes, task, error_threshold, key_points, groups)
+    out = options.out
     with job("Nothing was written; start again with --overwrite.") as told:
         manifest = test_model(
-            model, images, out, asked, progress=told, command=sys.argv[1:], overwrite=overwrite
+            options.model,
+            options.images,
+            out,
+            ask_of_labels(options),
+            progress=told,
+            command=sys.argv[1:],
+            overwrite=options.overwrite,
         )
     found = manifest.result
     print(
@@ -80,59 +49,31 @@ def test(
     print(f"Next: python SAFE_Tool.py cluster {source} --out RUN")
 
 
-def heatmaps(
-    model: ModelFile,
-    images: FailingImages,
-    out: RunFolder,
-    overwrite: Overwrite = False,
-    scaling: ScalingOption = None,
-    layers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--layers", metavar="NAME", help="Layer to search; repeat for several. (default: all)"
-        ),
-    ] = None,
-    rule: Annotated[
-        str, typer.Option(help="Of relevance: z+ (HUDD's), epsilon or alpha-beta.")
-    ] = "z+",
-    explain: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLASS",
-            help="Class (or position of an output) whose relevance is looked at. (default: the "
-            "predicted one; of numbers and several labels, the one most wrong in the test)",
-        ),
-    ] = None,
-    seed: Annotated[
-        int,
-        number_option(
-            SEED,
-            help="Of the random groups that hints and parameters are tested against.",
-        ),
-    ] = 0,
-    batch_size: Annotated[int, number_option(COUNT, help="Images the DNN sees at once.")] = 16,
-    trust_model: TrustOption = False,
-    parameters: ParameterFiles = None,
-    angles: Angles = None,
-    unsafe_values: UnsafeValues = None,
-) -> None:
+@takes(HeatmapsOptions)
+def heatmaps(options: HeatmapsOptions) -> None:
     """Find root cause clusters by what drove the DNN: the heatmaps of its layers (HUDD)."""
-    from pipelines.clusters.explanation_tables import Given
     from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 
-    options = Options(
-        scaling=scaling,
-        trust=trust_model,
-        layers=tuple(layers or ()),
-        rule=rule,
-        explain=explain,
-        seed=seed,
-        batch_size=batch_size,
-        given=Given(tuple(parameters or ()), tuple(angles or ()), unsafe_values),
+    wanted = Options(
+        scaling=options.scaling,
+        trust=options.trust_model,
+        layers=options.layer,
+        rule=options.rule,
+        explain=options.explain,
+        seed=options.seed,
+        batch_size=options.batch_size,
+        given=gather_tables(options),
     )
     with job("Nothing was written; start again with --overwrite.") as told:
         manifest = find_clusters_by_heatmaps(
-            model, images, out, options, progress=told, command=sys.argv[1:], overwrite=overwrite
+            options.model,
+            options.images,
+            options.out,
+            wanted,
+            progress=told,
+            command=sys.argv[1:],
+            overwrite=options.overwrite,
         )
-    print(f"Clustered by the heatmaps of {manifest.chosen['layer']}, see {out / 'layers.csv'}.")
-    print_clusters(manifest, out)
+    layers = options.out / "layers.csv"
+    print(f"Clustered by the heatmaps of {manifest.chosen['layer']}, see {layers}.")
+    print_clusters(manifest, options.out)

@@ -5,181 +5,105 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from app.cli.options import Overwrite, RunFolder, ScalingOption, TrustOption, job, number_option
-from app.numbers import ACTIVATION, COUNT, PERCENTAGE
+from app.cli.options import job
+from app.commands.inspect import InspectOptions
+from app.commands.option import option_fields
+from app.commands.signature import takes
 
 if TYPE_CHECKING:
     from pipelines.deepinspect.job import Options
+    from pipelines.runs.folder import Progress
     from pipelines.runs.manifest import Manifest
 
+OF_A_MODEL = {"scaling", "classes", "task", "threshold", "layer", "normalise", "no_labels"}
+"""Options that say how a model is inspected."""
 SHOWN = 10
 
 
-def inspect(
-    out: RunFolder,
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Keras model file of the classifier (.keras, .h5); none with --distances."
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Folder of images, or a list of them; read only. Labels are not needed."
-        ),
-    ] = None,
-    overwrite: Overwrite = False,
-    scaling: ScalingOption = None,
-    classes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Names of the classes, one a line, in the order of the model's outputs. "
-            "(default: the labels, sorted; without labels, positions)",
-        ),
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            help="classes (one an image) or several (labels). (default: as labels and model tell)"
-        ),
-    ] = None,
-    threshold: Annotated[
-        list[float] | None,
-        number_option(
-            ACTIVATION,
-            help="Activation, scaled to 0 to 1 per image and layer, above which a neuron is "
-            "active; repeat to compare several, of which the first ranks. (default: 0.5)",
-        ),
-    ] = None,
-    layers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--layers",
-            metavar="NAME",
-            help="Layer whose neurons count; repeat for several. (default: all)",
-        ),
-    ] = None,
-    normalise: Annotated[
-        bool,
-        typer.Option(
-            "--normalise",
-            help="Divide distances by the root of the number of neurons that either class "
-            "activates, as the authors' code does; the paper does not.",
-        ),
-    ] = False,
-    top: Annotated[
-        float,
-        number_option(
-            PERCENTAGE, metavar="PERCENT", help="Share of the pairs that counts as the top."
-        ),
-    ] = 1.0,
-    batch_size: Annotated[int, number_option(COUNT, help="Images the DNN sees at once.")] = 32,
-    trust_model: TrustOption = False,
-    no_labels: Annotated[
-        bool,
-        typer.Option("--no-labels", help="Take no labels from labels.csv or class folders."),
-    ] = False,
-    distances: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV",
-            help="Distances that another framework has exported (class, class, distance), instead "
-            "of MODEL and IMAGES.",
-        ),
-    ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV", help="With --distances: image, labels; semicolons between labels."
-        ),
-    ] = None,
-    predictions: Annotated[
-        Path | None,
-        typer.Option(metavar="CSV", help="With --distances: image, predicted labels."),
-    ] = None,
-) -> None:
+@takes(InspectOptions)
+def inspect(options: InspectOptions) -> None:
     """Rank pairs of classes by how likely a DNN confuses them, and by its bias (DeepInspect)."""
-    from pipelines.deepinspect.exported_job import inspect_exported
-    from pipelines.deepinspect.job import Options, inspect_model
-    from pipelines.runs.errors import InputError
+    from pipelines.deepinspect.job import Options
 
+    wanted = Options(
+        scaling=options.scaling,
+        trust=options.trust_model,
+        classes=options.classes,
+        task=options.task,
+        labelled=not options.no_labels,
+        thresholds=options.threshold,
+        layers=options.layer,
+        normalise=options.normalise,
+        top_percent=options.top,
+        batch_size=options.batch_size,
+    )
     with job("Nothing was written; start again with --overwrite.") as told:
-        options = Options(
-            scaling=scaling,
-            trust=trust_model,
-            classes=classes,
-            task=task,
-            labelled=not no_labels,
-            thresholds=tuple(threshold or ()) or Options.thresholds,
-            layers=tuple(layers or ()),
-            normalise=normalise,
-            top_percent=top,
-            batch_size=batch_size,
-        )
-        if distances is not None:
-            if model is not None:
-                raise InputError(
-                    "--distances: expected no MODEL beside it, received both: give one of them."
-                )
-            _check_exported(options)
-            manifest = inspect_exported(
-                distances,
-                out,
-                options,
-                labels=labels,
-                predictions=predictions,
-                progress=told,
-                command=sys.argv[1:],
-                overwrite=overwrite,
-            )
+        if options.distances is None:
+            manifest = _inspect_model(options, wanted, told)
         else:
-            if model is None or images is None:
-                raise InputError(
-                    "expected MODEL and IMAGES, or --distances with what another framework has "
-                    "exported; received neither."
-                )
-            if labels is not None or predictions is not None:
-                raise InputError(
-                    "--labels and --predictions belong to --distances. Labels of images are read "
-                    "from labels.csv beside them, or from class folders."
-                )
-            manifest = inspect_model(
-                model,
-                images,
-                out,
-                options,
-                progress=told,
-                command=sys.argv[1:],
-                overwrite=overwrite,
-            )
-        _print(manifest, out)
+            manifest = _inspect_exported(options, options.distances, wanted, told)
+        _print(manifest, options.out)
 
 
-def _check_exported(options: Options) -> None:
-    """Refuse what would change nothing: exported distances are taken as they are."""
+def _inspect_model(options: InspectOptions, wanted: Options, told: Progress) -> Manifest:
+    from pipelines.deepinspect.job import inspect_model
     from pipelines.runs.errors import InputError
 
-    usual = type(options)()
-    given = {
-        "--scaling": options.scaling != usual.scaling,
-        "--classes": options.classes != usual.classes,
-        "--task": options.task != usual.task,
-        "--threshold": options.thresholds != usual.thresholds,
-        "--layers": options.layers != usual.layers,
-        "--normalise": options.normalise != usual.normalise,
-        "--no-labels": options.labelled != usual.labelled,
-    }
-    if names := [name for name, is_given in given.items() if is_given]:
+    if options.model is None or options.images is None:
         raise InputError(
-            f"{', '.join(names)}: of no use with --distances, which are taken as they are. Leave "
+            "expected MODEL and IMAGES, or --distances with what another framework has exported; "
+            "received neither."
+        )
+    if options.labels is not None or options.predictions is not None:
+        raise InputError(
+            "--labels and --predictions belong to --distances. Labels of images are read from "
+            "labels.csv beside them, or from class folders."
+        )
+    return inspect_model(
+        options.model,
+        options.images,
+        options.out,
+        wanted,
+        progress=told,
+        command=sys.argv[1:],
+        overwrite=options.overwrite,
+    )
+
+
+def _inspect_exported(
+    options: InspectOptions, distances: Path, wanted: Options, told: Progress
+) -> Manifest:
+    from pipelines.deepinspect.exported_job import inspect_exported
+    from pipelines.runs.errors import InputError
+
+    if options.model is not None:
+        raise InputError(
+            "--distances: expected no MODEL beside it, received both: give one of them."
+        )
+    usual = InspectOptions(out=options.out)
+    # Exported distances are taken as they are: these would change nothing.
+    useless = [
+        field.flag
+        for field in option_fields(InspectOptions)
+        if field.name in OF_A_MODEL and getattr(options, field.name) != getattr(usual, field.name)
+    ]
+    if useless:
+        raise InputError(
+            f"{', '.join(useless)}: of no use with --distances, which are taken as they are. Leave "
             "out one or the other."
         )
+    return inspect_exported(
+        distances,
+        options.out,
+        wanted,
+        labels=options.labels,
+        predictions=options.predictions,
+        progress=told,
+        command=sys.argv[1:],
+        overwrite=options.overwrite,
+    )
 
 
 def _print(manifest: Manifest, out: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app.cli import cluster, coverage, dnn, inspect, retrain, unsafe_set
-from app.cli.options import number_option
+from app.commands.signature import number_option
 from app.exit_codes import ERROR
 from app.numbers import PORT
 

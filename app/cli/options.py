@@ -1,4 +1,4 @@
-"""How every command runs its job, and the options that several commands share."""
+"""How every command runs its job."""
 
 from __future__ import annotations
 
@@ -8,128 +8,22 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
-from pydantic_core import PydanticCustomError
 
 from app.exit_codes import ERROR, FAULT, STOPPED
-from app.numbers import NUMBER, Numbers, parse_number
 
 if TYPE_CHECKING:
+    from app.commands.cluster import ClusterOptions, ExplainOptions
+    from app.commands.dnn import HeatmapsOptions, TestOptions
+    from app.commands.retrain import RetrainOptions
+    from pipelines.clusters.explanation_tables import Given
+    from pipelines.dnn.job import Asked
     from pipelines.runs.folder import Progress
     from pipelines.runs.manifest import Manifest
 
 MOST_PROBLEMS = 5
-
-
-def number_option(numbers: Numbers, help: str, metavar: str | None = None) -> Any:
-    """Return an option whose number is read as that of a field of the page."""
-
-    def parse(value: Any) -> Any:
-        if not isinstance(value, str):  # a default
-            return value
-        try:
-            return parse_number(value, numbers)
-        except ValueError as error:
-            # Of a ValueError, the words would begin with "Value error".
-            raise PydanticCustomError("number", "{words}", {"words": str(error)}) from None
-
-    return typer.Option(
-        min=None if numbers.open_low else numbers.low,
-        max=None if numbers.open_high else numbers.high,
-        parser=parse,
-        metavar=metavar or ("INTEGER" if numbers.whole else "FLOAT"),
-        help=help,
-    )
-
-
-ParameterFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--parameters",
-        metavar="CSV",
-        help="CSV file of parameters of the images, first column the relative path; repeat for "
-        "several. Columns label and prediction give confusions. Where passing images have rows, "
-        "too, clusters are compared with these.",
-    ),
-]
-Angles = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME", help="Parameter that is an angle in degrees; repeat for several."),
-]
-UnsafeValues = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="CSV",
-        help="CSV file of parameter, value and side (near, at most, at least): where failures are "
-        "likely.",
-    ),
-]
-ModelFile = Annotated[
-    Path, typer.Argument(help="Keras model file of the DNN under analysis (.keras, .h5).")
-]
-ScalingOption = Annotated[
-    str | None,
-    typer.Option(
-        help="How pixels go into the model: none (0 to 255), 0-1, -1-1, caffe or torch. (default: "
-        "none for a model that rescales them itself; else it must be given)"
-    ),
-]
-TrustOption = Annotated[
-    bool,
-    typer.Option("--trust-model", help="Run code that the model file holds (Lambda layers)."),
-]
-ClassesOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Names of the classes, one a line, in the order of the model's outputs. "
-        "(default: sorted)",
-    ),
-]
-TaskOption = Annotated[
-    str | None,
-    typer.Option(
-        help="What the model predicts: classes (one an image), several (labels), or numbers. "
-        "(default: as labels and model tell)"
-    ),
-]
-ThresholdOption = Annotated[
-    float | None,
-    number_option(
-        NUMBER,
-        help="Of numbers: mean error (of key points: mean distance) above which an image counts "
-        "as failed.",
-    ),
-]
-KeyPointsOption = Annotated[
-    bool,
-    typer.Option(
-        "--key-points",
-        help="The numbers are places, x and y by turns. (default: if they are named so)",
-    ),
-]
-GroupsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--groups",
-        metavar="COLUMN|REGEX|auto|none",
-        help="Which test images are of one track, drive or person, and count as one in intervals "
-        "and tests: a column of labels.csv or parameters.csv beside them, or a regular expression "
-        "whose first group in the path names it. auto: by the stem that names share before a frame "
-        "number. (default: auto)",
-    ),
-]
-FailingImages = Annotated[
-    Path,
-    typer.Argument(
-        help="Folder of images on which the DNN failed, failures.txt of a test, or a pair's list "
-        "of inspect; read only."
-    ),
-]
-RunFolder = Annotated[Path, typer.Option(help="Run folder to write: new, or empty.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")]
 
 
 @contextmanager
@@ -229,3 +123,25 @@ def print_clusters(manifest: Manifest, out: Path) -> None:
     for note in [*manifest.notes, *(explanation.notes if explanation else ())]:
         print(f"Note: {note}")
     print(f"Look at {out / 'report.html'} first, and at {out / 'gifs'}.")
+
+
+def gather_tables(options: ClusterOptions | ExplainOptions | HeatmapsOptions) -> Given:
+    """Return what a command is given of the images beside the images."""
+    from pipelines.clusters.explanation_tables import Given
+
+    return Given(options.parameters, options.angles, options.unsafe_values)
+
+
+def ask_of_labels(options: TestOptions | RetrainOptions) -> Asked:
+    """Return what a command is to know of a model's input and labels."""
+    from pipelines.dnn.job import Asked
+
+    return Asked(
+        options.scaling,
+        options.trust_model,
+        options.classes,
+        options.task,
+        options.error_threshold,
+        options.key_points,
+        options.groups,
+    )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.commands.cluster import ClusterOptions, ExampleOptions
+from app.commands.dnn import TestOptions
 from app.page.context import Page
 from app.page.folders import EXAMPLE_RUN, EXAMPLE_TEST
+from app.page.form import build_command
 from app.server.jobs import Command
 from examples.eyes import COMPLETE, FAILURES, MODEL
 from examples.sampling import ANGLES
@@ -38,17 +41,23 @@ def commands(page: Page) -> list[Command]:
     test = images / "test"
     steps = []
     if not (images / COMPLETE).is_file():
-        steps.append(Command(("example", str(images)), images))
+        steps.append(build_command("example", ExampleOptions(folder=images), images))
     earlier = _manifest(tested)
     if steps or not earlier or (earlier.ended, earlier.folder) != ("finished", str(test)):
-        arguments = ["test", str(images / MODEL), str(test), "--out", str(tested)]
-        steps.append(Command((*arguments, *["--overwrite"] * bool(earlier)), tested))
-    arguments = ["cluster", "--test-run", str(tested), "--out", str(run), "--sample", str(SAMPLE)]
-    arguments += ["--overwrite"] * bool(_manifest(run))
-    arguments += ["--parameters", str(test / "parameters.csv")]
-    arguments += [f"--angles={name}" for name in ANGLES]
-    arguments += ["--unsafe-values", str(test / "unsafe_values.csv")]
-    return [*steps, Command(tuple(arguments), run)]
+        options = TestOptions(
+            model=images / MODEL, images=test, out=tested, overwrite=bool(earlier)
+        )
+        steps.append(build_command("test", options))
+    clustering = ClusterOptions(
+        test_run=tested,
+        out=run,
+        overwrite=bool(_manifest(run)),
+        sample=SAMPLE,
+        parameters=(test / "parameters.csv",),
+        angles=tuple(ANGLES),
+        unsafe_values=test / "unsafe_values.csv",
+    )
+    return [*steps, build_command("cluster", clustering)]
 
 
 def _manifest(run: Path) -> Manifest | None:

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import Any
 
 import gradio as gr
 
+from app.commands.dnn import TestOptions
+from app.commands.retrain import RetrainOptions
 from app.page import folders
 from app.page.context import Page
+from app.page.form import Form
 from app.page.wiring import HIDDEN
 from app.server import panes
-from pipelines.dnn.evaluation import Task
-from pipelines.dnn.model import SCALINGS
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-Form = TypeVar("Form", bound="DataclassInstance")
 NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
-
-
-def read_form(usual: Form, values: Sequence[Any]) -> Form:
-    """Read the values of a form into the dataclass that describes it.
-
-    Parameters
-    ----------
-    usual : dataclass
-        What the form holds at first; fields that were never shown arrive as None.
-    values : sequence
-        In the order of the dataclass.
-    """
-    pairs = zip(values, astuple(usual), strict=True)
-    return type(usual)(*(before if value is None else value for value, before in pairs))
 
 
 def command_line(elem_id: str) -> gr.Textbox:
@@ -61,53 +43,11 @@ def result_pane(elem_id: str, module: str) -> gr.HTML:
     )
 
 
-GUESSED = "as the model tells"
-
-
-def label_fields() -> list[Any]:
-    """Make the fields on a model's input and labels.
-
-    They are: scaling, names of the classes, what the model predicts, error threshold, key points,
-    groups of test images.
-    """
-    with gr.Row():
-        scaling = gr.Dropdown(
-            [GUESSED, *SCALINGS],
-            value=GUESSED,
-            label="Scaling of pixels",
-            info="none: 0 to 255. caffe, torch: as networks trained on ImageNet.",
-        )
-        classes = gr.Textbox(
-            label="Names of the classes",
-            info="A file, one a line, in the order of the outputs. Empty: sorted.",
-        )
-    with gr.Row():
-        task = gr.Dropdown(
-            [GUESSED, *get_args(Task)],
-            value=GUESSED,
-            label="What the model predicts",
-            info="One class an image, several labels, or numbers.",
-        )
-        threshold = gr.Textbox(
-            label="Error threshold", info="Of numbers: above it, an image counts as failed."
-        )
-        points = gr.Checkbox(
-            False,
-            label="The numbers are key points",
-            info="x and y by turns: an error is a distance.",
-        )
-    groups = gr.Textbox(
-        label="Groups of test images",
-        info="Of one track, drive or person, which intervals and tests count as one: a column of "
-        "labels.csv or parameters.csv beside them, a regular expression, or none. Empty: by names "
-        "such as 00012_00003.png.",
-    )
-    return [scaling, classes, task, threshold, points, groups]
-
-
-def groups_option(text: str) -> list[str]:
-    """Return the option of a command that the field for groups asks for; none where it is empty."""
-    return [f"--groups={text.strip()}"] if text.strip() else []  # it may begin with a dash
+def make_label_fields(form: Form, kind: type[TestOptions | RetrainOptions]) -> None:
+    """Make the fields on a model's input and labels."""
+    form.row(kind, "scaling", "classes")
+    form.row(kind, "task", "error_threshold", "key_points")
+    form.add(kind, "groups")
 
 
 def show_always(

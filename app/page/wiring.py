@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from app.page.context import Page
+from app.page.form import Entries, Form
 from app.page.notices import describe, notice
 from app.server.jobs import Command, Look
 from pipelines.runs.errors import InputError
@@ -49,6 +51,101 @@ class Following:
     def outputs(self) -> list[Any]:
         """Return what `state`, `say` and `start` fill."""
         return [self.seen, self.turn, self.timer, self.stop, self.told]
+
+
+@dataclass(frozen=True)
+class Action:
+    """A button that starts a job.
+
+    Attributes
+    ----------
+    button : gr.Button
+    form : Form
+        What the job is asked for with.
+    commands : callable
+        Returns the commands of the job; raises InputError where the form cannot be used.
+    begun : callable, optional
+        Returns what the parts show that tell of a tab's results, once this job was started.
+    """
+
+    button: gr.Button
+    form: Form
+    commands: Callable[[Entries], list[Command]]
+    begun: Callable[[Entries], list[Any]] | None = None
+
+
+Turned = Callable[[Look, Entries], list[Any] | None]
+"""What there is to say, and what the results' parts show, as a job begins or has ended."""
+
+
+def wire(
+    page: Page,
+    parts: Following,
+    actions: Sequence[Action],
+    line: gr.Textbox,
+    results: Sequence[Any],
+    turned: Turned,
+    *,
+    buttons: Sequence[gr.Button] = (),
+) -> None:
+    """Wire a tab: its buttons, the command line that it shows, and the end of its jobs.
+
+    Parameters
+    ----------
+    actions : sequence of Action
+        The command line is that of the first one's form.
+    results : sequence
+        The parts that show what a job found.
+    turned : callable
+        Called with the entries of the first action's form, unless the page was just loaded; None
+        leaves all as it is.
+    buttons : sequence
+        More buttons that wait while a job runs.
+    """
+    first = actions[0]
+    fields = list(first.form.fields.values())
+    waiting = [*(action.button for action in actions), *buttons]
+
+    def turn_all(turn: Turn, *values: Any) -> list[Any]:
+        updates = [gr.Button(interactive=not is_running(page)) for _ in waiting]
+        look = page.jobs.look()
+        shown = turned(look, first.form.entries(values)) if look is not None and turn[1] else None
+        return [*updates, *(shown or [gr.skip()] * (1 + len(results)))]
+
+    def show_line(*values: Any) -> gr.Textbox:
+        return command_lines(first.commands, first.form.entries(values))
+
+    for action in actions:
+        inputs = list(action.form.fields.values())
+        outputs = [*parts.outputs(), *results]
+        action.button.click(_starting(page, action, len(results)), inputs, outputs, **HIDDEN)
+    parts.turn.change(turn_all, [parts.turn, *fields], [*waiting, parts.told, *results], **HIDDEN)
+    changes = [field.change for field in fields]
+    gr.on(changes, show_line, fields, line, trigger_mode="always_last", **HIDDEN)
+
+
+def command_lines(commands: Callable[[Entries], list[Command]], entries: Entries) -> gr.Textbox:
+    """Show the command lines of a form, where it makes any; its button says why not."""
+    try:
+        lines = "\n".join(command.line() for command in commands(entries))
+        return gr.Textbox(lines, visible=True)
+    except InputError:
+        return gr.Textbox("", visible=False)
+
+
+def _starting(page: Page, action: Action, results: int) -> Callable[..., list[Any]]:
+    def press(*values: Any) -> list[Any]:
+        entries = action.form.entries(values)
+        nothing = [gr.skip()] * results
+        try:
+            commands = action.commands(entries)
+        except InputError as error:
+            return [*say(str(error)), *nothing]
+        busy = is_running(page)  # another page started a job: follow that
+        updates = start(page, commands)
+        return [*updates, *(nothing if busy or action.begun is None else action.begun(entries))]
+
+    return press
 
 
 def create(page: Page, opened: gr.Dropdown) -> Following:

@@ -68,7 +68,7 @@ def choose_layers(network: Network, wanted: Sequence[str]) -> tuple[str, ...]:
     layers = relevance_layers(network.model)
     if unknown := [name for name in wanted if name not in layers]:
         raise InputError(
-            f"--layers: the model has no layer {unknown[0]!r} with heatmaps. Choose among "
+            f"--layer: the model has no layer {unknown[0]!r} with heatmaps. Choose among "
             f"{', '.join(layers)}."
         )
     return tuple(wanted) or layers[1:-1] or layers
@@ -235,5 +235,5 @@ def _check_disk(out: Path, images: int, maps: Mapping[str, NDArray[np.float32]])
     if wanted > SHARE_OF_DISK * free:
         raise InputError(
             f"the heatmaps take {wanted / 1e9:.1f} GB in {out}, where {free / 1e9:.1f} GB are "
-            "free. Narrow the search with --layers, or choose an --out elsewhere."
+            "free. Narrow the search with --layer, or choose an --out elsewhere."
         )

@@ -1,7 +1,6 @@
 """What a person types as a number is that number, or is refused with what to type."""
 
 import random
-from dataclasses import fields, replace
 
 import pytest
 import typer
@@ -9,6 +8,10 @@ from typer.testing import CliRunner
 
 from app import numbers
 from app.cli.main import app
+from app.commands import cluster, dnn, inspect, retrain
+from app.commands import coverage as measure
+from app.commands import unsafe_set as unsafe
+from app.commands.option import option_fields
 from app.numbers import COUNT, NUMBER, PERCENTAGE, POSITIVE, SEED, SHARE, Numbers, parse_number
 from app.page.context import Page
 from app.page.tabs import clusters, confusion, coverage, heatmaps, retraining, unsafe_set
@@ -16,6 +19,7 @@ from app.server.access import Access
 from app.server.jobs import Jobs
 from app.server.routes import ServedRuns
 from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import Manifest, write_manifest
 
 
 @pytest.mark.parametrize(
@@ -142,7 +146,7 @@ def test_advice_can_be_followed(kind):
 
 @pytest.fixture
 def page(tmp_path, draw):
-    for name in ("images", "training"):
+    for name in ("images", "training", "run"):
         (tmp_path / name).mkdir()
         draw(tmp_path / name / "a.png", 1)
     (tmp_path / "model.keras").touch()
@@ -154,15 +158,24 @@ def page(tmp_path, draw):
 def commands(page, tab, **changes):
     """Return what the forms of a tab ask for, filled in as far as need be."""
     root = page.runs.parent
-    paths = {"model": "model.keras", "training": "training", "test": "images", "images": "images",
-             "folder": "images", "improvement": "images"}  # fmt: skip
-    names = {field.name for field in fields(tab.USUAL)}
-    filled = {name: str(root / path) for name, path in paths.items() if name in names}
-    form = replace(tab.USUAL, **filled | changes)
-    if tab is heatmaps:
-        return [word for each in tab._commands(page, form, True) for word in each.arguments]
-    run = [str(root / "run")] if tab in (retraining, unsafe_set) else []
-    return list(tab._command(page, *run, form).arguments)
+    if tab is coverage:
+        sets = {"model": "model.keras", "training": "training", "test": "images"}
+        entries = {name: str(root / path) for name, path in sets.items()}
+        return list(coverage._measure(page, entries | changes)[0].arguments)
+    if tab is unsafe_set:
+        write_manifest(root / "run", Manifest(job="cluster", command=[], folder="", parameters={}))
+        entries = {"opened": str(root / "run"), "improvement": str(root / "images")}
+        return list(unsafe_set._select(page, entries | changes)[0].arguments)
+    if tab in (confusion, heatmaps):
+        sets = {"model": "model.keras", "images": "images"}
+        entries = {name: str(root / path) for name, path in sets.items()}
+        ask = heatmaps._test if tab is heatmaps else confusion._inspect
+        return list(ask(page, entries | changes)[0].arguments)
+    if tab is retraining:
+        sets = {"model": "model.keras", "training": "training", "test": "images"}
+        entries = {name: str(root / path) for name, path in sets.items()}
+        return list(retraining._command(page, root / "run", entries | changes).arguments)
+    return list(clusters._find(page, {"images": str(root / "images")} | changes)[0].arguments)
 
 
 WHOLE = [
@@ -188,7 +201,7 @@ DECIMAL = [
     (heatmaps, "error_threshold", "--error-threshold", "Error threshold"),
     (unsafe_set, "accuracy", "--accuracy", "Accuracy on them"),
     (unsafe_set, "selection_factor", "--selection-factor", "Selection factor"),
-    (confusion, "thresholds", "--threshold", "Threshold of activation"),
+    (confusion, "threshold", "--threshold", "Threshold of activation"),
     (confusion, "top", "--top", "Top pairs"),
 ]
 SWITCHES = {"repeats": {"compare": True}}
@@ -225,15 +238,16 @@ def test_a_number_of_the_page_is_that_or_refused_by_name(page, tab, field, optio
 
 def test_every_number_of_a_form_is_asked_for():
     """A field that is new has to be read by the same parser, and to stand above."""
-    texts = {"folder", "out", "recipe", "layers", "precision", "weights", "parameters", "angles",
-             "unsafe_values", "passing", "groups", "model", "training", "test", "schedule",
-             "validation", "scaling", "classes", "task", "improvement", "allocation", "ranking",
-             "others", "candidates", "layer", "class_", "rule", "images", "explain", "distances",
-             "labels", "predictions"}  # fmt: skip
-    for tab in (clusters, retraining, unsafe_set, coverage, heatmaps, confusion):
-        asked = {field for each, field, *_ in (*WHOLE, *DECIMAL) if each is tab}
-        others = {f.name for f in fields(tab.USUAL) if f.type != "bool"} - texts
-        assert others == asked
+    kinds = {
+        clusters: cluster.ClusterOptions, retraining: retrain.RetrainOptions,
+        unsafe_set: unsafe.SelectOptions, coverage: measure.CoverageOptions,
+        heatmaps: dnn.TestOptions, confusion: inspect.InspectOptions,
+    }  # fmt: skip
+    for tab, kind in kinds.items():
+        numbers = {field for each, field, *_ in (*WHOLE, *DECIMAL) if each is tab}
+        shown = [field for field in option_fields(kind) if field.option.label]
+        assert {field.name for field in shown if field.option.numbers} == numbers
+        assert all(field.option.numbers for field in shown if field.type in (int, float))
 
 
 def options_of(command):

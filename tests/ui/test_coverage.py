@@ -64,7 +64,7 @@ def finished(server, chromium, model, folders):
     page.locator("#coverage-options button").first.click()
     page.locator("#neurons textarea").fill("4")
     line = page.locator("#coverage-command textarea")
-    expect(line).to_have_value(re.compile(r"--candidates .* --neurons 4"))
+    expect(line).to_have_value(re.compile(r"--neurons 4 --candidates "))
     page.get_by_role("button", name="Measure coverage").click()
     expect(page.locator("#coverage .facts")).to_be_visible(timeout=LONG)
     assert page.evaluate("window.hit") is None
@@ -165,7 +165,7 @@ def test_new_images_are_ranked_and_exported(looking, finished, tmp_path):
     looking.locator("#export-widening").click()
     told = looking.locator("#job")
     expect(told).to_contain_text("Give the new folder")
-    looking.locator("#widening-folder textarea").fill(str(tmp_path / "out"))
+    looking.locator("#widening-folder input").fill(str(tmp_path / "out"))
     looking.locator("#export-widening").click()
     adds = sum(row["adds"] == "1" for row in rows)
     expect(told).to_contain_text(f"{adds} image", timeout=LONG)
@@ -183,7 +183,9 @@ def test_what_cannot_be_used_is_said(server, visit, model, folders):
     page.locator("#coverage-options button").first.click()
     page.locator("#neurons textarea").fill("six")
     measure.click()
-    expect(told).to_contain_text("--neurons: expected a whole number, received 'six'")
+    expect(told).to_contain_text(
+        "Important neurons: expected a whole number, 1 or more, received 'six'"
+    )
     page.locator("#neurons textarea").fill("7")
     measure.click()
     expect(told).to_contain_text("layer 'hidden' has 6 neurons, received 7", timeout=LONG)

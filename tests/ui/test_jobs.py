@@ -82,7 +82,9 @@ def test_an_option_that_cannot_be_used_is_said_before_anything_starts(failures, 
     page.get_by_label("eps of DBSCAN").fill("wide")
     give(page, failures)
     page.get_by_role("button", name="Find root cause clusters").click()
-    expect(page.locator("#job")).to_contain_text("expected a positive number, received 'wide'")
+    expect(page.locator("#job")).to_contain_text(
+        "eps of DBSCAN: expected a number above 0, received 'wide'"
+    )
     assert not (server.runs / failures.name).exists()
 
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.numbers import COUNT, INNER_PART, NUMBER, POSITIVE, SEED, read_number
+from app.commands.retrain import RetrainOptions
+from app.commands.signature import parse
 from app.page import folders, wiring
 from app.page.context import Page
 from app.page.fields import (
-    GUESSED,
     NARROW,
     command_line,
     complete_folder_field,
-    groups_option,
-    label_fields,
-    read_form,
+    make_label_fields,
     result_pane,
     show_always,
 )
+from app.page.form import UNPLACED, Entries, Form, build_command, read, text_of
 from app.page.notices import notice
-from app.page.wiring import HIDDEN, Following, Turn
-from app.server.jobs import Command
+from app.page.wiring import HIDDEN, Action, Following
+from app.server.jobs import Command, Look
 from pipelines.data.images import check_folder
 from pipelines.dnn.job import read_tested
 from pipelines.retraining.results import RETRAINING_FILE
@@ -34,96 +33,34 @@ from pipelines.runs.manifest import list_runs, read_manifest
 from pipelines.unsafe_set.files import read_selection
 
 JOB = "retrain"
+IDS = {
+    "model": "retrained-model",
+    "training": "training-set",
+    "test": "retraining-test",
+    "compare": "compare-ways",
+    "repeats": "repeats",
+    "epochs": "epochs",
+}
 
 Places = tuple[str, str, str]
 """Model, training set and test set."""
 
 
-@dataclass(frozen=True)
-class Form:
-    """What the user asks for; empty leaves the choice to the tool.
-
-    The fields are those of the form, in its order.
-    """
-
-    model: str
-    training: str
-    test: str
-    compare: bool
-    repeats: str
-    epochs: str
-    learning_rate: str
-    batch_size: str
-    schedule: str
-    validation_share: str
-    validation: str
-    patience: str
-    augment: bool
-    seed: str
-    scaling: str
-    classes: str
-    task: str
-    error_threshold: str
-    key_points: bool
-    groups: str
-
-
-USUAL = Form(
-    "", "", "", False, "10", "10", "", "32", "cosine", "0.1", "", "", False, "0", GUESSED, "",
-    GUESSED, "", False, "",
-)  # fmt: skip
-
-
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     """Fill the tab that is open, and wire it."""
-    opened = parts.opened
-    with gr.Row(elem_classes="ask"):
-        model = gr.Textbox(
-            label="Keras model to retrain",
-            placeholder="/path/to/model.keras",
-            max_lines=1,
-            elem_id="retrained-model",
-        )
-        training = _folder("Folder of its training images, labelled", "training-set")
-        test = _folder("Folder of test images, labelled", "retraining-test")
-    with gr.Row(elem_classes="actions"):
-        retrain = gr.Button("Retrain", variant="primary", elem_id="retrain", **NARROW)
-        browse = gr.Button("Browse for training images…", elem_id="browse-training", **NARROW)
-        browse_test = gr.Button("Browse for test images…", elem_id="browse-retraining", **NARROW)
-        count = gr.HTML(elem_id="count-training", elem_classes="count", padding=False)
-        count_test = gr.HTML(elem_id="count-retraining", elem_classes="count", padding=False)
-    complete_folder_field(page, training, browse, count, folders.recent)
-    complete_folder_field(page, test, browse_test, count_test, folders.recent)
+    form = Form(IDS)
+    opened = form.put("opened", parts.opened)
+    retrain = _sets(page, form)
+    places = [form.fields[name] for name in ("model", "training", "test")]
     with gr.Row(elem_classes="more"):
-        with gr.Accordion("Training", open=False, elem_id="training-options"):
-            options = _options()
-        with gr.Accordion("Model and labels", open=False, elem_id="label-options"):
-            labels = label_fields()
-        with gr.Accordion(
-            "Compare with other ways to choose images", open=False, elem_id="compare-options"
-        ):
-            comparison = _comparison()
-    command = command_line("retrain-command")
+        _options(form)
+    line = command_line("retrain-command")
     pane = result_pane("retraining", "retraining/pane.js")
-    form = [model, training, test, *comparison, *options, *labels]
-
-    def show(run: str | None) -> Any:
-        return _show(page, run)
 
     def suggest(run: str | None, before: Places, *values: Any) -> list[Any]:
         return _suggest(page, run, before, values)
 
-    def start(run: str | None, *values: Any) -> list[Any]:
-        return _start(page, run, read_form(USUAL, values))
-
-    def show_line(run: str | None, *values: Any) -> gr.Textbox:
-        return _line(page, run, read_form(USUAL, values))
-
-    def turned(turn: Turn, run: str | None) -> list[Any]:
-        return _turned(page, turn, run)
-
-    show_always(show, [opened, tab], opened, pane)
-    places = [model, training, test]
+    show_always(lambda run: _show(page, run), [opened, tab], opened, pane)
     suggested = gr.State(("", "", ""))
     gr.on(
         [opened.change, tab.select],
@@ -133,191 +70,118 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
         trigger_mode="always_last",
         **HIDDEN,
     )
-    retrain.click(start, [opened, *form], [*parts.outputs(), pane], **HIDDEN)
-    parts.turn.change(turned, [parts.turn, opened], [retrain, parts.told, pane], **HIDDEN)
-    changes = [field.change for field in (*form, opened)]
-    gr.on(changes, show_line, [opened, *form], command, trigger_mode="always_last", **HIDDEN)
-
-
-def _folder(label: str, elem_id: str) -> gr.Dropdown:
-    return gr.Dropdown(
-        label=label, choices=[], value=None, allow_custom_value=True, elem_id=elem_id
+    action = Action(
+        retrain,
+        form,
+        lambda entries: _retrain(page, entries),
+        lambda entries: [_show(page, entries["opened"])],
     )
+    wiring.wire(page, parts, [action], line, [pane], lambda *end: _turned(page, *end))
 
 
-def _comparison() -> list[Any]:
-    gr.HTML(
-        "<p>What is the unsafe set worth? As many images are chosen by random, and by least "
-        "confidence of the DNN, and each is retrained with several times. All of the improvement "
-        "set needs labels for that, and it takes four times the repeats as long as one "
-        "retraining.</p>",
-        padding=False,
-    )
-    with gr.Row():
-        compare = gr.Checkbox(USUAL.compare, label="Compare", elem_id="compare-ways")
-        repeats = gr.Textbox(USUAL.repeats, label="Repeats", elem_id="repeats")
-    return [compare, repeats]
+def _sets(page: Page, form: Form) -> gr.Button:
+    """Make the fields for the model and its sets of images, and the button."""
+    with gr.Row(elem_classes="ask"):
+        form.add(RetrainOptions, "model")
+        training = form.folder(RetrainOptions, "training")
+        test = form.folder(RetrainOptions, "test")
+    with gr.Row(elem_classes="actions"):
+        retrain = gr.Button("Retrain", variant="primary", elem_id="retrain", **NARROW)
+        browse = gr.Button("Browse for training images…", elem_id="browse-training", **NARROW)
+        browse_test = gr.Button("Browse for test images…", elem_id="browse-retraining", **NARROW)
+        count = gr.HTML(elem_id="count-training", elem_classes="count", padding=False)
+        count_test = gr.HTML(elem_id="count-retraining", elem_classes="count", padding=False)
+    complete_folder_field(page, training, browse, count, folders.recent)
+    complete_folder_field(page, test, browse_test, count_test, folders.recent)
+    return retrain
 
 
-def _options() -> list[Any]:
-    with gr.Row():
-        epochs = gr.Textbox(USUAL.epochs, label="Epochs", elem_id="epochs")
-        rate = gr.Textbox(label="Learning rate", info="Empty: the model file's, else 0.0001.")
-        batch_size = gr.Textbox(USUAL.batch_size, label="Batch size")
-    with gr.Row():
-        schedule = gr.Radio(
-            ["cosine", "constant"],
-            value=USUAL.schedule,
-            label="Learning rate over the epochs",
-            info="cosine: falls to zero.",
+def _options(form: Form) -> None:
+    with gr.Accordion("Training", open=False, elem_id="training-options"):
+        form.row(RetrainOptions, "epochs", "learning_rate", "batch_size")
+        form.row(RetrainOptions, "schedule", "validation_share", "validation")
+        form.row(RetrainOptions, "patience", "augment", "seed")
+    with gr.Accordion("Model and labels", open=False, elem_id="label-options"):
+        make_label_fields(form, RetrainOptions)
+    with gr.Accordion(
+        "Compare with other ways to choose images", open=False, elem_id="compare-options"
+    ):
+        gr.HTML(
+            "<p>What is the unsafe set worth? As many images are chosen by random, and by least "
+            "confidence of the DNN, and each is retrained with several times. All of the "
+            "improvement set needs labels for that, and it takes four times the repeats as long as "
+            "one retraining.</p>",
+            padding=False,
         )
-        share = gr.Textbox(
-            USUAL.validation_share,
-            label="Validation share",
-            info="Of training and unsafe set, held out to find the best epoch.",
-        )
-        validation = gr.Textbox(label="Or a folder for that", info="Of labelled images.")
-    with gr.Row():
-        patience = gr.Textbox(
-            label="Patience", info="Epochs without a better one; empty: train all."
-        )
-        augment = gr.Checkbox(
-            USUAL.augment,
-            label="Augment",
-            info="Vary brightness and contrast of what is trained with.",
-        )
-        seed = gr.Textbox(USUAL.seed, label="Seed")
-    # In the order of `Form`, as below.
-    return [
-        epochs, rate, batch_size, schedule, share, validation, patience, augment, seed,
-    ]  # fmt: skip
+        form.row(RetrainOptions, "compare", "repeats")
 
 
 # --- the job ------------------------------------------------------------------------------------
 
 
-def _command(page: Page, run: str, form: Form) -> Command:
-    """Return the command that the form asks for.
+def _retrain(page: Page, entries: Entries) -> list[Command]:
+    return [_command(page, _check_run(page, text_of(entries, "opened")), entries)]
+
+
+def _check_run(page: Page, named: str) -> Path:
+    """Return the open run, whose unsafe set was selected.
 
     Raises
     ------
     InputError
-        When a field cannot be used.
+        When there is none to retrain with.
     """
-    for given, what in (
-        (form.model, "the model file that is to be retrained"),
-        (form.training, "the folder of its training images"),
-        (form.test, "the folder of test images"),
-    ):
-        if not given.strip():
-            raise InputError(f"Give {what}.")
-    unsafe, training = page.access.resolve(run), page.access.resolve(form.training)
-    wanted = (
-        JOB, str(page.access.resolve(form.model)), "--training", str(training),
-        "--unsafe", str(unsafe), "--test", str(page.access.resolve(form.test)),
-        *_given(page, form),
-    )  # fmt: skip
-    out = folders.new_run_folder(page, unsafe, "-retrained", lambda run: _goes_on(run, wanted))
-    overwrite = ["--overwrite"] if _goes_on(out, wanted) else []
-    return Command((*wanted, "--out", str(out), *overwrite), out)
+    if not named:
+        raise InputError("Open the run first whose unsafe set is labelled.")
+    folder = page.access.resolve(named)
+    if read_manifest(folder).job not in CLUSTERING_JOBS:
+        raise InputError(f"{folder} holds no root cause clusters.")
+    selection = read_selection(folder)
+    if selection is None:
+        raise InputError("The run has no unsafe set yet: select it first, and label it.")
+    page.access.resolve(selection.folder)  # somebody else may have made the run
+    return folder
 
 
-def _goes_on(run: Path, wanted: tuple[str, ...]) -> bool:
-    """Tell whether a retraining was broken off that the same command goes on with."""
+def _command(page: Page, unsafe: Path, entries: Entries) -> Command:
+    of_comparing = {} if entries.get("compare") else {"repeats": ""}
+    wanted = {**entries, **of_comparing}
+    options = read(page, RetrainOptions, wanted, unsafe=unsafe, out=UNPLACED)
+    for images in (options.training, options.test):
+        check_folder(images)
+    out = folders.new_run_folder(
+        page, unsafe, "-retrained", lambda earlier: _goes_on(earlier, options)
+    )
+    options = replace(options, out=out, overwrite=_goes_on(out, options))
+    return build_command(JOB, options)
+
+
+def _goes_on(earlier: Path, options: RetrainOptions) -> bool:
+    """Tell whether a retraining was broken off that one with these options goes on with."""
     try:
-        manifest = read_manifest(run)
+        manifest = read_manifest(earlier)
     except InputError:
         return False
-    same = tuple(manifest.command[: len(wanted)]) == wanted
-    return manifest.job == JOB and manifest.ended != "finished" and same and not is_written(run)
-
-
-def _given(page: Page, form: Form) -> list[str]:
-    """Return the options that differ from what is usual."""
-    texts = [
-        ("--epochs", "Epochs", form.epochs, USUAL.epochs, COUNT),
-        ("--batch-size", "Batch size", form.batch_size, USUAL.batch_size, COUNT),
-        ("--patience", "Patience", form.patience, USUAL.patience, COUNT),
-        ("--seed", "Seed", form.seed, USUAL.seed, SEED),
-        ("--learning-rate", "Learning rate", form.learning_rate, USUAL.learning_rate, POSITIVE),
-        (
-            "--validation-share",
-            "Validation share",
-            form.validation_share,
-            USUAL.validation_share,
-            INNER_PART,
-        ),
-        ("--error-threshold", "Error threshold", form.error_threshold, "", NUMBER),
-    ]
-    if form.compare:
-        texts.append(("--repeats", "Repeats", form.repeats, USUAL.repeats, COUNT))
-    choices = (
-        ("--schedule", form.schedule, USUAL.schedule),
-        ("--scaling", form.scaling, USUAL.scaling),
-        ("--task", form.task, USUAL.task),
-    )
-    files = (("--validation", form.validation), ("--classes", form.classes))
-    wishes = (
-        ("--augment", form.augment),
-        ("--key-points", form.key_points),
-        ("--compare", form.compare),
-    )
-    given = []
-    for option, label, text, usual, numbers in texts:
-        if text.strip() not in {"", usual}:
-            given += [option, read_number(label, text, numbers)]
-    for option, chosen, usual in choices:
-        given += [option, chosen] if chosen != usual else []
-    for option, path in files:
-        given += [option, str(page.access.resolve(path))] if path.strip() else []
-    given += [option for option, wanted in wishes if wanted]
-    return given + groups_option(form.groups)
-
-
-def _line(page: Page, run: str | None, form: Form) -> gr.Textbox:
-    """Show the command line of the form, where it makes one; Retrain says why not."""
+    if manifest.job != JOB or manifest.ended == "finished" or is_written(earlier):
+        return False
     try:
-        if run:
-            return gr.Textbox(_command(page, run, form).line(), visible=True)
-    except InputError:
-        pass
-    return gr.Textbox("", visible=False)
+        before = parse(RetrainOptions, manifest.command[1:])
+    except ValueError:  # of another version
+        return False
+    return replace(before, out=options.out, overwrite=options.overwrite) == options
 
 
-def _start(page: Page, run: str | None, form: Form) -> list[Any]:
-    try:
-        if not run:
-            raise InputError("Open the run first whose unsafe set is labelled.")
-        folder = page.access.resolve(run)
-        manifest = read_manifest(folder)
-        if manifest.job not in CLUSTERING_JOBS:
-            raise InputError(f"{folder} holds no root cause clusters.")
-        selection = read_selection(folder)
-        if selection is None:
-            raise InputError("The run has no unsafe set yet: select it first, and label it.")
-        page.access.resolve(selection.folder)  # somebody else may have made the run
-        command = _command(page, run, form)
-        for named in (form.training, form.test):
-            check_folder(page.access.resolve(named))
-        started = wiring.start(page, [command])
-        return [*started, _show(page, run)]
-    except InputError as error:
-        return [*wiring.say(str(error)), gr.skip()]
-
-
-def _turned(page: Page, turn: Turn, run: str | None) -> list[Any]:
-    """Allow what can be done now; show what a job that has just finished found."""
-    look = page.jobs.look()
-    running = wiring.is_running(page)
-    button = gr.Button(interactive=not running)
-    if look is None or not turn[1] or not wiring.does(look, JOB):
-        return [button, gr.skip(), gr.skip()]
+def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
+    """Show how a job of this tab stands: also while it runs, and what it found."""
+    if not wiring.does(look, JOB):
+        return None
+    opened = entries.get("opened")
     told: Any = gr.skip()
     arguments = look.commands[-1].arguments
     of = Path(arguments[arguments.index("--unsafe") + 1])
-    if look.state == "finished" and not wiring.is_run(page, run, of):
+    if look.state == "finished" and not wiring.is_run(page, opened, of):
         told = notice(f"Retraining for {of.name} has finished: open that run to see it.")
-    return [button, told, _show(page, run)]
+    return [told, _show(page, opened)]
 
 
 def _suggest(

@@ -1,11 +1,16 @@
-"""What the form of the Coverage tab asks for, and what it may not."""
+"""What the Coverage tab asks for, and may not; what the page serves of a run of coverage."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
+from app.page.context import Page
 from app.page.tabs import coverage
+from app.server.access import Access
+from app.server.jobs import Jobs
+from app.server.routes import ServedRuns
 from pipelines.data.images import write_failures
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
@@ -17,17 +22,24 @@ def quiet(stage, done, total):
 
 
 @pytest.fixture
-def page(page):
-    for name in ("training", "test", "more"):
-        (page.access.roots[0] / name).mkdir()
-    return page
+def page(tmp_path):
+    root = tmp_path / "root"
+    for name in ("runs", "training", "test", "more"):
+        (root / name).mkdir(parents=True)
+    (tmp_path / "secret").mkdir()
+    (root / "dnn.keras").write_bytes(b"")
+    access = Access(roots=(root.resolve(),))
+    made = Page(access, Jobs(), ServedRuns(access), root.resolve() / "runs")
+    yield made
+    made.jobs.close()
 
 
-def form(page, **changes):
+def command(page, **changes):
     root = page.access.roots[0]
     given = {"model": "dnn.keras", "training": "training", "test": "test"}
-    usual = replace(coverage.USUAL, **{name: str(root / file) for name, file in given.items()})
-    return replace(usual, **changes)
+    entries = {name: str(root / file) for name, file in given.items()}
+    (made,) = coverage._measure(page, entries | changes)
+    return made
 
 
 def run_of(page, widening):
@@ -42,24 +54,23 @@ def run_of(page, widening):
 
 def test_the_command_of_a_form(page):
     root = page.access.roots[0]
-    found = coverage._command(
-        page,
-        form(
-            page, others=f"{root / 'more'}\n\n", neurons=" 8 ", class_=" cat ", clusters="3",
-            rule="z+", scaling="0-1", candidates=str(root / "more"),
-        ),
+    changed = command(
+        page, others=f"{root / 'more'}\n\n", neurons=" 8 ", class_=" cat ", clusters="3",
+        rule="z+", scaling="0-1", candidates=str(root / "more"),
     )  # fmt: skip
-    assert found.folder == page.runs / "test-coverage"
-    assert found.arguments == (
+    assert changed.folder == page.runs / "test-coverage"
+    assert changed.arguments == (
         "coverage", str(root / "dnn.keras"), "--training", str(root / "training"),
-        "--test", str(root / "test"), "--test", str(root / "more"),
-        "--candidates", str(root / "more"), "--out", str(found.folder),
-        "--neurons", "8", "--clusters", "3", "--class", "cat", "--rule", "z+", "--scaling", "0-1",
+        "--test", str(root / "test"), "--test", str(root / "more"), "--out", str(changed.folder),
+        "--neurons", "8", "--class", "cat", "--candidates", str(root / "more"),
+        "--clusters", "3", "--rule", "z+", "--scaling", "0-1",
     )  # fmt: skip
-    usual = coverage._command(page, form(page)).arguments
-    assert usual[-2:] == ("--out", str(found.folder))
+    usual = command(page).arguments
+    assert usual[-2:] == ("--out", str(changed.folder))
     blank = dict.fromkeys(("others", "candidates", "neurons", "clusters", "class_", "classes"), " ")
-    assert coverage._command(page, form(page, **blank)).arguments == usual
+    assert command(page, **blank).arguments == usual
+    shown = {"neurons": "6", "clusters": "4", "rule": "epsilon", "scaling": "as the model tells"}
+    assert command(page, **shown).arguments == usual
 
 
 @pytest.mark.parametrize(
@@ -68,6 +79,7 @@ def test_the_command_of_a_form(page):
         ({"model": " "}, "Give the model file"),
         ({"training": ""}, "Give the folder of training images"),
         ({"test": ""}, "Give the folder of the test set"),
+        ({"test": "", "others": "{root}"}, "Give the folder of the test set"),
         (
             {"neurons": "six"},
             "Important neurons: expected a whole number, 1 or more, received 'six'",
@@ -80,29 +92,65 @@ def test_the_command_of_a_form(page):
 )
 def test_fields_that_cannot_be_used(page, changes, words):
     with pytest.raises(InputError, match=words):
-        coverage._command(page, form(page, **changes))
+        command(page, **changes)
 
 
 @pytest.mark.parametrize("field", ["model", "training", "test", "others", "candidates", "classes"])
 def test_nothing_elsewhere_is_taken(page, tmp_path, field):
     with pytest.raises(InputError, match="outside of the folders that this page may use"):
-        coverage._command(page, form(page, **{field: str(tmp_path / "secret")}))
+        command(page, **{field: str(tmp_path / "secret")})
 
 
 def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
     listed = page.access.roots[0] / "failures.txt"
     write_failures(listed, tmp_path / "secret", ["a.png"])
     with pytest.raises(InputError, match="outside of the folders"):
-        coverage._command(page, form(page, test=str(listed)))
+        command(page, test=str(listed))
 
 
 def test_new_images_elsewhere_are_not_exported(page, tmp_path):
     run = run_of(page, {"folder": str(tmp_path / "secret"), "widening": 3})
-    target = str(page.access.roots[0] / "out")
-    told = coverage._export(page, str(run), target, "", "copy")
-    assert any("outside of the folders" in str(part) for part in told)
-    assert page.jobs.look() is None
-    document = json.loads((run / "coverage.json").read_text()) | {"widening": None}
-    (run / "coverage.json").write_text(json.dumps(document))
-    told = coverage._export(page, str(run), target, "", "copy")
-    assert any("was measured without new images" in str(part) for part in told)
+    entries = {"opened": str(run), "folder": str(page.access.roots[0] / "out")}
+    with pytest.raises(InputError, match="outside of the folders"):
+        coverage._export(page, entries)
+    run_of_none(page)
+    with pytest.raises(InputError, match="was measured without new images"):
+        coverage._export(page, entries)
+
+
+def test_the_command_of_an_export(page):
+    root = page.access.roots[0]
+    run = run_of(page, {"folder": str(root / "more"), "widening": 3})
+    entries = {"opened": str(run), "folder": str(root / "out")}
+    (copied,) = coverage._export(page, entries | {"link": "copy", "count": ""})
+    assert copied.arguments == ("export", str(run), str(root / "out"))
+    assert copied.folder == run
+    (linked,) = coverage._export(page, entries | {"link": "link", "count": "1 000"})
+    assert linked.arguments[3:] == ("--link", "--count", "1000")
+    with pytest.raises(InputError, match="Give the new folder that the images are to go to"):
+        coverage._export(page, entries | {"folder": " "})
+
+
+def run_of_none(page):
+    run = page.runs / "run"
+    (run / "coverage.json").write_text(
+        '{"schema_version": 1, "tests": [], "criteria": [], "widening": null}'
+    )
+    return run
+
+
+def test_the_document_and_the_tables_are_served(page):
+    run = run_of(page, None)
+    (run / "criteria.csv").write_text("test_set\n")
+    (run / "secret.csv").write_text("no\n")
+    client = TestClient(Starlette(routes=page.served.routes()))
+    key = page.served.key(run)
+    told = client.get(f"/run/{key}/coverage").json()
+    assert told["name"] == "run"
+    assert told["widening"] is None
+    assert client.get(f"/run/{key}/download/criteria.csv").text == "test_set\n"
+    assert client.get(f"/run/{key}/download/secret.csv").status_code == 404
+    (run / "coverage.json").write_text("{}")
+    answer = client.get(f"/run/{key}/coverage")
+    assert answer.status_code == 404
+    assert "coverage.json is not as the tool writes it" in answer.text

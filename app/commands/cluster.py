@@ -1,0 +1,202 @@
+"""The options of the commands that find root cause clusters in images, and tell of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from app.commands.common import (
+    FAILING_IMAGES,
+    Angles,
+    Overwrite,
+    ParameterFiles,
+    UnsafeValues,
+)
+from app.commands.option import Option
+from app.numbers import COUNT, POSITIVE, SEED
+
+RECIPES = ("contrast", "appearance", "default", "paper")
+LAYERS = (
+    *(f"block{block}_conv{layer + 1}" for block in range(1, 6) for layer in range(2 + (block > 2))),
+    "fc1",
+    "fc2",
+    *(f"block{block}_pool" for block in range(1, 6)),
+)
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterOptions:
+    """Of `cluster`."""
+
+    out: Annotated[Path, Option("Run folder to write: new, or empty.", label="Run folder")]
+    images: Annotated[
+        Path | None,
+        replace(
+            FAILING_IMAGES,
+            help=f"{FAILING_IMAGES.help} Left out with --test-run.",
+            needed="the folder that holds the images, or try the example",
+        ),
+    ] = None
+    passing: Annotated[
+        Path | None,
+        Option(
+            "Images of the same test that the DNN gets right: what varies among them, too, is no "
+            "cause, and they tell how often images like these fail.",
+            metavar="FOLDER|LIST",
+            label="Passing images of the same test, or the folder of a test",
+            info="They tell causes from what all pictures show, and how often images like these "
+            "fail. A test names its failing images, too.",
+            images=True,
+        ),
+    ] = None
+    test_run: Annotated[
+        Path | None,
+        Option(
+            "Folder that `test` wrote: failing and passing images, labels and predictions by "
+            "itself, in the place of IMAGES.",
+            metavar="DIR",
+        ),
+    ] = None
+    sample: Annotated[int, Option("Passing images that are looked at, at most.", numbers=COUNT)] = (
+        2000
+    )
+    groups: Annotated[
+        str | None,
+        Option(
+            "Which images are of one track, drive or person: a column of a table of --parameters, "
+            "or a regular expression whose first group in the path names it. auto: by the stem "
+            "that names share before a frame number, else by pictures that are nearly the same. "
+            "(default: auto)",
+            metavar="COLUMN|REGEX|auto|none",
+            label="Groups of images",
+            info="Of one track, drive or person: a column of the tables, a regular expression, or "
+            "none. Empty: by names such as 00012_00003.png, else by pictures that are nearly the "
+            "same.",
+        ),
+    ] = None
+    overwrite: Overwrite = False
+    recipe: Annotated[
+        str,
+        Option(
+            "'contrast': failing images seen in contrast with passing ones (block2_pool to "
+            "block4_pool, 40 components). 'appearance': by what images look like (block3_pool to "
+            "block5_pool, unit length, 50 components). 'default': the same of block4_pool and "
+            "block5_pool, as before there were passing images. 'paper': SAFE as printed (fc2, 256 "
+            "components); downloads 528 MB. (default: contrast with passing images, else "
+            "appearance)",
+            show_default=False,
+            label="Recipe",
+            info="by input: contrast with passing images, else appearance. paper: SAFE as printed; "
+            "downloads 528 MB.",
+            choices=RECIPES,
+            unset="by input",
+        ),
+    ] = ""
+    weights: Annotated[
+        Path | None,
+        Option(
+            "Keras weights file of VGG16. (default: ImageNet's)",
+            label="Weights of VGG16",
+            info="A Keras file. Empty: ImageNet's.",
+        ),
+    ] = None
+    layer: Annotated[
+        tuple[str, ...],
+        Option(
+            "Layer of VGG16; repeat for several. (default: the recipe's)",
+            metavar="NAME",
+            label="Layers of VGG16",
+            info="Empty: the recipe's.",
+            choices=LAYERS,
+        ),
+    ] = ()
+    components: Annotated[
+        int | None,
+        Option(
+            "Principal components. (default: the recipe's)",
+            numbers=COUNT,
+            label="Principal components",
+            info="Empty: the recipe's.",
+        ),
+    ] = None
+    min_samples: Annotated[
+        int | None,
+        Option(
+            "Of DBSCAN. (default: searched)",
+            numbers=COUNT,
+            label="min_samples of DBSCAN",
+            info="Empty: searched.",
+        ),
+    ] = None
+    eps: Annotated[
+        float | None,
+        Option(
+            "Of DBSCAN. (default: searched)",
+            numbers=POSITIVE,
+            label="eps of DBSCAN",
+            info="Empty: searched.",
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        Option(
+            "Of the randomised PCA, and of the random groups that hints and parameters are tested "
+            "against.",
+            numbers=SEED,
+            label="Seed",
+            info="Of the randomised PCA, and of the random groups that hints and parameters are "
+            "tested against.",
+        ),
+    ] = 0
+    batch_size: Annotated[
+        int,
+        Option(
+            "Images the network sees at once.",
+            numbers=COUNT,
+            label="Batch size",
+            info="Images the network sees at once.",
+        ),
+    ] = 8
+    precision: Annotated[
+        str,
+        Option(
+            "auto, float32 or bfloat16; auto takes what the CPU does fastest.",
+            label="Precision",
+            info="auto: what the CPU does fastest.",
+            choices=PRECISIONS,
+        ),
+    ] = "auto"
+    parameters: ParameterFiles = ()
+    angles: Angles = ()
+    unsafe_values: UnsafeValues = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainOptions:
+    """Of `explain`."""
+
+    run: Annotated[Path, Option("Run folder whose clusters are explained.", by_place=True)]
+    parameters: ParameterFiles = ()
+    angles: Angles = ()
+    unsafe_values: UnsafeValues = None
+    seed: Annotated[
+        int | None, Option("Of the random groups. (default: the run's)", numbers=SEED)
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Of `report`."""
+
+    run: Annotated[Path, Option("Run folder to report on.", by_place=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleOptions:
+    """Of `example`."""
+
+    folder: Annotated[Path, Option("New or empty folder for the example.", by_place=True)]
+    seed: Annotated[int, Option("Other seeds draw other eyes.", numbers=SEED)] = 0
+    overwrite: Annotated[bool, Option("Replace an earlier example.")] = False

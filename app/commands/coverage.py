@@ -1,0 +1,138 @@
+"""The options of the commands on how well a test set exercises a DNN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from app.commands.common import (
+    MODEL,
+    Classes,
+    ModelFile,
+    Overwrite,
+    RunFolder,
+    Scaling,
+    TrustModel,
+)
+from app.commands.option import Option
+from app.numbers import COUNT, PART, REGIONS, SEED
+
+RULES = ("epsilon", "z+", "alpha-beta")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageOptions:
+    """Of `coverage`."""
+
+    model: Annotated[Path, replace(MODEL, label="Keras model whose tests are measured")]
+    training: Annotated[
+        Path,
+        Option(
+            "Folder of the training images; read only.",
+            metavar="DIR",
+            label="Folder of training images",
+            needed="the folder of training images",
+            images=True,
+        ),
+    ]
+    test: Annotated[
+        tuple[Path, ...],
+        Option(
+            "Folder of a test set; repeat for several. Read only.",
+            metavar="DIR",
+            label="Folder of the test set",
+            needed="the folder of the test set",
+            images=True,
+        ),
+    ]
+    out: RunFolder
+    overwrite: Overwrite = False
+    layer: Annotated[
+        str | None,
+        Option(
+            "Layer whose neurons are looked at: Dense, Conv2D and their kin. (default: the last "
+            "but one of those)",
+            metavar="NAME",
+            label="Layer",
+            info="Dense or convolution. Empty: the last but one that has neurons.",
+        ),
+    ] = None
+    neurons: Annotated[
+        int,
+        Option(
+            "Important neurons, the paper's m.",
+            numbers=COUNT,
+            label="Important neurons",
+            info="The paper's m.",
+        ),
+    ] = 6
+    class_: Annotated[
+        str | None,
+        Option(
+            "Look at the images of one class alone.",
+            metavar="NAME",
+            label="One class alone",
+            info="Empty: all.",
+        ),
+    ] = None
+    candidates: Annotated[
+        Path | None,
+        Option(
+            "Folder of new images, ranked by what they add to the first test.",
+            metavar="DIR",
+            label="New images",
+            info="A folder: which of them widen the first test set, ranked.",
+            images=True,
+        ),
+    ] = None
+    clusters: Annotated[
+        int,
+        Option(
+            "Most regions of a neuron's activations that are tried.",
+            numbers=REGIONS,
+            label="Most regions of a neuron",
+        ),
+    ] = 4
+    rule: Annotated[
+        str,
+        Option(
+            "Of relevance: epsilon (the paper's Equation 1), z+ or alpha-beta.",
+            label="Rule of relevance",
+            info="epsilon: the paper's.",
+            choices=RULES,
+        ),
+    ] = "epsilon"
+    scaling: Scaling = None
+    classes: Classes = None
+    trust_model: TrustModel = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerturbOptions:
+    """Of `perturb`."""
+
+    model: ModelFile
+    images: Annotated[
+        Path, Option("Folder of images, or failures.txt of a test; read only.", by_place=True)
+    ]
+    out: Annotated[Path, Option("New or empty folder for the perturbed images.")]
+    how: Annotated[
+        str,
+        Option(
+            "gaussian: noise on the 2 % most relevant pixels; gaussian-random: on as many random "
+            "ones; fgsm, bim: adversarial, through the model's gradient."
+        ),
+    ] = "gaussian"
+    strength: Annotated[
+        float | None,
+        Option(
+            "A share of the range of pixels: standard deviation of noise, else the largest change "
+            "of a pixel. (default: 0.3 of noise, else 0.1)",
+            numbers=PART,
+        ),
+    ] = None
+    seed: Annotated[int, Option("Of the noise.", numbers=SEED)] = 0
+    scaling: Scaling = None
+    classes: Classes = None
+    trust_model: TrustModel = False

@@ -1,0 +1,110 @@
+"""The options of the commands on the DNN under analysis: its test, and clusters by its heatmaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from app.commands.common import (
+    BATCH_SIZE,
+    FAILING_IMAGES,
+    NEW_FOLDER,
+    OVERWRITE,
+    Angles,
+    Classes,
+    ErrorThreshold,
+    KeyPoints,
+    ModelFile,
+    Overwrite,
+    ParameterFiles,
+    RunFolder,
+    Scaling,
+    Task,
+    TestGroups,
+    TrustModel,
+    UnsafeValues,
+)
+from app.commands.option import Option
+from app.numbers import SEED
+
+RULES = ("z+", "epsilon", "alpha-beta")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestOptions:
+    """Of `test`."""
+
+    __test__ = False  # pytest takes what is named so for tests
+
+    model: ModelFile
+    images: Annotated[
+        Path,
+        Option(
+            "Folder of labelled images: class folders, or labels.csv; read only.",
+            by_place=True,
+            label="Folder of labelled test images, or a test's failures.txt",
+            needed="the folder of labelled images",
+            images=True,
+        ),
+    ]
+    out: Annotated[Path, NEW_FOLDER]
+    overwrite: Annotated[bool, replace(OVERWRITE, help="Replace the test that --out holds.")] = (
+        False
+    )
+    scaling: Scaling = None
+    classes: Classes = None
+    task: Task = None
+    error_threshold: ErrorThreshold = None
+    key_points: KeyPoints = False
+    groups: TestGroups = None
+    trust_model: TrustModel = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatmapsOptions:
+    """Of `heatmaps`."""
+
+    model: ModelFile
+    images: Annotated[Path, FAILING_IMAGES]
+    out: RunFolder
+    overwrite: Overwrite = False
+    scaling: Scaling = None
+    layer: Annotated[
+        tuple[str, ...],
+        Option(
+            "Layer to search; repeat for several. (default: all)",
+            metavar="NAME",
+            former="--layers",
+            label="Layers to search",
+            info="Names with commas between. Empty: all internal ones.",
+        ),
+    ] = ()
+    rule: Annotated[
+        str,
+        Option(
+            "Of relevance: z+ (HUDD's), epsilon or alpha-beta.",
+            label="Rule",
+            info="z+: HUDD's.",
+            choices=RULES,
+        ),
+    ] = "z+"
+    explain: Annotated[
+        str | None,
+        Option(
+            "Class (or position of an output) whose relevance is looked at. (default: the "
+            "predicted one; of numbers and several labels, the one most wrong in the test)",
+            metavar="CLASS",
+            label="Class to explain",
+            info="A class, or the position of an output. Empty: the predicted one.",
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        Option("Of the random groups that hints and parameters are tested against.", numbers=SEED),
+    ] = 0
+    batch_size: Annotated[int, BATCH_SIZE] = 16
+    trust_model: TrustModel = False
+    parameters: ParameterFiles = ()
+    angles: Angles = ()
+    unsafe_values: UnsafeValues = None

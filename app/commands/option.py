@@ -1,0 +1,151 @@
+"""What is said of an option of a command, once; the command line and the page follow from it.
+
+The options of a command are a frozen dataclass, whose fields are annotated with an `Option`:
+
+    neurons: Annotated[int, Option("Important neurons.", numbers=COUNT, label="Neurons")] = 6
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from app.numbers import Numbers, write_number
+
+
+@dataclass(frozen=True)
+class Option:
+    """What there is to know of an option.
+
+    Attributes
+    ----------
+    help : str
+        What `--help` says of it.
+    metavar : str, optional
+        What stands for its value in `--help`; otherwise its type.
+    numbers : Numbers, optional
+        Which numbers it takes.
+    flag : str
+        Its name on the command line, where that is not the field's.
+    former : str
+        Its name in earlier versions, which is still understood.
+    by_place : bool
+        Whether it is given by its place, without its name.
+    show_default : bool
+        Whether `--help` names its default.
+    label : str
+        Its name on the page; empty where the page does not have it.
+    info : str
+        What the page says below that.
+    placeholder : str
+        What an empty field of the page shows.
+    choices : tuple of str
+        What the page offers; of a wish, what stands for no and for yes.
+    unset : str
+        What the page offers for a default that has no name of its own.
+    needed : str
+        What the page asks for, where it cannot do without.
+    images : bool
+        Whether it names images: a folder, or a list that may name a folder elsewhere.
+    """
+
+    help: str
+    metavar: str | None = None
+    numbers: Numbers | None = None
+    flag: str = ""
+    former: str = ""
+    by_place: bool = False
+    show_default: bool = True
+    label: str = ""
+    info: str = ""
+    placeholder: str = ""
+    choices: tuple[str, ...] = ()
+    unset: str = ""
+    needed: str = ""
+    images: bool = False
+
+
+@dataclass(frozen=True)
+class OptionField:
+    """A field of a command's options.
+
+    Attributes
+    ----------
+    name : str
+    type : type
+        bool, int, float, str or Path: of each value, where there are several.
+    several : bool
+        Whether it is a tuple of values.
+    optional : bool
+        Whether it may be None.
+    default : any
+        `dataclasses.MISSING` where it has to be given.
+    option : Option
+    """
+
+    name: str
+    type: type
+    several: bool
+    optional: bool
+    default: Any
+    option: Option
+
+    @property
+    def required(self) -> bool:
+        """Whether the command cannot do without it."""
+        return self.default is MISSING
+
+    @property
+    def flag(self) -> str:
+        """What comes before its value on the command line."""
+        return self.option.flag or "--" + self.name.strip("_").replace("_", "-")
+
+
+def option_fields(kind: type[Any]) -> tuple[OptionField, ...]:
+    """Return the fields of a command's options, in the order of `--help`."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(_describe(field, hints[field.name]) for field in dataclasses.fields(kind))
+
+
+def _describe(field: dataclasses.Field[Any], hint: Any) -> OptionField:
+    assert get_origin(hint) is Annotated, f"{field.name} has no Option"
+    wanted, option = get_args(hint)
+    optional = get_origin(wanted) in (UnionType, Union)
+    if optional:
+        (wanted,) = (part for part in get_args(wanted) if part is not type(None))
+    several = get_origin(wanted) is tuple
+    if several:
+        wanted = get_args(wanted)[0]
+    return OptionField(field.name, wanted, several, optional, field.default, option)
+
+
+def arguments(options: Any) -> list[str]:
+    """Return what follows the name of a command for these options: what differs from the usual.
+
+    What is given by its place comes first, then the rest in the order of `--help`.
+    """
+    places: list[str] = []
+    words: list[str] = []
+    for field in option_fields(type(options)):
+        value = getattr(options, field.name)
+        if value is None or value == field.default:
+            continue
+        if field.option.by_place:
+            places.append(_word(value))
+        elif field.type is bool:
+            words.append(field.flag)
+        else:
+            for each in value if field.several else (value,):
+                word = _word(each)
+                # What begins with a dash would be taken for an option.
+                words += [f"{field.flag}={word}"] if word.startswith("-") else [field.flag, word]
+    return places + words
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, Path):
+        return f"./{value}" if str(value).startswith("-") else str(value)
+    return value if isinstance(value, str) else write_number(value)

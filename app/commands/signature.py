@@ -1,0 +1,116 @@
+"""A command of the command line from its options."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic_core import PydanticCustomError
+
+from app.commands.option import OptionField, option_fields
+from app.numbers import Numbers, parse_number
+
+Options = TypeVar("Options")
+FORMER = "former_"
+
+
+def takes(kind: type[Options]) -> Callable[[Callable[[Options], Any]], Callable[..., Any]]:
+    """Return a decorator that makes a command for Typer of a function of options of that kind."""
+
+    def decorate(function: Callable[[Options], Any]) -> Callable[..., Any]:
+        def command(**values: Any) -> Any:
+            return function(kind(**_gather(kind, values)))
+
+        command.__name__ = function.__name__
+        command.__doc__ = function.__doc__
+        parameters = [each for field in option_fields(kind) for each in _parameters(field)]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {each.name: each.annotation for each in parameters}
+        return command
+
+    return decorate
+
+
+def parse(kind: type[Options], words: Sequence[str]) -> Options:
+    """Return the options that a command line gives, without the command's name.
+
+    Raises
+    ------
+    ValueError
+        When they are none of this command's.
+    """
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(takes(kind)(lambda options: options))
+    try:
+        options = typer.main.get_command(app).main(list(words), standalone_mode=False)
+    except typer.TyperException as error:
+        raise ValueError(str(error)) from None
+    assert isinstance(options, kind)
+    return options
+
+
+def number_option(numbers: Numbers, *names: str, help: str, metavar: str | None = None) -> Any:
+    """Return an option whose number is read as that of a field of the page."""
+
+    def parse_value(value: Any) -> Any:
+        if not isinstance(value, str):  # a default
+            return value
+        try:
+            return parse_number(value, numbers)
+        except ValueError as error:
+            # Of a ValueError, the words would begin with "Value error".
+            raise PydanticCustomError("number", "{words}", {"words": str(error)}) from None
+
+    return typer.Option(
+        *names,
+        min=None if numbers.open_low else numbers.low,
+        max=None if numbers.open_high else numbers.high,
+        parser=parse_value,
+        metavar=metavar or ("INTEGER" if numbers.whole else "FLOAT"),
+        help=help,
+    )
+
+
+def _parameters(field: OptionField) -> list[inspect.Parameter]:
+    """Return the parameter of an option, and that of its former name."""
+    option = field.option
+    info: Any
+    if option.by_place:
+        info = typer.Argument(help=option.help, metavar=option.metavar)
+    elif option.numbers is not None:
+        info = number_option(option.numbers, field.flag, help=option.help, metavar=option.metavar)
+    else:
+        info = typer.Option(
+            field.flag, help=option.help, metavar=option.metavar, show_default=option.show_default
+        )
+    parameters = [_parameter(field.name, field, info)]
+    if option.former:
+        info = typer.Option(option.former, hidden=True)
+        parameters.append(_parameter(FORMER + field.name, field, info))
+    return parameters
+
+
+def _parameter(name: str, field: OptionField, info: Any) -> inspect.Parameter:
+    wanted: Any = list[field.type] if field.several else field.type  # type: ignore[name-defined]
+    default = field.default
+    if field.required:
+        default = inspect.Parameter.empty
+    elif field.several or field.optional:
+        wanted, default = wanted | None, None if field.several else default
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=Annotated[wanted, info])
+
+
+def _gather(kind: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of the fields; several that are not given are the usual ones."""
+    gathered = {}
+    for field in option_fields(kind):
+        value = values[field.name]
+        if field.several:
+            value = (*(value or ()), *(values.get(FORMER + field.name) or ()))
+            if not value:
+                continue
+        gathered[field.name] = value
+    return gathered

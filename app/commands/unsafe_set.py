@@ -1,0 +1,196 @@
+"""The options of the commands that select the unsafe set, change it, and export it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from app.commands.common import HOW, TrustModel
+from app.commands.option import Option
+from app.numbers import CLUSTER, COUNT, PART, SHARE
+
+ALLOCATIONS = ("uniform", "proportional")
+RANKINGS = ("contrast", "distance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectOptions:
+    """Of `select`."""
+
+    run: Annotated[Path, Option("Run folder of cluster; the unsafe set goes there.", by_place=True)]
+    improvement: Annotated[
+        Path,
+        Option(
+            "Folder of new images, the improvement set; read only.",
+            by_place=True,
+            label="Folder of new images, the improvement set",
+            needed="the folder that holds the new images",
+        ),
+    ]
+    count: Annotated[
+        int | None,
+        Option(
+            "Images to choose. (default: estimated, else 10 % of the images)",
+            numbers=COUNT,
+            label="Images to choose",
+            info="Decides outright.",
+        ),
+    ] = None
+    test_images: Annotated[
+        int | None,
+        Option(
+            "Size of the test set that the failing images come from; with --accuracy, for the "
+            "papers' estimate.",
+            numbers=COUNT,
+            label="Test images",
+            info="In all, right and wrong.",
+        ),
+    ] = None
+    accuracy: Annotated[
+        float | None,
+        Option(
+            "Of the DNN under analysis on that test set: 0.93, or 93 %.",
+            numbers=SHARE,
+            label="Accuracy on them",
+            info="A share such as 0.93, or 93 %.",
+        ),
+    ] = None
+    test: Annotated[
+        Path | None, Option("Folder that test wrote, instead of both.", metavar="DIR")
+    ] = None
+    selection_factor: Annotated[
+        float,
+        Option(
+            "Of the papers: bounds the set by a share of the test set.",
+            numbers=PART,
+            label="Selection factor",
+            info="0.3 in the papers.",
+        ),
+    ] = 0.3
+    allocation: Annotated[
+        str,
+        Option(
+            "uniform: evenly over the clusters (SAFE); proportional: by their size (HUDD).",
+            label="Shared out over the clusters",
+            info="uniform: evenly (SAFE). proportional: by their size (HUDD).",
+            choices=ALLOCATIONS,
+        ),
+    ] = "uniform"
+    ranking: Annotated[
+        str,
+        Option(
+            "Which images come first. contrast: those more like failing than like other new ones; "
+            "distance: those nearest to a core image (SAFE, HUDD).",
+            label="First come",
+            info="contrast: images more like failing than like other new ones. distance: those "
+            "nearest to a core image (SAFE, HUDD).",
+            choices=RANKINGS,
+        ),
+    ] = "contrast"
+    duplicates: Annotated[
+        bool,
+        Option(
+            "Choose images that look the same, too.",
+            label="Choose images that look the same, too",
+            info="Otherwise near-duplicates count once.",
+        ),
+    ] = False
+    groups: Annotated[
+        str | None,
+        Option(
+            "Which images are of one track, drive or person: the first of each such group comes "
+            "before the second of any. A regular expression whose first group in the path names "
+            "it. auto: by the stem that names share before a frame number. (default: auto)",
+            metavar="REGEX|auto|none",
+            label="Groups of new images",
+            info="Of one track, drive or person, whose first image comes before the second of any: "
+            "a regular expression, or none. Empty: by names such as 00012_00003.png.",
+        ),
+    ] = None
+    overwrite: Annotated[
+        bool,
+        Option(
+            "Replace an unsafe set of another folder with labels.",
+            label="Replace labels of another folder",
+            info="Otherwise a run whose unsafe set of another folder has labels stays as it is.",
+        ),
+    ] = False
+    export: Annotated[
+        Path | None,
+        Option(
+            "New folder for copies of the chosen images, a folder a cluster, and for import files "
+            "of Label Studio and COCO."
+        ),
+    ] = None
+    link: Annotated[bool, Option("Link in --export instead of copying.")] = False
+    trust_model: TrustModel = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecutOptions:
+    """Of `recut`."""
+
+    run: Annotated[Path, Option("Run folder whose unsafe set is cut anew.", by_place=True)]
+    count: Annotated[
+        int | None, Option("Images to choose. (default: as many as before)", numbers=COUNT)
+    ] = None
+    without: Annotated[
+        tuple[str, ...], Option("Image to take out; repeat for several.", metavar="PATH")
+    ] = ()
+    without_cluster: Annotated[
+        tuple[int, ...],
+        Option(
+            "Cluster to take out with all its images; repeatable.", metavar="ID", numbers=CLUSTER
+        ),
+    ] = ()
+    with_: Annotated[
+        tuple[str, ...], Option("Image to take in again; repeat for several.", metavar="PATH")
+    ] = ()
+    with_cluster: Annotated[
+        tuple[int, ...],
+        Option("Cluster to take in again; repeat for several.", metavar="ID", numbers=CLUSTER),
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Of `export`."""
+
+    run: Annotated[
+        Path,
+        Option(
+            "Run folder whose unsafe set is exported, or of coverage: the new images that widen "
+            "the test set.",
+            by_place=True,
+        ),
+    ]
+    folder: Annotated[
+        Path,
+        Option(
+            "New or empty folder.",
+            by_place=True,
+            label="New folder",
+            info="For the images, with label_studio.json (import it into Label Studio) and "
+            "coco.json.",
+            needed="the new folder that the images are to go to",
+        ),
+    ]
+    link: Annotated[
+        bool,
+        Option(
+            "Link instead of copying.",
+            label="How",
+            info="Originals are never moved.",
+            choices=HOW,
+        ),
+    ] = False
+    count: Annotated[
+        int | None,
+        Option(
+            "Of coverage: images, best first. (default: those that add a combination)",
+            numbers=COUNT,
+            label="Images",
+            info="Best first. Empty: those that add a combination.",
+        ),
+    ] = None

@@ -1,0 +1,209 @@
+"""The fields of a form, made of what is said of the options of commands, and read back to these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from app.commands.option import OptionField, arguments, option_fields
+from app.numbers import read_number, write_number
+from app.page import folders
+from app.page.context import Page
+from app.server.jobs import Command
+from pipelines.data.images import folder_of
+from pipelines.runs.errors import InputError
+
+Options = TypeVar("Options")
+Entries = Mapping[str, Any]
+"""What the fields of a form hold, by their names; without those that were never shown."""
+
+UNPLACED = Path()
+"""Stands for a run folder that is not chosen yet."""
+
+
+class Form:
+    """The fields that a job is asked for with, by their names.
+
+    Parameters
+    ----------
+    ids : mapping of str to str
+        The ids that fields have on the page, where these are looked for.
+    """
+
+    def __init__(self, ids: Mapping[str, str]) -> None:
+        self._ids = ids
+        self.fields: dict[str, Any] = {}
+
+    def put(self, name: str, field: Any) -> Any:
+        """Count a field that is no option of a command among those of the form."""
+        self.fields[name] = field
+        return field
+
+    def add(self, kind: type[Any], name: str, **changes: Any) -> Any:
+        """Make the field of an option; `changes` go to Gradio instead of what is said of it."""
+        field = _find(kind, name)
+        return self.put(name, _component(field, {"elem_id": self._ids.get(name), **changes}))
+
+    def row(self, kind: type[Any], *names: str) -> None:
+        """Make the fields of options, side by side."""
+        with gr.Row():
+            for name in names:
+                self.add(kind, name)
+
+    def folder(self, kind: type[Any], name: str) -> gr.Dropdown:
+        """Make the field of an option that names a folder, with a list of such that were used."""
+        option = _find(kind, name).option
+        return self.put(  # type: ignore[no-any-return]
+            name,
+            gr.Dropdown(
+                label=option.label,
+                info=option.info or None,
+                choices=[],
+                value=None,
+                allow_custom_value=True,
+                elem_id=self._ids[name],
+            ),
+        )
+
+    def entries(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Return what the fields hold, of their values in the order in which they were made."""
+        pairs = zip(self.fields, values, strict=True)
+        return {name: value for name, value in pairs if value is not None}
+
+
+def read(page: Page, kind: type[Options], entries: Entries, **known: Any) -> Options:
+    """Return the options of a command that a form asks for.
+
+    Parameters
+    ----------
+    entries : mapping
+        What is none of the command's options is left out; what is empty leaves the usual value.
+    known : any
+        Options that the page knows by itself.
+
+    Raises
+    ------
+    InputError
+        When a field cannot be used, or has to be filled; its words name the field.
+    """
+    values = {}
+    for field in option_fields(kind):
+        if field.name in known or not field.option.label:
+            continue
+        value = _value(page, field, entries.get(field.name))
+        if value is not None:
+            values[field.name] = value
+        elif field.option.needed:
+            raise InputError(f"Give {field.option.needed}.")
+    return kind(**values, **known)
+
+
+def place(page: Page, options: Options, images: Path, suffix: str = "") -> Options:
+    """Return the options with a run folder for a job on `images`, which may replace what is there.
+
+    Its name is that of the images, and `suffix`.
+    """
+    out = folders.new_run_folder(page, images, suffix)
+    overwrite = folders.may_replace(out, images)
+    return replace(options, out=out, overwrite=overwrite)  # type: ignore[type-var]
+
+
+def build_command(name: str, options: Any, folder: Path | None = None) -> Command:
+    """Return a command that can be started, with what differs from the usual alone.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        What it writes, where that is not its `out`.
+    """
+    return Command((name, *arguments(options)), folder or options.out)
+
+
+def text_of(entries: Entries, name: str) -> str:
+    """Return what a field holds, without spaces around it."""
+    return str(entries.get(name) or "").strip()
+
+
+def resolve_images(page: Page, text: str) -> Path:
+    """Return the folder or the list of images that is named.
+
+    Raises
+    ------
+    InputError
+        When the page may not use it, or what the list names.
+    """
+    source = page.access.resolve(text)
+    page.access.resolve(str(folder_of(source)))  # a list may name a folder elsewhere
+    return source
+
+
+# --- one field ----------------------------------------------------------------------------------
+
+
+def _find(kind: type[Any], name: str) -> OptionField:
+    return next(field for field in option_fields(kind) if field.name == name)
+
+
+def _component(field: OptionField, more: dict[str, Any]) -> Any:
+    option = field.option
+    more = {"label": option.label, "info": option.info or None, **more}
+    if field.type is bool and not option.choices:
+        return gr.Checkbox(field.default, **more)
+    if option.choices and field.several:
+        return gr.Dropdown(list(option.choices), multiselect=True, **more)
+    if option.choices:
+        unset = [option.unset] if option.unset else []
+        value = option.choices[0] if field.type is bool else field.default or option.unset
+        widget = gr.Dropdown if field.optional else gr.Radio
+        return widget([*unset, *option.choices], value=value, **more)
+    # Numbers, too: a browser makes another number of one that it does not understand.
+    return gr.Textbox(_shown(field), **_lines(field), **more)
+
+
+def _shown(field: OptionField) -> str:
+    """Return what a text field holds at first."""
+    if field.required or field.default is None:
+        return ""
+    values = field.default if field.several else (field.default,)
+    numbers = field.option.numbers
+    unit = " %" if numbers is not None and numbers.percent == "dropped" else ""
+    words = (write_number(each) if numbers is not None else str(each) for each in values)
+    return "; ".join(f"{word}{unit}" for word in words)
+
+
+def _lines(field: OptionField) -> dict[str, Any]:
+    if field.type is not Path:
+        return {}
+    if field.several:
+        return {"lines": 2, "max_lines": 6}
+    return {"max_lines": 1, "placeholder": field.option.placeholder or None}
+
+
+def _value(page: Page, field: OptionField, entry: Any) -> Any:
+    """Return what a field asks for; None where it is empty."""
+    option = field.option
+    if field.type is bool:
+        return entry == option.choices[1] if option.choices else bool(entry)
+    if isinstance(entry, list | tuple):
+        return tuple(entry) or None
+    text = str(entry or "").strip()
+    if not text or text == option.unset:
+        return None
+    if not field.several:
+        return _single(page, field, text)
+    apart = "\n" if field.type is Path else ";" if option.numbers else ","
+    parts = tuple(_single(page, field, part) for part in re.split(apart, text) if part.strip())
+    return parts or None
+
+
+def _single(page: Page, field: OptionField, text: str) -> Any:
+    if field.option.numbers is not None:
+        return read_number(field.option.label, text, field.option.numbers)
+    if field.type is not Path:
+        return text.strip()
+    return resolve_images(page, text) if field.option.images else page.access.resolve(text)
