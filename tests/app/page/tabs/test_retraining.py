@@ -1,0 +1,108 @@
+"""What the form of the Retraining tab asks for, and what it may not."""
+
+import pytest
+
+from app.page.tabs import retraining
+from pipelines.runs.errors import InputError
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest
+
+
+def quiet(stage, done, total):
+    """Listen to nothing."""
+
+
+def retrainings(page, **changes):
+    root = page.access.roots[0]
+    (root / "train").mkdir(exist_ok=True)
+    entries = {
+        "model": str(root / "dnn.keras"), "training": str(root / "train"),
+        "test": str(root / "images"),
+    }  # fmt: skip
+    return retraining._command(page, page.runs / "run", entries | changes)
+
+
+def test_a_retraining_asks_for_what_differs_from_the_usual_alone(page):
+    usual = retrainings(page).arguments
+    assert usual[0] == "retrain"
+    assert usual[usual.index("--unsafe") + 1] == str(page.runs / "run")
+    assert usual[-2:] == ("--out", str(page.runs / "run-retrained"))
+    shown = {
+        "epochs": "10", "batch_size": "32", "learning_rate": "", "schedule": "cosine",
+        "validation_share": "0.1", "seed": "0", "scaling": "as the model tells", "repeats": "7",
+    }  # fmt: skip
+    assert retrainings(page, **shown).arguments == usual
+    changes = {
+        "epochs": "20", "learning_rate": "0.001", "batch_size": "16", "schedule": "constant",
+        "validation_share": "0.2", "patience": "3", "augment": True, "seed": "7", "scaling": "0-1",
+        "task": "numbers", "error_threshold": "4.5", "key_points": True, "compare": True,
+        "repeats": "3", "groups": "-(drive)",
+    }  # fmt: skip
+    changed = retrainings(page, **changes).arguments
+    assert changed[: len(usual)] == usual
+    assert changed[len(usual) :] == (
+        "--epochs", "20", "--batch-size", "16", "--learning-rate", "0.001",
+        "--schedule", "constant", "--validation-share", "0.2", "--patience", "3", "--augment",
+        "--compare", "--repeats", "3", "--seed", "7", "--scaling", "0-1", "--task", "numbers",
+        "--error-threshold", "4.5", "--key-points", "--groups=-(drive)",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": " "}, "Give the model file"),
+        ({"training": ""}, "Give the folder of its training images"),
+        ({"test": ""}, "Give the folder of test images"),
+        ({"epochs": "many"}, "Epochs: expected a whole number, 1 or more, received 'many'"),
+        ({"learning_rate": "low"}, "Learning rate: expected a number above 0, received 'low'"),
+        ({"validation": "{secret}"}, "outside of the folders that this page may use"),
+        ({"training": "{secret}"}, "outside of the folders that this page may use"),
+    ],
+)
+def test_what_a_retraining_may_not_be_asked(page, tmp_path, changes, words):
+    filled = {name: text.format(secret=tmp_path / "secret") for name, text in changes.items()}
+    with pytest.raises(InputError, match=words):
+        retrainings(page, **filled)
+
+
+def test_a_retraining_takes_a_run_with_an_unsafe_set(page):
+    with pytest.raises(InputError, match="Open the run first whose unsafe set is labelled"):
+        retraining._retrain(page, {})
+    for job, words in (("test", "no root cause clusters"), ("cluster", "no unsafe set yet")):
+        run = page.runs / job
+        manifest = Manifest(job=job, command=[], folder=str(run), parameters={})
+        with open_run(run, manifest, quiet):
+            pass
+        with pytest.raises(InputError, match=words):
+            retraining._retrain(page, {"opened": str(run)})
+
+
+def test_what_lies_beside_the_images_of_a_run_is_suggested(page, tmp_path):
+    images = page.access.roots[0] / "images"
+    manifest = Manifest(job="cluster", command=[], folder=str(images), parameters={})
+    with open_run(page.runs / "run", manifest, quiet):
+        pass
+    assert retraining.suggest_places(page, str(page.runs / "run")) == ("", "", "")
+    (images.parent / "model.keras").write_bytes(b"")
+    (images.parent / "train").mkdir()
+    found = retraining.suggest_places(page, str(page.runs / "run"))
+    assert found == (str(images.parent / "model.keras"), str(images.parent / "train"), "")
+    assert retraining.suggest_places(page, str(tmp_path / "secret")) == ("", "", "")
+
+
+def test_the_same_command_goes_on_with_a_retraining_that_was_broken_off(page):
+    run = page.runs / "run"
+    first = retrainings(page)
+    job, *pairs = first.arguments
+    words = [job, *pairs[5:], *pairs[:5]]  # typed in another order
+    manifest = Manifest(job="retrain", command=words, folder=str(run), parameters={})
+    with pytest.raises(KeyboardInterrupt), open_run(first.folder, manifest, quiet):
+        raise KeyboardInterrupt
+    again = retrainings(page)
+    assert again.arguments == (*first.arguments, "--overwrite")
+    other = retrainings(page, epochs="3")
+    assert other.folder != first.folder
+    with open_run(first.folder, manifest, quiet, overwrite=True) as opened:
+        opened.begin_results()
+    assert retrainings(page).folder != first.folder
