@@ -40,7 +40,7 @@ def test_from_an_unsafe_set_to_the_clusters_that_are_repaired(tab, run, spots, s
     tab.get_by_label("Compare", exact=True).check()
     tab.get_by_label("Repeats").fill("2")
     expect(tab.locator("#retrain-command textarea")).to_have_value(
-        re.compile(r"--repeats 2 --compare --out \S+/spots-retrained$")
+        re.compile(r"--out \S+/spots-retrained --compare --repeats 2$")
     )
     press(tab)
     expect(tab.locator(".curve figcaption")).to_contain_text("Epoch", timeout=LONG)
