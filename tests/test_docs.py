@@ -75,8 +75,6 @@ def commands():
 
 
 def spellings(option):
-    if getattr(option, "hidden", False):  # the name that an earlier version had
-        return []
     return [s for s in (*option.opts, *option.secondary_opts) if s.startswith("--")]
 
 
