@@ -19,6 +19,7 @@ benchmarks: .venv/.requirements-benchmarks
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.explanation
+	$(BIN)/python -m benchmarks.situations
 	$(BIN)/python -m benchmarks.selection
 	$(BIN)/python -m benchmarks.hudd
 	$(BIN)/python -m benchmarks.retraining

@@ -62,7 +62,7 @@ NAMES_THE_CAUSE = {
 REPEATS = 50
 SHUFFLES = 20
 SHARED = 1000
-TEST_SIZES = (2400, 12_000)
+TEST_SIZES = (1200, 12_000)
 
 Draw = Callable[[Path, int], dict[str, str]]
 

@@ -141,7 +141,7 @@ def write_example(
     *,
     seed: int = 0,
     train: int = 2400,
-    test: int = 1600,
+    test: int = 1200,
     improvement: int = 1600,
     epochs: int = 20,
     size: tuple[int, int] = SIZE,

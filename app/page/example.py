@@ -19,8 +19,8 @@ IMAGES = "example-eyes"
 OLDER_IMAGES = "example-images"
 """What earlier versions drew, without sunglasses, glare, fog and bars."""
 SAMPLE = 300
-"""Passing images that are looked at: enough for four situations of some fifty failures each, in a
-fourth of the time that all of them take."""
+"""Passing images that are looked at, of some 850: enough for rates of four situations, and features
+of the others would take longer than all else."""
 
 
 def run_of_example(page: Page) -> Path | None:
