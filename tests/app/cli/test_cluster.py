@@ -108,7 +108,12 @@ def test_an_example_is_drawn_and_the_next_command_named(tmp_path, monkeypatch):
     failures = tmp_path / "eyes" / "failures"
     count = len(list(failures.glob("*.jpg")))
     assert f"the {count} it gets wrong are in {failures}" in done.stdout
-    assert f"Next: python SAFE_Tool.py cluster {failures} --out RUN" in done.stdout
+    eyes = tmp_path / "eyes"
+    test = f"Next: python SAFE_Tool.py test {eyes / 'model.keras'} {eyes / 'test'} --out TEST"
+    table = eyes / "test" / "parameters.csv"
+    cluster = f"Then: python SAFE_Tool.py cluster --test-run TEST --out RUN --parameters {table} "
+    assert test in done.stdout
+    assert cluster in done.stdout
     assert usual["train"] == 2400
 
 
