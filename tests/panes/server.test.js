@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 
-import { address, because, decode, get, post, reason } from "../../assets/panes/lib/server.js";
+import { address, because, decode, get, post, reason, same } from "../../assets/panes/lib/server.js";
 
 const requests = [];
 const ANSWERS = {
@@ -84,4 +84,12 @@ test("addresses are relative to the page, whatever path it is below", () => {
 test("bytes are read from Base64, signed and unsigned", () => {
   assert.deepEqual([...decode("AH+A/w==")], [0, 127, 128, 255]);
   assert.deepEqual([...decode("AH+A/w==", Int8Array)], [0, 127, -128, -1]);
+});
+
+test("what is told once more in another object is the same, and what differs is not", () => {
+  const wanted = { key: "a", busy: false };
+  assert.ok(same(wanted, { ...wanted }));
+  assert.ok(same(null, null));
+  assert.ok(!same(wanted, { ...wanted, busy: true }));
+  assert.ok(!same(wanted, null));
 });

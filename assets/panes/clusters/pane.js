@@ -4,7 +4,7 @@
 // job explains it. Data comes from run/KEY/data, and words go to run/KEY/words.
 
 import { make, notice } from "../lib/elements.js";
-import { address, get } from "../lib/server.js";
+import { address, get, same } from "../lib/server.js";
 import { byCluster } from "./colouring.js";
 import { runHead } from "./head.js";
 import { fillImages, makeImages, showImage, tell } from "./images.js";
@@ -61,10 +61,10 @@ async function show(pane) {
       save(pane);
       await pane.sent; // a run that is opened again has them by then
       answer = await get(address(wanted.key, "data"));
-      if (pane.props.value !== wanted) return; // another run was opened meanwhile
+      if (!same(pane.props.value, wanted)) return; // another run was opened meanwhile
     } while (pane.unsaved);
   } catch (error) {
-    if (pane.props.value === wanted) close(pane, make("div", { class: "error", role: "status" }, error.message));
+    if (same(pane.props.value, wanted)) close(pane, make("div", { class: "error", role: "status" }, error.message));
     return;
   }
   close(pane, "");

@@ -6,7 +6,7 @@
 
 import { head, make, notice } from "../lib/elements.js";
 import { count } from "../lib/numbers.js";
-import { address, decode, get } from "../lib/server.js";
+import { address, decode, get, same } from "../lib/server.js";
 import { cellAt, drawHeat, tellCell } from "./heat.js";
 import { judgement } from "./judgement.js";
 import { KINDS, hasBias } from "./kinds.js";
@@ -36,7 +36,7 @@ async function show(pane) {
   if (pane.run?.key === wanted.key && pane.run.changed === wanted.changed) return draw(pane);
   try {
     const answer = await get(address(wanted.key, "inspection"));
-    if (pane.props.value !== wanted) return; // another was opened meanwhile
+    if (!same(pane.props.value, wanted)) return; // another was opened meanwhile
     pane.run = { ...answer, ...wanted };
     for (const matrix of Object.values(pane.run.matrices)) matrix.levels = decode(matrix.data);
     if (!hasBias(pane.run)) pane.kind = "confusion";
@@ -44,7 +44,7 @@ async function show(pane) {
     pane.chosen = first ? [first.a, first.b] : null;
     build(pane);
   } catch (error) {
-    if (pane.props.value === wanted) close(pane, error.message, "error");
+    if (same(pane.props.value, wanted)) close(pane, error.message, "error");
   }
 }
 

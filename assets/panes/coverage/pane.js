@@ -5,7 +5,7 @@
 
 import { download, head, make, notice, select } from "../lib/elements.js";
 import { count, large, percent } from "../lib/numbers.js";
-import { address, get } from "../lib/server.js";
+import { address, get, same } from "../lib/server.js";
 import { covered, missing, missingWords } from "./combinations.js";
 import { criteria } from "./criteria.js";
 import { curve, growth } from "./growth.js";
@@ -34,13 +34,13 @@ async function show(pane) {
   if (!wanted) return close(pane, NOTHING_OPEN);
   try {
     const answer = await get(address(wanted.key, "coverage"));
-    if (pane.props.value !== wanted) return; // another run was opened meanwhile
+    if (!same(pane.props.value, wanted)) return; // another run was opened meanwhile
     if (pane.run?.key !== wanted.key) pane.chosen = 0;
     pane.run = { ...answer, key: wanted.key };
     pane.chosen = Math.min(pane.chosen, pane.run.tests.length - 1);
     build(pane);
   } catch (error) {
-    if (pane.props.value === wanted) close(pane, error.message, "error");
+    if (same(pane.props.value, wanted)) close(pane, error.message, "error");
   }
 }
 

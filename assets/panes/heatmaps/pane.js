@@ -7,7 +7,7 @@
 import { head, make, notice, picture, select, table, wide } from "../lib/elements.js";
 import { NOISE, title } from "../lib/names.js";
 import { count, percent } from "../lib/numbers.js";
-import { address, decode, get } from "../lib/server.js";
+import { address, decode, get, same } from "../lib/server.js";
 import { RAMPS, fit, paint } from "./paint.js";
 
 // Fill `element` with what `props` says, now and whenever it changes.
@@ -34,12 +34,12 @@ async function show(pane) {
     const [data, layers = null] = await Promise.all(names.map((name) => get(address(wanted.key, name))));
     const compared =
       wanted.other && wanted.other !== wanted.key ? await get(address(wanted.key, `compare/${wanted.other}`)) : null;
-    if (pane.props.value !== wanted) return; // another run was opened meanwhile
+    if (!same(pane.props.value, wanted)) return; // another run was opened meanwhile
     pane.run = { ...data, key: wanted.key };
     pane.layers = layers;
     build(pane, wanted.test, compared);
   } catch (error) {
-    if (pane.props.value === wanted) close(pane, error.message, "error");
+    if (same(pane.props.value, wanted)) close(pane, error.message, "error");
   }
 }
 

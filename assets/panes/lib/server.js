@@ -5,6 +5,9 @@ const NO_ANSWER = "The page's server does not answer";
 // Where something of a run is served, relative to the page, which may be below any path.
 export const address = (key, name) => `run/${key}/${name}`;
 
+// Whether what a pane was told says the same: Gradio may tell it once more, in another object, and does not say so.
+export const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
 // Why the server refused something, in its words: Gradio's server puts them into JSON.
 export async function reason(response) {
   const text = await response.text();

@@ -4,7 +4,7 @@
 // is none) and whether it is `live`. Data comes from run/KEY/retraining.
 
 import { download, head, make, notice } from "../lib/elements.js";
-import { address, get } from "../lib/server.js";
+import { address, get, same } from "../lib/server.js";
 import { accuracies } from "./accuracies.js";
 import { curve } from "./curve.js";
 import { repairs } from "./repairs.js";
@@ -35,13 +35,14 @@ async function show(pane) {
   }
   try {
     const answer = await get(address(wanted.key, "retraining"));
-    if (pane.props.value !== wanted) return; // another run was opened meanwhile
+    if (!same(pane.props.value, wanted)) return; // another run was opened meanwhile
     draw(pane, answer, wanted.key);
   } catch (error) {
-    if (pane.props.value !== wanted) return;
+    if (!same(pane.props.value, wanted)) return;
     if (!wanted.live) return close(pane, error.message, "error");
   }
-  if (wanted.live) setTimeout(() => pane.props.value === wanted && show(pane), MILLISECONDS_BETWEEN_LOOKS);
+  clearTimeout(pane.looking);
+  if (wanted.live) pane.looking = setTimeout(() => same(pane.props.value, wanted) && show(pane), MILLISECONDS_BETWEEN_LOOKS);
 }
 
 function close(pane, words, kind) {

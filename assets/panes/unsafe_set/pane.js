@@ -6,7 +6,7 @@
 
 import { download, head, make, notice } from "../lib/elements.js";
 import { whole } from "../lib/numbers.js";
-import { address, because, get, parse, post } from "../lib/server.js";
+import { address, because, get, parse, post, same } from "../lib/server.js";
 import { facts } from "./facts.js";
 import { fillGroups } from "./groups.js";
 
@@ -44,7 +44,7 @@ async function show(pane) {
     const answers = await read(pane, wanted);
     if (answers) openSet(pane, { ...answers[0], key: wanted.key }, answers[1]);
   } catch (error) {
-    if (pane.props.value === wanted) close(pane, error.message, "error");
+    if (same(pane.props.value, wanted)) close(pane, error.message, "error");
   }
 }
 
@@ -54,7 +54,7 @@ async function read(pane, wanted) {
     await pane.sent;
     const before = pane.changes;
     const answers = await Promise.all(["data", "unsafe"].map((name) => get(address(wanted.key, name))));
-    if (pane.props.value !== wanted) return null;
+    if (!same(pane.props.value, wanted)) return null;
     if (pane.changes === before) return answers;
   }
 }
