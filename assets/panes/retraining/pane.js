@@ -42,7 +42,8 @@ async function show(pane) {
     if (!wanted.live) return close(pane, error.message, "error");
   }
   clearTimeout(pane.looking);
-  if (wanted.live) pane.looking = setTimeout(() => same(pane.props.value, wanted) && show(pane), MILLISECONDS_BETWEEN_LOOKS);
+  const look = () => same(pane.props.value, wanted) && show(pane);
+  if (wanted.live) pane.looking = setTimeout(look, MILLISECONDS_BETWEEN_LOOKS);
 }
 
 function close(pane, words, kind) {
