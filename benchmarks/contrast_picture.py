@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.photographs import ImageSet, extract, layers_of, signs
+from benchmarks.photograph_sets import ImageSet, extract, signs
+from benchmarks.photographs import layers_of
 from pipelines.safe import contrast, features, reduction
 from pipelines.safe.recipe import RECIPES
 

@@ -21,15 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from benchmarks.photographs import (
-    Floats,
-    causes_of,
-    extract,
-    eyes,
-    layers_of,
-    photographs,
-    signs,
-)
+from benchmarks.photograph_sets import causes_of, extract, eyes, photographs, signs
+from benchmarks.photographs import Floats, layers_of
 from benchmarks.spoiling import CAUSES
 from pipelines.data.groups import number_groups
 from pipelines.data.images import find_files
