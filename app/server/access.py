@@ -15,6 +15,7 @@ from pathlib import Path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -212,3 +213,12 @@ def _is_foreign(headers: Headers, path: str) -> bool:
         return True
     elsewhere = headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
     return elsewhere and not (path == "/" and headers.get("sec-fetch-mode") == "navigate")
+
+
+def logged_in(request: Request) -> bool:
+    """Tell whether Gradio's login, where there is one, lets this browser in."""
+    app = request.app
+    if getattr(app, "auth", None) is None:
+        return True
+    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
+    return any(request.cookies.get(name) in app.tokens for name in names)

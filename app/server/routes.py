@@ -32,7 +32,7 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from app.numbers import COUNT, read_number
-from app.server.access import Access
+from app.server.access import Access, logged_in
 from app.server.refusals import Endpoint, guarded
 from app.server.views.clusters import LONGEST, describe, read_values
 from app.server.views.confusion import describe_inspection, describe_pair
@@ -41,9 +41,14 @@ from app.server.views.heatmaps import describe_agreement, describe_heatmaps, des
 from app.server.views.retraining import describe_retraining
 from app.server.views.unsafe_set import describe_cut
 from pipelines.clusters.clusters import CLUSTERS_FILE, LABELS_FILE, save_words
-from pipelines.clusters.pictures import GIF_FOLDER
+from pipelines.clusters.pictures import GIF_FOLDER, GIF_NAMES
 from pipelines.data.images import ImageFile, Rejected
-from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
+from pipelines.data.thumbnails import (
+    THUMBNAIL_FOLDER,
+    THUMBNAIL_NAMES,
+    draw_thumbnail,
+    thumbnail_name,
+)
 from pipelines.deepimportance.results import TABLES
 from pipelines.dnn.job import PICTURE_FILE
 from pipelines.retraining.results import CHANGES_FILE, REPAIRS_FILE
@@ -61,9 +66,9 @@ from pipelines.unsafe_set.files import (
 )
 
 PICTURES = {
-    GIF_FOLDER: (re.compile(r"(cluster_\d+|noise)\.gif"), "image/gif", "no-cache"),
+    GIF_FOLDER: (re.compile(GIF_NAMES), "image/gif", "no-cache"),
     # A thumbnail is named after what it shows.
-    THUMBNAIL_FOLDER: (re.compile(r"[0-9a-f]{24}\.jpg"), "image/jpeg", "private, max-age=86400"),
+    THUMBNAIL_FOLDER: (re.compile(THUMBNAIL_NAMES), "image/jpeg", "private, max-age=86400"),
 }
 """By folder of a run: which names are served, as what, and how long a browser may keep them."""
 DOWNLOADS = (
@@ -395,15 +400,6 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 def _unwritten(folder: Path, error: OSError) -> HTTPException:
     return HTTPException(500, f"{error.filename or folder}: {error.strerror or error}")
-
-
-def logged_in(request: Request) -> bool:
-    """Tell whether Gradio's login, where there is one, lets this browser in."""
-    app = request.app
-    if getattr(app, "auth", None) is None:
-        return True
-    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
-    return any(request.cookies.get(name) in app.tokens for name in names)
 
 
 def _clean(text: str, longest: int) -> str:
