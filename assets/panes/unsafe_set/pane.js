@@ -160,7 +160,7 @@ function fill(pane) {
   view.facts.textContent = facts(set);
   view.remarks.replaceChildren(...set.remarks.map((remark) => make("div", { class: "note" }, remark)));
   for (const number of [view.slider, view.number]) {
-    const typed = document.activeElement === number && Number(number.value) <= set.images;
+    const typed = document.activeElement === number && !(Number(number.value) > set.images); // words are no number
     if (!typed) number.value = Math.min(set.count, set.images);
   }
   fillGroups(pane);
