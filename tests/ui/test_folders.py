@@ -69,7 +69,7 @@ def test_names_are_text_wherever_they_are_shown(mixed, server, visit):
     expect(page.locator("li[role=option]", has_text=HOSTILE[0])).to_be_visible()
     give(page, images.parent)
     page.get_by_role("button", name="Browse").click()
-    page.get_by_label(images.name, exact=True).check()
+    page.get_by_label(images.name, exact=True).click()
     page.get_by_role("button", name="Use this folder").click()
     expect(page.get_by_label(FOLDER)).to_have_value(str(images))
     give(page, images.parent / f"missing {HOSTILE[0]}")
