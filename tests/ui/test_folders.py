@@ -70,6 +70,7 @@ def test_names_are_text_wherever_they_are_shown(mixed, server, visit):
     give(page, images.parent)
     page.get_by_role("button", name="Browse").click()
     page.get_by_label(images.name, exact=True).click()
+    expect(page.locator(".folders")).to_contain_text(f"Folders in {images}")
     page.get_by_role("button", name="Use this folder").click()
     expect(page.get_by_label(FOLDER)).to_have_value(str(images))
     give(page, images.parent / f"missing {HOSTILE[0]}")
