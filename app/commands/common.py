@@ -76,9 +76,10 @@ ErrorThreshold = Annotated[
 KeyPoints = Annotated[
     bool,
     Option(
-        "The numbers are places, x and y by turns. (default: if they are named so)",
+        "The numbers are places in the picture: x and y of each point. (default: if they are "
+        "named so)",
         label="The numbers are key points",
-        info="x and y by turns: an error is a distance.",
+        info="Then an error is a distance in the picture.",
     ),
 ]
 TestGroups = Annotated[

@@ -34,7 +34,7 @@ class SelectOptions:
             "Images to choose. (default: estimated, else 10 % of the images)",
             numbers=COUNT,
             label="Images to choose",
-            info="Decides outright.",
+            info="A number here counts before any estimate.",
         ),
     ] = None
     test_images: Annotated[
@@ -82,7 +82,7 @@ class SelectOptions:
         Option(
             "Which images come first. contrast: those more like failing than like other new ones; "
             "distance: those nearest to a core image (SAFE, HUDD).",
-            label="First come",
+            label="Which images come first",
             info="contrast: images more like failing than like other new ones. distance: those "
             "nearest to a core image (SAFE, HUDD).",
             choices=RANKINGS,

@@ -43,6 +43,16 @@ def result_pane(elem_id: str, module: str) -> gr.HTML:
     )
 
 
+def run_field(label: str, elem_id: str, list_choices: Callable[[], Any]) -> gr.Dropdown:
+    """Make a field for a run; the runs that there are by then are listed when it is looked at."""
+    with gr.Row(elem_classes="more"):
+        field = gr.Dropdown(
+            label=label, choices=[], value=None, allow_custom_value=True, elem_id=elem_id
+        )
+    field.focus(lambda: gr.Dropdown(choices=list_choices()), None, field, **HIDDEN)
+    return field
+
+
 def make_label_fields(form: Form, kind: type[TestOptions | RetrainOptions]) -> None:
     """Make the fields on a model's input and labels."""
     form.row(kind, "scaling", "classes")

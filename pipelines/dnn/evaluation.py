@@ -136,7 +136,8 @@ def judge(
     error_threshold : float, optional
         Of numbers: the error above which an image counts as failed.
     key_points : bool
-        Whether numbers are places, x and y by turns; otherwise their names tell (`are_points`).
+        Whether numbers are places, x and y of each point; otherwise their names tell
+        (`are_points`).
 
     Raises
     ------
@@ -227,7 +228,10 @@ def _judge_numbers(
     # Pairs are places in the picture: HUDD measures how far off they are, in px (section V-A).
     points = key_points or are_points(names)
     if points and width % 2:
-        raise InputError(f"key points: expected x and y by turns, received {width} outputs.")
+        raise InputError(
+            "key points: expected x and y of each point, an even number of outputs, received "
+            f"{width}."
+        )
     distances = np.sqrt((off.reshape(len(off), -1, 2) ** 2).sum(axis=2)) if points else off
     errors = distances.mean(axis=1)
     return Outcome(

@@ -62,7 +62,7 @@ class Asked:
     error_threshold : float, optional
         Of numbers: the error above which an image counts as failed.
     key_points : bool
-        Whether numbers are places, x and y by turns.
+        Whether numbers are places, x and y of each point.
     groups : str, optional
         Of test images, see `groups.find_groups_beside`.
     """

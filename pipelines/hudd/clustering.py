@@ -23,7 +23,7 @@ from pipelines.hudd.wicd import choose_number, most_clusters, wicd_curve
 FEWEST_IMAGES = 4
 """Below which nothing can be said about groups: there is one cluster."""
 DENSE = 200
-"""Images up to which all eigenvectors are computed: sooner done than an iteration begun."""
+"""Images up to which all eigenvectors are computed: of so few, an iterative solver is no faster."""
 
 Distances = NDArray[np.float32]
 Floats = NDArray[np.float64]

@@ -85,7 +85,7 @@ def measure(
             f"{run} explains the worst output of each failing image, and that of new images is not "
             "known before they are labelled. Find the clusters once more, with --explain OUTPUT."
         )
-    read_clustering(run)  # selecting from what cannot be read would be in vain
+    read_clustering(run)  # first: heatmaps take long, and this may fail
     clusters = _read_clusters(run, manifest)
     images, rejected = check_listed(list_images(folder), progress)
     network = _load(manifest, folder, images, progress, trust=trust)

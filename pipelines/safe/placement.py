@@ -116,7 +116,7 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
     InputError
         When the run or its weights cannot be used, or there is no usable image.
     """
-    read_clustering(run)  # selecting from what cannot be read would be in vain
+    read_clustering(run)  # first: features take long, and this may fail
     known = _read_run(run)
     images, rejected = check_listed(list_images(folder), progress)
     layers = tuple(manifest.weights["layers"])

@@ -143,7 +143,7 @@ def select_unsafe_set(
                 f"{run} has no clusters to select for: its job {manifest.ended}. Find the clusters "
                 "first."
             )
-        _read_earlier(run, folder, overwrite)  # or all work would be in vain
+        _read_earlier(run, folder, overwrite)  # first: measuring takes long, and this may fail
         groups = find_groups(wanted.groups, find_files(folder)[0], None, folder)
         found = measure(run, manifest, folder, told)
         candidates = found.candidates

@@ -17,6 +17,7 @@ from app.page.fields import (
     command_line,
     complete_folder_field,
     result_pane,
+    run_field,
     show_always,
 )
 from app.page.form import UNPLACED, Entries, Form, build_command, place, read, text_of
@@ -40,14 +41,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     form = Form(IDS)
     find = _fields(page, form)
     line = command_line("inspect-command")
-    with gr.Row(elem_classes="more"):
-        inspection = gr.Dropdown(
-            label="Open an inspection",
-            choices=[],
-            value=None,
-            allow_custom_value=True,
-            elem_id="inspection",
-        )
+    inspection = run_field("Open an inspection", "inspection", lambda: _choices(page))
     # Of its own: the Clusters tab empties the job's line when it opens the run.
     causes = gr.HTML(elem_id="causes", elem_classes="count", padding=False)
     pane = result_pane("confusion", "confusion/pane.js")
@@ -61,7 +55,6 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
 
     show_always(lambda run: _show(page, run), [inspection, tab], inspection, pane)
     tab.select(arrive, inspection, inspection, **HIDDEN)
-    inspection.focus(lambda: gr.Dropdown(choices=_choices(page)), None, inspection, **HIDDEN)
     pane.submit(start_causes, inspection, [*parts.outputs(), parts.opened], **HIDDEN)
     wiring.wire(
         page,

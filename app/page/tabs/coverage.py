@@ -17,6 +17,7 @@ from app.page.fields import (
     command_line,
     complete_folder_field,
     result_pane,
+    run_field,
     show_always,
 )
 from app.page.form import UNPLACED, Entries, Form, build_command, place, read, text_of
@@ -52,20 +53,12 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
                 exporting.add(ExportOptions, "link")
                 export = gr.Button("Export", elem_id="export-widening", size="md", **NARROW)
     line = command_line("coverage-command")
-    with gr.Row(elem_classes="more"):
-        opened = gr.Dropdown(
-            label="Open a measured coverage",
-            choices=[],
-            value=None,
-            allow_custom_value=True,
-            elem_id="coverage-run",
-        )
+    opened = run_field("Open a measured coverage", "coverage-run", lambda: _run_choices(page))
     pane = result_pane("coverage", "coverage/pane.js")
     for each in (form, exporting):
         each.put("opened", opened)
     show_always(lambda run: _show(page, run), [opened, tab], opened, pane)
     tab.select(lambda run: _latest(page, run), opened, opened, **HIDDEN)
-    opened.focus(lambda: gr.Dropdown(choices=_run_choices(page)), None, opened, **HIDDEN)
     actions = [
         Action(measure, form, lambda entries: _measure(page, entries)),
         Action(export, exporting, lambda entries: _export(page, entries)),

@@ -16,11 +16,12 @@ from app.page.fields import (
     complete_folder_field,
     make_label_fields,
     result_pane,
+    run_field,
     show_always,
 )
 from app.page.form import UNPLACED, Entries, Form, build_command, place, read
 from app.page.notices import notice
-from app.page.wiring import HIDDEN, Action, Following
+from app.page.wiring import Action, Following
 from app.server.jobs import Command, Look
 from pipelines.clusters.clusters import CLUSTERS_FILE, LAYERS_FILE
 from pipelines.dnn.job import FAILURES_FILE, PICTURE_FILE, read_test
@@ -36,14 +37,9 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     find, test = _fields(page, form)
     line = command_line("heat-command")
     opened = form.put("opened", parts.opened)
-    with gr.Row(elem_classes="more"):
-        other = gr.Dropdown(
-            label="Compare with the clusters of",
-            choices=[],
-            value=None,
-            allow_custom_value=True,
-            elem_id="other-run",
-        )
+    other = run_field(
+        "Compare with the clusters of", "other-run", lambda: folders.list_run_choices(page)
+    )
     form.put("other", other)
     pane = result_pane("heatmaps", "heatmaps/pane.js")
     show_always(
@@ -52,7 +48,6 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
         [opened, other],
         pane,
     )
-    other.focus(lambda: gr.Dropdown(choices=folders.list_run_choices(page)), None, other, **HIDDEN)
     actions = [
         Action(find, form, lambda entries: _find(page, entries)),
         Action(test, form, lambda entries: _test(page, entries)),
