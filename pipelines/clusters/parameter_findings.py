@@ -178,9 +178,10 @@ def _describe_category(
     )
     category = parameter.categories[code]
     whom = PASSING if samples.against == PASSING else "all"
+    in_cluster, by_chance = _told_apart(share, min(1.0, overall + chance))
     words = (
-        f"{parameter.name}: {category} in {_percent(share)} against {_percent(overall)} of {whom} "
-        f"(by chance {_percent(min(1.0, overall + chance))})"
+        f"{parameter.name}: {category} in {in_cluster} against {_percent(overall)} of {whom} "
+        f"(by chance {by_chance})"
     )
     finding = Finding(
         parameter.name,
@@ -244,6 +245,12 @@ def _percent(share: float) -> str:
     if 0.99 < share < 0.9995:
         return f"{100 * share:.1f} %"
     return f"{100 * share:.0f} %"
+
+
+def _told_apart(share: float, chance: float) -> tuple[str, str]:
+    """Write a share and what chance gives: with a decimal where they would read the same."""
+    words = _percent(share), _percent(chance)
+    return words if words[0] != words[1] else (f"{100 * share:.1f} %", f"{100 * chance:.1f} %")
 
 
 def _number(value: float, digits: int) -> str:

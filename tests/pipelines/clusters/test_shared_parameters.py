@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from pipelines.clusters import parameter_findings
 from pipelines.clusters.shared_parameters import find_confusions, find_parameters
 from pipelines.clusters.variance_reduction import HIGH_REDUCTION, reductions
 from pipelines.data.parameter_tables import read_parameters
@@ -363,3 +364,14 @@ def test_booleans_are_alike_in_label_and_prediction(tmp_path):
     table = read_parameters([tmp_path / "table.csv"], list("abcd"), [])
     found = find_confusions(table.parameters, np.zeros(4, np.int32))
     assert found == {0: [("false", "Unknown", 1), ("true", "false", 1)]}
+
+
+@pytest.mark.parametrize(
+    ("share", "chance", "words"),
+    [
+        (0.31, 0.306, ("31.0 %", "30.6 %")),
+        (0.31, 0.28, ("31 %", "28 %")),
+    ],
+)
+def test_a_share_beyond_chance_does_not_read_as_chance(share, chance, words):
+    assert parameter_findings._told_apart(share, chance) == words
