@@ -26,6 +26,8 @@ FLAT_SPREAD = 2.0
 """Standard deviation, of 255, up to which a patch is of one colour: a lit wall's is larger."""
 FLAT_LEAST = 0.001
 """Smallest patch to reckon with, as a share of the picture."""
+FLAT_MOST = 0.8
+"""Share of a picture above which a patch covers nothing: fog, say, whose contrast tells it."""
 FLAT_FEW = 3
 FLAT_AMONG = 1 / 3
 """Beyond so many patches, all others are the picture's texture; a patch is large from such a share
@@ -96,8 +98,8 @@ def flat_area(red: Plane, green: Plane, blue: Plane) -> float:
     Returns
     -------
     float
-        0 to 1, 0 where the largest patch is but one of very many; nan where a side is shorter
-        than 2 px.
+        0 to `FLAT_MOST`; 0 where the largest patch is nearly all of the picture, or but one of
+        very many; nan where a side is shorter than 2 px.
     """
     from scipy import ndimage
 
@@ -120,6 +122,8 @@ def flat_area(red: Plane, green: Plane, blue: Plane) -> float:
     shares = counts[1:] / flat.size
     largest = float(np.where(spreads[1:] <= FLAT_SPREAD**2, shares, 0).max())
     shares = np.sort(shares[shares >= FLAT_LEAST])[:-FLAT_FEW]
+    if largest > FLAT_MOST:
+        return 0.0
     return largest if largest >= FLAT_AMONG * float(shares.sum()) else 0.0
 
 

@@ -64,6 +64,13 @@ def test_a_shaded_wall_is_no_patch():
     assert flat_area(*as_planes(pixels)) < 0.02
 
 
+@pytest.mark.parametrize(("share", "covers"), [(0.7, True), (0.9, False), (1.0, False)])
+def test_a_picture_that_is_flat_nearly_all_over_has_nothing_that_covers_it(share, covers):
+    pixels = textured()
+    pixels[: round(share * SIDES[0])] = (200, 205, 210)
+    assert (flat_area(*as_planes(pixels)) > 0.5) == covers
+
+
 def test_a_picture_of_very_many_flat_patches_has_no_large_one():
     tiles = np.random.default_rng(1).integers(40, 200, (20, 25, 1)).repeat(8, 0).repeat(8, 1)
     assert flat_area(*as_planes(np.broadcast_to(tiles, (160, 200, 3)))) == 0
