@@ -292,10 +292,16 @@ def test_what_is_missing_is_asked_for(run, improvement, server, visit, tmp_path)
 
 
 def test_a_set_that_was_selected_anew_meanwhile_is_not_changed(choosing, selected):
-    document = json.loads((selected / "selection.json").read_text())
-    document["measured"] = "0" * 64
-    (selected / "selection.json").write_text(json.dumps(document))
+    def select_anew(
+        route,
+    ):  # when the change is on its way: before, the page would show the new set
+        document = json.loads((selected / "selection.json").read_text())
+        document["measured"] = "0" * 64
+        (selected / "selection.json").write_text(json.dumps(document))
+        route.continue_()
+
     before = names_of(selected)
+    choosing.route("**/recut", select_anew)
     choosing.locator(".chosen .thumb").first.click()
     expect(choosing.locator(".number .saved")).to_contain_text("holds another unsafe set by now")
     assert names_of(selected) == before
