@@ -1,6 +1,6 @@
-"""Imaging conditions, and things before the eye: put over a finished picture.
+"""Imaging conditions and things before the eye, put over a finished picture.
 
-Lengths are in pixels; every function returns a new picture and leaves the one it takes as it is.
+Lengths are in pixels. Every function returns a new picture and leaves its input as it is.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def add_glare(
     Parameters
     ----------
     light : float
-        Grey levels that are added in its middle, 0 or more; 255 is white on black.
+        Grey levels that are added in the middle of the spot, 0 or more; 255 makes black white.
     middle : tuple of float
         Column and row.
     spread : float
-        Distance from the middle, as a share of the picture's width, where the light is 1/e.
+        Distance from the middle at which the light falls to 1/e, as a share of the picture's width.
     """
     y, x = np.mgrid[: image.height, : image.width]
     distance = np.hypot(x - middle[0], y - middle[1]) / image.width
@@ -50,7 +50,7 @@ def add_glare(
 
 
 def add_fog(image: Image.Image, share: float) -> Image.Image:
-    """Blend the picture with a light grey, of which there is `share`, 0 to 1."""
+    """Blend the picture with light grey; `share` (0 to 1) of the result is grey."""
     return Image.blend(image, Image.new("RGB", image.size, _FOG), share)
 
 
@@ -62,7 +62,7 @@ def put_on_sunglasses(image: Image.Image, darkness: float, lens: Box) -> Image.I
     darkness : float
         Share of the light that the lens keeps from the camera, 0 to 1.
     lens : tuple of float
-        Its box.
+        Box of the lens.
     """
     covered = image.copy()
     draw, factor = ImageDraw.Draw(covered), image.width / UNITS_ACROSS
@@ -82,10 +82,11 @@ def put_bar(
     Parameters
     ----------
     width : float
+        Width of the bar.
     left : float
         Column of its left edge at half the picture's height.
     lean : float
-        How far its top is to the right of that; its bottom is as far to the left.
+        How far the top of the bar is shifted to the right, and its bottom to the left.
     colour : tuple of int
         RGB, 0 to 255.
     """
@@ -101,22 +102,23 @@ def put_bar(
 
 
 def to_image(pixels: NDArray[np.floating]) -> Image.Image:
-    """Return a picture of values that may lie outside of 0 to 255: these clip."""
+    """Return a picture of values; those outside 0 to 255 are clipped."""
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def put_conditions(
     picture: NDArray[np.uint8], eye: Eye, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Put over the picture of an eye what its parameters say, from the eye to the camera.
+    """Put the conditions of an eye over its picture, in order from the eye to the camera.
 
     Parameters
     ----------
     picture : array of uint8, shape (height, width, 3)
-        RGB; returned as it is where the parameters say nothing.
+        RGB.
     eye : Eye
+        Its parameters say which conditions there are; with none, the pixels stay as they are.
     rng : numpy.random.Generator
-        Source of what has no parameter: where things are, and the bar's colour.
+        Source of what has no parameter: the places of things and the bar's colour.
 
     Returns
     -------

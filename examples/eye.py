@@ -10,12 +10,12 @@ FRONTAL_YAW = 190.0
 """Head yaw, in degrees, at which the face looks into the camera."""
 
 UNITS_ACROSS = 160.0
-"""What a picture shows, whatever its size."""
+"""Width of what a picture shows, in units, whatever its size in pixels."""
 
 
 @dataclass(frozen=True)
 class Eye:
-    """The parameters of one picture; every one is a plain number.
+    """The parameters of one picture; all are plain numbers.
 
     Attributes
     ----------
@@ -23,11 +23,11 @@ class Eye:
         Direction, in degrees, in which the iris lies as seen in the picture: 0 to 360,
         counter-clockwise, 0 is the image's right and 90 is up.
     gaze_distance : float
-        How far the iris is off the middle of the eyeball, as a share of the farthest it goes:
-        0 (looking into the camera) to 1.
+        Distance of the iris from the middle of the eyeball, as a share of the largest: 0 (looking
+        into the camera) to 1.
     openness : float
-        Distance of the lids above each other in the middle of the eye, in units, for a frontal
-        head: 0 (closed) to 40 (wide open).
+        Distance between the lids in the middle of the eye, in units, for a frontal head: 0
+        (closed) to 40 (wide open).
     head_yaw : float
         160 (head turned to the image's right) to 220 (turned to its left), in degrees; 190 is
         frontal.
@@ -50,11 +50,11 @@ class Eye:
         Where the lamp is, in degrees in the plane of the picture: 0 is the image's right, 90 is
         above.
     ambient : float
-        Intensity of the light that comes from everywhere, as a share of the lamp's: 0.1 to 0.6.
+        Intensity of the light from all sides, as a share of the lamp's: 0.1 to 0.6.
     sky_exposure : float
-        Strength of the surroundings' reflection in the cornea: 0 to 1.
+        Strength of the reflection of the surroundings in the cornea: 0 to 1.
     sky_rotation : float
-        How the surroundings are turned around the head, in degrees: 0 to 360.
+        Rotation of the surroundings around the head, in degrees: 0 to 360.
     brow_height : float
         Height of the eyebrow above its usual place, in units: -5 to 5.
     brow_thickness : float
@@ -62,11 +62,11 @@ class Eye:
     lash_length : float
         Length of the longest upper lashes, in units: 5 to 13.
     lens_darkness : float
-        Share of the light that sunglasses keep from the camera: 0 (no glasses) to 0.95.
+        Share of the light that sunglasses absorb: 0 (no glasses) to 0.97.
     glare_light : float
-        Light of a reflection on the camera's lens, in grey levels: 0 (none) to 400.
+        Light of a reflection on the camera's lens, in grey levels: 0 (none) to 600.
     fog_share : float
-        Share of the light that comes from fog on the lens: 0 (clear) to 0.9.
+        Share of the light that comes from fog on the lens: 0 (clear) to 0.97.
     blur_radius : float
         Radius of the blur of a picture out of focus, in units: 0 (sharp) to 8.
     bar_width : float

@@ -1,4 +1,4 @@
-"""Which eyes the example draws: their parameters at random, and what only some sets contain."""
+"""Which eyes the example draws: parameters at random, and situations that only some sets have."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Situation:
 
 @dataclass(frozen=True)
 class Condition:
-    """Something before the eye or on the lens: 0 of its parameter stands for none of it.
+    """Something before the eye or on the lens; where its parameter is 0, there is none.
 
     Attributes
     ----------
     situation : Situation
-        From the mildest to the strongest that is drawn.
+        Its parameter, from the mildest to the strongest value that is drawn.
     share : float
-        Of the test and of the improvement images, 0 to 1.
+        Share of the test images, and of the improvement images, that have it: 0 to 1.
     """
 
     situation: Situation
@@ -59,11 +59,11 @@ HARMFUL = (
     Condition(Situation("fog on the lens", "fog_share", 0.9, 0.97), 0.05),
     Condition(Situation("bar before the eye", "bar_width", 36, 60), 0.05),
 )
-"""What a DNN that was trained without it gets wrong more often than not."""
+"""Conditions that a DNN trained without them gets wrong more often than not."""
 
 CONDITIONS = (*HARMFUL, Condition(Situation("blur", "blur_radius", 2, 4), 0.1))
-"""What test and improvement images have, each independently of the others, and training images do
-not. Blur is common and does little harm."""
+"""Conditions of test and improvement images, independent of one another; training images have
+none. Blur is common and does little harm."""
 
 LEFT_OUT = (
     *(condition.situation for condition in HARMFUL),
@@ -73,8 +73,8 @@ LEFT_OUT = (
     Situation("dim light", "light", 0, 0.13),
     Situation("looking nearly straight ahead", "gaze_distance", 0, 0.4),
 )
-"""What the training set leaves out, the test and improvement sets contain, and failures may come
-from: most of those of the first four, some of the others."""
+"""Situations that only the test and improvement sets contain, so that the DNN fails on them: most
+failures come from the first four, some from the others."""
 
 ANGLES = ("gaze_angle", "light_angle", "sky_rotation")
 """Parameters that are angles in degrees."""
@@ -86,10 +86,10 @@ UNSAFE_VALUES = (
     ("openness", 16, "at most"),
     ("light", 0.13, "at most"),
     ("gaze_distance", 0.4, "at most"),
-    *((each.situation.parameter, each.situation.low, "at least") for each in HARMFUL),
+    *((harm.situation.parameter, harm.situation.low, "at least") for harm in HARMFUL),
 )
-"""Parameter, value and side of where failures are likely: where directions meet (as in Table IV of
-the HUDD paper), and what the training set leaves out."""
+"""Where failures are likely, as parameter, value and side: where two directions meet (as in Table
+IV of the HUDD paper), and what the training set leaves out."""
 
 
 def gaze_direction(gaze_angle: float) -> str:
@@ -98,27 +98,27 @@ def gaze_direction(gaze_angle: float) -> str:
     Parameters
     ----------
     gaze_angle : float
-        Degrees, counter-clockwise from the image's right; angles outside of 0 to 360 wrap.
+        Degrees, counter-clockwise from the image's right; angles outside 0 to 360 wrap.
 
     Returns
     -------
     str
-        One of `DIRECTIONS`. An angle on a boundary, 22.5 + 45 k, is in the class that begins
+        One of `DIRECTIONS`. An angle on a boundary, 22.5 + 45 k, belongs to the class that begins
         there.
     """
     return _COUNTER_CLOCKWISE[int((gaze_angle + 22.5) % 360 // 45)]
 
 
 def situations(eye: Eye) -> tuple[str, ...]:
-    """Return the names of the left-out situations that `eye` is in, in the order of `LEFT_OUT`."""
+    """Return the names of the situations of `LEFT_OUT` that `eye` is in, in their order."""
     return tuple(situation.name for situation in LEFT_OUT if situation.holds(eye))
 
 
 def sample_eyes(count: int, seed: int, *, split: int = 0, complete: bool = True) -> list[Eye]:
-    """Draw parameters at random.
+    """Draw the parameters of eyes at random.
 
-    Gaze angles and head yaws are uniform, as in the UnityEyes simulator. An eye depends on
-    `seed`, `split`, `complete` and its place in the list only, not on `count`.
+    Gaze angles and head yaws are uniform, as in the UnityEyes simulator. An eye depends only on
+    `seed`, `split`, `complete` and its place in the list, not on `count`.
 
     Parameters
     ----------
@@ -127,9 +127,9 @@ def sample_eyes(count: int, seed: int, *, split: int = 0, complete: bool = True)
     seed : int
         Seed, 0 or more.
     split : int
-        Number of an independent series of eyes of the same seed, 0 or more.
+        Number of the set, 0 or more: sets of the same seed are independent.
     complete : bool
-        False leaves out the situations in `LEFT_OUT` and all `CONDITIONS`; the other eyes keep
+        False leaves out the situations in `LEFT_OUT` and all `CONDITIONS`; other parameters keep
         their distribution.
 
     Returns
@@ -176,10 +176,12 @@ def _sample_eye(rng: np.random.Generator, complete: bool) -> Eye:
 
 
 def _add_conditions(eye: Eye, rng: np.random.Generator) -> Eye:
-    """Put an eye into each of the conditions, or not, as often as `CONDITIONS` says."""
+    """Return the eye with conditions: each with the probability that is its share."""
     strengths = {
-        each.situation.parameter: rng.uniform(each.situation.low, each.situation.high)
-        for each in CONDITIONS
-        if rng.uniform() < each.share
+        condition.situation.parameter: rng.uniform(
+            condition.situation.low, condition.situation.high
+        )
+        for condition in CONDITIONS
+        if rng.uniform() < condition.share
     }
     return replace(eye, **strengths)
