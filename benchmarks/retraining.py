@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.signs import KINDS, SIDE, SIGN_SCENARIOS, draw_sign, sample_sign
 from examples.eyes import DIRECTIONS, build_dnn, write_example
-from pipelines.dnn.job import FAILURES_FILE, Asked, read_test, test_model
+from pipelines.dnn.job import FAILURES_FILE, EvaluationOptions, read_test, test_model
 from pipelines.dnn.keras import import_keras
 from pipelines.hudd.job import Options as HeatmapOptions
 from pipelines.hudd.job import find_clusters_by_heatmaps
@@ -36,7 +36,7 @@ from pipelines.runs.files import read_csv, write_csv
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.placement import measure
 from pipelines.safe.recipe import Options
-from pipelines.unsafe_set.job import Wanted, select_unsafe_set
+from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 
 TRAIN, TEST, IMPROVEMENT = 1600, 1600, 1600
 SPOILT = 0.25
@@ -127,12 +127,12 @@ def make_eyes(folder: Path, seed: int) -> Case:
 def compare(case: Case, folder: Path, name: str, count: int | None, repeats: int) -> None:
     """Go all the way with both kinds of clusters, and print what came out."""
     tested = folder / "tested"
-    found = test_model(case.model, case.test, tested, Asked(), progress=_quiet)
+    found = test_model(case.model, case.test, tested, EvaluationOptions(), progress=_quiet)
     print(
         f"{name}: right on {found.result['accuracy']:.1%} of {found.result['images']}", flush=True
     )
     failures = tested / FAILURES_FILE
-    wanted = Wanted(count) if count else Wanted(None, *read_test(tested))
+    wanted = SelectionOptions(count) if count else SelectionOptions(None, *read_test(tested))
     find_root_cause_clusters(failures, folder / "safe", Options(), progress=_quiet)
     find_clusters_by_heatmaps(
         case.model, failures, folder / "hudd", HeatmapOptions(), progress=_quiet
@@ -141,7 +141,7 @@ def compare(case: Case, folder: Path, name: str, count: int | None, repeats: int
         run, out = folder / kind, folder / f"{kind} retrained"
         select_unsafe_set(run, case.improvement, wanted, way, progress=_quiet)
         retrain(
-            case.model, case.train, run, case.test, out, Asked(), TrainingOptions(),
+            case.model, case.train, run, case.test, out, EvaluationOptions(), TrainingOptions(),
             repeats=repeats, progress=_quiet,
         )  # fmt: skip
         told = read_retraining(out)

@@ -36,11 +36,11 @@ from pipelines.runs.files import read_csv
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.placement import measure
 from pipelines.safe.recipe import Options
-from pipelines.unsafe_set.allocation import cluster_distances, reaches
+from pipelines.unsafe_set.allocation import cluster_distances, compute_reaches
 from pipelines.unsafe_set.contrast import FOLDS, contrast
 from pipelines.unsafe_set.cut import Candidates, cut
 from pipelines.unsafe_set.files import read_candidates
-from pipelines.unsafe_set.job import Wanted, select_unsafe_set
+from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 
 SHARES = (0.05, 0.1, 0.2)
 RULES = {
@@ -102,12 +102,12 @@ def print_quality(folder: Path, seeds: int) -> None:
         write_example(example, seed=seed)
         find_root_cause_clusters(example / FAILURES, run, Options(), progress=_quiet)
         images = example / "improvement"
-        select_unsafe_set(run, images, Wanted(), measure, progress=_quiet)
+        select_unsafe_set(run, images, SelectionOptions(), measure, progress=_quiet)
         candidates = read_candidates(run)
         heat = folder / f"heatmaps {seed}"
         dnn = example / "model.keras"
         find_clusters_by_heatmaps(dnn, example / FAILURES, heat, HeatmapOptions(), progress=_quiet)
-        select_unsafe_set(heat, images, Wanted(), measure_heatmaps, progress=_quiet)
+        select_unsafe_set(heat, images, SelectionOptions(), measure_heatmaps, progress=_quiet)
         by_heatmaps = read_candidates(heat)
         shares = predict(dnn, images, candidates.paths)
         label = {row["path"]: row["label"] for row in read_csv(images / "labels.csv")}
@@ -155,7 +155,7 @@ def print_cost(count: int) -> None:
         digests=tuple(map(str, range(count))),
         points=new,
         distances=cluster_distances(new, failing, labels),
-        reaches=reaches(failing, labels, core),
+        reaches=compute_reaches(failing, labels, core),
         scores=contrast(new, failing, seed=0),
         sizes=np.bincount(labels),
     )

@@ -19,7 +19,7 @@ from app.page.example import SAMPLE
 from examples.eyes import MODEL, write_example
 from examples.sampling import CONDITIONS
 from pipelines.clusters.rates import SITUATION
-from pipelines.dnn.job import Asked, test_model
+from pipelines.dnn.job import EvaluationOptions, test_model
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
@@ -76,7 +76,7 @@ def main() -> None:
             example, tested, run = (Path(place, name) for name in ("eyes", "test", "run"))
             summary = write_example(example, seed=seed)
             images = example / "test"
-            test_model(example / MODEL, images, tested, Asked(), progress=_quiet)
+            test_model(example / MODEL, images, tested, EvaluationOptions(), progress=_quiet)
             options = Options(test_run=tested, sample=SAMPLE)
             find_root_cause_clusters(None, run, options, progress=_quiet)
             conditions = conditions_of(images / "parameters.csv")

@@ -35,7 +35,7 @@ from pipelines.data.prefetch import prefetch
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, remove_outputs, write_csv, write_text
-from pipelines.runs.folder import Progress, both, status_writer
+from pipelines.runs.folder import Progress, join_listeners, status_writer
 from pipelines.runs.manifest import STATUS_FILE
 
 __all__ = [
@@ -207,7 +207,7 @@ def write_example(
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        told = both(status_writer(folder), progress)
+        told = join_listeners(status_writer(folder), progress)
         return _write(folder, partial, counts, seed, epochs, size, told)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

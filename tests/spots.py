@@ -27,19 +27,19 @@ class World:
 
 def make_world(folder):
     """Draw the world, and go the tool's way from the test to the unsafe set."""
-    from pipelines.dnn.job import Asked, test_model
+    from pipelines.dnn.job import EvaluationOptions, test_model
     from pipelines.hudd.job import Options, find_clusters_by_heatmaps
     from pipelines.hudd.placement import measure
-    from pipelines.unsafe_set.job import Wanted, select_unsafe_set
+    from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 
     train = draw_spots(folder / "train", 1, 80, 0.0)
     test = draw_spots(folder / "test", 2, 80, 0.5)
     improvement = draw_spots(folder / "improvement", 3, 60, 0.5)
     model = train_dnn(train, folder / "dnn.keras")
     run, tested = folder / "run", folder / "tested"
-    test_model(model, test, tested, Asked(), progress=quiet)
+    test_model(model, test, tested, EvaluationOptions(), progress=quiet)
     find_clusters_by_heatmaps(model, tested / "failures.txt", run, Options(), progress=quiet)
-    select_unsafe_set(run, improvement, Wanted(count=24), measure, progress=quiet)
+    select_unsafe_set(run, improvement, SelectionOptions(count=24), measure, progress=quiet)
     return World(model, train, test, improvement, run)
 
 

@@ -11,13 +11,13 @@ from pipelines.clusters.explain import NOTHING, explain_run
 from pipelines.clusters.report.report import write_report
 from pipelines.clusters.results import read_results
 from pipelines.data.images import find_files
-from pipelines.dnn.job import Asked
+from pipelines.dnn.job import EvaluationOptions
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells, write_csv
 from pipelines.safe.placement import measure
-from pipelines.unsafe_set.job import Wanted, select_unsafe_set
+from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 
 
 def quiet(stage, done, total):
@@ -145,9 +145,9 @@ def test_what_one_refuses_all_refuse_in_the_same_words(
     assert say(describe_agreement, planted_beside_passing, run) == words
     new = planted_beside_passing.parent / "passing"
     assert find_files(new)[0]
-    assert say(select_unsafe_set, run, new, Wanted(), measure, progress=quiet) == words
+    assert say(select_unsafe_set, run, new, SelectionOptions(), measure, progress=quiet) == words
     folders = (tmp_path / "model.keras", tmp_path / "a", run, tmp_path / "b", tmp_path / "out")
-    assert say(retrain, *folders, Asked(), Options(), progress=quiet) == words
+    assert say(retrain, *folders, EvaluationOptions(), Options(), progress=quiet) == words
     assert not (tmp_path / "out").exists()
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from app.commands.dnn import HeatmapsOptions, TestOptions
     from app.commands.retrain import RetrainOptions
     from pipelines.clusters.explanation_tables import Given
-    from pipelines.dnn.job import Asked
+    from pipelines.dnn.job import EvaluationOptions
     from pipelines.runs.folder import Progress
     from pipelines.runs.manifest import Manifest
 
@@ -132,11 +132,11 @@ def gather_tables(options: ClusterOptions | ExplainOptions | HeatmapsOptions) ->
     return Given(options.parameters, options.angles, options.unsafe_values)
 
 
-def ask_of_labels(options: TestOptions | RetrainOptions) -> Asked:
+def ask_of_labels(options: TestOptions | RetrainOptions) -> EvaluationOptions:
     """Return what a command is to know of a model's input and labels."""
-    from pipelines.dnn.job import Asked
+    from pipelines.dnn.job import EvaluationOptions
 
-    return Asked(
+    return EvaluationOptions(
         options.scaling,
         options.trust_model,
         options.classes,

@@ -21,14 +21,14 @@ def select(options: SelectOptions) -> None:
     """Select the unsafe set: which images of a folder of new ones are worth labelling."""
     from pipelines.dnn.job import read_test
     from pipelines.unsafe_set.export import check_target, export_unsafe_set
-    from pipelines.unsafe_set.job import Wanted, select_unsafe_set
+    from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 
     run, export = options.run, options.export
     test_images, accuracy = options.test_images, options.accuracy
     if options.test:
         with job("Nothing was written."):
             test_images, accuracy = read_test(options.test)
-    wanted = Wanted(
+    wanted = SelectionOptions(
         options.count,
         test_images,
         accuracy,

@@ -15,7 +15,7 @@ from app.numbers import read_number, write_number
 from app.page import folders
 from app.page.context import Page
 from app.server.jobs import Command
-from pipelines.data.images import folder_of
+from pipelines.data.images import find_image_folder
 from pipelines.runs.errors import InputError
 
 Options = TypeVar("Options")
@@ -138,7 +138,7 @@ def resolve_images(page: Page, text: str) -> Path:
         When the page may not use it, or what the list names.
     """
     source = page.access.resolve(text)
-    page.access.resolve(str(folder_of(source)))  # a list may name a folder elsewhere
+    page.access.resolve(str(find_image_folder(source)))  # a list may name a folder elsewhere
     return source
 
 

@@ -54,13 +54,13 @@ from pipelines.dnn.job import PICTURE_FILE
 from pipelines.retraining.results import CHANGES_FILE, REPAIRS_FILE
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
-from pipelines.runs.guard import inside
+from pipelines.runs.guard import find_file_inside
 from pipelines.runs.manifest import read_manifest
 from pipelines.unsafe_set.files import (
     FILENAMES_FILE,
     UNSAFE_SET_FILE,
     read_candidates,
-    read_cut,
+    read_current_set,
     read_selection,
     recut,
 )
@@ -230,7 +230,7 @@ class ServedRuns:
 
     def _unsafe(self, request: Request) -> Response:
         folder = self._open(request)
-        return JSONResponse(describe_cut(read_cut(folder)), headers=FRESH)
+        return JSONResponse(describe_cut(read_current_set(folder)), headers=FRESH)
 
     async def _recut(self, request: Request) -> Response:
         """Change the unsafe set that was `measured` so; answer with the set as it is then."""
@@ -281,7 +281,7 @@ class ServedRuns:
             raise HTTPException(404, f"{name} cannot be drawn: there is no such new image")
         image = known[position]
         try:
-            inside(images, image.path)
+            find_file_inside(images, image.path)
         except (OSError, ValueError) as error:
             raise HTTPException(404, f"{name} cannot be drawn: {error}") from error
         drawn = draw_thumbnail(images, image, folder)
@@ -408,6 +408,6 @@ def _clean(text: str, longest: int) -> str:
 
 def _inside(folder: Path, name: str) -> Path:
     try:
-        return inside(folder, name)
+        return find_file_inside(folder, name)
     except (OSError, ValueError) as error:
         raise HTTPException(404, f"{folder.name} has no {name}") from error

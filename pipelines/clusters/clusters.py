@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipelines.data.thumbnails import thumbnail_name
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs, replace_cells, write_csv, write_pairs
-from pipelines.runs.folder import hold
+from pipelines.runs.folder import lock_folder
 
 LABELS_FILE = "labels.txt"
 CLUSTERS_FILE = "clusters.csv"
@@ -258,7 +258,7 @@ def save_words(folder: Path, cluster: int, words: Mapping[str, str]) -> None:
             raise InputError(f"expected words on {', '.join(WORDS)}, received some on {name!r}.")
     if words.get("verdict") and words["verdict"] not in VERDICTS:
         raise InputError(f"verdict: expected {', '.join(VERDICTS)}, received {words['verdict']!r}.")
-    with hold(folder):
+    with lock_folder(folder):
         try:
             replace_cells(folder / CLUSTERS_FILE, "cluster", {str(cluster): words})
         except (LookupError, ValueError) as error:

@@ -43,7 +43,7 @@ from pipelines.clusters.results import families_of, read_known_clusters
 from pipelines.clusters.shared_parameters import find_confusions, find_parameters
 from pipelines.clusters.unsafe_values import cover
 from pipelines.data.images import ImageFile, Rejected, check_image
-from pipelines.data.parameters import Problem, of_passing, write_parameters
+from pipelines.data.parameters import Problem, take_passing, write_parameters
 from pipelines.data.pixels import load_image, upright_size
 from pipelines.data.prefetch import prefetch
 from pipelines.data.properties import PROPERTIES, measure
@@ -51,7 +51,7 @@ from pipelines.data.tables import PassingImages
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, replace_cells
 from pipelines.runs.folder import Progress, amend_run
-from pipelines.runs.guard import SAVE_AGAIN, named
+from pipelines.runs.guard import SAVE_AGAIN, name_damaged_file
 from pipelines.runs.manifest import Manifest
 
 STAGE = "explaining clusters"
@@ -128,7 +128,7 @@ def explain(
         parameter_files=[as_text(file.resolve()) for file in tables.given.parameters],
         angles=list(tables.given.angles),
         unsafe_values_file=as_text(unsafe.resolve()) if unsafe else "",
-        images_with_parameters=tables.table.given,
+        images_with_parameters=tables.table.images_with_values,
         parameters=[
             Column(name=parameter.name, kind=parameter.kind, outcome=parameter.outcome)
             for parameter in tables.table.parameters
@@ -244,7 +244,7 @@ def write_explained(
         write_parameters(folder / PARAMETERS_FILE, clusters.paths, parameters)
     else:
         (folder / PARAMETERS_FILE).unlink(missing_ok=True)
-    others = [of_passing(parameter) for parameter in parameters]
+    others = [take_passing(parameter) for parameter in parameters]
     if tables.passing and any(not np.isnan(other.values).all() for other in others):
         write_parameters(folder / PASSING_PARAMETERS_FILE, tables.passing.paths, others)
     else:
@@ -275,7 +275,7 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
             raise InputError(f"{folder} has no clusters to explain: its job {manifest.ended}.")
         clusters, rows = read_known_clusters(folder)
         images = Path(manifest.folder)
-        with named(folder / PASSING_FILE):
+        with name_damaged_file(folder / PASSING_FILE):
             sample = read_passing(folder)
         others = PassingImages(find_passing_folder(manifest), sample[0]) if sample else None
         if given == NOTHING:
@@ -295,7 +295,7 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
             clusters, values, tables, families_of(rows), seed=seed, passing=passing
         )
         by_cluster = {str(cluster): row for cluster, row in cells(explanation).items()}
-        with named(folder / CLUSTERS_FILE, SAVE_AGAIN):
+        with name_damaged_file(folder / CLUSTERS_FILE, SAVE_AGAIN):
             replace_cells(folder / CLUSTERS_FILE, "cluster", by_cluster)
         write_explained(folder, clusters, explanation, values, tables)
     return explanation

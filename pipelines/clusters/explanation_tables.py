@@ -19,7 +19,7 @@ from pipelines.data.parameter_tables import read_parameters
 from pipelines.data.parameters import ParameterTable, Problem, join_passing, read_parameter_columns
 from pipelines.data.tables import PassingImages
 from pipelines.runs.errors import InputError
-from pipelines.runs.guard import named
+from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.manifest import Manifest
 
 NO_VALUES = "no values of passing images"
@@ -150,7 +150,7 @@ def read_earlier_tables(
     if explanation is None or not explanation.parameters:
         return Tables(NOTHING, ParameterTable((), 0, ()), (), (), passing)
     kinds = [(column.name, column.kind) for column in explanation.parameters]
-    with named(folder / PARAMETERS_FILE, "give the tables again"):
+    with name_damaged_file(folder / PARAMETERS_FILE, "give the tables again"):
         found, parameters = read_parameter_columns(folder / PARAMETERS_FILE, kinds)
         if found != list(paths):
             raise ValueError("its images are not those of images.csv")
@@ -159,7 +159,7 @@ def read_earlier_tables(
         for each, column in zip(parameters, explanation.parameters, strict=True)
     )
     if passing is not None and (folder / PASSING_PARAMETERS_FILE).exists():
-        with named(folder / PASSING_PARAMETERS_FILE, "give the tables again"):
+        with name_damaged_file(folder / PASSING_PARAMETERS_FILE, "give the tables again"):
             found, others = read_parameter_columns(folder / PASSING_PARAMETERS_FILE, kinds)
             if found != list(passing.paths):
                 raise ValueError("its images are not those of passing.csv")

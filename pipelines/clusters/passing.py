@@ -23,7 +23,7 @@ from pipelines.data.properties import PROPERTIES
 from pipelines.dnn.job import RESULT_FILE, read_tested
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
-from pipelines.runs.guard import named
+from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.wording import count_of
 
 SAMPLE = 2000
@@ -116,7 +116,7 @@ def read_test_images(test: Path) -> Tested:
     """
     manifest = read_tested(test)
     file = test / RESULT_FILE
-    with named(file, "test the model again"):
+    with name_damaged_file(file, "test the model again"):
         rows = {row["path"]: row for row in read_csv(file)}
         correct = {path: row["correct"] for path, row in rows.items()}
         if not set(correct.values()) <= {"0", "1"}:

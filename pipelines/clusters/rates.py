@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipelines.clusters.clusters import NOISE, Cells
-from pipelines.data.intervals import effective_share, wilson
+from pipelines.data.intervals import effective_share, wilson_interval
 
 LEVEL = 0.05
 """Of the tests of all clusters together: more often than this, no chance finding is called one."""
@@ -201,7 +201,7 @@ def _rate(
     (bad, good), (other_bad, _) = table.tolist()
     if not bad + good:
         return FailureRate(0, 0, 0, nan, nan, nan, nan, 0.0, 1.0, False)
-    low, high = wilson(bad * independent, (bad + good) * independent)
+    low, high = wilson_interval(bad * independent, (bad + good) * independent)
     outside = other_bad + other_passing
     elsewhere = other_bad / outside if outside else 0.0
     return FailureRate(

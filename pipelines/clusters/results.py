@@ -24,7 +24,7 @@ from pipelines.clusters.rates import KINDS, TOO_FEW, FailureRate
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
-from pipelines.runs.guard import SAVE_AGAIN, inside, named
+from pipelines.runs.guard import SAVE_AGAIN, find_file_inside, name_damaged_file
 from pipelines.runs.manifest import Manifest, read_run_manifest
 
 
@@ -113,9 +113,11 @@ def read_results(run: Path) -> Results:
     manifest = read_run_manifest(run)
     clusters, rows = read_clustering(run, manifest.ended)
     rejected: tuple[tuple[str, str], ...] = ()
-    with named(run / run_folder.REJECTED_FILE):
+    with name_damaged_file(run / run_folder.REJECTED_FILE):
         if (run / run_folder.REJECTED_FILE).exists():
-            rejected = tuple(sorted(read_pairs(inside(run, run_folder.REJECTED_FILE)).items()))
+            rejected = tuple(
+                sorted(read_pairs(find_file_inside(run, run_folder.REJECTED_FILE)).items())
+            )
     return Results(
         folder=run,
         manifest=manifest,
@@ -155,15 +157,15 @@ def read_clustering(
     there = [(run / name).exists() for name in (IMAGES_FILE, CLUSTERS_FILE)]
     if not any(there) or not (all(there) or ended == "finished"):
         return None, ()
-    with named(run / IMAGES_FILE):
-        inside(run, IMAGES_FILE)
+    with name_damaged_file(run / IMAGES_FILE):
+        find_file_inside(run, IMAGES_FILE)
         clusters = read_clusters(run)
         for figures in (clusters.centre_distances, clusters.silhouettes, clusters.places):
             if not np.isfinite(figures).all():
                 raise ValueError("a distance, silhouette or place is no number")
     central = {c: clusters.paths[members(clusters, c)[0]] for c in cluster_ids(clusters)}
-    with named(run / CLUSTERS_FILE, SAVE_AGAIN):
-        rows = [_row(row, central) for row in read_csv(inside(run, CLUSTERS_FILE))]
+    with name_damaged_file(run / CLUSTERS_FILE, SAVE_AGAIN):
+        rows = [_row(row, central) for row in read_csv(find_file_inside(run, CLUSTERS_FILE))]
         rows.sort(key=lambda each: (each.cluster == NOISE, each.cluster))
         sizes = Counter(clusters.labels.tolist())
         if [(each.cluster, each.size) for each in rows] != sorted(
@@ -251,8 +253,8 @@ def _read_explanation(run: Path, rows: Sequence[ClusterRow]) -> Explanation | No
     path = run / EXPLANATION_FILE
     if not os.path.lexists(path):
         return None
-    with named(path, "explain the clusters again"):
-        inside(run, EXPLANATION_FILE)
+    with name_damaged_file(path, "explain the clusters again"):
+        find_file_inside(run, EXPLANATION_FILE)
         explanation = read_explanation(run)
         if explanation:
             _check_explanation(explanation, {each.cluster for each in rows} - {NOISE})

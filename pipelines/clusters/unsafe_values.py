@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pipelines.clusters.variance_reduction import HIGH_REDUCTION, Floats, reductions
 from pipelines.data.columns import parse_number
 from pipelines.data.images import one_line
-from pipelines.data.parameters import Parameter, Problem, turned
-from pipelines.data.tables import USED, clean, read_table, shown
+from pipelines.data.parameters import Parameter, Problem, wrap_angles
+from pipelines.data.tables import USED, clean, quote_cell, read_table
 from pipelines.runs.errors import InputError
 
 NEXT = 0.25
@@ -130,20 +130,26 @@ def _unsafe_value(
     name, text, side_text = cells
     if name not in known:
         expected = _listed(known.values()) or "a parameter, but there is none"
-        return "parameter", f"expected {expected}, received {shown(name)}"
+        return "parameter", f"expected {expected}, received {quote_cell(name)}"
     kind = known[name].kind
     if kind == "category":
-        return "parameter", f"expected a number or an angle, received the category {shown(name)}"
+        return (
+            "parameter",
+            f"expected a number or an angle, received the category {quote_cell(name)}",
+        )
     value = parse_number(text)
     if value is None and decimal_commas:
         value = parse_number(text, decimal_comma=True)
     if value is None or not math.isfinite(value):
-        return "value", f"expected a number, received {shown(text) if text else 'an empty cell'}"
+        return (
+            "value",
+            f"expected a number, received {quote_cell(text) if text else 'an empty cell'}",
+        )
     side = next((side for side in get_args(Side) if side == (side_text.lower() or "near")), None)
     if side is None:
-        return "side", f"expected {', '.join(get_args(Side))}, received {shown(side_text)}"
+        return "side", f"expected {', '.join(get_args(Side))}, received {quote_cell(side_text)}"
     if kind == "angle":
-        value = float(turned(np.array(value)))
+        value = float(wrap_angles(np.array(value)))
     return UnsafeValue(name, value, side)
 
 

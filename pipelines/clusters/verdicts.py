@@ -22,7 +22,7 @@ from pipelines.clusters.clusters import (
 )
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import write_text
-from pipelines.runs.guard import SAVE_AGAIN, named
+from pipelines.runs.guard import SAVE_AGAIN, name_damaged_file
 from pipelines.runs.manifest import NoManifestError, list_runs, read_manifest
 
 KEPT_FILE = "earlier_words.json"
@@ -92,14 +92,14 @@ def find_earlier_words(out: Path, images: str) -> list[EarlierWords]:
 def _read(folder: Path) -> list[EarlierWords]:
     found = []
     if (folder / CLUSTERS_FILE).exists():
-        with named(folder / CLUSTERS_FILE, SAVE_AGAIN):
+        with name_damaged_file(folder / CLUSTERS_FILE, SAVE_AGAIN):
             words = read_words(folder)
         if words:
-            with named(folder / CLUSTERS_FILE, "put its images.csv back"):
+            with name_damaged_file(folder / CLUSTERS_FILE, "put its images.csv back"):
                 clusters = read_clusters(folder)
             found.append(EarlierWords(run=folder.name, words=words, images=_images(clusters)))
     if (folder / KEPT_FILE).exists():
-        with named(folder / KEPT_FILE, "delete it"):
+        with name_damaged_file(folder / KEPT_FILE, "delete it"):
             found += _KEPT.validate_json((folder / KEPT_FILE).read_bytes())
     return found
 

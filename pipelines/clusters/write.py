@@ -36,7 +36,7 @@ from pipelines.clusters.passing import PASSING_FILE, PassingSample, write_passin
 from pipelines.clusters.rates import AS_COMMON, KINDS, ONE_SUBJECT, SITUATION, TOO_FEW, rate_cells
 from pipelines.clusters.report.report import REPORT_FILE
 from pipelines.data.gif import FRAMES_PER_MINUTE
-from pipelines.data.images import ImageFile, Rejected, digest_of_files, none_usable
+from pipelines.data.images import ImageFile, Rejected, digest_of_files, no_usable_image
 from pipelines.data.parameters import left_out
 from pipelines.data.tables import PassingImages
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
@@ -50,7 +50,7 @@ from pipelines.unsafe_set.files import (
     FILENAMES_FILE,
     SELECTION_FILE,
     UNSAFE_SET_FILE,
-    read_given_labels,
+    read_engineer_labels,
 )
 
 CLUSTERED = Outputs(
@@ -113,7 +113,7 @@ def check_start(
 
 
 def _check_labels(out: Path) -> None:
-    if labels := read_given_labels(out):
+    if labels := read_engineer_labels(out):
         raise InputError(
             f"{out / UNSAFE_SET_FILE} has {count_of(len(labels), 'label')}: they would be lost. "
             "Choose another --out, or move that file elsewhere."
@@ -139,7 +139,7 @@ def count_images(
     if not run.replaces:
         _write_rejected(run, rejected)
     if not images:
-        raise none_usable(folder, rejected)
+        raise no_usable_image(folder, rejected)
 
 
 def _write_rejected(run: run_folder.Run, rejected: list[Rejected]) -> None:

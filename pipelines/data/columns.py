@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.tables import USED, clean, shown
+from pipelines.data.tables import USED, clean, quote_cell
 
 MOST_CATEGORIES = 100
 """Different texts, from which on a column whose texts seldom repeat only tells rows apart."""
@@ -108,10 +108,10 @@ def _read_categories(
     if 2 * len(marked) > filled:
         what = (
             "expected numbers such as 1.5 or 1500, received marks within them, such as "
-            f"{shown(marked[0])}: taken for categories"
+            f"{quote_cell(marked[0])}: taken for categories"
         )
         problems.append((-1, what))
-    return _note_gaps(cells, encoded(words, categories), categories, "a value", problems)
+    return _note_gaps(cells, encode_categories(words, categories), categories, "a value", problems)
 
 
 def _note_gaps(
@@ -123,7 +123,7 @@ def _note_gaps(
 ) -> Column:
     """Return the column, its rows without a value noted; a column without any is left out."""
     for row in np.flatnonzero(np.isnan(values)).tolist():
-        received = shown(cells[row]) if cells[row] else "an empty cell"
+        received = quote_cell(cells[row]) if cells[row] else "an empty cell"
         what = f"expected {expected}, received {received}: the image is without it"
         problems.append((row, what))
     if np.isnan(values).all():
@@ -141,13 +141,13 @@ def _read_names(cells: Sequence[str]) -> Column:
     problems = [
         (
             row,
-            f"expected a value, received {shown(cell) if cell else 'an empty cell'}: the image is "
-            "without it",
+            f"expected a value, received {quote_cell(cell) if cell else 'an empty cell'}: the "
+            "image is without it",
         )
         for row, (cell, word) in enumerate(zip(cells, words, strict=True))
         if not word
     ]
-    return Column(encoded(words, categories), categories, True, problems)
+    return Column(encode_categories(words, categories), categories, True, problems)
 
 
 def _useless(cells: Sequence[str], what: str, problems: list[tuple[int, str]]) -> Column:
@@ -181,7 +181,7 @@ def _words(cells: Sequence[str], numbers: NDArray[np.float64], switch: bool) -> 
     return [word.lower() if word.lower() in alike else word for word in words]
 
 
-def encoded(words: Sequence[str], categories: Sequence[str]) -> NDArray[np.float64]:
+def encode_categories(words: Sequence[str], categories: Sequence[str]) -> NDArray[np.float64]:
     """Return the position of each word in `categories`, nan for ""."""
     codes = {category: float(code) for code, category in enumerate(categories)}
     return np.array([codes.get(word, math.nan) for word in words], dtype=np.float64)

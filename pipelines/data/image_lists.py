@@ -14,12 +14,12 @@ from pipelines.data.images import (
     Rejected,
     check_images,
     find_images,
-    none_usable,
-    write_failures,
+    no_usable_image,
+    write_image_list,
 )
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.runs.folder import Progress
-from pipelines.runs.guard import named
+from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.wording import count_of
 
 PAIR_FOLDER = "pairs"
@@ -102,7 +102,7 @@ def check_listed(
     )
     rejected = [*listed.rejected, *unusable]
     if not images:
-        raise none_usable(listed.folder, rejected)
+        raise no_usable_image(listed.folder, rejected)
     return images, rejected
 
 
@@ -125,7 +125,7 @@ def write_pair_lists(run: Path, folder: Path, lists: Sequence[PairList]) -> None
     rows = []
     for each in lists:
         name = list_name(each.first, each.second)
-        write_failures(run / name, folder, sorted(each.images))
+        write_image_list(run / name, folder, sorted(each.images))
         rank = "" if each.rank is None else each.rank
         rows.append((name.rpartition("/")[2], *each.names, rank, len(each.images)))
     write_csv(run / PAIR_FOLDER / PAIRS_TABLE, PAIR_COLUMNS, rows)
@@ -142,7 +142,7 @@ def describe_source(source: Path) -> list[str]:
     table = source.parent / PAIRS_TABLE
     if source.parent.name != PAIR_FOLDER or not source.is_file() or not table.is_file():
         return []
-    with named(table, "inspect the model again"):
+    with name_damaged_file(table, "inspect the model again"):
         rows = read_csv(table, PAIR_COLUMNS)
         counts = {row["list"]: int(row["images"]) for row in rows}
     return [

@@ -62,7 +62,7 @@ class Rejected:
     reason: str
 
 
-def check_folder(folder: Path) -> Path:
+def resolve_folder(folder: Path) -> Path:
     """Return the folder free of links.
 
     Raises
@@ -108,7 +108,7 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
     return sorted(paths), sorted(rejected, key=lambda file: file.path)
 
 
-def write_failures(file: Path, folder: Path, paths: Sequence[str]) -> None:
+def write_image_list(file: Path, folder: Path, paths: Sequence[str]) -> None:
     """Write a list of images: their folder in a comment, then a relative path a line."""
     write_text(file, "".join(f"{line}\n" for line in (f"# {as_text(folder.resolve())}", *paths)))
 
@@ -146,7 +146,7 @@ def find_images(source: Path) -> tuple[Path, list[str], list[Rejected]]:
     return root, paths, rejected
 
 
-def folder_of(source: Path) -> Path:
+def find_image_folder(source: Path) -> Path:
     """Return the folder of images that is named: `source`, or that of a list; free of links.
 
     Raises
@@ -154,7 +154,7 @@ def folder_of(source: Path) -> Path:
     InputError
         When there is no such folder or list.
     """
-    return _read_list(source)[0] if source.is_file() else check_folder(source)
+    return _read_list(source)[0] if source.is_file() else resolve_folder(source)
 
 
 def _read_list(source: Path) -> tuple[Path, list[str]]:
@@ -168,7 +168,7 @@ def _read_list(source: Path) -> tuple[Path, list[str]]:
             f"{source} is no folder, and no list of images: expected “# FOLDER” in its first line, "
             f"received {first[:80]!r}."
         )
-    return check_folder(source.parent / first.removeprefix("# ")), lines
+    return resolve_folder(source.parent / first.removeprefix("# ")), lines
 
 
 def walk_files(folder: Path) -> Iterator[str | Rejected]:
@@ -191,7 +191,7 @@ def walk_files(folder: Path) -> Iterator[str | Rejected]:
     """
     # Pillow warns of large pictures and odd tags, file by file; `Rejected` says what matters.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    root = check_folder(folder)
+    root = resolve_folder(folder)
     unlisted: list[Rejected] = []
 
     def note(error: OSError) -> None:
@@ -307,7 +307,7 @@ def check_images(
     return images, rejected
 
 
-def none_usable(folder: Path, rejected: Sequence[Rejected]) -> InputError:
+def no_usable_image(folder: Path, rejected: Sequence[Rejected]) -> InputError:
     """Return the error that a folder holds no usable image."""
     example = f" ({rejected[0].path}: {rejected[0].reason})" if rejected else ""
     return InputError(

@@ -46,7 +46,7 @@ def effective_share(failed: NDArray[np.bool_], groups: NDArray[np.int64]) -> flo
     return float(1 / max(effect, 1.0))
 
 
-def wilson(successes: float, images: float) -> tuple[float, float]:
+def wilson_interval(successes: float, images: float) -> tuple[float, float]:
     """Compute Wilson's 95 % interval of a share; numbers of images need not be whole.
 
     In the form of Newcombe (*Statistics in Medicine*, 1998), as SciPy has it of whole numbers.
@@ -83,4 +83,4 @@ def accuracy_interval(
         where every image is by itself.
     """
     independent = 1.0 if groups is None else effective_share(correct, groups)
-    return wilson(int(correct.sum()) * independent, len(correct) * independent)
+    return wilson_interval(int(correct.sum()) * independent, len(correct) * independent)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.data.tables import clean, join_rows, read_table, unguarded
+from pipelines.data.tables import clean, join_rows, read_table, remove_guard
 from pipelines.runs.errors import InputError
 
 LABELS_TABLE = "labels.csv"
@@ -70,7 +70,7 @@ def _from_table(folder: Path, file: Path, paths: Sequence[str]) -> Truth:
     rows, _ = join_rows(file, table, paths, folder)
     values = {}
     for image, row in rows.items():
-        cells = tuple(clean(unguarded(table.rows[row][column])) for column in columns)
+        cells = tuple(clean(remove_guard(table.rows[row][column])) for column in columns)
         if all(cells):
             values[paths[image]] = cells
     if not values:
@@ -101,7 +101,7 @@ def order_classes(
         When names and outputs do not go together, or a label is no class.
     """
     cells = {cell for values in truth.values.values() for cell in values}
-    used = {part for cell in cells for part in split(cell)} if several else cells
+    used = {part for cell in cells for part in split_label(cell)} if several else cells
     wanted = 2 if outputs == 1 and not several else outputs
     if given is not None:
         if len(given) != wanted or len(set(given)) != wanted:
@@ -127,7 +127,7 @@ def order_classes(
     return tuple(sorted(used))
 
 
-def split(cell: str) -> tuple[str, ...]:
+def split_label(cell: str) -> tuple[str, ...]:
     """Return the classes that a cell names."""
     return tuple(sorted({part.strip() for part in cell.split(SEPARATOR)} - {""}))
 

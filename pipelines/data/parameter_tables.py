@@ -10,9 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.data.columns import Column, encoded, read_column
+from pipelines.data.columns import Column, encode_categories, read_column
 from pipelines.data.images import one_line
-from pipelines.data.parameters import Kind, Parameter, ParameterTable, Problem, as_cells, turned
+from pipelines.data.parameters import (
+    Kind,
+    Parameter,
+    ParameterTable,
+    Problem,
+    as_cells,
+    wrap_angles,
+)
 from pipelines.data.tables import USED, PassingImages, Table, clean, join_rows, read_table
 from pipelines.runs.errors import InputError
 
@@ -212,7 +219,7 @@ def _read_file(
             parameter = None
             if column.usable:
                 values = np.full(images.count, np.nan)
-                values[list(own)] = turned(column.values) if as_angle else column.values
+                values[list(own)] = wrap_angles(column.values) if as_angle else column.values
                 outcome = _is_test(table.header) and title.startswith("error")
                 parameter = Parameter(title, kind, values, column.categories, outcome=outcome)
             part = _Part(one_line(file.name), frozenset(sides), parameter)
@@ -279,7 +286,7 @@ def _join_columns(
         values = np.full(len(usable[0].values), np.nan)
         for parameter in usable:
             own = (
-                encoded(list(map(str, as_cells(parameter))), categories)
+                encode_categories(list(map(str, as_cells(parameter))), categories)
                 if categories
                 else parameter.values
             )

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.columns import encoded
+from pipelines.data.columns import encode_categories
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import FORMULA_STARTS, write_csv
 
@@ -91,21 +91,21 @@ class ParameterTable:
     ----------
     parameters : tuple of Parameter
         In the order of the files and of their columns.
-    given : int
+    images_with_values : int
         Images of the run with at least one value.
     problems : tuple of Problem
         By file, then by row.
     """
 
     parameters: tuple[Parameter, ...]
-    given: int
+    images_with_values: int
     problems: tuple[Problem, ...]
 
 
-def turned(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+def wrap_angles(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return angles in degrees, 0 up to but not including 360."""
-    turned = angles % 360
-    return np.where(turned == 360, 0.0, turned)  # what is just below 0 is rounded up to 360
+    wrapped = angles % 360
+    return np.where(wrapped == 360, 0.0, wrapped)  # the remainder of -1e-20 rounds up to 360
 
 
 def write_parameters(path: Path, paths: Sequence[str], parameters: Sequence[Parameter]) -> None:
@@ -148,11 +148,13 @@ def join_passing(own: Parameter, passing: Parameter) -> Parameter:
     if own.kind != "category":
         return replace(own, passing=passing.values)
     categories = tuple(sorted({*own.categories, *passing.categories}))
-    values, others = (encoded([*map(str, as_cells(each))], categories) for each in (own, passing))
+    values, others = (
+        encode_categories([*map(str, as_cells(each))], categories) for each in (own, passing)
+    )
     return replace(own, values=values, categories=categories, passing=others)
 
 
-def of_passing(parameter: Parameter) -> Parameter:
+def take_passing(parameter: Parameter) -> Parameter:
     """Return the values of passing images as a parameter of their own."""
     return replace(parameter, values=parameter.passing, passing=np.empty(0))
 
@@ -200,4 +202,4 @@ def _parameter(name: str, kind: Kind, cells: Sequence[str]) -> Parameter:
         values = np.array([float(cell or "nan") for cell in cells])
         return Parameter(name, kind, values)
     categories = tuple(sorted({*cells} - {""}))
-    return Parameter(name, kind, encoded(cells, categories), categories)
+    return Parameter(name, kind, encode_categories(cells, categories), categories)

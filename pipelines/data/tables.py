@@ -93,7 +93,7 @@ def read_table(file: Path) -> Table:
     records = _records(file, text, delimiter)
     header_line, titles = next(records, (0, []))
     if len(titles) < 2:
-        received = f"one, {shown(titles[0])}" if titles else "an empty file"
+        received = f"one, {quote_cell(titles[0])}" if titles else "an empty file"
         raise InputError(
             f"{file}: expected two columns or more, with {', '.join(DELIMITERS.values())} between "
             f"them, received {received}. {ADVICE}"
@@ -102,7 +102,7 @@ def read_table(file: Path) -> Table:
     guarded = "'" in text
     rows, lines = [], []
     for line, cells in records:
-        row = [unguarded(cell) for cell in cells] if guarded else cells
+        row = [remove_guard(cell) for cell in cells] if guarded else cells
         if len(row) != width:
             if any(cell.strip() for cell in row[width:]):
                 what = f"expected {width} cells, received {len(row)}{LEFT_OUT}"
@@ -119,7 +119,7 @@ def read_table(file: Path) -> Table:
         raise InputError(
             f"{file}: expected rows below the titles, received none that can be used{why}. {ADVICE}"
         )
-    header = [clean(unguarded(title)) for title in titles]
+    header = [clean(remove_guard(title)) for title in titles]
     return Table(header, header_line, rows, lines, delimiter, remarks)
 
 
@@ -314,8 +314,8 @@ def join_rows(
     if not rows:
         raise InputError(
             f"{file}: expected paths of the run's images in the first column, such as "
-            f"{next(iter(paths), '')!r}, received others, such as {shown(table.rows[0][0])}. Give "
-            "the paths relative to the folder of the images."
+            f"{next(iter(paths), '')!r}, received others, such as {quote_cell(table.rows[0][0])}. "
+            "Give the paths relative to the folder of the images."
         )
     if shared:
         whose = "passing" if shared_are_passing else "failing"
@@ -343,7 +343,7 @@ def _match_rows(
         if not places and images.has_file(cells[0]):
             continue  # an image that did not fail: a table of all of them is as good
         if not places:
-            received = shown(cells[0]) if cells[0].strip() else "an empty cell"
+            received = quote_cell(cells[0]) if cells[0].strip() else "an empty cell"
             what = f"expected the path of an image of the run, received {received}{LEFT_OUT}"
             remarks.append((line, what))
             continue
@@ -381,7 +381,7 @@ def _normalised(cell: str, roots: Sequence[str]) -> str:
     return path
 
 
-def unguarded(cell: str) -> str:
+def remove_guard(cell: str) -> str:
     """Take off the apostrophe that `files.write_csv` puts before what looks like a formula."""
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA_STARTS) else cell
 
@@ -391,7 +391,7 @@ def clean(cell: str) -> str:
     return one_line(" ".join(cell.split()))
 
 
-def shown(cell: str) -> str:
+def quote_cell(cell: str) -> str:
     """Return a cell as messages show it: quoted, and not too long."""
     text = clean(cell[: 2 * SHOWN])
     return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")

@@ -12,7 +12,7 @@ from pipelines.data.labels import (
     LABELS_TABLE,
     Truth,
     order_classes,
-    split,
+    split_label,
 )
 from pipelines.deepimportance.measurement import (
     Measured,
@@ -98,7 +98,11 @@ def check_labels(test: ImageSet, labels: Labels) -> None:
     if test.truth is None or labels.names is None:
         return
     cells = {cell for row in test.truth.values.values() for cell in row}
-    used = {part for cell in cells for part in split(cell)} if labels.task == "several" else cells
+    used = (
+        {part for cell in cells for part in split_label(cell)}
+        if labels.task == "several"
+        else cells
+    )
     if unknown := sorted(used - set(labels.names)):
         raise InputError(
             f"--test: {test.folder} has images of the class {unknown[0]!r} ({test.truth.source}), "

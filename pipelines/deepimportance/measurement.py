@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.images import ImageFile, Rejected, none_usable
+from pipelines.data.images import ImageFile, Rejected, no_usable_image
 from pipelines.deepimportance import criteria
 from pipelines.deepimportance.criteria import Range, widen
 from pipelines.deepimportance.importance import neuron_relevance
@@ -126,7 +126,7 @@ def measure_training(
             values.append(neurons[layer])
         progress(stage, len(kept) + len(rejected), len(images))
     if total is None:
-        raise none_usable(folder, rejected)
+        raise no_usable_image(folder, rejected)
     measured = Measured(folder, kept, rejected, np.concatenate(outputs), np.concatenate(values), {})
     return Training(measured, total, ranges)
 
@@ -234,7 +234,7 @@ def measure_images(
                 key = criterion, name
                 covered[key] = covered[key] | bits if key in covered else bits
     if not kept:
-        raise none_usable(folder, rejected)
+        raise no_usable_image(folder, rejected)
     merged: dict[str, Bits | None] = {
         criterion: np.concatenate(
             [bits.reshape(-1) for (other, _), bits in covered.items() if other == criterion]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.data.images import ImageFile, Rejected, check_images, find_images, none_usable
+from pipelines.data.images import ImageFile, Rejected, check_images, find_images, no_usable_image
 from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_classes, read_truth
 from pipelines.deepimportance.labels import tell_task
 from pipelines.deepimportance.perturbation import build_perturbing
@@ -102,7 +102,7 @@ def perturb_images(
     )
     rejected = [*rejected, *unusable]
     if not images:
-        raise none_usable(folder, rejected)
+        raise no_usable_image(folder, rejected)
     network = fix_size(load_network(model, asked.scaling, trust=asked.trust), folder, images)
     how: Any = asked.how  # checked by `build_perturbing`
     perturb = build_perturbing(network, how, asked.strength, asked.seed)
@@ -126,7 +126,7 @@ def perturb_images(
                 _write(out / name, picture)
         progress(STAGE, done, len(images))
     if not names:
-        raise none_usable(folder, rejected)
+        raise no_usable_image(folder, rejected)
     if truth and truth.source == LABELS_TABLE:
         rows = [(name, *truth.values[path]) for path, name in names.items() if path in truth.values]
         write_csv(out / LABELS_TABLE, ("path", *truth.columns), rows)

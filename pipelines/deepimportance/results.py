@@ -28,8 +28,8 @@ from pipelines.deepimportance.widening import Widening
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, read_csv, write_csv
 from pipelines.runs.folder import REJECTED_FILE, Progress
-from pipelines.runs.guard import inside, named
-from pipelines.unsafe_set.export import Exported, check_target, export_images
+from pipelines.runs.guard import find_file_inside, name_damaged_file
+from pipelines.unsafe_set.export import ExportedImage, check_target, export_images
 
 COVERAGE_FILE = "coverage.json"
 NEURONS_FILE = "neurons.csv"
@@ -233,8 +233,8 @@ def read_coverage(run: Path) -> Row:
     InputError
         When there is none, or it is not as the tool writes it.
     """
-    with named(run / COVERAGE_FILE, AGAIN):
-        document = json.loads(inside(run, COVERAGE_FILE).read_bytes())
+    with name_damaged_file(run / COVERAGE_FILE, AGAIN):
+        document = json.loads(find_file_inside(run, COVERAGE_FILE).read_bytes())
         if not isinstance(document, dict) or document.get("schema_version") != 1:
             raise ValueError("expected a document of schema version 1")
         if missing := {"tests", "criteria", "widening"} - document.keys():
@@ -276,12 +276,12 @@ def export_widening(
         raise InputError(f"--count: expected a number of images, 1 or more, received {count}.")
     images = Path(widening["folder"])
     check_target(out, images)
-    with named(run / WIDENING_FILE, AGAIN):
-        rows = read_csv(inside(run, WIDENING_FILE))
+    with name_damaged_file(run / WIDENING_FILE, AGAIN):
+        rows = read_csv(find_file_inside(run, WIDENING_FILE))
         kept = rows[:count] if count is not None else [row for row in rows if row["adds"] == "1"]
         keys = ("path", "combination", "rank", "label")
         listed = [
-            Exported(row["path"], f"{EXPORTED}/{row['path']}", {key: row[key] for key in keys})
+            ExportedImage(row["path"], f"{EXPORTED}/{row['path']}", {key: row[key] for key in keys})
             for row in kept
         ]
     return len(listed), export_images(images, listed, out, progress, links=links)

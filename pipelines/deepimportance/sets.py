@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.data.images import ImageFile, Rejected, check_images, find_images, none_usable
+from pipelines.data.images import ImageFile, Rejected, check_images, find_images, no_usable_image
 from pipelines.data.labels import (
     LABELS_TABLE,
     Truth,
@@ -97,7 +97,7 @@ def check_set(run: Run, each: ImageSet) -> ImageSet:
 
     images, unusable = check_images(each.folder, each.paths, step)
     if not images:
-        raise none_usable(each.folder, [*each.rejected, *unusable])
+        raise no_usable_image(each.folder, [*each.rejected, *unusable])
     truth = None
     if each.kind != NEW:  # of those, a table may still be empty, and folders may be anything
         try:

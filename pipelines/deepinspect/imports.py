@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.labels import split
-from pipelines.data.tables import LEFT_OUT, Table, clean, read_table, shown
+from pipelines.data.labels import split_label
+from pipelines.data.tables import LEFT_OUT, Table, clean, quote_cell, read_table
 from pipelines.runs.errors import InputError
 
 ALIKE = 1e-6
@@ -54,15 +54,15 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
         a, b = places[one], places[other]
         if a == b and value:
             raise InputError(
-                f"{file}, row {line}: expected 0 as the distance of {shown(one)} to itself, "
+                f"{file}, row {line}: expected 0 as the distance of {quote_cell(one)} to itself, "
                 f"received {value:g}. Leave such rows out."
             )
         before = result[a, b]
         if not np.isnan(before) and abs(before - value) > ALIKE * max(before, value):
             raise InputError(
-                f"{file}, row {line}: expected one distance between {shown(one)} and "
-                f"{shown(other)}, received {value:g} after {before:g}. Distances are symmetric: "
-                "give each pair once."
+                f"{file}, row {line}: expected one distance between {quote_cell(one)} and "
+                f"{quote_cell(other)}, received {value:g} after {before:g}. Distances are "
+                "symmetric: give each pair once."
             )
         result[a, b] = result[b, a] = value
     if len(names) < 2:
@@ -72,8 +72,8 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     if len(first):
         raise InputError(
             f"{file}: expected a distance for each pair of its {len(names)} classes, received none "
-            f"for {shown(names[first[0]])} and {shown(names[second[0]])}; {len(first) // 2} pairs "
-            "are missing. Leave out classes that are never predicted."
+            f"for {quote_cell(names[first[0]])} and {quote_cell(names[second[0]])}; "
+            f"{len(first) // 2} pairs are missing. Leave out classes that are never predicted."
         )
     return names, result
 
@@ -95,7 +95,7 @@ def _check_rows(file: str, table: Table, titles: str, *, titled: bool) -> None:
     if not titled:
         raise InputError(
             f"{file}: expected titles in the first row, received "
-            f"{shown(table.delimiter.join(table.header))}. Put a row in front, {titles}."
+            f"{quote_cell(table.delimiter.join(table.header))}. Put a row in front, {titles}."
         )
     for line, what in table.remarks:
         if what.endswith(LEFT_OUT):
@@ -121,7 +121,8 @@ def _number(file: Path, table: Table, line: int, cell: str) -> float:
         value = float("nan")
     if not 0 <= value < float("inf"):
         raise InputError(
-            f"{file}, row {line}: expected a distance, a number from 0, received {shown(cell)}."
+            f"{file}, row {line}: expected a distance, a number from 0, received "
+            f"{quote_cell(cell)}."
         )
     return value
 
@@ -149,22 +150,23 @@ def read_labels(file: Path, option: str, names: Sequence[str]) -> Labels:
             f"{len(table.header)} ({', '.join(table.header[:5])}). Put semicolons between labels."
         )
     known = set(names)
-    classes = split(table.header[1])
+    classes = split_label(table.header[1])
     titled = not classes or not known.issuperset(classes)
     _check_rows(f"{option} {file}", table, "image,labels", titled=titled)
     found: Labels = {}
     for line, row in zip(table.lines, table.rows, strict=True):
-        image, classes = clean(row[0]), tuple(clean(part) for part in split(row[1]))
+        image, classes = clean(row[0]), tuple(clean(part) for part in split_label(row[1]))
         if image in found:
             raise InputError(
                 f"{option} {file}, row {line}: expected one row an image, received another of "
-                f"{shown(image)}."
+                f"{quote_cell(image)}."
             )
         if unknown := [each for each in classes if each not in known]:
             raise InputError(
-                f"{option} {file}, row {line}: the class {shown(unknown[0])} has no distances. "
-                f"Expected one of {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}: give "
-                "its distances to all others, or leave these rows out."
+                f"{option} {file}, row {line}: the class {quote_cell(unknown[0])} has no "
+                f"distances. Expected one of {', '.join(names[:5])}"
+                f"{', ...' if len(names) > 5 else ''}: "
+                "give its distances to all others, or leave these rows out."
             )
         found[image] = classes
     return found
@@ -177,7 +179,7 @@ def join_labels(labels: Labels, predictions: Labels) -> tuple[str, ...]:
         example = next(iter(labels), ""), next(iter(predictions), "")
         raise InputError(
             "labels and predictions have no image in common: expected the same names in the first "
-            f"columns, received {shown(example[0])} and {shown(example[1])}."
+            f"columns, received {quote_cell(example[0])} and {quote_cell(example[1])}."
         )
     return images
 

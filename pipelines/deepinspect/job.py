@@ -16,7 +16,7 @@ from pipelines.data.image_lists import (
     list_images,
     write_pair_lists,
 )
-from pipelines.data.images import Rejected, none_usable
+from pipelines.data.images import Rejected, no_usable_image
 from pipelines.data.labels import read_classes
 from pipelines.deepinspect.activation import (
     THRESHOLD,
@@ -68,7 +68,7 @@ class Options:
     Attributes
     ----------
     scaling, trust, classes
-        As `dnn.job.Asked`.
+        As `dnn.job.EvaluationOptions`.
     task : str, optional
         "classes" (one an image) or "several"; otherwise it follows from labels and model.
     labelled : bool
@@ -240,7 +240,7 @@ def _measure(
         probabilities = activation_probabilities(batches, neurons, len(names), thresholds)
     rejected += seen.rejected
     if not seen.images:
-        raise none_usable(folder, rejected)
+        raise no_usable_image(folder, rejected)
     images = gather(seen, truth, names, task)
     run.manifest.images = ImageCounts(
         found=len(images.files) + len(rejected), used=len(images.files), rejected=len(rejected)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.images import ImageFile, Rejected, check_header, find_files
-from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_truth, split
+from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_truth, split_label
 from pipelines.deepinspect.activation import Bools, Floats
 from pipelines.deepinspect.imports import as_matrix
 from pipelines.dnn.activations import neuron_layers, stream_activations
@@ -202,7 +202,8 @@ def gather(seen: Seen, truth: Truth | None, names: Sequence[str], task: Task) ->
     if labelled.any():
         cells = [values[path][0] if path in values else None for path in paths]
         parts = [
-            () if cell is None else split(cell) if task == "several" else (cell,) for cell in cells
+            () if cell is None else split_label(cell) if task == "several" else (cell,)
+            for cell in cells
         ]
         shown = as_matrix(parts, names)
     return Images(

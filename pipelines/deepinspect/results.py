@@ -28,7 +28,7 @@ from pipelines.runs.files import (
     write_text,
 )
 from pipelines.runs.folder import REJECTED_FILE
-from pipelines.runs.guard import inside, named
+from pipelines.runs.guard import find_file_inside, name_damaged_file
 from pipelines.runs.manifest import read_manifest
 
 JOB = "inspect"
@@ -234,8 +234,8 @@ def read_inspection(run: Path) -> tuple[dict[str, Any], tuple[ClassRow, ...]]:
         raise InputError(
             f"{run} holds no finished inspection: its job, {manifest.job}, {manifest.ended}."
         )
-    with named(run / CLASSES_FILE, AGAIN):
-        rows = read_csv(inside(run, CLASSES_FILE))
+    with name_damaged_file(run / CLASSES_FILE, AGAIN):
+        rows = read_csv(find_file_inside(run, CLASSES_FILE))
         classes = tuple(
             ClassRow(
                 name=row["class"],
@@ -262,7 +262,10 @@ def read_top_pairs(run: Path, kind: Kind) -> list[dict[str, str]]:
     path = run / PAIR_FILES[kind]
     if not path.exists():
         return []
-    with named(path, AGAIN), inside(run, path.name).open(encoding="utf-8-sig", newline="") as file:
+    with (
+        name_damaged_file(path, AGAIN),
+        find_file_inside(run, path.name).open(encoding="utf-8-sig", newline="") as file,
+    ):
         delimiter = find_delimiter(file.readline())
         file.seek(0)
         header, *rows = islice(csv.reader(file, delimiter=delimiter), LISTED + 1)
@@ -283,8 +286,8 @@ def read_matrices(run: Path, classes: int | None = None) -> dict[Kind, NDArray[n
         How many there have to be, as `classes.csv` has it.
     """
     with (
-        named(run / ACTIVATION_FILE, AGAIN),
-        np.load(inside(run, ACTIVATION_FILE), allow_pickle=False) as kept,
+        name_damaged_file(run / ACTIVATION_FILE, AGAIN),
+        np.load(find_file_inside(run, ACTIVATION_FILE), allow_pickle=False) as kept,
     ):
         matrices: dict[Kind, NDArray[np.float64]] = {"confusion": kept["distances"]}
         if "average_bias" in kept:
@@ -298,8 +301,8 @@ def read_matrices(run: Path, classes: int | None = None) -> dict[Kind, NDArray[n
 def read_thirds(run: Path, a: int, b: int) -> list[tuple[int, float]]:
     """Read which third classes drive the bias of a pair, and how much each; none without bias."""
     with (
-        named(run / ACTIVATION_FILE, AGAIN),
-        np.load(inside(run, ACTIVATION_FILE), allow_pickle=False) as kept,
+        name_damaged_file(run / ACTIVATION_FILE, AGAIN),
+        np.load(find_file_inside(run, ACTIVATION_FILE), allow_pickle=False) as kept,
     ):
         if "thirds" not in kept:
             return []
@@ -314,8 +317,8 @@ def read_evaluation(run: Path) -> dict[str, Any] | None:
     path = run / EVALUATION_FILE
     if not path.exists():
         return None
-    with named(path, AGAIN):
-        document = json.loads(inside(run, path.name).read_bytes())
+    with name_damaged_file(path, AGAIN):
+        document = json.loads(find_file_inside(run, path.name).read_bytes())
         if not isinstance(document, dict):
             raise ValueError("expected an object")
         return document
@@ -325,8 +328,8 @@ def read_predictions(run: Path) -> list[dict[str, str]]:
     """Read `predictions.csv`; empty for an inspection of exported files."""
     if not (run / PREDICTIONS_FILE).exists():
         return []
-    with named(run / PREDICTIONS_FILE, AGAIN):
-        rows = read_csv(inside(run, PREDICTIONS_FILE), SHOWN_COLUMNS)
+    with name_damaged_file(run / PREDICTIONS_FILE, AGAIN):
+        rows = read_csv(find_file_inside(run, PREDICTIONS_FILE), SHOWN_COLUMNS)
         for row in rows:
             float(row["margin"] or 0)
         return rows

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.labels import CLASS_FOLDERS, SEPARATOR, Truth, order_classes, split
+from pipelines.data.labels import CLASS_FOLDERS, SEPARATOR, Truth, order_classes, split_label
 from pipelines.runs.errors import InputError
 
 Task = Literal["classes", "several", "numbers"]
@@ -183,7 +183,7 @@ def class_shares(outputs: Floats, activation: str, task: Task) -> Floats:
 def _judge_several(
     truth: Truth, paths: Sequence[str], shares: Floats, names: tuple[str, ...]
 ) -> Outcome:
-    expected = [split(truth.values[path][0]) for path in paths]
+    expected = [split_label(truth.values[path][0]) for path in paths]
     predicted = [
         tuple(sorted(names[place] for place in np.flatnonzero(row > THRESHOLD))) for row in shares
     ]

@@ -14,8 +14,8 @@ from pipelines.data.images import (
     Rejected,
     check_header,
     find_files,
-    none_usable,
-    write_failures,
+    no_usable_image,
+    write_image_list,
 )
 from pipelines.data.intervals import accuracy_interval
 from pipelines.data.labels import Truth, read_classes, read_truth
@@ -46,7 +46,7 @@ SHARE_DIGITS, NUMBER_DIGITS = 4, 6
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationOptions:
     """What the user may decide.
 
     Attributes
@@ -80,7 +80,7 @@ def test_model(
     model: Path,
     source: Path,
     out: Path,
-    asked: Asked,
+    asked: EvaluationOptions,
     *,
     progress: Progress,
     command: Sequence[str] = (),
@@ -141,7 +141,11 @@ class _Labelled:
 
 
 def _test(
-    run: Run, model: Path, listed: ListedImages, classes: tuple[str, ...] | None, asked: Asked
+    run: Run,
+    model: Path,
+    listed: ListedImages,
+    classes: tuple[str, ...] | None,
+    asked: EvaluationOptions,
 ) -> None:
     folder = listed.folder
     with run.stage(CHECKING):
@@ -155,7 +159,7 @@ def _test(
         predicted = predict(network, folder, labelled.images, run.progress)
     rejected = labelled.rejected + predicted.rejected
     if not predicted.images:
-        raise none_usable(folder, rejected)
+        raise no_usable_image(folder, rejected)
     tested = [image.path for image in predicted.images]
     task: Any = asked.task
     outcome = judge(
@@ -177,7 +181,7 @@ def _test(
     _write(run.folder, folder, tested, outcome, rejected)
 
 
-def _read_labelled(run: Run, listed: ListedImages, asked: Asked) -> _Labelled:
+def _read_labelled(run: Run, listed: ListedImages, asked: EvaluationOptions) -> _Labelled:
     """Check the images, and read their labels; InputError where none is left."""
     folder = listed.folder
     images, rejected = check_listed(listed, run.progress)
@@ -189,7 +193,7 @@ def _read_labelled(run: Run, listed: ListedImages, asked: Asked) -> _Labelled:
     rejected += [Rejected(path, UNLABELLED) for path in unlabelled]
     images = [image for image in images if image.path in truth.values]
     if not images:
-        raise none_usable(folder, rejected)
+        raise no_usable_image(folder, rejected)
     groups = find_groups_beside(asked.groups, [image.path for image in images], folder)
     return _Labelled(images, rejected, truth, groups)
 
@@ -281,5 +285,5 @@ def _write(
         with atomic_write(out / PICTURE_FILE) as file:
             draw_confusions(matrix, outcome.names).save(file, "PNG")
     failed = [path for path, right in zip(paths, outcome.correct, strict=True) if not right]
-    write_failures(out / FAILURES_FILE, folder, sorted(failed))
+    write_image_list(out / FAILURES_FILE, folder, sorted(failed))
     write_pairs(out / REJECTED_FILE, [(file.path, file.reason) for file in rejected])

@@ -78,7 +78,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Predicted:
+class Predictions:
     """What a network says of the images of a folder.
 
     Attributes
@@ -338,7 +338,7 @@ def predict(
     images: Sequence[ImageFile],
     progress: Progress,
     batch_size: int = BATCH,
-) -> Predicted:
+) -> Predictions:
     """Run the network over the images of a folder; time grows linearly with their number.
 
     Raises
@@ -369,4 +369,4 @@ def predict(
     sizes = prefetch(lambda image: upright_size(folder, image.path), kept, ahead=64)
     resized = sum(1 for size in sizes if size != network.size)
     empty = np.empty((0, network.outputs), dtype=np.float32)
-    return Predicted(kept, rejected, np.concatenate(parts) if parts else empty, resized)
+    return Predictions(kept, rejected, np.concatenate(parts) if parts else empty, resized)

@@ -47,7 +47,7 @@ from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, atomic_write, read_csv, write_csv
 from pipelines.runs.folder import Progress, Run
-from pipelines.runs.guard import named
+from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.job import Job, run_job
 from pipelines.runs.manifest import Manifest
 from pipelines.runs.wording import count_of
@@ -246,7 +246,7 @@ def _read_test(source: Path) -> tuple[Manifest | None, dict[str, int]]:
         tested = read_tested(source.parent)
     except InputError:
         return None, {}  # a list of its own
-    with named(source.parent / RESULT_FILE):
+    with name_damaged_file(source.parent / RESULT_FILE):
         rows = read_csv(source.parent / RESULT_FILE)
         return tested, {row["path"]: int(row[TARGET]) for row in rows}
 

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from pipelines.clusters.clusters import HEATMAP_FOLDER, HEATMAPS_FILE, LAYER_NAME
 from pipelines.clusters.results import read_clustering
 from pipelines.data.image_lists import check_listed, list_images
-from pipelines.data.images import ImageFile, none_usable
+from pipelines.data.images import ImageFile, no_usable_image
 from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.hudd.distances import nearest_of_clusters, open_heatmaps
 from pipelines.hudd.heatmaps import write_heatmaps
 from pipelines.hudd.job import LOADING, WORST
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import NEW_HEATMAPS, Progress
-from pipelines.runs.guard import named
+from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.manifest import Manifest
 from pipelines.unsafe_set.contrast import contrast
 from pipelines.unsafe_set.cut import Candidates
-from pipelines.unsafe_set.job import Measured
+from pipelines.unsafe_set.job import Placement
 
 WIDTH = 64
 """Entries that random projection leaves of a heatmap; distances change by about a tenth."""
@@ -60,7 +60,7 @@ class _Clusters:
 
 def measure(
     run: Path, manifest: Manifest, folder: Path, progress: Progress, *, trust: bool = False
-) -> Measured:
+) -> Placement:
     """Measure how far new images are from the clusters of a run of `heatmaps`.
 
     Raw heatmaps of the layer that was chosen, of the output that the run explains; nothing is
@@ -93,7 +93,7 @@ def measure(
     rejected += predicted.rejected
     images = predicted.images
     if not images:
-        raise none_usable(folder, rejected)
+        raise no_usable_image(folder, rejected)
     points, distances = _propagate(run, manifest, network, clusters, folder, images, progress)
     failing = _project(clusters.heatmaps, clusters.axes)
     candidates = Candidates(
@@ -106,7 +106,7 @@ def measure(
         sizes=np.bincount(clusters.labels),
     )
     same = SAME * float(np.median(distances.min(axis=1)))
-    return Measured(candidates, len(rejected), same)
+    return Placement(candidates, len(rejected), same)
 
 
 def _seed(manifest: Manifest) -> int:
@@ -114,9 +114,12 @@ def _seed(manifest: Manifest) -> int:
 
 
 def _read_clusters(run: Path, manifest: Manifest) -> _Clusters:
-    with named(run / HEATMAPS_FILE), np.load(run / HEATMAPS_FILE, allow_pickle=False) as kept:
+    with (
+        name_damaged_file(run / HEATMAPS_FILE),
+        np.load(run / HEATMAPS_FILE, allow_pickle=False) as kept,
+    ):
         layer, labels, reaches = str(kept["layer"]), kept["labels"], kept["reaches"]
-    with named(run / HEATMAP_FOLDER / LAYER_NAME):
+    with name_damaged_file(run / HEATMAP_FOLDER / LAYER_NAME):
         heatmaps = open_heatmaps(run / HEATMAP_FOLDER / LAYER_NAME)
     return _Clusters(layer, labels, reaches, heatmaps, _axes(heatmaps.shape[1], _seed(manifest)))
 

@@ -11,7 +11,7 @@ from pipelines.clusters.clusters import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TA
 from pipelines.clusters.results import read_known_clusters
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
-from pipelines.runs.guard import inside, named
+from pipelines.runs.guard import find_file_inside, name_damaged_file
 
 AGAIN = "find the clusters again"
 SHOWN = 24
@@ -26,10 +26,10 @@ def read_layers(run: Path) -> tuple[list[dict[str, str]], list[str]]:
     InputError
         When a file is not as the tool writes it.
     """
-    with named(run / LAYERS_FILE, AGAIN):
-        rows = read_csv(inside(run, LAYERS_FILE))
-    with named(run / HEATMAP_FOLDER / PICTURES_TABLE, AGAIN):
-        shown = read_csv(inside(run, f"{HEATMAP_FOLDER}/{PICTURES_TABLE}"))
+    with name_damaged_file(run / LAYERS_FILE, AGAIN):
+        rows = read_csv(find_file_inside(run, LAYERS_FILE))
+    with name_damaged_file(run / HEATMAP_FOLDER / PICTURES_TABLE, AGAIN):
+        shown = read_csv(find_file_inside(run, f"{HEATMAP_FOLDER}/{PICTURES_TABLE}"))
         return rows, [row["layer"] for row in shown]
 
 
@@ -56,8 +56,8 @@ def read_pictures(run: Path, layer: str, cluster: int) -> tuple[list[str], NDArr
     inner = members(clusters, cluster)
     if not inner:
         raise InputError(f"{run.name} has no cluster {cluster}. Open it again.")
-    with named(run / name, AGAIN):
-        maps = np.load(inside(run, name), mmap_mode="r", allow_pickle=False)
+    with name_damaged_file(run / name, AGAIN):
+        maps = np.load(find_file_inside(run, name), mmap_mode="r", allow_pickle=False)
         if maps.dtype != np.int8 or maps.ndim != 3 or len(maps) != len(clusters.paths):
             raise ValueError(f"expected {len(clusters.paths)} pictures of int8")
         own = np.array(maps[inner])

@@ -15,13 +15,13 @@ from pipelines.clusters.clusters import NOISE
 from pipelines.data.images import (
     ImageFile,
     Rejected,
-    check_folder,
     check_images,
     find_files,
     find_images,
-    none_usable,
+    no_usable_image,
+    resolve_folder,
 )
-from pipelines.data.labels import LABEL, LABELS_TABLE, Truth, order_classes, read_truth, split
+from pipelines.data.labels import LABEL, LABELS_TABLE, Truth, order_classes, read_truth, split_label
 from pipelines.data.pixels import load_pixels
 from pipelines.data.prefetch import prefetch
 from pipelines.data.tables import clean
@@ -30,9 +30,9 @@ from pipelines.dnn.job import UNLABELLED
 from pipelines.dnn.model import Network, scale
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
-from pipelines.runs.guard import named
+from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.wording import count_of
-from pipelines.unsafe_set.files import UNSAFE_SET_FILE, read_given_labels, read_selection
+from pipelines.unsafe_set.files import UNSAFE_SET_FILE, read_engineer_labels, read_selection
 
 Role = Literal["training", "unsafe", "validation", "test", "improvement"]
 KEPT_BYTES = 1 << 30
@@ -107,7 +107,7 @@ def gather(role: Role, source: Path, step: Step) -> Labelled:
     images, unusable = check_images(folder, paths, step)
     rejected = rejected + unusable
     if not images:
-        raise none_usable(folder, rejected)
+        raise no_usable_image(folder, rejected)
     truth = read_truth(folder, [image.path for image in images])
     examples = [
         Example(role, folder, image, truth.values[image.path])
@@ -118,7 +118,7 @@ def gather(role: Role, source: Path, step: Step) -> Labelled:
         Rejected(image.path, UNLABELLED) for image in images if image.path not in truth.values
     ]
     if not examples:
-        raise none_usable(folder, rejected)
+        raise no_usable_image(folder, rejected)
     return Labelled(folder, examples, _of(role, rejected), truth)
 
 
@@ -141,15 +141,15 @@ def gather_unsafe(run: Path, known: set[str], step: Step) -> Labelled:
     selection = read_selection(run)
     if selection is None:
         raise InputError(f"{run} has no unsafe set: select one first, and label its images.")
-    with named(run / UNSAFE_SET_FILE):
+    with name_damaged_file(run / UNSAFE_SET_FILE):
         clusters = {r["path"]: int(r["cluster"]) for r in read_csv(run / UNSAFE_SET_FILE)}
     if not clusters:
         raise InputError(f"{run / UNSAFE_SET_FILE} is empty: there is nothing to retrain with.")
-    folder = check_folder(Path(selection.folder))
+    folder = resolve_folder(Path(selection.folder))
     images, rejected = check_images(folder, sorted(clusters), step)
     if not images:
-        raise none_usable(folder, rejected)
-    given = {path: clean(label) for path, label in read_given_labels(run).items()}
+        raise no_usable_image(folder, rejected)
+    given = {path: clean(label) for path, label in read_engineer_labels(run).items()}
     truth = _read_more(folder, clusters, given, known)
     examples = []
     for image in images:
@@ -261,7 +261,7 @@ def name_classes(
         unknown = [
             (label, each)
             for each in part.examples
-            for label in (split(each.label[0]) if task == "several" else each.label)
+            for label in (split_label(each.label[0]) if task == "several" else each.label)
             if label not in names
         ]
         if unknown:
@@ -294,7 +294,7 @@ def encode(
     if task == "several":
         shares = np.zeros((len(examples), outputs), dtype=np.float32)
         for row, example in enumerate(examples):
-            shares[row, [place[label] for label in split(example.label[0])]] = 1
+            shares[row, [place[label] for label in split_label(example.label[0])]] = 1
         return shares
     positions = np.array([place[example.label[0]] for example in examples], dtype=np.int32)
     if whole:

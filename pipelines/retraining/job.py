@@ -14,10 +14,10 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.images import Rejected, none_usable
+from pipelines.data.images import Rejected, no_usable_image
 from pipelines.data.labels import read_classes
 from pipelines.dnn.evaluation import Outcome, Task, find_task
-from pipelines.dnn.job import UNLABELLED, Asked
+from pipelines.dnn.job import UNLABELLED, EvaluationOptions
 from pipelines.dnn.model import Network, fix_size, load_network
 from pipelines.retraining.comparison_job import COMPARING, compare_ways, fingerprint_of
 from pipelines.retraining.examples import Pictures, check_numbers, join_truth, name_classes
@@ -76,7 +76,7 @@ def retrain(
     unsafe: Path,
     test: Path,
     out: Path,
-    asked: Asked,
+    asked: EvaluationOptions,
     options: Options,
     *,
     validation: Path | None = None,
@@ -99,7 +99,7 @@ def retrain(
         A run of `cluster` or `heatmaps` whose unsafe set was selected.
     out : Path
         A new or empty folder, or an earlier retraining when `overwrite` is True.
-    asked : Asked
+    asked : EvaluationOptions
         On the model and its labels.
     validation : Path, optional
         A folder of labelled images that finds the best epoch, instead of a share held out.
@@ -134,7 +134,7 @@ def retrain(
 def _make_job(
     places: Places,
     clustered: Clustered,
-    asked: Asked,
+    asked: EvaluationOptions,
     options: Options,
     repeats: int,
     stop: Callable[[], bool],
@@ -163,7 +163,7 @@ def _end_before_training(stop: Callable[[], bool], progress: Progress) -> Progre
 
 
 def _parameters(
-    places: Places, clustered: Clustered, asked: Asked, options: Options, repeats: int
+    places: Places, clustered: Clustered, asked: EvaluationOptions, options: Options, repeats: int
 ) -> dict[str, object]:
     """Return the options as `run.json` keeps them."""
     validation = places.validation
@@ -188,7 +188,7 @@ def _retrain(
     run: Run,
     places: Places,
     clustered: Clustered,
-    asked: Asked,
+    asked: EvaluationOptions,
     options: Options,
     repeats: int,
     stop: Callable[[], bool],
@@ -246,7 +246,9 @@ def _retrain(
     shutil.rmtree(kept)
 
 
-def _load(run: Run, places: Places, given: Given, clustered: Clustered, asked: Asked) -> Network:
+def _load(
+    run: Run, places: Places, given: Given, clustered: Clustered, asked: EvaluationOptions
+) -> Network:
     """Load the model, for images of the size that the run of the unsafe set took."""
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)
@@ -259,7 +261,7 @@ def _load(run: Run, places: Places, given: Given, clustered: Clustered, asked: A
     return network
 
 
-def _test_before(run: Run, subject: Subject, asked: Asked) -> Outcome:
+def _test_before(run: Run, subject: Subject, asked: EvaluationOptions) -> Outcome:
     """Test the model as it is; raise InputError where it would learn the wrong labels."""
     with run.stage(BEFORE):
         run.progress(BEFORE, 0, 1)
@@ -269,7 +271,7 @@ def _test_before(run: Run, subject: Subject, asked: Asked) -> Outcome:
     return before
 
 
-def _check(asked: Asked, options: Options, repeats: int) -> None:
+def _check(asked: EvaluationOptions, options: Options, repeats: int) -> None:
     """Raise InputError where an option cannot be used."""
     check_options(options)
     if repeats < 0:
@@ -279,7 +281,7 @@ def _check(asked: Asked, options: Options, repeats: int) -> None:
 
 
 def _prepare(
-    run: Run, given: Given, network: Network, asked: Asked, options: Options
+    run: Run, given: Given, network: Network, asked: EvaluationOptions, options: Options
 ) -> tuple[Subject, list[Rejected]]:
     """Check the labels against the model, and decode all images once."""
     everything = [*given.trained(), given.test]
@@ -303,11 +305,11 @@ def _prepare(
     rejected = [file for part in everything for file in part.rejected]
     rejected += pictures.rejected + test.rejected
     if not test.examples:
-        raise none_usable(given.test.folder, rejected)
+        raise no_usable_image(given.test.folder, rejected)
     if not any(example.role == "training" for example in pictures.examples):
-        raise none_usable(given.training.folder, rejected)
+        raise no_usable_image(given.training.folder, rejected)
     if not any(example.role == "unsafe" for example in pictures.examples):
-        raise none_usable(given.unsafe.folder, rejected)
+        raise no_usable_image(given.unsafe.folder, rejected)
     unlabelled = [file for file in given.unsafe.rejected if file.reason == UNLABELLED]
     if unlabelled:
         run.manifest.notes.append(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.labels import Truth
 from pipelines.dnn.evaluation import Outcome, Task, judge
-from pipelines.dnn.job import Asked
+from pipelines.dnn.job import EvaluationOptions
 from pipelines.dnn.model import Network
 from pipelines.retraining.balancing import Positions, balance, enlarge
 from pipelines.retraining.examples import Example, Pictures, encode, predict_pictures
@@ -39,7 +39,7 @@ class Subject:
         Of the classes, in the order of the outputs; empty for numbers.
     truth : Truth
         The labels of all examples, by their names.
-    asked : Asked
+    asked : EvaluationOptions
     pictures : Pictures
         Of all that may be trained with or held out.
     targets : array, shape (n, ...)
@@ -52,7 +52,7 @@ class Subject:
     task: Task
     names: tuple[str, ...]
     truth: Truth
-    asked: Asked
+    asked: EvaluationOptions
     pictures: Pictures
     targets: NDArray[Any]
     test: Pictures
@@ -94,7 +94,7 @@ def make_subject(
     task: Task,
     names: tuple[str, ...],
     truth: Truth,
-    asked: Asked,
+    asked: EvaluationOptions,
     pictures: Pictures,
     test: Pictures,
 ) -> Subject:

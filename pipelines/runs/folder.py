@@ -114,7 +114,7 @@ def peak_memory_mb() -> float:
     return round(kib / 1024, 1)
 
 
-def check_folder(folder: Path, overwrite: bool) -> bool:
+def check_run_folder(folder: Path, overwrite: bool) -> bool:
     """Tell whether `folder` holds an earlier run.
 
     Raises
@@ -148,7 +148,7 @@ def check_folder(folder: Path, overwrite: bool) -> bool:
     return True
 
 
-def hold(folder: Path) -> IO[str]:
+def lock_folder(folder: Path) -> IO[str]:
     """Hold the run folder for one writer, until the file is closed or the process ends in any way.
 
     Raises
@@ -199,18 +199,18 @@ def open_run(
     Raises
     ------
     InputError
-        When the folder may not be written (see `check_folder`), or another job writes into it.
+        When the folder may not be written (see `check_run_folder`), or another job writes into it.
     """
-    replaces = check_folder(folder, overwrite)
+    replaces = check_run_folder(folder, overwrite)
     outdated = _outdated(folder, manifest.job, outputs or {}) if replaces else Outputs()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = hold(folder)
+        lock = lock_folder(folder)
     except OSError as error:
         raise InputError(
             f"cannot write into {folder}: {error.strerror}. Choose another --out."
         ) from error
-    run = Run(folder, manifest, both(status_writer(folder), listener), replaces, outdated)
+    run = Run(folder, manifest, join_listeners(status_writer(folder), listener), replaces, outdated)
     try:
         run.save()
         yield run
@@ -266,14 +266,14 @@ def amend_run(folder: Path, listener: Progress) -> Iterator[tuple[Manifest, Prog
     """
     try:
         manifest = read_manifest(folder)
-        lock = hold(folder)
+        lock = lock_folder(folder)
     except NoManifestError as error:
         raise InputError(f"{folder} is not a run folder: {error}.") from error
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror}.") from error
     with lock:
         try:
-            yield manifest, both(status_writer(folder), listener)
+            yield manifest, join_listeners(status_writer(folder), listener)
         finally:
             _write_status(folder, "ended", 0, 0, None, manifest.ended)
 
@@ -290,7 +290,7 @@ def is_written(folder: Path) -> bool:
     return False
 
 
-def both(first: Progress, second: Progress) -> Progress:
+def join_listeners(first: Progress, second: Progress) -> Progress:
     """Return a listener that tells two others."""
 
     def progress(stage: str, done: int, total: int) -> None:

@@ -27,7 +27,7 @@ SAVE_AGAIN = "save it as CSV (UTF-8, commas) with all its rows and columns"
 
 
 @contextmanager
-def named(path: Path, or_else: str = FIND_AGAIN) -> Iterator[None]:
+def name_damaged_file(path: Path, or_else: str = FIND_AGAIN) -> Iterator[None]:
     """Turn what a damaged file leads to into an InputError that names it.
 
     It goes round the reading of the file alone: what is raised elsewhere is no fault of the file.
@@ -46,7 +46,7 @@ def named(path: Path, or_else: str = FIND_AGAIN) -> Iterator[None]:
         ) from error
 
 
-def inside(run: Path, name: str) -> Path:
+def find_file_inside(run: Path, name: str) -> Path:
     """Return a file of a run folder; whoever made the folder may have put links into it."""
     file = (run / name).resolve()
     if not file.is_relative_to(run.resolve()):

@@ -12,7 +12,7 @@ Facts = tuple[tuple[str, str], ...]
 """Pairs of what is told and what it is."""
 
 
-def ranges(numbers: Sequence[int]) -> str:
+def write_ranges(numbers: Sequence[int]) -> str:
     """Write sorted whole numbers: 0 to 4, 7, 9."""
     parts = []
     for _, pairs in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):

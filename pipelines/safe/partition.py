@@ -21,7 +21,7 @@ from pipelines.safe.looks import find_looks, mean_rays
 from pipelines.safe.recipe import RECIPES, Recipe
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.situations import find_situations, place
-from pipelines.unsafe_set.allocation import cluster_distances, reaches
+from pipelines.unsafe_set.allocation import cluster_distances, compute_reaches
 
 TURNS = 2
 FOLDS = 3
@@ -341,7 +341,9 @@ def _hold(passing: Floats, points: Floats, clusters: Clustering) -> Labels:
     if not len(passing) or not core.any():
         return labels
     distances = cluster_distances(passing, points[core], clusters.labels[core])
-    held = distances <= reaches(points[inside], clusters.labels[inside], clusters.core[inside])
+    held = distances <= compute_reaches(
+        points[inside], clusters.labels[inside], clusters.core[inside]
+    )
     nearest = np.where(held, distances, np.inf)
     found = held.any(axis=1)
     labels[found] = nearest[found].argmin(axis=1)

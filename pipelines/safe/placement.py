@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from pipelines.clusters.clusters import NOISE, REDUCTION_FILE
 from pipelines.clusters.results import read_clustering
 from pipelines.data.image_lists import check_listed, list_images
-from pipelines.data.images import none_usable
+from pipelines.data.images import no_usable_image
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
-from pipelines.runs.guard import named
+from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.manifest import Manifest
 from pipelines.safe import features, reduction
 from pipelines.safe.contrast import Contrast, directions, project
 from pipelines.safe.extraction import LOADING, extracted_layers
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.weights import DENSES, Weights, load_weights
-from pipelines.unsafe_set.allocation import cluster_distances, reaches
+from pipelines.unsafe_set.allocation import cluster_distances, compute_reaches
 from pipelines.unsafe_set.contrast import contrast as score_contrast
 from pipelines.unsafe_set.cut import Candidates
-from pipelines.unsafe_set.job import Measured
+from pipelines.unsafe_set.job import Placement
 
 Floats = NDArray[np.float32]
 
@@ -58,7 +58,10 @@ class _Known:
 
 
 def _read_run(run: Path) -> _Known:
-    with named(run / REDUCTION_FILE), np.load(run / REDUCTION_FILE, allow_pickle=False) as kept:
+    with (
+        name_damaged_file(run / REDUCTION_FILE),
+        np.load(run / REDUCTION_FILE, allow_pickle=False) as kept,
+    ):
         widths = tuple(kept["widths"].tolist())
         if "axes" in kept.files:
             place, length = _read_contrast(widths, kept)
@@ -104,7 +107,7 @@ def _load_same_weights(manifest: Manifest, layers: Sequence[str]) -> Weights:
     return weights
 
 
-def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> Measured:
+def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> Placement:
     """Measure how far new images are from the clusters of a run of `cluster`.
 
     Features, scaling and principal components are the run's own.  Time grows linearly with the
@@ -133,7 +136,7 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
         progress,
     )
     if not extracted.images:
-        raise none_usable(folder, rejected + extracted.rejected)
+        raise no_usable_image(folder, rejected + extracted.rejected)
     vectors = features.columns(extracted.vectors, extracted_layers(layers), layers)
     points = known.place(vectors)
     clustered = known.labels != NOISE
@@ -143,7 +146,9 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
         digests=tuple(image.digest for image in extracted.images),
         points=points,
         distances=cluster_distances(points, known.points[cores], known.labels[cores]),
-        reaches=reaches(known.points[clustered], known.labels[clustered], known.core[clustered]),
+        reaches=compute_reaches(
+            known.points[clustered], known.labels[clustered], known.core[clustered]
+        ),
         scores=score_contrast(
             points,
             known.points,
@@ -152,4 +157,4 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
         ),
         sizes=np.bincount(known.labels[clustered]),
     )
-    return Measured(candidates, len(rejected) + len(extracted.rejected), SAME * known.length)
+    return Placement(candidates, len(rejected) + len(extracted.rejected), SAME * known.length)

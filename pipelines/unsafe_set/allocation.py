@@ -119,7 +119,7 @@ def cluster_distances(points: Floats, others: Floats, clusters: NDArray[np.int32
     return result
 
 
-def reaches(points: Floats, clusters: NDArray[np.int32], core: NDArray[np.bool_]) -> Floats:
+def compute_reaches(points: Floats, clusters: NDArray[np.int32], core: NDArray[np.bool_]) -> Floats:
     """Compute how far a cluster reaches: the distance within which its own images find a core.
 
     The largest distance of an image of the cluster to the nearest core image other than itself.

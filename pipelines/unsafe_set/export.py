@@ -14,7 +14,7 @@ from pipelines.data.pixels import upright_size
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_text
 from pipelines.runs.folder import Progress
-from pipelines.runs.guard import named
+from pipelines.runs.guard import name_damaged_file
 from pipelines.unsafe_set.files import UNSAFE_SET_FILE, read_selection
 
 LABEL_STUDIO_FILE = "label_studio.json"
@@ -23,7 +23,7 @@ STAGE = "exporting images"
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedImage:
     """An image that is exported.
 
     Attributes
@@ -80,10 +80,10 @@ def export_unsafe_set(
         raise InputError(f"{run} has no unsafe set to export: select one first.")
     images = Path(selection.folder)
     check_target(out, images)
-    with named(run / UNSAFE_SET_FILE):
+    with name_damaged_file(run / UNSAFE_SET_FILE):
         rows = read_csv(run / UNSAFE_SET_FILE)
         listed = [
-            Exported(
+            ExportedImage(
                 row["path"],
                 f"cluster_{int(row['cluster']):03d}/{row['path']}",
                 {key: row[key] for key in ("path", "cluster", "rank", "label")},
@@ -94,7 +94,12 @@ def export_unsafe_set(
 
 
 def export_images(
-    images: Path, rows: Sequence[Exported], out: Path, progress: Progress, *, links: bool = False
+    images: Path,
+    rows: Sequence[ExportedImage],
+    out: Path,
+    progress: Progress,
+    *,
+    links: bool = False,
 ) -> list[Rejected]:
     """Put images of a folder below `out`, with import files of Label Studio and COCO beside them.
 

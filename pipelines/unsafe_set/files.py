@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import atomic_write, read_csv, write_csv, write_text
-from pipelines.runs.folder import hold
+from pipelines.runs.folder import lock_folder
 from pipelines.runs.guard import DAMAGES
 from pipelines.runs.manifest import read_document
 from pipelines.runs.wording import count_of
@@ -121,7 +121,7 @@ class Selection(BaseModel):
 
 
 @dataclass(frozen=True)
-class Cut:
+class CurrentSet:
     """The unsafe set as it was decided, and what was taken out of it.
 
     Attributes
@@ -143,7 +143,7 @@ class Cut:
     labels: Mapping[str, str]
 
 
-def read_cut(run: Path) -> Cut:
+def read_current_set(run: Path) -> CurrentSet:
     """Read a run's unsafe set, with what was taken out of it.
 
     Raises
@@ -154,10 +154,10 @@ def read_cut(run: Path) -> Cut:
     selection = read_selection(run)
     if selection is None:
         raise InputError(f"{run} has no unsafe set: select one first.")
-    return _cut(selection, _read_measured(run, selection), read_given_labels(run))
+    return _cut(selection, _read_measured(run, selection), read_engineer_labels(run))
 
 
-def _cut(selection: Selection, candidates: Candidates, labels: Mapping[str, str]) -> Cut:
+def _cut(selection: Selection, candidates: Candidates, labels: Mapping[str, str]) -> CurrentSet:
     chosen = cut(
         candidates,
         selection.count,
@@ -168,7 +168,7 @@ def _cut(selection: Selection, candidates: Candidates, labels: Mapping[str, str]
     names = set(selection.deselected)
     out = np.isin(chosen.clusters, selection.deselected_clusters)
     out |= np.array([candidates.paths[image] in names for image in chosen.images], dtype=np.bool_)
-    return Cut(selection, candidates, chosen, out, labels)
+    return CurrentSet(selection, candidates, chosen, out, labels)
 
 
 def _read_measured(run: Path, selection: Selection) -> Candidates:
@@ -189,7 +189,7 @@ def recut(
     count: int | None = None,
     images: Mapping[str, bool] | None = None,
     clusters: Mapping[int, bool] | None = None,
-) -> Cut:
+) -> CurrentSet:
     """Cut a run's unsafe set anew, and write its files.
 
     What is taken out leaves a gap: nothing else moves, and taking it in again restores the set.
@@ -211,8 +211,8 @@ def recut(
     """
     if count is not None and count < 1:
         raise InputError(f"count: expected a number of images, 1 or more, received {count}")
-    read_cut(run)  # or there is nothing to hold
-    with hold(run):
+    read_current_set(run)  # or there is nothing to hold
+    with lock_folder(run):
         selection = read_selection(run)
         assert selection is not None
         candidates = _read_measured(run, selection)
@@ -230,7 +230,7 @@ def recut(
             }
             | ({} if count is None else {"count": count, "counted": BY_HAND})
         )
-        return write_unsafe_set(run, changed, candidates, read_given_labels(run))
+        return write_unsafe_set(run, changed, candidates, read_engineer_labels(run))
 
 
 def _without(out: Iterable[Name], changes: Mapping[Name, bool]) -> list[Name]:
@@ -287,7 +287,7 @@ def read_selection(run: Path) -> Selection | None:
     return read_document(run / SELECTION_FILE, Selection, AGAIN)
 
 
-def read_given_labels(run: Path) -> dict[str, str]:
+def read_engineer_labels(run: Path) -> dict[str, str]:
     """Read all labels that were filled in: by path, also those that are set aside.
 
     Raises
@@ -312,7 +312,7 @@ def read_given_labels(run: Path) -> dict[str, str]:
 
 def write_unsafe_set(
     run: Path, selection: Selection, candidates: Candidates, labels: Mapping[str, str]
-) -> Cut:
+) -> CurrentSet:
     """Cut the unsafe set; write `IS_filenames.txt`, `unsafe_set.csv` and `selection.json`.
 
     Each appears whole or not at all.

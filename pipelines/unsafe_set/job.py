@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.data.groups import find_groups
-from pipelines.data.images import check_folder, find_files
+from pipelines.data.images import find_files, resolve_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import Progress, amend_run
@@ -19,7 +19,7 @@ from pipelines.unsafe_set.files import (
     BY_HAND,
     UNSAFE_SET_FILE,
     Selection,
-    read_given_labels,
+    read_engineer_labels,
     read_selection,
     write_candidates,
     write_unsafe_set,
@@ -31,7 +31,7 @@ STAGE = "selecting images"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SelectionOptions:
     """What the user may decide.
 
     Attributes
@@ -58,7 +58,7 @@ class Wanted:
     groups: str | None = None
 
 
-def check_wanted(wanted: Wanted) -> None:
+def check_options(wanted: SelectionOptions) -> None:
     """Raise InputError when an option cannot be used."""
     for name in ("count", "test_images"):
         value = getattr(wanted, name)
@@ -84,7 +84,7 @@ def check_wanted(wanted: Wanted) -> None:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Placement:
     """Where new images stand to the clusters of a run.
 
     Attributes
@@ -101,14 +101,14 @@ class Measured:
     same: float
 
 
-Measure = Callable[[Path, Manifest, Path, Progress], Measured]
+Measure = Callable[[Path, Manifest, Path, Progress], Placement]
 """Of a run folder, its manifest and a folder of new images: each system has its own."""
 
 
 def select_unsafe_set(
     run: Path,
     improvement: Path,
-    wanted: Wanted,
+    wanted: SelectionOptions,
     measure: Measure,
     *,
     progress: Progress,
@@ -135,8 +135,8 @@ def select_unsafe_set(
     InputError
         When an option, the run or the folder cannot be used.
     """
-    check_wanted(wanted)
-    folder = check_folder(improvement)
+    check_options(wanted)
+    folder = resolve_folder(improvement)
     with amend_run(run, progress) as (manifest, told):
         if manifest.ended != "finished":
             raise InputError(
@@ -165,7 +165,9 @@ def select_unsafe_set(
     return made.selection
 
 
-def _describe(wanted: Wanted, folder: Path, manifest: Manifest, found: Measured) -> Selection:
+def _describe(
+    wanted: SelectionOptions, folder: Path, manifest: Manifest, found: Placement
+) -> Selection:
     """Say what is chosen from, and how; nothing is chosen yet."""
     candidates = found.candidates
     count, counted = _count(wanted, len(candidates.paths))
@@ -202,7 +204,7 @@ def _read_earlier(
         When it cannot be read, or labels of another folder would be lost, without `overwrite`.
     """
     try:
-        earlier, labels = read_selection(run), read_given_labels(run)
+        earlier, labels = read_selection(run), read_engineer_labels(run)
     except InputError:
         if overwrite:
             return None, {}
@@ -217,7 +219,7 @@ def _read_earlier(
     return None, {}
 
 
-def _count(wanted: Wanted, images: int) -> tuple[int, str]:
+def _count(wanted: SelectionOptions, images: int) -> tuple[int, str]:
     """Return how many images to choose, and where the number comes from."""
     if wanted.count is not None:
         return wanted.count, BY_HAND

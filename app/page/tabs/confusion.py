@@ -25,7 +25,7 @@ from app.page.notices import notice
 from app.page.wiring import HIDDEN, Action, Following
 from app.server.jobs import Command, Look
 from pipelines.data.image_lists import PAIR_FOLDER, list_name
-from pipelines.data.images import folder_of
+from pipelines.data.images import find_image_folder
 from pipelines.deepinspect.results import CLASSES_FILE, JOB
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, list_runs, read_manifest
@@ -123,7 +123,7 @@ def _find_causes(page: Page, run: str | None, pair: Any) -> list[Any]:
         source = folder / list_name(a, b)
         if not source.is_file():
             raise InputError("This pair has no list of confused images.")
-        page.access.resolve(str(folder_of(source)))
+        page.access.resolve(str(find_image_folder(source)))
         out = folders.new_run_folder(page, folder, f"-{a}-{b}")
         running = wiring.is_running(page)
         told = wiring.start(

@@ -24,7 +24,7 @@ from app.page.form import UNPLACED, Entries, Form, build_command, read, text_of
 from app.page.notices import notice
 from app.page.wiring import HIDDEN, Action, Following
 from app.server.jobs import Command, Look
-from pipelines.data.images import check_folder
+from pipelines.data.images import resolve_folder
 from pipelines.dnn.job import read_tested
 from pipelines.retraining.results import RETRAINING_FILE
 from pipelines.runs.errors import InputError
@@ -148,7 +148,7 @@ def _command(page: Page, unsafe: Path, entries: Entries) -> Command:
     wanted = {**entries, **of_comparing}
     options = read(page, RetrainOptions, wanted, unsafe=unsafe, out=UNPLACED)
     for images in (options.training, options.test):
-        check_folder(images)
+        resolve_folder(images)
     out = folders.new_run_folder(
         page, unsafe, "-retrained", lambda earlier: _goes_on(earlier, options)
     )

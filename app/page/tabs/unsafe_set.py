@@ -22,7 +22,7 @@ from app.page.notices import notice
 from app.page.wiring import HIDDEN, Action, Following
 from app.server.jobs import Command, Look
 from pipelines.clusters.clusters import CLUSTERS_FILE
-from pipelines.data.images import check_folder
+from pipelines.data.images import resolve_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest
 from pipelines.unsafe_set.files import CANDIDATES_FILE, SELECTION_FILE, read_selection
@@ -90,7 +90,7 @@ def _options(form: Form) -> None:
 def _select(page: Page, entries: Entries) -> list[Command]:
     run = _run(page, entries.get("opened"))
     options = read(page, SelectOptions, entries, run=run)
-    check_folder(options.improvement)
+    resolve_folder(options.improvement)
     if model := read_manifest(run).parameters.get("model"):
         page.access.resolve(str(model))  # somebody else may have made the run
     return [build_command("select", options, run)]

@@ -21,7 +21,7 @@ from pipelines.data.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
-from pipelines.runs.guard import inside, named
+from pipelines.runs.guard import find_file_inside, name_damaged_file
 from pipelines.runs.manifest import read_run_manifest
 
 LONGEST = {"name": 200, "note": 20_000, "verdict": 60, "severity": 60, "likelihood": 60}
@@ -248,8 +248,8 @@ def read_values(folder: Path, source: str, index: int, name: str | None = None) 
     assert results.clusters is not None  # or there would be no explanation
     file = folder / VALUE_FILES[source]
     categories: tuple[str, ...] = ()
-    with named(file, EXPLAIN_AGAIN):
-        inside(folder, file.name)
+    with name_damaged_file(file, EXPLAIN_AGAIN):
+        find_file_inside(folder, file.name)
         if source == "parameters":
             listed, parameters = read_parameter_columns(file, kinds)
             categories = parameters[index].categories

@@ -18,7 +18,7 @@ from pipelines.retraining.results import (
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.folder import is_written
-from pipelines.runs.guard import inside, named
+from pipelines.runs.guard import find_file_inside, name_damaged_file
 from pipelines.runs.manifest import Manifest, read_manifest
 
 SHOWN = 8
@@ -55,10 +55,10 @@ def describe_retraining(folder: Path) -> dict[str, Any]:
     }
     if not (folder / RETRAINING_FILE).is_file():
         return told
-    inside(folder, RETRAINING_FILE)
+    find_file_inside(folder, RETRAINING_FILE)
     found = read_retraining(folder)
-    with named(folder / CHANGES_FILE, "Retrain again, with --overwrite."):
-        rows = read_csv(inside(folder, CHANGES_FILE), CHANGES_COLUMNS)
+    with name_damaged_file(folder / CHANGES_FILE, "Retrain again, with --overwrite."):
+        rows = read_csv(find_file_inside(folder, CHANGES_FILE), CHANGES_COLUMNS)
     clusters, broken = _changed(rows)
     return told | {
         "found": found.model_dump(),

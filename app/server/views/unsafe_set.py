@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.data.thumbnails import thumbnail_name
-from pipelines.unsafe_set.files import Cut
+from pipelines.unsafe_set.files import CurrentSet
 
 
-def describe_cut(cut: Cut) -> dict[str, Any]:
+def describe_cut(cut: CurrentSet) -> dict[str, Any]:
     """Tell all that the page shows of an unsafe set.
 
     Time and the size of the result grow linearly with the number of chosen images.

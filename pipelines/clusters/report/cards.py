@@ -16,7 +16,7 @@ from pipelines.clusters.report.headline import KIND_TITLES, tell_rate
 from pipelines.clusters.results import ClusterRow, Results
 from pipelines.clusters.unsafe_values import Side
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
-from pipelines.runs.guard import inside
+from pipelines.runs.guard import find_file_inside
 from pipelines.runs.wording import MINUS, NOT_GIVEN, SPACE, Facts, count_of, decimal, percent
 
 STILLS = 6
@@ -203,7 +203,7 @@ def _stills(run: Path, clusters: RootCauseClusters, cluster: int) -> tuple[Still
 
 def _picture(run: Path, name: str) -> str:
     try:
-        content = inside(run, f"{THUMBNAIL_FOLDER}/{name}").read_bytes()
+        content = find_file_inside(run, f"{THUMBNAIL_FOLDER}/{name}").read_bytes()
     except (OSError, ValueError):
         return ""
     if not content.startswith(JPEG_START):

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.clusters.report.summary import heading
 from pipelines.clusters.results import Results
 from pipelines.runs.manifest import MANIFEST_FILE
-from pipelines.runs.wording import NOT_GIVEN, Facts, ranges
+from pipelines.runs.wording import NOT_GIVEN, Facts, write_ranges
 
 
 def describe_setup(found: Results) -> tuple[tuple[str, Facts], ...]:
@@ -69,7 +69,7 @@ def _settings(settings: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]
         words = ", ".join(f"{name} {_shown(value)}" for name, value in rest if name != "cluster")
         alike.setdefault(words, []).append(setting["cluster"])
     for words, clusters in alike.items():
-        yield f"cluster{'s' if len(clusters) > 1 else ''} {ranges(clusters)}", words
+        yield f"cluster{'s' if len(clusters) > 1 else ''} {write_ranges(clusters)}", words
 
 
 def _shown(value: object) -> str:

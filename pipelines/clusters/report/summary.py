@@ -22,7 +22,7 @@ from pipelines.clusters.results import Results
 from pipelines.clusters.variance_reduction import HIGH_REDUCTION
 from pipelines.data.parameters import Problem, left_out
 from pipelines.runs.manifest import MANIFEST_FILE, Manifest
-from pipelines.runs.wording import SPACE, Facts, count_of, decimal, percent, ranges
+from pipelines.runs.wording import SPACE, Facts, count_of, decimal, percent, write_ranges
 
 MOST_REJECTED = 500
 MOST_WORST = 3
@@ -164,7 +164,7 @@ def open_points(found: Results, cards: Sequence[Card], unsafe: Sequence[Unsafe])
     if undecided:
         points.append(
             f"No verdict yet: {len(undecided):,} of {count_of(len(cards), 'cluster')} "
-            f"({ranges(undecided)})."
+            f"({write_ranges(undecided)})."
         )
     uncovered = sum(1 for each in unsafe if each.state == NOT_COVERED)
     if uncovered:

@@ -19,12 +19,12 @@ from pipelines.deepimportance.job import Options as OfCoverage
 from pipelines.deepimportance.perturbation_job import Asked as OfPerturbing
 from pipelines.deepinspect.job import Options as OfInspection
 from pipelines.dnn import evaluation, lrp_rules, model
-from pipelines.dnn.job import Asked
+from pipelines.dnn.job import EvaluationOptions
 from pipelines.hudd.job import Options as OfHeatmaps
 from pipelines.retraining import training
 from pipelines.safe import features, recipe
 from pipelines.unsafe_set import cut
-from pipelines.unsafe_set.job import Wanted
+from pipelines.unsafe_set.job import SelectionOptions
 
 HELP = Path(__file__).parents[1] / "cli" / "help.txt"
 KINDS = {
@@ -167,10 +167,10 @@ class Explained:
 JOBS = [
     (cluster.ClusterOptions, recipe.Options, {"layers": "layer"}),
     (cluster.ClusterOptions, Given, {}),
-    (dnn.TestOptions, Asked, {"trust": "trust_model"}),
+    (dnn.TestOptions, EvaluationOptions, {"trust": "trust_model"}),
     (dnn.HeatmapsOptions, OfHeatmaps, {"trust": "trust_model", "layers": "layer"}),
     (retrain.RetrainOptions, training.Options, {}),
-    (retrain.RetrainOptions, Asked, {"trust": "trust_model"}),
+    (retrain.RetrainOptions, EvaluationOptions, {"trust": "trust_model"}),
     (coverage.CoverageOptions, OfCoverage, {"trust": "trust_model"}),
     (coverage.PerturbOptions, OfPerturbing, {"trust": "trust_model"}),
     (
@@ -183,7 +183,7 @@ JOBS = [
             "top_percent": "top",
         },
     ),
-    (unsafe_set.SelectOptions, Wanted, {}),
+    (unsafe_set.SelectOptions, SelectionOptions, {}),
 ]
 
 

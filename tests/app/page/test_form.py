@@ -20,7 +20,7 @@ from app.page.form import UNPLACED, Form, build_command, place, read, resolve_im
 from app.server.access import Access
 from app.server.jobs import Jobs
 from app.server.routes import ServedRuns
-from pipelines.data.images import write_failures
+from pipelines.data.images import write_image_list
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, write_manifest
 
@@ -89,7 +89,7 @@ def test_fields_are_read_into_options(page):
 def test_what_cannot_be_used_is_said_by_the_name_of_the_field(page, tmp_path, entries, words):
     root = page.access.roots[0]
     (tmp_path / "secret").mkdir()
-    write_failures(root / "list.txt", tmp_path / "secret", ["a.png"])
+    write_image_list(root / "list.txt", tmp_path / "secret", ["a.png"])
     with pytest.raises(InputError, match=words):
         ask(page, **{name: text.format(root=root) for name, text in entries.items()})
 

@@ -50,7 +50,7 @@ PLANTED = [
     ("data", None, results, "_row"),
     ("data", None, routes, "describe"),
     ("values/properties/0", None, routes, "read_values"),
-    ("unsafe", None, routes, "read_cut"),
+    ("unsafe", None, routes, "read_current_set"),
     ("heatmaps/0", None, routes, "describe_heatmaps"),
     ("layers", None, routes, "describe_layers"),
     ("coverage", None, routes, "describe_coverage"),

@@ -20,7 +20,7 @@ from pipelines.clusters.clusters import (
 from pipelines.clusters.results import families_of, read_known_clusters
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
-from pipelines.runs.folder import hold
+from pipelines.runs.folder import lock_folder
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_words_are_no_formula_and_come_back(tmp_path, clusters, text):
 def test_no_word_is_saved_while_another_holds_the_folder(tmp_path, clusters):
     write_clusters(tmp_path, clusters)
     before = (tmp_path / "clusters.csv").read_bytes()
-    with hold(tmp_path), pytest.raises(InputError, match="another job is writing"):
+    with lock_folder(tmp_path), pytest.raises(InputError, match="another job is writing"):
         save_words(tmp_path, 0, {"name": "dim light", "note": ""})
     assert (tmp_path / "clusters.csv").read_bytes() == before
     save_words(tmp_path, 0, {"name": "dim light", "note": ""})
@@ -182,7 +182,7 @@ def test_words_of_an_unknown_cluster_are_refused_and_the_folder_is_free(
     with pytest.raises(InputError, match=rf"clusters\.csv has no cluster {cluster}; .* replaced"):
         save_words(tmp_path, cluster, {"name": "dim light", "note": ""})
     assert (tmp_path / "clusters.csv").read_bytes() == before
-    hold(tmp_path).close()
+    lock_folder(tmp_path).close()
 
 
 def test_words_for_a_table_that_is_empty_are_refused(tmp_path):

@@ -7,14 +7,14 @@ import pytest
 
 from pipelines.clusters.passing import find_passing, sample_passing
 from pipelines.data.groups import ALONE, Groups
-from pipelines.data.images import write_failures
+from pipelines.data.images import write_image_list
 from pipelines.runs.errors import InputError
 
 
 def test_failing_images_among_the_passing_count_as_failing(tmp_path, draw):
     for number in range(6):
         draw(tmp_path / "all" / f"{number}.png", number)
-    write_failures(tmp_path / "failures.txt", tmp_path / "all", ["1.png", "4.png"])
+    write_image_list(tmp_path / "failures.txt", tmp_path / "all", ["1.png", "4.png"])
     found = find_passing(tmp_path / "all", tmp_path / "all", ["1.png", "4.png"])
     assert found.paths == ("0.png", "2.png", "3.png", "5.png")
     assert found.notes == (
@@ -27,7 +27,7 @@ def test_failing_images_among_the_passing_count_as_failing(tmp_path, draw):
 def test_a_list_names_passing_images(tmp_path, draw):
     for number in range(3):
         draw(tmp_path / f"{number}.png", number)
-    write_failures(tmp_path / "passing.txt", tmp_path, ["0.png", "2.png", "gone.png"])
+    write_image_list(tmp_path / "passing.txt", tmp_path, ["0.png", "2.png", "gone.png"])
     found = find_passing(tmp_path / "passing.txt", tmp_path, [])
     assert found.paths == ("0.png", "2.png")
     assert found.notes == ("1 file of the passing images cannot be used.",)

@@ -17,7 +17,7 @@ from pipelines.clusters.rates import (
     order_clusters,
     tell_kinds,
 )
-from pipelines.data.intervals import wilson
+from pipelines.data.intervals import wilson_interval
 
 
 def alone(failing, passing):
@@ -69,7 +69,7 @@ def test_rates_are_those_of_the_naive_twin(seed):
         assert rate.rate == pytest.approx(k / (k + m))
         assert rate.elsewhere == pytest.approx(elsewhere)
         assert rate.excess == pytest.approx(k - elsewhere * (k + m))
-        assert (rate.low, rate.high) == pytest.approx(wilson(k, k + m))
+        assert (rate.low, rate.high) == pytest.approx(wilson_interval(k, k + m))
         values[cluster] = naive_fisher(k, m, 120 - k, 300 - m)
     for cluster, p in enumerate(naive_holm(list(values.values()))):
         assert rates[cluster].p == pytest.approx(p)

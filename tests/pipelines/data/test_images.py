@@ -16,10 +16,10 @@ from PIL import Image
 from pipelines.data.images import (
     ImageFile,
     Rejected,
-    check_folder,
     check_header,
     check_image,
     find_files,
+    resolve_folder,
 )
 from pipelines.data.pixels import load_image, load_pixels
 from pipelines.data.prefetch import prefetch
@@ -128,8 +128,8 @@ def test_a_folder_that_is_none_is_an_error_that_names_it(tmp_path, draw):
 def test_the_folder_is_checked_and_free_of_links(tmp_path):
     (tmp_path / "images" / "sub").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "images")
-    assert check_folder(tmp_path / "images") == tmp_path / "images"
-    assert check_folder(tmp_path / "link" / "sub" / "..") == tmp_path / "images"
+    assert resolve_folder(tmp_path / "images") == tmp_path / "images"
+    assert resolve_folder(tmp_path / "link" / "sub" / "..") == tmp_path / "images"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_is_no_folder_of_images_is_named(tmp_path, name, message):
     (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(InputError, match=re.escape(message)):
-        check_folder(tmp_path / name)
+        resolve_folder(tmp_path / name)
 
 
 def as_somebody_else(function):

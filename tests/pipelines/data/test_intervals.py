@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.data.intervals import accuracy_interval, effective_share, wilson
+from pipelines.data.intervals import accuracy_interval, effective_share, wilson_interval
 
 
 def test_wilson_is_that_of_scipy_to_the_bit():
@@ -14,8 +14,8 @@ def test_wilson_is_that_of_scipy_to_the_bit():
     for images in (1, 7, 58, 2400):
         for successes in {0, 1, images // 3, images - 1, images}:
             expected = binomtest(successes, images).proportion_ci(0.95, method="wilson")
-            assert wilson(successes, images) == (expected.low, expected.high)
-    assert [round(100 * end) for end in wilson(41, 58)] == [58, 81]
+            assert wilson_interval(successes, images) == (expected.low, expected.high)
+    assert [round(100 * end) for end in wilson_interval(41, 58)] == [58, 81]
 
 
 @pytest.mark.parametrize(("right", "images"), [(0, 10), (7.5, 10.25), (372, 2400), (10, 10)])
@@ -23,7 +23,7 @@ def test_wilson_is_that_of_his_formula(right, images):
     z, p = 1.959963984540054, right / images
     middle = (p + z**2 / (2 * images)) / (1 + z**2 / images)
     half = z / (1 + z**2 / images) * (p * (1 - p) / images + z**2 / (4 * images**2)) ** 0.5
-    assert wilson(right, images) == pytest.approx((middle - half, middle + half), abs=1e-9)
+    assert wilson_interval(right, images) == pytest.approx((middle - half, middle + half), abs=1e-9)
 
 
 def naive_effective_share(failed, groups):
@@ -62,7 +62,7 @@ def test_intervals_by_groups_are_as_wide_as_resampled_groups_say():
         means.append(np.mean([failed[groups == g].mean() for g in drawn]))
     low, high = np.quantile(means, [0.025, 0.975])
     share = effective_share(failed, groups)
-    ours = wilson(failed.sum() * share, 2000 * share)
+    ours = wilson_interval(failed.sum() * share, 2000 * share)
     assert ours[1] - ours[0] == pytest.approx(high - low, rel=0.15)
 
 
@@ -73,7 +73,7 @@ def test_an_accuracy_of_groups_counts_independent_images(seed):
     correct = rng.random(300) < rng.random(15)[groups]
     share = naive_effective_share(correct.tolist(), groups.tolist())
     low, high = accuracy_interval(correct, groups)
-    assert (low, high) == pytest.approx(wilson(share * correct.sum(), share * 300))
+    assert (low, high) == pytest.approx(wilson_interval(share * correct.sum(), share * 300))
     single = accuracy_interval(correct)
     assert low < single[0] < single[1] < high
     assert accuracy_interval(correct, rng.permutation(300)) == single

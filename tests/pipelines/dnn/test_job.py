@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.data.images import Rejected, find_images, write_failures
+from pipelines.data.images import Rejected, find_images, write_image_list
 from pipelines.data.intervals import accuracy_interval
 from pipelines.dnn import job as dnn_job
-from pipelines.dnn.job import Asked, read_test
+from pipelines.dnn.job import EvaluationOptions, read_test
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
@@ -59,7 +59,7 @@ def images(tmp_path):
 
 def run_test(model, images, out, overwrite=False, **asked):
     return dnn_job.test_model(
-        model, images, out, Asked(**asked), progress=quiet, overwrite=overwrite
+        model, images, out, EvaluationOptions(**asked), progress=quiet, overwrite=overwrite
     )
 
 
@@ -131,7 +131,7 @@ def test_lists_that_are_damaged_or_lead_astray(images, tmp_path):
     Image.new("RGB", (16, 12)).save(images / "#1.png")
     names = ["dark/004.png", "../secret.png", "gone.png", "dark", "/etc/passwd", "dark/004.png"]
     names.append("#1.png")
-    write_failures(file, images, names)
+    write_image_list(file, images, names)
     file.write_text(file.read_text().replace("\n", "\r\n"))
     (tmp_path / "secret.png").write_bytes(b"")
     _, paths, rejected = find_images(file)

@@ -12,7 +12,7 @@ from pipelines.clusters.clusters import read_clusters, read_labels
 from pipelines.clusters.explain import NOTHING, explain_run
 from pipelines.clusters.report.report import write_report
 from pipelines.dnn import job as dnn_job
-from pipelines.dnn.job import Asked
+from pipelines.dnn.job import EvaluationOptions
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.relevance import build_relevance
 from pipelines.hudd import job
@@ -24,7 +24,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
 from pipelines.unsafe_set.files import read_candidates
-from pipelines.unsafe_set.job import Wanted, select_unsafe_set
+from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 from tests.foreign import read_files, undeclared, write_foreign
 from tests.heights import SIZE, draw, quiet, save_model
 
@@ -39,7 +39,7 @@ def model(tmp_path_factory):
 def tested(model, tmp_path_factory):
     images = draw(tmp_path_factory.mktemp("test") / "images", 1, 60)
     out = tmp_path_factory.mktemp("tested") / "test"
-    dnn_job.test_model(model, images, out, Asked(), progress=quiet)
+    dnn_job.test_model(model, images, out, EvaluationOptions(), progress=quiet)
     return out
 
 
@@ -188,7 +188,7 @@ def improvement(tmp_path_factory):
 
 
 def select(run, improvement, **wanted):
-    return select_unsafe_set(run, improvement, Wanted(**wanted), measure, progress=quiet)
+    return select_unsafe_set(run, improvement, SelectionOptions(**wanted), measure, progress=quiet)
 
 
 def test_distances_are_those_of_raw_heatmaps(run, improvement, model):
@@ -282,7 +282,7 @@ def test_labels_filled_in_while_new_images_are_compared_are_kept(run, improvemen
         replace_cells(run / "unsafe_set.csv", "path", {path: {"label": "left"}})
         return found
 
-    select_unsafe_set(run, improvement, Wanted(count=6), slow, progress=quiet)
+    select_unsafe_set(run, improvement, SelectionOptions(count=6), slow, progress=quiet)
     rows = {row["path"]: row["label"] for row in read_csv(run / "unsafe_set.csv")}
     assert rows[path] == "left"
     assert not (run / ".heatmaps-new").exists()
@@ -325,7 +325,7 @@ def test_no_job_on_a_run_of_heatmaps_removes_a_file_that_it_did_not_write(
 def test_a_test_replaces_no_clusters_and_clusters_no_test(run, model, tested):
     images = run.parent / read_manifest(run).folder
     with pytest.raises(InputError, match="holds a run of heatmaps, which is something else"):
-        dnn_job.test_model(model, images, run, Asked(), progress=quiet, overwrite=True)
+        dnn_job.test_model(model, images, run, EvaluationOptions(), progress=quiet, overwrite=True)
     assert read_labels(run)
     with pytest.raises(InputError, match="need folders apart"):
         find(model, tested / "failures.txt", tested, overwrite=True)

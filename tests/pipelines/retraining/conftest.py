@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.dnn.job import Asked
+from pipelines.dnn.job import EvaluationOptions
 from tests.pipelines.retraining.retrained import (
     TENS,
     Killed,
@@ -41,6 +41,6 @@ def grouped(spots, tmp_path_factory):
         if stage == "retraining" and total:
             batches.append(done)
 
-    run_job(spots, out, asked=Asked(groups=TENS), overwrite=True, progress=listen)
+    run_job(spots, out, asked=EvaluationOptions(groups=TENS), overwrite=True, progress=listen)
     assert batches[0] > 1
     return out

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 from PIL import Image
 
-from pipelines.dnn.job import Asked
+from pipelines.dnn.job import EvaluationOptions
 from pipelines.dnn.keras import import_keras
 from pipelines.retraining.job import retrain
 from pipelines.retraining.training import Options
@@ -26,8 +26,9 @@ def run_job(world, out, *, asked=None, progress=quiet, **more):
         name: more.pop(name, getattr(world, name)) for name in ("model", "train", "run", "test")
     }
     return retrain(
-        places["model"], places["train"], places["run"], places["test"], out, asked or Asked(),
-        Options(**{"epochs": EPOCHS, "batch_size": 16} | options), progress=progress, **more,
+        places["model"], places["train"], places["run"], places["test"], out,
+        asked or EvaluationOptions(), Options(**{"epochs": EPOCHS, "batch_size": 16} | options),
+        progress=progress, **more,
     )  # fmt: skip
 
 

@@ -103,21 +103,21 @@ def test_the_peak_memory_is_this_process_own_and_grows_with_what_it_holds():
 
 
 def test_an_empty_folder_may_be_used(tmp_path):
-    run_folder.check_folder(tmp_path, overwrite=False)
-    run_folder.check_folder(tmp_path / "new", overwrite=False)
+    run_folder.check_run_folder(tmp_path, overwrite=False)
+    run_folder.check_run_folder(tmp_path / "new", overwrite=False)
 
 
 def test_a_folder_with_other_files_is_left_alone_even_with_overwrite(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match=r"is no run folder \(it has no run\.json\)"):
-        run_folder.check_folder(tmp_path, overwrite=True)
+        run_folder.check_run_folder(tmp_path, overwrite=True)
 
 
 @pytest.mark.parametrize("text", ["{}", "not json", '{"schema_version": 99}'])
 def test_a_foreign_run_json_makes_no_run_folder(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(InputError, match="is no run folder"):
-        run_folder.check_folder(tmp_path, overwrite=True)
+        run_folder.check_run_folder(tmp_path, overwrite=True)
 
 
 LABELS = {"cluster": Outputs(("labels.txt",), {"gifs": r"cluster_\d+\.gif"})}
@@ -135,7 +135,7 @@ def test_a_run_is_overwritten_only_when_asked_and_foreign_files_stay(tmp_path):
         (folder / ".status.json.123.0123abcd.tmp").touch()
         (folder / ".my notes.txt.123.0123abcd.tmp").touch()
     with pytest.raises(InputError, match="give --overwrite"):
-        run_folder.check_folder(folder, overwrite=False)
+        run_folder.check_run_folder(folder, overwrite=False)
     with run_folder.open_run(folder, manifest(), quiet, LABELS, overwrite=True) as run:
         assert (folder / "labels.txt").read_text() == "old"
         run.begin_results()
@@ -231,7 +231,7 @@ def test_a_removal_that_is_interrupted_leaves_a_run_folder(tmp_path, monkeypatch
         run_folder.open_run(folder, manifest(), quiet, LABELS, overwrite=True) as run,
     ):
         run.begin_results()
-    assert run_folder.check_folder(folder, overwrite=True)
+    assert run_folder.check_run_folder(folder, overwrite=True)
 
 
 def test_two_jobs_never_write_into_one_folder(tmp_path):
@@ -249,13 +249,13 @@ def test_what_a_killed_job_left_is_no_obstacle(tmp_path):
     folder.mkdir()
     (folder / ".run.json.123.tmp").touch()
     (folder / ".lock").touch()
-    assert run_folder.check_folder(folder, overwrite=False) is False
+    assert run_folder.check_run_folder(folder, overwrite=False) is False
 
 
 def test_a_file_is_no_run_folder(tmp_path):
     (tmp_path / "run").touch()
     with pytest.raises(InputError, match="is a file"):
-        run_folder.check_folder(tmp_path / "run", overwrite=True)
+        run_folder.check_run_folder(tmp_path / "run", overwrite=True)
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -265,12 +265,12 @@ def test_a_run_is_written_for_as_long_as_somebody_holds_it(tmp_path):
     assert not run_folder.is_written(tmp_path)
     assert not run_folder.is_written(tmp_path / "missing")
     assert list(tmp_path.iterdir()) == []
-    held = run_folder.hold(tmp_path)
+    held = run_folder.lock_folder(tmp_path)
     assert run_folder.is_written(tmp_path)
     assert run_folder.is_written(tmp_path)
     held.close()
     assert not run_folder.is_written(tmp_path)
-    with run_folder.hold(tmp_path):  # that somebody looked is no obstacle
+    with run_folder.lock_folder(tmp_path):  # that somebody looked is no obstacle
         assert run_folder.is_written(tmp_path)
 
 
@@ -285,7 +285,7 @@ def test_whoever_looks_whether_a_run_is_written_keeps_nobody_from_writing(tmp_pa
     looking.start()
     try:
         for _ in range(100):
-            run_folder.hold(tmp_path).close()
+            run_folder.lock_folder(tmp_path).close()
     finally:
         ended.set()
         looking.join()
@@ -296,7 +296,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").symlink_to(tmp_path / "precious")
     with pytest.raises(OSError, match="symbolic links"):
-        run_folder.hold(tmp_path / "run")
+        run_folder.lock_folder(tmp_path / "run")
     with (
         pytest.raises(InputError, match="cannot write into"),
         run_folder.open_run(tmp_path / "run", manifest(), quiet),
@@ -315,7 +315,7 @@ def test_a_run_is_written_while_its_job_works_and_not_after_it_failed(tmp_path):
 def test_a_run_is_not_written_once_its_process_was_killed(tmp_path):
     code = (
         "import os, signal, sys; from pathlib import Path; from pipelines.runs import folder;"
-        "held = folder.hold(Path(sys.argv[1])); print(folder.is_written(Path(sys.argv[1])));"
+        "held = folder.lock_folder(Path(sys.argv[1])); print(folder.is_written(Path(sys.argv[1])));"
         "sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run(

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipelines.data.groups import ALONE, FEWEST_STEMS
-from pipelines.data.images import write_failures
+from pipelines.data.images import write_image_list
 from pipelines.runs.files import read_csv
 from pipelines.safe import near_duplicates
 from pipelines.safe.near_duplicates import (
@@ -229,8 +229,8 @@ def test_failing_and_passing_frames_of_a_track_are_one_group(store, tmp_path):
     track_of = save_frames(tmp_path / "test", 14, 3)
     names = sorted(track_of, key=lambda name: (track_of[name], name))
     passing = names[::3]
-    write_failures(tmp_path / "failures.txt", tmp_path / "test", sorted({*names} - {*passing}))
-    write_failures(tmp_path / "passing.txt", tmp_path / "test", sorted(passing))
+    write_image_list(tmp_path / "failures.txt", tmp_path / "test", sorted({*names} - {*passing}))
+    write_image_list(tmp_path / "passing.txt", tmp_path / "test", sorted(passing))
     manifest = find(tmp_path / "failures.txt", tmp_path / "run", passing=tmp_path / "passing.txt")
     assert any("42 images come in 14 groups" in note for note in manifest.notes)
     files = [tmp_path / "run" / name for name in ("images.csv", "passing.csv")]

@@ -13,14 +13,14 @@ from examples.eyes import draw_eye, sample_eyes
 from pipelines.clusters.clusters import NOISE, read_labels
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
-from pipelines.runs.folder import hold, open_run
+from pipelines.runs.folder import lock_folder, open_run
 from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.placement import measure
 from pipelines.safe.recipe import Options
 from pipelines.unsafe_set.export import export_unsafe_set
 from pipelines.unsafe_set.files import read_candidates, read_selection
-from pipelines.unsafe_set.job import Wanted, select_unsafe_set
+from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 
 KINDS = ("dim", "noisy", "ordinary")
 
@@ -69,7 +69,7 @@ def run(finished, tmp_path):
 
 def select(run, improvement, *, overwrite=False, **wanted):
     return select_unsafe_set(
-        run, improvement, Wanted(**wanted), measure, progress=quiet, overwrite=overwrite
+        run, improvement, SelectionOptions(**wanted), measure, progress=quiet, overwrite=overwrite
     )
 
 
@@ -130,7 +130,7 @@ def test_groups_come_by_turns_and_a_wrong_expression_is_told_before_the_work(run
     alone = select(run, improvement, count=6, groups="none")
     assert not any("groups" in remark for remark in alone.remarks())
     with pytest.raises(InputError, match="groups: 'drive' as a regular expression"):
-        select_unsafe_set(run, improvement, Wanted(groups="drive"), None, progress=quiet)
+        select_unsafe_set(run, improvement, SelectionOptions(groups="drive"), None, progress=quiet)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_runs_and_folders_that_cannot_be_used(run, improvement, tmp_path):
         select(run, tmp_path / "missing")
     with pytest.raises(InputError, match="is not a run folder"):
         select(tmp_path / "empty", improvement)
-    with hold(run), pytest.raises(InputError, match="another job is writing"):
+    with lock_folder(run), pytest.raises(InputError, match="another job is writing"):
         select(run, improvement)
     manifest = read_manifest(run)
     manifest.weights["sha256"] = "0" * 64

@@ -8,9 +8,9 @@ import pytest
 from pipelines.unsafe_set.allocation import (
     allocate,
     cluster_distances,
+    compute_reaches,
     estimate_count,
     fill,
-    reaches,
 )
 
 
@@ -242,7 +242,7 @@ def test_a_cluster_reaches_as_far_as_its_own_images_do_naively():
     clusters = np.concatenate([np.arange(3), rng.integers(0, 3, 26), [3]]).astype(np.int32)
     core = rng.random(30) < 0.6
     core[[0, 1, 2, 29]] = True
-    found = reaches(points, clusters, core)
+    found = compute_reaches(points, clusters, core)
     for cluster in range(4):
         inside = [i for i in range(30) if clusters[i] == cluster]
         nearest = [

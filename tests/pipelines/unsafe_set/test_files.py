@@ -8,13 +8,13 @@ import pytest
 
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
-from pipelines.runs.folder import hold
+from pipelines.runs.folder import lock_folder
 from pipelines.unsafe_set.cut import cut
 from pipelines.unsafe_set.files import (
     Selection,
     read_candidates,
-    read_cut,
-    read_given_labels,
+    read_current_set,
+    read_engineer_labels,
     read_selection,
     recut,
     write_candidates,
@@ -42,7 +42,7 @@ def test_the_files_name_the_chosen_images_best_first(tmp_path):
     assert [row["cluster"] for row in rows[:4]] == ["0", "1", "0", "1"]
     assert [row["outside"] for row in rows] == ["0", "0", "0", "0", "1"]
     assert [float(row["distance"]) for row in rows[:2]] == [0.1, 0.2]
-    assert read_given_labels(tmp_path) == {"02.png": "=left"}
+    assert read_engineer_labels(tmp_path) == {"02.png": "=left"}
     found = read_selection(tmp_path)
     assert (found.chosen, found.count, found.folder) == (5, 5, "/new")
 
@@ -100,7 +100,7 @@ def test_without_groups_nothing_is_said_of_them_and_the_measured_file_is_as_befo
     [
         ("selection.npz", read_candidates, "Select the unsafe set again"),
         ("selection.json", read_selection, "Select the unsafe set again"),
-        ("unsafe_set.csv", read_given_labels, "labels in it would be lost"),
+        ("unsafe_set.csv", read_engineer_labels, "labels in it would be lost"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, name, read, words):
@@ -111,7 +111,7 @@ def test_a_damaged_file_is_named(tmp_path, name, read, words):
 
 def test_a_run_without_an_unsafe_set(tmp_path):
     assert read_selection(tmp_path) is None
-    assert read_given_labels(tmp_path) == {}
+    assert read_engineer_labels(tmp_path) == {}
     with pytest.raises(InputError, match="Select the unsafe set again"):
         read_candidates(tmp_path)
 
@@ -122,7 +122,7 @@ def test_labels_that_a_spreadsheet_saved_are_read(tmp_path):
     file = tmp_path / "unsafe_set.csv"
     replace_cells(file, "path", {"01.png": {"label": "up"}})
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b",", b";"))
-    assert read_given_labels(tmp_path) == {"01.png": "up"}
+    assert read_engineer_labels(tmp_path) == {"01.png": "up"}
 
 
 # --- changing it --------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_labels_wait_until_their_images_are_back(run):
     replace_cells(run / "unsafe_set.csv", "path", cells)
     recut(run, count=6, images={before[0]: False})
     assert not any(row["label"] for row in read_csv(run / "unsafe_set.csv"))
-    assert read_given_labels(run) == {before[0]: "up", before[11]: "=down"}
+    assert read_engineer_labels(run) == {before[0]: "up", before[11]: "=down"}
     recut(run, count=12, images={before[0]: True})
     labels = {row["path"]: row["label"] for row in read_csv(run / "unsafe_set.csv")}
     assert (labels[before[0]], labels[before[11]]) == ("up", "=down")
@@ -188,7 +188,7 @@ def test_labels_wait_until_their_images_are_back(run):
     replace_cells(run / "unsafe_set.csv", "path", {before[0]: {"label": ""}})
     recut(run, count=11)
     recut(run, count=12)
-    assert read_given_labels(run) == {before[11]: "=down"}  # what was cleared stays cleared
+    assert read_engineer_labels(run) == {before[11]: "=down"}  # what was cleared stays cleared
 
 
 @pytest.mark.parametrize("broken", ["unsafe_set.csv", "IS_filenames.txt", "selection.json"])
@@ -208,10 +208,10 @@ def test_no_label_is_lost_wherever_the_work_breaks_off(run, monkeypatch, broken)
     with pytest.raises(OSError, match="No space left"):
         recut(run, count=6)
     monkeypatch.setattr(Path, "replace", real)
-    assert read_given_labels(run) == {before[11]: "down"}
+    assert read_engineer_labels(run) == {before[11]: "down"}
     recut(run, count=12)
     assert names_of(run) == before
-    assert read_given_labels(run) == {before[11]: "down"}
+    assert read_engineer_labels(run) == {before[11]: "down"}
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_changes_that_mean_nothing_change_nothing(run, change, words):
 
 
 def test_an_unsafe_set_that_cannot_be_changed(run, tmp_path):
-    with hold(run), pytest.raises(InputError, match="another job is writing"):
+    with lock_folder(run), pytest.raises(InputError, match="another job is writing"):
         recut(run, count=3)
     write_candidates(run, candidates_of([[0.1]] * 30, [1]))
     with pytest.raises(InputError, match=r"is not what selection\.json is about"):
@@ -244,7 +244,7 @@ def test_an_unsafe_set_that_cannot_be_changed(run, tmp_path):
 
 def test_what_the_page_shows_is_what_the_files_say(run):
     recut(run, clusters={0: False})
-    shown = read_cut(run)
+    shown = read_current_set(run)
     paths = [shown.candidates.paths[image] for image in shown.chosen.images[~shown.out]]
     assert paths == names_of(run)
     assert shown.out.sum() + len(paths) == 12

@@ -3,7 +3,7 @@
 import pytest
 
 from app.page.tabs import clusters
-from pipelines.data.images import write_failures
+from pipelines.data.images import write_image_list
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest, write_manifest
@@ -92,7 +92,7 @@ def test_the_command_that_explains_a_run(page):
 
 def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
     listed = page.access.roots[0] / "failures.txt"
-    write_failures(listed, tmp_path / "secret", ["a.png"])
+    write_image_list(listed, tmp_path / "secret", ["a.png"])
     for field in ("images", "passing"):
         with pytest.raises(InputError, match="outside of the folders"):
             clustering(page, **{field: str(listed)})

@@ -3,7 +3,7 @@
 import pytest
 
 from app.page.tabs import confusion
-from pipelines.data.images import write_failures
+from pipelines.data.images import write_image_list
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, write_manifest
 
@@ -16,7 +16,7 @@ def test_the_causes_are_those_of_the_inspection_that_the_pane_shows(page, monkey
     (run / "pairs").mkdir(parents=True)
     manifest = Manifest(job="inspect", command=[], folder="", parameters={})
     write_manifest(run, manifest)
-    write_failures(run / "pairs" / "2-3.txt", page.access.roots[0] / "images", ["a.png"])
+    write_image_list(run / "pairs" / "2-3.txt", page.access.roots[0] / "images", ["a.png"])
     asked = {**confusion._show(page, str(run)), "a": 3, "b": 2, **changes}
     told = confusion._find_causes(page, str(run), asked)
     if changes:

@@ -11,7 +11,7 @@ from app.page.tabs import coverage
 from app.server.access import Access
 from app.server.jobs import Jobs
 from app.server.routes import ServedRuns
-from pipelines.data.images import write_failures
+from pipelines.data.images import write_image_list
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest
@@ -103,7 +103,7 @@ def test_nothing_elsewhere_is_taken(page, tmp_path, field):
 
 def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
     listed = page.access.roots[0] / "failures.txt"
-    write_failures(listed, tmp_path / "secret", ["a.png"])
+    write_image_list(listed, tmp_path / "secret", ["a.png"])
     with pytest.raises(InputError, match="outside of the folders"):
         command(page, test=str(listed))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from app.page.tabs import heatmaps
-from pipelines.data.images import write_failures
+from pipelines.data.images import write_image_list
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest
@@ -42,7 +42,7 @@ def test_a_test_comes_before_heatmaps_unless_all_images_have_failed(page):
 
 def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
     listed = page.access.roots[0] / "failures.txt"
-    write_failures(listed, tmp_path / "secret", ["a.png"])
+    write_image_list(listed, tmp_path / "secret", ["a.png"])
     with pytest.raises(InputError, match="outside of the folders that this page may use"):
         commands(page, images=str(listed))
 

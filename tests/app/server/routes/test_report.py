@@ -41,7 +41,7 @@ def test_the_report_has_the_words_as_they_are_by_now(explained, save, client, ad
 
 
 def test_a_report_while_a_job_is_writing_is_refused(explained, run, client, address):
-    with run_folder.hold(run):
+    with run_folder.lock_folder(run):
         answer = client.get(f"{address}/report.html")
     assert answer.status_code == 409
     assert "another job is writing" in answer.text

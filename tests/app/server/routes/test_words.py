@@ -78,7 +78,7 @@ def test_words_on_an_unknown_cluster_are_refused(run, save):
 
 
 def test_words_while_a_job_is_writing_are_refused(run, save):
-    with run_folder.hold(run):
+    with run_folder.lock_folder(run):
         answer = save(cluster=0, name="x")
     assert answer.status_code == 409
     assert "another job is writing" in answer.text

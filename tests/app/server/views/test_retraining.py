@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from app.server.access import Access
 from app.server.routes import ServedRuns
 from app.server.views.retraining import describe_retraining
-from pipelines.dnn.job import Asked
+from pipelines.dnn.job import EvaluationOptions
 from pipelines.retraining.job import retrain
 from pipelines.retraining.results import PROGRESS_FOLDER, read_retraining
 from pipelines.retraining.training import Options
@@ -33,7 +33,7 @@ def finished(spots, tmp_path_factory):
             told.append(describe_retraining(out))
 
     retrain(
-        spots.model, spots.train, spots.run, spots.test, out, Asked(),
+        spots.model, spots.train, spots.run, spots.test, out, EvaluationOptions(),
         Options(epochs=3, batch_size=32), progress=listen,
     )  # fmt: skip
     return out, told

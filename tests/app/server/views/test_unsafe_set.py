@@ -152,7 +152,7 @@ def test_a_change_that_means_nothing_changes_nothing(chosen, client, address, se
 
 def test_no_change_while_a_job_writes_into_the_run(chosen, client, address):
     measured = read_selection(chosen).measured
-    with run_folder.hold(chosen):
+    with run_folder.lock_folder(chosen):
         answer = recut_of(client, address, measured=measured, count=2)
     assert answer.status_code == 409
     assert "another job is writing" in answer.text

@@ -16,7 +16,7 @@ from pipelines.data.images import Rejected
 from pipelines.data.pixels import upright_size
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
-from pipelines.runs.folder import hold, open_run
+from pipelines.runs.folder import lock_folder, open_run
 from pipelines.runs.manifest import Manifest, read_status
 
 
@@ -293,7 +293,7 @@ def test_options_that_need_parameters(run, given, words):
 
 
 def test_a_run_that_is_written_or_is_none_is_refused(run, tmp_path):
-    with hold(run), pytest.raises(InputError, match="another job is writing"):
+    with lock_folder(run), pytest.raises(InputError, match="another job is writing"):
         explain_run(run, NOTHING, seed=None, progress=quiet)
     with pytest.raises(InputError, match=r"not a run folder: it has no run\.json"):
         explain_run(tmp_path / "none", NOTHING, seed=None, progress=quiet)

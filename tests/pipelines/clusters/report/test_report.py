@@ -175,7 +175,10 @@ def test_no_run_no_report(tmp_path):
 
 def test_a_run_that_is_being_written_is_waited_for(tmp_path):
     run = write_run(tmp_path / "the run", ended="running")
-    with run_folder.hold(run), pytest.raises(InputError, match=r"job is writing into .* Wait"):
+    with (
+        run_folder.lock_folder(run),
+        pytest.raises(InputError, match=r"job is writing into .* Wait"),
+    ):
         write_report(run)
     assert "The run was killed" in report(run).words()
 

@@ -39,7 +39,7 @@ def test_a_good_table_has_no_problem(tmp_path):
         ("number", ()),
         ("category", ("blue", "grey")),
     ]
-    assert (table.given, table.problems) == (4, ())
+    assert (table.images_with_values, table.problems) == (4, ())
 
 
 def test_rows_in_any_order(tmp_path):
@@ -130,7 +130,7 @@ def test_tables_of_the_same_name_are_told_apart(tmp_path):
 
 def test_images_with_a_value_are_counted(tmp_path):
     table = read_parameters([save(tmp_path, "path,x,y\na.png,1,\nb.png,,\nc.png,,2\n")], PATHS, [])
-    assert table.given == 2
+    assert table.images_with_values == 2
 
 
 def test_angles_in_degrees(tmp_path):
@@ -160,7 +160,7 @@ def test_an_angle_that_no_table_has(tmp_path):
 
 def test_no_table():
     table = read_parameters([], PATHS, [])
-    assert (table.parameters, table.given, table.problems) == ((), 0, ())
+    assert (table.parameters, table.images_with_values, table.problems) == ((), 0, ())
 
 
 def test_absolute_paths_and_guarded_ones(tmp_path):

@@ -7,8 +7,8 @@ from pipelines.data.parameter_tables import read_parameters
 from pipelines.data.parameters import (
     as_cells,
     join_passing,
-    of_passing,
     read_parameter_columns,
+    take_passing,
     write_parameters,
 )
 from pipelines.data.tables import PassingImages
@@ -39,7 +39,7 @@ def read(folders, *files, angles=()):
 
 def cells_of(table):
     """Return what is known of failing and of passing images, by parameter."""
-    return {each.name: (as_cells(each), as_cells(of_passing(each))) for each in table.parameters}
+    return {each.name: (as_cells(each), as_cells(take_passing(each))) for each in table.parameters}
 
 
 def told(table):
@@ -54,7 +54,7 @@ def test_a_table_of_both_names_passing_images_in_any_way(folders, path):
     rows = ["1.png,5", "2.png,6", f"{path.format(root=folders)},7"]
     table = read(folders, save(folders / "both.csv", "path,yaw", *rows))
     assert cells_of(table) == {"yaw": ([5, 6], ["", 7, ""])}
-    assert table.given == 2
+    assert table.images_with_values == 2
 
 
 def test_a_path_of_both_folders_is_the_failing_images_and_said(folders):
@@ -171,7 +171,7 @@ def test_what_a_run_keeps_comes_back(folders, tmp_path):
     table = read(folders, save(folders / "both.csv", "path,yaw,sky", *rows))
     kinds = [(each.name, each.kind) for each in table.parameters]
     write_parameters(tmp_path / "own.csv", FAILING, table.parameters)
-    write_parameters(tmp_path / "others.csv", PASSING, [*map(of_passing, table.parameters)])
+    write_parameters(tmp_path / "others.csv", PASSING, [*map(take_passing, table.parameters)])
     (paths, own), (others_paths, others) = (
         read_parameter_columns(tmp_path / name, kinds) for name in ("own.csv", "others.csv")
     )

@@ -10,7 +10,7 @@ import pytest
 
 from app.server.views.retraining import describe_retraining
 from pipelines.data.intervals import accuracy_interval
-from pipelines.dnn.job import Asked
+from pipelines.dnn.job import EvaluationOptions
 from pipelines.retraining.results import read_retraining
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
@@ -73,7 +73,7 @@ def test_groups_that_no_path_has_are_refused_before_training(spots, tmp_path):
     seen = []
     with pytest.raises(InputError, match=r"groups: 'drive' is no column.*none of 80 paths"):
         run_job(
-            spots, tmp_path / "out", asked=Asked(groups="drive"),
+            spots, tmp_path / "out", asked=EvaluationOptions(groups="drive"),
             progress=lambda stage, done, total: seen.append(stage),
         )  # fmt: skip
     assert set(seen) == {"checking images"}

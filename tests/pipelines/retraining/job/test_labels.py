@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from pipelines.dnn.job import Asked
+from pipelines.dnn.job import EvaluationOptions
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs, write_csv
@@ -94,7 +94,7 @@ def test_a_class_with_one_image_and_files_that_are_none(world, tmp_path):
         ({"validation_share": 1.0}, "validation share: expected a share"),
         ({"schedule": "steps"}, "schedule: expected cosine or constant"),
         ({"repeats": -1}, "repeats: expected 0 or more"),
-        ({"asked": Asked(task="classify")}, "task: expected classes"),
+        ({"asked": EvaluationOptions(task="classify")}, "task: expected classes"),
     ],
 )
 def test_options_that_cannot_be(spots, tmp_path, more, words):
@@ -176,7 +176,9 @@ def test_an_order_of_classes_that_cannot_be_right_is_refused(spots, tmp_path):
     turned = {"model": tmp_path / "turned.keras", "test": test}
     with pytest.raises(InputError, match="With the classes in another order"):
         run_job(spots, tmp_path / "out", **turned)
-    manifest = run_job(spots, tmp_path / "other", asked=Asked(classes=names), epochs=1, **turned)
+    manifest = run_job(
+        spots, tmp_path / "other", asked=EvaluationOptions(classes=names), epochs=1, **turned
+    )
     assert manifest.result["accuracy_before"] == 1
     assert any("those of another model" in note for note in manifest.notes)
     assert any("are in the test set, by their bytes" in note for note in manifest.notes)

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from pipelines.dnn.job import Asked
+from pipelines.dnn.job import EvaluationOptions
 from pipelines.dnn.keras import import_keras
 from pipelines.retraining.job import retrain
 from pipelines.retraining.results import read_retraining
@@ -50,7 +50,7 @@ def test_numbers_are_retrained_too(spots, tmp_path):
     write_csv(run / UNSAFE_SET_FILE, list(rows[0]), cells)
     manifest = retrain(
         tmp_path / "dnn.keras", sets["train"], run, sets["test"], tmp_path / "out",
-        Asked(error_threshold=0.4), Options(epochs=15, learning_rate=3e-3),
+        EvaluationOptions(error_threshold=0.4), Options(epochs=15, learning_rate=3e-3),
         progress=quiet, repeats=1,
     )  # fmt: skip
     found = read_retraining(tmp_path / "out")
@@ -93,7 +93,7 @@ def test_columns_join_by_their_names(spots, tmp_path):
         write_csv(
             run / UNSAFE_SET_FILE, list(label_rows[0]), [tuple(r.values()) for r in label_rows]
         )
-        job = {"out": tmp_path / f"{turned} out", "asked": Asked(error_threshold=1.0)}
+        job = {"out": tmp_path / f"{turned} out", "asked": EvaluationOptions(error_threshold=1.0)}
         places = {"model": tmp_path / "dnn.keras", "train": train, "test": test, "run": run}
         if turned is None:
             with pytest.raises(InputError, match=r"gives a, c and the training .* gives a, b"):

@@ -9,13 +9,13 @@ from pipelines.clusters.clusters import read_clusters
 from pipelines.clusters.explain import explain_run
 from pipelines.clusters.explanation import read_explanation
 from pipelines.clusters.explanation_tables import NOTHING, Given
-from pipelines.data.images import digest_of_files, write_failures
+from pipelines.data.images import digest_of_files, write_image_list
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest, read_manifest
 from pipelines.safe.placement import measure
-from pipelines.unsafe_set.job import Wanted, select_unsafe_set
+from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 from tests.causes import CAUSES, draw_eyes
 from tests.pipelines.safe.found import files_of, find, quiet
 
@@ -31,8 +31,8 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("contrast") / "test"
     failing = [n for k, cause in enumerate(CAUSES) for n in draw_eyes(folder, 12, 20 + k, cause)]
     passing = draw_eyes(folder, 76, 30) + draw_eyes(folder, 5, 31, "dim", 100)
-    write_failures(folder.parent / "failures.txt", folder, sorted(failing))
-    write_failures(folder.parent / "passing.txt", folder, sorted(passing))
+    write_image_list(folder.parent / "failures.txt", folder, sorted(failing))
+    write_image_list(folder.parent / "passing.txt", folder, sorted(passing))
     return folder.parent
 
 
@@ -196,7 +196,7 @@ def test_new_images_are_selected_in_the_same_space(run, store, tmp_path):
     draw_eyes(new, 20, 40)
     for k, cause in enumerate(CAUSES):
         draw_eyes(new, 4, 41 + k, cause)
-    chosen = select_unsafe_set(copy, new, Wanted(count=9), measure, progress=quiet)
+    chosen = select_unsafe_set(copy, new, SelectionOptions(count=9), measure, progress=quiet)
     names = (copy / "IS_filenames.txt").read_text().splitlines()
     assert len(names) == chosen.count == 9
     assert sum(not name.startswith("plain") for name in names) >= 8

@@ -101,7 +101,7 @@ def test_a_run_that_nobody_writes_any_more_was_killed(tmp_path):
 
 def test_a_run_that_a_job_is_writing_has_nothing_to_show_yet(run):
     write_manifest(run, manifest(ended="running"))
-    with run_folder.hold(run):
+    with run_folder.lock_folder(run):
         data = describe(run)
     assert data["ended"] == "running"
     assert (data["clusters"], data["rejected"]) == ([], [])
@@ -111,7 +111,7 @@ def test_a_run_that_a_job_is_writing_has_nothing_to_show_yet(run):
 @pytest.mark.parametrize("ended", ["finished", "failed", "stopped"])
 def test_a_run_stays_to_be_seen_while_words_are_saved_and_until_a_job_replaces_it(run, ended):
     write_manifest(run, manifest(ended=ended))
-    with run_folder.hold(run):
+    with run_folder.lock_folder(run):
         data = describe(run)
     assert data["ended"] == ended
     assert len(data["clusters"]) == 3
