@@ -21,13 +21,19 @@ from pipelines.data.intervals import accuracy_interval
 from pipelines.data.labels import Truth, read_classes, read_truth
 from pipelines.dnn.confusion_matrix import draw_confusions
 from pipelines.dnn.evaluation import Outcome, Task, confusion_matrix, judge
+from pipelines.dnn.manifest import (
+    DnnTestChoices,
+    DnnTestFigures,
+    DnnTestParameters,
+    ModelWeights,
+)
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, as_text, atomic_write, write_csv, write_pairs
 from pipelines.runs.folder import REJECTED_FILE, Progress, Run
 from pipelines.runs.job import Job, run_job
-from pipelines.runs.manifest import ImageCounts, Manifest, read_manifest
+from pipelines.runs.manifest import ImageCounts, Manifest, read_manifest, read_part, write_part
 from pipelines.runs.wording import count_of
 
 RESULT_FILE = "testResult.csv"
@@ -113,17 +119,17 @@ def test_model(
         name=JOB,
         folder=listed.folder,
         sources=(listed.folder, source, model),
-        parameters={
-            "model": as_text(model.resolve()),
-            "images": as_text(source.resolve()),
-            "scaling": asked.scaling,
-            "trust_model": asked.trust,
-            "classes": list(classes) if classes else None,
-            "task": asked.task,
-            "error_threshold": asked.error_threshold,
-            "key_points": asked.key_points,
-            "groups": asked.groups,
-        },
+        parameters=DnnTestParameters(
+            model=as_text(model.resolve()),
+            images=as_text(source.resolve()),
+            scaling=asked.scaling,
+            trust_model=asked.trust,
+            classes=list(classes) if classes else None,
+            task=asked.task,
+            error_threshold=asked.error_threshold,
+            key_points=asked.key_points,
+            groups=asked.groups,
+        ),
         outputs={JOB: OUTPUTS},
         work=lambda run: _test(run, model, listed, classes, asked),
     )
@@ -206,8 +212,8 @@ def read_test(folder: Path) -> tuple[int, float]:
     InputError
         When it holds no finished test.
     """
-    manifest = read_tested(folder)
-    return int(manifest.result["images"]), float(manifest.result["accuracy"])
+    figures = read_part(read_tested(folder), DnnTestFigures)
+    return figures.images, figures.accuracy
 
 
 def read_tested(folder: Path) -> Manifest:
@@ -224,13 +230,16 @@ def read_tested(folder: Path) -> Manifest:
 
 
 def _describe(manifest: Manifest, network: Network, outcome: Outcome, resized: int) -> None:
-    manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
-    manifest.chosen = {
-        "scaling": network.scaling,
-        "input_size": network.size,
-        "task": outcome.task,
-        "names": list(outcome.names),
-    }
+    write_part(manifest, ModelWeights(source=as_text(network.file), sha256=network.digest))
+    write_part(
+        manifest,
+        DnnTestChoices(
+            scaling=network.scaling,
+            input_size=network.size,
+            task=outcome.task,
+            names=list(outcome.names),
+        ),
+    )
     if resized:
         manifest.notes.append(
             f"{count_of(resized, 'image')} of another size than the model's input "
@@ -246,21 +255,22 @@ def _describe_accuracy(
     images, right = len(paths), int(outcome.correct.sum())
     numbers = number_groups(groups, paths) if groups.how else None
     low, high = accuracy_interval(outcome.correct, numbers)
-    manifest.result = {
-        "images": images,
-        "failures": images - right,
-        "accuracy": right / images,
-        "accuracy_low": low,
-        "accuracy_high": high,
-    }
+    figures = DnnTestFigures(
+        images=images,
+        failures=images - right,
+        accuracy=right / images,
+        accuracy_low=low,
+        accuracy_high=high,
+    )
     if outcome.errors is not None:
-        manifest.result["mean_error"] = float(outcome.errors.mean())
+        figures = figures.model_copy(update={"mean_error": float(outcome.errors.mean())})
     if numbers is not None:
-        manifest.result["groups"] = len({*numbers.tolist()})
+        figures = figures.model_copy(update={"groups": len({*numbers.tolist()})})
         manifest.notes.append(
             f"{describe_groups(groups, paths)}: the interval of the accuracy counts as many images "
             "as are independent. --groups none takes every image by itself."
         )
+    write_part(manifest, figures)
 
 
 def _write(

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, as_text
 from pipelines.runs.folder import Progress, Run, open_run
-from pipelines.runs.manifest import Manifest
+from pipelines.runs.manifest import Manifest, Part
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Job:
         What the run is about: of its images, or of its tables.
     sources : tuple of Path
         All files and folders that are read; none may lie in the run folder or hold it.
-    parameters : mapping of str to any
+    parameters : Part
         The options, given or defaulted, as `run.json` keeps them.
     outputs : mapping of str to Outputs
         What it writes, by its name, and what the jobs write whose runs it may replace: of its own
@@ -47,7 +46,7 @@ class Job:
     name: str
     folder: Path
     sources: tuple[Path, ...]
-    parameters: Mapping[str, Any]
+    parameters: Part | Mapping[str, object]
     outputs: Mapping[str, Outputs]
     work: Callable[[Run], None]
     notes: tuple[str, ...] = field(default=())
@@ -102,7 +101,9 @@ def run_job(
         job=job.name,
         command=[as_text(word) for word in command],
         folder=as_text(job.folder.resolve()),
-        parameters=dict(job.parameters),
+        parameters=(
+            job.parameters.entries() if isinstance(job.parameters, Part) else dict(job.parameters)
+        ),
         notes=list(job.notes),
     )
     with open_run(out, manifest, progress, job.outputs, overwrite=overwrite) as run:

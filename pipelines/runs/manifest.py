@@ -7,9 +7,16 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+)
 
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import write_text
@@ -21,6 +28,7 @@ STATUS_FILE = "status.json"
 
 
 Document = TypeVar("Document", bound=BaseModel)
+PartOf = TypeVar("PartOf", bound="Part")
 
 
 def now() -> str:
@@ -85,7 +93,8 @@ class Manifest(BaseModel):
     chosen : dict
         What the job settled on by itself: precision, components, eps, min_samples, ...
     result : dict
-        Counts and scores of the outcome.
+        Counts and scores of the outcome.  What is in these four differs from job to job, and is
+        read by `read_part`.
     notes : list of str
         What the user should know about this run, in sentences.
     """
@@ -108,6 +117,29 @@ class Manifest(BaseModel):
     notes: list[str] = []
     stages: list[Stage] = []
     versions: dict[str, str] = Field(default_factory=versions)
+    _file: Path = PrivateAttr(default=Path(MANIFEST_FILE))
+    """Where it was read from or written to: messages name it."""
+
+
+class Part(BaseModel):
+    """What a job keeps in one part of its manifest: it is written and read by the same model.
+
+    A field that runs of earlier versions lack, or that nobody needs to read, has a default; what
+    later versions add is passed over.
+
+    Attributes
+    ----------
+    part : str
+        Name of the field of `Manifest`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    part: ClassVar[Literal["parameters", "weights", "chosen", "result"]]
+
+    def entries(self) -> dict[str, object]:
+        """Return what `run.json` keeps of it: the fields that were given, in their order."""
+        return self.model_dump(exclude_unset=True, by_alias=True)
 
 
 class Status(BaseModel):
@@ -135,7 +167,8 @@ class Status(BaseModel):
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `run.json`."""
-    write_text(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
+    manifest._file = folder / MANIFEST_FILE
+    write_text(manifest._file, manifest.model_dump_json(indent=2) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -148,7 +181,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise NoManifestError(f"it has no {MANIFEST_FILE}") from None
     except OSError as error:
@@ -157,6 +190,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise NoManifestError(
             f"{path} is not a manifest of schema version 1: {_first_error(error)}"
         ) from error
+    manifest._file = path
+    return manifest
 
 
 def read_run_manifest(run: Path) -> Manifest:
@@ -167,6 +202,41 @@ def read_run_manifest(run: Path) -> Manifest:
         raise InputError(
             f"{run} is not a run folder: {error}. Name a folder that a job has written."
         ) from error
+
+
+def write_part(manifest: Manifest, values: Part) -> None:
+    """Add to a manifest what a job has to say; `run.json` is written when a stage ends."""
+    getattr(manifest, values.part).update(values.entries())
+
+
+def read_part(manifest: Manifest, kind: type[PartOf]) -> PartOf:
+    """Read what a job keeps in one part of its manifest.
+
+    Raises
+    ------
+    InputError
+        When something of it is missing or of another type; somebody may have edited the file.
+    """
+    try:
+        return kind.model_validate(getattr(manifest, kind.part))
+    except ValidationError as error:
+        raise InputError(
+            f"{manifest._file} is not as the tool writes it ({kind.part}.{_first_error(error)}). "
+            f"Take the file from a backup, or run its job ({manifest.job}) again."
+        ) from error
+
+
+def find_part(manifest: Manifest, kind: type[PartOf]) -> PartOf | None:
+    """Read a part that a job writes when it comes that far; None where nothing of it is there.
+
+    Raises
+    ------
+    InputError
+        When it is there, and something of it is missing or of another type.
+    """
+    fields = kind.model_fields.items()
+    necessary = {field.alias or name for name, field in fields if field.is_required()}
+    return read_part(manifest, kind) if necessary & getattr(manifest, kind.part).keys() else None
 
 
 def read_document(path: Path, model: type[Document], mend: str) -> Document | None:

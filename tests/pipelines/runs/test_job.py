@@ -7,13 +7,20 @@ import pytest
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs
 from pipelines.runs.job import Job, check_apart, run_job
-from pipelines.runs.manifest import read_manifest, read_status
+from pipelines.runs.manifest import Part, read_manifest, read_status
 
 OUTPUTS = {"count": Outputs(("count.txt",))}
 
 
 def silent(stage, done, total):
     pass
+
+
+class Counted(Part):
+    """What is counted."""
+
+    part = "parameters"
+    images: str
 
 
 def counting(folder: Path, *sources: Path, **changes) -> Job:
@@ -30,7 +37,7 @@ def counting(folder: Path, *sources: Path, **changes) -> Job:
         "name": "count",
         "folder": folder,
         "sources": (folder, *sources),
-        "parameters": {"images": str(folder)},
+        "parameters": Counted(images=str(folder)),
         "outputs": OUTPUTS,
         "work": work,
     }

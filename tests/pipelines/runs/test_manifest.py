@@ -7,12 +7,19 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 
 from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import (
+    Part,
+    find_part,
     list_runs,
+    read_manifest,
+    read_part,
     read_status,
     write_manifest,
+    write_part,
 )
 from tests.pipelines.runs.test_folder import manifest, quiet
 
@@ -117,3 +124,53 @@ def test_a_status_that_cannot_be_read_is_none(tmp_path, content):
 def test_a_status_that_is_a_folder_is_none(tmp_path):
     (tmp_path / "status.json").mkdir()
     assert read_status(tmp_path) is None
+
+
+class Counted(Part):
+    """Two figures, and one that came with a later version."""
+
+    part = "result"
+    images: int
+    share: float = Field(alias="in all")
+    later: tuple[str, ...] = ()
+
+
+def test_a_part_is_read_as_it_was_written(tmp_path):
+    written = manifest(result={"earlier": 1})
+    write_part(written, Counted(share=0.5, images=3))
+    assert list(written.result.items()) == [("earlier", 1), ("images", 3), ("in all", 0.5)]
+    write_manifest(tmp_path, written)
+    found = read_part(read_manifest(tmp_path), Counted)
+    assert (found.images, found.share, found.later) == (3, 0.5, ())
+    write_part(written, found.model_copy(update={"later": ("a", "b")}))
+    write_manifest(tmp_path, written)
+    assert read_part(read_manifest(tmp_path), Counted).later == ("a", "b")
+
+
+def test_a_part_that_no_job_came_to_is_none():
+    assert find_part(manifest(), Counted) is None
+    assert find_part(manifest(result={"later": ["a"]}), Counted) is None
+    assert find_part(manifest(result={"images": 1, "in all": 1}), Counted).images == 1
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        ({"images": 1}, "result.in all: Field required"),
+        ({"in all": 0.5}, "result.images: Field required"),
+        ({"images": "many", "in all": 0.5}, "result.images: Input should be a valid integer"),
+        ({"images": 1.5, "in all": 0.5}, "result.images: Input should be a valid integer"),
+        ({"images": 1, "in all": None}, "result.in all: Input should be a valid number"),
+        ({"images": 1, "in all": 1, "later": "a"}, "result.later: Input should be a valid tuple"),
+    ],
+)
+def test_a_part_that_was_edited_is_refused_by_file_and_field(tmp_path, result, words):
+    write_manifest(tmp_path, manifest(result=result))
+    for read in (read_part, find_part):
+        with pytest.raises(InputError) as refused:
+            read(read_manifest(tmp_path), Counted)
+        assert str(refused.value).startswith(f"{tmp_path / 'run.json'} is not as the tool writes")
+        assert words in str(refused.value)
+        assert str(refused.value).endswith(
+            "Take the file from a backup, or run its job (cluster) again."
+        )

@@ -1,0 +1,89 @@
+"""What `run.json` keeps of a test of the DNN under analysis, and of the model of any job."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pipelines.dnn.evaluation import Task
+from pipelines.runs.manifest import Part
+
+
+class ModelWeights(Part):
+    """The model file that a job loaded.
+
+    Attributes
+    ----------
+    source : str
+        Path of the file.
+    sha256 : str
+        Of its bytes.
+    """
+
+    part: ClassVar[Literal["weights"]] = "weights"
+
+    source: str = ""
+    sha256: str
+
+
+class DnnTestParameters(Part):
+    """The options of a test; see `dnn.job.Asked`."""
+
+    part: ClassVar[Literal["parameters"]] = "parameters"
+
+    model: str = ""
+    images: str = ""
+    scaling: str | None = None
+    trust_model: bool = False
+    classes: list[str] | None = None
+    task: str | None = None
+    error_threshold: float | None = None
+    key_points: bool = False
+    groups: str | None = None
+
+
+class DnnTestChoices(Part):
+    """What a test settled on.
+
+    Attributes
+    ----------
+    scaling : str
+        See `dnn.model.load_network`.
+    input_size : (int, int) or None
+        Width and height of the model's input; None in tests of older versions.
+    task : Task
+    names : list of str
+        Of the outputs.
+    """
+
+    part: ClassVar[Literal["chosen"]] = "chosen"
+
+    scaling: str
+    input_size: tuple[int | None, int | None] | None = None
+    task: Task
+    names: list[str]
+
+
+class DnnTestFigures(Part):
+    """What a test found.
+
+    Attributes
+    ----------
+    images, failures : int
+        That were tested, and that the DNN gets wrong.
+    accuracy, accuracy_low, accuracy_high : float
+        Share of images that it gets right, and the 95 % interval.
+    mean_error : float or None
+        Of numbers, over all images.
+    groups : int or None
+        Groups that the images are of; None where every image is by itself.
+    """
+
+    part: ClassVar[Literal["result"]] = "result"
+
+    images: int
+    failures: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    mean_error: float | None = None
+    groups: int | None = None
