@@ -39,16 +39,16 @@ def lay_out(points: NDArray[np.float32]) -> NDArray[np.float64]:
 def both_spaces(images: ImageSet) -> list[NDArray[np.float32]]:
     """Return the failing images' points by appearance and in contrast."""
     plain, against = RECIPES["default"], RECIPES["contrast"]
-    vectors, widths = layers_of(images.failing, plain.layers), features.widths(plain.layers)
+    vectors, widths = layers_of(images.failing, plain.layers), features.list_widths(plain.layers)
     reduced = reduction.fit(vectors, widths, components=plain.components, unit_length=True, seed=0)
     failing, passing = (
         layers_of(part, against.layers) for part in (images.failing, images.passing)
     )
     space = contrast.fit(
-        failing, passing, features.widths(against.layers), components=against.components
+        failing, passing, features.list_widths(against.layers), components=against.components
     )
     rays = contrast.project(space, failing)
-    return [reduction.apply(reduced, vectors), contrast.directions(space, rays)]
+    return [reduction.apply(reduced, vectors), contrast.compute_directions(space, rays)]
 
 
 def main() -> None:

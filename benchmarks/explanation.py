@@ -34,19 +34,19 @@ from examples.sampling import ANGLES, UNSAFE_VALUES
 from pipelines.clusters.clusters import RootCauseClusters, read_clusters
 from pipelines.clusters.explain import MOST_HINTS, measure_images
 from pipelines.clusters.explanation import read_properties
-from pipelines.clusters.explanation_tables import Given, Tables, read_tables
-from pipelines.clusters.families import family_labels
+from pipelines.clusters.explanation_tables import TableFiles, Tables, read_tables
+from pipelines.clusters.families import label_families
 from pipelines.clusters.hints import Hint, find_hints
-from pipelines.clusters.results import families_of, read_known_clusters
+from pipelines.clusters.results import collect_families, read_known_clusters
 from pipelines.clusters.shared_parameters import find_parameters
-from pipelines.clusters.unsafe_values import UnsafeValue, cover
-from pipelines.clusters.variance_reduction import reductions
+from pipelines.clusters.unsafe_values import UnsafeValue, find_coverage
+from pipelines.clusters.variance_reduction import compute_reductions
 from pipelines.data.images import ImageFile, check_image
 from pipelines.data.parameters import Parameter
 from pipelines.data.properties import PROPERTIES, measure
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.recipe import Options
-from pipelines.safe.weights import converted_base
+from pipelines.safe.weights import read_converted_base
 
 NAMES_THE_CAUSE = {
     "dim light": {("brightness", -1)},
@@ -110,7 +110,7 @@ def find(folder: Path, draw: Draw, seed: int) -> Failing:
         images,
         clusters,
         np.array([causes[path] for path in clusters.paths]),
-        family_labels(families_of(read_known_clusters(run)[1]), clusters.labels),
+        label_families(collect_families(read_known_clusters(run)[1]), clusters.labels),
         values,
     )
 
@@ -176,7 +176,7 @@ def print_parameters(sets: Sequence[Failing]) -> None:
         labels = failing.clusters.labels
         best: dict[int, float] = {}
         for parameter in tables.table.parameters:
-            for cluster, (rate, _) in reductions(parameter, labels).items():
+            for cluster, (rate, _) in compute_reductions(parameter, labels).items():
                 best[cluster] = max(rate, best.get(cluster, 0.0))
         uncorrected += best.values()
         found = find_parameters(tables.table.parameters, labels, seed=0)
@@ -196,10 +196,10 @@ def print_parameters(sets: Sequence[Failing]) -> None:
 
 
 def _tables(images: Path, clusters: RootCauseClusters, *, unsafe: bool) -> Tables:
-    given = Given(
+    table_files = TableFiles(
         (images / "parameters.csv",), ANGLES, images / "unsafe_values.csv" if unsafe else None
     )
-    return read_tables(given, images, clusters.paths)
+    return read_tables(table_files, images, clusters.paths)
 
 
 def print_families(name: str, sets: Sequence[Failing]) -> None:
@@ -233,7 +233,7 @@ def print_unsafe(folder: Path) -> None:
             unsafe: Sequence[UnsafeValue] = tables.unsafe_values,
             parameters: Sequence[Parameter] = parameters,
         ) -> tuple[int, int]:
-            met = [each for each in cover(unsafe, parameters, labels) if each.images]
+            met = [each for each in find_coverage(unsafe, parameters, labels) if each.images]
             return sum(1 for each in met if each.clusters), len(met)
 
         count, met = covered(clusters.labels)
@@ -277,7 +277,7 @@ def print_times() -> None:
 def _cache(folder: Path) -> Path:
     """Make a cache that holds the converted weights, and no features."""
     folder.mkdir()
-    converted_base(folder)
+    read_converted_base(folder)
     return folder
 
 

@@ -34,9 +34,9 @@ from sklearn.metrics import adjusted_rand_score
 from examples.eyes import FAILURES, build_dnn, write_example
 from examples.sampling import ANGLES
 from pipelines.clusters.clusters import read_clusters
-from pipelines.clusters.explanation_tables import Given, read_tables
+from pipelines.clusters.explanation_tables import TableFiles, read_tables
 from pipelines.clusters.shared_parameters import find_parameters
-from pipelines.clusters.variance_reduction import reductions
+from pipelines.clusters.variance_reduction import compute_reductions
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.relevance import PREDICTED, build_relevance
 from pipelines.hudd import clustering, distances, wicd
@@ -254,12 +254,14 @@ def print_example(seeds: int) -> None:
             find_root_cause_clusters(failures, safe, SafeOptions(), progress=quiet)
             for name, run in (("HUDD", heat), ("SAFE", safe)):
                 clusters = read_clusters(run)
-                given = Given((failures / "parameters.csv",), tuple(ANGLES))
-                tables = read_tables(given, failures, clusters.paths)
+                table_files = TableFiles((failures / "parameters.csv",), tuple(ANGLES))
+                tables = read_tables(table_files, failures, clusters.paths)
                 parameters = tables.table.parameters
                 rates: dict[int, list[float]] = {}
                 for parameter in parameters:
-                    for cluster, (rate, _) in reductions(parameter, clusters.labels).items():
+                    for cluster, (rate, _) in compute_reductions(
+                        parameter, clusters.labels
+                    ).items():
                         rates.setdefault(cluster, []).append(rate)
                 best[name] += [max(found) for found in rates.values()]
                 for each in find_parameters(parameters, clusters.labels, seed=0).values():

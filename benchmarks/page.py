@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from pipelines.clusters.clusters import RootCauseClusters, centre_distances, write_clusters
+from pipelines.clusters.clusters import RootCauseClusters, measure_centre_distances, write_clusters
 from pipelines.clusters.pictures import draw_clusters
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest
@@ -72,7 +72,7 @@ def write_run(folder: Path, images: Path, count: int, seed: int) -> None:
         labels=labels.astype(np.int32),
         core=labels >= 0,
         silhouettes=np.zeros(count, np.float32),
-        centre_distances=centre_distances(points, labels),
+        centre_distances=measure_centre_distances(points, labels),
         places=points[:, :2],
     )
     manifest = Manifest(

@@ -101,7 +101,7 @@ def eyes(seed: int) -> Iterable[tuple[str, Image.Image]]:
 def extract(name: str, pictures: Iterable[tuple[str, Image.Image]]) -> ImageSet:
     """Save pictures and extract their features through the store: a second time costs little."""
     weights, precision = load_weights(None, top=False), features.choose_precision("auto")
-    width = sum(features.widths(features.POOLS))
+    width = sum(features.list_widths(features.POOLS))
     with (
         tempfile.TemporaryDirectory() as folder,
         open_store(cache_folder(), weights.digest, features.POOLS, precision, width) as store,

@@ -45,9 +45,9 @@ from benchmarks.photograph_sets import (
 )
 from benchmarks.quality import judge
 from benchmarks.spoiling import CAUSES
-from pipelines.clusters.families import family_labels, find_families
+from pipelines.clusters.families import find_families, label_families
 from pipelines.clusters.hints import find_hints
-from pipelines.clusters.rates import AS_COMMON, estimate_rates, tell_kinds
+from pipelines.clusters.rates import AS_COMMON, classify_clusters, estimate_rates
 from pipelines.data.properties import measure
 from pipelines.safe import clustering, contrast, features, reduction
 from pipelines.safe.denoising import denoise
@@ -74,7 +74,7 @@ Random = np.random.Generator
 
 def layers_of(vectors: Floats, layers: Sequence[str]) -> Floats:
     """Return the features of some layers."""
-    return features.columns(vectors, features.POOLS, layers)
+    return features.select_columns(vectors, features.POOLS, layers)
 
 
 def by_recipe(name: str) -> Callable[[ImageSet, int], Labels]:
@@ -93,7 +93,7 @@ def families(images: ImageSet, seed: int) -> Labels:
     labels = by_recipe("default")(images, seed)
     conditions = layers_of(images.failing, (CONDITIONS,))
     unit = reduction.scale_to_unit_length(conditions, [conditions.shape[1]])
-    return family_labels(find_families(unit, labels), labels)
+    return label_families(find_families(unit, labels), labels)
 
 
 def papers_choices(images: ImageSet, seed: int) -> Labels:
@@ -107,9 +107,9 @@ def contrast_points(images: ImageSet) -> Floats:
     """Return the denoised directions of failing images, as the tool's search sees them first."""
     recipe = RECIPES["contrast"]
     failing, passing = (layers_of(p, recipe.layers) for p in (images.failing, images.passing))
-    widths = features.widths(recipe.layers)
+    widths = features.list_widths(recipe.layers)
     space = contrast.fit(failing, passing, widths, components=recipe.components)
-    return denoise(contrast.directions(space, contrast.project(space, failing)))
+    return denoise(contrast.compute_directions(space, contrast.project(space, failing)))
 
 
 def directions_dbscan(images: ImageSet, seed: int) -> Labels:
@@ -140,7 +140,7 @@ def umap_dbscan(images: ImageSet, seed: int) -> Labels:
 
     layers = RECIPES["default"].layers
     scaled = reduction.scale_to_unit_length(
-        layers_of(images.failing, layers), features.widths(layers)
+        layers_of(images.failing, layers), features.list_widths(layers)
     )
     reducer = UMAP(n_components=10, n_neighbors=15, min_dist=0.0, random_state=seed, n_jobs=1)
     return clustering.search(np.asarray(reducer.fit_transform(scaled), dtype=np.float32)).labels
@@ -222,7 +222,7 @@ def judge_rates(drawn: dict[str, Any], seed: int) -> Counter[str]:
     unseen = count_unseen(failing, passing, partition.labels, search, *groups)
     ids = range(int(partition.labels.max()) + 1)
     rates = estimate_rates(*unseen, np.ones(len(passing)), *groups, ids)
-    kinds, counts = tell_kinds(rates, {}), Counter[str]()
+    kinds, counts = classify_clusters(rates, {}), Counter[str]()
     for cluster, rate in rates.items():
         inside = causes[failed][partition.labels == cluster]
         main, size = Counter(inside.tolist()).most_common(1)[0]

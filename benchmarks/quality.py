@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.scenarios import SCENARIOS, draw_failing_set
-from pipelines.clusters.clusters import NOISE, inspection_share
+from pipelines.clusters.clusters import NOISE, compute_inspection_share
 from pipelines.data.images import ImageFile, check_image, find_files
 from pipelines.safe import clustering, features, reduction
 from pipelines.safe.denoising import denoise
@@ -74,7 +74,7 @@ def judge(labels: Labels, scenarios: Sequence[str]) -> Quality:
         coverage=len(covered) / len(set(scenarios)),
         noise=float((labels == NOISE).mean()),
         clusters=len(sizes),
-        inspect=inspection_share(labels),
+        inspect=compute_inspection_share(labels),
     )
 
 
@@ -83,7 +83,7 @@ def extract(folder: Path) -> tuple[list[str], Floats]:
     images = [check_image(folder, path) for path in find_files(folder)[0]]
     images = [image for image in images if isinstance(image, ImageFile)]
     weights = load_weights(None, top=False)
-    width = sum(features.widths(LAYERS))
+    width = sum(features.list_widths(LAYERS))
     with (
         open_store(cache_folder(), weights.digest, LAYERS, "float32", width) as store,
         tqdm(total=len(images), desc=folder.name) as bar,
@@ -102,7 +102,7 @@ def extract(folder: Path) -> tuple[list[str], Floats]:
 def reduced_features(vectors: Floats, seed: int) -> Floats:
     """Reduce features as the tool does."""
     components = RECIPES["default"].components
-    widths = features.widths(LAYERS)
+    widths = features.list_widths(LAYERS)
     reduced = reduction.fit(vectors, widths, components=components, unit_length=True, seed=seed)
     return reduction.apply(reduced, vectors)
 
@@ -126,7 +126,7 @@ def umap_dbscan(vectors: Floats, seed: int) -> Labels:
     """Cluster the tool's scaled features by UMAP, set as its guide advises, and DBSCAN."""
     from umap import UMAP
 
-    scaled = reduction.scale_to_unit_length(vectors, features.widths(LAYERS))
+    scaled = reduction.scale_to_unit_length(vectors, features.list_widths(LAYERS))
     reducer = UMAP(n_components=10, n_neighbors=15, min_dist=0.0, random_state=seed, n_jobs=1)
     return clustering.search(np.asarray(reducer.fit_transform(scaled), dtype=np.float32)).labels
 

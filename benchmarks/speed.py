@@ -98,7 +98,7 @@ def measure_features(count: int, repeats: int, precisions: list[str]) -> None:
 
         def tool(precision: str) -> None:
             cache = Path(tempfile.mkdtemp(dir=folder))
-            width = sum(features.widths(LAYERS))
+            width = sum(features.list_widths(LAYERS))
             with open_store(cache, weights.digest, LAYERS, precision, width) as store:
                 features.extract(
                     images_folder,
@@ -148,12 +148,12 @@ def measure_search(sizes: list[int], naive_candidates: int) -> None:
         points = (centres[rng.integers(0, 60, n)] + spread * rng.normal(size=(n, 50))).astype("f4")
         start = time.perf_counter()
         distances = dbscan.Distances(points)
-        neighbours = dbscan.nearest(points, 3)
-        values = clustering.candidate_eps(neighbours.distances[:, 2])
+        neighbours = dbscan.find_nearest(points, 3)
+        values = clustering.propose_eps(neighbours.distances[:, 2])
         values = list(np.interp(np.linspace(0, len(values) - 1, 30), range(len(values)), values))
-        tree = dbscan.spanning_tree(distances, neighbours.distances[:, 2])
+        tree = dbscan.grow_spanning_tree(distances, neighbours.distances[:, 2])
         labellings = [dbscan.cut(tree, neighbours, eps, 3) for eps in values]
-        silhouette.silhouettes(distances, labellings)
+        silhouette.compute_silhouettes(distances, labellings)
         ours, peak = time.perf_counter() - start, peak_gib()
         del distances
         chosen = np.unique(np.linspace(0, 29, naive_candidates).astype(int))

@@ -13,10 +13,10 @@ from PIL import Image
 @pytest.fixture(scope="session")
 def warm_cache(tmp_path_factory):
     """Return a cache folder that holds the converted weights and no features."""
-    from pipelines.safe.weights import converted_base
+    from pipelines.safe.weights import read_converted_base
 
     folder = tmp_path_factory.mktemp("cache")
-    converted_base(folder)
+    read_converted_base(folder)
     return folder
 
 

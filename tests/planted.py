@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines.clusters.clusters import RootCauseClusters, centre_distances, map_places
-from pipelines.clusters.explanation_tables import Given
+from pipelines.clusters.clusters import RootCauseClusters, map_places, measure_centre_distances
+from pipelines.clusters.explanation_tables import TableFiles
 from pipelines.clusters.passing import PassingSample
-from pipelines.clusters.rates import estimate_rates, tell_kinds
+from pipelines.clusters.rates import classify_clusters, estimate_rates
 from pipelines.clusters.report.report import write_report
 from pipelines.clusters.write import finish
 from pipelines.data.images import check_image
@@ -61,21 +61,25 @@ def write_planted_run(folder: Path, passing: bool = False) -> Path:
         labels=labels,
         core=(labels >= 0) & (rng.random(len(labels)) < 0.8),
         silhouettes=np.where(labels >= 0, rng.uniform(0.2, 0.6, len(labels)), 0).astype(np.float32),
-        centre_distances=centre_distances(points, labels),
+        centre_distances=measure_centre_distances(points, labels),
         places=map_places(points),
     )
     manifest = Manifest(job="cluster", command=[], folder=str(images), parameters={"seed": 0})
-    given = Given(tuple(images / name for name in TABLES[:2]), ("gaze_angle",), images / TABLES[2])
+    table_files = TableFiles(
+        tuple(images / name for name in TABLES[:2]), ("gaze_angle",), images / TABLES[2]
+    )
     families, sample = FAMILIES, None
     if passing:
         families = {cluster: cluster for cluster in range(len(SIZES))}
         parts = np.where(labels < 0, -1, np.arange(len(labels)) % 2).astype(np.int32)
         clusters = replace(clusters, parts=parts)
         sample = plant_passing(folder / "passing", labels, rng)
-        given = replace(given, parameters=(*given.parameters, folder / "passing" / TABLES[0]))
+        table_files = replace(
+            table_files, parameters=(*table_files.parameters, folder / "passing" / TABLES[0])
+        )
     with open_run(out, manifest, lambda *step: None) as run:
         finish(
-            run, images, clusters, given, families, [],
+            run, images, clusters, table_files, families, [],
             seed=0, write_more=lambda: None, passing=sample,
         )  # fmt: skip
     write_report(out)
@@ -106,7 +110,7 @@ def plant_passing(folder: Path, labels, rng) -> PassingSample:
         groups=("",) * len(held),
         clusters=held,
         rates=rates,
-        kinds=tell_kinds(rates, {}),
+        kinds=classify_clusters(rates, {}),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from app.server.views.clusters import describe, read_values
 from app.server.views.heatmaps import describe_agreement
 from pipelines.clusters.clusters import read_clusters
-from pipelines.clusters.explain import NOTHING, explain_run
+from pipelines.clusters.explain import NO_TABLES, explain_run
 from pipelines.clusters.report.report import write_report
 from pipelines.clusters.results import read_results
 from pipelines.data.images import find_files
@@ -127,7 +127,7 @@ def test_what_may_be_missing_is_missed_by_nobody(run, tamper):
         assert [row["hints"] for row in shown["clusters"]] == [
             row["hints"] for row in before["clusters"]
         ]
-        assert say(explain_run, run, NOTHING, seed=None, progress=quiet) == ""
+        assert say(explain_run, run, NO_TABLES, seed=None, progress=quiet) == ""
         assert read_results(run).rows[0].hints == tuple(shown["clusters"][0]["hints"])
 
 
@@ -141,7 +141,7 @@ def test_what_one_refuses_all_refuse_in_the_same_words(
     assert "Take the file from a backup, or" in words
     assert say(write_report, run) == words
     assert say(read_values, run, "properties", 0) == words
-    assert say(explain_run, run, NOTHING, seed=None, progress=quiet) == words
+    assert say(explain_run, run, NO_TABLES, seed=None, progress=quiet) == words
     assert say(describe_agreement, planted_beside_passing, run) == words
     new = planted_beside_passing.parent / "passing"
     assert find_files(new)[0]

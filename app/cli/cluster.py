@@ -30,7 +30,7 @@ def cluster(options: ClusterOptions) -> None:
         seed=options.seed,
         batch_size=options.batch_size,
         precision=options.precision,
-        given=gather_tables(options),
+        table_files=gather_tables(options),
         passing=options.passing,
         test_run=options.test_run,
         sample=options.sample,

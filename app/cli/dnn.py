@@ -62,7 +62,7 @@ def heatmaps(options: HeatmapsOptions) -> None:
         explain=options.explain,
         seed=options.seed,
         batch_size=options.batch_size,
-        given=gather_tables(options),
+        table_files=gather_tables(options),
     )
     with job("Nothing was written; start again with --overwrite.") as told:
         manifest = find_clusters_by_heatmaps(

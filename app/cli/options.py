@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.commands.cluster import ClusterOptions, ExplainOptions
     from app.commands.dnn import HeatmapsOptions, TestOptions
     from app.commands.retrain import RetrainOptions
-    from pipelines.clusters.explanation_tables import Given
+    from pipelines.clusters.explanation_tables import TableFiles
     from pipelines.dnn.job import EvaluationOptions
     from pipelines.runs.folder import Progress
     from pipelines.runs.manifest import Manifest
@@ -112,10 +112,10 @@ def _bars() -> Iterator[Progress]:
 def print_clusters(manifest: Manifest, out: Path) -> None:
     """Print the summary of a job that found clusters."""
     from pipelines.clusters.explanation import read_explanation
-    from pipelines.clusters.report.headline import headline
+    from pipelines.clusters.report.headline import write_headline
 
     counts = manifest.images
-    for sentence in headline(manifest.result, counts.used):
+    for sentence in write_headline(manifest.result, counts.used):
         print(sentence)
     if counts.rejected:
         print(f"Files that could not be used: {counts.rejected}, see {out / 'rejected.txt'}")
@@ -125,11 +125,11 @@ def print_clusters(manifest: Manifest, out: Path) -> None:
     print(f"Look at {out / 'report.html'} first, and at {out / 'gifs'}.")
 
 
-def gather_tables(options: ClusterOptions | ExplainOptions | HeatmapsOptions) -> Given:
+def gather_tables(options: ClusterOptions | ExplainOptions | HeatmapsOptions) -> TableFiles:
     """Return what a command is given of the images beside the images."""
-    from pipelines.clusters.explanation_tables import Given
+    from pipelines.clusters.explanation_tables import TableFiles
 
-    return Given(options.parameters, options.angles, options.unsafe_values)
+    return TableFiles(options.parameters, options.angles, options.unsafe_values)
 
 
 def ask_of_labels(options: TestOptions | RetrainOptions) -> EvaluationOptions:

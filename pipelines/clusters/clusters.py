@@ -109,7 +109,9 @@ class RootCauseClusters:
     groups: tuple[str, ...] | None = None
 
 
-def centre_distances(points: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float32]:
+def measure_centre_distances(
+    points: NDArray[np.float32], labels: NDArray[np.int32]
+) -> NDArray[np.float32]:
     """Compute each image's distance to the mean of its cluster; noise counts as one cluster.
 
     Parameters
@@ -145,20 +147,20 @@ def map_places(points: NDArray[np.float32]) -> NDArray[np.float32]:
     return places
 
 
-def cluster_ids(clusters: RootCauseClusters) -> list[int]:
+def list_clusters(clusters: RootCauseClusters) -> list[int]:
     """Return the ids that occur: 0, 1, ... and then noise, if there is any."""
     ids = [int(cluster) for cluster in np.unique(clusters.labels)]
     return [cluster for cluster in ids if cluster != NOISE] + [NOISE] * (NOISE in ids)
 
 
-def members(clusters: RootCauseClusters, cluster: int) -> list[int]:
+def list_members(clusters: RootCauseClusters, cluster: int) -> list[int]:
     """Return the positions of a cluster's images, most central first, ties by path."""
     inside = np.flatnonzero(clusters.labels == cluster)
     order = inside[np.argsort(clusters.centre_distances[inside], kind="stable")]
     return [int(position) for position in order]
 
 
-def inspection_share(labels: NDArray[np.int32]) -> float:
+def compute_inspection_share(labels: NDArray[np.int32]) -> float:
     """Share of all images that is looked at when five of each cluster are (SAFE, section 4, RQ1).
 
     Noise is not looked at.
@@ -211,14 +213,14 @@ def write_clusters(folder: Path, clusters: RootCauseClusters, cells: Cells | Non
         ),
     )
     rows = []
-    for cluster in cluster_ids(clusters):
+    for cluster in list_clusters(clusters):
         row: dict[str, object] = dict.fromkeys(CLUSTER_COLUMNS, "")
         rows.append(row | _figures(clusters, cluster) | dict((cells or {}).get(cluster, {})))
     write_csv(folder / CLUSTERS_FILE, CLUSTER_COLUMNS, (list(row.values()) for row in rows))
 
 
 def _figures(clusters: RootCauseClusters, cluster: int) -> dict[str, object]:
-    inside = members(clusters, cluster)
+    inside = list_members(clusters, cluster)
     undefined = cluster == NOISE or clusters.labels.max() < 1
     return {
         "cluster": cluster,

@@ -17,31 +17,31 @@ from pipelines.clusters.explanation import (
     DIGITS,
     PARAMETERS_FILE,
     PASSING_PARAMETERS_FILE,
-    Column,
+    ClusterExplanation,
     Confusion,
-    Explained,
     Explanation,
     Family,
+    ParameterColumn,
     UnsafeCoverage,
     read_properties,
     write_explanation,
     write_properties,
 )
 from pipelines.clusters.explanation_tables import (
-    NOTHING,
-    Given,
+    NO_TABLES,
+    TableFiles,
     Tables,
+    describe_uncompared,
     find_passing_folder,
     read_earlier_tables,
     read_tables,
-    tell_references,
 )
-from pipelines.clusters.families import family_labels
+from pipelines.clusters.families import label_families
 from pipelines.clusters.hints import find_hints
 from pipelines.clusters.passing import PASSING_FILE, read_passing
-from pipelines.clusters.results import families_of, read_known_clusters
+from pipelines.clusters.results import collect_families, read_known_clusters
 from pipelines.clusters.shared_parameters import find_confusions, find_parameters
-from pipelines.clusters.unsafe_values import cover
+from pipelines.clusters.unsafe_values import find_coverage
 from pipelines.data.images import ImageFile, Rejected, check_image
 from pipelines.data.parameters import Problem, take_passing, write_parameters
 from pipelines.data.pixels import load_image, upright_size
@@ -99,7 +99,7 @@ def explain(
 ) -> Explanation:
     """Say of each cluster, and of each family, what its images share.
 
-    See `find_hints`, `find_parameters` and `cover` for how, and for what grows with what.
+    See `find_hints`, `find_parameters` and `find_coverage` for how, and for what grows with what.
 
     Parameters
     ----------
@@ -113,9 +113,9 @@ def explain(
         Pixel properties of passing images, which hints then compare with. Parameters compare
         with the values of passing images that they have.
     """
-    unsafe = tables.given.unsafe_values
+    unsafe = tables.table_files.unsafe_values
     by_cluster = _explain(clusters.labels, values, tables, seed, passing)
-    by_family = family_labels(families, clusters.labels)
+    by_family = label_families(families, clusters.labels)
     # Situations are families of their own: what was computed of them need not be again.
     alone = np.array_equal(by_family, clusters.labels)
     of_family = by_cluster if alone else _explain(by_family, values, tables, seed, passing)
@@ -125,19 +125,19 @@ def explain(
             by_cluster[cluster].unsafe_values.append(place)
     return Explanation(
         seed=seed,
-        parameter_files=[as_text(file.resolve()) for file in tables.given.parameters],
-        angles=list(tables.given.angles),
+        parameter_files=[as_text(file.resolve()) for file in tables.table_files.parameters],
+        angles=list(tables.table_files.angles),
         unsafe_values_file=as_text(unsafe.resolve()) if unsafe else "",
         images_with_parameters=tables.table.images_with_values,
         parameters=[
-            Column(name=parameter.name, kind=parameter.kind, outcome=parameter.outcome)
+            ParameterColumn(name=parameter.name, kind=parameter.kind, outcome=parameter.outcome)
             for parameter in tables.table.parameters
         ],
         clusters=by_cluster,
         families=_join_families(families, by_family, of_family, by_cluster),
         unsafe_values=coverage,
         problems=list(tables.problems),
-        notes=tell_references(tables) if tables.passing else [],
+        notes=describe_uncompared(tables) if tables.passing else [],
     )
 
 
@@ -151,15 +151,15 @@ def _cover_unsafe_values(tables: Tables, labels: NDArray[np.int32]) -> list[Unsa
             images=value.images,
             clusters=value.clusters,
         )
-        for value in cover(tables.unsafe_values, tables.table.parameters, labels)
+        for value in find_coverage(tables.unsafe_values, tables.table.parameters, labels)
     ]
 
 
 def _join_families(
     families: Mapping[int, int],
     labels: NDArray[np.int32],
-    explained: Mapping[int, Explained],
-    clusters: Mapping[int, Explained],
+    explained: Mapping[int, ClusterExplanation],
+    clusters: Mapping[int, ClusterExplanation],
 ) -> list[Family]:
     """Return the families; each lies next to the unsafe values that its clusters lie next to.
 
@@ -195,14 +195,14 @@ def _explain(
     tables: Tables,
     seed: int,
     passing: NDArray[np.float64] | None,
-) -> dict[int, Explained]:
+) -> dict[int, ClusterExplanation]:
     """Explain groups of images, by id; -1 is noise and not explained."""
     parameters = tables.table.parameters
     hints = find_hints(values, labels, seed=seed, passing=passing)
     findings = find_parameters(parameters, labels, seed=seed)
     confusions = find_confusions(parameters, labels)
     return {
-        int(group): Explained(
+        int(group): ClusterExplanation(
             hints=hints[group][:MOST_HINTS],
             parameters=findings.get(group, []),
             confusions=[
@@ -215,7 +215,7 @@ def _explain(
     }
 
 
-def cells(explanation: Explanation) -> Cells:
+def format_cells(explanation: Explanation) -> Cells:
     """Return what `clusters.csv` says of it: hint, parameters and family, by cluster."""
     rows: dict[int, dict[str, object]] = {
         cluster: {
@@ -230,7 +230,7 @@ def cells(explanation: Explanation) -> Cells:
     return rows
 
 
-def write_explained(
+def write_explanation_files(
     folder: Path,
     clusters: RootCauseClusters,
     explanation: Explanation,
@@ -252,7 +252,9 @@ def write_explained(
     write_explanation(folder, explanation)
 
 
-def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progress) -> Explanation:
+def explain_run(
+    folder: Path, table_files: TableFiles, *, seed: int | None, progress: Progress
+) -> Explanation:
     """Explain the clusters of a run that exists; what an earlier call said of it is replaced.
 
     Pictures that are measured already are not measured again.  Names, notes and verdicts stay, and
@@ -278,10 +280,10 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
         with name_damaged_file(folder / PASSING_FILE):
             sample = read_passing(folder)
         others = PassingImages(find_passing_folder(manifest), sample[0]) if sample else None
-        if given == NOTHING:
+        if table_files == NO_TABLES:
             tables = read_earlier_tables(folder, clusters.paths, others)
         else:
-            tables = read_tables(given, images, clusters.paths, others)
+            tables = read_tables(table_files, images, clusters.paths, others)
         values = read_properties(folder, clusters.paths)
         if values is None:
             values = measure_images(images, clusters.paths, clusters.digests, notify)
@@ -292,12 +294,12 @@ def explain_run(folder: Path, given: Given, *, seed: int | None, progress: Progr
         seed = int(manifest.parameters.get("seed", 0)) if seed is None else seed
         passing = sample[1] if sample else None
         explanation = explain(
-            clusters, values, tables, families_of(rows), seed=seed, passing=passing
+            clusters, values, tables, collect_families(rows), seed=seed, passing=passing
         )
-        by_cluster = {str(cluster): row for cluster, row in cells(explanation).items()}
+        by_cluster = {str(cluster): row for cluster, row in format_cells(explanation).items()}
         with name_damaged_file(folder / CLUSTERS_FILE, SAVE_AGAIN):
             replace_cells(folder / CLUSTERS_FILE, "cluster", by_cluster)
-        write_explained(folder, clusters, explanation, values, tables)
+        write_explanation_files(folder, clusters, explanation, values, tables)
     return explanation
 
 

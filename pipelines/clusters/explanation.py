@@ -34,7 +34,7 @@ class Confusion(BaseModel):
     images: int
 
 
-class Explained(BaseModel):
+class ClusterExplanation(BaseModel):
     """What is said of one cluster, or of one family.
 
     Attributes
@@ -55,7 +55,7 @@ class Explained(BaseModel):
     unsafe_values: list[int] = []
 
 
-class Family(Explained):
+class Family(ClusterExplanation):
     """Clusters that look different and share their situation.
 
     Attributes
@@ -91,7 +91,7 @@ class UnsafeCoverage(BaseModel):
     clusters: list[int]
 
 
-class Column(BaseModel):
+class ParameterColumn(BaseModel):
     """One column of `parameters.csv`, and of `passing_parameters.csv` where there is one.
 
     Attributes
@@ -110,7 +110,7 @@ class Explanation(BaseModel):
 
     Attributes
     ----------
-    parameters : list of Column
+    parameters : list of ParameterColumn
         What the images' parameters are, in the order of `parameters.csv`.
     parameter_files, angles : list of str
         What was given; empty for none.
@@ -137,8 +137,8 @@ class Explanation(BaseModel):
     angles: list[str] = []
     unsafe_values_file: str = ""
     images_with_parameters: int = 0
-    parameters: list[Column] = []
-    clusters: dict[int, Explained] = {}
+    parameters: list[ParameterColumn] = []
+    clusters: dict[int, ClusterExplanation] = {}
     families: list[Family] = []
     unsafe_values: list[UnsafeCoverage] = []
     problems: list[Problem] = []

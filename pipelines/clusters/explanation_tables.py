@@ -27,7 +27,7 @@ BY_DEFINITION = "what makes an image fail, so that passing images differ in it b
 
 
 @dataclass(frozen=True)
-class Given:
+class TableFiles:
     """What the user gives of the images beside the images.
 
     Attributes
@@ -45,17 +45,17 @@ class Given:
     unsafe_values: Path | None = None
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """All tables."""
+    def paths(self) -> tuple[Path, ...]:
+        """Return the paths of all tables."""
         return (*self.parameters, *((self.unsafe_values,) if self.unsafe_values else ()))
 
 
-NOTHING = Given()
+NO_TABLES = TableFiles()
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What the files of `Given` hold.
+    """What the files of `TableFiles` hold.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Tables:
         Those that parameters may have values of.
     """
 
-    given: Given
+    table_files: TableFiles
     table: ParameterTable
     unsafe_values: tuple[UnsafeValue, ...]
     problems: tuple[Problem, ...]
@@ -92,7 +92,10 @@ class Tables:
 
 
 def read_tables(
-    given: Given, images: Path, paths: Sequence[str], passing: PassingImages | None = None
+    table_files: TableFiles,
+    images: Path,
+    paths: Sequence[str],
+    passing: PassingImages | None = None,
 ) -> Tables:
     """Read the tables that the user gives.
 
@@ -108,19 +111,19 @@ def read_tables(
     InputError
         When one cannot be used at all, or they are not given together.
     """
-    if not given.parameters:
-        if given.angles or given.unsafe_values:
-            what = "--angles" if given.angles else "--unsafe-values"
+    if not table_files.parameters:
+        if table_files.angles or table_files.unsafe_values:
+            what = "--angles" if table_files.angles else "--unsafe-values"
             raise InputError(f"{what} speaks of parameters: give their table by --parameters.")
-        return Tables(given, ParameterTable((), 0, ()), (), (), passing)
-    table = read_parameters(given.parameters, paths, given.angles, images, passing)
-    if given.unsafe_values is None:
-        return Tables(given, table, (), table.problems, passing)
-    unsafe, problems = read_unsafe_values(given.unsafe_values, table.parameters)
-    return Tables(given, table, unsafe, (*table.problems, *problems), passing)
+        return Tables(table_files, ParameterTable((), 0, ()), (), (), passing)
+    table = read_parameters(table_files.parameters, paths, table_files.angles, images, passing)
+    if table_files.unsafe_values is None:
+        return Tables(table_files, table, (), table.problems, passing)
+    unsafe, problems = read_unsafe_values(table_files.unsafe_values, table.parameters)
+    return Tables(table_files, table, unsafe, (*table.problems, *problems), passing)
 
 
-def tell_references(tables: Tables) -> list[str]:
+def describe_uncompared(tables: Tables) -> list[str]:
     """Say which parameters are not compared with passing images, and why."""
     reasons: dict[str, list[str]] = {}
     for each in tables.table.parameters:
@@ -148,7 +151,7 @@ def read_earlier_tables(
     """Return what was given to an earlier call, from the run folder; nothing where nothing was."""
     explanation = read_explanation(folder)
     if explanation is None or not explanation.parameters:
-        return Tables(NOTHING, ParameterTable((), 0, ()), (), (), passing)
+        return Tables(NO_TABLES, ParameterTable((), 0, ()), (), (), passing)
     kinds = [(column.name, column.kind) for column in explanation.parameters]
     with name_damaged_file(folder / PARAMETERS_FILE, "give the tables again"):
         found, parameters = read_parameter_columns(folder / PARAMETERS_FILE, kinds)
@@ -168,10 +171,10 @@ def read_earlier_tables(
         UnsafeValue(each.parameter, each.value, each.side) for each in explanation.unsafe_values
     )
     file = explanation.unsafe_values_file
-    given = Given(
+    table_files = TableFiles(
         tuple(map(Path, explanation.parameter_files)),
         tuple(explanation.angles),
         Path(file) if file else None,
     )
     table = ParameterTable(parameters, explanation.images_with_parameters, ())
-    return Tables(given, table, unsafe, tuple(explanation.problems), passing)
+    return Tables(table_files, table, unsafe, tuple(explanation.problems), passing)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.clusters import NOISE, inspection_share
+from pipelines.clusters.clusters import NOISE, compute_inspection_share
 
 INSPECTED = 0.1
 """Share of all images that five images of each family should not exceed."""
@@ -60,7 +60,7 @@ def find_families(
     if len(clusters) > 1:
         joined = linkage(means, "average")
         for height in joined[:, 2]:
-            enough = inspection_share(_by_image(families, clusters, labels)) <= inspected
+            enough = compute_inspection_share(_by_image(families, clusters, labels)) <= inspected
             if enough or height > limit:
                 break
             families = fcluster(joined, height, "distance") - 1
@@ -88,7 +88,7 @@ def _numbered(
     return {c: order.index(f) for c, f in zip(clusters, families.tolist(), strict=True)}
 
 
-def family_labels(families: Mapping[int, int], labels: NDArray[np.int32]) -> NDArray[np.int32]:
+def label_families(families: Mapping[int, int], labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the family of each image, -1 for noise.
 
     Parameters

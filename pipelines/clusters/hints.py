@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE
+from pipelines.clusters.variance_reduction import Doubles, Positions
 from pipelines.data.properties import PROPERTIES, Property
 
 LARGE = 0.474
@@ -38,9 +39,6 @@ TIE = 0.02
 ENOUGH = 0.5
 """Share of a cluster's images that have a property, below which nothing is said of it."""
 MAD_TO_DEVIATION = 1.4826
-
-Floats = NDArray[np.float64]
-Groups = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -90,20 +88,20 @@ class _Column:
     """
 
     property: Property
-    values: Floats
+    values: Doubles
     defined: NDArray[np.bool_]
-    places: Floats | Groups
-    turned: Floats
+    places: Doubles | Positions
+    turned: Doubles
     reference: NDArray[np.bool_]
 
 
 def find_hints(
-    values: Floats,
+    values: Doubles,
     labels: NDArray[np.int32],
     *,
     seed: int,
     properties: Sequence[Property] = PROPERTIES,
-    passing: Floats | None = None,
+    passing: Doubles | None = None,
 ) -> dict[int, list[Hint]]:
     """Find what sets each cluster apart from passing images, or from all other failing ones.
 
@@ -158,7 +156,7 @@ def find_hints(
     }
 
 
-def _describe(columns: Sequence[_Column], inside: Groups, chance: float) -> list[Hint]:
+def _describe(columns: Sequence[_Column], inside: Positions, chance: float) -> list[Hint]:
     """Return the hints of one cluster, strongest first: large, noticeable and beyond chance."""
     hints = []
     for column in columns:
@@ -169,8 +167,8 @@ def _describe(columns: Sequence[_Column], inside: Groups, chance: float) -> list
 
 
 def _prepare_columns(
-    values: Floats, passing: Floats | None, properties: Sequence[Property]
-) -> tuple[list[_Column], Groups]:
+    values: Doubles, passing: Doubles | None, properties: Sequence[Property]
+) -> tuple[list[_Column], Positions]:
     """Prepare the values of failing, then of passing images.
 
     Returns
@@ -194,7 +192,7 @@ def _strength(hint: Hint) -> tuple[int, float]:
     return round(abs(hint.effect) / TIE), abs(hint.difference)
 
 
-def _prepare(values: Floats, property_: Property, reference: NDArray[np.bool_]) -> _Column:
+def _prepare(values: Doubles, property_: Property, reference: NDArray[np.bool_]) -> _Column:
     from scipy.stats import rankdata
 
     defined = ~np.isnan(values)
@@ -219,7 +217,7 @@ def _prepare(values: Floats, property_: Property, reference: NDArray[np.bool_]) 
     return _Column(property_, values, defined, degrees, turned, reference)
 
 
-def _deltas(column: _Column, groups: Groups) -> Floats:
+def _deltas(column: _Column, groups: Positions) -> Doubles:
     """Compute Cliff's delta between each group and the reference, or all other images.
 
     Parameters
@@ -257,7 +255,7 @@ def _deltas(column: _Column, groups: Groups) -> Floats:
 
 
 def _chance(
-    columns: Sequence[_Column], sizes: Sequence[int], pool: Groups, seed: int
+    columns: Sequence[_Column], sizes: Sequence[int], pool: Positions, seed: int
 ) -> list[float]:
     """Compute what the best property of random groups reaches, as 95 % quantile, by group size.
 
@@ -297,7 +295,7 @@ def _chance(
     return quantiles
 
 
-def _say(column: _Column, inside: Groups, delta: float) -> list[Hint]:
+def _say(column: _Column, inside: Positions, delta: float) -> list[Hint]:
     """Put a difference into words; none when nobody would notice it."""
     property_ = column.property
     chosen = np.zeros(len(column.values), dtype=np.bool_)
@@ -325,7 +323,7 @@ def _say(column: _Column, inside: Groups, delta: float) -> list[Hint]:
     return [Hint(property_.key, delta, figure, rest_figure, difference, words)]
 
 
-def _middle(values: Floats, period: float) -> float:
+def _middle(values: Doubles, period: float) -> float:
     if not period:
         return float(np.median(values))
     angles = values * (2 * np.pi / period)
@@ -333,6 +331,6 @@ def _middle(values: Floats, period: float) -> float:
     return float(middle * (period / (2 * np.pi)) % period)
 
 
-def _apart(values: Floats | float, middle: float, period: float) -> Floats:
+def _apart(values: Doubles | float, middle: float, period: float) -> Doubles:
     apart = np.asarray(values) - middle
     return (apart + period / 2) % period - period / 2 if period else apart

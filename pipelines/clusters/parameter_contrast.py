@@ -26,7 +26,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.variance_reduction import DECIMALS, ROUNDING, Floats, Positions, direction
+from pipelines.clusters.variance_reduction import (
+    DECIMALS,
+    ROUNDING,
+    Doubles,
+    Positions,
+    compute_direction,
+)
 from pipelines.data.parameters import Parameter
 
 BLOCK = 1_000_000
@@ -58,14 +64,14 @@ class ParameterContrast:
     """
 
     parameter: Parameter
-    values: Floats
+    values: Doubles
     defined: Masks
     passing: Positions
-    terms: Floats
+    terms: Doubles
     codes: Positions
 
 
-def contrast_parameter(parameter: Parameter) -> ParameterContrast | None:
+def prepare_contrast(parameter: Parameter) -> ParameterContrast | None:
     """Make a parameter ready; None for one that is constant over failing and passing images.
 
     Parameters
@@ -82,7 +88,7 @@ def contrast_parameter(parameter: Parameter) -> ParameterContrast | None:
     if parameter.kind == "category":
         codes[defined] = known.astype(np.intp)
     elif parameter.kind == "angle":
-        if 1 - direction(known)[1] <= ROUNDING:
+        if 1 - compute_direction(known)[1] <= ROUNDING:
             return None
         terms[:, defined] = np.cos(np.deg2rad(known)), np.sin(np.deg2rad(known))
     else:
@@ -99,7 +105,7 @@ def contrast_parameter(parameter: Parameter) -> ParameterContrast | None:
 
 def compare_groups(
     each: ParameterContrast, groups: Positions, pool: Positions
-) -> tuple[Floats, Floats]:
+) -> tuple[Doubles, Doubles]:
     """Compare groups with all other images of a pool.
 
     Parameters
@@ -126,7 +132,7 @@ def compare_groups(
 
 def _compare_sums(
     each: ParameterContrast, groups: Positions, pool: Positions
-) -> tuple[Floats, Floats]:
+) -> tuple[Doubles, Doubles]:
     count = groups.shape[1]
     rest = len(pool) - count
     first, second = (term.take(groups).sum(axis=1) for term in each.terms)
@@ -145,7 +151,7 @@ def _compare_sums(
 
 def _compare_shares(
     each: ParameterContrast, groups: Positions, pool: Positions
-) -> tuple[Floats, Floats]:
+) -> tuple[Doubles, Doubles]:
     (rows, count), categories = groups.shape, len(each.parameter.categories)
     whole = np.bincount(each.codes[pool], minlength=categories)
     cells = np.arange(rows)[:, None] * categories + each.codes.take(groups)
@@ -159,7 +165,7 @@ def draw_contrasts(
     insides: Mapping[int, Mapping[int, Positions]],
     seed: int,
     draws: int,
-) -> dict[int, dict[int, Floats]]:
+) -> dict[int, dict[int, Doubles]]:
     """Compute the excess of random groups, for each group and each parameter that it has.
 
     Parameters with values of the same images are drawn together, so that what they have in common

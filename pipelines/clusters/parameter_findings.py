@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.variance_reduction import Floats, direction
+from pipelines.clusters.variance_reduction import Doubles, compute_direction
 from pipelines.data.parameters import Kind, Parameter
 from pipelines.runs.wording import MINUS
 
@@ -83,9 +83,9 @@ class Samples:
         What the reference is.
     """
 
-    own: Floats
-    reference: Floats
-    everything: Floats
+    own: Doubles
+    reference: Doubles
+    everything: Doubles
     against: Reference
 
 
@@ -142,9 +142,9 @@ def _describe_number(
 def _describe_angle(
     parameter: Parameter, samples: Samples, reduction: float, chance: float
 ) -> tuple[float, Finding]:
-    longest = 1 - LEAST * (1 - direction(samples.everything)[1])
-    mean, own_length = direction(samples.own)
-    overall, length = direction(samples.reference)
+    longest = 1 - LEAST * (1 - compute_direction(samples.everything)[1])
+    mean, own_length = compute_direction(samples.own)
+    overall, length = compute_direction(samples.reference)
     own_length, length = min(own_length, longest), min(length, longest)
     concentration, own_concentration = _concentration(length), _concentration(own_length)
     along = own_concentration - concentration * math.cos(math.radians(mean - overall))
@@ -197,11 +197,11 @@ def _describe_category(
     return strength, finding
 
 
-def _shares(codes: Floats, categories: int) -> NDArray[np.float64]:
+def _shares(codes: Doubles, categories: int) -> NDArray[np.float64]:
     return np.bincount(codes.astype(np.intp), minlength=categories) / len(codes)
 
 
-def tell_means(finding: Finding) -> str:
+def format_means(finding: Finding) -> str:
     """Write the two means of a number, "218 against 190", with digits that tell them apart."""
     for digits in range(3, MOST_DIGITS + 1):
         own, other = _number(finding.figure, digits), _number(finding.overall, digits)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.rates import FailureRate, Kind
+from pipelines.clusters.rates import ClusterKind, FailureRate
 from pipelines.clusters.shared_parameters import FEWEST_PASSING
 from pipelines.data.groups import Groups, number_groups
 from pipelines.data.images import find_images
@@ -52,7 +52,7 @@ class PassingFiles:
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestedImages:
     """What a test says of its images.
 
     Attributes
@@ -102,10 +102,10 @@ class PassingSample:
     groups: tuple[str, ...]
     clusters: NDArray[np.int32]
     rates: dict[int, FailureRate]
-    kinds: dict[int, Kind]
+    kinds: dict[int, ClusterKind]
 
 
-def read_test_images(test: Path) -> Tested:
+def read_test_images(test: Path) -> TestedImages:
     """Read the failing and the passing images of a folder that `test` wrote.
 
     Raises
@@ -128,7 +128,7 @@ def read_test_images(test: Path) -> Tested:
     if not failing:
         raise InputError(f"{test}: nothing failed in this test, so that there are no causes.")
     result = manifest.result
-    return Tested(
+    return TestedImages(
         folder=Path(manifest.folder),
         failing=failing,
         passing=tuple(sorted(path for path, right in correct.items() if right == "1")),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipelines.clusters.clusters import NOISE, RootCauseClusters, cluster_ids, members
+from pipelines.clusters.clusters import NOISE, RootCauseClusters, list_clusters, list_members
 from pipelines.data.gif import SIDE, canvas_size, fit, frame, write_gif
 from pipelines.data.images import Rejected
 from pipelines.data.pixels import load_image
@@ -61,9 +61,9 @@ def draw_clusters(
     unreadable: list[Rejected] = []
     drawn: set[str] = set()
     done = 0
-    for cluster in cluster_ids(clusters):
+    for cluster in list_clusters(clusters):
         fitted: list[tuple[str, Image.Image]] = []
-        inside = list(enumerate(members(clusters, cluster)))
+        inside = list(enumerate(list_members(clusters, cluster)))
         pictures = prefetch(
             lambda item: _picture(images, clusters.paths[item[1]], item[0] < GIF_FRAMES),
             inside,

@@ -27,12 +27,12 @@ from pipelines.data.intervals import effective_share, wilson_interval
 LEVEL = 0.05
 """Of the tests of all clusters together: more often than this, no chance finding is called one."""
 
-Kind = Literal["situation", "too few to tell", "as common", "one subject"]
-SITUATION: Kind = "situation"
-TOO_FEW: Kind = "too few to tell"
-AS_COMMON: Kind = "as common"
-ONE_SUBJECT: Kind = "one subject"
-KINDS = (SITUATION, TOO_FEW, AS_COMMON, ONE_SUBJECT)
+ClusterKind = Literal["situation", "too few to tell", "as common", "one subject"]
+SITUATION: ClusterKind = "situation"
+TOO_FEW: ClusterKind = "too few to tell"
+AS_COMMON: ClusterKind = "as common"
+ONE_SUBJECT: ClusterKind = "one subject"
+CLUSTER_KINDS = (SITUATION, TOO_FEW, AS_COMMON, ONE_SUBJECT)
 """What a cluster is: a situation that fails more often than the rest; one of so few images that no
 test could tell, if every one of them failed; one that is as common among passing images; images of
 one group alone."""
@@ -80,7 +80,7 @@ class FailureRate:
         return self.p <= LEVEL and self.rate > self.elsewhere
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def correct_by_holm(p_values: Sequence[float]) -> list[float]:
     """Correct p-values for their number (Holm, 1979): they may then be compared with one level."""
     order = np.argsort(p_values, kind="stable")
     factors = len(p_values) - np.arange(len(p_values))
@@ -142,7 +142,7 @@ def estimate_rates(
         weight = float(weights[good].mean()) if good.any() else float(weights.mean())
         table, others = _contingency(bad, good, np.ones_like(passing)), float(weights[~good].sum())
         rates[cluster] = _rate(table, weight, others, independent[0], groups[inside])
-    corrected = dict(zip(p_values, holm([*p_values.values()]), strict=True))
+    corrected = dict(zip(p_values, correct_by_holm([*p_values.values()]), strict=True))
     return {
         cluster: replace(rate, p=corrected.get(cluster, 1.0), testable=cluster in corrected)
         for cluster, rate in rates.items()
@@ -223,7 +223,9 @@ def _weighted(share: float, weight: float) -> float:
     return share / (share + weight * (1 - share))
 
 
-def tell_kinds(rates: Mapping[int, FailureRate], subjects: Mapping[int, int]) -> dict[int, Kind]:
+def classify_clusters(
+    rates: Mapping[int, FailureRate], subjects: Mapping[int, int]
+) -> dict[int, ClusterKind]:
     """Tell causes from what is common, and from one subject.
 
     Parameters
@@ -246,12 +248,12 @@ def tell_kinds(rates: Mapping[int, FailureRate], subjects: Mapping[int, int]) ->
     }
 
 
-def order_clusters(rates: Mapping[int, FailureRate], kinds: Mapping[int, Kind]) -> list[int]:
+def order_clusters(rates: Mapping[int, FailureRate], kinds: Mapping[int, ClusterKind]) -> list[int]:
     """Return the clusters as they are shown: situations first, by falling excess of failures."""
-    return sorted(rates, key=lambda c: (KINDS.index(kinds[c]), -rates[c].excess, c))
+    return sorted(rates, key=lambda c: (CLUSTER_KINDS.index(kinds[c]), -rates[c].excess, c))
 
 
-def rate_cells(rates: Mapping[int, FailureRate], kinds: Mapping[int, Kind]) -> Cells:
+def format_rate_cells(rates: Mapping[int, FailureRate], kinds: Mapping[int, ClusterKind]) -> Cells:
     """Return what `clusters.csv` says of failure rates, by cluster."""
     return {
         cluster: {

@@ -15,12 +15,12 @@ from pipelines.clusters.clusters import (
     IMAGES_FILE,
     NOISE,
     RootCauseClusters,
-    cluster_ids,
-    members,
+    list_clusters,
+    list_members,
     read_clusters,
 )
 from pipelines.clusters.explanation import EXPLANATION_FILE, Explanation, read_explanation
-from pipelines.clusters.rates import KINDS, TOO_FEW, FailureRate
+from pipelines.clusters.rates import CLUSTER_KINDS, TOO_FEW, FailureRate
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
@@ -45,7 +45,7 @@ class ClusterRow:
     family : int or None
         None where clusters have none.
     kind : str
-        Of `rates.KINDS`; empty in runs without passing images, and of noise.
+        Of `rates.CLUSTER_KINDS`; empty in runs without passing images, and of noise.
     rate : FailureRate or None
         None where `kind` is empty, and where there was no such cluster without a third of the
         images.
@@ -163,7 +163,7 @@ def read_clustering(
         for figures in (clusters.centre_distances, clusters.silhouettes, clusters.places):
             if not np.isfinite(figures).all():
                 raise ValueError("a distance, silhouette or place is no number")
-    central = {c: clusters.paths[members(clusters, c)[0]] for c in cluster_ids(clusters)}
+    central = {c: clusters.paths[list_members(clusters, c)[0]] for c in list_clusters(clusters)}
     with name_damaged_file(run / CLUSTERS_FILE, SAVE_AGAIN):
         rows = [_row(row, central) for row in read_csv(find_file_inside(run, CLUSTERS_FILE))]
         rows.sort(key=lambda each: (each.cluster == NOISE, each.cluster))
@@ -185,7 +185,7 @@ def read_known_clusters(run: Path) -> tuple[RootCauseClusters, tuple[ClusterRow,
     return clusters, rows
 
 
-def families_of(rows: Sequence[ClusterRow]) -> dict[int, int]:
+def collect_families(rows: Sequence[ClusterRow]) -> dict[int, int]:
     """Return the family of each cluster; none where one has no family."""
     families = {row.cluster: row.family for row in rows if row.cluster != NOISE}
     known = {cluster: family for cluster, family in families.items() if family is not None}
@@ -223,7 +223,7 @@ def _row(row: Mapping[str, str], central: Mapping[int, str]) -> ClusterRow:
 def _rate(row: Mapping[str, str]) -> FailureRate | None:
     if not row.get("kind"):
         return None
-    if row["kind"] not in KINDS:
+    if row["kind"] not in CLUSTER_KINDS:
         raise ValueError(f"{row['kind']!r} is no kind of cluster")
     if not row["failure_rate"]:
         return None

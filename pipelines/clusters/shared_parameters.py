@@ -26,20 +26,20 @@ from numpy.typing import NDArray
 from pipelines.clusters.parameter_contrast import (
     ParameterContrast,
     compare_groups,
-    contrast_parameter,
     draw_contrasts,
+    prepare_contrast,
 )
 from pipelines.clusters.parameter_findings import PASSING, Finding, Samples, describe
 from pipelines.clusters.variance_reduction import (
     HIGH_REDUCTION,
     ROUNDING,
-    Floats,
+    Doubles,
     Positions,
-    Prepared,
-    figures,
-    groups_of,
-    prepare,
-    with_values,
+    PreparedParameter,
+    compute_figures,
+    prepare_parameter,
+    select_with_values,
+    split_groups,
 )
 from pipelines.data.parameters import Parameter, as_cells
 
@@ -67,7 +67,7 @@ class _Null:
         By draw, how many draws reach its figure, itself included: its p-value times draws.
     """
 
-    ordered: Floats
+    ordered: Doubles
     ranks: NDArray[np.int32]
 
 
@@ -120,7 +120,7 @@ def find_parameters(
     prepared = [column for column in map(_prepare, parameters) if column is not None]
     draws = max(draws, DRAWS_A_PARAMETER * len(prepared))
     insides = {
-        group: _valued_members(prepared, members) for group, members in groups_of(labels).items()
+        group: _valued_members(prepared, members) for group, members in split_groups(labels).items()
     }
     nulls = _nulls(prepared, insides, len(labels), seed, draws)
     return {
@@ -147,27 +147,33 @@ def is_contrasted(parameter: Parameter) -> bool:
     return known >= FEWEST_PASSING and not parameter.outcome
 
 
-def _prepare(parameter: Parameter) -> Prepared | ParameterContrast | None:
-    return contrast_parameter(parameter) if is_contrasted(parameter) else prepare(parameter)
+def _prepare(parameter: Parameter) -> PreparedParameter | ParameterContrast | None:
+    return prepare_contrast(parameter) if is_contrasted(parameter) else prepare_parameter(parameter)
 
 
 def _valued_members(
-    prepared: Sequence[Prepared | ParameterContrast], members: Positions
+    prepared: Sequence[PreparedParameter | ParameterContrast], members: Positions
 ) -> dict[int, Positions]:
     """Return, by place in `prepared`, the members of a group that have a value, if they suffice."""
-    valued = {place: with_values(column.defined, members) for place, column in enumerate(prepared)}
+    valued = {
+        place: select_with_values(column.defined, members) for place, column in enumerate(prepared)
+    }
     return {place: inside for place, inside in valued.items() if inside is not None}
 
 
 def _nulls(
-    prepared: Sequence[Prepared | ParameterContrast],
+    prepared: Sequence[PreparedParameter | ParameterContrast],
     insides: dict[int, dict[int, Positions]],
     count: int,
     seed: int,
     draws: int,
 ) -> dict[int, dict[int, _Null]]:
     """Compute the figures of random groups, by group and place in `prepared`."""
-    alone = {place: column for place, column in enumerate(prepared) if isinstance(column, Prepared)}
+    alone = {
+        place: column
+        for place, column in enumerate(prepared)
+        if isinstance(column, PreparedParameter)
+    }
     others = {
         place: column
         for place, column in enumerate(prepared)
@@ -194,12 +200,12 @@ def _nulls(
 
 
 def _draw(
-    prepared: Sequence[Prepared],
+    prepared: Sequence[PreparedParameter],
     sizes: Sequence[Sequence[int]],
     count: int,
     seed: int,
     draws: int,
-) -> list[Floats]:
+) -> list[Doubles]:
     """Compute the figures of random groups, for each parameter of each of its sizes.
 
     Returns
@@ -219,18 +225,18 @@ def _draw(
                 key = column.defined.tobytes()
                 if key not in valued:
                     valued[key] = orders[column.defined[orders]].reshape(len(orders), -1)
-                result[some] = figures(column, valued[key], wanted)
+                result[some] = compute_figures(column, valued[key], wanted)
     return results
 
 
-def _rank(drawn: Floats) -> _Null:
+def _rank(drawn: Doubles) -> _Null:
     ordered = np.sort(drawn)
     below = np.searchsorted(ordered, drawn, side="left")
     return _Null(ordered, (len(drawn) - below).astype(np.int32))
 
 
 def _named(
-    prepared: Sequence[Prepared | ParameterContrast],
+    prepared: Sequence[PreparedParameter | ParameterContrast],
     own: dict[int, Positions],
     nulls: dict[int, _Null],
     draws: int,
@@ -250,13 +256,13 @@ def _named(
                 continue  # cluster and passing images are one value
             figure, chance = float(excess / distance), float(chance / distance)
         else:
-            figure = float(figures(column, inside[None], [len(inside)])[0, 0])
+            figure = float(compute_figures(column, inside[None], [len(inside)])[0, 0])
         if figure > max(chance, NOTICEABLE[column.parameter.kind]):
             named.append(describe(column.parameter, _samples(column, inside), figure, chance))
     return [finding for _, finding in sorted(named, key=lambda pair: -pair[0])]
 
 
-def _samples(column: Prepared | ParameterContrast, inside: Positions) -> Samples:
+def _samples(column: PreparedParameter | ParameterContrast, inside: Positions) -> Samples:
     if isinstance(column, ParameterContrast):
         values = column.values
         return Samples(values[inside], values[column.passing], values[column.defined], PASSING)
@@ -285,7 +291,7 @@ def find_confusions(
         are no such parameters.
     """
     named = {parameter.name: parameter for parameter in parameters if parameter.kind != "angle"}
-    groups = groups_of(labels)
+    groups = split_groups(labels)
     if not {"label", "prediction"} <= named.keys():
         return {group: [] for group in groups}
     expected, predicted = ([*map(str, as_cells(named[name]))] for name in ("label", "prediction"))

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.variance_reduction import HIGH_REDUCTION, Floats, reductions
+from pipelines.clusters.variance_reduction import HIGH_REDUCTION, Doubles, compute_reductions
 from pipelines.data.columns import parse_number
 from pipelines.data.images import one_line
 from pipelines.data.parameters import Parameter, Problem, wrap_angles
@@ -45,7 +45,7 @@ class UnsafeValue:
 
 
 @dataclass(frozen=True)
-class Covered:
+class CoveredValue:
     """One unsafe value, and who lies next to it.
 
     Attributes
@@ -158,11 +158,11 @@ def _listed(parameters: Iterable[Parameter]) -> str:
     return ", ".join(names[:MOST_LISTED]) + (", ..." if len(names) > MOST_LISTED else "")
 
 
-def cover(
+def find_coverage(
     unsafe: Sequence[UnsafeValue],
     parameters: Sequence[Parameter],
     labels: NDArray[np.int32],
-) -> list[Covered]:
+) -> list[CoveredValue]:
     """Tell which clusters cover each unsafe value.
 
     The values of a parameter that are unsafe to be near split its domain, the range of the whole
@@ -184,7 +184,7 @@ def cover(
 
     Returns
     -------
-    list of Covered
+    list of CoveredValue
         As in `unsafe`.
 
     Raises
@@ -199,7 +199,7 @@ def cover(
     averages = {
         name: {
             group: average
-            for group, (reduction, average) in reductions(known[name], labels).items()
+            for group, (reduction, average) in compute_reductions(known[name], labels).items()
             if reduction >= HIGH_REDUCTION
         }
         for name in {each.parameter for each in unsafe}
@@ -216,12 +216,12 @@ def cover(
         next_to = _next_to(np.array(list(own.values())), each, near, parameter)
         clusters = [group for group, is_next in zip(own, next_to, strict=True) if is_next]
         images = int(_next_to(values, each, near, parameter).sum())
-        found.append(Covered(each, images, clusters))
+        found.append(CoveredValue(each, images, clusters))
     return found
 
 
 def _next_to(
-    values: Floats, unsafe: UnsafeValue, near: Sequence[float], parameter: Parameter
+    values: Doubles, unsafe: UnsafeValue, near: Sequence[float], parameter: Parameter
 ) -> NDArray[np.bool_]:
     """Tell which values lie next to an unsafe one; `near` are all near ones of the parameter."""
     limit = unsafe.value
@@ -241,7 +241,7 @@ def _next_to(
     return both
 
 
-def _subranges(values: Floats, near: Sequence[float], parameter: Parameter) -> Floats:
+def _subranges(values: Doubles, near: Sequence[float], parameter: Parameter) -> Doubles:
     """Compute the length of the subrange that each value is in; on a border, of the longer one."""
     if parameter.kind == "angle":
         cuts = np.unique(np.asarray(near) % 360)
@@ -252,5 +252,5 @@ def _subranges(values: Floats, near: Sequence[float], parameter: Parameter) -> F
     lengths = np.array([0.0, *np.diff(borders), 0.0])
     before = lengths[np.searchsorted(borders, values, side="left")]
     after = lengths[np.searchsorted(borders, values, side="right")]
-    longer: Floats = np.maximum(before, after)
+    longer: Doubles = np.maximum(before, after)
     return longer

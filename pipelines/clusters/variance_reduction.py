@@ -33,12 +33,12 @@ DECIMALS = 9
 ROUNDING = 1e-12
 """Circular variance up to which all directions are one."""
 
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedParameter:
     """A parameter that varies, made ready so that the figure of any group is one of sums.
 
     Attributes
@@ -59,13 +59,13 @@ class Prepared:
 
     parameter: Parameter
     defined: NDArray[np.bool_]
-    terms: Floats
+    terms: Doubles
     codes: Positions
-    shares: Floats
+    shares: Doubles
     spread: float
 
 
-def prepare(parameter: Parameter) -> Prepared | None:
+def prepare_parameter(parameter: Parameter) -> PreparedParameter | None:
     """Make a parameter ready; None for one that is constant in the whole set, or never known."""
     defined = ~np.isnan(parameter.values)
     values = parameter.values[defined]
@@ -78,7 +78,7 @@ def prepare(parameter: Parameter) -> Prepared | None:
         codes[defined] = values.astype(np.intp)
     elif parameter.kind == "angle":
         terms[:, defined] = np.cos(np.deg2rad(values)), np.sin(np.deg2rad(values))
-        spread = 1 - direction(values)[1]
+        spread = 1 - compute_direction(values)[1]
         if spread <= ROUNDING:
             return None
     else:
@@ -89,29 +89,29 @@ def prepare(parameter: Parameter) -> Prepared | None:
         z = (values - values.mean()) / spread
         terms[:, defined] = z, z * z
     shares = np.bincount(codes[defined], minlength=len(parameter.categories)) / len(values)
-    return Prepared(parameter, defined, terms, codes, shares, spread)
+    return PreparedParameter(parameter, defined, terms, codes, shares, spread)
 
 
-def direction(angles: Floats) -> tuple[float, float]:
+def compute_direction(angles: Doubles) -> tuple[float, float]:
     """Compute mean direction, in degrees from 0 to 360, and mean resultant length, 0 to 1."""
     turns = np.deg2rad(angles)
     x, y = float(np.cos(turns).mean()), float(np.sin(turns).mean())
     return math.degrees(math.atan2(y, x)) % 360, min(1.0, math.hypot(x, y))
 
 
-def groups_of(labels: NDArray[np.int32]) -> dict[int, Positions]:
+def split_groups(labels: NDArray[np.int32]) -> dict[int, Positions]:
     """Return the positions of each cluster's or family's images, noise left out."""
     groups: list[int] = np.unique(labels[labels != NOISE]).tolist()
     return {group: np.flatnonzero(labels == group) for group in groups}
 
 
-def with_values(defined: NDArray[np.bool_], members: Positions) -> Positions | None:
+def select_with_values(defined: NDArray[np.bool_], members: Positions) -> Positions | None:
     """Return the members that have a value; None where they are less than 3, or than half."""
     inside = members[defined[members]]
     return inside if len(inside) >= max(FEWEST, ENOUGH * len(members)) else None
 
 
-def figures(each: Prepared, groups: Positions, sizes: Sequence[int]) -> Floats:
+def compute_figures(each: PreparedParameter, groups: Positions, sizes: Sequence[int]) -> Doubles:
     """Compute RR, or the difference of shares, of the beginnings of groups.
 
     Time grows with the number of positions, whatever the number of sizes.
@@ -142,11 +142,11 @@ def figures(each: Prepared, groups: Positions, sizes: Sequence[int]) -> Floats:
         remaining = (1 - np.hypot(first, second) / counts) / each.spread
     else:
         remaining = (second - first * first / counts) / (counts - 1)
-    reduced: Floats = np.round(1 - np.maximum(remaining, 0), DECIMALS)
+    reduced: Doubles = np.round(1 - np.maximum(remaining, 0), DECIMALS)
     return reduced
 
 
-def _differences(each: Prepared, groups: Positions, sizes: Sequence[int]) -> Floats:
+def _differences(each: PreparedParameter, groups: Positions, sizes: Sequence[int]) -> Doubles:
     rows, categories = len(groups), len(each.shares)
     # One count by step between sizes, row and category.
     steps = np.repeat(np.arange(len(sizes)), [end - start for start, end in pairwise([0, *sizes])])
@@ -154,11 +154,13 @@ def _differences(each: Prepared, groups: Positions, sizes: Sequence[int]) -> Flo
     counts = np.bincount(cells.ravel(), minlength=len(sizes) * rows * categories)
     counts = counts.reshape(len(sizes), rows, categories).cumsum(axis=0)
     shares = counts / np.asarray(sizes)[:, None, None]
-    largest: Floats = np.round((shares - each.shares).max(axis=2).T, DECIMALS)
+    largest: Doubles = np.round((shares - each.shares).max(axis=2).T, DECIMALS)
     return largest
 
 
-def reductions(parameter: Parameter, labels: NDArray[np.int32]) -> dict[int, tuple[float, float]]:
+def compute_reductions(
+    parameter: Parameter, labels: NDArray[np.int32]
+) -> dict[int, tuple[float, float]]:
     """Compute a parameter's reduction rate and its average in each group.
 
     Parameters
@@ -175,14 +177,16 @@ def reductions(parameter: Parameter, labels: NDArray[np.int32]) -> dict[int, tup
         3 values, or values of less than half of their images, are left out; all of them are where
         the parameter is constant in the whole set.
     """
-    each = prepare(parameter)
+    each = prepare_parameter(parameter)
     found: dict[int, tuple[float, float]] = {}
     if each is None or parameter.kind == "category":
         return found
-    for group, members in groups_of(labels).items():
-        inside = with_values(each.defined, members)
+    for group, members in split_groups(labels).items():
+        inside = select_with_values(each.defined, members)
         if inside is not None:
             values = parameter.values[inside]
-            average = direction(values)[0] if parameter.kind == "angle" else float(values.mean())
-            found[group] = float(figures(each, inside[None], [len(inside)])[0, 0]), average
+            average = (
+                compute_direction(values)[0] if parameter.kind == "angle" else float(values.mean())
+            )
+            found[group] = float(compute_figures(each, inside[None], [len(inside)])[0, 0]), average
     return found

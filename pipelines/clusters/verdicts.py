@@ -109,7 +109,7 @@ def _images(clusters: RootCauseClusters) -> list[tuple[str, str, int]]:
     return list(zip(*columns, strict=True))
 
 
-def keep(folder: Path, words: Sequence[EarlierWords]) -> None:
+def keep_words(folder: Path, words: Sequence[EarlierWords]) -> None:
     """Keep words in a run folder, whatever becomes of its results; none takes the file away."""
     if words:
         write_text(folder / KEPT_FILE, _KEPT.dump_json(list(words)).decode("utf-8") + "\n")
@@ -117,7 +117,7 @@ def keep(folder: Path, words: Sequence[EarlierWords]) -> None:
         (folder / KEPT_FILE).unlink(missing_ok=True)
 
 
-def hand_on(
+def carry_over(
     earlier: Sequence[EarlierWords], clusters: RootCauseClusters
 ) -> tuple[dict[int, dict[str, str]], list[EarlierWords]]:
     """Give each new cluster the words on the earlier one that holds the same images.
@@ -164,7 +164,9 @@ def _pairs(run: EarlierWords, new_of: dict[Image, int]) -> Iterator[tuple[int, i
             yield old, new
 
 
-def tell(earlier: Sequence[EarlierWords], kept: int, left: Sequence[EarlierWords]) -> list[str]:
+def describe_carried(
+    earlier: Sequence[EarlierWords], kept: int, left: Sequence[EarlierWords]
+) -> list[str]:
     """Say what became of earlier words, in sentences for the run's notes; those left whole."""
     notes = []
     if kept:

@@ -20,7 +20,7 @@ from pipelines.clusters.clusters import (
     REDUCTION_FILE,
     Cells,
     RootCauseClusters,
-    inspection_share,
+    compute_inspection_share,
     write_clusters,
 )
 from pipelines.clusters.explanation import (
@@ -30,10 +30,17 @@ from pipelines.clusters.explanation import (
     PROPERTIES_FILE,
     Explanation,
 )
-from pipelines.clusters.explanation_tables import Given, read_tables
-from pipelines.clusters.families import family_labels
+from pipelines.clusters.explanation_tables import TableFiles, read_tables
+from pipelines.clusters.families import label_families
 from pipelines.clusters.passing import PASSING_FILE, PassingSample, write_passing
-from pipelines.clusters.rates import AS_COMMON, KINDS, ONE_SUBJECT, SITUATION, TOO_FEW, rate_cells
+from pipelines.clusters.rates import (
+    AS_COMMON,
+    CLUSTER_KINDS,
+    ONE_SUBJECT,
+    SITUATION,
+    TOO_FEW,
+    format_rate_cells,
+)
 from pipelines.clusters.report.report import REPORT_FILE
 from pipelines.data.gif import FRAMES_PER_MINUTE
 from pipelines.data.images import ImageFile, Rejected, digest_of_files, no_usable_image
@@ -93,7 +100,7 @@ def check_start(
     folder: Path,
     paths: Sequence[str],
     out: Path,
-    given: Given,
+    table_files: TableFiles,
     overwrite: bool,
     passing: PassingImages | None = None,
 ) -> None:
@@ -106,7 +113,7 @@ def check_start(
         that were filled in.
     """
     inside = folder.resolve()
-    read_tables(given, inside, paths, passing)
+    read_tables(table_files, inside, paths, passing)
     verdicts.find_earlier_words(out, as_text(inside))
     if overwrite:
         _check_labels(out)
@@ -120,12 +127,12 @@ def _check_labels(out: Path) -> None:
         )
 
 
-def describe_given(given: Given) -> dict[str, object]:
+def describe_table_files(table_files: TableFiles) -> dict[str, object]:
     """Return what is known of the images as `run.json` keeps it."""
     return {
-        "parameters": [as_text(file.resolve()) for file in given.parameters],
-        "angles": list(given.angles),
-        "unsafe_values": given.unsafe_values and as_text(given.unsafe_values.resolve()),
+        "parameters": [as_text(file.resolve()) for file in table_files.parameters],
+        "angles": list(table_files.angles),
+        "unsafe_values": table_files.unsafe_values and as_text(table_files.unsafe_values.resolve()),
     }
 
 
@@ -151,7 +158,7 @@ def finish(
     run: run_folder.Run,
     folder: Path,
     clusters: RootCauseClusters,
-    given: Given,
+    table_files: TableFiles,
     families: dict[int, int],
     rejected: list[Rejected],
     *,
@@ -181,7 +188,7 @@ def finish(
     with run.stage(explain.STAGE):
         if passing is not None and passing_images is None:
             passing_images = PassingImages(passing.folder, passing.paths)
-        tables = read_tables(given, folder.resolve(), clusters.paths, passing_images)
+        tables = read_tables(table_files, folder.resolve(), clusters.paths, passing_images)
         tables = tables.of_sample(passing.paths if passing else ())
         values = explain.measure_images(folder, clusters.paths, clusters.digests, run.progress)
         others = None
@@ -194,12 +201,14 @@ def finish(
         _describe_explanation(run.manifest, clusters, families, explanation)
     words, orphans = _replace_earlier_run(run, clusters)
     _write_rejected(run, rejected)
-    rates = rate_cells(passing.rates, passing.kinds) if passing else {}
-    write_clusters(run.folder, clusters, _side_by_side(explain.cells(explanation), rates, words))
+    rates = format_rate_cells(passing.rates, passing.kinds) if passing else {}
+    write_clusters(
+        run.folder, clusters, _side_by_side(explain.format_cells(explanation), rates, words)
+    )
     if passing is not None and others is not None:
         write_passing(run.folder, passing, others)
-    verdicts.keep(run.folder, orphans)
-    explain.write_explained(run.folder, clusters, explanation, values, tables)
+    verdicts.keep_words(run.folder, orphans)
+    explain.write_explanation_files(run.folder, clusters, explanation, values, tables)
     write_more()
     _draw(run, folder, clusters)
 
@@ -219,9 +228,9 @@ def _replace_earlier_run(
     if run.replaces:
         _check_labels(run.folder)  # some may have been filled in meanwhile
     earlier = verdicts.find_earlier_words(run.folder, run.manifest.folder)
-    words, orphans = verdicts.hand_on(earlier, clusters)
-    run.manifest.notes += verdicts.tell(earlier, len(words), orphans)
-    verdicts.keep(run.folder, earlier)  # while the earlier run goes, and the new one comes
+    words, orphans = verdicts.carry_over(earlier, clusters)
+    run.manifest.notes += verdicts.describe_carried(earlier, len(words), orphans)
+    verdicts.keep_words(run.folder, earlier)  # while the earlier run goes, and the new one comes
     run.begin_results()
     return words, orphans
 
@@ -255,7 +264,7 @@ def _describe_clusters(manifest: Manifest, clusters: RootCauseClusters) -> None:
         "clusters": count,
         "noise": int(noise.sum()),
         "noise_share": round(float(noise.mean()), 4),
-        "inspection_share": round(inspection_share(clusters.labels), 4),
+        "inspection_share": round(compute_inspection_share(clusters.labels), 4),
     }
     if count < 2:
         return
@@ -275,7 +284,7 @@ def _describe_passing(
     """Say how many failures lie in situations that fail more often than the rest."""
     kinds = passing.kinds
     sizes = {cluster: int((clusters.labels == cluster).sum()) for cluster in kinds}
-    images = {kind: sum(sizes[c] for c in kinds if kinds[c] == kind) for kind in KINDS}
+    images = {kind: sum(sizes[c] for c in kinds if kinds[c] == kind) for kind in CLUSTER_KINDS}
     failing, total = len(clusters.paths), round(float(passing.weights.sum()))
     manifest.result |= {
         "failing_sha256": digest_of_files(clusters.paths, clusters.digests),
@@ -303,13 +312,13 @@ def _describe_explanation(
     families: dict[int, int],
     explanation: Explanation,
 ) -> None:
-    of_images = family_labels(families, clusters.labels)
+    of_images = label_families(families, clusters.labels)
     manifest.result |= {
         "explained": sum(
             1 for cluster in explanation.clusters.values() if cluster.hints or cluster.parameters
         ),
         "families": len(explanation.families),
-        "family_inspection_share": round(inspection_share(of_images), 4),
+        "family_inspection_share": round(compute_inspection_share(of_images), 4),
     }
     if unused := left_out(explanation.problems):
         manifest.notes.append(

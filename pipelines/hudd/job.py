@@ -18,9 +18,15 @@ from pipelines.clusters.clusters import (
     PICTURES_TABLE,
     RootCauseClusters,
 )
-from pipelines.clusters.explanation_tables import NOTHING, Given
+from pipelines.clusters.explanation_tables import NO_TABLES, TableFiles
 from pipelines.clusters.report.report import write_report
-from pipelines.clusters.write import OUTPUTS, check_start, count_images, describe_given, finish
+from pipelines.clusters.write import (
+    OUTPUTS,
+    check_start,
+    count_images,
+    describe_table_files,
+    finish,
+)
 from pipelines.data.image_lists import (
     CHECKING,
     ListedImages,
@@ -81,7 +87,7 @@ class Options:
     seed : int
         Of the random groups that hints and parameters are tested against.
     batch_size : int
-    given : Given
+    table_files : TableFiles
         What is known of the images.
     """
 
@@ -92,7 +98,7 @@ class Options:
     explain: str | None = None
     seed: int = 0
     batch_size: int = 16
-    given: Given = NOTHING
+    table_files: TableFiles = NO_TABLES
 
 
 def find_clusters_by_heatmaps(
@@ -128,13 +134,13 @@ def find_clusters_by_heatmaps(
     if options.batch_size < 1:
         raise InputError(f"batch size: expected a positive number, received {options.batch_size}")
     listed = list_images(source)
-    check_start(listed.folder, listed.paths, out, options.given, overwrite)
+    check_start(listed.folder, listed.paths, out, options.table_files, overwrite)
     tested, targets = _read_test(source)
     scaling = options.scaling or (str(tested.chosen["scaling"]) if tested else None)
     job = Job(
         name="heatmaps",
         folder=listed.folder,
-        sources=(listed.folder, source, model, *options.given.files),
+        sources=(listed.folder, source, model, *options.table_files.paths),
         parameters={
             "model": as_text(model.resolve()),
             "images": as_text(source.resolve()),
@@ -146,7 +152,7 @@ def find_clusters_by_heatmaps(
             "seed": options.seed,
             "batch_size": options.batch_size,
         }
-        | describe_given(options.given),
+        | describe_table_files(options.table_files),
         outputs=OUTPUTS,
         work=lambda run: _find(run, _Subject(model, scaling, tested, targets), listed, options),
         notes=tuple(describe_source(source)),
@@ -214,7 +220,7 @@ def _find(run: Run, subject: _Subject, listed: ListedImages, options: Options) -
             run,
             folder,
             clusters,
-            options.given,
+            options.table_files,
             {cluster: cluster for cluster in range(layered.chosen.clusters)},
             rejected,
             seed=options.seed,

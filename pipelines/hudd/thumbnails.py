@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.clusters import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE, members
+from pipelines.clusters.clusters import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE, list_members
 from pipelines.clusters.results import read_known_clusters
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
@@ -53,7 +53,7 @@ def read_pictures(run: Path, layer: str, cluster: int) -> tuple[list[str], NDArr
         raise InputError(f"{run.name} has no heatmaps of {layer!r}. Open it again.")
     name = f"{HEATMAP_FOLDER}/{shown.index(layer):03d}.npy"
     clusters, _ = read_known_clusters(run)
-    inner = members(clusters, cluster)
+    inner = list_members(clusters, cluster)
     if not inner:
         raise InputError(f"{run.name} has no cluster {cluster}. Open it again.")
     with name_damaged_file(run / name, AGAIN):

@@ -17,7 +17,9 @@ FEWEST = 5
 """Images of a cluster, and of noise, that are told apart by themselves."""
 
 
-def tell_apart(failing: Floats, passing: Floats, labels: Labels, *, seed: int) -> float | None:
+def measure_separability(
+    failing: Floats, passing: Floats, labels: Labels, *, seed: int
+) -> float | None:
     """Tell failing from passing images of which nothing like them was learned from.
 
     Of each cluster (and of noise), a logistic regression that has seen the other failing images and

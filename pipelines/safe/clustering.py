@@ -20,11 +20,11 @@ from pipelines.safe.dbscan import (
     Floats,
     Labels,
     cut,
+    find_nearest,
+    grow_spanning_tree,
     is_core,
-    nearest,
-    spanning_tree,
 )
-from pipelines.safe.silhouette import silhouettes
+from pipelines.safe.silhouette import compute_silhouettes
 
 Step = Callable[[int, int], None]
 
@@ -92,7 +92,7 @@ class Clustering:
     note: str
 
 
-def candidate_eps(k_distances: Floats) -> list[float]:
+def propose_eps(k_distances: Floats) -> list[float]:
     """Propose values of eps from the distances to the k-th neighbour.
 
     The elbow of their rising curve (Rahmah and Sitanggang, 2016; found by kneed) and quantiles on
@@ -228,7 +228,7 @@ def number_clusters(
 
 
 @dataclass(frozen=True)
-class Best:
+class BestLabelling:
     """The best of all settings for one set of images; the attributes are those of `Clustering`."""
 
     labels: Labels
@@ -244,19 +244,19 @@ def try_all(
     noise_is_a_cluster: bool,
     turn: Callable[[int], None] = lambda done: None,
     most_noise: float = 1.0,
-) -> Best:
+) -> BestLabelling:
     """Cluster by every candidate; keep the best of those with at most `most_noise`, if any has.
 
     See `search` for the parameters, the score and what grows with what.
     """
     n = len(points)
     distances = Distances(points)
-    neighbours = nearest(points, max(tried))
+    neighbours = find_nearest(points, max(tried))
     results: list[tuple[Candidate, Labels]] = []
     for done, samples in enumerate(tried, 1):
         core_distances = neighbours.distances[:, min(samples, n) - 1]
-        tree = spanning_tree(distances, core_distances)
-        values = candidate_eps(core_distances) if eps is None else [eps]
+        tree = grow_spanning_tree(distances, core_distances)
+        values = propose_eps(core_distances) if eps is None else [eps]
         labellings = [tidy(cut(tree, neighbours, value, samples)) for value in values]
         scores = _scores(distances, labellings, noise_is_a_cluster)
         for value, labels, score in zip(values, labellings, scores, strict=True):
@@ -267,7 +267,7 @@ def try_all(
     allowed = [one for one in results if one[0].noise <= most_noise] or results
     chosen, labels = max(allowed, key=lambda one: (one[0].score, -one[0].noise, one[0].eps))
     core = is_core(neighbours, chosen.eps, chosen.min_samples) & (labels != NOISE)
-    return Best(labels, core, chosen, tuple(candidate for candidate, _ in results))
+    return BestLabelling(labels, core, chosen, tuple(candidate for candidate, _ in results))
 
 
 def _split(
@@ -295,7 +295,7 @@ def _split(
 def replace_cluster(
     cluster: int,
     inside: NDArray[np.intp],
-    parts: Best,
+    parts: BestLabelling,
     labels: Labels,
     core: NDArray[np.bool_],
     settings: dict[int, Candidate],
@@ -332,7 +332,9 @@ def _scores(distances: Distances, labellings: Sequence[Labels], noise: bool) -> 
     # One cluster alone has no silhouette, which Rousseeuw counts as 0.
     return [
         float(values.sum(dtype=np.float64) / len(values)) if labels.max() >= 0 else NO_CLUSTER
-        for values, labels in zip(silhouettes(distances, labellings), labellings, strict=True)
+        for values, labels in zip(
+            compute_silhouettes(distances, labellings), labellings, strict=True
+        )
     ]
 
 

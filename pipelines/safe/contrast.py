@@ -232,7 +232,7 @@ def project(contrast: Contrast, features: Floats) -> Floats:
     return np.asarray(scaled @ contrast.axes.T, dtype=np.float32)
 
 
-def directions(contrast: Contrast, rays: Floats) -> Floats:
+def compute_directions(contrast: Contrast, rays: Floats) -> Floats:
     """Return the directions of projected images: of length near 1, less where they are not sure.
 
     Parameters

@@ -83,7 +83,7 @@ class Neighbours:
     indices: NDArray[np.int64]
 
 
-def nearest(points: Floats, k: int) -> Neighbours:
+def find_nearest(points: Floats, k: int) -> Neighbours:
     """Find the k nearest images of each image; all of them when there are fewer than k.
 
     Time grows with n^2, memory with n k.
@@ -109,7 +109,7 @@ class Tree:
     lengths: Floats
 
 
-def spanning_tree(distances: Distances, core_distances: Floats) -> Tree:
+def grow_spanning_tree(distances: Distances, core_distances: Floats) -> Tree:
     """Grow the tree by Prim's algorithm: n rows of distances, each looked at once.
 
     Time grows with n^2, memory with n.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.safe.dbscan import nearest
+from pipelines.safe.dbscan import find_nearest
 
 NEIGHBOURS = 5
 STEPS = 8
@@ -47,7 +47,7 @@ def denoise(
     from scipy.sparse import coo_array
 
     n = len(points)
-    near = nearest(points, neighbours + 1)
+    near = find_nearest(points, neighbours + 1)
     scales = np.maximum(near.distances[:, -1], COPY)
     ends = np.repeat(np.arange(n), near.indices.shape[1]), near.indices.ravel()
     exponents = np.square(near.distances.ravel()) / (scales[ends[0]] * scales[ends[1]])

@@ -57,7 +57,7 @@ class Features:
     passing_deep: Floats
 
 
-def extracted_layers(layers: Sequence[str]) -> tuple[str, ...]:
+def list_extracted_layers(layers: Sequence[str]) -> tuple[str, ...]:
     """Return the layers that are extracted for some: all pools, so that every recipe finds them."""
     return (*features.POOLS, *(layer for layer in layers if layer not in features.POOLS))
 
@@ -84,7 +84,7 @@ def extract_features(
         }
         run.manifest.chosen["precision"] = precision
         run.progress(LOADING, 1, 1)
-    wanted = extracted_layers(layers)
+    wanted = list_extracted_layers(layers)
     with run.stage(features.STAGE):
         failing = features.extract_through_store(
             inputs.folder,
@@ -98,19 +98,19 @@ def extract_features(
         count_images(run, inputs.folder, failing.images, inputs.rejected + failing.rejected)
         run.manifest.result["extracted"] = failing.new
     kept, others = _extract_passing(run, inputs, passing, weights, options, wanted)
-    conditions = features.columns(failing.vectors, wanted, (CONDITIONS,))
+    conditions = features.select_columns(failing.vectors, wanted, (CONDITIONS,))
     shallow, deep = features.POOLS[:1], features.POOLS[-1:]
     return Features(
         images=failing.images,
         rejected=failing.rejected,
-        vectors=features.columns(failing.vectors, wanted, layers),
+        vectors=features.select_columns(failing.vectors, wanted, layers),
         conditions=reduction.scale_to_unit_length(conditions, [features.WIDTHS[CONDITIONS]]),
         passing=kept,
-        passing_vectors=features.columns(others, wanted, layers),
-        shallow=features.columns(failing.vectors, wanted, shallow),
-        passing_shallow=features.columns(others, wanted, shallow),
-        deep=features.columns(failing.vectors, wanted, deep),
-        passing_deep=features.columns(others, wanted, deep),
+        passing_vectors=features.select_columns(others, wanted, layers),
+        shallow=features.select_columns(failing.vectors, wanted, shallow),
+        passing_shallow=features.select_columns(others, wanted, shallow),
+        deep=features.select_columns(failing.vectors, wanted, deep),
+        passing_deep=features.select_columns(others, wanted, deep),
     )
 
 
@@ -124,7 +124,7 @@ def _extract_passing(
 ) -> tuple[CheckedPassing | None, Floats]:
     """Extract the features of passing images; keep those that could be decoded."""
     if passing is None or inputs.passing is None:
-        return passing, np.empty((0, sum(features.widths(wanted))), dtype=np.float32)
+        return passing, np.empty((0, sum(features.list_widths(wanted))), dtype=np.float32)
     with run.stage(PASSING_STAGE):
         others = features.extract_through_store(
             inputs.passing.folder,

@@ -42,7 +42,7 @@ POOLS = ("block1_pool", "block2_pool", "block3_pool", "block4_pool", "block5_poo
 """Extracted for every recipe: the store then serves all of them, at no cost worth speaking of."""
 
 
-def widths(layers: Sequence[str]) -> tuple[int, ...]:
+def list_widths(layers: Sequence[str]) -> tuple[int, ...]:
     """Return the number of features of each layer.
 
     Raises
@@ -58,7 +58,7 @@ def widths(layers: Sequence[str]) -> tuple[int, ...]:
     return tuple(WIDTHS[layer] for layer in layers)
 
 
-def columns(vectors: Floats, extracted: Sequence[str], layers: Sequence[str]) -> Floats:
+def select_columns(vectors: Floats, extracted: Sequence[str], layers: Sequence[str]) -> Floats:
     """Return the features of some layers, side by side.
 
     Parameters
@@ -71,7 +71,7 @@ def columns(vectors: Floats, extracted: Sequence[str], layers: Sequence[str]) ->
     -------
     array of float32, shape (n, sum of widths of `layers`)
     """
-    ends = np.cumsum([0, *widths(extracted)])
+    ends = np.cumsum([0, *list_widths(extracted)])
     parts = [slice(ends[place], ends[place + 1]) for place in map(extracted.index, layers)]
     return np.concatenate([vectors[:, part] for part in parts], axis=1)
 
@@ -139,7 +139,7 @@ def build_network(weights: Weights, layers: Sequence[str], precision: Precision)
 
 
 @dataclass(frozen=True)
-class Extracted:
+class ExtractedFeatures:
     """Features of the images of a folder.
 
     Attributes
@@ -167,10 +167,10 @@ def extract_through_store(
     precision: Precision,
     batch_size: int,
     progress: Progress,
-) -> Extracted:
+) -> ExtractedFeatures:
     """Return the features of images, those that were extracted before from the feature store."""
     with open_store(
-        cache_folder(), weights.digest, layers, precision, sum(widths(layers))
+        cache_folder(), weights.digest, layers, precision, sum(list_widths(layers))
     ) as store:
         new, rejected = extract(
             folder,
@@ -182,7 +182,9 @@ def extract_through_store(
         )
         bad = {file.path for file in rejected}
         usable = [image for image in images if image.path not in bad]
-        return Extracted(usable, rejected, store.read([image.digest for image in usable]), new)
+        return ExtractedFeatures(
+            usable, rejected, store.read([image.digest for image in usable]), new
+        )
 
 
 def extract(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.explanation_tables import Given
+from pipelines.clusters.explanation_tables import TableFiles
 from pipelines.clusters.passing import (
     FEW,
     FEWEST,
@@ -49,7 +49,7 @@ class Inputs:
     passing : PassingFiles or None
     groups : Groups
         Of failing and passing images.
-    given : Given
+    table_files : TableFiles
         The user's tables, and those of a test.
     test : dict
         What a test says of itself; empty without one.
@@ -62,7 +62,7 @@ class Inputs:
     rejected: list[Rejected]
     passing: PassingFiles | None
     groups: Groups
-    given: Given
+    table_files: TableFiles
     test: dict[str, Any]
     notes: list[str]
 
@@ -86,7 +86,7 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
         When there are none, or both a source and a test.
     """
     test: dict[str, Any] = {}
-    given, passing = options.given, None
+    table_files, passing = options.table_files, None
     if options.test_run is not None:
         if source is not None:
             raise InputError(
@@ -97,7 +97,9 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
         paths, rejected = list(tested.failing), list[Rejected]()
         passing = PassingFiles(folder, tested.passing)
         if tested.labels:
-            given = replace(given, parameters=(*given.parameters, options.test_run / RESULT_FILE))
+            table_files = replace(
+                table_files, parameters=(*table_files.parameters, options.test_run / RESULT_FILE)
+            )
     elif source is None:
         raise InputError("expected a folder of failing images, or --test-run, received neither.")
     else:
@@ -105,10 +107,10 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
         if options.passing is not None:
             passing = find_passing(options.passing, folder, paths)
     known = list(dict.fromkeys([*paths, *(passing.paths if passing else ())]))
-    groups = find_groups(options.groups, known, given.parameters, folder)
+    groups = find_groups(options.groups, known, table_files.parameters, folder)
     notes = [*describe_source(source), *(passing.notes if passing else ())]
     notes += describe_groups(groups)
-    return Inputs(source, folder, paths, rejected, passing, groups, given, test, notes)
+    return Inputs(source, folder, paths, rejected, passing, groups, table_files, test, notes)
 
 
 def describe_groups(groups: Groups) -> list[str]:

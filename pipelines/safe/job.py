@@ -13,18 +13,18 @@ from pipelines.clusters.clusters import (
     NOISE,
     REDUCTION_FILE,
     RootCauseClusters,
-    centre_distances,
     map_places,
+    measure_centre_distances,
 )
 from pipelines.clusters.families import find_families
 from pipelines.clusters.passing import PassingSample
-from pipelines.clusters.rates import estimate_rates, order_clusters, tell_kinds
+from pipelines.clusters.rates import classify_clusters, estimate_rates, order_clusters
 from pipelines.clusters.report.report import write_report
 from pipelines.clusters.write import (
     OUTPUTS,
     check_start,
     count_images,
-    describe_given,
+    describe_table_files,
     finish,
 )
 from pipelines.data import images as image_files
@@ -34,7 +34,7 @@ from pipelines.runs.files import as_text, atomic_write
 from pipelines.runs.job import Job, run_job
 from pipelines.runs.manifest import Manifest
 from pipelines.safe import silhouette
-from pipelines.safe.camera import describe_cameras, tell_apart
+from pipelines.safe.camera import describe_cameras, measure_separability
 from pipelines.safe.contrast import Contrast
 from pipelines.safe.dbscan import Distances, Labels
 from pipelines.safe.extraction import CONDITIONS, Features, extract_features
@@ -100,13 +100,15 @@ def find_root_cause_clusters(
     """
     check_options(options)
     inputs = find_inputs(source, options)
-    check_start(inputs.folder, inputs.paths, out, inputs.given, overwrite, inputs.passing_images)
+    check_start(
+        inputs.folder, inputs.paths, out, inputs.table_files, overwrite, inputs.passing_images
+    )
     passing = (inputs.passing.folder,) if inputs.passing is not None else ()
     listed = (inputs.source,) if inputs.source.is_file() else ()
     job = Job(
         name="cluster",
         folder=inputs.folder,
-        sources=(inputs.folder, *listed, *passing, *inputs.given.files),
+        sources=(inputs.folder, *listed, *passing, *inputs.table_files.paths),
         parameters=_parameters(options, inputs),
         outputs=OUTPUTS,
         work=lambda run: _find(run, inputs, options),
@@ -119,14 +121,14 @@ def find_root_cause_clusters(
 def _parameters(options: Options, inputs: Inputs) -> dict[str, object]:
     """Return the options as `run.json` keeps them."""
     parameters = asdict(options)
-    del parameters["given"]
+    del parameters["table_files"]
     files = {
         name: (file := getattr(options, name)) and as_text(file.resolve())
         for name in ("weights", "passing", "test_run")
     }
     listed = {"images": as_text(inputs.source.resolve())} if inputs.source.is_file() else {}
     test = {"test": inputs.test} if inputs.test else {}
-    return parameters | files | describe_given(inputs.given) | listed | test
+    return parameters | files | describe_table_files(inputs.table_files) | listed | test
 
 
 def _find(run: run_folder.Run, inputs: Inputs, options: Options) -> None:
@@ -171,7 +173,9 @@ def _find(run: run_folder.Run, inputs: Inputs, options: Options) -> None:
     else:
         with run.stage(COUNTING):
             sample, partition = _compare(inputs, data, partition, search)
-        apart = tell_apart(data.shallow, data.passing_shallow, partition.labels, seed=options.seed)
+        apart = measure_separability(
+            data.shallow, data.passing_shallow, partition.labels, seed=options.seed
+        )
         run.manifest.notes += describe_cameras(apart)
     with run.stage("measuring clusters"):
         clusters = _measure(inputs, data, partition)
@@ -181,7 +185,7 @@ def _find(run: run_folder.Run, inputs: Inputs, options: Options) -> None:
         run,
         folder,
         clusters,
-        inputs.given,
+        inputs.table_files,
         alone if by_contrast else find_families(data.conditions, clusters.labels),
         inputs.rejected + data.rejected,
         seed=options.seed,
@@ -201,7 +205,7 @@ def _group_pictures(data: Features) -> Groups:
 def _measure(inputs: Inputs, data: Features, partition: Partition) -> RootCauseClusters:
     """Return the clusters with what is measured of their images."""
     # On the features themselves: denoising would flatter the clusters that it helped to find.
-    (silhouettes,) = silhouette.silhouettes(Distances(partition.points), [partition.labels])
+    (silhouettes,) = silhouette.compute_silhouettes(Distances(partition.points), [partition.labels])
     paths = tuple(image.path for image in data.images)
     return RootCauseClusters(
         paths=paths,
@@ -209,7 +213,7 @@ def _measure(inputs: Inputs, data: Features, partition: Partition) -> RootCauseC
         labels=partition.labels,
         core=partition.core,
         silhouettes=silhouettes,
-        centre_distances=centre_distances(partition.points, partition.labels),
+        centre_distances=measure_centre_distances(partition.points, partition.labels),
         places=map_places(partition.points),
         parts=partition.parts,
         groups=name_groups(inputs.groups, paths) if inputs.groups.how else None,
@@ -233,7 +237,7 @@ def _compare(
     subjects = {
         cluster: len(np.unique(failing_groups[partition.labels == cluster])) for cluster in rates
     }
-    kinds = tell_kinds(rates, subjects if inputs.groups.how else {})
+    kinds = classify_clusters(rates, subjects if inputs.groups.how else {})
     order = order_clusters(rates, kinds)
     numbers = {cluster: place for place, cluster in enumerate(order)}
 

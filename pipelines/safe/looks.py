@@ -47,7 +47,7 @@ def find_looks(rays: Floats, groups: NDArray[np.int64]) -> NDArray[np.intp]:
     return looks
 
 
-def mean_rays(rays: Floats, looks: NDArray[np.intp]) -> Floats:
+def average_rays(rays: Floats, looks: NDArray[np.intp]) -> Floats:
     """Return the mean ray of each look, shape (looks, c)."""
     sums = np.zeros((int(looks.max()) + 1, rays.shape[1]), dtype=np.float64)
     np.add.at(sums, looks, rays)

@@ -17,8 +17,8 @@ from pipelines.safe.clustering import TOO_FEW, Clustering
 from pipelines.safe.contrast import Contrast
 from pipelines.safe.dbscan import Floats, Labels
 from pipelines.safe.denoising import denoise
-from pipelines.safe.looks import find_looks, mean_rays
-from pipelines.safe.recipe import RECIPES, Recipe
+from pipelines.safe.looks import average_rays, find_looks
+from pipelines.safe.recipe import RECIPES, ClusteringRecipe
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.situations import find_situations, place
 from pipelines.unsafe_set.allocation import cluster_distances, compute_reaches
@@ -61,14 +61,14 @@ class Search:
     step: Step = lambda done, total: None
 
     @property
-    def choices(self) -> Recipe:
+    def choices(self) -> ClusteringRecipe:
         """The recipe's choices."""
         return RECIPES[self.recipe]
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Number of features of each layer."""
-        return features.widths(self.layers or self.choices.layers)
+        return features.list_widths(self.layers or self.choices.layers)
 
     @property
     def wanted(self) -> int:
@@ -251,7 +251,7 @@ def _contrast(
     """Find the situations in contrast with the plain ones of the passing images; place all."""
     space = contrast.fit(vectors, passing[plain], search.widths, components=search.wanted)
     rays, passing_rays = (contrast.project(space, part) for part in (vectors, passing))
-    points = contrast.directions(space, rays)
+    points = contrast.compute_directions(space, rays)
     free = search.eps is None
     looks = None if search.groups is None else find_looks(rays, search.groups)
     if looks is None or looks.max() + 1 < TOO_FEW:
@@ -259,8 +259,8 @@ def _contrast(
         clusters = _search(moved, search, ALIKE)
         situations = find_situations(clusters, points, rays, space.length, apart=free)
     else:
-        means = mean_rays(rays, looks)
-        ways = contrast.directions(space, means)
+        means = average_rays(rays, looks)
+        ways = contrast.compute_directions(space, means)
         moved = denoise(ways)
         clusters = _search(moved, search, ALIKE)
         situations = find_situations(clusters, ways, means, space.length, looks, rays, apart=free)
@@ -272,7 +272,7 @@ def _contrast(
         points=points,
         moved=moved,
         space=space,
-        passing_points=contrast.directions(space, passing_rays),
+        passing_points=contrast.compute_directions(space, passing_rays),
         passing_labels=place(passing_rays, situations.reach),
         plain=plain,
         clusters=clusters,

@@ -20,8 +20,8 @@ from pipelines.runs.folder import Progress
 from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.manifest import Manifest
 from pipelines.safe import features, reduction
-from pipelines.safe.contrast import Contrast, directions, project
-from pipelines.safe.extraction import LOADING, extracted_layers
+from pipelines.safe.contrast import Contrast, compute_directions, project
+from pipelines.safe.extraction import LOADING, list_extracted_layers
 from pipelines.safe.reduction import Reduction
 from pipelines.safe.weights import DENSES, Weights, load_weights
 from pipelines.unsafe_set.allocation import cluster_distances, compute_reaches
@@ -86,7 +86,7 @@ def _read_contrast(
     space = Contrast(widths, kept["mean"], kept["scale"], kept["axes"], float(kept["length"]), 1.0)
 
     def place(vectors: Floats) -> Floats:
-        return directions(space, project(space, vectors))
+        return compute_directions(space, project(space, vectors))
 
     return place, 1.0  # directions have about this length
 
@@ -130,14 +130,14 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
         folder,
         images,
         weights,
-        extracted_layers(layers),
+        list_extracted_layers(layers),
         features.choose_precision(str(manifest.chosen["precision"])),
         int(manifest.parameters.get("batch_size", 8)),
         progress,
     )
     if not extracted.images:
         raise no_usable_image(folder, rejected + extracted.rejected)
-    vectors = features.columns(extracted.vectors, extracted_layers(layers), layers)
+    vectors = features.select_columns(extracted.vectors, list_extracted_layers(layers), layers)
     points = known.place(vectors)
     clustered = known.labels != NOISE
     cores = clustered & known.core

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.clusters.explanation_tables import NOTHING, Given
+from pipelines.clusters.explanation_tables import NO_TABLES, TableFiles
 from pipelines.clusters.passing import SAMPLE
 from pipelines.runs.errors import InputError
 from pipelines.safe import features
@@ -15,7 +15,7 @@ CONTRAST, ALONE = "contrast", "appearance"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ClusteringRecipe:
     """Choices that belong together.
 
     Attributes
@@ -46,12 +46,14 @@ class Recipe:
 
 
 RECIPES = {
-    CONTRAST: Recipe(
+    CONTRAST: ClusteringRecipe(
         ("block2_pool", "block3_pool", "block4_pool"), False, 40, True, False, 0.25, contrast=True
     ),
-    ALONE: Recipe(("block3_pool", "block4_pool", "block5_pool"), True, 50, True, False, 0.25),
-    "default": Recipe(("block4_pool", "block5_pool"), True, 50, True, False, 0.25),
-    "paper": Recipe(("fc2",), False, 256, False, True, 1.0),
+    ALONE: ClusteringRecipe(
+        ("block3_pool", "block4_pool", "block5_pool"), True, 50, True, False, 0.25
+    ),
+    "default": ClusteringRecipe(("block4_pool", "block5_pool"), True, 50, True, False, 0.25),
+    "paper": ClusteringRecipe(("fc2",), False, 256, False, True, 1.0),
 }
 """What measured best with and without passing images (benchmarks/photographs.py), what measured
 best on drawn pictures before there were any (quality.py), and SAFE as printed in section 2."""
@@ -75,7 +77,7 @@ class Options:
     batch_size : int
     precision : str
         "auto", "float32" or "bfloat16".
-    given : Given
+    table_files : TableFiles
         What is known of the images.
     passing : Path, optional
         Folder or list of passing images of the same test.
@@ -96,7 +98,7 @@ class Options:
     seed: int = 0
     batch_size: int = 8
     precision: str = "auto"
-    given: Given = NOTHING
+    table_files: TableFiles = NO_TABLES
     passing: Path | None = None
     test_run: Path | None = None
     sample: int = SAMPLE
@@ -107,7 +109,7 @@ def check_options(options: Options) -> None:
     """Raise InputError when an option cannot be used."""
     if options.recipe and options.recipe not in RECIPES:
         raise InputError(f"recipe: expected {' or '.join(RECIPES)}, received {options.recipe!r}")
-    features.widths(options.layers or RECIPES[options.recipe or CONTRAST].layers)
+    features.list_widths(options.layers or RECIPES[options.recipe or CONTRAST].layers)
     for name in ("components", "min_samples", "eps", "batch_size", "sample"):
         value = getattr(options, name)
         if value is not None and not (0 < value < float("inf")):

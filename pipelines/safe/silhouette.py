@@ -12,7 +12,7 @@ from pipelines.safe.dbscan import NOISE, Distances, Floats, Labels
 BLOCK = 1024
 
 
-def silhouettes(distances: Distances, labellings: Sequence[Labels]) -> list[Floats]:
+def compute_silhouettes(distances: Distances, labellings: Sequence[Labels]) -> list[Floats]:
     """Compute the silhouette of every image under several labellings (Rousseeuw, 1987).
 
     s = (b - a) / max(a, b), a the mean distance to the other images of the own cluster, b the

@@ -50,7 +50,7 @@ situation."""
 FARTHEST_FROM_ALL = -2.0
 
 
-def shifts(rays: Floats, labels: Labels) -> Floats:
+def compute_shifts(rays: Floats, labels: Labels) -> Floats:
     """Return the mean of each cluster as seen from the passing images' mean.
 
     Parameters
@@ -88,7 +88,7 @@ def take_apart(clustering: Clustering, directions: Floats, rays: Floats) -> Clus
     Parameters
     ----------
     directions, rays : arrays of float32, shape (n, c)
-        As `contrast.directions` and `contrast.project` return them.
+        As `contrast.compute_directions` and `contrast.project` return them.
     """
     labels, core = clustering.labels.copy(), clustering.core.copy()
     settings: dict[int, Candidate] = dict(enumerate(clustering.settings))
@@ -103,7 +103,7 @@ def take_apart(clustering: Clustering, directions: Floats, rays: Floats) -> Clus
         )
         if parts.chosen.clusters < 2 or parts.chosen.noise > MOST_NOISE:
             continue
-        ways = to_unit_length(shifts(rays[inside], parts.labels))
+        ways = to_unit_length(compute_shifts(rays[inside], parts.labels))
         if 1 - (ways @ ways.T).min() < APART or _agreement(rays[inside], parts.labels) < AGREEING:
             continue
         waiting += replace_cluster(cluster, inside, parts, labels, core, settings)
@@ -136,7 +136,7 @@ def join(rays: Floats, labels: Labels, together: float = TOGETHER) -> Labels:
 
     Parameters
     ----------
-    rays, labels : as in `shifts`
+    rays, labels : as in `compute_shifts`
 
     Returns
     -------
@@ -145,7 +145,7 @@ def join(rays: Floats, labels: Labels, together: float = TOGETHER) -> Labels:
     """
     from scipy.cluster.hierarchy import fcluster, linkage
 
-    ways = to_unit_length(shifts(rays, labels))
+    ways = to_unit_length(compute_shifts(rays, labels))
     if len(ways) < 2:
         return labels
     upper = np.triu_indices(len(ways), 1)
@@ -183,7 +183,7 @@ def measure_reach(rays: Floats, labels: Labels, passing_length: float) -> Reach:
 
     Parameters
     ----------
-    rays, labels : as in `shifts`
+    rays, labels : as in `compute_shifts`
     passing_length : float
         Root mean square length of passing images' rays.
     """
@@ -273,7 +273,8 @@ def find_situations(
     clustering : Clustering
         Of the denoised directions.
     directions, rays : arrays of float32, shape (n, c)
-        As `contrast.directions` and `contrast.project` return them; of looks, where there are any.
+        As `contrast.compute_directions` and `contrast.project` return them; of looks, where there
+        are any.
     passing_length : float
         Root mean square length of passing images' rays.
     looks : array of intp, shape (f,), optional

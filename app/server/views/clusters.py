@@ -11,9 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import INSPECTED_PER_CLUSTER, VERDICTS, RootCauseClusters
-from pipelines.clusters.explanation import PARAMETERS_FILE, PROPERTIES_FILE, Explained, Explanation
+from pipelines.clusters.explanation import (
+    PARAMETERS_FILE,
+    PROPERTIES_FILE,
+    ClusterExplanation,
+    Explanation,
+)
 from pipelines.clusters.pictures import GIF_FOLDER, gif_name
-from pipelines.clusters.report.headline import KIND_TITLES, headline, tell_rate
+from pipelines.clusters.report.headline import KIND_TITLES, describe_rate, write_headline
 from pipelines.clusters.results import ClusterRow, Results, read_results
 from pipelines.data.parameters import read_parameter_columns
 from pipelines.data.properties import PROPERTIES
@@ -89,7 +94,7 @@ def describe(folder: Path) -> Row:
         "message": manifest.message,
         "notes": [*manifest.notes, *(results.explanation.notes if results.explanation else ())],
         "inspection_share": manifest.result.get("inspection_share"),
-        "headline": headline(manifest.result, count)
+        "headline": write_headline(manifest.result, count)
         if count and "situations" in manifest.result
         else [],
         "kinds": KIND_TITLES,
@@ -121,7 +126,7 @@ def _cluster(row: ClusterRow) -> Row:
         "unsafe_values": [],
         "central_image": row.central_image,
         "kind": row.kind,
-        "rate": tell_rate(row.rate) if row.rate else "",
+        "rate": describe_rate(row.rate) if row.rate else "",
         "failing": row.rate.rate if row.rate else None,
         "parts": row.parts,
         "groups": row.groups,
@@ -201,7 +206,7 @@ def _told(told: Explanation | None, clusters: list[Row], images: int) -> Row:
     }
 
 
-def _said(said: Explained) -> Row:
+def _said(said: ClusterExplanation) -> Row:
     return {
         "hints": [hint.words for hint in said.hints],
         "parameters": [

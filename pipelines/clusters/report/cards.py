@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pipelines.clusters.clusters import NOISE, NOISE_NAME, RootCauseClusters, members
-from pipelines.clusters.explanation import Confusion, Explained, Explanation, Family, UnsafeCoverage
-from pipelines.clusters.parameter_findings import PASSING, Finding, tell_means
-from pipelines.clusters.rates import KINDS
-from pipelines.clusters.report.headline import KIND_TITLES, tell_rate
+from pipelines.clusters.clusters import NOISE, NOISE_NAME, RootCauseClusters, list_members
+from pipelines.clusters.explanation import (
+    ClusterExplanation,
+    Confusion,
+    Explanation,
+    Family,
+    UnsafeCoverage,
+)
+from pipelines.clusters.parameter_findings import PASSING, Finding, format_means
+from pipelines.clusters.rates import CLUSTER_KINDS
+from pipelines.clusters.report.headline import KIND_TITLES, describe_rate
 from pipelines.clusters.results import ClusterRow, Results
 from pipelines.clusters.unsafe_values import Side
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, thumbnail_name
@@ -44,7 +50,7 @@ class Still:
 
 
 @dataclass(frozen=True)
-class Said:
+class Description:
     """What is said of a cluster or of a family.
 
     Attributes
@@ -82,24 +88,24 @@ class Card:
     verdict: str
     figures: Facts
     stills: tuple[Still, ...]
-    said: Said
+    description: Description
     rate: str = ""
 
 
 @dataclass(frozen=True)
-class Group:
+class Section:
     """One family, or clusters of one kind; all, where there are neither (`title` is empty then)."""
 
     family: int | None
     title: str
     about: str
     size: str
-    said: Said | None
+    description: Description | None
     cards: tuple[Card, ...]
 
 
 @dataclass(frozen=True)
-class Unsafe:
+class UnsafeRow:
     """One unsafe value, and what became of it."""
 
     parameter: str
@@ -109,37 +115,39 @@ class Unsafe:
     state: str
 
 
-def group_clusters(found: Results) -> tuple[list[Group], Card | None]:
+def group_clusters(results: Results) -> tuple[list[Section], Card | None]:
     """Return the families with their cards, and the noise's card."""
-    clusters, explanation = found.clusters, found.explanation
+    clusters, explanation = results.clusters, results.explanation
     if clusters is None:
         return [], None
-    cards = {row.cluster: _card(found, clusters, row) for row in found.rows}
+    cards = {row.cluster: _card(results, clusters, row) for row in results.rows}
     noise = cards.pop(NOISE, None)
-    groups = []
+    sections = []
     total = len(clusters.paths)
-    if any(row.kind for row in found.rows):
+    if any(row.kind for row in results.rows):
         return _group_by_kind(cards, total), noise
     if explanation:
         for family in explanation.families:
             inside = tuple(cards.pop(cluster) for cluster in family.clusters)
-            said = _said(family, explanation) if len(inside) > 1 else None
+            description = _describe(family, explanation) if len(inside) > 1 else None
             title, about = f"Family {family.family}", _about(family, inside)
-            groups.append(Group(family.family, title, about, _size(inside, total), said, inside))
+            sections.append(
+                Section(family.family, title, about, _size(inside, total), description, inside)
+            )
     if cards:
-        groups.append(Group(None, "", "", "", None, tuple(cards.values())))
-    return groups, noise
+        sections.append(Section(None, "", "", "", None, tuple(cards.values())))
+    return sections, noise
 
 
-def _group_by_kind(cards: dict[int, Card], total: int) -> list[Group]:
+def _group_by_kind(cards: dict[int, Card], total: int) -> list[Section]:
     """Put situations first, and apart what is none."""
-    groups = []
-    for kind in KINDS:
+    sections = []
+    for kind in CLUSTER_KINDS:
         inside = tuple(card for card in cards.values() if card.row.kind == kind)
         if inside:
             size = _size(inside, total)
-            groups.append(Group(None, KIND_TITLES[kind], "", size, None, inside))
-    return groups
+            sections.append(Section(None, KIND_TITLES[kind], "", size, None, inside))
+    return sections
 
 
 def _size(cards: Sequence[Card], total: int) -> str:
@@ -155,17 +163,19 @@ def _about(family: Family, cards: Sequence[Card]) -> str:
     shared = [f"{each.parameter} {each.category}".strip() for each in family.parameters]
     alike = [f"alike in {parameter}" for parameter in shared]
     # A name is an engineer's, and the best there is; but one of many is not the family's.
-    said = [*names, *hints, *alike] if len(cards) == 1 else [*hints, *alike, *names]
-    return said[0] if said else ""
+    subjects = [*names, *hints, *alike] if len(cards) == 1 else [*hints, *alike, *names]
+    return subjects[0] if subjects else ""
 
 
-def _card(found: Results, clusters: RootCauseClusters, row: ClusterRow) -> Card:
-    explanation = found.explanation
+def _card(results: Results, clusters: RootCauseClusters, row: ClusterRow) -> Card:
+    explanation = results.explanation
     if explanation:
-        said = _said(explanation.clusters.get(row.cluster, Explained()), explanation)
+        description = _describe(
+            explanation.clusters.get(row.cluster, ClusterExplanation()), explanation
+        )
     else:
         brief = row.parameters[0] if row.parameters else ""
-        said = Said(row.hints, row.parameters, brief, (), "", ())
+        description = Description(row.hints, row.parameters, brief, (), "", ())
     noise = row.cluster == NOISE
     figures = [("Images", f"{row.size:,}"), ("Share", percent(row.share))]
     if not noise:
@@ -184,16 +194,16 @@ def _card(found: Results, clusters: RootCauseClusters, row: ClusterRow) -> Card:
         name="" if noise and row.name == NOISE_NAME else row.name,
         verdict=row.verdict or ("" if noise else NO_VERDICT),
         figures=tuple(figures),
-        stills=_stills(found.folder, clusters, row.cluster),
-        said=said,
-        rate=tell_rate(row.rate) if row.rate else "",
+        stills=_stills(results.folder, clusters, row.cluster),
+        description=description,
+        rate=describe_rate(row.rate) if row.rate else "",
     )
 
 
 def _stills(run: Path, clusters: RootCauseClusters, cluster: int) -> tuple[Still, ...]:
     """Return the most central images; those with equal bytes share one place."""
     alike: dict[str, list[str]] = {}
-    for position in members(clusters, cluster):
+    for position in list_members(clusters, cluster):
         alike.setdefault(clusters.digests[position], []).append(clusters.paths[position])
     return tuple(
         Still(paths[0], len(paths) - 1, _picture(run, thumbnail_name(digest)))
@@ -211,13 +221,13 @@ def _picture(run: Path, name: str) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _said(explained: Explained, explanation: Explanation) -> Said:
+def _describe(explained: ClusterExplanation, explanation: Explanation) -> Description:
     shown = explained.confusions[:MOST_CONFUSIONS]
     left = explained.confusions[MOST_CONFUSIONS:]
     images = sum(confusion.images for confusion in left)
     more = f"and {count_of(len(left), 'more pair')} ({count_of(images, 'image')})" if left else ""
     unsafe = [explanation.unsafe_values[place] for place in explained.unsafe_values]
-    return Said(
+    return Description(
         hints=tuple(hint.words for hint in explained.hints),
         parameters=tuple(finding.words for finding in explained.parameters),
         brief=_brief(explained.parameters[0]) if explained.parameters else "",
@@ -232,7 +242,7 @@ def _brief(finding: Finding) -> str:
         shares = (f"{100 * share:.0f}{SPACE}%" for share in (finding.figure, finding.overall))
         return f"{finding.parameter} {finding.category}: {' against '.join(shares)}"
     if finding.kind == "number" and finding.reference == PASSING:
-        return f"{finding.parameter} {tell_means(finding)}"
+        return f"{finding.parameter} {format_means(finding)}"
     return f"{finding.parameter} {MINUS}{100 * finding.reduction:.0f}{SPACE}%"
 
 
@@ -240,10 +250,10 @@ def _beside(side: Side, value: float) -> str:
     return f"{side} {value:.10g}".replace("-", MINUS)
 
 
-def tell_unsafe(coverage: UnsafeCoverage) -> Unsafe:
+def describe_unsafe_value(coverage: UnsafeCoverage) -> UnsafeRow:
     """Say what became of an unsafe value."""
     state = COVERED if coverage.clusters else NOT_COVERED if coverage.images else NO_IMAGE
-    return Unsafe(
+    return UnsafeRow(
         parameter=coverage.parameter,
         value=_beside(coverage.side, coverage.value),
         images=coverage.images,

@@ -18,7 +18,7 @@ WEIGHTED = 0.005
 """Difference of the rate from that of the images counted, above which it is an estimate."""
 
 
-def tell_rate(rate: FailureRate) -> str:
+def describe_rate(rate: FailureRate) -> str:
     """Say how often images like those of a cluster fail, and all others."""
     images = rate.failing + rate.passing
     share = f"{100 * rate.rate:.0f} %"
@@ -33,7 +33,7 @@ def tell_rate(rate: FailureRate) -> str:
     return f"fails on {rate.failing:,} of {like} ({share}, {interval}), {elsewhere}"
 
 
-def headline(result: Mapping[str, Any], images: int) -> list[str]:
+def write_headline(result: Mapping[str, Any], images: int) -> list[str]:
     """Say what was found among failing images.
 
     Parameters

@@ -18,23 +18,23 @@ from pipelines.clusters.report.cards import (
     NO_VERDICT,
     NOT_COVERED,
     STILLS,
+    describe_unsafe_value,
     group_clusters,
-    tell_unsafe,
 )
-from pipelines.clusters.report.headline import headline
+from pipelines.clusters.report.headline import write_headline
 from pipelines.clusters.report.setup import describe_setup
 from pipelines.clusters.report.summary import (
     MOST_PROBLEMS,
     MOST_REJECTED,
-    absent,
-    heading,
-    open_points,
-    outcome,
-    problems_summary,
-    rejected_summary,
+    describe_ending,
+    describe_run,
+    explain_absence,
+    list_open_points,
+    select_worst,
     summarise,
-    unsafe_summary,
-    worst,
+    summarise_problems,
+    summarise_rejected,
+    summarise_unsafe_values,
 )
 from pipelines.clusters.results import Results, read_results
 from pipelines.clusters.shared_parameters import LEVEL
@@ -165,32 +165,32 @@ def _basis(manifest: Manifest) -> str:
     return BY_CONTRAST if manifest.weights.get("recipe") == "contrast" else BY_APPEARANCE
 
 
-def _terms(found: Results) -> Facts:
+def _terms(results: Results) -> Facts:
     """Explain the words of the report, those alone that it uses."""
-    own = HEATMAP_TERMS if found.manifest.job == HEATMAPS else (CORE_IMAGE,)
-    if any(row.kind for row in found.rows):
-        return (*RATE_TERMS, *own, *_against_passing(found))
+    own = HEATMAP_TERMS if results.manifest.job == HEATMAPS else (CORE_IMAGE,)
+    if any(row.kind for row in results.rows):
+        return (*RATE_TERMS, *own, *_against_passing(results))
     return (*own, *TERMS)
 
 
-def _against_passing(found: Results) -> Iterator[tuple[str, str]]:
+def _against_passing(results: Results) -> Iterator[tuple[str, str]]:
     """Explain the words of a run in contrast with passing images, which needs no families."""
     for term, meaning in TERMS:
         if term == "Hint":
             yield term, meaning.replace("than all others", "than passing images")
         elif term != "Family":
             yield term, meaning
-    explained = found.explanation.clusters.values() if found.explanation else ()
+    explained = results.explanation.clusters.values() if results.explanation else ()
     if any(each.reference == PASSING for one in explained for each in one.parameters):
         yield PASSING_PARAMETER
 
 
-def _render(found: Results, retraining: object = None) -> str:
-    manifest, explanation = found.manifest, found.explanation
-    groups, noise = group_clusters(found)
-    cards = [card for group in groups for card in group.cards]
+def _render(results: Results, retraining: object = None) -> str:
+    manifest, explanation = results.manifest, results.explanation
+    sections, noise = group_clusters(results)
+    cards = [card for section in sections for card in section.cards]
     unsafe = sorted(
-        (tell_unsafe(each) for each in explanation.unsafe_values) if explanation else (),
+        (describe_unsafe_value(each) for each in explanation.unsafe_values) if explanation else (),
         key=lambda each: (NOT_COVERED, NO_IMAGE, COVERED).index(each.state),
     )
     problems = explanation.problems if explanation else []
@@ -203,33 +203,33 @@ def _render(found: Results, retraining: object = None) -> str:
         keep_trailing_newline=True,
     )
     return environment.get_template(TEMPLATE.name).render(
-        title=as_text(found.folder.resolve().name),
-        heading=heading(found),
-        outcome=outcome(found),
-        headline=headline(manifest.result, len(found.clusters.paths))
-        if found.clusters and "situations" in manifest.result
+        title=as_text(results.folder.resolve().name),
+        heading=describe_run(results),
+        outcome=describe_ending(results),
+        headline=write_headline(manifest.result, len(results.clusters.paths))
+        if results.clusters and "situations" in manifest.result
         else [],
-        worst=worst(cards),
+        worst=select_worst(cards),
         notes=[*manifest.notes, *(explanation.notes if explanation else ())],
-        summary=summarise(found, cards),
-        open_points=open_points(found, cards, unsafe),
-        absent=absent(found, cards),
-        groups=groups,
+        summary=summarise(results, cards),
+        open_points=list_open_points(results, cards, unsafe),
+        absent=explain_absence(results, cards),
+        sections=sections,
         noise=noise,
         unsafe=unsafe,
-        unsafe_summary=unsafe_summary(unsafe),
-        rejected=found.rejected[:MOST_REJECTED],
-        rejected_summary=rejected_summary(found),
+        unsafe_summary=summarise_unsafe_values(unsafe),
+        rejected=results.rejected[:MOST_REJECTED],
+        rejected_summary=summarise_rejected(results),
         problems=problems[:MOST_PROBLEMS],
-        problems_summary=problems_summary(problems, explanation),
-        setup=describe_setup(found),
+        problems_summary=summarise_problems(problems, explanation),
+        setup=describe_setup(results),
         stages=manifest.stages,
         total_seconds=sum(stage.seconds for stage in manifest.stages),
         retraining=retraining,
-        digest=digest_of_files(found.clusters.paths, found.clusters.digests)
-        if found.clusters
+        digest=digest_of_files(results.clusters.paths, results.clusters.digests)
+        if results.clusters
         else "",
-        terms=_terms(found),
+        terms=_terms(results),
         basis=_basis(manifest),
         cards_lead=f"Pictures are the {STILLS} most central of a cluster, most central first.",
         no_verdict=NO_VERDICT,

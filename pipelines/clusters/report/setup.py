@@ -7,15 +7,15 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.clusters.report.summary import heading
+from pipelines.clusters.report.summary import describe_run
 from pipelines.clusters.results import Results
 from pipelines.runs.manifest import MANIFEST_FILE
 from pipelines.runs.wording import NOT_GIVEN, Facts, write_ranges
 
 
-def describe_setup(found: Results) -> tuple[tuple[str, Facts], ...]:
+def describe_setup(results: Results) -> tuple[tuple[str, Facts], ...]:
     """Return all that it takes to repeat the run, by heading."""
-    manifest, explanation = found.manifest, found.explanation
+    manifest, explanation = results.manifest, results.explanation
     command = (
         f"python SAFE_Tool.py {shlex.join(manifest.command)}"
         if manifest.command
@@ -23,7 +23,7 @@ def describe_setup(found: Results) -> tuple[tuple[str, Facts], ...]:
     )
     seed = _shown(manifest.parameters.get("seed"))
     setup: list[tuple[str, Facts]] = [
-        ("Run", (("Command", command), ("Seed", seed), *heading(found))),
+        ("Run", (("Command", command), ("Seed", seed), *describe_run(results))),
         ("Parameters of the job", _facts(manifest.parameters)),
         ("Weights", _facts(manifest.weights)),
         ("Chosen by the job", _facts(manifest.chosen)),

@@ -12,12 +12,12 @@ from pipelines.clusters.clusters import (
     INSPECTED_PER_CLUSTER,
     NOISE,
     VERDICTS,
-    inspection_share,
+    compute_inspection_share,
 )
 from pipelines.clusters.explanation import EXPLANATION_FILE, Explanation
-from pipelines.clusters.families import family_labels
+from pipelines.clusters.families import label_families
 from pipelines.clusters.rates import SITUATION
-from pipelines.clusters.report.cards import COVERED, NO_IMAGE, NOT_COVERED, Card, Unsafe
+from pipelines.clusters.report.cards import COVERED, NO_IMAGE, NOT_COVERED, Card, UnsafeRow
 from pipelines.clusters.results import Results
 from pipelines.clusters.variance_reduction import HIGH_REDUCTION
 from pipelines.data.parameters import Problem, left_out
@@ -29,15 +29,15 @@ MOST_WORST = 3
 MOST_PROBLEMS = 200
 
 
-def heading(found: Results) -> Facts:
+def describe_run(results: Results) -> Facts:
     """Say what was analysed, by which job, and when."""
-    manifest = found.manifest
+    manifest = results.manifest
     return (
         *_tested(manifest),
         ("Folder analysed", manifest.folder),
         ("Job", manifest.job),
         ("Started", _moment(manifest.started_at)),
-        ("Ended", f"{_moment(manifest.ended_at) or 'not known'} ({found.ended})"),
+        ("Ended", f"{_moment(manifest.ended_at) or 'not known'} ({results.ended})"),
     )
 
 
@@ -71,30 +71,30 @@ def _tested(manifest: Manifest) -> Facts:
     return tuple(facts)
 
 
-def worst(cards: Sequence[Card]) -> list[Card]:
+def select_worst(cards: Sequence[Card]) -> list[Card]:
     """Return the three situations with most failures beyond what is usual, if there are any."""
     return [card for card in cards if card.row.kind == SITUATION][:MOST_WORST]
 
 
-def outcome(found: Results) -> str:
+def describe_ending(results: Results) -> str:
     """Say how a job ended that did not finish; empty for one that did."""
-    if found.ended == "finished":
+    if results.ended == "finished":
         return ""
     how = {
         "stopped": "The run was stopped by the user before it was finished.",
-        "failed": f"The run failed: {found.manifest.message or 'no reason is known.'}",
+        "failed": f"The run failed: {results.manifest.message or 'no reason is known.'}",
         "killed": "The run was killed: its process ended without a word.",
-    }[found.ended]
+    }[results.ended]
     return f"{how}\nThis report shows what there was by then."
 
 
-def absent(found: Results, cards: Sequence[Card]) -> str:
+def explain_absence(results: Results, cards: Sequence[Card]) -> str:
     """Say why there are no clusters to show; empty where there are."""
     if cards:
         return ""
-    if found.clusters is not None:
+    if results.clusters is not None:
         return "No root cause cluster was found: every image that was used is noise."
-    if found.ended == "finished":
+    if results.ended == "finished":
         return (
             f"The run folder holds no clusters: {IMAGES_FILE} and {CLUSTERS_FILE} are missing, "
             "although the job finished."
@@ -102,30 +102,32 @@ def absent(found: Results, cards: Sequence[Card]) -> str:
     return "The run ended before it had clusters."
 
 
-def summarise(found: Results, cards: Sequence[Card]) -> Facts:
+def summarise(results: Results, cards: Sequence[Card]) -> Facts:
     """Return the run in figures: what is counted, and how much."""
-    manifest, clusters = found.manifest, found.clusters
+    manifest, clusters = results.manifest, results.clusters
     images = manifest.images
     counted = f"images used, of {images.found:,} found; {images.rejected:,} rejected"
     summary = [(f"{images.used:,}", counted)]
     if clusters is None:
         return tuple(summary)
-    by_rate = any(row.kind for row in found.rows)
-    families = found.explanation.families if found.explanation and not by_rate else []
-    noise = sum(row.size for row in found.rows if row.cluster == NOISE)
+    by_rate = any(row.kind for row in results.rows)
+    families = results.explanation.families if results.explanation and not by_rate else []
+    noise = sum(row.size for row in results.rows if row.cluster == NOISE)
     share = percent(noise / len(clusters.paths))
     each = f"of the images are inspected, when {INSPECTED_PER_CLUSTER} of each"
     summary += [
         (f"{len(cards):,}", "root cause cluster" if len(cards) == 1 else "root cause clusters"),
         (share, f"noise ({count_of(noise, 'image')})"),
         (
-            percent(_figure(manifest, "inspection_share", inspection_share(clusters.labels))),
+            percent(
+                _figure(manifest, "inspection_share", compute_inspection_share(clusters.labels))
+            ),
             f"{each} cluster are",
         ),
     ]
     if families:
         by_family = {cluster: each.family for each in families for cluster in each.clusters}
-        share_of_families = inspection_share(family_labels(by_family, clusters.labels))
+        share_of_families = compute_inspection_share(label_families(by_family, clusters.labels))
         share = percent(_figure(manifest, "family_inspection_share", share_of_families))
         summary.insert(2, (f"{len(families):,}", "family" if len(families) == 1 else "families"))
         summary.append((share, f"{each} family are"))
@@ -157,7 +159,9 @@ def _verdicts(cards: Sequence[Card]) -> str:
     return f": {', '.join(parts)}" if parts else ""
 
 
-def open_points(found: Results, cards: Sequence[Card], unsafe: Sequence[Unsafe]) -> list[str]:
+def list_open_points(
+    results: Results, cards: Sequence[Card], unsafe: Sequence[UnsafeRow]
+) -> list[str]:
     """Say what is left to do before the report is complete."""
     points = []
     undecided = sorted(card.row.cluster for card in cards if not card.row.verdict)
@@ -170,7 +174,7 @@ def open_points(found: Results, cards: Sequence[Card], unsafe: Sequence[Unsafe])
     if uncovered:
         values = count_of(len(unsafe), "unsafe value")
         points.append(f"Not covered by any cluster: {uncovered:,} of {values}.")
-    if found.rows and not found.explanation:
+    if results.rows and not results.explanation:
         points.append(
             f"Families, parameters, confusions and unsafe values are not known ({EXPLANATION_FILE} "
             "is missing, as in runs of older versions): python SAFE_Tool.py explain RUN adds them."
@@ -178,7 +182,7 @@ def open_points(found: Results, cards: Sequence[Card], unsafe: Sequence[Unsafe])
     return points
 
 
-def unsafe_summary(unsafe: Sequence[Unsafe]) -> str:
+def summarise_unsafe_values(unsafe: Sequence[UnsafeRow]) -> str:
     """Count the unsafe values by what became of them."""
     counts = Counter(each.state for each in unsafe)
     return (
@@ -190,9 +194,9 @@ def unsafe_summary(unsafe: Sequence[Unsafe]) -> str:
     )
 
 
-def rejected_summary(found: Results) -> str:
+def summarise_rejected(results: Results) -> str:
     """Count the files that could not be used."""
-    count, counted = len(found.rejected), found.manifest.images.rejected
+    count, counted = len(results.rejected), results.manifest.images.rejected
     if not count and not counted:
         return "No file was rejected."
     text = f"{count_of(count, 'file')} could not be used{_first(count, MOST_REJECTED)}."
@@ -201,7 +205,7 @@ def rejected_summary(found: Results) -> str:
     return text
 
 
-def problems_summary(problems: Sequence[Problem], explanation: Explanation | None) -> str:
+def summarise_problems(problems: Sequence[Problem], explanation: Explanation | None) -> str:
     """Count what of the parameter files could not be used."""
     if not explanation or not (explanation.parameter_files or problems):
         return ""

@@ -13,7 +13,7 @@ from app.cli.main import app
 from app.commands import cluster, common, coverage, dnn, inspect, retrain, unsafe_set
 from app.commands.option import Option, arguments, option_fields
 from app.commands.signature import parse
-from pipelines.clusters.explanation_tables import Given
+from pipelines.clusters.explanation_tables import TableFiles
 from pipelines.deepimportance.job import RULES
 from pipelines.deepimportance.job import Options as OfCoverage
 from pipelines.deepimportance.perturbation_job import Asked as OfPerturbing
@@ -166,7 +166,7 @@ class Explained:
 
 JOBS = [
     (cluster.ClusterOptions, recipe.Options, {"layers": "layer"}),
-    (cluster.ClusterOptions, Given, {}),
+    (cluster.ClusterOptions, TableFiles, {}),
     (dnn.TestOptions, EvaluationOptions, {"trust": "trust_model"}),
     (dnn.HeatmapsOptions, OfHeatmaps, {"trust": "trust_model", "layers": "layer"}),
     (retrain.RetrainOptions, training.Options, {}),
@@ -190,7 +190,7 @@ JOBS = [
 @pytest.mark.parametrize(("kind", "job", "names"), JOBS)
 def test_the_usual_of_a_command_is_the_usual_of_its_job(kind, job, names):
     usual = {field.name: field.default for field in option_fields(kind)}
-    others = {"given", "labelled"}  # of several options, or their opposite
+    others = {"table_files", "labelled"}  # of several options, or their opposite
     for field in fields(job):
         name = names.get(field.name, field.name)
         if name not in others and field.default is not MISSING:

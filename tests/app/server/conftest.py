@@ -12,8 +12,8 @@ from app.server.access import Access
 from app.server.routes import ServedRuns
 from pipelines.clusters.clusters import (
     RootCauseClusters,
-    centre_distances,
     map_places,
+    measure_centre_distances,
     write_clusters,
 )
 from pipelines.clusters.explanation import (
@@ -53,7 +53,7 @@ def small_run(tmp_path_factory, draw):
         labels=labels,
         core=labels == 0,
         silhouettes=np.linspace(-1, 1, 10).astype(np.float32),
-        centre_distances=centre_distances(points, labels),
+        centre_distances=measure_centre_distances(points, labels),
         places=map_places(points),
     )
     found = manifest(

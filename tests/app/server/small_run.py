@@ -3,11 +3,11 @@
 import numpy as np
 
 from pipelines.clusters.explanation import (
-    Column,
+    ClusterExplanation,
     Confusion,
-    Explained,
     Explanation,
     Family,
+    ParameterColumn,
     UnsafeCoverage,
 )
 from pipelines.clusters.hints import Hint
@@ -52,10 +52,10 @@ def explanation(**changes) -> Explanation:
         "angles": ["turn"],
         "unsafe_values_file": "/tables/unsafe.csv",
         "images_with_parameters": 9,
-        "parameters": [Column(name=name, kind=kind) for name, kind in COLUMNS],
+        "parameters": [ParameterColumn(name=name, kind=kind) for name, kind in COLUMNS],
         "clusters": {
-            0: Explained(**said, confusions=[confusion], unsafe_values=[1]),
-            1: Explained(),
+            0: ClusterExplanation(**said, confusions=[confusion], unsafe_values=[1]),
+            1: ClusterExplanation(),
         },
         "families": [Family(family=0, clusters=[0, 1], size=8, **said)],
         "unsafe_values": [

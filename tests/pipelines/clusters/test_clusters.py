@@ -6,18 +6,18 @@ import pytest
 from pipelines.clusters.clusters import (
     VERDICTS,
     RootCauseClusters,
-    centre_distances,
-    cluster_ids,
-    inspection_share,
+    compute_inspection_share,
+    list_clusters,
+    list_members,
     map_places,
-    members,
+    measure_centre_distances,
     read_clusters,
     read_labels,
     read_words,
     save_words,
     write_clusters,
 )
-from pipelines.clusters.results import families_of, read_known_clusters
+from pipelines.clusters.results import collect_families, read_known_clusters
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.folder import lock_folder
@@ -37,7 +37,7 @@ def clusters(points):
         labels=labels,
         core=labels == 0,
         silhouettes=np.linspace(-1, 1, 12).astype(np.float32),
-        centre_distances=centre_distances(points, labels),
+        centre_distances=measure_centre_distances(points, labels),
         places=map_places(points),
     )
 
@@ -53,14 +53,14 @@ def test_distances_to_the_centre_naively(points, clusters):
 
 
 def test_members_stand_from_the_most_central_outwards(clusters):
-    inside = members(clusters, 1)
+    inside = list_members(clusters, 1)
     assert sorted(inside) == [1, 5, 6, 11]
     distances = clusters.centre_distances[inside]
     assert list(distances) == sorted(distances)
 
 
 def test_clusters_are_listed_noise_last(clusters):
-    assert cluster_ids(clusters) == [0, 1, -1]
+    assert list_clusters(clusters) == [0, 1, -1]
 
 
 def test_the_map_of_points_with_one_dimension():
@@ -70,7 +70,7 @@ def test_the_map_of_points_with_one_dimension():
 
 def test_five_images_of_each_cluster_are_inspected_and_no_noise():
     labels = np.array([0] * 8 + [1] * 3 + [-1] * 5, dtype=np.int32)
-    assert inspection_share(labels) == pytest.approx((5 + 3) / 16)
+    assert compute_inspection_share(labels) == pytest.approx((5 + 3) / 16)
 
 
 def test_every_image_is_in_the_files_once_with_its_label(tmp_path, clusters):
@@ -91,7 +91,7 @@ def test_the_figures_of_a_cluster(tmp_path, clusters):
     silhouettes = [clusters.silhouettes[i] for i in range(12) if clusters.labels[i] == 0]
     assert float(first["silhouette"]) == pytest.approx(sum(silhouettes) / 6, abs=1e-4)
     assert read_csv(tmp_path / "clusters.csv")[-1]["silhouette"] == ""  # noise has none
-    assert first["central_image"] == clusters.paths[members(clusters, 0)[0]]
+    assert first["central_image"] == clusters.paths[list_members(clusters, 0)[0]]
 
 
 def test_clusters_come_back_from_their_files(tmp_path, clusters):
@@ -223,9 +223,9 @@ def test_what_is_said_of_clusters_stands_in_their_rows(tmp_path, clusters):
     first, second, noise = read_csv(tmp_path / "clusters.csv")
     assert (first["hint"], first["family"], second["hint"]) == (said[0]["hint"], "1", "")
     assert (noise["note"], noise["name"]) == ("odd", "noise")
-    assert families_of(read_known_clusters(tmp_path)[1]) == {0: 1, 1: 0}
+    assert collect_families(read_known_clusters(tmp_path)[1]) == {0: 1, 1: 0}
     write_clusters(tmp_path, clusters, {0: {"family": 1}})  # emptied by hand: no families
-    assert families_of(read_known_clusters(tmp_path)[1]) == {}
+    assert collect_families(read_known_clusters(tmp_path)[1]) == {}
 
 
 @pytest.mark.parametrize("name", ["clusters.csv", "folder"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.clusters.families import FARTHEST, INSPECTED, family_labels, find_families
+from pipelines.clusters.families import FARTHEST, INSPECTED, find_families, label_families
 
 
 def naive_families(conditions, labels, inspected, farthest):
@@ -66,7 +66,7 @@ def test_family_0_has_the_most_images():
     conditions = np.array([[0.0], [9.0], [9.1], [0.2]], np.float32)[labels]
     found = find_families(conditions, labels, inspected=0.15)
     assert found == {0: 1, 1: 0, 2: 0, 3: 1}
-    assert np.bincount(family_labels(found, labels)).tolist() == [40, 35]
+    assert np.bincount(label_families(found, labels)).tolist() == [40, 35]
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_few_clusters(labels, families):
     labels = np.array(labels, np.int32)
     found = find_families(np.ones((len(labels), 2), np.float32), labels)
     assert found == families
-    assert family_labels(found, labels).tolist() == labels.tolist()
+    assert label_families(found, labels).tolist() == labels.tolist()
 
 
 def test_noise_is_in_no_family():
     labels = np.array([0, -1, 1, 1, 0, -1], np.int32)
-    assert family_labels({0: 1, 1: 0}, labels).tolist() == [1, -1, 0, 0, 1, -1]
+    assert label_families({0: 1, 1: 0}, labels).tolist() == [1, -1, 0, 0, 1, -1]

@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from pipelines.clusters.parameter_contrast import compare_groups, contrast_parameter, draw_contrasts
+from pipelines.clusters.parameter_contrast import compare_groups, draw_contrasts, prepare_contrast
 from pipelines.clusters.shared_parameters import find_parameters
-from pipelines.clusters.variance_reduction import figures, prepare
+from pipelines.clusters.variance_reduction import compute_figures, prepare_parameter
 from pipelines.data.parameters import Parameter
 
 CATEGORIES = ("fog", "rain", "snow", "sun")
@@ -59,7 +59,7 @@ def random_parameter(rng, kind, count=40, passing=60, missing=0.1):
 @pytest.mark.parametrize("seed", range(5))
 def test_figures_of_groups_against_the_others_of_a_pool_naively(kind, seed):
     rng = np.random.default_rng(seed)
-    each = contrast_parameter(random_parameter(rng, kind))
+    each = prepare_contrast(random_parameter(rng, kind))
     inside = np.flatnonzero(each.defined[:40])[:9]
     pool = np.concatenate([inside, each.passing])
     groups = np.stack([inside, *(rng.permutation(pool)[:9] for _ in range(5))])
@@ -74,17 +74,19 @@ def test_where_means_are_equal_it_is_the_reduction_rate():
     rng = np.random.default_rng(0)
     own, passing = rng.normal(0, 1, 12), rng.normal(0, 3, 80)
     own, passing = own - own.mean(), passing - passing.mean()
-    each = contrast_parameter(Parameter("x", "number", own, (), passing))
+    each = prepare_contrast(Parameter("x", "number", own, (), passing))
     (excess,), (distance,) = compare_groups(each, np.arange(12)[None], np.arange(92))
     assert excess / distance == pytest.approx(1 - own.var(ddof=1) / passing.var(ddof=1), abs=1e-8)
-    rate = figures(prepare(Parameter("x", "number", own)), np.arange(12)[None], [12])[0, 0]
+    rate = compute_figures(
+        prepare_parameter(Parameter("x", "number", own)), np.arange(12)[None], [12]
+    )[0, 0]
     assert rate == pytest.approx(0, abs=1e-8)  # HUDD's own, of a cluster of all failing images
 
 
 @pytest.mark.parametrize("kind", ["number", "angle", "category"])
 def test_counting_in_parts_gives_the_same(kind, monkeypatch):
     rng = np.random.default_rng(0)
-    each = contrast_parameter(random_parameter(rng, kind, missing=0))
+    each = prepare_contrast(random_parameter(rng, kind, missing=0))
     groups = np.stack([rng.permutation(100)[:20] for _ in range(30)])
     whole = compare_groups(each, groups, np.arange(100))
     monkeypatch.setattr("pipelines.clusters.parameter_contrast.CELLS", 50)
@@ -98,7 +100,7 @@ def test_random_groups_are_all_parts_of_cluster_and_passing_images(kind, block, 
     rng = np.random.default_rng(3)
     parameter = random_parameter(rng, kind, 5, 7, 0)
     parameter.values[1] = parameter.passing[2] = np.nan
-    each = contrast_parameter(parameter)
+    each = prepare_contrast(parameter)
     inside = np.array([0, 2, 4])
     pool = [*inside.tolist(), *each.passing.tolist()]
     drawn = draw_contrasts({0: each}, {5: {0: inside}}, 0, 40_000)[5][0]
@@ -129,7 +131,7 @@ def test_random_groups_are_all_parts_of_cluster_and_passing_images(kind, block, 
 def test_what_is_constant_over_all_is_nothing_to_compare(kind, values, passing):
     categories = CATEGORIES if kind == "category" else ()
     values, passing = (np.array(each, dtype=float) for each in (values, passing))
-    assert contrast_parameter(Parameter("x", kind, values, categories, passing)) is None
+    assert prepare_contrast(Parameter("x", kind, values, categories, passing)) is None
 
 
 def labelled(*sizes):
@@ -240,7 +242,7 @@ def test_named_and_chance_naively(seed):
         each.passing[rng.random(300) < 0.2] = np.nan
     draws = 320
     found = find_parameters(parameters, labels, seed=seed, draws=draws)
-    ready = {place: contrast_parameter(each) for place, each in enumerate(parameters)}
+    ready = {place: prepare_contrast(each) for place, each in enumerate(parameters)}
     insides = {
         group: {
             place: np.flatnonzero((labels == group) & each.defined[: len(labels)])

@@ -12,10 +12,10 @@ from pipelines.clusters.rates import (
     ONE_SUBJECT,
     SITUATION,
     TOO_FEW,
+    classify_clusters,
+    correct_by_holm,
     estimate_rates,
-    holm,
     order_clusters,
-    tell_kinds,
 )
 from pipelines.data.intervals import wilson_interval
 
@@ -80,7 +80,7 @@ def test_holm_is_that_of_the_naive_twin():
     rng = np.random.default_rng(0)
     for count in (1, 2, 7):
         values = rng.random(count) ** 3
-        assert holm(values) == pytest.approx(naive_holm(values.tolist()))
+        assert correct_by_holm(values) == pytest.approx(naive_holm(values.tolist()))
 
 
 def test_a_sample_is_weighted_back_to_the_test_set():
@@ -109,11 +109,15 @@ def test_a_cause_is_told_from_what_is_common_and_from_what_is_too_small_to_tell(
     failing = [0] * 30 + [1] * 30 + [2] * 2 + [-1] * 38
     passing = [0] * 5 + [1] * 120 + [-1] * 275
     rates = estimate(failing, passing)
-    kinds = tell_kinds(rates, {})
+    kinds = classify_clusters(rates, {})
     assert kinds == {0: SITUATION, 1: AS_COMMON, 2: TOO_FEW}
     assert rates[2].p == 1.0
     assert order_clusters(rates, kinds) == [0, 2, 1]
-    assert tell_kinds(rates, {0: 1, 1: 3, 2: 3}) == {0: ONE_SUBJECT, 1: AS_COMMON, 2: TOO_FEW}
+    assert classify_clusters(rates, {0: 1, 1: 3, 2: 3}) == {
+        0: ONE_SUBJECT,
+        1: AS_COMMON,
+        2: TOO_FEW,
+    }
 
 
 def test_what_fails_as_often_is_seldom_called_a_cause():
@@ -130,7 +134,7 @@ def test_clusters_come_by_excess_of_failures():
     failing = [0] * 20 + [1] * 40 + [2] * 30
     passing = [0] * 1 + [1] * 2 + [2] * 60 + [-1] * 300
     rates = estimate(failing, passing)
-    order = order_clusters(rates, tell_kinds(rates, {}))
+    order = order_clusters(rates, classify_clusters(rates, {}))
     assert order == [1, 0, 2]
     assert rates[1].excess > rates[0].excess
 
@@ -164,4 +168,4 @@ def test_a_cluster_that_holds_nothing_has_no_rate():
         np.arange(3), 3 + np.arange(2), [0, 1],
     )  # fmt: skip
     assert math.isnan(rates[1].rate)
-    assert tell_kinds(rates, {})[1] == TOO_FEW
+    assert classify_clusters(rates, {})[1] == TOO_FEW

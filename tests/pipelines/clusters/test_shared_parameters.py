@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.clusters import parameter_findings
 from pipelines.clusters.shared_parameters import find_confusions, find_parameters
-from pipelines.clusters.variance_reduction import HIGH_REDUCTION, reductions
+from pipelines.clusters.variance_reduction import HIGH_REDUCTION, compute_reductions
 from pipelines.data.parameter_tables import read_parameters
 from pipelines.data.parameters import Parameter
 from tests.pipelines.clusters.test_variance_reduction import naive_figure
@@ -352,7 +352,7 @@ def test_a_small_reduction_is_not_said_however_sure_it_is():
     labels = np.repeat([0, -1], 2000).astype(np.int32)
     values = rng.normal(size=4000) * np.where(labels == 0, 0.8, 1.0)
     small = Parameter("yaw", "number", values)
-    assert 0.1 < reductions(small, labels)[0][0] < HIGH_REDUCTION
+    assert 0.1 < compute_reductions(small, labels)[0][0] < HIGH_REDUCTION
     assert find_parameters([small], labels, seed=0) == {0: []}
     large = Parameter("yaw", "number", values * np.where(labels == 0, 0.5, 1.0))
     assert [finding.parameter for finding in find_parameters([large], labels, seed=0)[0]] == ["yaw"]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipelines.clusters.unsafe_values import UnsafeValue, cover, read_unsafe_values
+from pipelines.clusters.unsafe_values import UnsafeValue, find_coverage, read_unsafe_values
 from pipelines.data.parameters import (
     Parameter,
     Problem,
@@ -61,7 +61,7 @@ def test_coverage_naively(kind, seed):
         unsafe[0] = UnsafeValue("x", 500.0)
     unsafe += [UnsafeValue("y", 0.0, "near")]
     parameters = [Parameter("y", "number", rng.normal(size=120)), Parameter("x", kind, values)]
-    found = cover(unsafe, parameters, labels)
+    found = find_coverage(unsafe, parameters, labels)
     assert [each.unsafe for each in found] == unsafe
     everything = [value for value in values.tolist() if not math.isnan(value)]
     for each in found[:-1]:
@@ -82,7 +82,7 @@ def images_next_to(values, *limits, kind="number", side="near"):
     parameter = Parameter("x", kind, np.array(values, dtype=float))
     unsafe = [UnsafeValue("x", limit, side) for limit in limits]
     labels = np.full(len(values), -1, dtype=np.int32)
-    return [each.images for each in cover(unsafe, [parameter], labels)]
+    return [each.images for each in find_coverage(unsafe, [parameter], labels)]
 
 
 def test_a_single_value_splits_the_range_in_two():
@@ -134,7 +134,7 @@ def test_limits_are_compared_directly():
     parameter = Parameter("x", "number", np.array([0.0, 30, 100]))
     labels = np.full(3, -1, dtype=np.int32)
     unsafe = [UnsafeValue("x", 0), UnsafeValue("x", 31, "at most")]
-    assert [each.images for each in cover(unsafe, [parameter], labels)] == [1, 2]
+    assert [each.images for each in find_coverage(unsafe, [parameter], labels)] == [1, 2]
 
 
 def test_an_average_equals_a_limit_in_spite_of_rounding():
@@ -143,33 +143,33 @@ def test_an_average_equals_a_limit_in_spite_of_rounding():
         values = np.concatenate([np.full(size, value), np.linspace(5, 50, 20)])
         labels = np.repeat([0, -1], [size, 20]).astype(np.int32)
         unsafe = [UnsafeValue("x", value, "at most"), UnsafeValue("x", value, "at least")]
-        found = cover(unsafe, [Parameter("x", "number", values)], labels)
+        found = find_coverage(unsafe, [Parameter("x", "number", values)], labels)
         assert [each.clusters for each in found] == [[0], [0]]
 
 
 def test_a_cluster_that_varies_much_covers_nothing():
     values = np.array([38.0, 39, 41, 42, 0, 80, 10, 70, *np.linspace(0, 100, 30)])
     labels = np.repeat([0, 1, -1], [4, 4, 30]).astype(np.int32)
-    (found,) = cover([UnsafeValue("x", 40)], [Parameter("x", "number", values)], labels)
+    (found,) = find_coverage([UnsafeValue("x", 40)], [Parameter("x", "number", values)], labels)
     assert found.clusters == [0]
 
 
 def test_clusters_of_two_images_cover_nothing():
     values = np.array([40.0, 40, *np.linspace(0, 100, 30)])
     labels = np.repeat([0, -1], [2, 30]).astype(np.int32)
-    (found,) = cover([UnsafeValue("x", 40)], [Parameter("x", "number", values)], labels)
+    (found,) = find_coverage([UnsafeValue("x", 40)], [Parameter("x", "number", values)], labels)
     assert found.clusters == []
 
 
 def test_no_unsafe_values():
-    assert cover([], [], np.zeros(3, dtype=np.int32)) == []
+    assert find_coverage([], [], np.zeros(3, dtype=np.int32)) == []
 
 
 @pytest.mark.parametrize("kind", ["number", "angle"])
 @pytest.mark.parametrize("side", ["near", "at most", "at least"])
 def test_a_parameter_without_values_has_nothing_next_to_it(kind, side):
     parameter = Parameter("x", kind, np.full(3, np.nan))
-    (found,) = cover([UnsafeValue("x", 40, side)], [parameter], np.zeros(3, dtype=np.int32))
+    (found,) = find_coverage([UnsafeValue("x", 40, side)], [parameter], np.zeros(3, dtype=np.int32))
     assert (found.images, found.clusters) == (0, [])
 
 
@@ -177,7 +177,7 @@ def test_values_of_other_parameters_are_refused():
     category = Parameter("x", "category", np.zeros(3), ("a",))
     for name in "xy":
         with pytest.raises(ValueError, match="no number or angle"):
-            cover([UnsafeValue(name, 1)], [category], np.zeros(3, dtype=np.int32))
+            find_coverage([UnsafeValue(name, 1)], [category], np.zeros(3, dtype=np.int32))
 
 
 KNOWN = (

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pipelines.clusters.variance_reduction import (
-    direction,
-    figures,
-    prepare,
-    reductions,
-    with_values,
+    compute_direction,
+    compute_figures,
+    compute_reductions,
+    prepare_parameter,
+    select_with_values,
 )
 from pipelines.data.parameters import Parameter
 
@@ -59,7 +59,7 @@ def test_beginnings_of_groups_naively(kind, seed):
     known = np.flatnonzero(~np.isnan(parameter.values))
     groups = np.stack([rng.permutation(known)[:40] for _ in range(6)])
     sizes = [3, 7, 8, 30]
-    computed = figures(prepare(parameter), groups, sizes)
+    computed = compute_figures(prepare_parameter(parameter), groups, sizes)
     everything = parameter.values[known].tolist()
     for row, group in enumerate(groups):
         for column, size in enumerate(sizes):
@@ -71,11 +71,11 @@ def test_beginnings_of_groups_naively(kind, seed):
 @pytest.mark.parametrize("kind", ["number", "angle", "category"])
 def test_counting_in_parts_gives_the_same(kind, monkeypatch):
     rng = np.random.default_rng(0)
-    each = prepare(random_parameter(rng, kind, missing=0))
+    each = prepare_parameter(random_parameter(rng, kind, missing=0))
     groups = np.stack([rng.permutation(80) for _ in range(9)])
-    whole = figures(each, groups, [5, 50])
+    whole = compute_figures(each, groups, [5, 50])
     monkeypatch.setattr("pipelines.clusters.variance_reduction.COUNTS", 10)
-    np.testing.assert_array_equal(figures(each, groups, [5, 50]), whole)
+    np.testing.assert_array_equal(compute_figures(each, groups, [5, 50]), whole)
 
 
 @pytest.mark.parametrize("kind", ["number", "angle"])
@@ -84,7 +84,7 @@ def test_reductions_naively(kind):
     parameter = random_parameter(rng, kind)
     labels = rng.integers(-1, 4, 80).astype(np.int32)
     everything = [value for value in parameter.values.tolist() if not math.isnan(value)]
-    found = reductions(parameter, labels)
+    found = compute_reductions(parameter, labels)
     assert set(found) == {0, 1, 2, 3}
     for group, (reduction, average) in found.items():
         own = [v for v in parameter.values[labels == group].tolist() if not math.isnan(v)]
@@ -99,25 +99,27 @@ def test_reductions_naively(kind):
 
 def test_a_random_group_of_numbers_is_not_reduced_on_average():
     rng = np.random.default_rng(0)
-    each = prepare(Parameter("x", "number", rng.normal(size=200)))
+    each = prepare_parameter(Parameter("x", "number", rng.normal(size=200)))
     groups = np.stack([rng.permutation(200)[:4] for _ in range(20_000)])
-    assert abs(figures(each, groups, [4]).mean()) < 0.02  # 3 standard errors are 0.017
+    assert abs(compute_figures(each, groups, [4]).mean()) < 0.02  # 3 standard errors are 0.017
 
 
 def test_a_large_mean_does_not_cancel():
     rng = np.random.default_rng(0)
     values = 1e9 + np.concatenate([rng.normal(0, 1, 50), rng.normal(0, 1e-3, 10)])
     inside = np.arange(50, 60)
-    reduction = figures(prepare(Parameter("x", "number", values)), inside[None], [10])[0, 0]
+    reduction = compute_figures(
+        prepare_parameter(Parameter("x", "number", values)), inside[None], [10]
+    )[0, 0]
     everything = (values - 1e9).tolist()
     assert reduction == pytest.approx(naive_figure("number", everything[50:], everything), abs=2e-9)
 
 
 def test_groups_without_variance_are_equal():
     values = np.array([0.1] * 50 + [0.7] * 50 + [3.3])
-    each = prepare(Parameter("x", "number", values))
-    assert figures(each, np.arange(50)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
-    assert figures(each, np.arange(50, 100)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
+    each = prepare_parameter(Parameter("x", "number", values))
+    assert compute_figures(each, np.arange(50)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
+    assert compute_figures(each, np.arange(50, 100)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,9 @@ def test_groups_without_variance_are_equal():
 )
 def test_what_is_constant_has_no_reduction(kind, values):
     categories = CATEGORIES if kind == "category" else ()
-    assert prepare(Parameter("x", kind, np.array(values, dtype=float), categories)) is None
+    assert (
+        prepare_parameter(Parameter("x", kind, np.array(values, dtype=float), categories)) is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,13 +146,13 @@ def test_what_is_constant_has_no_reduction(kind, values):
 def test_too_few_values(known, size, enough):
     values = np.array([*range(known), *[np.nan] * (size - known), 100, 101], dtype=float)
     parameter = Parameter("x", "number", values)
-    inside = with_values(prepare(parameter).defined, np.arange(size))
+    inside = select_with_values(prepare_parameter(parameter).defined, np.arange(size))
     assert (inside is not None) == enough
     labels = np.array([0] * size + [-1] * 2, dtype=np.int32)
-    assert (0 in reductions(parameter, labels)) == enough
+    assert (0 in compute_reductions(parameter, labels)) == enough
 
 
 def test_directions_across_zero():
-    middle, length = direction(np.array([350.0, 10.0, 350.0, 10.0]))
+    middle, length = compute_direction(np.array([350.0, 10.0, 350.0, 10.0]))
     assert (middle + 180) % 360 - 180 == pytest.approx(0)
     assert length == pytest.approx(math.cos(math.radians(10)))

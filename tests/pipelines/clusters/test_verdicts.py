@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from pipelines.clusters.clusters import RootCauseClusters, read_words, save_words, write_clusters
-from pipelines.clusters.verdicts import SAME, find_earlier_words, hand_on, keep, tell
+from pipelines.clusters.verdicts import (
+    SAME,
+    carry_over,
+    describe_carried,
+    find_earlier_words,
+    keep_words,
+)
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest
@@ -62,7 +68,7 @@ def test_words_go_where_most_images_are_naively(tmp_path, seed, gone):
     new = np.where(rng.random(60) < 0.35, rng.integers(-1, 4, 60), (old[:60] + 2) % 4)
     said = {f"c{c}": {"name": f"cause {c}"} for c in range(4)}
     before = earlier(tmp_path, old, **said)
-    words, left = hand_on(before, clusters_of(new))
+    words, left = carry_over(before, clusters_of(new))
     taken = naive_hand_on(range(4), old.tolist(), new.tolist(), 60)
     assert words == {b: {"name": f"cause {a}"} for a, b in taken.items()}
     assert {c for run in left for c in run.words} == set(range(4)) - set(taken)
@@ -72,34 +78,34 @@ def test_words_go_where_most_images_are_naively(tmp_path, seed, gone):
 def test_all_words_are_handed_on_whole(tmp_path):
     said = WORDS | {"severity": "S2", "likelihood": "=high"}
     before = earlier(tmp_path, [0] * 5 + [1] * 5, c1=said)
-    assert hand_on(before, clusters_of([1] * 5 + [0] * 5)) == ({0: said}, [])
+    assert carry_over(before, clusters_of([1] * 5 + [0] * 5)) == ({0: said}, [])
 
 
 def test_images_that_are_new_do_not_count(tmp_path):
     before = earlier(tmp_path, [0] * 4 + [1] * 6, c0=WORDS)
     grown = clusters_of([0] * 4 + [1] * 2 + [-1] * 4 + [0] * 90)
-    assert hand_on(before, grown)[0] == {0: WORDS}
+    assert carry_over(before, grown)[0] == {0: WORDS}
 
 
 def test_a_verdict_does_not_move_on_the_evidence_of_a_few_images(tmp_path):
     before = earlier(tmp_path, [0] * 50, c0=WORDS)
     for common in (1, 24, 25):
         mixed = clusters_of([0] * 80, start=50 - common)
-        assert bool(hand_on(before, mixed)[0]) == (common == 25)
+        assert bool(carry_over(before, mixed)[0]) == (common == 25)
 
 
 def test_another_picture_under_the_same_name_is_another_image(tmp_path):
     before = earlier(tmp_path, [0] * 6, c0=WORDS)
     other = replace(clusters_of([0] * 6), digests=tuple("f" * 64 for _ in range(6)))
-    words, left = hand_on(before, other)
+    words, left = carry_over(before, other)
     assert (words, [run.words for run in left]) == ({}, [{0: WORDS}])
 
 
 def test_halves_keep_nothing_and_the_words_are_told(tmp_path):
     before = earlier(tmp_path, [0] * 6, c0=WORDS)
-    words, left = hand_on(before, clusters_of([0, 0, 0, 1, 1, 1]))
+    words, left = carry_over(before, clusters_of([0, 0, 0, 1, 1, 1]))
     assert words == {}
-    (note,) = tell(before, 0, left)
+    (note,) = describe_carried(before, 0, left)
     assert "cluster 0 of the run earlier" in note
     assert all(word in note for word in WORDS.values())
 
@@ -107,32 +113,32 @@ def test_halves_keep_nothing_and_the_words_are_told(tmp_path):
 def test_words_that_fit_nothing_wait_for_a_clustering_that_they_fit(tmp_path):
     run = write_run(tmp_path / "run", clusters_of([0] * 6), c0=WORDS)
     other = clusters_of([0, 0, 0, 1, 1, 1])
-    _, left = hand_on(find_earlier_words(run, "/images"), other)
-    keep(run, left)
+    _, left = carry_over(find_earlier_words(run, "/images"), other)
+    keep_words(run, left)
     write_clusters(run, other, {1: {"name": "half"}})
     before = find_earlier_words(run, "/images")
     assert [said.words for said in before] == [{1: {"name": "half"}}, {0: WORDS}]
-    words, left = hand_on(before, clusters_of([0] * 6))
+    words, left = carry_over(before, clusters_of([0] * 6))
     assert words == {0: WORDS}
     assert [said.words for said in left] == [{1: {"name": "half"}}]
-    keep(run, [])
+    keep_words(run, [])
     assert not (run / "earlier_words.json").exists()
 
 
 def test_newer_words_come_first(tmp_path):
     run = write_run(tmp_path / "run", clusters_of([0] * 6), c0={"name": "new"})
     old = find_earlier_words(run, "/images")[0].model_copy(update={"words": {0: {"name": "old"}}})
-    keep(run, [old])
-    words, left = hand_on(find_earlier_words(run, "/images"), clusters_of([0] * 6))
+    keep_words(run, [old])
+    words, left = carry_over(find_earlier_words(run, "/images"), clusters_of([0] * 6))
     assert words == {0: {"name": "new"}}
     assert left == [old]
 
 
 def test_words_on_noise_stay_with_noise(tmp_path):
     before = earlier(tmp_path, [0, 0, 0, -1, -1, -1, -1], cn={"note": "odd ones"})
-    words, _ = hand_on(before, clusters_of([0, 0, 0, -1, -1, -1, 0]))
+    words, _ = carry_over(before, clusters_of([0, 0, 0, -1, -1, -1, 0]))
     assert words == {-1: {"note": "odd ones"}}
-    assert "the noise" in tell(before, 0, before)[0]
+    assert "the noise" in describe_carried(before, 0, before)[0]
 
 
 def test_a_run_without_words_has_none_for_its_noise_is_only_called_so(tmp_path):
@@ -168,7 +174,7 @@ def test_words_that_a_spreadsheet_has_saved_are_read(tmp_path, save):
     run = write_run(tmp_path / "run", clusters_of([0, 0, 0]), c0=WORDS | {"note": "dark"})
     text = (run / "clusters.csv").read_text()
     (run / "clusters.csv").write_bytes(save(text))
-    words, _ = hand_on(find_earlier_words(run, "/images"), clusters_of([0, 0, 0]))
+    words, _ = carry_over(find_earlier_words(run, "/images"), clusters_of([0, 0, 0]))
     assert words[0]["verdict"] == "plausible cause"
     save_words(run, 0, {"severity": "S1"})
     assert read_words(run)[0]["severity"] == "S1"

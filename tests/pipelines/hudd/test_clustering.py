@@ -24,7 +24,7 @@ from pipelines.hudd.clustering import (
 )
 from pipelines.hudd.wicd import MOST, choose_number, derivative, most_clusters, wicd_curve
 from pipelines.safe.dbscan import Distances
-from pipelines.safe.silhouette import silhouettes as safe_silhouettes
+from pipelines.safe.silhouette import compute_silhouettes as safe_silhouettes
 
 
 def distances_of(points):
@@ -312,7 +312,7 @@ def test_distances_to_the_centre_are_those_of_the_points():
     points, labels = draw(70)
     labels[3] = 9  # alone in its cluster
     found = centre_distances(distances_of(points), labels.astype(np.int32))
-    expected = saved.centre_distances(points.astype(np.float32), labels)
+    expected = saved.measure_centre_distances(points.astype(np.float32), labels)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert found[3] == 0
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipelines.clusters.clusters import read_clusters, read_labels
-from pipelines.clusters.explain import NOTHING, explain_run
+from pipelines.clusters.explain import NO_TABLES, explain_run
 from pipelines.clusters.report.report import write_report
 from pipelines.dnn import job as dnn_job
 from pipelines.dnn.job import EvaluationOptions
@@ -316,7 +316,7 @@ def test_no_job_on_a_run_of_heatmaps_removes_a_file_that_it_did_not_write(
     (run / "passing.csv").unlink()  # explaining reads it: it would have to be a table
     del foreign["passing.csv"]
     select(run, improvement, count=6)
-    explain_run(run, NOTHING, seed=None, progress=quiet)
+    explain_run(run, NO_TABLES, seed=None, progress=quiet)
     write_report(run)
     assert read_files(run, foreign) == foreign
     assert undeclared(run, "heatmaps") == {name for name in foreign if not name.startswith(".")}

@@ -79,7 +79,7 @@ def test_directions_have_the_damped_length_of_their_rays():
     failing, others = features(rng, 9, widths, 2.0), features(rng, 50, widths)
     space = contrast.fit(failing, others, widths, components=3)
     rays = contrast.project(space, failing)
-    for ray, direction in zip(rays, contrast.directions(space, rays), strict=True):
+    for ray, direction in zip(rays, contrast.compute_directions(space, rays), strict=True):
         length = math.sqrt(sum(float(x) ** 2 for x in ray) + (0.5 * space.length) ** 2)
         np.testing.assert_allclose(direction, ray / length, rtol=1e-5)
 
@@ -111,7 +111,7 @@ def test_a_feature_that_passing_images_never_have_is_not_blown_up():
 def test_same_passing_images_give_a_finite_space():
     same = np.ones((20, 4), np.float32)
     space = contrast.fit(same * 3, same, (4,), components=2)
-    assert np.isfinite(contrast.directions(space, contrast.project(space, same * 3))).all()
+    assert np.isfinite(contrast.compute_directions(space, contrast.project(space, same * 3))).all()
 
 
 @pytest.mark.parametrize(("failing", "passing", "components"), [(0, 9, 1), (9, 1, 1), (9, 9, 0)])

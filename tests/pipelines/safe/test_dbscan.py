@@ -62,7 +62,7 @@ def test_near_duplicates_far_from_the_origin_keep_their_small_distances(limit):
 
 
 def test_the_nearest_images_rise_in_distance(points):
-    found = dbscan.nearest(points, 5)
+    found = dbscan.find_nearest(points, 5)
     naive = distances_naively(points)
     assert found.distances.shape == found.indices.shape == (len(points), 5)
     for i, row in enumerate(naive):
@@ -75,12 +75,12 @@ def test_the_nearest_images_rise_in_distance(points):
 
 @pytest.mark.parametrize("name", ["blobs", "uniform", "high_dimensional"])
 def test_an_image_is_its_own_nearest(name):
-    found = dbscan.nearest(DATA[name], 3)
+    found = dbscan.find_nearest(DATA[name], 3)
     assert found.indices[:, 0].tolist() == list(range(len(DATA[name])))
 
 
 def test_there_are_never_more_nearest_images_than_images(points):
-    assert dbscan.nearest(points[:4], 9).indices.shape == (4, 4)
+    assert dbscan.find_nearest(points[:4], 9).indices.shape == (4, 4)
 
 
 # --- the spanning tree ----------------------------------------------------------------------------
@@ -89,8 +89,8 @@ def test_there_are_never_more_nearest_images_than_images(points):
 @pytest.mark.parametrize("min_samples", [1, 2, 4, 6])
 @pytest.mark.parametrize("limit", [0, 20_000])
 def test_the_tree_is_a_minimum_spanning_tree_of_mutual_reachability(points, min_samples, limit):
-    core = dbscan.nearest(points, min_samples).distances[:, -1]
-    tree = dbscan.spanning_tree(Distances(points, limit=limit), core)
+    core = dbscan.find_nearest(points, min_samples).distances[:, -1]
+    tree = dbscan.grow_spanning_tree(Distances(points, limit=limit), core)
     weights = mutual_reachability_naively(distances_naively(points), min_samples)
     assert tree.ends.shape == (2, len(points) - 1)
     part = list(range(len(points)))
@@ -106,14 +106,14 @@ def test_the_tree_is_a_minimum_spanning_tree_of_mutual_reachability(points, min_
 @pytest.mark.parametrize("min_samples", [1, 3, 5])
 def test_the_tree_weighs_as_much_as_scipys(name, min_samples):
     points = DATA[name]  # without duplicates: scipy takes a length of 0 for no edge
-    core = dbscan.nearest(points, min_samples).distances[:, -1]
-    tree = dbscan.spanning_tree(Distances(points), core)
+    core = dbscan.find_nearest(points, min_samples).distances[:, -1]
+    tree = dbscan.grow_spanning_tree(Distances(points), core)
     weights = mutual_reachability_naively(distances_naively(points), min_samples)
     assert tree.lengths.sum() == pytest.approx(minimum_spanning_tree(weights).sum(), rel=1e-5)
 
 
 def test_the_tree_of_one_image_has_no_edge():
-    tree = dbscan.spanning_tree(Distances(np.zeros((1, 3), "f4")), np.zeros(1, "f4"))
+    tree = dbscan.grow_spanning_tree(Distances(np.zeros((1, 3), "f4")), np.zeros(1, "f4"))
     assert tree.ends.shape == (2, 0)
     assert tree.lengths.shape == (0,)
 
@@ -123,9 +123,9 @@ def test_the_tree_of_one_image_has_no_edge():
 
 @pytest.mark.parametrize("min_samples", [1, 2, 3, 4, 5, 6])
 def test_cutting_the_tree_gives_exactly_the_labels_of_dbscan(points, min_samples):
-    neighbours = dbscan.nearest(points, 6)
+    neighbours = dbscan.find_nearest(points, 6)
     core_distances = neighbours.distances[:, min_samples - 1]
-    tree = dbscan.spanning_tree(Distances(points), core_distances)
+    tree = dbscan.grow_spanning_tree(Distances(points), core_distances)
     naive_distances = distances_naively(points)
     for eps in eps_off_the_ties(points):
         received = dbscan.cut(tree, neighbours, eps, min_samples)
@@ -160,8 +160,8 @@ def test_the_data_sets_are_no_easy_ones():
 def test_an_image_between_two_clusters_belongs_to_the_one_with_the_lower_number(order):
     line = np.array([0, 0.31, 0.6, 0.92, 1.93, 2.95, 3.26, 3.55, 3.87], dtype=np.float32)
     points = line[list(order), None]
-    neighbours = dbscan.nearest(points, 4)
-    tree = dbscan.spanning_tree(Distances(points), neighbours.distances[:, 3])
+    neighbours = dbscan.find_nearest(points, 4)
+    tree = dbscan.grow_spanning_tree(Distances(points), neighbours.distances[:, 3])
     labels = dbscan.cut(tree, neighbours, 1.05, 4)
     assert labels.tolist() == [0, 0, 0, 0, 0, 1, 1, 1, 1]
     core = dbscan.is_core(neighbours, 1.05, 4)
@@ -170,8 +170,8 @@ def test_an_image_between_two_clusters_belongs_to_the_one_with_the_lower_number(
 
 def test_more_neighbours_than_images_make_no_image_core():
     points = np.zeros((4, 2), dtype=np.float32)
-    neighbours = dbscan.nearest(points, 5)
-    tree = dbscan.spanning_tree(Distances(points), neighbours.distances[:, -1])
+    neighbours = dbscan.find_nearest(points, 5)
+    tree = dbscan.grow_spanning_tree(Distances(points), neighbours.distances[:, -1])
     assert dbscan.cut(tree, neighbours, 1.0, 5).tolist() == [NOISE] * 4
     assert not dbscan.is_core(neighbours, 1.0, 5).any()
 

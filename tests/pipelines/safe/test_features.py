@@ -10,7 +10,7 @@ from pipelines.runs.errors import InputError
 from pipelines.safe import features
 from pipelines.safe.features import extract
 from pipelines.safe.store import open_store
-from pipelines.safe.weights import BASE_DIGEST, Weights, converted_base
+from pipelines.safe.weights import BASE_DIGEST, Weights, read_converted_base
 
 ASKED = ("block5_pool", "block2_pool", "block4_pool", "block1_conv1")
 ASKED_WIDTHS = (512, 128, 512, 64)
@@ -18,7 +18,7 @@ ASKED_WIDTHS = (512, 128, 512, 64)
 
 @pytest.fixture(scope="module")
 def weights(warm_cache):
-    return Weights("the cache", BASE_DIGEST, converted_base(warm_cache))
+    return Weights("the cache", BASE_DIGEST, read_converted_base(warm_cache))
 
 
 @pytest.fixture(scope="module")
@@ -135,14 +135,14 @@ def test_the_width_of_every_layer_is_kerass():
         sorted((shapes | {"fc1": 4096, "fc2": 4096}).items())
     )
     names = list(features.WIDTHS)
-    assert features.widths(names) == tuple(features.WIDTHS[name] for name in names)
-    assert features.widths(ASKED) == ASKED_WIDTHS
+    assert features.list_widths(names) == tuple(features.WIDTHS[name] for name in names)
+    assert features.list_widths(ASKED) == ASKED_WIDTHS
 
 
 @pytest.mark.parametrize("layers", [("block6_conv1",), ("fc2", "predictions"), ("",), ()])
 def test_another_layer_is_refused_with_the_list_of_layers(layers):
     with pytest.raises(InputError) as error:
-        features.widths(layers)
+        features.list_widths(layers)
     for layer in features.WIDTHS:
         assert layer in str(error.value)
     if layers:

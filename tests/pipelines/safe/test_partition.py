@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.clusters.rates import estimate_rates, tell_kinds
+from pipelines.clusters.rates import classify_clusters, estimate_rates
 from pipelines.safe.partition import Search, _match, count_unseen, find_partition
 
 WIDTH = 128 + 256 + 512  # of the layers of the contrast recipe
@@ -24,7 +24,7 @@ def kinds_of(failing, passing, seed):
     unseen = count_unseen(failing, passing, partition.labels, search, *groups)
     ids = range(partition.labels.max() + 1)
     rates = estimate_rates(*unseen, np.ones(len(passing)), *groups, ids)
-    return partition, rates, tell_kinds(rates, {})
+    return partition, rates, classify_clusters(rates, {})
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -32,7 +32,7 @@ def test_silhouettes_of_several_labellings_at_once_naively(points, limit, block,
         labels.astype(np.int32)
         for labels in random_labellings(len(points), np.random.default_rng(9))
     ]
-    received = silhouette.silhouettes(Distances(points, limit=limit), labellings)
+    received = silhouette.compute_silhouettes(Distances(points, limit=limit), labellings)
     naive = distances_naively(points)
     assert len(received) == len(labellings)
     for values, labels in zip(received, labellings, strict=True):
@@ -40,7 +40,7 @@ def test_silhouettes_of_several_labellings_at_once_naively(points, limit, block,
         assert values.shape == labels.shape
         assert values == pytest.approx(silhouettes_naively(naive, labels), abs=2e-5)
         assert not values[labels == NOISE].any()
-        alone = silhouette.silhouettes(Distances(points), [labels])[0]
+        alone = silhouette.compute_silhouettes(Distances(points), [labels])[0]
         assert values == pytest.approx(alone, abs=1e-5)
 
 
@@ -48,7 +48,7 @@ def test_silhouettes_are_scikit_learns_where_there_is_no_noise(points):
     rng = np.random.default_rng(10)
     for k in (2, 3, 8):
         labels = np.concatenate([np.arange(k), rng.integers(0, k, len(points) - k)]).astype("i4")
-        (received,) = silhouette.silhouettes(Distances(points), [labels])
+        (received,) = silhouette.compute_silhouettes(Distances(points), [labels])
         assert received == pytest.approx(silhouette_samples(points, labels), abs=2e-5)
 
 
@@ -56,10 +56,10 @@ def test_silhouettes_with_noise_are_scikit_learns_of_the_other_images(points):
     rng = np.random.default_rng(11)
     labels = np.concatenate([np.arange(4), rng.integers(-1, 4, len(points) - 4)]).astype("i4")
     inside = labels != NOISE
-    (received,) = silhouette.silhouettes(Distances(points), [labels])
+    (received,) = silhouette.compute_silhouettes(Distances(points), [labels])
     expected = silhouette_samples(points[inside], labels[inside])
     assert received[inside] == pytest.approx(expected, abs=2e-5)
 
 
 def test_no_labelling_has_no_silhouettes():
-    assert silhouette.silhouettes(Distances(DATA["blobs"]), []) == []
+    assert silhouette.compute_silhouettes(Distances(DATA["blobs"]), []) == []

@@ -9,11 +9,11 @@ from pipelines.safe import clustering
 from pipelines.safe.denoising import denoise
 from pipelines.safe.situations import (
     AGAIN,
+    compute_shifts,
     find_situations,
     join,
     measure_reach,
     place,
-    shifts,
     take_apart,
 )
 
@@ -39,7 +39,7 @@ def test_shifts_are_means():
     rng = np.random.default_rng(0)
     rays = rng.normal(size=(20, 3)).astype(np.float32)
     labels = np.array([0, 1, NOISE, 1] * 5, dtype=np.int32)
-    for cluster, shift in enumerate(shifts(rays, labels)):
+    for cluster, shift in enumerate(compute_shifts(rays, labels)):
         own = [ray for ray, label in zip(rays, labels, strict=True) if label == cluster]
         np.testing.assert_allclose(shift, sum(own) / len(own), rtol=1e-4, atol=1e-6)
 

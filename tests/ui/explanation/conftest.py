@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 from pipelines.clusters.clusters import (
     CLUSTER_COLUMNS,
     RootCauseClusters,
-    centre_distances,
     map_places,
+    measure_centre_distances,
     write_clusters,
 )
 from pipelines.clusters.pictures import draw_clusters
@@ -43,7 +43,7 @@ def plain(tmp_path_factory):
         labels=labels,
         core=labels >= 0,
         silhouettes=np.full(len(labels), 0.5, np.float32),
-        centre_distances=centre_distances(points, labels),
+        centre_distances=measure_centre_distances(points, labels),
         places=map_places(points),
     )
     manifest = Manifest(

@@ -11,7 +11,7 @@ from pipelines.clusters import explain as explain_module
 from pipelines.clusters.clusters import RootCauseClusters, read_clusters, save_words, write_clusters
 from pipelines.clusters.explain import MOST_HINTS, STAGE, explain_run
 from pipelines.clusters.explanation import read_explanation, read_properties
-from pipelines.clusters.explanation_tables import NOTHING, Given, read_tables
+from pipelines.clusters.explanation_tables import NO_TABLES, TableFiles, read_tables
 from pipelines.data.images import Rejected
 from pipelines.data.pixels import upright_size
 from pipelines.runs.errors import InputError
@@ -37,9 +37,9 @@ def clusters_of(folder, paths, labels):
     )
 
 
-def explain(folder, clusters, progress=quiet, given=NOTHING, families=None):
+def explain(folder, clusters, progress=quiet, table_files=NO_TABLES, families=None):
     values = explain_module.measure_images(folder, clusters.paths, clusters.digests, progress)
-    tables = read_tables(given, folder, clusters.paths)
+    tables = read_tables(table_files, folder, clusters.paths)
     return explain_module.explain(clusters, values, tables, families or {}, seed=0)
 
 
@@ -134,7 +134,7 @@ def test_the_size_of_a_file_that_is_no_image_is_its_reason(tmp_path):
 
 
 @pytest.fixture
-def given(images, tmp_path):
+def table_files(images, tmp_path):
     """Write tables for the images: heads of cluster 0 are turned, cluster 1 is confused."""
     _, paths, labels = images
     rng = np.random.default_rng(3)
@@ -146,7 +146,7 @@ def given(images, tmp_path):
             turn = (5 * rng.normal()) % 360 if label == 1 else rng.uniform(0, 360)
             writer.writerow([path, yaw, turn, "up", "down" if label == 1 else "left"])
     (tmp_path / "unsafe.csv").write_text("parameter,value,side\nyaw,220,near\nyaw,160,near\n")
-    return Given((tmp_path / "parameters.csv",), ("turn",), tmp_path / "unsafe.csv")
+    return TableFiles((tmp_path / "parameters.csv",), ("turn",), tmp_path / "unsafe.csv")
 
 
 @pytest.fixture
@@ -160,10 +160,10 @@ def run(images, tmp_path):
     return tmp_path / "run"
 
 
-def test_all_that_is_known_of_clusters_and_families(images, given):
+def test_all_that_is_known_of_clusters_and_families(images, table_files):
     folder, paths, labels = images
     explanation = explain(
-        folder, clusters_of(folder, paths, labels), given=given, families={0: 0, 1: 0}
+        folder, clusters_of(folder, paths, labels), table_files=table_files, families={0: 0, 1: 0}
     )
     first, second = explanation.clusters[0], explanation.clusters[1]
     assert [finding.parameter for finding in first.parameters] == ["yaw", "prediction"]
@@ -189,9 +189,9 @@ def test_all_that_is_known_of_clusters_and_families(images, given):
     ]
 
 
-def test_a_run_is_explained_afterwards_and_its_words_stay(run, given):
+def test_a_run_is_explained_afterwards_and_its_words_stay(run, table_files):
     save_words(run, 0, {"name": "turned", "verdict": "plausible cause"})
-    explanation = explain_run(run, given, seed=None, progress=quiet)
+    explanation = explain_run(run, table_files, seed=None, progress=quiet)
     assert read_explanation(run) == explanation
     first, second, noise = read_csv(run / "clusters.csv")
     assert (first["name"], first["verdict"], first["family"]) == ("turned", "plausible cause", "0")
@@ -207,28 +207,28 @@ def test_a_run_is_explained_afterwards_and_its_words_stay(run, given):
     assert read_status(run).stage == "ended"
 
 
-def test_what_is_measured_is_not_measured_again(run, images, given):
-    explain_run(run, NOTHING, seed=None, progress=quiet)
+def test_what_is_measured_is_not_measured_again(run, images, table_files):
+    explain_run(run, NO_TABLES, seed=None, progress=quiet)
     before = (run / "properties.csv").read_bytes()
     for file in images[0].iterdir():
         file.unlink()
     heard = []
-    explain_run(run, given, seed=None, progress=lambda *step: heard.append(step))
+    explain_run(run, table_files, seed=None, progress=lambda *step: heard.append(step))
     assert heard == []
     assert (run / "properties.csv").read_bytes() == before
 
 
-def test_without_tables_those_of_before_are_used_again(run, given):
-    before = explain_run(run, given, seed=None, progress=quiet)
-    for file in (*given.parameters, given.unsafe_values):
+def test_without_tables_those_of_before_are_used_again(run, table_files):
+    before = explain_run(run, table_files, seed=None, progress=quiet)
+    for file in (*table_files.parameters, table_files.unsafe_values):
         file.unlink()
-    again = explain_run(run, NOTHING, seed=None, progress=quiet)
+    again = explain_run(run, NO_TABLES, seed=None, progress=quiet)
     assert again == before
-    other = explain_run(run, NOTHING, seed=1, progress=quiet)
+    other = explain_run(run, NO_TABLES, seed=1, progress=quiet)
     assert other.clusters[0].parameters[0].chance != before.clusters[0].parameters[0].chance
     (run / "parameters.csv").unlink()
     with pytest.raises(InputError, match=r"parameters\.csv: .* with its tables"):
-        explain_run(run, NOTHING, seed=None, progress=quiet)
+        explain_run(run, NO_TABLES, seed=None, progress=quiet)
 
 
 def test_pictures_that_are_away_are_measured_when_they_are_back(run, images):
@@ -236,28 +236,28 @@ def test_pictures_that_are_away_are_measured_when_they_are_back(run, images):
     folder.rename(folder.with_name("away"))
     hint = read_csv(run / "clusters.csv")[0]["hint"]
     with pytest.raises(InputError, match="expected the images of the run, received none"):
-        explain_run(run, NOTHING, seed=None, progress=quiet)
+        explain_run(run, NO_TABLES, seed=None, progress=quiet)
     assert read_csv(run / "clusters.csv")[0]["hint"] == hint
     folder.with_name("away").rename(folder)
     kept = (folder / "59.jpg").read_bytes()
     (folder / "59.jpg").unlink()
-    (problem,) = explain_run(run, NOTHING, seed=None, progress=quiet).problems
+    (problem,) = explain_run(run, NO_TABLES, seed=None, progress=quiet).problems
     assert (problem.count, problem.used) == (1, False)
     (folder / "59.jpg").write_bytes(kept)
-    assert explain_run(run, NOTHING, seed=None, progress=quiet).problems == []
+    assert explain_run(run, NO_TABLES, seed=None, progress=quiet).problems == []
 
 
-def test_the_same_input_gives_the_same_files(run, given):
+def test_the_same_input_gives_the_same_files(run, table_files):
     names = ("explanation.json", "clusters.csv", "properties.csv", "parameters.csv")
-    explain_run(run, given, seed=None, progress=quiet)
+    explain_run(run, table_files, seed=None, progress=quiet)
     before = [(run / name).read_bytes() for name in names]
-    explain_run(run, given, seed=None, progress=quiet)
+    explain_run(run, table_files, seed=None, progress=quiet)
     assert [(run / name).read_bytes() for name in names] == before
 
 
 def test_properties_come_back_as_they_were(run, images):
     folder, paths, _ = images
-    explain_run(run, NOTHING, seed=None, progress=quiet)
+    explain_run(run, NO_TABLES, seed=None, progress=quiet)
     digests = read_clusters(run).digests
     measured = explain_module.measure_images(folder, paths, digests, quiet)
     assert read_properties(run, paths) == pytest.approx(measured, abs=1e-9, nan_ok=True)
@@ -271,7 +271,7 @@ def test_a_run_of_an_earlier_version_is_explained(run):
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(lines)
-    explanation = explain_run(run, NOTHING, seed=None, progress=quiet)
+    explanation = explain_run(run, NO_TABLES, seed=None, progress=quiet)
     assert explanation.families == []
     rows = read_csv(run / "clusters.csv")
     assert "darker" in rows[0]["hint"]
@@ -279,27 +279,27 @@ def test_a_run_of_an_earlier_version_is_explained(run):
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("table_files", "words"),
     [
-        (Given(angles=("yaw",)), "--angles speaks of parameters"),
-        (Given(unsafe_values="x.csv"), "--unsafe-values speaks of parameters"),
+        (TableFiles(angles=("yaw",)), "--angles speaks of parameters"),
+        (TableFiles(unsafe_values="x.csv"), "--unsafe-values speaks of parameters"),
     ],
 )
-def test_options_that_need_parameters(run, given, words):
+def test_options_that_need_parameters(run, table_files, words):
     before = (run / "clusters.csv").read_bytes()
     with pytest.raises(InputError, match=words):
-        explain_run(run, given, seed=None, progress=quiet)
+        explain_run(run, table_files, seed=None, progress=quiet)
     assert (run / "clusters.csv").read_bytes() == before
 
 
 def test_a_run_that_is_written_or_is_none_is_refused(run, tmp_path):
     with lock_folder(run), pytest.raises(InputError, match="another job is writing"):
-        explain_run(run, NOTHING, seed=None, progress=quiet)
+        explain_run(run, NO_TABLES, seed=None, progress=quiet)
     with pytest.raises(InputError, match=r"not a run folder: it has no run\.json"):
-        explain_run(tmp_path / "none", NOTHING, seed=None, progress=quiet)
+        explain_run(tmp_path / "none", NO_TABLES, seed=None, progress=quiet)
     (run / "images.csv").unlink()
     with pytest.raises(InputError, match="no clusters to explain: its job finished"):
-        explain_run(run, NOTHING, seed=None, progress=quiet)
+        explain_run(run, NO_TABLES, seed=None, progress=quiet)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"seed": "x"}', '{"seed": 0, "more": 1}'])

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.clusters.explain import explain_run
 from pipelines.clusters.explanation import read_explanation
-from pipelines.clusters.explanation_tables import NOTHING, Given
+from pipelines.clusters.explanation_tables import NO_TABLES, TableFiles
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.manifest import read_manifest, write_manifest
@@ -69,29 +69,29 @@ def test_passing_parameters_are_kept_for_the_next_time(contrasted):
     for table in contrasted.parent.glob("*/*.csv"):
         if table.parent != contrasted:
             table.unlink()
-    assert explain_run(contrasted, NOTHING, seed=None, progress=quiet) == before
+    assert explain_run(contrasted, NO_TABLES, seed=None, progress=quiet) == before
     assert [(contrasted / name).read_bytes() for name in names] == files
     kept = read_csv(contrasted / "passing_parameters.csv")
     assert [row["path"] for row in kept] == [f"passing {place:03d}.png" for place in range(150)]
     (contrasted / "passing_parameters.csv").write_text("path,yaw\n")
     with pytest.raises(InputError, match=r"passing_parameters\.csv: .* with its tables"):
-        explain_run(contrasted, NOTHING, seed=None, progress=quiet)
+        explain_run(contrasted, NO_TABLES, seed=None, progress=quiet)
 
 
 def test_tables_that_come_afterwards_are_compared_with_passing_images_too(contrasted):
     folder = contrasted.parent
     alone = explain_run(
-        contrasted, Given((folder / "images" / "parameters.csv",)), seed=None, progress=quiet
+        contrasted, TableFiles((folder / "images" / "parameters.csv",)), seed=None, progress=quiet
     )
     assert USUAL in yaws(alone)
     assert alone.notes[0].startswith("yaw, gaze_angle: no values of passing images; compared")
     assert not (contrasted / "passing_parameters.csv").exists()
     tables = tuple(folder / name / "parameters.csv" for name in ("passing", "images"))
-    both = explain_run(contrasted, Given(tables), seed=None, progress=quiet)
+    both = explain_run(contrasted, TableFiles(tables), seed=None, progress=quiet)
     assert yaws(both).keys() == both.clusters.keys() - {USUAL}
     lines = tables[0].read_text().splitlines()
     tables[0].write_text("\n".join(lines[:10]) + "\n")
-    few = explain_run(contrasted, Given(tables), seed=None, progress=quiet)
+    few = explain_run(contrasted, TableFiles(tables), seed=None, progress=quiet)
     assert few.notes[0].startswith("yaw: values of fewer than 10 passing images; compared with")
     assert USUAL in yaws(few)
 
@@ -110,7 +110,7 @@ def test_a_run_of_an_earlier_version_names_its_passing_folder_otherwise(contrast
         del column["outcome"]
     del explanation["notes"]
     (contrasted / "explanation.json").write_text(json.dumps(explanation))
-    again = explain_run(contrasted, NOTHING, seed=None, progress=quiet)
+    again = explain_run(contrasted, NO_TABLES, seed=None, progress=quiet)
     assert USUAL in yaws(again)
     assert again.notes[0].startswith("yaw, gaze_angle, label, prediction: no values of passing")
     table = contrasted.parent / "both.csv"
@@ -119,7 +119,7 @@ def test_a_run_of_an_earlier_version_names_its_passing_folder_otherwise(contrast
     table.write_text("\n".join(["path,yaw", *(",".join(row.split(",")[:2]) for row in rows)]))
     assert (
         "of passing images"
-        in yaws(explain_run(contrasted, Given((table,)), seed=None, progress=quiet))[0]
+        in yaws(explain_run(contrasted, TableFiles((table,)), seed=None, progress=quiet))[0]
     )
 
 

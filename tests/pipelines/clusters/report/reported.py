@@ -12,11 +12,11 @@ from pipelines.clusters.clusters import (
     write_clusters,
 )
 from pipelines.clusters.explanation import (
-    Column,
+    ClusterExplanation,
     Confusion,
-    Explained,
     Explanation,
     Family,
+    ParameterColumn,
     UnsafeCoverage,
 )
 from pipelines.clusters.hints import Hint
@@ -110,16 +110,16 @@ def rain():
 
 def explanation_of():
     clusters = {
-        0: Explained(
+        0: ClusterExplanation(
             hints=[hint(0), hint(0, 1)],
             parameters=[finding(0), rain()],
             confusions=[Confusion(label="left", prediction="right", images=5)],
             unsafe_values=[0],
         ),
-        1: Explained(hints=[hint(1)], parameters=[rain()], unsafe_values=[0]),
-        2: Explained(),
+        1: ClusterExplanation(hints=[hint(1)], parameters=[rain()], unsafe_values=[0]),
+        2: ClusterExplanation(),
     }
-    family = Explained(
+    family = ClusterExplanation(
         hints=[hint(7)],
         parameters=[finding(7)],
         confusions=[
@@ -135,8 +135,8 @@ def explanation_of():
         unsafe_values_file="/data/unsafe.csv",
         images_with_parameters=16,
         parameters=[
-            Column(name="head_yaw", kind="angle"),
-            Column(name="weather", kind="category"),
+            ParameterColumn(name="head_yaw", kind="angle"),
+            ParameterColumn(name="weather", kind="category"),
         ],
         clusters=clusters,
         families=[

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.clusters.clusters import (
     NOISE,
-    members,
+    list_members,
     read_clusters,
     save_words,
 )
@@ -97,7 +97,9 @@ def test_a_family_is_called_by_what_is_known(run, words, said, expected):
 def test_pictures_are_the_most_central_ones_and_are_inside_the_file(run):
     page = report(run)
     clusters = read_clusters(run)
-    shown = [place for cluster in (0, 2, 1, NOISE) for place in members(clusters, cluster)[:STILLS]]
+    shown = [
+        place for cluster in (0, 2, 1, NOISE) for place in list_members(clusters, cluster)[:STILLS]
+    ]
     images = page.all("img")
     assert [image["alt"] for image in images] == [clusters.paths[place] for place in shown]
     for image, place in zip(images, shown, strict=True):
@@ -123,7 +125,7 @@ def test_images_with_equal_bytes_share_one_picture(run):
 
 def test_a_missing_thumbnail_leaves_a_box_with_the_path(run, tmp_path):
     clusters = read_clusters(run)
-    first, second, third = members(clusters, 0)[:3]
+    first, second, third = list_members(clusters, 0)[:3]
     names = [thumbnail_name(clusters.digests[place]) for place in (first, second, third)]
     (run / "thumbnails" / names[0]).unlink()
     (run / "thumbnails" / names[1]).write_text("<svg/>")

@@ -8,22 +8,22 @@ import pytest
 from pipelines.clusters.clusters import (
     NOISE,
     WORDS,
-    cluster_ids,
+    list_clusters,
     read_clusters,
     save_words,
 )
 from pipelines.clusters.explanation import (
-    Column,
+    ClusterExplanation,
     Confusion,
-    Explained,
     Explanation,
     Family,
+    ParameterColumn,
     UnsafeCoverage,
     read_explanation,
     write_explanation,
 )
 from pipelines.clusters.hints import Hint
-from pipelines.clusters.parameter_findings import Finding, tell_means
+from pipelines.clusters.parameter_findings import Finding, format_means
 from pipelines.clusters.report.cards import STILLS
 from pipelines.clusters.report.report import write_report
 from pipelines.data.parameters import Problem
@@ -86,7 +86,7 @@ def write_named_run(folder, texts):
         stages=[{"name": text, "seconds": 1, "peak_memory_mb": 1} for text in texts],
     )
     write_pairs(run / run_folder.REJECTED_FILE, [(text, text) for text in texts])
-    said = Explained(
+    said = ClusterExplanation(
         hints=[Hint("x", 1, 1, 1, 1, text) for text in texts],
         parameters=[Finding(text, "category", 1, 1, 1, 1, text, text) for text in texts],
         confusions=[Confusion(label=texts[0], prediction=texts[1], images=1)],
@@ -95,8 +95,8 @@ def write_named_run(folder, texts):
     explanation = Explanation(
         seed=0,
         parameter_files=list(texts),
-        parameters=[Column(name=text, kind="category") for text in texts],
-        clusters={0: Explained(**said)},
+        parameters=[ParameterColumn(name=text, kind="category") for text in texts],
+        clusters={0: ClusterExplanation(**said)},
         families=[Family(family=0, clusters=[0, 1, 2], size=15, **said)],
         unsafe_values=[
             UnsafeCoverage(parameter=text, value=1, side="near", images=1, clusters=[0])
@@ -190,7 +190,7 @@ def damage_text(run):
 
 def damage_clusters(run):
     explanation = read_explanation(run)
-    explanation.clusters[9] = Explained()
+    explanation.clusters[9] = ClusterExplanation()
     write_explanation(run, explanation)
 
 
@@ -289,7 +289,7 @@ def test_a_large_run_takes_little_time(tmp_path):
     start = time.process_time()
     page = write_report(run)
     assert time.process_time() - start < 5
-    assert len(cluster_ids(read_clusters(run))) == 151
+    assert len(list_clusters(read_clusters(run))) == 151
     assert page.read_text().count("<img ") == 151 * STILLS
 
 
@@ -305,7 +305,7 @@ def test_a_run_with_passing_images_says_whom_parameters_are_compared_with(
         for finding in yaw:
             assert finding.words in words
             if said.parameters[0] == finding:
-                assert f"yaw {tell_means(finding)}" in words
+                assert f"yaw {format_means(finding)}" in words
     firsts = [said.parameters[0] for said in explanation.clusters.values() if said.parameters]
     assert "passing images" in {finding.reference for finding in firsts}
     assert explanation.notes[0] in words

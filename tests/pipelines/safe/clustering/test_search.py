@@ -56,8 +56,8 @@ def test_tidying_random_labels_naively():
 
 def test_candidate_eps_are_positive_rising_and_clear_of_every_k_distance(points):
     for k in (2, 3, 4, 5):
-        k_distances = dbscan.nearest(points, k).distances[:, -1]
-        values = clustering.candidate_eps(k_distances)
+        k_distances = dbscan.find_nearest(points, k).distances[:, -1]
+        values = clustering.propose_eps(k_distances)
         assert values
         assert values == sorted(set(values))
         for value in values:
@@ -69,7 +69,7 @@ def test_candidate_eps_are_positive_rising_and_clear_of_every_k_distance(points)
 
 def test_candidate_eps_hold_the_elbow_and_every_quantile(points):
     for k in (2, 3, 5):
-        curve = np.sort(dbscan.nearest(points, k).distances[:, -1])
+        curve = np.sort(dbscan.find_nearest(points, k).distances[:, -1])
         if not curve[-1] > 0:
             continue
         elbow = KneeLocator(
@@ -82,7 +82,7 @@ def test_candidate_eps_hold_the_elbow_and_every_quantile(points):
             low = int(place)
             high = min(low + 1, len(curve) - 1)
             wanted.append(float(curve[low]) + (place - low) * (float(curve[high] - curve[low])))
-        values = clustering.candidate_eps(curve)
+        values = clustering.propose_eps(curve)
         allowed = {sum(d <= value for d in curve) for value in values}
         for value in wanted:
             if value > 0:
@@ -94,17 +94,17 @@ def test_k_distances_that_differ_by_rounding_alone_have_no_candidate_between_the
     low = np.float32(1.4142135)
     high = np.nextafter(low, np.float32(2))
     k_distances = np.array([1, 1, 1] + [low, high] * 10 + [2, 2, 3], dtype=np.float32)
-    for value in clustering.candidate_eps(k_distances):
+    for value in clustering.propose_eps(k_distances):
         assert np.float32(value) not in (low, high)
 
 
 def test_k_distances_of_zero_have_a_positive_candidate():
-    (value,) = clustering.candidate_eps(np.zeros(20, dtype=np.float32))
+    (value,) = clustering.propose_eps(np.zeros(20, dtype=np.float32))
     assert 0 < value < 1e-5
 
 
 def test_equal_k_distances_have_one_candidate_just_above_them():
-    (value,) = clustering.candidate_eps(np.full(20, 0.7, dtype=np.float32))
+    (value,) = clustering.propose_eps(np.full(20, 0.7, dtype=np.float32))
     assert 0.7 < value < 0.7001
 
 
@@ -161,9 +161,9 @@ def test_every_min_samples_is_tried_at_its_own_candidate_eps():
     tried = {}
     for candidate in clustering.search(points).candidates:
         tried.setdefault(candidate.min_samples, []).append(candidate.eps)
-    neighbours = dbscan.nearest(points, 5)
+    neighbours = dbscan.find_nearest(points, 5)
     assert tried == {
-        k: clustering.candidate_eps(neighbours.distances[:, k - 1]) for k in (2, 3, 4, 5)
+        k: clustering.propose_eps(neighbours.distances[:, k - 1]) for k in (2, 3, 4, 5)
     }
 
 

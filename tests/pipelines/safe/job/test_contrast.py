@@ -8,7 +8,7 @@ import pytest
 from pipelines.clusters.clusters import read_clusters
 from pipelines.clusters.explain import explain_run
 from pipelines.clusters.explanation import read_explanation
-from pipelines.clusters.explanation_tables import NOTHING, Given
+from pipelines.clusters.explanation_tables import NO_TABLES, TableFiles
 from pipelines.data.images import digest_of_files, write_image_list
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
@@ -124,7 +124,7 @@ def test_the_manifest_tells_both_sets_by_their_digests(run, world):
 def test_hints_compare_with_passing_images_also_when_they_are_found_anew(run, tmp_path):
     again = tmp_path / "run"
     shutil.copytree(run, again)
-    explain_run(again, NOTHING, seed=None, progress=quiet)
+    explain_run(again, NO_TABLES, seed=None, progress=quiet)
     for folder in (run, again):
         hints = [row["hint"] for row in read_csv(folder / "clusters.csv") if row["kind"]]
         assert all("than passing images" in hint for hint in hints)
@@ -183,7 +183,7 @@ def test_few_passing_images_with_tables_of_their_own_stop_nothing(world, store, 
     other = tmp_path / "other.csv"
     other.write_text("\n".join(["path,yaw", *(f"{name},{k}" for k, name in enumerate(names[1:8]))]))
     out = tmp_path / "run"
-    find(world / "failures.txt", out, passing=few, given=Given((table, other)))
+    find(world / "failures.txt", out, passing=few, table_files=TableFiles((table, other)))
     assert not (out / "passing_parameters.csv").exists()
     assert read_explanation(out).notes == []
     assert [each.name for each in read_explanation(out).parameters] == ["yaw"]

