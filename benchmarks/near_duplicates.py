@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from benchmarks.photograph_sets import causes_of, extract, eyes, photographs, signs
-from benchmarks.photographs import Floats, layers_of
+from benchmarks.photographs import layers_of
 from benchmarks.spoiling import CAUSES
+from pipelines.data.arrays import Floats
 from pipelines.data.groups import number_groups
 from pipelines.data.images import find_files
 from pipelines.safe.features import POOLS

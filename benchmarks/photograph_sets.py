@@ -16,14 +16,13 @@ from benchmarks.composing import compose, find_backgrounds, find_stamps
 from benchmarks.scenarios import draw_failing_set
 from benchmarks.signs import draw_failing_signs, draw_sign, sample_sign
 from benchmarks.spoiling import CAUSES
+from pipelines.data.arrays import Floats
 from pipelines.data.images import ImageFile, check_image, find_files
 from pipelines.safe import features
 from pipelines.safe.store import open_store
 from pipelines.safe.weights import cache_folder, load_weights
 
 FAILING, PASSING = 400, 300
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ from benchmarks.spoiling import CAUSES
 from pipelines.clusters.families import find_families, label_families
 from pipelines.clusters.hints import find_hints
 from pipelines.clusters.rates import AS_COMMON, classify_clusters, estimate_rates
+from pipelines.data.arrays import Floats
 from pipelines.data.properties import measure
 from pipelines.safe import clustering, contrast, features, reduction
 from pipelines.safe.denoising import denoise
@@ -64,7 +65,6 @@ DECOYS = ("fog", "noise")
 PURE = 0.9
 COLUMNS = ("purity", "covered", "noise", "inspect", "clusters")
 
-Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Random = np.random.Generator
 

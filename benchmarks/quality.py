@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from benchmarks.scenarios import SCENARIOS, draw_failing_set
 from pipelines.clusters.clusters import NOISE, compute_inspection_share
+from pipelines.data.arrays import Floats
 from pipelines.data.images import ImageFile, check_image, find_files
 from pipelines.safe import clustering, features, reduction
 from pipelines.safe.denoising import denoise
@@ -41,7 +42,6 @@ PURE = 0.9
 GRID_NEIGHBOURS = (3, 5, 7, 10, 15)
 GRID_STEPS = (0, 2, 4, 8, 16)
 
-Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
 

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE
-from pipelines.clusters.variance_reduction import Doubles, Positions
+from pipelines.clusters.variance_reduction import Positions
+from pipelines.data.arrays import Doubles
 from pipelines.data.properties import PROPERTIES, Property
 
 LARGE = 0.474

@@ -26,13 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.variance_reduction import (
-    DECIMALS,
-    ROUNDING,
-    Doubles,
-    Positions,
-    compute_direction,
-)
+from pipelines.clusters.variance_reduction import DECIMALS, ROUNDING, Positions, compute_direction
+from pipelines.data.arrays import Doubles
 from pipelines.data.parameters import Parameter
 
 BLOCK = 1_000_000

@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.variance_reduction import Doubles, compute_direction
+from pipelines.clusters.variance_reduction import compute_direction
+from pipelines.data.arrays import Doubles
 from pipelines.data.parameters import Kind, Parameter
 from pipelines.runs.wording import MINUS
 

@@ -33,7 +33,6 @@ from pipelines.clusters.parameter_findings import PASSING, Finding, Samples, des
 from pipelines.clusters.variance_reduction import (
     HIGH_REDUCTION,
     ROUNDING,
-    Doubles,
     Positions,
     PreparedParameter,
     compute_figures,
@@ -41,6 +40,7 @@ from pipelines.clusters.variance_reduction import (
     select_with_values,
     split_groups,
 )
+from pipelines.data.arrays import Doubles
 from pipelines.data.parameters import Parameter, as_cells
 
 DRAWS = 2000

@@ -11,7 +11,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.variance_reduction import HIGH_REDUCTION, Doubles, compute_reductions
+from pipelines.clusters.variance_reduction import HIGH_REDUCTION, compute_reductions
+from pipelines.data.arrays import Doubles
 from pipelines.data.columns import parse_number
 from pipelines.data.images import one_line
 from pipelines.data.parameters import Parameter, Problem, wrap_angles

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE
+from pipelines.data.arrays import Doubles
 from pipelines.data.parameters import Parameter
 
 HIGH_REDUCTION = 0.5
@@ -33,7 +34,6 @@ DECIMALS = 9
 ROUNDING = 1e-12
 """Circular variance up to which all directions are one."""
 
-Doubles = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
+
 THRESHOLD = 0.75
 SECTIONS = 1000
 TOP = 3
@@ -30,7 +32,6 @@ FLAT = 1e-9
 BLOCK = 1 << 24
 """Entries of a block of distances."""
 
-Floats = NDArray[np.float32]
 Bits = NDArray[np.bool_]
 
 

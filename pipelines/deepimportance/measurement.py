@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.data.images import ImageFile, Rejected, no_usable_image
 from pipelines.deepimportance import criteria
 from pipelines.deepimportance.criteria import Range, widen
@@ -20,7 +21,6 @@ from pipelines.dnn.relevance import build_relevance
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 
-Floats = NDArray[np.float32]
 Bits = NDArray[np.bool_]
 Decoded = tuple[ImageFile, NDArray[np.uint8]]
 

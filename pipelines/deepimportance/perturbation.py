@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.model import Network, scale
@@ -31,7 +32,6 @@ STEPS, STEP = 10, 0.125
 WHITE = 255
 
 Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Bits = NDArray[np.bool_]
 Perturb = Callable[[Pixels, NDArray[np.int32]], Pixels]
 """From images, uint8, shape (n, height, width, channels), and the outputs that they show, int32,

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Doubles
 from pipelines.runs.errors import InputError
 
 FEWEST, MOST = 2, 4
 """Numbers of clusters that are tried: those that the paper reports (section 5.3, RQ2)."""
 LIMIT = 255
 """Regions that a byte can tell apart."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,12 @@ class Regions:
         The silhouette of each k that was tried.
     """
 
-    centroids: Floats
+    centroids: Doubles
     sizes: NDArray[np.int64]
     silhouette: float | None
     scores: dict[int, float]
 
-    def borders(self) -> Floats:
+    def borders(self) -> Doubles:
         """Return where regions meet, shape (k - 1,): what lies between is nearest to a centroid."""
         return (self.centroids[1:] + self.centroids[:-1]) / 2
 
@@ -91,7 +90,7 @@ def check_clusters(most: int, images: int) -> None:
         )
 
 
-def _divide(points: Floats, weights: NDArray[np.int64], most: int) -> list[NDArray[np.intp]]:
+def _divide(points: Doubles, weights: NDArray[np.int64], most: int) -> list[NDArray[np.intp]]:
     """Divide sorted points into 1, 2, ..., `most` intervals of least sum of squares.
 
     By dynamic programming: the best start of the last interval never moves back as points are
@@ -109,9 +108,9 @@ def _divide(points: Floats, weights: NDArray[np.int64], most: int) -> list[NDArr
     first = np.concatenate([[0], np.cumsum(weights * moved)])
     second = np.concatenate([[0], np.cumsum(weights * moved**2)])
 
-    def cost(start: NDArray[np.intp], end: NDArray[np.intp]) -> Floats:
+    def cost(start: NDArray[np.intp], end: NDArray[np.intp]) -> Doubles:
         total = first[end] - first[start]
-        spread: Floats = second[end] - second[start] - total**2 / (count[end] - count[start])
+        spread: Doubles = second[end] - second[start] - total**2 / (count[end] - count[start])
         return np.maximum(spread, 0)
 
     ends = np.arange(1, n + 1)
@@ -148,7 +147,7 @@ def _divide(points: Floats, weights: NDArray[np.int64], most: int) -> list[NDArr
     return found
 
 
-def silhouette(points: Floats, weights: NDArray[np.int64], ends: NDArray[np.intp]) -> float:
+def silhouette(points: Doubles, weights: NDArray[np.int64], ends: NDArray[np.intp]) -> float:
     """Compute the mean silhouette of intervals of sorted points (Equations 2 to 4, L1 distance).
 
     Equation 3 divides by one less than the cluster's size (printed the other way round).  An image

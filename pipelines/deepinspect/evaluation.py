@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Doubles
 from pipelines.deepinspect.ranking import Ranking
 
 BLOCK = 4096
@@ -19,7 +20,6 @@ EXACT = 12
 """Decimals of a sum of shares that rounding errors leave alone."""
 
 Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _rounded(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def type1_confusion(truth: Bools, predicted: Bools) -> Floats:
+def type1_confusion(truth: Bools, predicted: Bools) -> Doubles:
     """Compute how often one of two classes is taken for the other (section IV-B, Type 1).
 
     type1conf(a, b) = mean(P(a|b), P(b|a)).
@@ -120,7 +120,7 @@ def type1_confusion(truth: Bools, predicted: Bools) -> Floats:
         return _both_ways(taken / truth.sum(axis=0)[:, None])
 
 
-def type2_confusion(truth: Bools, predicted: Bools) -> Floats:
+def type2_confusion(truth: Bools, predicted: Bools) -> Doubles:
     """Compute how often two classes are predicted where only one of them is (Type 2).
 
     type2conf(a, b) = mean(P((a, b)|a), P((a, b)|b)), over the images that show a and not b, and b
@@ -142,7 +142,7 @@ def type2_confusion(truth: Bools, predicted: Bools) -> Floats:
         return _both_ways(both / alone)
 
 
-def _products(left: Bools, right: Bools) -> Floats:
+def _products(left: Bools, right: Bools) -> Doubles:
     """Count the images that are in both columns, of all pairs; memory grows with k squared."""
     result = np.zeros((left.shape[1], right.shape[1]))
     for start in range(0, len(left), BLOCK):
@@ -151,7 +151,7 @@ def _products(left: Bools, right: Bools) -> Floats:
     return result
 
 
-def _both_ways(shares: Floats) -> Floats:
+def _both_ways(shares: Doubles) -> Doubles:
     other = shares.T
     mean = (shares + other) / 2
     mean = np.where(np.isnan(shares), other, np.where(np.isnan(other), shares, mean))
@@ -159,7 +159,7 @@ def _both_ways(shares: Floats) -> Floats:
     return mean
 
 
-def average_disparity(errors: Floats) -> Floats:
+def average_disparity(errors: Doubles) -> Doubles:
     """Compute how differently a DNN errs on two classes, over all third ones (section IV-B.2).
 
     avg_cd(a, b) is the mean over c of |error(a, c) - error(b, c)|.  Time grows with the cube of
@@ -199,7 +199,7 @@ def average_disparity(errors: Floats) -> Floats:
     return result
 
 
-def true_errors(truth: Floats) -> Bools:
+def true_errors(truth: Doubles) -> Bools:
     """Tell which pairs are errors indeed: more than one standard deviation above the mean."""
     known = truth[~np.isnan(truth)]
     with np.errstate(invalid="ignore"):
@@ -207,7 +207,7 @@ def true_errors(truth: Floats) -> Bools:
     return found
 
 
-def evaluate_ranking(scores: Floats, truth: Floats, ranking: Ranking) -> Evaluation | None:
+def evaluate_ranking(scores: Doubles, truth: Doubles, ranking: Ranking) -> Evaluation | None:
     """Compare the pairs that are reported with those that are errors indeed (section IV-C.2).
 
     Pairs without a score are looked at last.  Pairs of the same score are in no order: the curve
@@ -263,7 +263,7 @@ def _cut(reported: Bools, wrong: Bools, known: Bools) -> Cut:
     return Cut(tp, count - tp, precision, tp / errors, errors / pairs, count / pairs)
 
 
-def spearman(scores: Floats, truth: Floats) -> float | None:
+def spearman(scores: Doubles, truth: Doubles) -> float | None:
     """Compute Spearman's correlation where both are known; None where either is constant."""
     from scipy.stats import spearmanr
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Doubles
 from pipelines.deepinspect.bias import LEAST, Bias, average_bias
 from pipelines.deepinspect.confusion import known_classes, order_by_similarity, place_classes
 from pipelines.deepinspect.evaluation import (
@@ -24,7 +25,6 @@ from pipelines.deepinspect.ranking import Ranking, pairs_of, rank_pairs
 
 Kind = Literal["confusion", "bias"]
 Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Findings:
     """
 
     names: tuple[str, ...]
-    distances: Floats
+    distances: Doubles
     bias: Bias | None
-    scores: dict[Kind, Floats]
+    scores: dict[Kind, Doubles]
     rankings: dict[Kind, Ranking]
     order: NDArray[np.intp]
-    places: Floats
+    places: Doubles
 
 
 @dataclass(frozen=True)
@@ -75,20 +75,20 @@ class Truths:
     """
 
     several: bool
-    values: dict[Kind, Floats]
+    values: dict[Kind, Doubles]
     errors: dict[Kind, Bools]
     evaluations: dict[Kind, Evaluation | None]
     images: dict[tuple[int, int], list[int]]
 
 
-def find_pairs(names: tuple[str, ...], distances: Floats, top_percent: float) -> Findings:
+def find_pairs(names: tuple[str, ...], distances: Doubles, top_percent: float) -> Findings:
     """Rank all pairs of classes by confusion and by bias.
 
     Time grows with the cube of the number of classes, memory with its square.
     """
     pairs = pairs_of(len(names))
     bias = average_bias(distances) if len(known_classes(distances)) >= LEAST else None
-    scores: dict[Kind, Floats] = {"confusion": distances[pairs]}
+    scores: dict[Kind, Doubles] = {"confusion": distances[pairs]}
     if bias is not None:
         scores["bias"] = bias.average[pairs]
     rankings = {
@@ -121,7 +121,7 @@ def find_truths(
     positions = np.arange(len(truth)) if labelled is None else np.flatnonzero(labelled)
     truth, predicted = truth[positions], predicted[positions]
     wrong = (type2_confusion if several else type1_confusion)(truth, predicted)
-    values: dict[Kind, Floats] = {"confusion": wrong[pairs]}
+    values: dict[Kind, Doubles] = {"confusion": wrong[pairs]}
     if "bias" in found.scores and len(known_classes(wrong)) >= LEAST:
         values["bias"] = average_disparity(wrong)[pairs]
     images: dict[tuple[int, int], list[int]] = {}

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.lrp_layers import ACTIVATIONS
@@ -31,7 +31,6 @@ FUNCTIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu"
              "Sigmoid", "HardSigmoid", "Softplus", "Softsign", "Tanh", "Softmax")  # fmt: skip
 """Operations of Keras that do in a graph what activation layers do."""
 
-Floats = NDArray[np.float32]
 Measured = tuple[Floats, dict[str, Floats]]
 
 

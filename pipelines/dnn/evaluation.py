@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.data.labels import CLASS_FOLDERS, SEPARATOR, Truth, order_classes, split_label
 from pipelines.runs.errors import InputError
 
@@ -21,8 +22,6 @@ THRESHOLD = 0.5
 """Of a sigmoid output, above which its class is predicted."""
 SUSPICIOUS = 0.3
 """Accuracy that another order of the classes would add, above which the order is doubted."""
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

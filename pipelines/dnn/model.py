@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.pixels import load_pixels, upright_size
 from pipelines.data.prefetch import prefetch
@@ -40,7 +41,6 @@ CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red
 BATCH = 32
 STAGE = "predicting"
 
-Floats = NDArray[np.float32]
 Size = tuple[int | None, int | None]
 
 

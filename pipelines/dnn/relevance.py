@@ -18,6 +18,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.lrp_layers import Value, forward
 from pipelines.dnn.lrp_plan import Plan, read_plan, reported_values
@@ -26,7 +27,6 @@ from pipelines.runs.errors import InputError
 
 PREDICTED = -1
 """As target: the output that the network predicts."""
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Doubles
 from pipelines.hudd.wicd import choose_number, most_clusters, wicd_curve
 
 FEWEST_IMAGES = 4
@@ -26,7 +27,6 @@ DENSE = 200
 """Images up to which all eigenvectors are computed: of so few, an iterative solver is no faster."""
 
 Distances = NDArray[np.float32]
-Floats = NDArray[np.float64]
 Labels = NDArray[np.int32]
 
 
@@ -54,7 +54,7 @@ class LayerClusters:
     clusters: int
     labels: Labels
     wicd: float
-    curve: Floats
+    curve: Doubles
     varies: bool
     seconds: float
 
@@ -177,7 +177,7 @@ def cluster_layer(
     )
 
 
-def ward(distances: Distances) -> Floats:
+def ward(distances: Distances) -> Doubles:
     """Build the dendrogram by Ward linkage (section III-B).
 
     SciPy's update for Ward (Lance and Williams, 1967) takes plain distances, squares them itself
@@ -203,11 +203,11 @@ def ward(distances: Distances) -> Floats:
 
     if len(distances) < 2:
         return np.empty((0, 4))
-    merges: Floats = linkage(squareform(distances, checks=False), "ward")
+    merges: Doubles = linkage(squareform(distances, checks=False), "ward")
     return merges
 
 
-def cut(merges: Floats, clusters: int) -> Labels:
+def cut(merges: Doubles, clusters: int) -> Labels:
     """Cut the dendrogram into a number of clusters.  Time and memory grow with n.
 
     Parameters

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import HEATMAP_FOLDER, HEATMAPS_FILE, LAYER_NAME
 from pipelines.clusters.results import read_clustering
+from pipelines.data.arrays import Floats
 from pipelines.data.image_lists import check_listed, list_images
 from pipelines.data.images import ImageFile, no_usable_image
 from pipelines.dnn.model import Network, fix_size, load_network, predict
@@ -31,8 +32,6 @@ WIDTH = 64
 SAME = 0.1
 """Of the median distance to the nearest failing image: below, two images count as the same."""
 ROWS = 256
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

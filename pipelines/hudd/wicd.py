@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Doubles
+
 MOST = 100
 """Clusters to consider.  The paper finds 11 to 20, and 71 where a face has eight elements; an
 engineer who inspects five images of each would have to look at 500."""
@@ -16,7 +18,6 @@ REACH = 2
 """Neighbours on each side that the derivative of fourth order needs."""
 
 Distances = NDArray[np.float32]
-Floats = NDArray[np.float64]
 
 
 def most_clusters(n: int, most: int | None = None) -> int:
@@ -42,7 +43,7 @@ def most_clusters(n: int, most: int | None = None) -> int:
     return max(2, min(n // 2, MOST if most is None else most))
 
 
-def wicd_curve(distances: Distances, merges: Floats, most: int) -> Floats:
+def wicd_curve(distances: Distances, merges: Doubles, most: int) -> Doubles:
     """Compute the weighted average intra-cluster distance for 2 to `most` clusters (Equation 5).
 
     In one sweep up the dendrogram.  What a merge adds to the sum of distances within clusters are
@@ -83,7 +84,7 @@ def wicd_curve(distances: Distances, merges: Floats, most: int) -> Floats:
     return curve
 
 
-def derivative(curve: Floats) -> Floats:
+def derivative(curve: Doubles) -> Doubles:
     """Approximate the derivative by central differences of fourth order (section IV-A).
 
     The first two and the last two values, which have too few neighbours for it, are differences to
@@ -108,7 +109,7 @@ def derivative(curve: Floats) -> Floats:
     return result
 
 
-def choose_number(curve: Floats) -> int:
+def choose_number(curve: Doubles) -> int:
     """Choose the number of clusters: the knee of the derivative of WICD (Figure 8).
 
     The derivative rises from far below 0 towards 0, ever more slowly: the knee is where WICD stops

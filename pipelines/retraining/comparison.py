@@ -18,6 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.retraining.balancing import Positions
 from pipelines.retraining.results import Comparison, Method
 from pipelines.retraining.statistics import a12, effect, mann_whitney
@@ -32,8 +33,6 @@ BASELINES = (WRONG_OF_RANDOM, RANDOM, LEAST_CONFIDENT, NO_LABELS)
 SEEDS = 1 << 32
 """Of which Keras takes one."""
 DIGITS = 5
-
-Floats = NDArray[np.float32]
 
 
 def choose(

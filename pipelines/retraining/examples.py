@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE
+from pipelines.data.arrays import Floats
 from pipelines.data.images import (
     ImageFile,
     Rejected,
@@ -40,7 +41,6 @@ KEPT_BYTES = 1 << 30
 AHEAD = 64
 MOST_LISTED = 5
 
-Floats = NDArray[np.float32]
 Positions = NDArray[np.intp]
 
 

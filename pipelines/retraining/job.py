@@ -11,9 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipelines.data.images import Rejected, no_usable_image
 from pipelines.data.labels import read_classes
 from pipelines.dnn.evaluation import Outcome, Task, find_task
@@ -67,7 +64,6 @@ DECODING = "decoding images"
 BEFORE, AFTER = "testing before", "testing after"
 BEFORE_TRAINING = (CHECKING, LOADING, DECODING, BEFORE)
 """Stages in which a user who wants an end gets one at once."""
-Floats = NDArray[np.float32]
 
 
 def retrain(

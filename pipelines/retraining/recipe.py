@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipelines.dnn.evaluation import Task
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import Network
@@ -19,8 +16,6 @@ from pipelines.dnn.model import Network
 LEARNING_RATE = 1e-4
 """Where the file tells none: low, as the model is trained already."""
 IN_FILE, STATED = "the model file's", "the default"
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import Network, scale
 from pipelines.retraining.examples import Pictures, Positions, predict_pictures
@@ -35,7 +36,6 @@ FAR = 10.0
 
 Schedule = Literal["cosine", "constant"]
 Ended = Literal["done", "early", "stopped", "diverged"]
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.data.labels import Truth
 from pipelines.dnn.evaluation import Outcome, Task, judge
 from pipelines.dnn.job import EvaluationOptions
@@ -22,8 +23,6 @@ from pipelines.runs.errors import InputError
 
 PREDICTED = 64
 """Images that the network predicts at once."""
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

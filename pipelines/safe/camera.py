@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.safe.dbscan import Floats, Labels
+from pipelines.data.arrays import Floats
+from pipelines.safe.dbscan import Labels
 
 ALIKE_EVERYWHERE = 0.95
 """Balanced accuracy from which on the two sets are said to differ as a whole."""

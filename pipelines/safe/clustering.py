@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.safe.dbscan import (
     NOISE,
     Distances,
-    Floats,
     Labels,
     cut,
     find_nearest,

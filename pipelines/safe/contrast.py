@@ -23,6 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
+
 RIDGE = 0.003
 """Of the largest variance of passing images, added to all: no axis in which they happen not to vary
 counts for much."""
@@ -36,8 +38,6 @@ DAMPING = 0.5
 STEADY = 1.0
 """Of the mean deviation of a layer's features, added to each: one that hardly varies among passing
 images is not blown up where it does among failing ones."""
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from pipelines.data.arrays import Floats
+
 Labels = NDArray[np.int32]
 
 NOISE = -1

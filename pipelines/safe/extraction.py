@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.clusters.write import count_images
+from pipelines.data.arrays import Floats
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.runs import folder as run_folder
 from pipelines.safe import features, reduction
-from pipelines.safe.dbscan import Floats
 from pipelines.safe.inputs import CheckedPassing, Inputs, check_enough
 from pipelines.safe.recipe import RECIPES, Options
 from pipelines.safe.weights import DENSES, Weights, load_weights

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.pixels import load_pixels
 from pipelines.data.prefetch import prefetch
@@ -27,7 +28,6 @@ from pipelines.safe.weights import CONVOLUTIONS, DENSES, Weights, cache_folder
 SIDE = 224
 STAGE = "extracting features"
 Precision = Literal["float32", "bfloat16"]
-Floats = NDArray[np.float32]
 Network = Callable[[NDArray[np.uint8]], Floats]
 
 WIDTHS = {name: shape[-1] for name, shape in (CONVOLUTIONS | DENSES).items()} | {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.safe.dbscan import Floats
+from pipelines.data.arrays import Floats
 from pipelines.safe.situations import TOGETHER, to_unit_length
 
 

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.data.groups import ALONE, FEWEST_STEMS, LARGEST_SHARE, Groups
-from pipelines.safe.dbscan import Floats
 
 RANK = 30
 """The image of this rank is taken to be independent of an image: longer tracks may be missed."""

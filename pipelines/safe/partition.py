@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from pipelines.clusters.clusters import NOISE
 from pipelines.clusters.passing import FEWEST
 from pipelines.clusters.rates import estimate_rates
+from pipelines.data.arrays import Floats
 from pipelines.safe import clustering, contrast, features, reduction
 from pipelines.safe.clustering import TOO_FEW, Clustering
 from pipelines.safe.contrast import Contrast
-from pipelines.safe.dbscan import Floats, Labels
+from pipelines.safe.dbscan import Labels
 from pipelines.safe.denoising import denoise
 from pipelines.safe.looks import average_rays, find_looks
 from pipelines.safe.recipe import RECIPES, ClusteringRecipe

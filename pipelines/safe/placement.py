@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE, REDUCTION_FILE
 from pipelines.clusters.results import read_clustering
+from pipelines.data.arrays import Floats
 from pipelines.data.image_lists import check_listed, list_images
 from pipelines.data.images import no_usable_image
 from pipelines.runs.errors import InputError
@@ -28,8 +29,6 @@ from pipelines.unsafe_set.allocation import cluster_distances, compute_reaches
 from pipelines.unsafe_set.contrast import contrast as score_contrast
 from pipelines.unsafe_set.cut import Candidates
 from pipelines.unsafe_set.job import Placement
-
-Floats = NDArray[np.float32]
 
 SAME = 0.07
 """Of the length of the mean features: the distance below which two images count as the same."""

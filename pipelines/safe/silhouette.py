@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.safe.dbscan import NOISE, Distances, Floats, Labels
+from pipelines.data.arrays import Floats
+from pipelines.safe.dbscan import NOISE, Distances, Labels
 
 BLOCK = 1024
 

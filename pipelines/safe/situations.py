@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
 from pipelines.safe.clustering import (
     MIN_SAMPLES,
     SMALLEST_CLUSTER,
@@ -26,7 +27,7 @@ from pipelines.safe.clustering import (
     tidy,
     try_all,
 )
-from pipelines.safe.dbscan import NOISE, Floats, Labels
+from pipelines.safe.dbscan import NOISE, Labels
 from pipelines.safe.denoising import denoise
 
 APART = 0.4

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Floats
+
 SELECTION_FACTOR = 0.3
 """Of the papers: the share of the test set's size that bounds the unsafe set."""
 BLOCK = 8_000_000
 """Distances held at a time."""
 NO_CLUSTER = -1
 
-Floats = NDArray[np.float32]
 Positions = NDArray[np.intp]
 
 

@@ -13,7 +13,8 @@ classifier that tells failing images from images of the improvement set, all unl
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pipelines.data.arrays import Floats
 
 FOLDS = 5
 REPEATS = 3
@@ -21,8 +22,6 @@ MOST_OTHERS = 4000
 """Images of the improvement set that a classifier learns from, and at most as many failing ones."""
 FEWEST = 20
 """Images of either kind below which nothing can be told."""
-
-Floats = NDArray[np.float32]
 
 
 def contrast(new: Floats, failing: Floats, *, seed: int, passing: Floats | None = None) -> Floats:
