@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { byAngle, byNumber, ranked } from "../../assets/panes/clusters/colouring.js";
+import { byAngle, byNumber, rankCategories } from "../../assets/panes/clusters/colouring.js";
 import { coverage } from "../../assets/panes/clusters/head.js";
 import { derive, fullPath, served, shownFamilies } from "../../assets/panes/clusters/run.js";
 import { shade } from "../../assets/panes/confusion/heat.js";
@@ -34,18 +34,18 @@ test("a run's images are by cluster, appearance by appearance, the most central 
   assert.equal(fullPath(run, 2), "/data/eyes/c/d.png");
 });
 
-test("families stand together, unless kinds are told, and noise is last", () => {
+test("families stand together, unless the run has situations, and noise is last", () => {
   assert.deepEqual(derive(RUN, "key").order, [2, 0, 1, -1]);
   assert.deepEqual(shownFamilies(RUN).map(({ family }) => family), [1]);
-  const told = { ...RUN, headline: ["Three situations."] };
-  assert.deepEqual(derive(told, "key").order, [0, 1, 2, -1]);
-  assert.deepEqual(shownFamilies(told), []);
+  const contrasted = { ...RUN, headline: ["Three situations."] };
+  assert.deepEqual(derive(contrasted, "key").order, [0, 1, 2, -1]);
+  assert.deepEqual(shownFamilies(contrasted), []);
 });
 
 test("the twelve most frequent categories have colours, all others one", () => {
   const ids = Array.from({ length: 15 }, (_, id) => id);
   const of = [...ids.flatMap((id) => Array(id + 1).fill(id)), null, null];
-  const { colours, keys, rows } = ranked(of, ids, { title: (id) => `class ${id}`, unknown: "unknown" });
+  const { colours, keys, rows } = rankCategories(of, ids, { title: (id) => `class ${id}`, unknown: "unknown" });
   assert.deepEqual(rows[0], [CATEGORIES[0], "class 14", 15]);
   assert.deepEqual(rows.slice(-2), [[OTHERS, "3 others", 1 + 2 + 3], [UNKNOWN, "unknown", 2]]);
   const shown = (id) => (id > 2 ? CATEGORIES[14 - id] : OTHERS);
@@ -79,7 +79,7 @@ test("unsafe values are covered, not covered, or have no failing image", () => {
   );
 });
 
-test("an unsafe set is told in a few sentences", () => {
+test("an unsafe set is described in a few sentences", () => {
   const rows = { out: [false, true, false], outside: [true, true, false], label: ["", "open", "shut"] };
   const set = { chosen: 2, images: 1200, counted: "10 % of 12", inside: 1199, same: 0, rejected: 1, rows };
   assert.equal(

@@ -166,9 +166,9 @@ def test_a_chosen_pair_shows_both_classes_and_their_confusions(looking, finished
     ]
     tiles = looking.locator(".pair .side").nth(1).locator("figure")
     assert {tile.get_attribute("title") for tile in tiles.all()} == set(wrong)
-    for side, taken in ((0, row["class_a"]), (2, row["class_b"])):
+    for side, name in ((0, row["class_a"]), (2, row["class_b"])):
         expect(looking.locator(".pair .side").nth(side).locator("figure").first).to_be_visible()
-        expect(looking.locator(".pair h4").nth(side)).to_have_text(f"Rightly taken for {taken}")
+        expect(looking.locator(".pair h4").nth(side)).to_have_text(f"Correctly classified as {name}")
     picture = looking.locator(".pair img").first
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
 

@@ -55,7 +55,7 @@ def test_clusters_stand_below_what_they_are(browsing, planted):
 
 def test_a_cluster_says_how_often_images_like_its_own_fail(browsing, planted):
     browsing.locator(".tile[data-cluster='0']").click()
-    rate = browsing.locator(".said .rate")
+    rate = browsing.locator(".explanation .rate")
     expect(rate).to_contain_text(
         re.compile(r"fails on 30 of 32 images like these \(94.%, 95.% inter")
     )
@@ -93,7 +93,7 @@ def test_appearances_come_one_after_the_other(browsing, planted):
 def test_noise_has_no_rate(browsing):
     browsing.locator(".tile").last.click()
     expect(browsing.locator("#clusters dl")).to_contain_text("Most central")
-    expect(browsing.locator(".said .rate")).to_have_count(0)
+    expect(browsing.locator(".explanation .rate")).to_have_count(0)
 
 
 def test_nothing_is_cut_off_at_any_width(browsing, shoot):

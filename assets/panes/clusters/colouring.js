@@ -1,5 +1,5 @@
 // What the points of the map are coloured by: their cluster, their family, or a column of values.
-// Nothing here makes a node for each image.
+// No element is made per image, for a run may have very many.
 
 import { BRIGHT_VIRIDIS, CATEGORIES, OTHERS, UNKNOWN, css, cyclic, mix, ofCluster } from "../lib/colours.js";
 import { make } from "../lib/elements.js";
@@ -9,34 +9,35 @@ import { served } from "./run.js";
 
 const STEPS = 64; // colours that a range of numbers or angles is cut into
 
-// How the map is coloured by `value`: "cluster", "family" or SOURCE/INDEX of a column.
+// Return the colouring of the map by `value`: "cluster", "family", or SOURCE/INDEX of a column.
 export async function colouring(run, value) {
   if (value === "cluster") return byCluster(run);
   if (value === "family") return byFamily(run);
   const [source, index] = value.split("/");
-  const column = run.colourings.find((one) => one.source === source && one.index === Number(index));
+  const column = run.colourings.find((known) => known.source === source && known.index === Number(index));
   const answer = await values(run, value, column.name);
   if ("categories" in answer !== (column.kind === "category")) {
-    throw new Error(`${column.name} holds something else by now. Open the run again.`);
+    throw new Error(`The column ${column.name} has changed since the run was opened. Open the run again.`);
   }
   return { number: byNumber, angle: byAngle, category: byCategory }[column.kind](column, answer);
 }
 
-// The values of a column, fetched once and kept; by name, too: it may be another by now.
+// Return the values of a column, which are fetched once. The request names the column: if the run was
+// explained again meanwhile, another column may have this index.
 function values(run, column, name) {
   const kept = run.values;
   if (!kept.has(column)) {
     const answer = get(served(run, `values/${column}?name=${encodeURIComponent(name)}`));
-    answer.catch(() => kept.delete(column)); // so that it is fetched when it is asked for again
+    answer.catch(() => kept.delete(column)); // so that the next request fetches it again
     kept.set(column, answer);
   }
   return kept.get(column);
 }
 
-// A way to colour the map: `keys` says for each image which of `colours` it has; `key` makes the
-// nodes that explain them, and `say` tells an image's value.
-function painted(colours, keys, { name, key = () => [], say = () => null }) {
-  const groups = colours.map((one) => [one, []]);
+// Return a colouring of the map. `keys` has, for each image, the position of its colour in `colours`;
+// `key` makes the elements of the legend, and `say` returns the value of an image as text.
+function makePaint(colours, keys, { name, key = () => [], say = () => null }) {
+  const groups = colours.map((colour) => [colour, []]);
   keys.forEach((place, position) => groups[place][1].push(position));
   return { name, groups, of: (position) => colours[keys[position]], key, say };
 }
@@ -45,29 +46,31 @@ export function byCluster({ clusters, images }) {
   const ids = clusters.map(({ cluster }) => cluster);
   const places = new Map(ids.map((id, place) => [id, place]));
   const keys = images.cluster.map((id) => places.get(id));
-  return painted(ids.map(ofCluster), keys, { name: "cluster" });
+  return makePaint(ids.map(ofCluster), keys, { name: "cluster" });
 }
 
 function byFamily({ clusters, families, images }) {
-  const family = new Map(clusters.map((one) => [one.cluster, one.family]));
-  const of = images.cluster.map((id) => family.get(id));
-  const ids = families.map((one) => one.family);
-  const { colours, keys, rows } = ranked(of, ids, { title: (id) => `Family ${id}`, unknown: "Noise" });
-  return painted(colours, keys, { name: "family", key: () => rows.map(swatch) });
+  const familyOf = new Map(clusters.map(({ cluster, family }) => [cluster, family]));
+  const of = images.cluster.map((id) => familyOf.get(id));
+  const ids = families.map(({ family }) => family);
+  const { colours, keys, rows } = rankCategories(of, ids, { title: (id) => `Family ${id}`, unknown: "Noise" });
+  return makePaint(colours, keys, { name: "family", key: () => rows.map(swatch) });
 }
 
 function byCategory({ name }, { categories, values: places }) {
   const title = (place) => categories[place];
-  const { colours, keys, rows } = ranked(places, categories.map((_, place) => place), { title, unknown: "unknown" });
-  return painted(colours, keys, {
+  const ids = categories.map((_, place) => place);
+  const { colours, keys, rows } = rankCategories(places, ids, { title, unknown: "unknown" });
+  return makePaint(colours, keys, {
     name,
     key: () => rows.map(swatch),
     say: (position) => categories[places[position]] ?? "unknown",
   });
 }
 
-// Colours the most frequent of `ids`, and all others alike; null is unknown.
-export function ranked(of, ids, { title, unknown }) {
+// Give each of the most frequent `ids` a colour of its own, and all others one colour. `of` has the id
+// of each image; null is unknown.
+export function rankCategories(of, ids, { title, unknown }) {
   const counts = new Map(ids.map((id) => [id, 0]));
   let unknowns = 0;
   for (const id of of) {
@@ -107,12 +110,12 @@ function scaled(name, numbers, { ramp, shade, ends: [low, high], say }) {
   const unknowns = numbers.filter((value) => value === null).length;
   const shades = Array.from({ length: STEPS }, (_, step) => ramp(step / (STEPS - 1)));
   const key = () => {
-    if (unknowns === numbers.length) return ["Nothing is known of any image."];
+    if (unknowns === numbers.length) return ["No image has a value."];
     const gradient = `background: linear-gradient(to right, ${shades.join(", ")})`;
     const nodes = [make("span", {}, low), make("i", { class: "ramp", style: gradient }), make("span", {}, high)];
     return unknowns ? [...nodes, swatch([UNKNOWN, "unknown", unknowns])] : nodes;
   };
-  return painted(
+  return makePaint(
     [UNKNOWN, ...shades],
     numbers.map((value) => (value === null ? 0 : 1 + shade(value))),
     { name, key, say: (position) => (numbers[position] === null ? "unknown" : say(numbers[position])) },

@@ -1,4 +1,4 @@
-// The head of a run: what it found, links, and which unsafe values its clusters cover.
+// The head of a run: its result in a sentence, links, and which unsafe values its clusters cover.
 
 import { download, head, make } from "../lib/elements.js";
 import { NOISE, title } from "../lib/names.js";
@@ -37,12 +37,12 @@ function facts(run, used) {
   const noise = run.members.get(NOISE)?.length ?? 0;
   const related = shownFamilies(run).length > 0;
   const families = related ? ` in ${count(run.families.length, "family", "families")}` : "";
-  const ofFamilies = related ? `, of each family ${percent(run.family_share)}` : "";
+  const ofFamilies = related ? `, five of each family ${percent(run.family_share)}` : "";
   return (
     `${count(clusters, "root cause cluster")}${families} of ${count(used, "image")}; ` +
     `${count(noise, "image")} (${percent(noise / used)}) ${noise === 1 ? "is" : "are"} noise. ` +
     (run.inspection_share
-      ? `Five images of each cluster are ${percent(run.inspection_share)}${ofFamilies} of all.`
+      ? `Five images of each cluster make up ${percent(run.inspection_share)} of all images${ofFamilies}.`
       : "")
   );
 }
@@ -62,7 +62,8 @@ function unsafeValues(run) {
   return make("details", { class: "unsafe" }, make("summary", {}, coverage(run.unsafe_values)), table);
 }
 
-// How many unsafe values have a cluster next to them; none can where no failing image lies.
+// Say how many unsafe values have a cluster next to them. One without failing images next to it
+// cannot have any, and is counted by itself.
 export function coverage(values) {
   const is = (number) => (number === 1 ? "is" : "are");
   const covered = values.filter(({ clusters }) => clusters.length).length;

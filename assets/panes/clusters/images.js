@@ -1,4 +1,4 @@
-// The images of the chosen cluster, a page at a time, and what is known of one of them.
+// The images of the chosen cluster, a page at a time, and the details of one of them.
 
 import { make, picture } from "../lib/elements.js";
 import { title } from "../lib/names.js";
@@ -31,10 +31,10 @@ export function makeImages(pane, select) {
     return node ? Number(node.dataset.image) : null;
   };
   view.grid.addEventListener("click", (event) => select(position(event)));
-  view.grid.addEventListener("mouseover", (event) => tell(pane, position(event) ?? pane.image));
-  view.grid.addEventListener("mouseleave", () => tell(pane, pane.image));
-  view.grid.addEventListener("focusin", (event) => tell(pane, position(event)));
-  view.grid.addEventListener("focusout", () => tell(pane, pane.image));
+  view.grid.addEventListener("mouseover", (event) => showDetails(pane, position(event) ?? pane.image));
+  view.grid.addEventListener("mouseleave", () => showDetails(pane, pane.image));
+  view.grid.addEventListener("focusin", (event) => showDetails(pane, position(event)));
+  view.grid.addEventListener("focusout", () => showDetails(pane, pane.image));
   return make(
     "div",
     { class: "images" },
@@ -52,7 +52,7 @@ export function fillImages(pane) {
   view.later.disabled = end === members.length;
   view.range.textContent = `Images ${firstShown + 1} to ${end} of ${whole(members.length)}, ${ordered}`;
   for (const image of view.grid.querySelectorAll("img")) {
-    if (!image.complete) image.removeAttribute("src"); // or it would load all the same
+    if (!image.complete) image.removeAttribute("src"); // else the browser goes on loading it
   }
   view.grid.replaceChildren(...members.slice(firstShown, end).map((position) => thumb(pane, position)));
 }
@@ -73,7 +73,8 @@ function thumb({ run, image }, position) {
   );
 }
 
-// Turn to the page of the selected image; without `filled`, its cluster's pages are on their way.
+// Turn to the page that has the selected image. Without `filled`, the images of its cluster are
+// still being loaded, and will be of that page.
 export function showImage(pane, filled) {
   const place = pane.run.members.get(pane.chosen).indexOf(pane.image);
   const first = place - (place % IMAGES_A_PAGE);
@@ -86,9 +87,9 @@ export function showImage(pane, filled) {
   }
 }
 
-// Say all that is known of an image, in the corner under the map.
-export function tell({ run, view, paint }, position) {
-  view.told = position;
+// Show the details of an image in the corner under the map.
+export function showDetails({ run, view, paint }, position) {
+  view.detailed = position;
   if (position === null) {
     view.detail.replaceChildren("Point at an image, or click it, for its path and figures.");
     return;

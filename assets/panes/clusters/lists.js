@@ -6,7 +6,7 @@ import { served } from "./run.js";
 
 const ROWS_SHOWN = 1000;
 
-// A table of the first of many; `cells` makes the texts of a row.
+// Make a table of the first rows; `cells` returns the texts of a row.
 export function listing(titles, all, cells) {
   return table(titles, all.slice(0, ROWS_SHOWN).map(cells));
 }

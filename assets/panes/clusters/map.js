@@ -1,10 +1,10 @@
 // The map: every image as a point at its first two principal components.
-// Nothing here makes a node for each image.
+// No element is made per image, for a run may have very many.
 
 import { nearest, pen, place } from "../lib/canvas.js";
 import { make } from "../lib/elements.js";
 import { colouring } from "./colouring.js";
-import { tell } from "./images.js";
+import { showDetails } from "./images.js";
 import { shownFamilies } from "./run.js";
 
 const HIT_RADIUS = 12;
@@ -20,9 +20,9 @@ export function makeMap(pane, select) {
   view.canvas.addEventListener("mousemove", (event) => {
     const position = hit(event);
     view.canvas.style.cursor = position === null ? "" : "pointer";
-    tell(pane, position ?? pane.image);
+    showDetails(pane, position ?? pane.image);
   });
-  view.canvas.addEventListener("mouseleave", () => tell(pane, pane.image));
+  view.canvas.addEventListener("mouseleave", () => showDetails(pane, pane.image));
   view.canvas.addEventListener("click", (event) => select(hit(event)));
   view.key = make("div", { class: "key", role: "status" });
   view.detail = make("div", { class: "detail" });
@@ -75,7 +75,7 @@ async function recolour(pane, value) {
   Object.assign(pane, { colouring: value, paint });
   fillKey(pane);
   draw(pane);
-  tell(pane, view.told);
+  showDetails(pane, view.detailed);
 }
 
 export function fillKey({ view, paint, colouring: value }) {
@@ -84,13 +84,13 @@ export function fillKey({ view, paint, colouring: value }) {
     "aria-label",
     `Map: every image as a point, at its first two principal components, coloured by ${paint.name}`,
   );
-  // A tile's swatch says which points are its own, while that is what colours say.
+  // The swatch of a tile has the colour of its points only while clusters give the colours.
   view.tiles.classList.toggle("plain", value !== "cluster");
 }
 
 // --- drawing ------------------------------------------------------------------------------------
 
-// Draws in O(n): every image is one square, those of the chosen cluster above all others.
+// Draw the map, in O(n): every image is one square, those of the chosen cluster above all others.
 export function draw(pane) {
   const { run, view, image } = pane;
   const { canvas } = view;
@@ -104,7 +104,7 @@ export function draw(pane) {
   if (image !== null) ring(brush, view.places[image], ink);
 }
 
-// With a colouring by values the colours of all images are to be read, not only the chosen cluster's.
+// When values give the colours, all images should be readable, not only those of the chosen cluster.
 const isValued = ({ colouring: value }) => value !== "cluster";
 const side = ({ images }) => (images.path.length > MANY ? 3 : 5);
 

@@ -1,45 +1,46 @@
-// The result pane of the Clusters tab: GIF, what is said of it, tiles, words and images of one run.
+// The result pane of the Clusters tab: the clusters of one run as tiles and on a map, and the GIF,
+// explanation, words and images of the chosen one.
 //
-// props.value is null, or tells of the run to show: its `key`, and whether it is `busy`, because a
-// job explains it. Data comes from run/KEY/data, and words go to run/KEY/words.
+// props.value is null, or names the run to show: its `key`, and `busy` while a job explains it. Data
+// comes from run/KEY/data, and the engineer's words go to run/KEY/words.
 
 import { make, notice } from "../lib/elements.js";
 import { address, get, same } from "../lib/server.js";
 import { byCluster } from "./colouring.js";
 import { runHead } from "./head.js";
-import { fillImages, makeImages, showImage, tell } from "./images.js";
+import { fillImages, makeImages, showDetails, showImage } from "./images.js";
 import { problems, rejected } from "./lists.js";
 import { draw, fillKey, makeMap } from "./map.js";
 import { derive, row } from "./run.js";
-import { fillGif, fillSaid, makeGif, makeSaid } from "./said.js";
+import { fillGif, fillExplanation, makeGif, makeExplanation } from "./explanation.js";
 import { makeTiles, markTile } from "./tiles.js";
-import { fillFigures, fillWords, makeWords, rest, save } from "./words.js";
+import { fillFigures, fillWords, lockWords, makeWords, save } from "./words.js";
 
-const MILLISECONDS_TO_LOAD = 80; // clusters that are only passed on the way load no pictures
+const MILLISECONDS_TO_LOAD = 80; // a cluster that arrow keys only pass by loads no pictures
 const NOTHING_OPEN =
   "Root cause clusters appear here: an animated picture of each, its images, and a map of them all.";
 
-// Fill `element` with what `props` says, now and whenever it changes.
+// Show in `element` what `props` names, now and whenever it changes.
 export function open({ element, props, watch }) {
   const pane = {
     element,
     props,
-    run: null, // what run/KEY/data answers, and what is derived from it
-    view: {}, // the parts of the pane that change
+    run: null, // the answer of run/KEY/data, and what is derived from it
+    view: {}, // the elements of the pane that change
     chosen: null, // cluster id
     image: null, // position of the selected image in run.images, or null
     firstShown: 0, // position, among the cluster's images, of the first one on the page
-    colouring: "cluster", // what the map is coloured by, as its list of choices says it
-    paint: null, // how the map is coloured
+    colouring: "cluster", // what the map is coloured by: a value of its list of choices
+    paint: null, // the colouring itself
     loading: 0, // timer of the pictures of the chosen cluster
     unsaved: null, // words that are typed and not sent yet: {url, started, cluster, fields, timer}
-    sent: Promise.resolve(), // the last words sent: words reach the server in their order
-    sending: 0, // how many words are on their way
+    sent: Promise.resolve(), // the last request that saves words: the next one waits for it
+    sending: 0, // requests that save words and are not answered yet
   };
   window.addEventListener("pagehide", () => save(pane));
   watch("value", () => show(pane));
   close(pane, notice(NOTHING_OPEN));
-  if (props.value) show(pane); // else leave the address as it is: the server is still to read it
+  if (props.value) show(pane); // else leave the page's address as it is: the server has yet to read it
 }
 
 // --- opening a run ------------------------------------------------------------------------------
@@ -52,14 +53,14 @@ async function show(pane) {
     return;
   }
   if (wanted.busy && pane.run?.key === wanted.key) {
-    rest(pane);
+    lockWords(pane);
     return;
   }
   let answer;
   try {
     do {
       save(pane);
-      await pane.sent; // a run that is opened again has them by then
+      await pane.sent; // so that the answer has them
       answer = await get(address(wanted.key, "data"));
       if (!same(pane.props.value, wanted)) return; // another run was opened meanwhile
     } while (pane.unsaved);
@@ -74,7 +75,7 @@ async function show(pane) {
 function openRun(pane, run, busy) {
   Object.assign(pane, { run, chosen: null, image: null, colouring: "cluster", paint: byCluster(run) });
   build(pane);
-  if (busy) rest(pane);
+  if (busy) lockWords(pane);
   if (!run.clusters.length) {
     remember(pane);
     return;
@@ -135,12 +136,12 @@ function parts(pane) {
     "div",
     { class: "pane" },
     make("div", { class: "judge" }, makeGif(pane), makeWords(pane)),
-    make("div", { class: "look" }, makeSaid(pane), makeImages(pane, choosePosition)),
+    make("div", { class: "look" }, makeExplanation(pane), makeImages(pane, choosePosition)),
     makeMap(pane, choosePosition),
   );
 }
 
-// The report is to have the words that were typed last: it opens when they are saved.
+// The report should have the words typed last: open it only when they are saved.
 async function report(pane, event) {
   save(pane);
   if (!pane.sending) return;
@@ -162,7 +163,7 @@ function choose(pane, id, { focus = false } = {}) {
   if (pane.image !== null && run.images.cluster[pane.image] !== id) pane.image = null;
   pane.firstShown = 0;
   fillWords(pane, cluster);
-  fillSaid(pane, cluster);
+  fillExplanation(pane, cluster);
   fillFigures(pane, cluster);
   markTile(pane, before, id, focus);
   clearTimeout(pane.loading);
@@ -170,7 +171,7 @@ function choose(pane, id, { focus = false } = {}) {
     fillGif(pane, cluster);
     fillImages(pane);
   }, MILLISECONDS_TO_LOAD);
-  tell(pane, pane.image);
+  showDetails(pane, pane.image);
   draw(pane);
   remember(pane);
 }
@@ -180,7 +181,7 @@ function select(pane, position) {
   const before = pane.chosen;
   pane.image = position;
   choose(pane, pane.run.images.cluster[position]);
-  showImage(pane, pane.chosen === before); // else the images of its cluster are on their way
-  tell(pane, position);
+  showImage(pane, pane.chosen === before); // else the images of its cluster are still being loaded
+  showDetails(pane, position);
   draw(pane);
 }

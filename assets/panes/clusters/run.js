@@ -1,4 +1,4 @@
-// A run as the pane looks at it: what run/KEY/data answers, and what is derived from it.
+// A run as the pane sees it: the answer of run/KEY/data, and what is derived from it.
 
 import { address } from "../lib/server.js";
 
@@ -29,8 +29,8 @@ function order({ clusters, families, headline }) {
 
 export const row = (run, id) => run.clusters.find(({ cluster }) => cluster === id);
 
-// The families that have a bracket: a cluster by itself needs none, and where kinds are told, these
-// have the brackets.
+// Return the families that get a bracket. A family of one cluster needs none; in a run with
+// situations, the kinds of clusters have the brackets.
 export function shownFamilies({ families, headline }) {
   return headline.length ? [] : families.filter(({ clusters }) => clusters.length > 1);
 }

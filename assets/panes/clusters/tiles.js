@@ -10,7 +10,7 @@ import { row, shownFamilies } from "./run.js";
 
 const MARKS = new Map([["plausible cause", "✓"], ["several causes", "2+"], ["unclear", "?"]]);
 
-// `choose` is called with the cluster that is clicked, or that a key leads to.
+// Make the tiles; `choose` is called with the cluster that is clicked or reached by a key.
 export function makeTiles(pane, choose) {
   const { run, view } = pane;
   view.labels = new Map();
@@ -40,11 +40,11 @@ export function makeTiles(pane, choose) {
 
 // --- brackets -----------------------------------------------------------------------------------
 
-// Clusters that are no situation of their own stand together, below what they are.
+// Clusters that are not situations of their own stand together, under a bracket that names their kind.
 function ofKind({ clusters, kinds }, kind) {
-  const those = clusters.filter((cluster) => cluster.kind === kind);
-  const size = those.reduce((sum, cluster) => sum + cluster.size, 0);
-  return { title: kinds[kind], clusters: those.map(({ cluster }) => cluster), size };
+  const alike = clusters.filter((cluster) => cluster.kind === kind);
+  const size = alike.reduce((sum, cluster) => sum + cluster.size, 0);
+  return { title: kinds[kind], clusters: alike.map(({ cluster }) => cluster), size };
 }
 
 export function familyTitle({ family, clusters, size }) {

@@ -44,7 +44,7 @@ export function makeWords(pane) {
 }
 
 export function fillWords({ run, view }, cluster) {
-  const verdicts = new Set(["", ...run.verdicts, cluster.verdict]); // a table may say another
+  const verdicts = new Set(["", ...run.verdicts, cluster.verdict]); // clusters.csv may hold another
   view.verdict.replaceChildren(
     ...[...verdicts].map((verdict) => {
       const known = !verdict || run.verdicts.includes(verdict);
@@ -68,8 +68,8 @@ export function fillFigures({ view }, cluster) {
   view.figures.replaceChildren(...definitions(figures.filter((figure) => figure)));
 }
 
-// A job writes into the run: words could not be saved, and would be lost.
-export function rest(pane) {
+// Lock the fields while a job writes into the run: words could not be saved, and would be lost.
+export function lockWords(pane) {
   save(pane);
   if (!pane.view.saved) return; // a run without clusters
   for (const name of FIELDS) pane.view[name].disabled = true;
@@ -88,12 +88,12 @@ function type(pane, name, text) {
     url: served(run, "words"),
     started: run.started,
     cluster: chosen,
-    fields: { ...unsaved?.fields, [name]: text }, // what another page changed stays as it is
+    fields: { ...unsaved?.fields, [name]: text }, // only these: another page may have changed the others
     timer: setTimeout(() => save(pane), MILLISECONDS_TO_SAVE),
   };
 }
 
-// Send what was typed and not sent yet; what was sent before goes first.
+// Save what was typed since the last request; requests keep their order.
 export function save(pane) {
   if (!pane.unsaved) return;
   const { url, started, cluster, fields, timer } = pane.unsaved;
@@ -115,7 +115,7 @@ export function save(pane) {
   pane.sent = pane.sent.then(send);
 }
 
-// What went wrong stays until something is typed again.
+// Show how saving stands; an error stays until something is typed again.
 function say({ view: { saved } }, text, bad = false) {
   if (!saved || (saved.classList.contains("bad") && !bad && text !== "Saving …")) return;
   saved.textContent = text;

@@ -8,11 +8,11 @@ import { measured } from "./figures.js";
 import { KINDS } from "./kinds.js";
 
 const UNKNOWN = [128, 128, 128];
-const LEVELS = 254; // levels of a matrix above the first one; 0 is not known
+const LEVELS = 254; // steps between the lowest level, 1, and the highest, 255; 0 is not known
 const MOST_LABELS = 34; // classes above which there are no names beside the cells
 const LONGEST = 14; // characters of a name
 
-// The colour of a level: the brighter, the more error-prone.
+// Return the colour of a level: the brighter, the more error-prone.
 export function shade(level, kind) {
   if (!level) return UNKNOWN;
   const share = (level - 1) / LEVELS;
@@ -37,7 +37,7 @@ export function drawHeat({ run, view, kind, chosen }) {
   node.setAttribute("aria-label", `Heat map of ${size} classes. ${KINDS[kind].picture}`);
 }
 
-// A canvas with a pixel a cell; a class with itself is transparent.
+// Draw a canvas with one pixel per cell; the diagonal is transparent.
 function cellPixels({ classes, order, matrices }, kind) {
   const size = classes.length;
   const pixels = new ImageData(size, size);
@@ -54,7 +54,7 @@ function cellPixels({ classes, order, matrices }, kind) {
   return small;
 }
 
-// The name of a class beside its row and, turned, above its column.
+// Write the name of a class beside its row and, turned, above its column.
 function drawName(brush, name, place, { margin, cell }) {
   const middle = margin + cell * (place + 0.5);
   brush.textAlign = "right";
@@ -78,7 +78,7 @@ function drawChosen(brush, [a, b], { margin, cell }) {
   }
 }
 
-// The pair of classes below the mouse; null on the diagonal and outside.
+// Return the pair of classes under the mouse; null on the diagonal and outside.
 export function cellAt({ run, view }, { offsetX, offsetY }) {
   const { margin, cell } = view.cells;
   const [x, y] = [offsetX, offsetY].map((at) => Math.floor((at - margin) / cell));

@@ -1,4 +1,4 @@
-// How good the ranking is, against the labels.
+// How well the ranking of pairs agrees with the labels.
 
 import { pen } from "../lib/canvas.js";
 import { BLUE, GREEN } from "../lib/colours.js";
@@ -6,12 +6,12 @@ import { make, table } from "../lib/elements.js";
 import { count, percent } from "../lib/numbers.js";
 import { KINDS } from "./kinds.js";
 
-// The elements that judge the ranking of a kind.
+// Make the elements that judge the ranking of a kind; none without labels.
 export function judgement({ evaluation, parameters }, kind) {
   if (!evaluation) return [""];
   const result = evaluation[kind];
   if (!result) {
-    const words = "By the labels no pair stands out: there is nothing to judge this ranking by.";
+    const words = "By the labels, no pair is a true error: this ranking cannot be judged.";
     return [make("p", { class: "legend" }, words)];
   }
   const type = evaluation.truth === "type1" ? "Type 1" : "Type 2";
@@ -36,7 +36,7 @@ export function judgement({ evaluation, parameters }, kind) {
           make(
             "figcaption",
             {},
-            "True errors found, by the share of the pairs that is looked at: — this ranking, – – optimum, ·· random",
+            "Share of the true errors among the first pairs: — this ranking, – – optimum, ·· random",
           ),
         ),
       ),
@@ -54,17 +54,19 @@ function figures(result, kind, truth, top) {
     {},
     table(titles, [...rows(KINDS[kind].cut, result.one_sd), ...rows(top, result.top_percent)]),
     make("p", {}, `${aucec}${result.aucec_optimum.toFixed(3)}.`),
-    make("p", {}, `Spearman's correlation of ${KINDS[kind].said} and ${truth}: ${spearman}.`),
+    make("p", {}, `Spearman's correlation of ${KINDS[kind].measure} and ${truth}: ${spearman}.`),
   );
 }
 
-// Of the pairs up to a cut: the ranking, and as many pairs at random.
-function rows(words, { tp, fp, precision, recall, random_precision: chance, random_recall: found }) {
+// Make two rows on the pairs up to a cut: the ranking's, and those of as many pairs taken at random.
+function rows(words, { tp, fp, precision, recall, random_precision: chance, random_recall: chanceRecall }) {
   const share = (value) => (value === null ? "–" : percent(value));
   const reported = tp + fp;
+  const right = (chance * reported).toFixed(1);
+  const wrong = ((1 - chance) * reported).toFixed(1);
   return [
     [words, tp, fp, share(precision), share(recall)],
-    ["at random", (chance * reported).toFixed(1), ((1 - chance) * reported).toFixed(1), share(chance), share(found)],
+    ["at random", right, wrong, share(chance), share(chanceRecall)],
   ];
 }
 

@@ -1,4 +1,4 @@
-// The map: classes as far apart as their distances say, and the reported pairs joined.
+// The map: the nearer two classes, the smaller their distance. Lines join the reported pairs.
 
 import { nearest, pen, place } from "../lib/canvas.js";
 import { BLUE, RED } from "../lib/colours.js";
@@ -9,7 +9,7 @@ const MARGIN = 26;
 const HIT_RADIUS = 12;
 const MOST_NAMES = 60; // classes above which only the chosen ones have names
 const LONGEST = 16; // characters of a name
-const LINKS = 30; // reported pairs that are joined
+const LINKS = 30; // reported pairs joined by lines, at most
 
 export function drawMap({ run, view, kind, chosen }) {
   const node = view.map;
@@ -30,11 +30,11 @@ export function drawMap({ run, view, kind, chosen }) {
   }
   node.setAttribute(
     "aria-label",
-    `Map of ${view.points.size} classes: the nearer to one another, the nearer their neurons see them`,
+    `Map of ${view.points.size} classes: the nearer two of them, the more alike they activate the neurons`,
   );
 }
 
-// Where the classes stand that have a place, by their position.
+// Return the points of the classes that have a place on the map, by the position of the class.
 function placeClasses(classes, node) {
   const positions = classes.flatMap(({ x }, position) => (x === null ? [] : [position]));
   const box = { width: node.clientWidth, height: node.clientHeight, margin: MARGIN };
@@ -60,7 +60,7 @@ function drawPoint(brush, [x, y], { style, radius }) {
   brush.fill();
 }
 
-// The name of a class to the right of its point, or to the left where there is no room.
+// Write the name of a class to the right of its point, or to the left where there is no room.
 function drawName(brush, [x, y], { name, ink, width }) {
   const text = clip(name, LONGEST);
   const long = brush.measureText(text).width;
@@ -70,7 +70,7 @@ function drawName(brush, [x, y], { name, ink, width }) {
   brush.fillText(text, x + 7 + long > width ? x - 7 - long : x + 7, y);
 }
 
-// What is known of the class next to the mouse; null where none is near.
+// Describe the class next to the mouse; null where none is near.
 export function tellClass({ run, view }, { offsetX, offsetY }) {
   const positions = [...view.points.keys()];
   const number = nearest([...view.points.values()], [offsetX, offsetY], HIT_RADIUS);

@@ -1,4 +1,4 @@
-// The images of the chosen pair of classes, and the way to the root causes of their confusion.
+// The images of the chosen pair of classes, and the button that finds the root causes of its confusion.
 
 import { make, picture } from "../lib/elements.js";
 import { count } from "../lib/numbers.js";
@@ -6,15 +6,15 @@ import { address } from "../lib/server.js";
 import { measured } from "./figures.js";
 import { KINDS } from "./kinds.js";
 
-// The elements on a pair; `cluster` is called when its root causes are wanted.
+// Make the elements on a pair; a click on the button calls `cluster`.
 export function pairParts(run, pair, cluster) {
   const [one, other] = [run.classes[pair.a].name, run.classes[pair.b].name];
   const labelled = pair.count !== null;
-  const taken = labelled ? "Rightly taken for" : "Taken for";
+  const taken = labelled ? "Correctly classified as" : "Classified as";
   const words = labelled ? `Confused: ${count(pair.count, "image")}` : "Nearly a tie between the two";
   const about = describe(pair, `${one} and ${other}`, cluster);
   if (run.parameters.distances) {
-    return [about, legend("Tables of another framework come without images: none can be shown or clustered.")];
+    return [about, legend("Tables of another framework have no images: there is none to show or to cluster.")];
   }
   const caption = ({ expected, predicted }) => (labelled ? `${expected} → ${predicted}` : predicted);
   return [
@@ -28,7 +28,7 @@ export function pairParts(run, pair, cluster) {
 const legend = (words) => make("p", { class: "legend" }, words);
 
 function describe(pair, heading, cluster) {
-  const figures = Object.entries(pair.figures).map(([kind, value]) => `${KINDS[kind].said} ${measured(value)}`);
+  const figures = Object.entries(pair.figures).map(([kind, value]) => `${KINDS[kind].measure} ${measured(value)}`);
   const thirds = pair.thirds.map(({ name, nearer, bias }) => `${name} sides with ${nearer} (${bias.toFixed(2)})`);
   const button = { type: "button", class: "primary", onclick: cluster };
   return make(
@@ -39,7 +39,7 @@ function describe(pair, heading, cluster) {
     thirds.length ? make("p", {}, `What drives its bias: ${thirds.join("; ")}.`) : null,
     pair.list ? make("button", button, "Find the root causes of this confusion") : null,
     pair.list ? make("code", {}, pair.list) : null,
-    !pair.list && pair.count ? legend("Its images are not listed: other pairs have more.") : null,
+    !pair.list && pair.count ? legend("This pair has no list of images: only pairs with more of them have one.") : null,
   );
 }
 

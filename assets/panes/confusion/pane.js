@@ -2,7 +2,7 @@
 // map and as a map, and the images of a chosen pair.
 //
 // props.value is null, or has the `key` of the inspection that is open. Data comes from
-// run/KEY/inspection and run/KEY/pair/A/B. Brighter is more error-prone: nearer, or more biased.
+// run/KEY/inspection and run/KEY/pair/A/B. Brighter cells are more error-prone: nearer or more biased.
 
 import { head, make, notice } from "../lib/elements.js";
 import { count } from "../lib/numbers.js";
@@ -14,17 +14,17 @@ import { drawMap, tellClass } from "./map.js";
 import { pairParts } from "./pair.js";
 import { ranking } from "./ranking.js";
 
-// Fill `element` with what `props` says, now and whenever it changes.
+// Show in `element` what `props` names, now and whenever it changes.
 export function open({ element, props, trigger, watch }) {
   const pane = {
     element,
     props,
     trigger,
-    run: null, // what run/KEY/inspection answers, with its key
-    view: {}, // the parts of the pane that change
+    run: null, // the answer of run/KEY/inspection, with its key
+    view: {}, // the elements of the pane that change
     kind: "confusion",
     chosen: null, // [a, b], positions of classes
-    requests: 0, // for a pair, so far: only the answer to the last one is shown
+    requests: 0, // requests for a pair so far: only the answer to the last one is shown
   };
   watch("value", () => show(pane));
   show(pane);
@@ -150,7 +150,7 @@ function draw(pane) {
 
 function say({ view, kind }, cell = null, point = null) {
   view.heatWords.textContent = cell ?? `${KINDS[kind].picture}; classes by similarity. Click a cell.`;
-  view.mapWords.textContent = point ?? "Classes as far apart as their distances say; reported pairs are joined.";
+  view.mapWords.textContent = point ?? "Near classes have a small distance. Lines join reported pairs.";
 }
 
 async function load(pane) {

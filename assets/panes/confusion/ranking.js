@@ -5,14 +5,14 @@ import { count } from "../lib/numbers.js";
 import { measured } from "./figures.js";
 import { KINDS } from "./kinds.js";
 
-// The elements of the list; `choose` is called with the pair that is clicked.
+// Make the elements of the list; `choose` is called with the pair that is clicked.
 export function ranking({ run, kind, chosen }, choose) {
-  const { said, cut, file } = KINDS[kind];
+  const { measure, cut, file } = KINDS[kind];
   const rows = run.pairs[kind];
   const { one_sd: flagged, cut: at } = run.result[kind];
   const more = run.result.pairs - rows.length;
-  const titles = ["", "Pair", said, ""].map((words) => make("th", {}, words));
-  const marks = run.evaluation ? "; ✓ by the labels" : "";
+  const titles = ["", "Pair", measure, ""].map((words) => make("th", {}, words));
+  const marks = run.evaluation ? "; ✓: a true error by the labels" : "";
   return [
     make("p", {}, `${count(flagged, "pair")} ${cut} (${measured(at)}), marked ●${marks}.`),
     make(
@@ -55,7 +55,7 @@ function line(row, kind, selected, choose) {
       "td",
       {},
       flagged ? make("b", { title: cut }, "●") : "",
-      row.true_error === "1" ? make("i", { title: "an error by the labels" }, "✓") : "",
+      row.true_error === "1" ? make("i", { title: "a true error by the labels" }, "✓") : "",
     ),
   );
 }

@@ -1,4 +1,4 @@
-// Combinations of regions: which are covered, by how many images, and which are not.
+// The combinations of regions: those that are covered, with their images, and those that are not.
 
 import { make, picture, table, wide } from "../lib/elements.js";
 import { count, whole } from "../lib/numbers.js";

@@ -6,13 +6,13 @@ import { draw, points, scale, stairs } from "../lib/svg.js";
 const SIZE = { width: 620, height: 240 };
 const [LEFT, RIGHT, TOP, BOTTOM] = [56, SIZE.width - 12, 10, SIZE.height - 34];
 
-// What the second half of the images adds, in a random order.
+// Explain the curve, and say what the second half of the images adds in a random order.
 export function growth(test) {
   const half = test.expected.findLast(([images]) => 2 * images <= test.images);
   const added = test.covered - (half ? half[1] : 0);
   return (
-    "Line: the images in the order of their paths. Dashes: as expected in a random order; its second " +
-    `half adds ${added.toFixed(1)} combinations.`
+    "Line: the images in the order of their paths. Dashes: what is expected in a random order, whose " +
+    `second half of images adds ${added.toFixed(1)} combinations.`
   );
 }
 

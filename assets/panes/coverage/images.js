@@ -1,4 +1,4 @@
-// Images that stand alone for a combination, and new ones that add combinations.
+// Test images that alone cover a combination, and new images that add combinations.
 
 import { make, picture } from "../lib/elements.js";
 import { count, whole } from "../lib/numbers.js";
@@ -7,7 +7,7 @@ import { folding, part, share } from "./parts.js";
 
 const FIRST = 24;
 
-// A combination without spaces, where every region has one digit.
+// Write a combination without spaces, where every region has one digit.
 export function short({ neurons }, combination) {
   return neurons.some(({ sizes }) => sizes.length > 9) ? combination : combination.replaceAll(" ", "");
 }
@@ -18,7 +18,7 @@ export function alone({ alone: number, contributors, name }) {
   return `Without them, coverage would be lower: ${count(number, "image")} of ${name}${more}.`;
 }
 
-// Images as tiles; `badge` says what is written on one.
+// Show images as tiles; `badge` returns the text on a tile.
 export function images(run, rows, badge) {
   return folding(rows, FIRST, (shown) =>
     make("div", { class: "grid" }, ...shown.map((row) => thumb(run, row, badge(row)))),
@@ -41,8 +41,9 @@ export function widening(run) {
   const [first] = run.tests;
   const words = added
     ? `${count(added, "image")} of ${whole(all)} in ${folder} add a combination each to ${first.name}: with them, ` +
-      `coverage is ${share(coverage)} instead of ${share(first.coverage)}. Most unlike what is covered first; a ` +
-      "number says in how many neurons, = stands for one more of a new combination."
+      `coverage is ${share(coverage)} instead of ${share(first.coverage)}. The image that differs most from the ` +
+      "covered combinations comes first. The number on an image is that of the neurons in which it differs; " +
+      "= marks one more image of a new combination."
     : `None of ${count(all, "image")} in ${folder} exercises a combination that ${first.name} does not.`;
   const badge = ({ adds, differing }) => (adds ? `+ ${differing}` : "=");
   return part("New images that widen the test set", words, images(run, rows, badge));

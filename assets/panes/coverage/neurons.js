@@ -15,7 +15,7 @@ export function neuronWords({ neurons, neurons_of_layer: all, layer, rule }) {
   );
 }
 
-// A neuron's activations on the training images and on the chosen test set.
+// Show the activations of a neuron on the training images and on the chosen test set.
 export function neuron(one, chosen) {
   const several = `${one.centroids.length} regions, silhouette ${one.silhouette?.toFixed(2)}`;
   const regions = one.centroids.length === 1 ? "constant in training" : several;
@@ -49,8 +49,8 @@ function plot(one, chosen) {
   );
 }
 
-// Square roots of shares: where most images are in one bar, such as that of 0, the others would not
-// be seen.
+// Return the heights of bars: square roots of shares. Often most images are in one bar, such as that of
+// 0, and with plain shares the others would be too low to see.
 export function heights(counts) {
   const total = counts.reduce((sum, number) => sum + number, 0) || 1;
   return counts.map((number) => Math.sqrt(number / total));
@@ -68,7 +68,7 @@ function stripes(ends) {
   );
 }
 
-// Bars of which each takes a part of its place.
+// Draw bars; `part` is the share of its place that a bar takes.
 function bars(shares, most, kind, part) {
   const step = SIZE.width / shares.length;
   return shares.map((share, place) => {

@@ -1,7 +1,7 @@
 // The result pane of the Coverage tab: scores, neurons with their regions, combinations, growth,
 // and which new images widen a test set.
 //
-// props.value is null, or tells of the run that is open: its `key`. Data comes from run/KEY/coverage.
+// props.value is null, or has the `key` of the run that is open. Data comes from run/KEY/coverage.
 
 import { download, head, make, notice, select } from "../lib/elements.js";
 import { count, large, percent } from "../lib/numbers.js";
@@ -14,16 +14,16 @@ import { legend, neuron, neuronWords } from "./neurons.js";
 import { part, share } from "./parts.js";
 
 const NOTHING_OPEN =
-  "Give a model, the images that it was trained on, and a test set: how well the test set exercises " +
-  "the neurons that decide is shown here.";
+  "Give a model, its training images and a test set. This pane then shows how well the test set " +
+  "exercises the neurons that decide.";
 
-// Fill `element` with what `props` says, now and whenever it changes.
+// Show in `element` what `props` names, now and whenever it changes.
 export function open({ element, props, watch }) {
   const pane = {
     element,
     props,
-    run: null, // what run/KEY/coverage answers, with its key
-    chosen: 0, // which test set is looked at
+    run: null, // the answer of run/KEY/coverage, with its key
+    chosen: 0, // position of the test set that is shown
   };
   watch("value", () => show(pane));
   show(pane);
@@ -77,7 +77,7 @@ function links(run) {
 function facts(run, test) {
   const { training } = run;
   const right = test.accuracy === null ? "" : ` The DNN is right on ${percent(test.accuracy, 1)} of them.`;
-  const one = run.class === null ? "" : ` Of the class ${run.class} alone.`;
+  const one = run.class === null ? "" : ` Only images of the class ${run.class} count.`;
   const bad = run.rejected ? ` ${count(run.rejected, "file")} could not be used.` : "";
   return (
     `${share(test.coverage)}: ${count(test.covered, "combination")} of ${large(run.combinations)} are covered by ` +
@@ -98,9 +98,9 @@ function tests(pane) {
 function parts(run, test, chosen) {
   const neurons = run.neurons.map((one) => neuron(one, chosen));
   const combinations =
-    `${count(test.covered, "combination")} of ${large(run.combinations)}: a region of each neuron above, in ` +
-    "their order. Most images first.";
-  const shares = "All of them are shares; a test set that covers more exercises more of the DNN.";
+    `${count(test.covered, "combination")} of ${large(run.combinations)}. A combination has one region of each ` +
+    "neuron above, in their order. Those with most images come first.";
+  const shares = "All criteria are shares: the higher, the more of the DNN the test set exercises.";
   return [
     make(
       "div",

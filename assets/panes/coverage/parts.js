@@ -1,11 +1,12 @@
-// What several parts of the pane are made of.
+// Elements that several parts of the pane use.
 
 import { make } from "../lib/elements.js";
 import { percent } from "../lib/numbers.js";
 
 const TINY = 0.001; // a share below it has three decimals of a percent
 
-// A share of combinations, of which there can be very many; null is not known.
+// Write a share of combinations; there can be very many, so small shares get more decimals. Null is
+// not known.
 export function share(value) {
   if (value === null) return "n/a";
   return percent(value, value && value < TINY ? 3 : 1);
@@ -21,7 +22,7 @@ export function part(heading, words, ...content) {
   );
 }
 
-// The first of many, and a button that shows all: `show(rows)` makes the element that shows some.
+// Show the first rows, and a button that shows all: `show(rows)` makes the element for some rows.
 export function folding(rows, first, show) {
   const holder = make("div", {});
   const fill = (shown) => {

@@ -8,26 +8,26 @@ export const RAMPS = new Map([
   ["Viridis", [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]]],
   ["Grey", [[0, 0, 0], [255, 255, 255]]],
 ]);
-const AGAINST = [37, 99, 235]; // relevance against the class
-const WHOLE = 127;
+const NEGATIVE = [37, 99, 235]; // relevance against the class
+const HIGHEST = 127;
 
-// The colour and the opacity of relevance, -127 to 127. Where there is none the image is left as it
-// is; the mean stands on no image, and is opaque.
+// Return the colour and the opacity of a relevance, -127 to 127. Without relevance the image shows as
+// it is. The mean has no image below it, and is opaque.
 export function pixel(relevance, ramp, { strength, mean }) {
-  const share = relevance / WHOLE;
-  const colour = share < 0 ? AGAINST : mix(ramp, share);
+  const share = relevance / HIGHEST;
+  const colour = share < 0 ? NEGATIVE : mix(ramp, share);
   const opacity = mean ? 1 : strength * Math.sqrt(Math.abs(share));
   return [...colour, 255 * opacity];
 }
 
-// Colour every heatmap anew, and lay it over its image.
-export function paint({ maps, wish, grid }) {
+// Paint every heatmap over its image.
+export function paint({ maps, settings, grid }) {
   if (!maps) return;
-  const ramp = RAMPS.get(wish.colours);
+  const ramp = RAMPS.get(settings.colours);
   const size = maps.width * maps.height;
   for (const canvas of grid.querySelectorAll("canvas")) {
     const place = Number(canvas.dataset.place);
-    const options = { strength: wish.strength, mean: place === maps.paths.length };
+    const options = { strength: settings.strength, mean: place === maps.paths.length };
     const pixels = new ImageData(maps.width, maps.height);
     for (let at = 0; at < size; at += 1) {
       pixels.data.set(pixel(maps.data[place * size + at], ramp, options), 4 * at);
@@ -36,7 +36,7 @@ export function paint({ maps, wish, grid }) {
   }
 }
 
-// The DNN sees every image in its own format: the heatmap is stretched back to that of the image.
+// Stretch a heatmap to the shape of its image: the DNN sees all images in one shape.
 export function fit({ target }) {
   target.parentElement.style.aspectRatio = `${target.naturalWidth} / ${target.naturalHeight}`;
 }

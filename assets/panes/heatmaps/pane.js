@@ -1,6 +1,6 @@
 // The result pane of the Heatmaps tab: heatmaps over the images of a cluster, and their mean.
 //
-// props.value is null, or tells of the run that is open: its `key`, whether it has `heatmaps`, the
+// props.value is null, or describes the run that is open: its `key`, whether it has `heatmaps`, the
 // `test` that listed its images, and the key of the `other` run that it is compared with. Data comes
 // from run/KEY/data, /layers, /heatmaps/CLUSTER and /compare/OTHER.
 
@@ -10,17 +10,17 @@ import { count, percent } from "../lib/numbers.js";
 import { address, decode, get, same } from "../lib/server.js";
 import { RAMPS, fit, paint } from "./paint.js";
 
-// Fill `element` with what `props` says, now and whenever it changes.
+// Show in `element` what `props` names, now and whenever it changes.
 export function open({ element, props, watch }) {
   const pane = {
     element,
     props,
-    run: null, // what run/KEY/data answers, with its key
-    layers: null, // what run/KEY/layers answers
+    run: null, // the answer of run/KEY/data, with its key
+    layers: null, // the answer of run/KEY/layers
     grid: null, // the element with the heatmaps
-    wish: { layer: "", cluster: 0, strength: 0.7, colours: "Fire" },
-    maps: null, // what run/KEY/heatmaps/CLUSTER answers, as bytes
-    requests: 0, // for heatmaps, so far: only the answer to the last one is shown
+    settings: { layer: "", cluster: 0, strength: 0.7, colours: "Fire" }, // chosen by the user
+    maps: null, // the answer of run/KEY/heatmaps/CLUSTER, as bytes
+    requests: 0, // requests for heatmaps so far: only the answer to the last one is shown
   };
   watch("value", () => show(pane));
   show(pane);
@@ -28,7 +28,7 @@ export function open({ element, props, watch }) {
 
 async function show(pane) {
   const wanted = pane.props.value;
-  if (!wanted) return close(pane, "Open a run, or find clusters by heatmaps: they are shown here.");
+  if (!wanted) return close(pane, "Open a run, or find clusters by heatmaps: the heatmaps are shown here.");
   try {
     const names = ["data", ...(wanted.heatmaps ? ["layers"] : [])];
     const [data, layers = null] = await Promise.all(names.map((name) => get(address(wanted.key, name))));
@@ -74,8 +74,8 @@ function facts({ run, layers }, test) {
     : "";
   if (!layers) {
     return (
-      `${right}This run was found by appearance, and has no heatmaps: find clusters by heatmaps, ` +
-      "or compare it with a run that has."
+      `${right}The clusters of this run were found by appearance: it has no heatmaps. Find clusters by ` +
+      "heatmaps, or compare it with a run that has heatmaps."
     );
   }
   const chosen = layers.layers.find((layer) => layer.chosen === "1");
@@ -114,7 +114,7 @@ function agreement({ name, other, images, rows, columns, table: overlaps, index 
     images === 0
       ? `${name} and ${other} have no image in common.`
       : `${count(images, "image")} in common with ${other}; adjusted Rand index ${rand} ` +
-        `(1: the same clusters, 0: as by chance). Rows: clusters of ${name}; columns: of ${other}.`;
+        `(1: the same clusters; 0: no more alike than by chance). Rows: clusters of ${name}; columns: of ${other}.`;
   const heading = (id) => (id === NOISE ? "Noise" : id);
   const cells = rows.map((id, place) => [heading(id), ...overlaps[place].map((number) => number || "")]);
   return make(
@@ -126,39 +126,40 @@ function agreement({ name, other, images, rows, columns, table: overlaps, index 
 }
 
 function controls(pane) {
-  const { run, layers, wish } = pane;
+  const { run, layers, settings } = pane;
   const clusters = run.clusters.map((one) => [one.cluster, `${title(one)} · ${count(one.size, "image")}`]);
   const named = (names) => names.map((name) => [name, name]);
-  if (!run.clusters.some(({ cluster }) => cluster === wish.cluster)) wish.cluster = run.clusters[0].cluster;
-  if (!layers.shown.includes(wish.layer)) wish.layer = layers.shown.includes("input") ? "input" : layers.shown[0];
+  if (!run.clusters.some(({ cluster }) => cluster === settings.cluster)) settings.cluster = run.clusters[0].cluster;
+  const first = layers.shown.includes("input") ? "input" : layers.shown[0];
+  if (!layers.shown.includes(settings.layer)) settings.layer = first;
   const repaint = (change) => {
-    Object.assign(wish, change);
+    Object.assign(settings, change);
     paint(pane);
   };
   const reload = (change) => {
-    Object.assign(wish, change);
+    Object.assign(settings, change);
     load(pane);
   };
   const strength = make("input", {
-    type: "range", min: 0, max: 1, step: 0.05, value: wish.strength, "aria-label": "Strength",
+    type: "range", min: 0, max: 1, step: 0.05, value: settings.strength, "aria-label": "Strength",
     oninput: (event) => repaint({ strength: event.target.valueAsNumber }),
   });
   return make(
     "div",
     { class: "controls" },
-    select("Cluster", clusters, wish.cluster, (value) => reload({ cluster: Number(value) })),
-    select("Layer", named(layers.shown), wish.layer, (layer) => reload({ layer })),
-    select("Colours", named([...RAMPS.keys()]), wish.colours, (colours) => repaint({ colours })),
+    select("Cluster", clusters, settings.cluster, (value) => reload({ cluster: Number(value) })),
+    select("Layer", named(layers.shown), settings.layer, (layer) => reload({ layer })),
+    select("Colours", named([...RAMPS.keys()]), settings.colours, (colours) => repaint({ colours })),
     make("label", {}, "Strength", strength),
   );
 }
 
 async function load(pane) {
-  const { run, wish } = pane;
+  const { run, settings } = pane;
   const mine = (pane.requests += 1);
-  if (!wish.layer) return;
+  if (!settings.layer) return;
   try {
-    const name = `heatmaps/${wish.cluster}?layer=${encodeURIComponent(wish.layer)}`;
+    const name = `heatmaps/${settings.cluster}?layer=${encodeURIComponent(settings.layer)}`;
     const answer = await get(address(run.key, name));
     if (mine !== pane.requests || run !== pane.run) return;
     pane.maps = { ...answer, data: decode(answer.data, Int8Array) };
@@ -169,11 +170,11 @@ async function load(pane) {
 }
 
 function draw(pane) {
-  const { run, maps, wish, grid } = pane;
+  const { run, maps, settings, grid } = pane;
   const positions = new Map(run.images.path.map((path, position) => [path, position]));
   const thumbnail = (path) => address(run.key, run.images.thumbnail[positions.get(path)]);
   const tiles = maps.paths.map((path, place) => tile(maps, place, path, thumbnail(path)));
-  const { size } = run.clusters.find(({ cluster }) => cluster === wish.cluster);
+  const { size } = run.clusters.find(({ cluster }) => cluster === settings.cluster);
   grid.replaceChildren(tile(maps, maps.paths.length, `Mean of ${count(size, "image")}`), ...tiles);
   paint(pane);
 }

@@ -1,8 +1,8 @@
-// Drawings on a canvas, sharp on every screen, and maps of points on them.
+// Drawing on a canvas, sharp on every screen, and maps of points.
 
 import { range } from "./numbers.js";
 
-// The context of a canvas as large as it is on the screen, with CSS pixels as its unit.
+// Size a canvas to its place on the screen, and return its context; the unit is a CSS pixel.
 export function pen(node) {
   const ratio = window.devicePixelRatio || 1;
   node.width = Math.round(node.clientWidth * ratio);
@@ -12,7 +12,7 @@ export function pen(node) {
   return context;
 }
 
-// Where points stand in a box, centred, y upwards: both axes have the same scale.
+// Place points in a box, centred, y upwards; both axes have the same scale.
 export function place(xs, ys, { width, height, margin }) {
   const [left, right] = range(xs);
   const [bottom, top] = range(ys);
@@ -26,7 +26,7 @@ export function place(xs, ys, { width, height, margin }) {
   ]);
 }
 
-// The position of the point nearest to a place, or null where none is within `radius`.
+// Return the position of the point nearest to a place, or null where none is within `radius`.
 export function nearest(places, [left, top], radius) {
   let best = null;
   let distance = radius ** 2;

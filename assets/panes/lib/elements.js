@@ -14,12 +14,12 @@ export function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-// What stands in the place of a pane's content: an invitation, or what went wrong.
+// Make the text of an empty pane: an invitation, or an error.
 export function notice(words, kind = "empty") {
   return make("p", { class: kind, role: kind === "error" ? "status" : null }, words);
 }
 
-// The head of a pane: whose results these are, from which path, links, and the facts in a sentence.
+// Make the head of a pane: heading, path, links, and the facts in a sentence.
 export function head(heading, path, links, facts) {
   return make(
     "header",
@@ -38,7 +38,7 @@ function line(tag, cells, attributes = {}) {
   return make("tr", {}, ...cells.map((cell) => make(tag, attributes, cell instanceof Node ? cell : String(cell))));
 }
 
-// A table of rows of cells, which are text, numbers or elements.
+// Make a table; cells are text, numbers or elements.
 export function table(titles, rows, { kind = null, scope = null } = {}) {
   return make(
     "table",
@@ -48,17 +48,17 @@ export function table(titles, rows, { kind = null, scope = null } = {}) {
   );
 }
 
-// What may be wider than the pane scrolls by itself.
+// Wrap content that may be wider than the pane, so that it scrolls by itself.
 export function wide(content) {
   return make("div", { class: "wide" }, content);
 }
 
-// A list of names and values.
+// Make a list of names and values.
 export function definitions(rows) {
   return rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
 }
 
-// A labelled list to choose from: options are pairs of value and text.
+// Make a labelled list to choose from; options are pairs of value and text.
 export function select(label, options, chosen, change) {
   const field = make(
     "select",
@@ -68,7 +68,7 @@ export function select(label, options, chosen, change) {
   return make("label", {}, label, field);
 }
 
-// A picture that is loaded when it comes into sight.
+// Make a picture that is loaded when it scrolls into view.
 export function picture(src, attributes = {}) {
   return make("img", { src, alt: "", loading: "lazy", ...attributes });
 }

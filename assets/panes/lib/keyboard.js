@@ -1,6 +1,6 @@
 // Moving through a list by keys.
 
-// Where a key leads from position `here` of `length`; null where it leads nowhere.
+// Return the position that a key leads to from `here`, of `length` positions; null for any other key.
 export function step(key, here, length) {
   const last = length - 1;
   const leads = {

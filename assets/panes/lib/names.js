@@ -1,4 +1,4 @@
-// What clusters are called.
+// Names of clusters.
 
 export const NOISE = -1;
 

@@ -1,14 +1,14 @@
-// What the page's server is asked, and how it is told when it refuses or does not answer.
+// Requests to the page's server, and the messages when it refuses or does not answer.
 
 const NO_ANSWER = "The page's server does not answer";
 
-// Where something of a run is served, relative to the page, which may be below any path.
+// Return the address of something of a run, relative to the page, which may be below any path.
 export const address = (key, name) => `run/${key}/${name}`;
 
-// Whether what a pane was told says the same: Gradio may tell it once more, in another object, and does not say so.
+// Tell whether two values of a pane are equal: Gradio may send the same value again as another object.
 export const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-// Why the server refused something, in its words: Gradio's server puts them into JSON.
+// Return why the server refused a request, in its words; Gradio's server puts them into JSON.
 export async function reason(response) {
   const text = await response.text();
   try {
@@ -18,7 +18,7 @@ export async function reason(response) {
   }
 }
 
-// The message of an error, behind what went wrong by it.
+// Return a message: what went wrong, and why.
 export function because(what, { message }) {
   const clause = message.startsWith(NO_ANSWER) ? message[0].toLowerCase() + message.slice(1) : message;
   return `${what}: ${clause}`;
@@ -35,7 +35,7 @@ async function ask(url, options) {
   return response;
 }
 
-// The JSON document of an answer.
+// Return the JSON document of an answer.
 export async function parse(response) {
   try {
     return await response.json();
@@ -44,7 +44,7 @@ export async function parse(response) {
   }
 }
 
-// Ask for a JSON document; what is thrown has a message for the user.
+// Request a JSON document; an error has a message for the user.
 export async function get(url) {
   return parse(await ask(url));
 }
@@ -59,7 +59,7 @@ export function post(url, document) {
   });
 }
 
-// The bytes of a text in Base64.
+// Return the bytes of a text in Base64.
 export function decode(text, Numbers = Uint8Array) {
   return Numbers.from(atob(text), (letter) => letter.charCodeAt(0));
 }

@@ -9,19 +9,19 @@ export function draw(tag, attributes = {}, ...children) {
   return node;
 }
 
-// The map of numbers from `low` to `high` onto coordinates from `start` to `end`.
+// Return the function that maps numbers from `low` to `high` onto coordinates from `start` to `end`.
 export function scale([low, high], [start, end]) {
   return (value) => start + ((end - start) * (value - low)) / (high - low);
 }
 
 const rounded = (number) => number.toFixed(1);
 
-// Points as the attribute of a polyline.
+// Write points as the attribute of a polyline.
 export function points(pairs) {
   return pairs.map((pair) => pair.map(rounded).join()).join(" ");
 }
 
-// The path of stairs: from `start` along to each step and up to it, and along to `end`.
+// Write the path of a staircase: from `start` along and up to every step, then along to `end`.
 export function stairs(start, steps, end) {
   const climbs = steps.map(([x, y]) => `H${rounded(x)}V${rounded(y)}`);
   return `M${start.map(rounded).join()}${climbs.join("")}H${rounded(end)}`;

@@ -1,9 +1,9 @@
-// How many test images are right before and after retraining, with their intervals.
+// How many test images are right before and after retraining, with intervals.
 
 import { definitions, make } from "../lib/elements.js";
 import { percent, whole } from "../lib/numbers.js";
 
-// A share as a bar, with a line for its 95 % interval.
+// Draw a share as a bar, with a line for its 95 % interval.
 export function bar({ share, low, high }, kind = "") {
   const place = (part) => `${(100 * part).toFixed(2)}%`;
   return make(

@@ -1,4 +1,4 @@
-// Loss and accuracy, epoch by epoch.
+// The curve of loss and accuracy, epoch by epoch.
 
 import { make } from "../lib/elements.js";
 import { percent } from "../lib/numbers.js";
@@ -6,7 +6,7 @@ import { draw, scale } from "../lib/svg.js";
 
 const SIZE = { width: 560, height: 230 };
 const [LEFT, RIGHT, TOP, BOTTOM] = [46, SIZE.width - 46, 14, SIZE.height - 26];
-const STEPS = 4; // that the axes are divided into
+const STEPS = 4; // parts of an axis
 
 export function curve({ history, epochs, running }) {
   const words = caption(history, epochs, running);
@@ -17,16 +17,16 @@ export function curve({ history, epochs, running }) {
     make(
       "div",
       { class: "key" },
-      key("accuracy", "accuracy of what is held out (left)"),
-      key("loss", "loss (right)"),
-      key("validation-loss", "loss of what is held out"),
+      key("accuracy", "validation accuracy (left)"),
+      key("loss", "training loss (right)"),
+      key("validation-loss", "validation loss (right)"),
     ),
     make("figcaption", { role: "status" }, words),
   );
 }
 
 function caption(history, epochs, running) {
-  if (!history.length) return running ? "The first epoch is at work." : "No epoch was finished.";
+  if (!history.length) return running ? "The first epoch is running." : "No epoch was finished.";
   const best = running ? "" : `, the best is ${1 + history.findIndex((row) => row.best)}`;
   return `Epoch ${history.length} of ${epochs}${best}`;
 }
@@ -35,7 +35,8 @@ function key(kind, words) {
   return make("span", {}, make("i", { class: kind }), make("span", {}, words));
 }
 
-// An axis each: the accuracy's is what is compared, the loss falls from its top.
+// Draw the curve. Accuracy and loss have an axis each: the accuracy's begins near the lowest value, so that
+// epochs can be compared; the loss's begins at 0.
 function plot(history, epochs, running, label) {
   const accuracies = history.map((row) => row["validation accuracy"]);
   const floor = Math.max(0, Math.floor(Math.min(...accuracies, 0.9) * 10) / 10);
@@ -61,7 +62,7 @@ function text(words, attributes) {
   return draw("text", attributes, String(words));
 }
 
-// The lines of the axes, with the accuracy on the left and the loss, where there is one, on the right.
+// Draw the lines of the axes, with the accuracy on the left and the loss, if any, on the right.
 function grid(floor, highest) {
   return Array.from({ length: STEPS + 1 }, (_, step) => {
     const part = step / STEPS;
@@ -74,7 +75,7 @@ function grid(floor, highest) {
   }).flat();
 }
 
-// The epochs that the axis names: the first and each fifth part of them.
+// Return the epochs that the axis names: the first, and the end of every fifth of them.
 export function ticks(epochs) {
   const parts = Array.from({ length: 5 }, (_, part) => Math.round(((part + 1) * epochs) / 5));
   return [...new Set([1, ...parts])].filter((epoch) => epoch >= 1);

@@ -1,7 +1,7 @@
 // The result pane of the Retraining tab: the curve while it trains, then what retraining changed.
 //
-// props.value is null without an open run, or tells the `key` of the retraining (empty where there
-// is none) and whether it is `live`. Data comes from run/KEY/retraining.
+// props.value is null without an open run. Else it has the `key` of the retraining (empty where there is
+// none), and `live` while that runs. Data comes from run/KEY/retraining.
 
 import { download, head, make, notice } from "../lib/elements.js";
 import { address, get, same } from "../lib/server.js";
@@ -13,13 +13,13 @@ import { classes, comparison, setup } from "./tables.js";
 
 const MILLISECONDS_BETWEEN_LOOKS = 1000;
 
-// Fill `element` with what `props` says, now and whenever it changes.
+// Show in `element` what `props` names, now and whenever it changes.
 export function open({ element, props, watch }) {
   const pane = {
     element,
     props,
-    shown: "", // what is on the screen, as text: what has not changed is not drawn again
-    unfolded: new Set(), // clusters whose images are looked at
+    shown: "", // what is on the screen, as text: the same is not drawn again
+    unfolded: new Set(), // clusters whose images are shown
   };
   watch("value", () => show(pane));
   show(pane);
@@ -31,7 +31,7 @@ async function show(pane) {
     return close(pane, "Open a run whose unsafe set is labelled: what retraining changes is shown here.");
   }
   if (!wanted.key) {
-    return close(pane, "This run's DNN was not retrained yet. Label its unsafe set, and retrain.");
+    return close(pane, "This run's DNN has not been retrained yet. Label its unsafe set, and retrain.");
   }
   try {
     const answer = await get(address(wanted.key, "retraining"));
@@ -77,7 +77,7 @@ function links(key) {
   );
 }
 
-// What a retraining that has ended changed.
+// Show what a finished retraining changed.
 function outcome(pane, answer, key) {
   const { found, notes, broken, clusters, compared } = answer;
   return [

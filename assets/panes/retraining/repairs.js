@@ -1,4 +1,4 @@
-// What became of the failing images of each cluster, with its images when they are asked for.
+// How many failing images of each cluster are right now; a click on a cluster shows its images.
 
 import { make, wide } from "../lib/elements.js";
 import { NOISE, title } from "../lib/names.js";
@@ -9,8 +9,8 @@ import { strip } from "./strip.js";
 const KINDS = { repaired: "good", "not repaired": "bad", unclear: "" };
 const TITLES = ["Cluster", "Failing images", "Trained with", "Right now", "", "State"];
 
-// `images` are those that are shown of a cluster, by its number; `unfolded` has the clusters whose
-// images are looked at.
+// `images` has the images to show, by the number of their cluster; `unfolded` has the clusters whose
+// images are shown.
 export function repairs(clusters, images, key, unfolded) {
   const heading = make("h3", {}, "What became of the failing images of each cluster");
   if (!clusters.length) {
@@ -42,12 +42,12 @@ function summary(clusters) {
   const of = (state) => counted.filter((repair) => repair.state === state).length;
   return (
     `${count(counted.length, "cluster")}: ${of("repaired")} repaired, ${of("not repaired")} not repaired; ` +
-    "of the others it is unclear: the 95 % interval (the line in a bar) lies on both sides of a half. " +
+    "the others are unclear: the 95 % interval (the line in a bar) lies on both sides of a half. " +
     "Click on a cluster to see its images."
   );
 }
 
-// The row of a cluster, and the one below it with its images.
+// Make the row of a cluster, and the one below it with its images.
 function row(repair, shown, key, unfolded) {
   const { cluster, failing, labelled, after, state } = repair;
   const cell = make("td", { colspan: 6 });

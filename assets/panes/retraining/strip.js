@@ -1,10 +1,10 @@
-// A row of images that the DNN takes otherwise than before.
+// A row of images whose prediction retraining changed, or did not repair.
 
 import { make, picture } from "../lib/elements.js";
 import { whole } from "../lib/numbers.js";
 import { address } from "../lib/server.js";
 
-// `images` are those that are shown, of `all` that there are.
+// `images` are those that are shown, out of `all` images.
 export function strip(words, images, all, key) {
   const some = all > images.length && images.length > 0;
   return make(

@@ -4,7 +4,7 @@ import { count, whole } from "../lib/numbers.js";
 
 const verb = (number, one, several) => (number === 1 ? one : several);
 
-// What is chosen, taken out, left out and labelled of what run/KEY/unsafe answers.
+// Say how many images of an unsafe set, the answer of run/KEY/unsafe, are chosen, taken out and labelled.
 export function facts({ chosen, images, counted, inside, same, rejected, rows }) {
   const left = (marks) => marks.filter((mark, place) => mark && !rows.out[place]).length;
   const out = rows.out.filter(Boolean).length;

@@ -8,7 +8,7 @@ import { address } from "../lib/server.js";
 const SHOWN_AT_ONCE = 36;
 const OF_THE_CLUSTER = 6;
 
-// Show the groups as they are now; what is on the screen already is only marked anew.
+// Show the groups as they are now; a group that is on the screen already is only marked again.
 export function fillGroups(pane) {
   const { run, set, view } = pane;
   const places = placesByCluster(set.rows.cluster);
@@ -58,7 +58,7 @@ function makeGroup(pane, id, places) {
       "div",
       { class: "of-cluster" },
       make("h3", {}, make("label", {}, checkbox, title(cluster))),
-      make("p", { class: "said" }, words),
+      make("p", { class: "explanation" }, words),
       make("div", { class: "grid" }, ...central(run, id).map((position) => own(run, position))),
       make("p", { class: "caption" }, `${count(cluster.size, "failing image")}, the most central ones`),
     ),
@@ -119,7 +119,7 @@ function thumb({ run, set }, place) {
   );
 }
 
-// Mark what of a group is chosen; `places` are those of its images in the rows of the set.
+// Mark which images of a group are chosen; `places` are their places in the rows of the set.
 function mark(set, group, places) {
   const { out } = set.rows;
   const without = set.deselected_clusters.includes(Number(group.dataset.cluster));

@@ -1,6 +1,6 @@
 // The result pane of the Unsafe set tab: the chosen new images beside the images of their clusters.
 //
-// props.value is null, or tells of the run that is open: its `key`, and whether its unsafe set is
+// props.value is null, or describes the run that is open: its `key`, and whether its unsafe set is
 // `selected`. Data comes from run/KEY/data and run/KEY/unsafe; changes go to run/KEY/recut, which
 // answers as run/KEY/unsafe does.
 
@@ -15,19 +15,19 @@ const NOTHING_SELECTED =
   "This run has no unsafe set yet. Give a folder of new images: those that belong to a root " +
   "cause cluster are shown here, beside the images of that cluster.";
 
-// Fill `element` with what `props` says, now and whenever it changes.
+// Show in `element` what `props` names, now and whenever it changes.
 export function open({ element, props, watch }) {
   const pane = {
     element,
     props,
-    run: null, // what run/KEY/data answers, with its key
-    set: null, // what run/KEY/unsafe answers
-    view: {}, // the parts of the pane that change
+    run: null, // the answer of run/KEY/data, with its key
+    set: null, // the answer of run/KEY/unsafe
+    view: {}, // the elements of the pane that change
     unfolded: new Set(), // clusters of which all images are shown
     timer: 0, // of a number that is still being chosen
-    sent: Promise.resolve(), // changes reach the server in their order
-    sending: 0,
-    changes: 0, // how many were made: what was fetched before the last one is out of date
+    sent: Promise.resolve(), // the last change sent: the next one waits for it
+    sending: 0, // changes that are not answered yet
+    changes: 0, // changes made so far: an answer that was requested before the last one is out of date
     change: (what) => change(pane, what),
   };
   watch("value", () => show(pane));
@@ -38,7 +38,7 @@ export function open({ element, props, watch }) {
 
 async function show(pane) {
   const wanted = pane.props.value;
-  if (!wanted) return close(pane, "Open a run: here come the new images that are worth a label.");
+  if (!wanted) return close(pane, "Open a run: the new images that are worth a label are shown here.");
   if (!wanted.selected) return close(pane, NOTHING_SELECTED);
   try {
     const answers = await read(pane, wanted);
@@ -48,7 +48,7 @@ async function show(pane) {
   }
 }
 
-// The run and its unsafe set after the last change; null where another run was opened meanwhile.
+// Fetch the run and its unsafe set after the last change; null where another run was opened meanwhile.
 async function read(pane, wanted) {
   for (;;) {
     await pane.sent;
@@ -111,11 +111,11 @@ function build(pane) {
 }
 
 function field(pane, attributes) {
-  return make("input", { ...attributes, oninput: (event) => wish(pane, event.target) });
+  return make("input", { ...attributes, oninput: (event) => chooseCount(pane, event.target) });
 }
 
-// The slider and the number follow one another; the set is cut a moment after the last move.
-function wish(pane, moved) {
+// Slider and number show the same count; the set changes a moment after the last move.
+function chooseCount(pane, moved) {
   clearTimeout(pane.timer);
   const text = moved.value.trim();
   if (!text) return; // while another number is typed
@@ -160,7 +160,8 @@ function fill(pane) {
   view.facts.textContent = facts(set);
   view.remarks.replaceChildren(...set.remarks.map((remark) => make("div", { class: "note" }, remark)));
   for (const number of [view.slider, view.number]) {
-    const typed = document.activeElement === number && !(Number(number.value) > set.images); // words are no number
+    // A comparison with text that is no number is false, too: such text stays.
+    const typed = document.activeElement === number && !(Number(number.value) > set.images);
     if (!typed) number.value = Math.min(set.count, set.images);
   }
   fillGroups(pane);

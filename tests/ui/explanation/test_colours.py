@@ -120,9 +120,9 @@ def test_columns_of_an_explanation_that_was_replaced_are_not_shown(told, tmp_pat
     write_explanation(run, explanation)
     text = (run / "parameters.csv").read_text()
     (run / "parameters.csv").write_text(text.replace("yaw", "pitch", 1))
-    for label, said in (("yaw", "Open it again"), ("turn", "holds something else by now")):
+    for label, message in (("yaw", "Open it again"), ("turn", "has changed since the run was")):
         colour_by(page, label)
-        expect(page.locator(".key")).to_contain_text(said)
+        expect(page.locator(".key")).to_contain_text(message)
         expect(page.locator(".colouring select")).to_have_value("cluster")
 
 
@@ -132,7 +132,7 @@ def test_what_tables_say_is_text_wherever_it_is_shown(browsing):
         expect(browsing.locator(".key")).to_contain_text(HOSTILE[0])
     for cluster in SHOWN:
         choose(browsing, cluster)
-    expect(browsing.locator(".confusions")).to_have_count(0)  # of noise nothing is said
+    expect(browsing.locator(".confusions")).to_have_count(0)  # noise has no explanation
     choose(browsing, 0)
     expect(browsing.locator(".confusions")).to_contain_text(HOSTILE[0])
     assert browsing.evaluate("window.hit") is None

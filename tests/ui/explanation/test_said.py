@@ -33,7 +33,7 @@ def test_tiles_stand_family_by_family_and_noise_last(browsing):
     expect(brackets.first.locator(".bracket")).to_contain_text("Family 0 · 22 images · ")
     expect(browsing.locator(".facts")).to_have_text(
         "6 root cause clusters in 4 families of 64 images; 7 images (11 %) are noise. "
-        "Five images of each cluster are 47 %, of each family 31 % of all."
+        "Five images of each cluster make up 47 % of all images, five of each family 31 %."
     )
 
 
@@ -72,7 +72,7 @@ def test_what_is_said_of_a_cluster_stands_beside_it(browsing, told):
     expect(browsing.locator(".parameters li b").first).to_have_text("yaw")
     expect(browsing.locator(".kin li").first).to_have_text("Family 0 · 2 clusters · 22 images")
     choose(browsing, -1)
-    expect(browsing.locator(".said")).to_be_hidden()
+    expect(browsing.locator(".explanation")).to_be_hidden()
 
 
 def test_more_than_three_findings_open_at_a_click(told, tmp_path, server, visit):

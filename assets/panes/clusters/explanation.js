@@ -1,4 +1,4 @@
-// What is said of the images of a cluster, and the animated picture of them.
+// What the images of a cluster share (its explanation), and the animated picture of them.
 
 import { make } from "../lib/elements.js";
 import { title } from "../lib/names.js";
@@ -6,7 +6,7 @@ import { count, unbroken } from "../lib/numbers.js";
 import { served, shownFamilies } from "./run.js";
 import { familyTitle } from "./tiles.js";
 
-const SAID_AT_ONCE = 3;
+const SHOWN_AT_ONCE = 3; // findings of a kind; the others unfold
 const MOST_FRAMES = 100;
 
 export function makeGif({ view }) {
@@ -23,20 +23,20 @@ export function fillGif({ run, view }, cluster) {
   view.caption.textContent = `${shown}, most central first`;
 }
 
-export function makeSaid({ view }) {
-  view.said = make("section", { class: "said", "aria-label": "What its images share" });
-  return view.said;
+export function makeExplanation({ view }) {
+  view.explanation = make("section", { class: "explanation", "aria-label": "What its images share" });
+  return view.explanation;
 }
 
-// Nothing is shown where there is nothing to say.
-export function fillSaid({ run, view }, cluster) {
+// Show what is known of a cluster; an empty section is hidden.
+export function fillExplanation({ run, view }, cluster) {
   const families = shownFamilies(run).filter(({ family }) => family === cluster.family);
   const ofFamily = families.flatMap((family) => [
     make("li", {}, familyTitle(family)),
     ...family.hints.map(hint),
     ...family.parameters.map(parameter),
   ]);
-  view.said.replaceChildren(
+  view.explanation.replaceChildren(
     ...part("Failure rate", "rate", cluster.rate ? [make("li", {}, unbroken(cluster.rate))] : []),
     ...part("Pictures", "hints", cluster.hints.map(hint)),
     ...part("Parameters", "parameters", cluster.parameters.map(parameter)),
@@ -59,13 +59,13 @@ function confusion({ label, prediction, images }) {
 
 function part(heading, kind, items) {
   if (!items.length) return [];
-  const more = items.slice(SAID_AT_ONCE);
+  const more = items.slice(SHOWN_AT_ONCE);
   return [
     make("h3", {}, heading),
     make(
       "div",
       {},
-      make("ul", { class: kind, "aria-label": heading }, ...items.slice(0, SAID_AT_ONCE)),
+      make("ul", { class: kind, "aria-label": heading }, ...items.slice(0, SHOWN_AT_ONCE)),
       more.length
         ? make("details", {}, make("summary", {}, `${more.length} more`), make("ul", { class: kind }, ...more))
         : null,
