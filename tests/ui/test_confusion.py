@@ -168,7 +168,8 @@ def test_a_chosen_pair_shows_both_classes_and_their_confusions(looking, finished
     assert {tile.get_attribute("title") for tile in tiles.all()} == set(wrong)
     for side, name in ((0, row["class_a"]), (2, row["class_b"])):
         expect(looking.locator(".pair .side").nth(side).locator("figure").first).to_be_visible()
-        expect(looking.locator(".pair h4").nth(side)).to_have_text(f"Correctly classified as {name}")
+        heading = looking.locator(".pair h4").nth(side)
+        expect(heading).to_have_text(f"Correctly classified as {name}")
     picture = looking.locator(".pair img").first
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
 
@@ -233,7 +234,7 @@ def test_distances_of_another_framework_are_inspected(server, visit, tmp_path):
     rows = read_csv(server.runs / "exported-inspection" / "confusion.csv")[: len(cells)]
     for cell, row in zip(cells, rows, strict=True):
         assert float(cell) == pytest.approx(float(row["napvd"]), rel=1e-3)
-    expect(page.locator(".pair .legend")).to_contain_text("come without images")
+    expect(page.locator(".pair .legend")).to_contain_text("have no images")
     expect(page.locator(".pair h4")).to_have_count(0)
     expect(page.get_by_role("button", name=CAUSES)).to_have_count(0)
 
