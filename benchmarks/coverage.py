@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ from pipelines.deepimportance.measurement import (
     measure_images,
     measure_training,
 )
-from pipelines.deepimportance.perturbation_job import Asked, perturb_images
+from pipelines.deepimportance.perturbation_job import Options as Perturbing
+from pipelines.deepimportance.perturbation_job import perturb_images
 from pipelines.deepimportance.quantisation import find_regions, quantise
 from pipelines.dnn.activations import build_activations, neuron_layers
 from pipelines.dnn.keras import import_keras
@@ -49,12 +51,12 @@ LAYER = "dense_84"
 NUMBERS = (6, 8, 10, 12)
 TRAINED, EPOCHS, DRAWS = 1200, 30, 5
 SETS = {
-    "U_O+S": Asked("gaussian-random"),
-    "U_O+DI": Asked("gaussian"),
-    "+FGSM": Asked("fgsm", 0.3),
-    "+BIM": Asked("bim", 0.3),
-    "+FGSM 0.1": Asked("fgsm", 0.1),
-    "+BIM 0.1": Asked("bim", 0.1),
+    "U_O+S": Perturbing("gaussian-random"),
+    "U_O+DI": Perturbing("gaussian"),
+    "+FGSM": Perturbing("fgsm", 0.3),
+    "+BIM": Perturbing("bim", 0.3),
+    "+FGSM 0.1": Perturbing("fgsm", 0.1),
+    "+BIM 0.1": Perturbing("bim", 0.1),
 }
 """Strengths of adversarial sets: CleverHans' for MNIST, which the paper used, and the tool's."""
 CRITERIA = ("NC", "KMNC", "NBC", "SNAC", "TKNC", "LSC", "DSC")
@@ -155,12 +157,13 @@ def prepare(root: Path, seed: int) -> tuple[Network, Path, dict[str, list[Path]]
     write_digits(root / "training", pictures[train], labels[train])
     write_digits(root / "U_O", pictures[test], labels[test])
     folders = {"U_O": [root / "U_O"]}
-    for name, asked in SETS.items():
+    for name, options in SETS.items():
         folders[name] = []
-        for draw in range(DRAWS if asked.how.startswith("gaussian") else 1):
+        for draw in range(DRAWS if options.how.startswith("gaussian") else 1):
             folders[name].append(root / f"{name} {draw}")
-            one = Asked(asked.how, asked.strength, DRAWS * seed + draw)
-            perturb_images(root / "lenet.keras", root / "U_O", folders[name][-1], one, quiet)
+            one = replace(options, seed=DRAWS * seed + draw)
+            out = folders[name][-1]
+            perturb_images(root / "lenet.keras", root / "U_O", out, one, progress=quiet)
     return load_network(root / "lenet.keras"), root / "training", folders
 
 

@@ -8,21 +8,26 @@ glare, fog on the lens or a bar before the eye, and some others.
 """
 
 import json
-import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from examples.eye import Eye
 from examples.eye_drawing import draw_eye
+from examples.gaze_dnn import (
+    SIZE,
+    TESTING,
+    TRAINING,
+    build_dnn,
+    predict_directions,
+    train_dnn,
+)
 from examples.sampling import (
     DIRECTIONS,
     LEFT_OUT,
@@ -32,11 +37,11 @@ from examples.sampling import (
     situations,
 )
 from pipelines.data.prefetch import prefetch
-from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import Outputs, remove_outputs, write_csv, write_text
-from pipelines.runs.folder import Progress, join_listeners, status_writer
-from pipelines.runs.manifest import STATUS_FILE
+from pipelines.runs.files import Outputs, as_text, move_files, write_csv, write_text
+from pipelines.runs.folder import Progress, Run
+from pipelines.runs.job import Job, run_job
+from pipelines.runs.manifest import MANIFEST_FILE, ImageCounts, Manifest, write_manifest
 
 __all__ = [
     "DIRECTIONS",
@@ -51,18 +56,15 @@ __all__ = [
     "write_example",
 ]
 
-SIZE = (160, 120)
-"""Width and height of the example's images in pixels."""
-
+JOB = "example"
 _SPLITS = ("train", "test", "improvement")
 _NAMES = r"eye_\d+\.jpg|(labels|parameters|unsafe_values)\.csv"
 """Files in the folders of the example, as a regular expression."""
 FAILURES = "failures"
 MODEL = "model.keras"
 COMPLETE = "example.json"
-_PARTIAL = ".partial"
-_BATCH = 32
-LEARNING_RATE = 2e-3
+OUTPUTS = Outputs((MODEL, COMPLETE), dict.fromkeys((*_SPLITS, FAILURES), _NAMES))
+DRAWING = "drawing eyes"
 DRAWN_AHEAD = 16
 
 
@@ -89,49 +91,6 @@ class ExampleSummary:
     test_accuracy: float
 
 
-def build_dnn(size: tuple[int, int] = SIZE) -> Any:
-    """Build the untrained, compiled gaze DNN.
-
-    Parameters
-    ----------
-    size : tuple of int
-        Width and height of the images, in pixels, at least 16 each.
-
-    Returns
-    -------
-    keras.Sequential
-        Takes (batch, height, width, 3) RGB values from 0 to 255 and returns (batch, 8) shares of
-        `DIRECTIONS`, float32.
-    """
-    keras, _ = import_keras()
-    from keras import layers
-
-    width, height = size
-    stack: list[Any] = [keras.Input((height, width, 3), name="image")]
-    stack.append(layers.Rescaling(1 / 255, name="rescaling"))
-    # The wide first step keeps training fast: the iris is large, its place is all that counts.
-    for block, (filters, kernel, step) in enumerate(((16, 5, 4), (32, 3, 1), (32, 3, 1)), start=1):
-        stack.append(
-            layers.Conv2D(
-                filters, kernel, step, padding="same", activation="relu", name=f"conv{block}"
-            )
-        )
-        if block < 3:
-            stack.append(layers.MaxPooling2D(name=f"pool{block}"))
-    stack.append(layers.Flatten(name="flatten"))
-    stack.append(layers.Dense(64, activation="relu", name="dense"))
-    stack.append(layers.Dense(len(DIRECTIONS), activation="softmax", name="direction"))
-    dnn = keras.Sequential(stack, name="gaze_dnn")
-    dnn.compile(
-        keras.optimizers.Adam(LEARNING_RATE),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        # Compiling ahead takes longer than it saves on a processor.
-        jit_compile=False,
-    )
-    return dnn
-
-
 def _no_progress(stage: str, done: int, total: int) -> None:
     pass
 
@@ -147,12 +106,12 @@ def write_example(
     size: tuple[int, int] = SIZE,
     overwrite: bool = False,
     progress: Progress = _no_progress,
+    command: Sequence[str] = (),
 ) -> ExampleSummary:
     """Draw the three sets, train the DNN and keep the test images it gets wrong.
 
     The training set leaves out every situation in `LEFT_OUT`; the test and improvement sets are
-    drawn from the same complete distribution. ``folder`` has a ``status.json`` while they are,
-    and then contains
+    drawn from the same complete distribution. ``folder`` is a run folder, which then contains
 
     - ``train/``, ``test/`` and ``improvement/``: JPEG images, ``labels.csv`` (path, label) and
       ``parameters.csv`` (path and the fields of `Eye`);
@@ -185,6 +144,8 @@ def write_example(
         Replace an earlier example in `folder`; other files in it stay.
     progress : callable
         Called with stage, steps done and steps in all, about every tenth of a second.
+    command : sequence of str
+        What the user typed, for the manifest.
 
     Returns
     -------
@@ -202,91 +163,86 @@ def write_example(
     for name, count in {**counts, "epochs": epochs}.items():
         if count < 1:
             raise ValueError(f"{name} must be at least 1, not {count}")
-    _check_folder(folder, overwrite)
-    partial = folder / _PARTIAL
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        told = join_listeners(status_writer(folder), progress)
-        return _write(folder, partial, counts, seed, epochs, size, told)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        (folder / STATUS_FILE).unlink(missing_ok=True)
-        if not any(folder.iterdir()):
-            folder.rmdir()
-
-
-def _write(
-    folder: Path,
-    partial: Path,
-    counts: dict[str, int],
-    seed: int,
-    epochs: int,
-    size: tuple[int, int],
-    progress: Progress,
-) -> ExampleSummary:
-    drawn = _draw_sets(partial, counts, seed, size, progress)
-    paths = {name: [partial / name / path for path in drawn[name]] for name in _SPLITS}
-    dnn = _train(paths["train"], list(drawn["train"].values()), seed, epochs, size, progress)
-    correct = {}
-    for name in ("train", "test"):
-        predictions = _predict(dnn, paths[name], progress)
-        labels = [gaze_direction(eye.gaze_angle) for eye in drawn[name].values()]
-        correct[name] = float(np.mean([a == b for a, b in zip(predictions, labels, strict=True)]))
-    failures = _keep_failures(partial, drawn["test"], predictions)
-    dnn.save(partial / MODEL)
-    summary = ExampleSummary(
+    _adopt(folder, overwrite)
+    plan = _Plan(counts, seed, epochs, size)
+    job = Job(
+        name=JOB,
         folder=folder,
-        **counts,
-        failures=failures,
-        train_accuracy=correct["train"],
-        test_accuracy=correct["test"],
+        sources=(),
+        parameters={**counts, "seed": seed, "epochs": epochs, "size": size},
+        outputs={JOB: OUTPUTS},
+        work=lambda run: _write(run, plan),
     )
-    _write_description(partial / COMPLETE, summary, seed, epochs, size)
-    _move_into_place(partial, folder)
-    return summary
+    manifest = run_job(job, folder, progress=progress, command=command, overwrite=overwrite)
+    return ExampleSummary(folder=folder, **manifest.result)
 
 
-def _check_folder(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; the example needs a folder. Choose another.")
-    names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
-    if any(not name.startswith(".") and name != STATUS_FILE for name in names):
-        if not (folder / COMPLETE).is_file():
-            raise InputError(
-                f"{folder} is not empty and holds no example; it is left as it is. "
-                "Choose a new or empty folder."
+@dataclass(frozen=True)
+class _Plan:
+    """What is drawn, and how the DNN is trained; see `write_example`."""
+
+    counts: dict[str, int]
+    seed: int
+    epochs: int
+    size: tuple[int, int]
+
+
+def _adopt(folder: Path, overwrite: bool) -> None:
+    """Make an example of an earlier version, which has no manifest, a run to be replaced."""
+    if not (folder / COMPLETE).is_file() or (folder / MANIFEST_FILE).exists():
+        return
+    if not overwrite:
+        raise InputError(
+            f"{folder} holds an example already. Choose another folder, or give --overwrite."
+        )
+    where = as_text(folder.resolve())
+    earlier = Manifest(job=JOB, ended="finished", command=[], folder=where, parameters={})
+    write_manifest(folder, earlier)
+
+
+def _write(run: Run, plan: _Plan) -> None:
+    with run.partial() as partial:
+        with run.stage(DRAWING):
+            drawn = _draw_sets(partial, plan, run.progress)
+        paths = {name: [partial / name / path for path in drawn[name]] for name in _SPLITS}
+        directions = {
+            name: [gaze_direction(eye.gaze_angle) for eye in drawn[name].values()]
+            for name in _SPLITS
+        }
+        with run.stage(TRAINING):
+            dnn = train_dnn(
+                paths["train"], directions["train"], plan.seed, plan.epochs, plan.size, run.progress
             )
-        if not overwrite:
-            raise InputError(
-                f"{folder} holds an example already. Choose another folder, or give --overwrite."
-            )
+        correct = {}
+        with run.stage(TESTING):
+            for name in ("train", "test"):
+                predictions = predict_directions(dnn, paths[name], run.progress)
+                pairs = zip(predictions, directions[name], strict=True)
+                correct[f"{name}_accuracy"] = float(np.mean([a == b for a, b in pairs]))
+        failures = _keep_failures(partial, drawn["test"], predictions)
+        dnn.save(partial / MODEL)
+        images = sum(plan.counts.values())
+        run.manifest.images = ImageCounts(found=images, used=images)
+        run.manifest.result = {**plan.counts, "failures": failures, **correct}
+        _write_description(partial / COMPLETE, run.manifest.result, plan)
+        # The mark of completeness goes first and comes last: no half example looks complete.
+        (run.folder / COMPLETE).unlink(missing_ok=True)
+        run.begin_results()
+        files = (file for file in partial.rglob("*") if file.is_file())
+        names = sorted(file.relative_to(partial).as_posix() for file in files)
+        move_files(partial, run.folder, sorted(names, key=COMPLETE.__eq__))
 
 
-def _move_into_place(partial: Path, folder: Path) -> None:
-    # The mark of completeness goes first and comes last, so that no half example looks complete.
-    (folder / COMPLETE).unlink(missing_ok=True)
-    remove_outputs(folder, Outputs((MODEL,), dict.fromkeys((*_SPLITS, FAILURES), _NAMES)))
-    for name in (*_SPLITS, FAILURES):
-        (folder / name).mkdir(exist_ok=True)
-        for file in (partial / name).iterdir():
-            file.replace(folder / name / file.name)
-    for name in (MODEL, COMPLETE):
-        (partial / name).replace(folder / name)
-
-
-def _draw_sets(
-    folder: Path, counts: dict[str, int], seed: int, size: tuple[int, int], progress: Progress
-) -> dict[str, dict[str, Eye]]:
+def _draw_sets(folder: Path, plan: _Plan, progress: Progress) -> dict[str, dict[str, Eye]]:
     """Write the three sets and return, for each, the eye of every file name."""
-    done, total = 0, sum(counts.values())
+    done, total, seed = 0, sum(plan.counts.values()), plan.seed
     drawn: dict[str, dict[str, Eye]] = {}
 
     def write(item: tuple[Path, Eye, list[int]]) -> None:
         path, eye, seeds = item
-        Image.fromarray(draw_eye(eye, size, seed=seeds)).save(path, quality=95)
+        Image.fromarray(draw_eye(eye, plan.size, seed=seeds)).save(path, quality=95)
 
-    for split, (name, count) in enumerate(counts.items()):
+    for split, (name, count) in enumerate(plan.counts.items()):
         (folder / name).mkdir(parents=True)
         eyes = sample_eyes(count, seed, split=split, complete=name != "train")
         drawn[name] = {f"eye_{index:05d}.jpg": eye for index, eye in enumerate(eyes)}
@@ -296,7 +252,7 @@ def _draw_sets(
         )
         for _ in prefetch(write, items, ahead=DRAWN_AHEAD):
             done += 1
-            progress("drawing eyes", done, total)
+            progress(DRAWING, done, total)
         _write_tables(folder / name, drawn[name], ("path", "label"), {})
     return drawn
 
@@ -312,55 +268,6 @@ def _write_tables(
     write_csv(folder / "labels.csv", header, labels)
     names = [field.name for field in fields(Eye)]
     write_csv(folder / "parameters.csv", ["path", *names], parameters)
-
-
-def _train(
-    paths: list[Path],
-    eyes: list[Eye],
-    seed: int,
-    epochs: int,
-    size: tuple[int, int],
-    progress: Progress,
-) -> Any:
-    keras, tf = import_keras()
-    tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(seed)
-    images = _read_images(paths)
-    labels = np.array([DIRECTIONS.index(gaze_direction(eye.gaze_angle)) for eye in eyes])
-    dnn = build_dnn(size)
-    steps = -(-len(paths) // _BATCH)
-    done = 0
-
-    def report(batch: int, logs: object) -> None:
-        nonlocal done
-        done += 1
-        progress("training the DNN", done, steps * epochs)
-
-    def slow_down(epoch: int) -> float:
-        return LEARNING_RATE * (1 + math.cos(math.pi * epoch / epochs)) / 2
-
-    callbacks = [
-        keras.callbacks.LambdaCallback(on_train_batch_end=report),
-        keras.callbacks.LearningRateScheduler(slow_down),
-    ]
-    dnn.fit(images, labels, _BATCH, epochs, verbose=0, callbacks=callbacks)
-    # The file tells whoever trains the DNN further the rate to begin with.
-    dnn.optimizer.learning_rate = LEARNING_RATE
-    return dnn
-
-
-def _predict(dnn: Any, paths: list[Path], progress: Progress) -> list[str]:
-    """Return the DNN's class of every file."""
-    predictions: list[str] = []
-    for start in range(0, len(paths), _BATCH):
-        shares = dnn.predict_on_batch(_read_images(paths[start : start + _BATCH]))
-        predictions += [DIRECTIONS[best] for best in shares.argmax(axis=1)]
-        progress("testing the DNN", len(predictions), len(paths))
-    return predictions
-
-
-def _read_images(paths: list[Path]) -> npt.NDArray[np.uint8]:
-    return np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
 
 
 def _keep_failures(folder: Path, eyes: dict[str, Eye], predictions: list[str]) -> int:
@@ -381,15 +288,12 @@ def _keep_failures(folder: Path, eyes: dict[str, Eye], predictions: list[str]) -
     return len(predicted)
 
 
-def _write_description(
-    path: Path, summary: ExampleSummary, seed: int, epochs: int, size: tuple[int, int]
-) -> None:
-    description = asdict(summary)
-    del description["folder"]
-    description |= {
-        "seed": seed,
-        "epochs": epochs,
-        "size": list(size),
+def _write_description(path: Path, result: Mapping[str, object], plan: _Plan) -> None:
+    description = {
+        **result,
+        "seed": plan.seed,
+        "epochs": plan.epochs,
+        "size": list(plan.size),
         "left_out": [asdict(situation) for situation in LEFT_OUT],
         "versions": {
             "python": sys.version.split()[0],

@@ -8,8 +8,10 @@ import pytest
 import typer
 
 from app.cli.main import app
+from examples.eyes import OUTPUTS as EXAMPLE
 from pipelines.clusters.clusters import CLUSTER_COLUMNS, IMAGE_COLUMNS
 from pipelines.clusters.write import OUTPUTS as CLUSTERING
+from pipelines.deepimportance.perturbation_job import OUTPUTS as PERTURBED
 from pipelines.deepimportance.results import OUTPUTS as COVERAGE
 from pipelines.deepinspect.results import OUTPUTS as INSPECTION
 from pipelines.dnn.job import OUTPUTS as TEST
@@ -203,7 +205,7 @@ def test_defaults_are_those_of_the_options(command):
 
 def outputs():
     """Return the names of all files and folders that jobs write."""
-    jobs = [*CLUSTERING.values(), COVERAGE, INSPECTION, TEST, RETRAINING]
+    jobs = [*CLUSTERING.values(), COVERAGE, INSPECTION, TEST, RETRAINING, PERTURBED, EXAMPLE]
     return sorted({name for job in jobs for name in (*job.files, *(f"{f}/" for f in job.folders))})
 
 

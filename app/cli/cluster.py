@@ -84,9 +84,13 @@ def example(options: ExampleOptions) -> None:
     from examples.sampling import ANGLES
 
     folder = options.folder
-    with job("The folder is as it was.") as progress:
+    with job("Nothing was written; start again with --overwrite.") as progress:
         summary = write_example(
-            folder, seed=options.seed, progress=progress, overwrite=options.overwrite
+            folder,
+            seed=options.seed,
+            progress=progress,
+            overwrite=options.overwrite,
+            command=sys.argv[1:],
         )
     print(
         f"{summary.train} training, {summary.test} test and {summary.improvement} improvement "

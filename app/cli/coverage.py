@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app.cli.options import MOST_PROBLEMS, job
+from app.cli.options import job, print_left_out
 from app.commands.coverage import CoverageOptions, PerturbOptions
 from app.commands.signature import takes
 
@@ -45,30 +45,40 @@ def coverage(options: CoverageOptions) -> None:
 @takes(PerturbOptions)
 def perturb(options: PerturbOptions) -> None:
     """Make a noisy or adversarial copy of a test set, to check criteria of coverage with."""
-    from pipelines.deepimportance.perturbation_job import ATTACKS, Asked, perturb_images
+    from pipelines.data.images import Rejected
+    from pipelines.deepimportance.perturbation_job import ATTACKS, Options, perturb_images
+    from pipelines.runs.files import read_pairs
+    from pipelines.runs.folder import REJECTED_FILE
 
-    asked = Asked(
-        options.how,
-        options.strength,
-        options.seed,
-        options.scaling,
-        options.trust_model,
-        options.classes,
+    wanted = Options(
+        how=options.how,
+        strength=options.strength,
+        seed=options.seed,
+        scaling=options.scaling,
+        trust=options.trust_model,
+        classes=options.classes,
     )
-    with job("What was written so far stays there.") as told:
-        found = perturb_images(options.model, options.images, options.out, asked, told)
-    print(f"{found.images:,} images are in {options.out}, at the size of the model's input.")
-    if found.labels:
-        print(f"Their labels are those of the originals ({found.labels}).")
-    if found.unchanged:
+    with job("Nothing was written; start again with --overwrite.") as told:
+        manifest = perturb_images(
+            options.model,
+            options.images,
+            options.out,
+            wanted,
+            progress=told,
+            command=sys.argv[1:],
+            overwrite=options.overwrite,
+        )
+    copies = manifest.result
+    print(f"{copies['images']:,} images are in {options.out}, at the size of the model's input.")
+    if copies["labels"]:
+        print(f"Their labels are those of the originals ({copies['labels']}).")
+    if copies["unchanged"]:
         why = "--strength is too small to change a pixel"
         if options.how in ATTACKS:
             why = f"the model's gradient is 0 for them, or {why}"
-        print(f"Note: {found.unchanged:,} are as before: {why}.")
-    for file in found.rejected[:MOST_PROBLEMS]:
-        print(f"Not used: {file.path}: {file.reason}")
-    if len(found.rejected) > MOST_PROBLEMS:
-        print(f"and {len(found.rejected) - MOST_PROBLEMS:,} more.")
+        print(f"Note: {copies['unchanged']:,} are as before: {why}.")
+    rejected = read_pairs(options.out / REJECTED_FILE).items()
+    print_left_out([Rejected(path, reason) for path, reason in rejected], "Not used")
 
 
 def export_widening(run: Path, folder: Path, link: bool, count: int | None) -> None:
@@ -79,10 +89,7 @@ def export_widening(run: Path, folder: Path, link: bool, count: int | None) -> N
 
     with job("What was copied so far stays there.") as told:
         wanted, missing = export(run, folder, told, links=link, count=count)
-    for file in missing[:MOST_PROBLEMS]:
-        print(f"Not exported: {file.path}: {file.reason}")
-    if len(missing) > MOST_PROBLEMS:
-        print(f"and {len(missing) - MOST_PROBLEMS:,} more.")
+    print_left_out(missing, "Not exported")
     print(
         f"{count_of(wanted - len(missing), 'image')} {'linked' if link else 'copied'} to "
         f"{folder / EXPORTED}, with "

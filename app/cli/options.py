@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.commands.dnn import HeatmapsOptions, TestOptions
     from app.commands.retrain import RetrainOptions
     from pipelines.clusters.explanation_tables import TableFiles
+    from pipelines.data.images import Rejected
     from pipelines.dnn.job import EvaluationOptions
     from pipelines.runs.folder import Progress
     from pipelines.runs.manifest import Manifest
@@ -123,6 +124,14 @@ def print_clusters(manifest: Manifest, out: Path) -> None:
     for note in [*manifest.notes, *(explanation.notes if explanation else ())]:
         print(f"Note: {note}")
     print(f"Look at {out / 'report.html'} first, and at {out / 'gifs'}.")
+
+
+def print_left_out(files: Sequence[Rejected], what: str) -> None:
+    """Print the first files that a job could not use, and how many more there are."""
+    for file in files[:MOST_PROBLEMS]:
+        print(f"{what}: {file.path}: {file.reason}")
+    if len(files) > MOST_PROBLEMS:
+        print(f"and {len(files) - MOST_PROBLEMS:,} more.")
 
 
 def gather_tables(options: ClusterOptions | ExplainOptions | HeatmapsOptions) -> TableFiles:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from app.cli.options import MOST_PROBLEMS, job
+from app.cli.options import job, print_left_out
 from app.commands.signature import takes
 from app.commands.unsafe_set import ExportOptions, RecutOptions, SelectOptions
 
@@ -134,10 +134,7 @@ def _print_unsafe_set(run: Path, found: Selection) -> None:
 
 
 def _print_export(folder: Path, found: Selection, missing: list[Rejected]) -> None:
-    for file in missing[:MOST_PROBLEMS]:
-        print(f"Not exported: {file.path}: {file.reason}")
-    if len(missing) > MOST_PROBLEMS:
-        print(f"and {len(missing) - MOST_PROBLEMS:,} more.")
+    print_left_out(missing, "Not exported")
     print(
         f"{found.chosen - len(missing):,} images are in {folder}, a folder a cluster, with "
         "label_studio.json and coco.json."

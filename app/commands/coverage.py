@@ -8,6 +8,7 @@ from typing import Annotated
 
 from app.commands.common import (
     MODEL,
+    OVERWRITE,
     Classes,
     ModelFile,
     Overwrite,
@@ -117,6 +118,9 @@ class PerturbOptions:
         Path, Option("Folder of images, or failures.txt of a test; read only.", by_place=True)
     ]
     out: Annotated[Path, Option("New or empty folder for the perturbed images.")]
+    overwrite: Annotated[
+        bool, replace(OVERWRITE, help="Replace the perturbed images that --out holds.")
+    ] = False
     how: Annotated[
         str,
         Option(

@@ -41,7 +41,8 @@ def commands(page: Page) -> list[Command]:
     test = images / "test"
     steps = []
     if not (images / COMPLETE).is_file():
-        steps.append(build_command("example", ExampleOptions(folder=images), images))
+        drawing = ExampleOptions(folder=images, overwrite=bool(_manifest(images)))
+        steps.append(build_command("example", drawing, images))
     earlier = _manifest(tested)
     if steps or not earlier or (earlier.ended, earlier.folder) != ("finished", str(test)):
         options = TestOptions(

@@ -54,7 +54,10 @@ def count_images(page: Page, text: str) -> Iterator[str]:
 
 def recent(page: Page) -> list[str]:
     """Return the image folders of the runs in the page's folder, the latest first."""
-    return list(dict.fromkeys(manifest.folder for _, manifest in list_runs(page.runs)))
+    runs = list_runs(page.runs)
+    # The example is about itself: which of its folders is looked at, its test says.
+    about = [manifest.folder for run, manifest in runs if manifest.folder != str(run)]
+    return list(dict.fromkeys(about))
 
 
 def recent_improvement_sets(page: Page) -> list[str]:

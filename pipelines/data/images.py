@@ -12,6 +12,7 @@ import stat
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,12 +22,17 @@ from PIL import Image, UnidentifiedImageError
 from pipelines.data.prefetch import prefetch
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_text
+from pipelines.runs.folder import IMAGE_JOBS, PERTURBED_FILE, REJECTED_FILE
+from pipelines.runs.manifest import MANIFEST_FILE, STATUS_FILE, NoManifestError, read_manifest
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
 CHECKED_AHEAD = 64
 TABLES = ("labels.csv", "parameters.csv", "unsafe_values.csv")
 """Tables that may stand beside the images and say something of them; they are no input."""
+BESIDE_IMAGES = (MANIFEST_FILE, STATUS_FILE, REJECTED_FILE, PERTURBED_FILE)
+"""What a job that writes a folder of images writes beside them; in its folder, these are no input,
+either."""
 LINE_BREAKS = frozenset("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 
 
@@ -174,6 +180,8 @@ def _read_list(source: Path) -> tuple[Path, list[str]]:
 def walk_files(folder: Path) -> Iterator[str | Rejected]:
     """Go through every file below a folder, hidden ones and `TABLES` left out.
 
+    In a folder that `perturb` or `example` wrote, what they write beside the images is left out.
+
     Links to files inside the folder count as files; links that leave the folder are rejected.
     Linked folders are never entered: inside the folder they would count the same files twice.
 
@@ -204,8 +212,9 @@ def walk_files(folder: Path) -> Iterator[str | Rejected]:
     for parent, folders, files in os.walk(folder, onerror=note):
         links = [name for name in folders if _is_link(Path(parent, name))]
         folders[:] = [name for name in folders if not name.startswith(".")]
+        tables = _no_input(Path(parent), files)
         for name in [*files, *links]:
-            if name.startswith(".") or name in TABLES:
+            if name.startswith(".") or name in tables:
                 continue
             file = Path(parent, name)
             path = file.relative_to(folder).as_posix()
@@ -217,6 +226,14 @@ def walk_files(folder: Path) -> Iterator[str | Rejected]:
             elif not file.is_dir():
                 yield path
     yield from unlisted
+
+
+def _no_input(folder: Path, files: Sequence[str]) -> tuple[str, ...]:
+    if MANIFEST_FILE in files:
+        with suppress(NoManifestError):
+            if read_manifest(folder).job in IMAGE_JOBS:
+                return (*TABLES, *BESIDE_IMAGES)
+    return TABLES
 
 
 def _is_link(file: Path) -> bool:

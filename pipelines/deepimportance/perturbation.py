@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,7 @@ from pipelines.dnn.model import Network, scale
 from pipelines.dnn.relevance import PREDICTED, build_relevance
 from pipelines.runs.errors import InputError
 
-How = Literal["gaussian", "gaussian-random", "fgsm", "bim"]
-HOWS: tuple[str, ...] = get_args(How)
+HOWS = ("gaussian", "gaussian-random", "fgsm", "bim")
 SHARE = 0.02
 """Of the pixels, those that noise is put on."""
 NOISE, CHANGE = 0.3, 0.1
@@ -78,13 +77,25 @@ def add_noise(pixels: Pixels, where: Bits, deviation: float, rng: np.random.Gene
     return _as_pixels(pixels + noise * where[..., None])
 
 
+def check_perturbing(how: str, strength: float | None) -> float:
+    """Return the strength, or the usual one; raise InputError when it or `how` is none."""
+    if how not in HOWS:
+        raise InputError(f"--how: expected {', '.join(HOWS)}, received {how!r}.")
+    amount = (NOISE if how.startswith("gaussian") else CHANGE) if strength is None else strength
+    if not 0 < amount <= 1:
+        raise InputError(f"--strength: expected a share above 0, at most 1, received {strength}.")
+    return amount
+
+
 def build_perturbing(
-    network: Network, how: How, strength: float | None = None, seed: int = 0
+    network: Network, how: str, strength: float | None = None, seed: int = 0
 ) -> Perturb:
     """Return what perturbs batches of images, at the size of the network's input.
 
     Parameters
     ----------
+    how : str
+        One of `HOWS`.
     strength : float, optional
         A share of the range of pixels: of noise its standard deviation, else the largest change of
         a pixel.
@@ -94,11 +105,7 @@ def build_perturbing(
     InputError
         When `how` or `strength` is none, or relevance cannot pass through the network.
     """
-    if how not in HOWS:
-        raise InputError(f"--how: expected {', '.join(HOWS)}, received {how!r}.")
-    amount = (NOISE if how.startswith("gaussian") else CHANGE) if strength is None else strength
-    if not 0 < amount <= 1:
-        raise InputError(f"--strength: expected a share above 0, at most 1, received {strength}.")
+    amount = check_perturbing(how, strength)
     rng = np.random.default_rng(seed)
     width, height = network.size
     assert width is not None and height is not None

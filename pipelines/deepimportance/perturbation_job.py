@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.data.images import ImageFile, Rejected, check_images, find_images, no_usable_image
+from pipelines.data.images import (
+    ImageFile,
+    Rejected,
+    check_images,
+    find_images,
+    no_usable_image,
+)
 from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_classes, read_truth
 from pipelines.deepimportance.labels import tell_task
-from pipelines.deepimportance.perturbation import build_perturbing
+from pipelines.deepimportance.perturbation import Perturb, build_perturbing, check_perturbing
 from pipelines.dnn.model import Network, fix_size, load_batches, load_network
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import atomic_write, write_csv
-from pipelines.runs.folder import Progress
-from pipelines.unsafe_set.export import check_target
+from pipelines.runs.files import (
+    Outputs,
+    as_text,
+    atomic_write,
+    list_files,
+    move_files,
+    write_csv,
+    write_pairs,
+)
+from pipelines.runs.folder import PERTURBED_FILE, REJECTED_FILE, Progress, Run
+from pipelines.runs.job import Job, run_job
+from pipelines.runs.manifest import ImageCounts, Manifest
 
+JOB = "perturb"
 CHECKING = "checking images"
+LOADING = "loading the model"
 STAGE = "perturbing images"
 SUFFIX = ".png"
 UNKNOWN = -1
 ATTACKS = ("fgsm", "bim")
+OUTPUTS = Outputs((PERTURBED_FILE, LABELS_TABLE, REJECTED_FILE), listed=PERTURBED_FILE)
 
 
 @dataclass(frozen=True)
-class Asked:
+class Options:
     """What the user may decide.
 
     Attributes
@@ -55,30 +73,45 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Perturbed:
-    """What became of the images of a folder.
+class _Originals:
+    """The images that are copied, and what they show as far as labels tell."""
+
+    folder: Path
+    paths: list[str]
+    rejected: list[Rejected]
+    class_names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class _Copies:
+    """What became of the images.
 
     Attributes
     ----------
-    images : int
-        Written, at the size of the network's input.
+    names : dict of str to str
+        Of the perturbed image, by the path of the original.
     unchanged : int
         Of them, those that are as before: a gradient was 0 everywhere, or the change too small.
     rejected : list of Rejected
-    labels : str
-        Where those of the perturbed images come from, in words; empty where there are none.
+        Images that could not be decoded.
     """
 
-    images: int
+    names: dict[str, str]
     unchanged: int
     rejected: list[Rejected]
-    labels: str
 
 
 def perturb_images(
-    model: Path, source: Path, out: Path, asked: Asked, progress: Progress
-) -> Perturbed:
-    """Write a perturbed copy of each image of a folder to `out`, with the labels it had.
+    model: Path,
+    source: Path,
+    out: Path,
+    options: Options,
+    *,
+    progress: Progress,
+    command: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Manifest:
+    """Write a perturbed copy of each image of a folder to the run folder `out`, with its labels.
 
     Class folders stay, and `labels.csv` is written anew: copies are PNG files, without loss, and
     their names end so.  Time grows linearly with the number of images, memory with a batch.
@@ -88,28 +121,97 @@ def perturb_images(
     source : Path
         A folder of images, or a list such as `failures.txt`.
     out : Path
-        A new or empty folder.
+        A new or empty folder, or an earlier run of the same kind when `overwrite` is True.
+
+    Returns
+    -------
+    Manifest
+        `result` has the number of `images`, how many are `unchanged`, and where their `labels` come
+        from, in words; empty where there are none.
 
     Raises
     ------
     InputError
         When the model, an option, `out` or the images cannot be used.
     """
+    check_perturbing(options.how, options.strength)
     folder, paths, rejected = find_images(source)
-    check_target(out, folder)
-    images, unusable = check_images(
-        folder, paths, lambda done, total: progress(CHECKING, done, total)
+    class_names = read_classes(options.classes) if options.classes else None
+    originals = _Originals(folder, paths, rejected, class_names)
+    job = Job(
+        name=JOB,
+        folder=source,
+        sources=(model, source, folder),
+        parameters=_parameters(model, options),
+        outputs={JOB: OUTPUTS},
+        work=lambda run: _perturb(run, model, originals, options),
     )
-    rejected = [*rejected, *unusable]
-    if not images:
-        raise no_usable_image(folder, rejected)
-    network = fix_size(load_network(model, asked.scaling, trust=asked.trust), folder, images)
-    how: Any = asked.how  # checked by `build_perturbing`
-    perturb = build_perturbing(network, how, asked.strength, asked.seed)
-    truth = _read_truth(folder, images)
-    shown = _shown(network, truth, asked) if asked.how in ATTACKS else {}
+    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+
+
+def _parameters(model: Path, options: Options) -> dict[str, object]:
+    """Return the options as `run.json` keeps them."""
+    return {
+        "model": as_text(model.resolve()),
+        "how": options.how,
+        "strength": options.strength,
+        "seed": options.seed,
+        "classes": options.classes and as_text(options.classes.resolve()),
+        "scaling": options.scaling,
+        "trust_model": options.trust,
+    }
+
+
+def _perturb(run: Run, model: Path, originals: _Originals, options: Options) -> None:
+    folder, rejected = originals.folder, originals.rejected
+    with run.stage(CHECKING):
+        images, unusable = check_images(
+            folder, originals.paths, lambda done, total: run.progress(CHECKING, done, total)
+        )
+        rejected = [*rejected, *unusable]
+        if not images:
+            raise no_usable_image(folder, rejected)
+    with run.stage(LOADING):
+        network = fix_size(
+            load_network(model, options.scaling, trust=options.trust), folder, images
+        )
+        perturb = build_perturbing(network, options.how, options.strength, options.seed)
+        truth = _read_truth(folder, images)
+        shown: dict[str, int] = {}
+        if options.how in ATTACKS:
+            shown = _read_shown(network, truth, originals.class_names, options.how)
+    with run.partial() as partial:
+        with run.stage(STAGE):
+            copies = _write_copies(run, partial, network, folder, images, perturb, shown)
+        rejected = [*rejected, *copies.rejected]
+        if not copies.names:
+            raise no_usable_image(folder, rejected)
+        _describe(run.manifest, network, copies, rejected, truth)
+        _check_free(run, copies.names.values())
+        run.begin_results()
+        # First: should this be killed, the table names whatever is there.
+        pairs = [(name, path) for path, name in copies.names.items()]
+        write_csv(run.folder / PERTURBED_FILE, ("path", "original"), pairs)
+        move_files(partial, run.folder, copies.names.values())
+    if truth and truth.source == LABELS_TABLE:
+        rows = [(name, *truth.values[path]) for name, path in pairs if path in truth.values]
+        write_csv(run.folder / LABELS_TABLE, ("path", *truth.columns), rows)
+    write_pairs(run.folder / REJECTED_FILE, [(file.path, file.reason) for file in rejected])
+
+
+def _write_copies(
+    run: Run,
+    out: Path,
+    network: Network,
+    folder: Path,
+    images: Sequence[ImageFile],
+    perturb: Perturb,
+    shown: Mapping[str, int],
+) -> _Copies:
+    """Write the perturbed images into `out`."""
     names: dict[str, str] = {}
     taken: set[str] = set()
+    rejected: list[Rejected] = []
     unchanged = done = 0
     for batch in load_batches(network, folder, images):
         usable = [item for item in batch if not isinstance(item, Rejected)]
@@ -118,19 +220,48 @@ def perturb_images(
         if usable:
             pixels = np.stack([pixel for _, pixel in usable])
             classes = [shown.get(image.path, UNKNOWN) for image, _ in usable]
-            made = perturb(pixels, np.array(classes, dtype=np.int32))
-            unchanged += int((made == pixels).all(axis=(1, 2, 3)).sum())
-            for (image, _), picture in zip(usable, made, strict=True):
+            perturbed = perturb(pixels, np.array(classes, dtype=np.int32))
+            unchanged += int((perturbed == pixels).all(axis=(1, 2, 3)).sum())
+            for (image, _), picture in zip(usable, perturbed, strict=True):
                 names[image.path] = name = _name(image.path, taken)
                 taken.add(name)
                 _write(out / name, picture)
-        progress(STAGE, done, len(images))
-    if not names:
-        raise no_usable_image(folder, rejected)
-    if truth and truth.source == LABELS_TABLE:
-        rows = [(name, *truth.values[path]) for path, name in names.items() if path in truth.values]
-        write_csv(out / LABELS_TABLE, ("path", *truth.columns), rows)
-    return Perturbed(len(names), unchanged, rejected, truth.source if truth else "")
+        run.progress(STAGE, done, len(images))
+    return _Copies(names, unchanged, rejected)
+
+
+def _describe(
+    manifest: Manifest,
+    network: Network,
+    copies: _Copies,
+    rejected: Sequence[Rejected],
+    truth: Truth | None,
+) -> None:
+    used = len(copies.names)
+    manifest.images = ImageCounts(found=used + len(rejected), used=used, rejected=len(rejected))
+    manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
+    manifest.chosen = {"scaling": network.scaling, "input_size": network.size}
+    manifest.result = {
+        "images": used,
+        "unchanged": copies.unchanged,
+        "labels": truth.source if truth else "",
+    }
+
+
+def _check_free(run: Run, names: Iterable[str]) -> None:
+    """Raise InputError where a file of the user has the place of an image."""
+    own = {*list_files(run.folder, OUTPUTS)} if run.replaces else set()
+    for name in names:
+        file = run.folder / name
+        if name not in own and os.path.lexists(file):
+            raise InputError(
+                f"{file} is there and no image of the earlier run; it is left as it is. Move it "
+                "elsewhere, or choose another --out."
+            )
+        if not file.parent.resolve().is_relative_to(run.folder.resolve()):
+            raise InputError(
+                f"{file.parent} is a link that leads elsewhere. Remove it, or choose another --out."
+            )
 
 
 def _read_truth(folder: Path, images: Sequence[ImageFile]) -> Truth | None:
@@ -142,20 +273,21 @@ def _read_truth(folder: Path, images: Sequence[ImageFile]) -> Truth | None:
         return None
 
 
-def _shown(network: Network, truth: Truth | None, asked: Asked) -> dict[str, int]:
+def _read_shown(
+    network: Network, truth: Truth | None, class_names: tuple[str, ...] | None, how: str
+) -> dict[str, int]:
     """Return the output that each image shows, by path; none where there are no labels."""
-    given = read_classes(asked.classes) if asked.classes else None
-    classifies = given is not None or network.activation in {"softmax", "sigmoid"}
-    task = tell_task(truth, network, given) if truth else "classes"
+    classifies = class_names is not None or network.activation in {"softmax", "sigmoid"}
+    task = tell_task(truth, network, class_names) if truth else "classes"
     if task != "classes" or not (truth or classifies):
         raise InputError(
-            f"--how {asked.how} needs a DNN that predicts one class an image, and this one "
+            f"--how {how} needs a DNN that predicts one class an image, and this one "
             f"predicts {'several labels' if task == 'several' else 'numbers'}, or there are no "
             "labels to tell. Take gaussian or gaussian-random."
         )
     if truth is None:
         return {}
-    names = order_classes(truth, network.outputs, given, several=False)
+    names = order_classes(truth, network.outputs, class_names, several=False)
     places = {name: place for place, name in enumerate(names)}
     return {path: places[cells[0]] for path, cells in truth.values.items()}
 

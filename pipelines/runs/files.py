@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipelines.runs.errors import InputError
+from pipelines.runs.guard import name_damaged_file
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "'")
 
@@ -30,21 +31,29 @@ class Outputs:
     folders : mapping of str to str
         By name of a folder in it: a regular expression that the names of the job's files there
         match as a whole.
+    listed : str
+        One of the files: a table whose column `path` names more files, in folders of any name.
     """
 
     files: tuple[str, ...] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
+    listed: str = ""
 
     def __or__(self, other: Outputs) -> Outputs:
         """Return what either of two jobs writes."""
         patterns = dict(self.folders)
         for name, pattern in other.folders.items():
             patterns[name] = f"{patterns[name]}|{pattern}" if name in patterns else pattern
-        return Outputs(tuple(dict.fromkeys((*self.files, *other.files))), patterns)
+        files = tuple(dict.fromkeys((*self.files, *other.files)))
+        return Outputs(files, patterns, self.listed or other.listed)
 
 
 def check_outputs(folder: Path, outputs: Outputs) -> None:
-    """Raise InputError where the way of an output is barred by what no job has written."""
+    """Raise InputError where the way of an output is barred by what no job has written.
+
+    A table that lists files has to be one that can be read, for those are removed, too.
+    """
+    list_files(folder, outputs)
     kinds = [(outputs.files, Path.is_dir, "folder", "file")]
     kinds.append((tuple(outputs.folders), Path.is_file, "file", "folder"))
     for names, barred, present, wanted in kinds:
@@ -62,6 +71,8 @@ def remove_outputs(folder: Path, outputs: Outputs, kept: Sequence[str] = ()) -> 
     What a process that was killed left of them goes, too, and of the files `kept`; every other
     file stays.
     """
+    for listed in list_files(folder, outputs):
+        _remove_listed(folder, folder / listed)
     names = "|".join(re.escape(name) for name in outputs.files if name not in kept)
     _remove_files(folder, names, "|".join(map(re.escape, kept)))
     for name, pattern in outputs.folders.items():
@@ -72,6 +83,40 @@ def remove_outputs(folder: Path, outputs: Outputs, kept: Sequence[str] = ()) -> 
             _remove_files(inner, pattern)
             with suppress(OSError):  # somebody keeps files of his own in it
                 inner.rmdir()
+
+
+def list_files(folder: Path, outputs: Outputs) -> list[str]:
+    """Return the files that the table of a run lists; none where there is no table.
+
+    Raises
+    ------
+    InputError
+        When the table cannot be read.
+    """
+    table = folder / outputs.listed
+    if not outputs.listed or not table.is_file():
+        return []
+    with name_damaged_file(table, "choose another --out"):
+        return [row["path"] for row in read_csv(table, ["path"])]
+
+
+def move_files(source: Path, target: Path, names: Iterable[str]) -> None:
+    """Move files from one folder to another on the same disk, in this order; folders are made."""
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).replace(target / name)
+
+
+def _remove_listed(folder: Path, file: Path) -> None:
+    # Whoever made the folder may have put links into it, and other paths into the table.
+    if not file.parent.resolve().is_relative_to(folder.resolve()) or file.is_dir():
+        return
+    file.unlink(missing_ok=True)
+    parent = file.parent
+    with suppress(OSError):  # a folder that is not empty, or is not there
+        while parent != folder:
+            parent.rmdir()
+            parent = parent.parent
 
 
 def _remove_files(folder: Path, pattern: str, torn: str = "") -> None:

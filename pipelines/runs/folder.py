@@ -34,10 +34,16 @@ from pipelines.runs.manifest import (
 )
 
 REJECTED_FILE = "rejected.txt"
+PERTURBED_FILE = "perturbed.csv"
+"""Of a folder of perturbed images: which there are, and of which originals."""
 LOCK_FILE = ".lock"
 NEW_HEATMAPS = ".heatmaps-new"
 """Where heatmaps of new images go while they are compared."""
+PARTIAL_FOLDER = ".partial"
+"""Where files are until all are there, of a job that writes images."""
 CLUSTERING_JOBS = ("cluster", "heatmaps")
+IMAGE_JOBS = ("perturb", "example")
+"""Jobs whose run folder is one of images, which other jobs read."""
 SECONDS_BETWEEN_STATUSES = 0.5
 LOCK_TRIES = 10
 SECONDS_BETWEEN_TRIES = 0.02
@@ -85,6 +91,20 @@ class Run:
             remove_outputs(self.folder, self.outdated, (MANIFEST_FILE, STATUS_FILE))
             # Of a job that was killed.
             shutil.rmtree(self.folder / NEW_HEATMAPS, ignore_errors=True)
+
+    @contextmanager
+    def partial(self) -> Iterator[Path]:
+        """Make a hidden folder in the run folder, for files that go to their places together.
+
+        After the block it is gone, and what is left in it.
+        """
+        folder = self.folder / PARTIAL_FOLDER
+        shutil.rmtree(folder, ignore_errors=True)  # of a job that was killed
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The built-in example: its images, tables, DNN and failures agree, and no foreign file is lost."""
+"""The built-in example: what is written fits together, and is a run folder."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from PIL import Image
 from examples import eyes
 from examples.eyes import DIRECTIONS, Eye, draw_eye, gaze_direction, sample_eyes
 from pipelines.runs.errors import InputError
-from pipelines.runs.manifest import read_status
+from pipelines.runs.manifest import read_manifest, read_status
 
 SMALL = {"train": 160, "test": 80, "improvement": 20, "epochs": 3, "size": (96, 72)}
 TINY = {**SMALL, "train": 32, "test": 24, "improvement": 1, "epochs": 1}
@@ -124,30 +124,53 @@ def test_overwriting_gives_the_same_example_and_spares_other_files(tmp_path, exa
 
 
 def test_training_is_repeatable(tmp_path):
-    small = {**SMALL, "train": 32, "test": 24, "improvement": 1, "epochs": 1}
     for name in ("a", "b"):
-        eyes.write_example(tmp_path / name, seed=4, **small)
+        eyes.write_example(tmp_path / name, seed=4, **TINY)
     tables = [(tmp_path / name / "failures" / "labels.csv").read_bytes() for name in ("a", "b")]
     assert tables[0] == tables[1]
 
 
-def test_an_interrupted_example_leaves_the_folder_as_it_was_and_can_be_repeated(tmp_path):
-    class Interruption(Exception):
-        pass
-
-    def interrupt(stage, done, total):
-        if stage == "training the DNN":
-            raise Interruption
-
-    small = {**SMALL, "train": 32, "test": 24, "improvement": 1, "epochs": 1}
-    with pytest.raises(Interruption):
-        eyes.write_example(tmp_path / "eyes", progress=interrupt, **small)
-    assert not (tmp_path / "eyes").exists()
-    eyes.write_example(tmp_path / "eyes", **small)
-    assert [path.name for path in tmp_path.iterdir()] == ["eyes"]
+def files_of(folder):
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file() and file.name not in {"run.json", "status.json"}
+    }
 
 
-def test_a_status_stands_in_the_folder_while_the_example_is_drawn_and_not_after(tmp_path):
+def interrupt(stage, done, total):
+    if stage == "training the DNN":
+        raise KeyboardInterrupt
+
+
+def test_the_manifest_says_what_was_drawn(example):
+    folder, summary, _ = example
+    manifest = read_manifest(folder)
+    assert (manifest.job, manifest.ended, manifest.folder) == ("example", "finished", str(folder))
+    assert manifest.parameters["seed"] == 2
+    assert manifest.images.used == 260
+    assert manifest.result["failures"] == summary.failures
+    stages = ["drawing eyes", "training the DNN", "testing the DNN"]
+    assert [stage.name for stage in manifest.stages] == stages
+
+
+def test_an_interrupted_example_leaves_the_earlier_one_and_can_be_repeated(tmp_path):
+    folder = tmp_path / "eyes"
+    with pytest.raises(KeyboardInterrupt):
+        eyes.write_example(folder, progress=interrupt, **TINY)
+    assert files_of(folder) == {".lock": b""}
+    assert read_manifest(folder).ended == "stopped"
+    with pytest.raises(InputError, match=r"\(it stopped\)"):
+        eyes.write_example(folder, **TINY)
+    eyes.write_example(folder, overwrite=True, **TINY)
+    before = files_of(folder)
+    with pytest.raises(KeyboardInterrupt):
+        eyes.write_example(folder, progress=interrupt, overwrite=True, **{**TINY, "seed": 1})
+    assert files_of(folder) == before
+    assert read_manifest(folder).ended == "finished"
+
+
+def test_a_status_stands_in_the_folder_while_the_example_is_drawn(tmp_path):
     folder, seen = tmp_path / "eyes", []
 
     def look(stage, done, total):
@@ -158,40 +181,42 @@ def test_a_status_stands_in_the_folder_while_the_example_is_drawn_and_not_after(
     assert list(dict.fromkeys(step[0] for step, _ in seen)) == stages
     for step, status in seen:
         assert status.pid == os.getpid()
-        assert (status.stage, status.total) == (step[0], step[2])
+        assert status.stage == step[0]
         assert status.done <= step[1]
-        if step[1] in {1, step[2]}:  # in between it is not written at every step
-            assert (status.done, status.message) == (step[1], "")
-    assert not (folder / "status.json").exists()
+        if step[1] == step[2]:  # in between it is not written at every step
+            assert (status.done, status.total, status.message) == (step[1], step[2], "")
+    assert read_status(folder).message == "finished"
 
 
-def test_no_status_is_left_of_an_example_that_was_interrupted_beside_other_files(tmp_path):
-    (tmp_path / ".hidden").write_text("mine")
-
-    def interrupt(stage, done, total):
-        assert read_status(tmp_path).stage == "drawing eyes"
-        raise KeyboardInterrupt
-
+def test_what_a_killed_call_left_is_no_obstacle(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         eyes.write_example(tmp_path, progress=interrupt, **TINY)
-    assert [path.name for path in tmp_path.iterdir()] == [".hidden"]
-
-
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_what_a_killed_call_left_is_no_obstacle(tmp_path, overwrite):
-    (tmp_path / "status.json").write_text('{"stage": "drawing eyes", "pid": 1}')
     (tmp_path / ".partial" / "train").mkdir(parents=True)
     (tmp_path / ".partial" / "train" / "eye_99999.jpg").touch()
-    eyes.write_example(tmp_path, overwrite=overwrite, **TINY)
+    eyes.write_example(tmp_path, overwrite=True, **TINY)
     names = {"train", "test", "improvement", "failures", "model.keras", "example.json"}
-    assert {path.name for path in tmp_path.iterdir()} == names
+    more = {"run.json", "status.json", ".lock"}
+    assert {path.name for path in tmp_path.iterdir()} == names | more
     assert not (tmp_path / "train" / "eye_99999.jpg").exists()
+
+
+def test_an_example_of_an_earlier_version_is_replaced(tmp_path):
+    eyes.write_example(tmp_path, **{**TINY, "test": 30})
+    for name in ("run.json", "status.json", ".lock"):
+        (tmp_path / name).unlink()
+    (tmp_path / "test" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds an example already.*--overwrite"):
+        eyes.write_example(tmp_path, **TINY)
+    assert not (tmp_path / "run.json").exists()
+    eyes.write_example(tmp_path, overwrite=True, **TINY)
+    assert len(list((tmp_path / "test").glob("*.jpg"))) == 24
+    assert (tmp_path / "test" / "notes.txt").read_text() == "mine"
 
 
 def test_a_status_beside_other_files_makes_the_folder_no_example(tmp_path):
     for name in ("status.json", "thesis.txt"):
         (tmp_path / name).write_text("precious")
-    with pytest.raises(InputError, match="is not empty and holds no example"):
+    with pytest.raises(InputError, match="holds files and is no run folder"):
         eyes.write_example(tmp_path, overwrite=True, **TINY)
     assert {path.read_text() for path in tmp_path.iterdir()} == {"precious"}
 
@@ -216,14 +241,6 @@ def test_counts_below_one_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=name):
         eyes.write_example(tmp_path / "x", **{**SMALL, name: 0})
     assert not (tmp_path / "x").exists()
-
-
-def test_dnn_is_plain_and_named():
-    dnn = eyes.build_dnn((64, 48))
-    assert dnn.input_shape == (None, 48, 64, 3)
-    assert dnn.output_shape == (None, 8)
-    kinds = {type(layer).__name__ for layer in dnn.layers}
-    assert kinds == {"Rescaling", "Conv2D", "MaxPooling2D", "Flatten", "Dense"}
 
 
 def test_importing_does_not_load_tensorflow():

@@ -16,7 +16,7 @@ from app.commands.signature import parse
 from pipelines.clusters.explanation_tables import TableFiles
 from pipelines.deepimportance.job import RULES
 from pipelines.deepimportance.job import Options as OfCoverage
-from pipelines.deepimportance.perturbation_job import Asked as OfPerturbing
+from pipelines.deepimportance.perturbation_job import Options as OfPerturbing
 from pipelines.deepinspect.job import Options as OfInspection
 from pipelines.dnn import evaluation, lrp_rules, model
 from pipelines.dnn.job import EvaluationOptions

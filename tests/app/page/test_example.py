@@ -6,7 +6,7 @@ import pytest
 
 from app.page import example
 from app.page.context import Page
-from app.page.folders import new_run_folder
+from app.page.folders import list_run_choices, new_run_folder, recent
 from app.server.access import Access
 from app.server.jobs import Jobs
 from app.server.routes import ServedRuns
@@ -62,6 +62,20 @@ def test_what_is_there_is_not_made_again(page):
     write(page, "example-test", "test", "example-eyes/test")
     assert steps(page) == ["cluster"]
     assert example.run_of_example(page) is None
+
+
+def test_an_example_that_was_stopped_is_drawn_again(page):
+    write(page, "example-eyes", "example", "example-eyes", stopped=True)
+    assert steps(page) == ["example", "test", "cluster"]
+    drawn = example.commands(page)[0]
+    assert drawn.arguments == ("example", str(page.runs / "example-eyes"), "--overwrite")
+
+
+def test_the_drawn_example_is_neither_a_run_with_clusters_nor_images_to_look_at(page):
+    write(page, "example-eyes", "example", "example-eyes")
+    write(page, "example-test", "test", "example-eyes/test")
+    assert list_run_choices(page) == []
+    assert recent(page) == [str(page.runs / "example-eyes" / "test")]
 
 
 def test_a_test_that_was_stopped_or_is_of_other_images_is_made_again(page):

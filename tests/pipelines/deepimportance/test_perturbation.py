@@ -1,12 +1,8 @@
 """Noisy and adversarial test sets, beside the papers' formulas."""
 
-import shutil
-
 import numpy as np
 import pytest
-from PIL import Image
 
-from pipelines.data.labels import read_truth
 from pipelines.deepimportance.perturbation import (
     add_noise,
     build_gradient_signs,
@@ -14,14 +10,11 @@ from pipelines.deepimportance.perturbation import (
     most_relevant,
     random_places,
 )
-from pipelines.deepimportance.perturbation_job import Asked, perturb_images
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.model import load_network, scale
 from pipelines.dnn.relevance import PREDICTED, build_relevance
-from pipelines.runs.errors import InputError
-from pipelines.runs.files import read_csv, write_csv
-from tests.heights import SIZE, draw, quiet
+from tests.heights import SIZE
 from tests.pipelines.deepimportance.measured import build
 
 
@@ -32,14 +25,6 @@ def model(tmp_path_factory):
     file = tmp_path_factory.mktemp("model") / "dnn.keras"
     build().save(file)
     return file
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    folder = draw(tmp_path_factory.mktemp("images") / "test", 1, 20)
-    Image.open(folder / "left" / "1_01.png").save(folder / "left" / "1_01.jpg")
-    (folder / "right" / "bad.png").write_bytes(b"no image")
-    return folder
 
 
 def pixels(n=6):
@@ -165,95 +150,3 @@ def test_fgsm_is_one_step_along_the_signs(model):
     signs = build_gradient_signs(network)(before.astype(np.float32), shown)
     expected = np.clip(np.round(before + 0.1 * 255 * signs), 0, 255)
     assert (build_perturbing(network, "fgsm")(before, shown) == expected).all()
-
-
-@pytest.mark.parametrize("how", ["gaussian", "gaussian-random", "fgsm", "bim"])
-def test_the_result_is_a_test_set_again(model, images, tmp_path, how):
-    found = perturb_images(model, images, tmp_path / "out", Asked(how), quiet)
-    assert (found.images, found.unchanged, found.labels) == (21, 0, "class folders")
-    assert [file.path for file in found.rejected] == ["right/bad.png"]
-    made = sorted(
-        f.relative_to(tmp_path / "out").as_posix() for f in (tmp_path / "out").rglob("*.png")
-    )
-    originals = [f.relative_to(images).as_posix() for f in images.rglob("*.[jp]*g")]
-    names = [n if n.endswith(".png") else f"{n}.png" for n in originals if "bad" not in n]
-    assert made == sorted(names)
-    truth = read_truth(tmp_path / "out", made)
-    assert all(label == (path.split("/")[0],) for path, label in truth.values.items())
-    before = np.asarray(Image.open(images / "left" / "1_03.png"))
-    after = np.asarray(Image.open(tmp_path / "out" / "left" / "1_03.png"))
-    assert after.shape == before.shape
-    assert (after != before).any()
-    again = perturb_images(model, images, tmp_path / "again", Asked(how), quiet)
-    assert again == found
-    for name in made:
-        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-
-
-def test_a_table_of_labels_goes_with_the_images(model, images, tmp_path):
-    shutil.copytree(images, tmp_path / "images")
-    paths = [
-        f.relative_to(tmp_path / "images").as_posix() for f in (tmp_path / "images").rglob("*.*g")
-    ]
-    write_csv(
-        tmp_path / "images" / "labels.csv", ("path", "label"), [(p, p[0] == "l") for p in paths]
-    )
-    out = tmp_path / "out"
-    found = perturb_images(model, tmp_path / "images", out, Asked("fgsm"), quiet)
-    assert found.labels == "labels.csv"
-    rows = read_csv(out / "labels.csv")
-    assert len(rows) == found.images
-    for row in rows:
-        assert (out / row["path"]).is_file()
-        assert row["label"] == str(row["path"].startswith("left"))
-
-
-@pytest.mark.parametrize(
-    ("asked", "words"),
-    [
-        ({"how": "blur"}, "--how: expected gaussian, gaussian-random, fgsm, bim, received 'blur'"),
-        ({"strength": 0}, "--strength: expected a share above 0, at most 1, received 0"),
-        ({"strength": 2}, "--strength: expected a share above 0, at most 1, received 2"),
-    ],
-)
-def test_what_cannot_be_used_is_named(model, images, tmp_path, asked, words):
-    with pytest.raises(InputError, match=words):
-        perturb_images(model, images, tmp_path / "out", Asked(**asked), quiet)
-
-
-def test_numbers_cannot_be_attacked(images, tmp_path):
-    keras, _ = import_keras()
-    build(keras.layers.Dense(1, name="angle")).save(tmp_path / "dnn.keras")
-    with pytest.raises(InputError, match="--how bim needs a DNN that predicts one class"):
-        shutil.copytree(images, tmp_path / "images")
-        paths = [p.relative_to(tmp_path / "images") for p in (tmp_path / "images").rglob("*.png")]
-        rows = [(path.as_posix(), 1.5 * n) for n, path in enumerate(paths)]
-        write_csv(tmp_path / "images" / "labels.csv", ("path", "angle"), rows)
-        perturb_images(
-            tmp_path / "dnn.keras", tmp_path / "images", tmp_path / "o", Asked("bim"), quiet
-        )
-
-
-def test_a_class_before_a_sigmoid_is_attacked_where_classes_have_names(images, tmp_path):
-    keras, _ = import_keras()
-    build(keras.layers.Dense(1, name="logit")).save(tmp_path / "dnn.keras")
-    shutil.copytree(images, tmp_path / "images")
-    paths = [p.relative_to(tmp_path / "images") for p in (tmp_path / "images").rglob("*.png")]
-    rows = [(path.as_posix(), int(path.parent.name == "right")) for path in paths]
-    write_csv(tmp_path / "images" / "labels.csv", ("path", "label"), rows)
-
-    def attack(**asked):
-        given = Asked("fgsm", **asked)
-        return perturb_images(
-            tmp_path / "dnn.keras", tmp_path / "images", tmp_path / "out", given, quiet
-        )
-
-    with pytest.raises(InputError, match="give --classes, a file of two lines"):
-        attack()
-    (tmp_path / "classes.txt").write_text("0\n1\n")
-    assert attack(classes=tmp_path / "classes.txt").unchanged == 0
-
-
-def test_the_originals_stay(model, images):
-    with pytest.raises(InputError, match="lies among the images"):
-        perturb_images(model, images, images / "noisy", Asked(), quiet)
