@@ -1,4 +1,4 @@
-"""How far two runs agree on the same images: SAFE's clusters beside HUDD's."""
+"""Agreement of two runs on the same images, such as SAFE's clusters beside HUDD's."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from pipelines.clusters.clusters import RootCauseClusters
 
 @dataclass(frozen=True)
 class Agreement:
-    """The images that two runs have in common, by the clusters of either.
+    """The images that two runs have in common, counted by the clusters of both.
 
     Attributes
     ----------
     images : int
-        In both runs, by their bytes.
+        Number of images in both runs; images are the same where their bytes are.
     rows, columns : tuple of int
-        Cluster ids of the one and of the other run, -1 for noise.
+        Cluster ids of the first and of the second run, -1 for noise.
     table : array of int64, shape (len(rows), len(columns))
+        Number of images in a cluster of the first run and in one of the second.
     index : float or None
-        Adjusted Rand index: 1 where both are the same, about 0 where they agree as by chance.
-        None where fewer than two images are in both.
+        Adjusted Rand index: 1 where the clusters are the same, about 0 where they agree no more
+        than by chance. None where fewer than two images are in both runs.
     """
 
     images: int
@@ -36,9 +37,9 @@ class Agreement:
 def compare(one: RootCauseClusters, other: RootCauseClusters) -> Agreement:
     """Compare the clusters of two runs on the images that are in both.
 
-    Images join on the digest of their bytes, since the runs may have been made from different
-    folders; of equal files one counts.  Noise counts as a cluster.  Time grows linearly with the
-    number of images.
+    Images join on the digest of their bytes, since the two runs may be of different folders. Files
+    with equal bytes count once, and noise counts as a cluster. Time and memory grow linearly with
+    the number of images.
     """
     places = {digest: place for place, digest in enumerate(other.digests)}
     pairs = {
@@ -64,7 +65,7 @@ def compare(one: RootCauseClusters, other: RootCauseClusters) -> Agreement:
 def adjusted_rand_index(table: NDArray[np.int64]) -> float | None:
     """Compute the adjusted Rand index (Hubert and Arabie, 1985) from a table of overlaps.
 
-    Here, and not by scikit-learn, since the page asks for it and is to stay light.
+    The page needs it, and loading scikit-learn would make the page slow to start.
     """
 
     def pairs(counts: NDArray[np.int64]) -> float:

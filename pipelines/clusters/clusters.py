@@ -28,7 +28,7 @@ NOISE_NAME = "noise"
 INSPECTED_PER_CLUSTER = 5
 
 WORDS = ("name", "note", "verdict", "severity", "likelihood")
-"""Columns of `clusters.csv` that are an engineer's own; empty until he fills them."""
+"""Columns of `clusters.csv` that an engineer fills in; empty until then."""
 VERDICTS = ("plausible cause", "several causes", "unclear")
 CLUSTER_COLUMNS = (
     "cluster",
@@ -53,9 +53,9 @@ CLUSTER_COLUMNS = (
     "excess_failures",
     "p_value",
 )
-"""Columns are added at the end alone: files join on names, people on places."""
+"""New columns go to the end: programs find columns by name, people by position."""
 Cells = Mapping[int, Mapping[str, object]]
-"""Cells of `clusters.csv`, by cluster and column."""
+"""Cells of `clusters.csv`, by cluster id and column."""
 IMAGE_COLUMNS = (
     "path",
     "cluster",
@@ -73,29 +73,29 @@ IMAGE_COLUMNS = (
 
 @dataclass(frozen=True)
 class RootCauseClusters:
-    """The root cause clusters of a set of failing images, one entry an image, sorted by path.
+    """The root cause clusters of a set of failing images: one entry an image, sorted by path.
 
     Attributes
     ----------
     paths : tuple of str
-        Relative to the folder of images; what all files of a run join on.
+        Relative to the folder of images; all files of a run join on them.
     digests : tuple of str
         SHA-256 of the files.
     labels : array of int32, shape (n,)
-        Cluster ids from 0, the largest first (with passing images, that with most excess failures
-        first); -1 is noise.
+        Cluster ids from 0; -1 is noise. The largest cluster has id 0; with passing images, it is
+        the one with most excess failures.
     core : array of bool, shape (n,)
         Whether an image is a core image of its cluster.
     silhouettes : array of float32, shape (n,)
         -1 to 1; 0 for noise.
     centre_distances : array of float32, shape (n,)
-        Distance to the mean of the own cluster (of all noise, for noise).
+        Distance to the mean of the image's cluster (for noise, to the mean of all noise).
     places : array of float32, shape (n, 2)
-        Where the image stands on the map: its first two principal components.
+        Position of the image on the map: its first two principal components.
     parts : array of int32, shape (n,), optional
         Appearance within the cluster, from 0; -1 for noise. None where clusters have no parts.
     groups : tuple of str, optional
-        Group (track, drive, person) of each image; None where each image is its own.
+        Group (track, drive, person) of each image; None where every image is a group of its own.
     """
 
     paths: tuple[str, ...]
@@ -112,7 +112,9 @@ class RootCauseClusters:
 def measure_centre_distances(
     points: NDArray[np.float32], labels: NDArray[np.int32]
 ) -> NDArray[np.float32]:
-    """Compute each image's distance to the mean of its cluster; noise counts as one cluster.
+    """Measure each image's distance to the mean of its cluster; noise counts as one cluster.
+
+    Time grows linearly with the number of images.
 
     Parameters
     ----------
@@ -132,11 +134,12 @@ def measure_centre_distances(
 
 
 def map_places(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the first two columns of points that are principal components, zeros if missing.
+    """Return the first two principal components of the points as places on a map.
 
     Parameters
     ----------
     points : array of float32, shape (n, d)
+        Principal components; where d is 1, the second coordinate is 0.
 
     Returns
     -------
@@ -148,22 +151,22 @@ def map_places(points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def list_clusters(clusters: RootCauseClusters) -> list[int]:
-    """Return the ids that occur: 0, 1, ... and then noise, if there is any."""
+    """List the ids that occur: 0, 1, ... and last -1 for noise, if there is any."""
     ids = [int(cluster) for cluster in np.unique(clusters.labels)]
     return [cluster for cluster in ids if cluster != NOISE] + [NOISE] * (NOISE in ids)
 
 
 def list_members(clusters: RootCauseClusters, cluster: int) -> list[int]:
-    """Return the positions of a cluster's images, most central first, ties by path."""
+    """List the positions of a cluster's images, the most central first, ties by path."""
     inside = np.flatnonzero(clusters.labels == cluster)
     order = inside[np.argsort(clusters.centre_distances[inside], kind="stable")]
     return [int(position) for position in order]
 
 
 def compute_inspection_share(labels: NDArray[np.int32]) -> float:
-    """Share of all images that is looked at when five of each cluster are (SAFE, section 4, RQ1).
+    """Compute the share of images to inspect: five of each cluster (SAFE, section 4, RQ1).
 
-    Noise is not looked at.
+    Images of noise are not inspected.
 
     Parameters
     ----------
@@ -179,7 +182,8 @@ def write_clusters(folder: Path, clusters: RootCauseClusters, cells: Cells | Non
     Parameters
     ----------
     cells : mapping, optional
-        What is said of the clusters: `WORDS`, family, hint, parameters.
+        Further cells of `clusters.csv`: the engineer's `WORDS`, family, hint, parameters, failure
+        rates.
     """
     labels = [int(label) for label in clusters.labels]
     write_pairs(folder / LABELS_FILE, zip(clusters.paths, labels, strict=True))
@@ -245,19 +249,19 @@ def save_words(folder: Path, cluster: int, words: Mapping[str, str]) -> None:
     Parameters
     ----------
     words : mapping of str to str
-        By column, of `WORDS`; columns left out stay as they are.
+        New words by column of `WORDS`; the other columns stay as they are.
 
     Raises
     ------
     InputError
-        When a word is of no such column, a verdict is none of `VERDICTS`, a job is writing into
-        the run folder, or the run has no such cluster.
+        When a column is none of `WORDS`, a verdict is none of `VERDICTS`, a job is writing into the
+        run folder, or the run has no such cluster.
     OSError
         When the folder may not be written.
     """
     for name in words:
         if name not in WORDS:
-            raise InputError(f"expected words on {', '.join(WORDS)}, received some on {name!r}.")
+            raise InputError(f"words: expected the columns {', '.join(WORDS)}, received {name!r}.")
     if words.get("verdict") and words["verdict"] not in VERDICTS:
         raise InputError(f"verdict: expected {', '.join(VERDICTS)}, received {words['verdict']!r}.")
     with lock_folder(folder):
@@ -271,16 +275,16 @@ def save_words(folder: Path, cluster: int, words: Mapping[str, str]) -> None:
 
 
 def read_words(folder: Path) -> dict[int, dict[str, str]]:
-    """Read an engineer's words from `clusters.csv`: by cluster and column, empty ones left out."""
-    said: dict[int, dict[str, str]] = {}
+    """Read an engineer's words from `clusters.csv`, by cluster and column, without empty cells."""
+    words_by_cluster: dict[int, dict[str, str]] = {}
     for row in read_csv(folder / CLUSTERS_FILE):
         cluster = int(row["cluster"])
         words = {name: row[name] for name in WORDS if row.get(name)}
         if cluster == NOISE and words.get("name") == NOISE_NAME:
             del words["name"]
         if words:
-            said[cluster] = words
-    return said
+            words_by_cluster[cluster] = words
+    return words_by_cluster
 
 
 def read_labels(folder: Path) -> dict[str, int]:
@@ -295,7 +299,7 @@ def read_clusters(folder: Path) -> RootCauseClusters:
     def column(name: str) -> NDArray[np.float64]:
         return np.array([float(row[name]) for row in rows])
 
-    def has(name: str) -> bool:  # runs of older versions, and those by heatmaps, have none
+    def has(name: str) -> bool:  # runs of older versions and of `heatmaps` have none
         return bool(rows) and all(row.get(name) for row in rows)
 
     return RootCauseClusters(

@@ -1,9 +1,9 @@
 """Families: clusters of one situation that look different, such as blurred signs of eight kinds.
 
-DBSCAN at the scale that keeps clusters pure splits a cause into its appearances. The shallower
-layers of a network see imaging conditions rather than objects (Gatys et al.: *Image style transfer
-using convolutional neural networks*, CVPR 2016), so that clusters whose means are near one another
-there are put together.
+DBSCAN at the scale that keeps clusters pure splits a cause into its appearances. The shallow layers
+of a network respond to imaging conditions rather than to objects (Gatys et al.: *Image style
+transfer using convolutional neural networks*, CVPR 2016). So clusters whose means in a shallow
+layer are close to one another form a family.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from pipelines.clusters.clusters import NOISE, compute_inspection_share
 
 INSPECTED = 0.1
-"""Share of all images that five images of each family should not exceed."""
+"""Families are joined until five images of each are at most this share of all images."""
 FARTHEST = 0.6
-"""Of the root mean square distance of images to their mean: clusters farther apart stay apart."""
+"""Clusters farther apart are never joined: a share of the root mean square distance of images to
+their mean."""
 
 
 def find_families(
@@ -28,18 +29,19 @@ def find_families(
     inspected: float = INSPECTED,
     farthest: float = FARTHEST,
 ) -> dict[int, int]:
-    """Put clusters into families, as few as it takes to inspect a tenth of the images.
+    """Group clusters into families until five images of each family are a tenth of all images.
 
-    Average linkage of the clusters' means; it goes on while five images of each family are more
-    than `inspected` of all, and stops before it joins what is `farthest` apart. Where five images
-    of each cluster are few enough already, every cluster is a family of its own.
+    The method is average linkage of the clusters' means. It joins clusters while five images of
+    each family are more than the share `inspected` of all images, and never joins clusters that are
+    farther apart than `farthest`. Where five images of each cluster are few enough from the start,
+    every cluster is a family of its own.
 
     Time and memory grow with the square of the number of clusters, and linearly with images.
 
     Parameters
     ----------
     conditions : array of float32, shape (n, d)
-        Features of images that tell imaging conditions.
+        Features of a layer that responds to imaging conditions.
     labels : array of int32, shape (n,)
         Cluster of each image; -1 is noise.
 

@@ -1,16 +1,17 @@
-"""What sets a root cause cluster apart from passing images, in plain words with figures.
+"""Hints: pixel properties that set a root cause cluster apart, in plain words with figures.
 
-Without passing images, from all other failing ones: which says less, for what a cluster has more of
-than the others may be what most images have.
+A cluster is compared with passing images. Without passing images it is compared with all other
+failing images, which says less: the other failing images may be the unusual ones.
 
-The effect size is Cliff's delta (*Dominance statistics*, 1993), which is 2 A12 - 1: how much more
-often an image of the cluster has the larger value of two, one from the cluster and one from the
-rest, than the smaller. It asks for no distribution, and no outlier moves it. Between clusters and
-rest that hardly overlap it says no more, so ties are broken by the difference of the medians in
-robust standard deviations of the rest.
+The effect size is Cliff's delta (*Dominance statistics*, 1993), which is 2 A12 - 1. Over all pairs
+of an image of the cluster and an image of the rest, it is the share of pairs in which the cluster's
+image has the larger value minus the share in which it has the smaller value. It assumes no
+distribution, and outliers do not move it. Where cluster and rest hardly overlap, delta is close to
+1 for every property, so the difference of the medians, in robust standard deviations of the rest,
+breaks the tie.
 
-For a circular property, delta is that of the distance to the cluster's own mean direction (Mardia
-and Jupp: *Directional Statistics*, 2000): how much nearer the cluster's images are than the rest.
+For a circular property, delta compares distances to the cluster's own mean direction (Mardia and
+Jupp: *Directional Statistics*, 2000): how much nearer the cluster's images are to it than the rest.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ from pipelines.data.arrays import Doubles
 from pipelines.data.properties import PROPERTIES, Property
 
 LARGE = 0.474
-"""From here on a delta is called large (Romano et al., 2006)."""
+"""Delta from which an effect is called large (Romano et al., 2006)."""
 HUGE = 2.0
-"""From here on a standardised difference is called huge (Sawilowsky, 2009): "much"."""
+"""Standardised difference from which an effect is called huge (Sawilowsky, 2009), here "much"."""
 DRAWS = 500
 QUANTILE = 0.95
 BLOCK = 100_000
-"""Images of random groups at a time."""
+"""Images of random groups that are in memory at a time."""
 TIE = 0.02
-"""Deltas that differ by less, after rounding, tie: those of clear causes crowd close to 1."""
+"""Deltas are rounded to this before they are compared: those of clear causes are all close to 1."""
 ENOUGH = 0.5
-"""Share of a cluster's images that have a property, below which nothing is said of it."""
+"""A property is left out where a smaller share of the cluster's images has a value."""
 MAD_TO_DEVIATION = 1.4826
 
 
@@ -49,14 +50,15 @@ class Hint:
     Attributes
     ----------
     key : str
-        Of the property.
+        Key of the property.
     effect : float
-        Cliff's delta, -1 to 1: positive where the cluster has the larger values; for circular
-        properties 0 to 1.
+        Cliff's delta, from -1 to 1: positive where the cluster has the larger values. For circular
+        properties from 0 to 1.
     cluster_figure, rest_figure : float
-        Medians (mean directions, for circular properties) of the cluster and of all other images.
+        Medians (mean directions, for circular properties) of the cluster and of the images that it
+        is compared with.
     difference : float
-        Between the two, in robust standard deviations of the rest.
+        Difference of the two, in robust standard deviations of the rest.
     words : str
         "much darker than the rest: mean brightness 0.11 against 0.48".
     """
@@ -71,7 +73,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class _Column:
-    """The values of one property, made ready so that the delta of any group is a sum over it.
+    """The values of one property, with the ranks from which the delta of any group is summed up.
 
     Attributes
     ----------
@@ -80,12 +82,14 @@ class _Column:
     defined : array of bool, shape (n,)
         Where the value is not nan.
     places : array of float64 or intp, shape (n,)
-        Ranks among defined values, mean of ties, 0 where undefined; of circular values, degrees.
+        Ranks among the defined values, with the mean rank for ties; 0 where undefined. For circular
+        values, degrees.
     turned : array of float64, shape (360, 181)
-        Of circular values: ranks of distances, by direction and distance in degrees.
+        For circular values: ranks of distances, by direction and distance in degrees.
     reference : array of bool, shape (n,)
-        Images that a group is compared with, where these are not all others; else none. Ranks are
-        then those among them: how many are below, of equal ones half.
+        The passing images, if groups are compared with these. Ranks are then those among them: the
+        number of smaller values plus half the number of equal ones. All False where a group is
+        compared with all other images.
     """
 
     property: Property
@@ -104,37 +108,37 @@ def find_hints(
     properties: Sequence[Property] = PROPERTIES,
     passing: Doubles | None = None,
 ) -> dict[int, list[Hint]]:
-    """Find what sets each cluster apart from passing images, or from all other failing ones.
+    """Find the properties that set each cluster apart from passing images, or from the other ones.
 
-    A property is said of a cluster when
+    A property becomes a hint of a cluster where
 
-    - its delta is large, and larger than what the best of all properties reaches in random groups
-      of the cluster's size (95 % quantile of 500 groups, of passing images where there are any): of
-      clusters that have nothing in common, at most one in twenty gets a hint;
-    - the medians differ by what people notice (`Property.noticeable`);
+    - its delta is large, and larger than the best delta of all properties in random groups of the
+      cluster's size (95 % quantile of 500 groups, of passing images where there are any), so that
+      at most one in twenty of the clusters whose images have nothing in common gets a hint;
+    - the medians differ by an amount that people notice (`Property.noticeable`);
     - at least half of the cluster's images have the property.
 
-    Time grows with n log n for the ranks, and with 500 times the sum of the different sizes of
-    clusters, at most 500 n, for the random groups, each times p; memory with 500 times the
-    largest cluster.
+    Time grows with p n log n for the ranks, and with 500 p times the sum of the different cluster
+    sizes, at most 500 p n, for the random groups. Memory grows with 500 times the largest cluster.
 
     Parameters
     ----------
     values : array of float64, shape (n, p)
-        As `properties.measure` gives them; nan is left out, property by property.
+        As `properties.measure` returns them; nan is left out, property by property.
     labels : array of int32, shape (n,)
         Cluster of each image; -1 is noise.
     seed : int
-        Of the random groups.
+        Seed of the random groups.
     properties : sequence of Property, length p
     passing : array of float64, shape (m, p), optional
-        Of passing images. Without them a cluster is compared with all other failing images, noise
-        included.
+        Values of passing images. Without them a cluster is compared with all other failing images,
+        noise included.
 
     Returns
     -------
     dict
-        By cluster, its hints, strongest first; none where nothing stands out, or nothing else is.
+        By cluster, its hints, strongest first; empty where no property stands out, or where there
+        are no other images.
 
     Raises
     ------
@@ -143,8 +147,8 @@ def find_hints(
     """
     if values.shape != (len(labels), len(properties)):
         raise ValueError(
-            f"{len(labels)} labels and {len(properties)} properties ask for values of that shape, "
-            f"not {values.shape}"
+            f"values: expected shape {(len(labels), len(properties))}, one row a label and one "
+            f"column a property, received {values.shape}"
         )
     columns, pool = _prepare_columns(values, passing, properties)
     clusters = [int(cluster) for cluster in np.unique(labels) if cluster != NOISE]
@@ -170,21 +174,21 @@ def _describe(columns: Sequence[_Column], inside: Positions, chance: float) -> l
 def _prepare_columns(
     values: Doubles, passing: Doubles | None, properties: Sequence[Property]
 ) -> tuple[list[_Column], Positions]:
-    """Prepare the values of failing, then of passing images.
+    """Prepare the values of failing images, followed by those of passing images.
 
     Returns
     -------
     columns : list of _Column
         One a property.
     pool : array of intp
-        Positions of the images that random groups are drawn from: passing ones, if there are any.
+        Positions of the images that random groups are drawn from: the passing ones, if there are
+        any, and else all.
     """
     others = np.empty((0, len(properties))) if passing is None else passing
     reference = np.arange(len(values) + len(others)) >= len(values)
-    every = np.concatenate([values, others])
+    both = np.concatenate([values, others])
     columns = [
-        _prepare(every[:, place], property_, reference)
-        for place, property_ in enumerate(properties)
+        _prepare(both[:, place], property_, reference) for place, property_ in enumerate(properties)
     ]
     return columns, np.flatnonzero(reference) if len(others) else np.arange(len(values))
 
@@ -207,13 +211,13 @@ def _prepare(values: Doubles, property_: Property, reference: NDArray[np.bool_])
         else:
             places[defined] = rankdata(values[defined])
         return _Column(property_, values, defined, places, np.empty(0), reference)
-    # In whole degrees, the ranks of distances to all directions fit into one table.
+    # Directions are rounded to whole degrees, so that one table holds the ranks of all distances.
     degrees = np.zeros(len(values), dtype=np.intp)
     degrees[defined] = np.rint(values[defined] * (360 / property_.period)).astype(np.intp) % 360
     counts = np.bincount(degrees[known], minlength=360)
     directions, distances = np.ogrid[:360, :181]
     at = counts[(directions + distances) % 360] + counts[(directions - distances) % 360]
-    at[:, [0, 180]] //= 2  # straight ahead and straight behind, both sides are one
+    at[:, [0, 180]] //= 2  # at 0 and 180 degrees, the two sides are the same direction
     turned = at.cumsum(axis=1) - (at - (not reference.any())) / 2
     return _Column(property_, values, defined, degrees, turned, reference)
 
@@ -229,7 +233,7 @@ def _deltas(column: _Column, groups: Positions) -> Doubles:
     Returns
     -------
     array of float64, shape (b,)
-        0 where too few images have the property, or the sign is not worth saying.
+        0 where too few images have the property, or where `Property` has no word for the sign.
     """
     defined = column.defined[groups]
     inside = defined.sum(axis=1)
@@ -245,7 +249,7 @@ def _deltas(column: _Column, groups: Positions) -> Doubles:
         ranks = np.where(defined, column.turned[middle, distances], 0).sum(axis=1)
     else:
         ranks = places.sum(axis=1)
-    # Mann and Whitney's U from the sum of ranks: pairs in which the group's value is larger.
+    # Mann and Whitney's U from the sum of ranks: the number of pairs in which the group is larger.
     larger = ranks if against else ranks - inside * (inside + 1) / 2
     deltas = 2 * larger / np.maximum(inside * outside, 1) - 1
     if column.property.period:
@@ -258,7 +262,7 @@ def _deltas(column: _Column, groups: Positions) -> Doubles:
 def _chance(
     columns: Sequence[_Column], sizes: Sequence[int], pool: Positions, seed: int
 ) -> list[float]:
-    """Compute what the best property of random groups reaches, as 95 % quantile, by group size.
+    """Compute the 95 % quantile of the best delta of random groups, for each group size.
 
     Parameters
     ----------
@@ -268,8 +272,8 @@ def _chance(
     if not sizes:
         return []
     rng = np.random.default_rng(seed)
-    # The beginnings of one random order are random groups of every size.
-    # Passing images are drawn with replacement: groups of all of them would equal their own kind.
+    # The first images of a random order are a random group, whatever the size.
+    # Passing images are drawn with replacement: without, a group of all of them would have delta 0.
     again = columns[0].reference.any()
     orders = np.stack(
         [
@@ -290,14 +294,14 @@ def _chance(
                 for block in blocks
             ]
         )
-        # A cluster varies on its own, and what it is compared with varies, too.
+        # Both the cluster and the passing images are samples, so that both vary by chance.
         spread = math.sqrt(1 + size / len(pool)) if again else 1.0
         quantiles.append(spread * float(np.quantile(best, QUANTILE)))
     return quantiles
 
 
 def _say(column: _Column, inside: Positions, delta: float) -> list[Hint]:
-    """Put a difference into words; none when nobody would notice it."""
+    """Put a difference into words; return no hint where people would not notice it."""
     property_ = column.property
     chosen = np.zeros(len(column.values), dtype=np.bool_)
     chosen[inside] = True
@@ -308,14 +312,14 @@ def _say(column: _Column, inside: Positions, delta: float) -> list[Hint]:
     figure, rest_figure = _middle(own, property_.period), _middle(rest, property_.period)
     gap = float(_apart(figure, rest_figure, property_.period))
     shown, rest_shown = property_.show(figure), property_.show(rest_figure)
-    # Delta compares ranks, so even with ties it could point away from the medians.
+    # Delta compares ranks, so that its sign may differ from that of the medians' difference.
     against = not property_.period and gap * delta <= 0
     if abs(gap) < property_.noticeable or shown == rest_shown or against:
         return []
     spread = MAD_TO_DEVIATION * float(
         np.median(np.abs(_apart(rest, rest_figure, property_.period)))
     )
-    # Where the rest hardly varies, what people notice is the unit.
+    # Where the rest hardly varies, the unit is the difference that people notice.
     difference = gap / max(spread, property_.noticeable)
     much = "much " if abs(difference) >= HUGE and not property_.period else ""
     word = property_.high if delta > 0 else property_.low

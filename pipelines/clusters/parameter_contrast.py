@@ -1,21 +1,24 @@
-"""How a group's images differ from passing images in a parameter, and what chance makes of it.
+"""How a group's images differ from passing images in a parameter, and how much chance explains.
 
 HUDD's reduction rate (section V-B, RQ1.2) compares the variance of a cluster with that of the whole
-failing set. Against passing images a mean that lies elsewhere counts as much as a small variance:
-fog that no passing image has is what a cluster of foggy ones shares, however much it varies. So the
-figure of numbers is
+failing set. In a comparison with passing images, a different mean counts as much as a small
+variance: images of a cluster share fog that no passing image has, even if its density varies much.
+So the figure for numbers is
 
-    1 - variance of the group / mean squared distance of passing images to the group's mean,
+    1 - variance of the group / mean squared distance of passing images to the group's mean.
 
-where the distance is the variance of passing images plus the square of the difference of the means;
-where the means are equal, it is the reduction rate. Of angles, squared distances become 1 - cosine
-of the difference (Mardia and Jupp: *Directional Statistics*, 2000). Of categories it is the largest
-difference, over all categories, between the share in the group and the share of passing images.
+The mean squared distance is the variance of the passing images plus the squared difference of the
+means; where the means are equal, the figure is the reduction rate. For angles, squared distances
+become 1 - cosine of the difference (Mardia and Jupp: *Directional Statistics*, 2000). For
+categories, the figure is the largest difference, over all categories, between the share in the
+group and the share among passing images.
 
-By chance, a group is any as large a part of its own images and the passing ones together, compared
-with the others of these: a permutation test, exact also for what few or no passing images have. It
-compares the excess, distance less variance, and not its share of the distance: in foggy and clear
-images, any clear group has no variance, and so all of the distance, which is small.
+What chance gives is found by a permutation test: groups of the same size are drawn from the group's
+images and the passing images together, and each is compared with the rest of these. The test is
+exact also for values that few passing images have, or none. It compares the excess, distance minus
+variance, and not the figure, which is the excess over the distance: where most images are clear and
+some are foggy, every group of clear images has no variance, and so the highest figure of 1,
+although its distance is small.
 """
 
 from __future__ import annotations
@@ -31,31 +34,31 @@ from pipelines.data.arrays import Doubles
 from pipelines.data.parameters import Parameter
 
 BLOCK = 1_000_000
-"""Images of random orders at a time."""
+"""Images in random orders that are in memory at a time."""
 CELLS = 2_000_000
-"""Images of random groups, or shares of categories, at a time."""
+"""Images of random groups, or shares of categories, that are in memory at a time."""
 
 Masks = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class ParameterContrast:
-    """A parameter of failing and passing images, made ready so that all figures are of sums.
+    """A parameter of failing and passing images, with the terms from which figures are summed up.
 
     Attributes
     ----------
     parameter : Parameter
     values : array of float64, shape (n + m,)
-        Of failing images, then of passing ones.
+        Values of the n failing images, then of the m passing ones; nan where there is none.
     defined : array of bool, shape (n + m,)
         Which images have a value.
     passing : array of intp, shape (q,)
-        Positions of passing images that have one.
+        Positions of the passing images that have a value.
     terms : array of float64, shape (2, n + m)
-        What is summed up: of numbers, z (0 on average over passing images, of variance 1) and its
-        square; of angles, cosine and sine. 0 where undefined, and for categories.
+        The terms to sum: for numbers, z (mean 0 and variance 1 over passing images) and its square;
+        for angles, cosine and sine. 0 where the value is undefined, and for categories.
     codes : array of intp, shape (n + m,)
-        Of categories, the position; 0 elsewhere.
+        For categories, their position; 0 otherwise.
     """
 
     parameter: Parameter
@@ -67,12 +70,17 @@ class ParameterContrast:
 
 
 def prepare_contrast(parameter: Parameter) -> ParameterContrast | None:
-    """Make a parameter ready; None for one that is constant over failing and passing images.
+    """Prepare a parameter for comparisons with passing images; time grows with n + m.
 
     Parameters
     ----------
     parameter : Parameter
-        Two passing images or more have a value.
+        At least two passing images have a value.
+
+    Returns
+    -------
+    ParameterContrast or None
+        None where the parameter is constant over failing and passing images.
     """
     values = np.concatenate([parameter.values, parameter.passing])
     defined = ~np.isnan(values)
@@ -91,7 +99,7 @@ def prepare_contrast(parameter: Parameter) -> ParameterContrast | None:
         spread = float(others.std(ddof=1)) or float(known.std(ddof=1))
         if not spread:
             return None
-        # Centred: else the difference of sums of squares would cancel.
+        # Centred, because the difference of large sums of squares would lose its digits.
         z = (known - others.mean()) / spread
         terms[:, defined] = z, z * z
     passing = len(parameter.values) + np.flatnonzero(defined[len(parameter.values) :])
@@ -99,41 +107,41 @@ def prepare_contrast(parameter: Parameter) -> ParameterContrast | None:
 
 
 def compare_groups(
-    each: ParameterContrast, groups: Positions, pool: Positions
+    contrast: ParameterContrast, groups: Positions, pool: Positions
 ) -> tuple[Doubles, Doubles]:
     """Compare groups with all other images of a pool.
 
     Parameters
     ----------
     groups : array of intp, shape (b, k)
-        Positions of images that have a value, k of two or more.
+        Positions of images that have a value; k is at least 2.
     pool : array of intp, shape (k + q,)
-        What every group is a part of; the other q, two or more, are its reference.
+        The images that every group is a part of; the other q images, at least 2, are its reference.
 
     Returns
     -------
     excess : array of float64, shape (b,)
-        Mean squared distance of the reference to the group's mean, less the variance of the group.
-        Of a category, the largest difference of shares.
+        Mean squared distance of the reference to the group's mean, minus the group's variance. For
+        a category, the largest difference of shares.
     distance : array of float64, shape (b,)
-        That mean squared distance; 1 for categories. Excess over distance is the figure.
+        That mean squared distance; 1 for categories. The figure is excess / distance.
     """
-    count, categories = groups.shape[1], len(each.parameter.categories)
+    count, categories = groups.shape[1], len(contrast.parameter.categories)
     parts = np.array_split(groups, max(1, len(groups) * max(count, categories) // CELLS))
-    compare = _compare_shares if each.parameter.kind == "category" else _compare_sums
-    excess, distance = zip(*(compare(each, part, pool) for part in parts), strict=True)
+    compare = _compare_shares if contrast.parameter.kind == "category" else _compare_sums
+    excess, distance = zip(*(compare(contrast, part, pool) for part in parts), strict=True)
     return np.round(np.concatenate(excess), DECIMALS), np.concatenate(distance)
 
 
 def _compare_sums(
-    each: ParameterContrast, groups: Positions, pool: Positions
+    contrast: ParameterContrast, groups: Positions, pool: Positions
 ) -> tuple[Doubles, Doubles]:
     count = groups.shape[1]
     rest = len(pool) - count
-    first, second = (term.take(groups).sum(axis=1) for term in each.terms)
-    whole = each.terms[:, pool].sum(axis=1)
+    first, second = (term.take(groups).sum(axis=1) for term in contrast.terms)
+    whole = contrast.terms[:, pool].sum(axis=1)
     first_rest, second_rest = whole[0] - first, whole[1] - second
-    if each.parameter.kind == "angle":
+    if contrast.parameter.kind == "angle":
         length = np.hypot(first, second)
         along = (first_rest * first + second_rest * second) / np.maximum(length, ROUNDING) / rest
         own, distance = 1 - length / count, np.maximum(1 - along, 0)
@@ -145,11 +153,11 @@ def _compare_sums(
 
 
 def _compare_shares(
-    each: ParameterContrast, groups: Positions, pool: Positions
+    contrast: ParameterContrast, groups: Positions, pool: Positions
 ) -> tuple[Doubles, Doubles]:
-    (rows, count), categories = groups.shape, len(each.parameter.categories)
-    whole = np.bincount(each.codes[pool], minlength=categories)
-    cells = np.arange(rows)[:, None] * categories + each.codes.take(groups)
+    (rows, count), categories = groups.shape, len(contrast.parameter.categories)
+    whole = np.bincount(contrast.codes[pool], minlength=categories)
+    cells = np.arange(rows)[:, None] * categories + contrast.codes.take(groups)
     counts = np.bincount(cells.ravel(), minlength=rows * categories).reshape(rows, categories)
     differences = counts / count - (whole - counts) / (len(pool) - count)
     return differences.max(axis=1), np.ones(rows)
@@ -163,23 +171,23 @@ def draw_contrasts(
 ) -> dict[int, dict[int, Doubles]]:
     """Compute the excess of random groups, for each group and each parameter that it has.
 
-    Parameters with values of the same images are drawn together, so that what they have in common
-    is in their random groups, too.
+    Parameters that have values for the same images share their random groups, so that the random
+    figures of correlated parameters are correlated too.
 
-    Time grows with draws times the number of passing images once, and with draws times the images
-    of all groups for each parameter.
+    Time grows with draws times the number of passing images, and with draws times the number of
+    parameters times the images of all groups.
 
     Parameters
     ----------
     contrasts : mapping of int to ParameterContrast
-        By place of the parameter.
+        By the parameter's place.
     insides : mapping of int to mapping of int to array of intp
-        By group and place, positions of the group's images that have a value.
+        By group and parameter's place, positions of the group's images that have a value.
 
     Returns
     -------
     dict of int to dict of int to array of float64, shape (draws,)
-        By group and place.
+        By group and parameter's place.
     """
     rng = np.random.default_rng(seed)
     own = {
@@ -189,23 +197,31 @@ def draw_contrasts(
     results = {
         group: {place: np.empty(draws) for place in inside_of} for group, inside_of in own.items()
     }
-    largest = max((len(each) for of in own.values() for each in of.values()), default=0)
-    for some, orders in _passing_orders(rng, contrasts, largest, draws):
+    sizes = [len(inside) for inside_of in own.values() for inside in inside_of.values()]
+    largest = max(sizes, default=0)
+    for rows, orders in _passing_orders(rng, contrasts, largest, draws):
         for group, inside_of in own.items():
             drawn: dict[bytes, Positions] = {}
             for place, inside in inside_of.items():
-                each = contrasts[place]
-                key = inside.tobytes() + each.passing.tobytes()
+                contrast = contrasts[place]
+                key = inside.tobytes() + contrast.passing.tobytes()
                 if key not in drawn:
-                    drawn[key] = _random_groups(rng, inside, orders[each.passing.tobytes()])
-                pool = np.concatenate([inside, each.passing])
-                results[group][place][some] = compare_groups(each, drawn[key], pool)[0]
+                    drawn[key] = _random_groups(rng, inside, orders[contrast.passing.tobytes()])
+                pool = np.concatenate([inside, contrast.passing])
+                results[group][place][rows] = compare_groups(contrast, drawn[key], pool)[0]
     return results
 
 
 @dataclass(frozen=True)
 class _Orders:
-    """The beginnings of random orders of passing images, and how many images there are."""
+    """Random orders of the passing images, each cut to the size of the largest group.
+
+    Attributes
+    ----------
+    beginnings : array of intp, shape (b, k)
+    images : int
+        Number of passing images that the orders are of.
+    """
 
     beginnings: Positions
     images: int
@@ -218,7 +234,7 @@ def _passing_orders(
     draws: int,
 ) -> Iterator[tuple[slice, dict[bytes, _Orders]]]:
     """Yield random orders of the passing images that have a value, in blocks of draws."""
-    known = {each.passing.tobytes(): each.passing for each in contrasts.values()}
+    known = {contrast.passing.tobytes(): contrast.passing for contrast in contrasts.values()}
     longest = max((len(positions) for positions in known.values()), default=0)
     rows = max(1, BLOCK // max(1, longest + largest))
     for start in range(0, draws if largest else 0, rows):
@@ -231,9 +247,9 @@ def _passing_orders(
 
 
 def _random_groups(rng: np.random.Generator, inside: Positions, others: _Orders) -> Positions:
-    """Draw groups of as many images as are inside, from these and the others together.
+    """Draw groups of the size of `inside` from these images and the others together.
 
-    How many are from inside is hypergeometric; which ones, any of these.
+    The number of images that come from `inside` follows the hypergeometric distribution.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""What is said of a parameter that a cluster's images share, in words with figures.
+"""Findings: parameters that a cluster's images share, in words with figures.
 
-The cluster is compared with a reference: the whole failing set (HUDD, section V-B, RQ1.2), or
-passing images, in which that much is varied that is no cause.
+A cluster is compared with a reference: the whole failing set (HUDD, section V-B, RQ1.2), or the
+passing images, whose values show what does not make an image fail.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Reference = Literal["failing images", "passing images"]
 PASSING: Reference = "passing images"
 
 LEAST = 0.01
-"""Share of the variance that remains, below which a cluster counts as no more surprising."""
+"""A remaining share of the variance below this counts as this: it surprises no more."""
 EDGE = 0.05
-"""Share of its range within which a mean is near the edge."""
+"""A mean is near the edge of its range where it is within this share of the range."""
 MOST_DIGITS = 15
 
 
@@ -38,23 +38,23 @@ class Finding:
     kind : str
         "number", "angle" or "category".
     reduction : float
-        In comparison with failing images, of numbers and angles RR: 1 - variance in the cluster /
-        variance in the whole failing set. In comparison with passing images, 1 - variance in the
+        For numbers and angles compared with failing images, RR: 1 - variance in the cluster /
+        variance in the whole failing set. Compared with passing images, 1 - variance in the
         cluster / mean squared distance of passing images to the cluster's mean (see
-        `parameter_contrast`). Of a category, its share in the cluster less that in the reference.
+        `parameter_contrast`). For a category, its share in the cluster minus that in the reference.
     chance : float
-        What `reduction` has to exceed to be more than chance.
+        The value that `reduction` has to exceed to be beyond chance.
     figure, overall : float
-        Means of the cluster and of the reference (mean directions of angles, in degrees); of a
+        Means of the cluster and of the reference (mean directions in degrees, for angles); for a
         category, its shares.
     category : str
-        Which one; empty for numbers and angles.
+        The category that is more frequent in the cluster; empty for numbers and angles.
     words : str
         "head_yaw: variance -96 % (by chance -41 %), mean 218 against 190, near the edge 220 of its
         range", or "head_yaw: mean 212 against 138 of passing images, spread around it -96 % (by
         chance -41 %)", with true minus signs.
     reference : str
-        Whom the cluster is compared with.
+        The images that the cluster is compared with.
     """
 
     parameter: str
@@ -75,13 +75,13 @@ class Samples:
     Attributes
     ----------
     own : array of float64, shape (k,)
-        Of the cluster.
+        Values of the cluster.
     reference : array of float64, shape (r,)
-        Of the whole failing set, or of passing images.
+        Values of the whole failing set, or of the passing images.
     everything : array of float64, shape (a,)
-        Of all images: what is noticeable is measured by them.
+        Values of all images; their range and deviation set the scale.
     against : str
-        What the reference is.
+        Which of the two the reference is.
     """
 
     own: Doubles
@@ -93,14 +93,15 @@ class Samples:
 def describe(
     parameter: Parameter, samples: Samples, reduction: float, chance: float
 ) -> tuple[float, Finding]:
-    """Return how strong a finding is, in nats, and the finding with its words.
+    """Return the strength of a finding, in nats, and the finding with its words.
 
-    A finding is as strong as it surprises whoever knows the reference, by the Kullback-Leibler
-    divergence. Numbers count as Gaussians, 0.5 (v + z^2 - 1 - ln v), where v is the cluster's
-    variance over that of the reference, at least 0.01, and z the difference of the means in
-    standard deviations of the reference, at least a tenth of that of all images; angles as von
-    Mises distributions, the Gaussians of the circle; categories by the share of the one that is
-    named (Bernoulli).
+    The strength is the Kullback-Leibler divergence of the cluster from the reference.
+
+    - Numbers count as Gaussians: 0.5 (v + z^2 - 1 - ln v). v is the cluster's variance over that of
+      the reference, at least 0.01. z is the difference of the means in standard deviations of the
+      reference, each at least a tenth of the standard deviation of all images.
+    - Angles count as von Mises distributions, the Gaussians of the circle.
+    - Categories count as Bernoulli distributions of the category that is named.
     """
     match parameter.kind:
         case "category":
@@ -120,7 +121,8 @@ def _describe_number(
     remaining = max(float(own.var(ddof=1)) / spread**2, LEAST)
     z = (mean - overall) / spread
     strength = 0.5 * (remaining + z * z - 1 - math.log(remaining))
-    # More digits than three where the values vary little for their size, and none of rounding.
+    # More than three digits where the values vary little for their size, but none that rounding
+    # made.
     ratio = max(abs(mean), abs(overall)) / scale
     digits = 3 + min(12, max(0, math.floor(math.log10(ratio)) - 1)) if ratio else 3
     decimals = 3 - math.floor(math.log10(scale))
@@ -153,7 +155,7 @@ def _describe_angle(
     shown = _number(mean, 3)
     middle = f"mean direction {'0' if shown == '360' else shown}°"
     if samples.against == PASSING:
-        # Of directions all round, which passing images often have, a mean says nothing.
+        # Passing images often point in all directions, and then their mean direction says nothing.
         words = f"{parameter.name}: {middle}, {_spread(reduction, chance, ' of passing images')}"
     else:
         words = f"{parameter.name}: {_variance(reduction, chance)}, {middle}"
@@ -171,7 +173,9 @@ def _describe_category(
     )
     code = int(np.argmax(np.round(shares - references, 9)))
     share, overall = float(shares[code]), float(references[code])
-    expected = max(overall, 0.5 / len(samples.reference))  # what nobody has yet is not impossible
+    expected = max(
+        overall, 0.5 / len(samples.reference)
+    )  # a category that no reference image has is rare, but not impossible
     strength = sum(
         own * math.log(own / whole)
         for own, whole in ((share, expected), (1 - share, 1 - expected))
@@ -179,7 +183,7 @@ def _describe_category(
     )
     category = parameter.categories[code]
     whom = PASSING if samples.against == PASSING else "all"
-    in_cluster, by_chance = _told_apart(share, min(1.0, overall + chance))
+    in_cluster, by_chance = _percent_apart(share, min(1.0, overall + chance))
     words = (
         f"{parameter.name}: {category} in {in_cluster} against {_percent(overall)} of {whom} "
         f"(by chance {by_chance})"
@@ -203,7 +207,7 @@ def _shares(codes: Doubles, categories: int) -> NDArray[np.float64]:
 
 
 def format_means(finding: Finding) -> str:
-    """Write the two means of a number, "218 against 190", with digits that tell them apart."""
+    """Write the two means of a number, "218 against 190", with enough digits to tell them apart."""
     for digits in range(3, MOST_DIGITS + 1):
         own, other = _number(finding.figure, digits), _number(finding.overall, digits)
         if own != other:
@@ -248,8 +252,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _told_apart(share: float, chance: float) -> tuple[str, str]:
-    """Write a share and what chance gives: with a decimal where they would read the same."""
+def _percent_apart(share: float, chance: float) -> tuple[str, str]:
+    """Write two shares, with a decimal where they would read the same without."""
     words = _percent(share), _percent(chance)
     return words if words[0] != words[1] else (f"{100 * share:.1f} %", f"{100 * chance:.1f} %")
 

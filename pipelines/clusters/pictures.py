@@ -1,4 +1,4 @@
-"""Pictures by which a person inspects clusters: GIFs and thumbnails (SAFE, section 2, step 2)."""
+"""Pictures for the inspection of clusters: GIFs and thumbnails (SAFE, section 2, step 2)."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ def draw_clusters(
 ) -> list[Rejected]:
     """Write one GIF a cluster, most central image first, and one thumbnail an image.
 
-    A GIF has at most `GIF_FRAMES` frames, 100 a minute; images keep their proportions.  At most
-    one cluster's frames are in memory.
+    A GIF has at most `GIF_FRAMES` frames, 100 a minute, and images keep their proportions. Time
+    grows linearly with the number of images; memory holds the frames of one cluster.
 
     Parameters
     ----------
     images : Path
-        The folder that the clusters' paths are relative to; never written to.
+        The folder that the clusters' paths are relative to; nothing is written into it.
     run : Path
         The run folder.
 
     Returns
     -------
     list of Rejected
-        Images that could be read before and cannot be read any more; they are left out.
+        Images that cannot be read any more, although they could be before; they are left out.
     """
     (run / GIF_FOLDER).mkdir(exist_ok=True)
     (run / THUMBNAIL_FOLDER).mkdir(exist_ok=True)

@@ -1,14 +1,15 @@
-"""How often images like those of a cluster fail, beside all others (ISO 21448, clause 7).
+"""Failure rates: how often images like those of a cluster fail (ISO 21448, clause 7).
 
-A cluster of failing images alone cannot tell a cause from what is common: where a third of all
-images is dark, so is a third of the failing ones. What tells is the share that fails of all images
-that look like the cluster's, failing and passing, and whether it is higher than elsewhere.
+Failing images alone do not show whether what they share is a cause or simply common: where a third
+of all images is dark, a third of the failing images is dark as well. The failure rate shows it: of
+all images that look like those of the cluster, failing and passing, the share that fails, compared
+with the share elsewhere.
 
-Passing images are a sample. Given how many images of either kind a cluster holds, the number of
-failing ones is binomial with the share q of failing ones in failing images and sample; Wilson's
-interval of q turns into one of the failure rate r = q / (q + w (1 - q)), where w passing images of
-the test set stand behind each of the sample (the odds of a case-control study). Where all passing
-images are in the sample, r is q and the interval is Wilson's.
+The passing images are a sample, in which each image stands for w passing images of the test set.
+Given the number of images that a cluster holds, the number of failing ones is binomial, with q the
+share of failing images among the failing images and the sampled passing images. Wilson's interval
+of q becomes that of the failure rate r = q / (q + w (1 - q)), as with the odds of a case-control
+study. Where the sample has all passing images, r is q and the interval is Wilson's.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from pipelines.clusters.clusters import NOISE, Cells
 from pipelines.data.intervals import effective_share, wilson_interval
 
 LEVEL = 0.05
-"""Of the tests of all clusters together: more often than this, no chance finding is called one."""
+"""Significance level of the tests of all clusters together: the probability that any cluster is
+called a situation by chance."""
 
 ClusterKind = Literal["situation", "too few to tell", "as common", "one subject"]
 SITUATION: ClusterKind = "situation"
@@ -33,9 +35,9 @@ TOO_FEW: ClusterKind = "too few to tell"
 AS_COMMON: ClusterKind = "as common"
 ONE_SUBJECT: ClusterKind = "one subject"
 CLUSTER_KINDS = (SITUATION, TOO_FEW, AS_COMMON, ONE_SUBJECT)
-"""What a cluster is: a situation that fails more often than the rest; one of so few images that no
-test could tell, if every one of them failed; one that is as common among passing images; images of
-one group alone."""
+"""Kinds of clusters, in the order in which they are shown: a situation that fails more often than
+the rest; a cluster with so few images that no test could tell, even if all of them failed; a
+cluster that is as common among passing images; a cluster whose images are all of one group."""
 
 Labels = NDArray[np.int32]
 
@@ -47,20 +49,23 @@ class FailureRate:
     Attributes
     ----------
     failing, passing : int
-        Images of either kind that the cluster holds, found without them; passing ones of the
-        sample.
+        Failing images, and passing images of the sample, that the cluster holds when it is found
+        without them.
     groups : int
-        Groups that these images are of.
+        Number of groups that these images belong to.
     rate, low, high : float
-        Share that fails, of all images of the test set like these, with its 95 % interval.
+        Share of the test set's images like these that fails, 0 to 1, with its 95 % interval.
     elsewhere : float
-        Share that fails of all images that the cluster does not hold.
+        Share of the images outside the cluster that fails, 0 to 1.
     excess : float
-        Failing images above those that there would be if these failed as often as the others.
+        Number of failing images beyond those expected if images like these failed as often as the
+        others.
     p : float
-        Of the one-sided test that they fail more often, corrected for the number of clusters.
+        p-value of the one-sided test that they fail more often, corrected for the number of
+        clusters.
     testable : bool
-        Whether the test could tell at all: whether it would, had all of these images failed.
+        Whether the test could find a higher rate at all: whether it would if all of these images
+        failed.
     """
 
     failing: int
@@ -76,12 +81,12 @@ class FailureRate:
 
     @property
     def is_higher(self) -> bool:
-        """Whether they fail more often than the others, beyond chance."""
+        """Whether images like these fail more often than the others, beyond chance."""
         return self.p <= LEVEL and self.rate > self.elsewhere
 
 
 def correct_by_holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number (Holm, 1979): they may then be compared with one level."""
+    """Correct p-values for their number (Holm, 1979), so that one level applies to all of them."""
     order = np.argsort(p_values, kind="stable")
     factors = len(p_values) - np.arange(len(p_values))
     stepped = np.maximum.accumulate(factors * np.asarray(p_values, dtype=np.float64)[order])
@@ -100,31 +105,33 @@ def estimate_rates(
 ) -> dict[int, FailureRate]:
     """Estimate how often images like those of each cluster fail.
 
-    The test is Fisher's, one-sided, of failing and passing images inside and outside the cluster,
-    passing ones by their weight (scaled to the size of the sample). Where images come in groups,
-    all numbers of images count as their independent share (`effective_share`), rounded for the
-    test. Of a cluster that is too small no outcome could be told from chance; it is not tested, and
-    p-values are corrected (Holm) for the number of those that are (Tarone, Biometrics 1990).
+    The test is Fisher's one-sided test of failing and passing images inside and outside the
+    cluster. Passing images count by their weight, scaled to the size of the sample. Where images
+    come in groups, their numbers are multiplied by their independent share (`effective_share`) and
+    rounded.
 
-    Time grows with the number of images times that of clusters.
+    A cluster is not tested where it is so small that no outcome could be significant. p-values are
+    corrected (Holm) for the number of tested clusters (Tarone, Biometrics 1990).
+
+    Time grows with the number of images times the number of clusters.
 
     Parameters
     ----------
     failing : array of int32, shape (n,)
-        Cluster of each failing image; -1 is none.
+        Cluster of each failing image; -1 where it is in none.
     passing : array of int32, shape (m,)
-        Cluster of each passing image of the sample, at least one; -1 is none.
+        Cluster of each passing image of the sample; -1 where it is in none. m is at least 1.
     weights : array of float64, shape (m,)
-        Passing images of the test set that each of the sample stands for.
+        Number of passing images of the test set that each image of the sample stands for.
     failing_groups, passing_groups : arrays of int64, shapes (n,) and (m,)
-        Images with the same number are of one group, be they failing or passing.
+        Group of each image: failing and passing images with the same number are of one group.
     clusters : sequence of int
-        To be told of; by default those that a failing image is in. One that holds no image at all
-        has no rate (nan), and is not testable.
+        The clusters to estimate; by default those that hold a failing image. A cluster that holds
+        no image has no rate (nan) and is not testable.
 
     Returns
     -------
-    dict
+    dict of int to FailureRate
         By cluster.
     """
     failed = np.arange(len(failing) + len(passing)) < len(failing)
@@ -152,16 +159,21 @@ def estimate_rates(
 def _contingency(
     bad: NDArray[np.bool_], good: NDArray[np.bool_], weights: NDArray[Any]
 ) -> NDArray[Any]:
-    """Count failing and passing images inside a cluster, then outside; passing ones by weight."""
+    """Count failing and passing images inside a cluster, then outside; passing ones by weight.
+
+    Returns
+    -------
+    array, shape (2, 2)
+        Rows: inside, outside. Columns: failing, passing.
+    """
     inside = [bad.sum(), weights[good].sum()]
     return np.array([inside, [(~bad).sum(), weights[~good].sum()]])
 
 
 def _most_failing(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the table that would be, had as many of the images inside failed as can be.
+    """Return the table with as many failing images inside as its margins allow.
 
-    Its margins are those of `counts`: of all tables that Fisher's test compares, this one speaks
-    most clearly.
+    It has the margins of `counts`, and the lowest p-value of all tables with these margins.
     """
     inside, failing = counts[0].sum(), counts[:, 0].sum()
     most = min(inside, failing)
@@ -170,7 +182,7 @@ def _most_failing(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fisher(table: ArrayLike) -> float:
-    """Compute the one-sided p-value of Fisher's exact test: the first cell is not larger."""
+    """Compute the p-value of Fisher's exact test, one-sided: a larger first cell is unlikely."""
     from scipy.stats import fisher_exact
 
     return float(fisher_exact(table, alternative="greater").pvalue)
@@ -183,20 +195,20 @@ def _rate(
     independent: float,
     groups: NDArray[np.int64],
 ) -> FailureRate:
-    """Return the rate of one cluster, its p-value left open.
+    """Return the rate of one cluster; its p-value and `testable` are set later.
 
     Parameters
     ----------
     table : array of int64, shape (2, 2)
         Failing and passing images inside, then outside.
     weight : float
-        Passing images of the test set behind each of those inside.
+        Number of passing images of the test set that each passing image inside stands for.
     other_passing : float
-        Passing images of the test set outside.
+        Number of passing images of the test set outside the cluster.
     independent : float
         Share of the images inside that count as independent.
     groups : array of int64
-        Of the images inside.
+        Group of each image inside.
     """
     (bad, good), (other_bad, _) = table.tolist()
     if not bad + good:
@@ -219,22 +231,27 @@ def _rate(
 
 
 def _weighted(share: float, weight: float) -> float:
-    """Turn a share in failing images and sample into one in the test set."""
+    """Convert the share of failing images in failing images and sample to that in the test set."""
     return share / (share + weight * (1 - share))
 
 
 def classify_clusters(
     rates: Mapping[int, FailureRate], subjects: Mapping[int, int]
 ) -> dict[int, ClusterKind]:
-    """Tell causes from what is common, and from one subject.
+    """Classify clusters: situations, too few images to tell, as common, one subject.
 
     Parameters
     ----------
-    rates : mapping
+    rates : mapping of int to FailureRate
         By cluster.
     subjects : mapping of int to int
-        Groups that a cluster's failing images are of, by cluster; empty where each image is a
+        Number of groups of a cluster's failing images, by cluster; empty where every image is a
         group of its own.
+
+    Returns
+    -------
+    dict of int to str
+        One of `CLUSTER_KINDS`, by cluster.
     """
     return {
         cluster: ONE_SUBJECT
@@ -249,12 +266,12 @@ def classify_clusters(
 
 
 def order_clusters(rates: Mapping[int, FailureRate], kinds: Mapping[int, ClusterKind]) -> list[int]:
-    """Return the clusters as they are shown: situations first, by falling excess of failures."""
+    """Return the clusters in the order of their kinds, those with most excess failures first."""
     return sorted(rates, key=lambda c: (CLUSTER_KINDS.index(kinds[c]), -rates[c].excess, c))
 
 
 def format_rate_cells(rates: Mapping[int, FailureRate], kinds: Mapping[int, ClusterKind]) -> Cells:
-    """Return what `clusters.csv` says of failure rates, by cluster."""
+    """Return the cells of `clusters.csv` on failure rates, by cluster."""
     return {
         cluster: {
             "kind": kinds[cluster],
@@ -270,7 +287,7 @@ def format_rate_cells(rates: Mapping[int, FailureRate], kinds: Mapping[int, Clus
                     "p_value": float(f"{rate.p:.3g}"),
                 }
                 if rate.failing + rate.passing
-                else {}  # found without a third of the images, there was no such cluster
+                else {}  # no such cluster was found when a third of the images was left out
             ),
         }
         for cluster, rate in rates.items()

@@ -1,17 +1,20 @@
 """Which parameters the images of a cluster share (HUDD, section V-B, RQ1.2), beyond chance.
 
-Of many parameters one is always reduced in variance; what is named has to be more than chance. So
-comes the minP procedure of Westfall and Young (*Resampling-based multiple testing*, 1993): 2,000
-random groups of the cluster's size give each parameter a distribution of its own, and in each of
-them the smallest p-value over all parameters. The 5 % quantile of these is the common level at
-which each parameter is tested against its own distribution. So of clusters that share nothing, at
-most one in twenty gets any parameter. The largest reduction over all parameters would keep to that
-as well, but one parameter with heavy tails (zero for nearly all images, so that small random groups
-often have RR 1) would then silence all others. Here it silences itself alone.
+Among many parameters, the variance of some is always reduced by chance, so a parameter is named
+only where its reduction is more than chance explains. The test is the minP procedure of Westfall
+and Young (*Resampling-based multiple testing*, 1993). 2,000 random groups of the cluster's size
+give each parameter its own distribution, and for each random group the smallest p-value over all
+parameters. The 5 % quantile of these smallest p-values is the common level at which each parameter
+is tested against its own distribution. So at most one in twenty of the clusters whose images share
+nothing gets a parameter.
 
-Where values of passing images are known, a parameter is compared with these (`parameter_contrast`):
-what varies among them, too, is no cause. The random groups then come from the cluster and the
-passing images together.
+A test of the largest reduction over all parameters would keep this level as well. But a parameter
+with heavy tails (zero for nearly all images, so that small random groups often have RR 1) would
+then hide all other parameters. Here it hides only itself.
+
+Where values of passing images are known, a parameter is compared with these (`parameter_contrast`),
+because a value that passing images have as well is no cause. The random groups then come from the
+cluster and the passing images together.
 """
 
 from __future__ import annotations
@@ -45,14 +48,15 @@ from pipelines.data.parameters import Parameter, as_cells
 
 DRAWS = 2000
 DRAWS_A_PARAMETER = 40
-"""At least: with fewer, hardly any p-value of very many parameters could be small enough."""
+"""Least number of draws a parameter: with fewer, no p-value of many parameters is small enough."""
 LEVEL = 0.05
 FEWEST_PASSING = 10
-"""Passing images with a value, below which a parameter is compared with failing images."""
+"""With fewer passing images that have a value, a parameter is compared with failing images."""
 BLOCK = 250_000
-"""Images of random groups at a time: temporary arrays stay in the cache."""
+"""Images of random groups that are in memory at a time, so that arrays stay in the CPU's cache."""
 NOTICEABLE = {"number": HIGH_REDUCTION, "angle": HIGH_REDUCTION, "category": 0.1}
-"""Figure up to which nothing is said, however sure it is: large groups differ a little in much."""
+"""Smaller figures are not named, even where they are beyond chance: a large group differs a little
+from the whole set in many parameters."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class _Null:
     ordered : array of float64, shape (draws,)
         Ascending.
     ranks : array of int32, shape (draws,)
-        By draw, how many draws reach its figure, itself included: its p-value times draws.
+        For each draw, the number of draws that reach its figure, itself included: its p-value
+        times draws.
     """
 
     ordered: Doubles
@@ -80,41 +85,45 @@ def find_parameters(
 ) -> dict[int, list[Finding]]:
     """Find the parameters that the images of each group share, beyond chance.
 
-    A parameter is named when its figure (see `variance`, and `parameter_contrast` for those of
-    which passing images have values) is larger than what random groups with as many values reach
-    at the common level, and than what people notice (`NOTICEABLE`). The random groups of all sizes
-    are the beginnings of the same random orders, of those images that have a value of the
-    parameter; against passing images, each group has its own. Never named is a parameter that is
-    constant in the whole set (and among passing images), or of which a group has less than 3 values
-    or values of less than half of its images.
+    A parameter is named where its figure is larger than the one that random groups with as many
+    values reach at the common level, and larger than `NOTICEABLE`. The figure is that of
+    `variance_reduction`, or that of `parameter_contrast` where passing images have values.
 
-    The strongest come first: those that surprise most, given what they are compared with (see
+    The random groups of all sizes are the first images of the same random orders of the images that
+    have a value. In a comparison with passing images, each group has its own random groups.
+
+    A parameter is never named where it is constant in the whole set (and among passing images), or
+    where the group has fewer than 3 values or values for fewer than half of its images.
+
+    The strongest findings come first: those that differ most from the reference (see
     `parameter_findings.describe`).
 
-    Time grows with draws x p x images of the largest group (against passing images, of all groups),
-    and for the random orders with draws x images; memory with draws x p x the number of different
-    group sizes, at most the square root of 2 n (against passing images, of groups).
+    Time grows with draws x p x images of the largest group (of all groups, in a comparison with
+    passing images), and with draws x images for the random orders. Memory grows with draws x p x
+    the number of different group sizes, at most the square root of 2 n (the number of groups, in a
+    comparison with passing images).
 
     Parameters
     ----------
     parameters : sequence of Parameter, length p
-        Those with values of passing images are compared with these, the others with the whole set.
+        Those with values of passing images are compared with these, the others with the whole
+        failing set.
     labels : array of int32, shape (n,)
-        Cluster or family of each image; -1 is noise, which counts in the whole set alone.
+        Cluster or family of each image; -1 is noise, which counts as part of the whole set only.
     seed : int
-        Of the random groups.
+        Seed of the random groups.
     draws : int
         Number of random groups; at least 40 p are drawn.
 
     Returns
     -------
     dict
-        By group, what is named, strongest first; an empty list where nothing is.
+        By group, its findings, strongest first; an empty list where there is none.
 
     Raises
     ------
     ValueError
-        When a parameter has another number of images.
+        When a parameter has values for another number of images than `labels`.
     """
     _check_shapes(parameters, labels)
     prepared = [column for column in map(_prepare, parameters) if column is not None]
@@ -139,9 +148,10 @@ def _check_shapes(parameters: Sequence[Parameter], labels: NDArray[np.int32]) ->
 
 
 def is_contrasted(parameter: Parameter) -> bool:
-    """Return whether a parameter is compared with passing images: 10 or more have a value.
+    """Tell whether a parameter is compared with passing images: at least 10 of them have a value.
 
-    What says how wrong the DNN is, is not: it differs by definition.
+    An outcome, such as the error of the DNN, is never compared with them: it makes an image fail,
+    so passing images differ in it by definition.
     """
     known = int((~np.isnan(parameter.passing)).sum())
     return known >= FEWEST_PASSING and not parameter.outcome
@@ -154,7 +164,7 @@ def _prepare(parameter: Parameter) -> PreparedParameter | ParameterContrast | No
 def _valued_members(
     prepared: Sequence[PreparedParameter | ParameterContrast], members: Positions
 ) -> dict[int, Positions]:
-    """Return, by place in `prepared`, the members of a group that have a value, if they suffice."""
+    """Return the group's members that have a value, by parameter's place, where they are enough."""
     valued = {
         place: select_with_values(column.defined, members) for place, column in enumerate(prepared)
     }
@@ -168,7 +178,7 @@ def _nulls(
     seed: int,
     draws: int,
 ) -> dict[int, dict[int, _Null]]:
-    """Compute the figures of random groups, by group and place in `prepared`."""
+    """Compute the figures of random groups, by group and parameter's place in `prepared`."""
     alone = {
         place: column
         for place, column in enumerate(prepared)
@@ -206,7 +216,7 @@ def _draw(
     seed: int,
     draws: int,
 ) -> list[Doubles]:
-    """Compute the figures of random groups, for each parameter of each of its sizes.
+    """Compute the figures of random groups, for each parameter and each of its group sizes.
 
     Returns
     -------
@@ -216,16 +226,16 @@ def _draw(
     results = [np.empty((draws, len(wanted))) for wanted in sizes]
     rows = max(1, BLOCK // max(1, count))
     for start in range(0, draws if any(sizes) else 0, rows):
-        some = range(start, min(start + rows, draws))
-        orders = np.stack([rng.permutation(count) for _ in some])
-        # Often the same images lack several parameters.
+        block = range(start, min(start + rows, draws))
+        orders = np.stack([rng.permutation(count) for _ in block])
+        # Several parameters often have values for the same images, and then share their orders.
         valued: dict[bytes, Positions] = {}
         for column, wanted, result in zip(prepared, sizes, results, strict=True):
             if wanted:
                 key = column.defined.tobytes()
                 if key not in valued:
                     valued[key] = orders[column.defined[orders]].reshape(len(orders), -1)
-                result[some] = compute_figures(column, valued[key], wanted)
+                result[block] = compute_figures(column, valued[key], wanted)
     return results
 
 
@@ -241,9 +251,15 @@ def _named(
     nulls: dict[int, _Null],
     draws: int,
 ) -> list[Finding]:
-    """Find what is named of one group, given its positions by place in `prepared`."""
+    """Return the findings of one group, strongest first.
+
+    Parameters
+    ----------
+    own : dict of int to array of intp
+        The group's images that have a value, by parameter's place in `prepared`.
+    """
     smallest = np.min([nulls[place].ranks for place in own], axis=0)
-    # At most one draw in twenty has a smaller rank; the group counts as one that reaches itself.
+    # At most one draw in twenty has a smaller rank. The group itself counts as one more draw.
     rank = int(np.sort(smallest)[int(LEVEL * draws)]) - 1
     named = []
     for place, inside in own.items() if rank else ():
@@ -253,7 +269,7 @@ def _named(
             pool = np.concatenate([inside, column.passing])
             (excess,), (distance,) = compare_groups(column, inside[None], pool)
             if distance <= ROUNDING:
-                continue  # cluster and passing images are one value
+                continue  # the cluster and the passing images all have the same value
             figure, chance = float(excess / distance), float(chance / distance)
         else:
             figure = float(compute_figures(column, inside[None], [len(inside)])[0, 0])
@@ -274,21 +290,23 @@ def _samples(column: PreparedParameter | ParameterContrast, inside: Positions) -
 def find_confusions(
     parameters: Sequence[Parameter], labels: NDArray[np.int32]
 ) -> dict[int, list[tuple[str, str, int]]]:
-    """Count what the DNN under analysis takes for what in each group.
+    """Count the confusions of the DNN under analysis in each group: label and wrong prediction.
+
+    Time grows linearly with the number of images.
 
     Parameters
     ----------
     parameters : sequence of Parameter
-        Those named `label` and `prediction` are used, be they categories or numbers.
+        Only those named `label` and `prediction` are used, as categories or as numbers.
     labels : array of int32, shape (n,)
         Cluster or family of each image; -1 is noise.
 
     Returns
     -------
     dict
-        By group: label, prediction and number of images, of each pair that differs, most frequent
-        first, then by name. Images without one of the two are left out; lists are empty where there
-        are no such parameters.
+        By group: label, prediction and number of images of each pair that differs, most frequent
+        first, then by name. Images without a label or a prediction are left out. Lists are empty
+        where one of the two parameters is missing.
     """
     named = {parameter.name: parameter for parameter in parameters if parameter.kind != "angle"}
     groups = split_groups(labels)

@@ -20,12 +20,12 @@ from pipelines.data.tables import USED, clean, quote_cell, read_table
 from pipelines.runs.errors import InputError
 
 NEXT = 0.25
-"""Share of a subrange within which a value is next to an unsafe one."""
+"""A value is next to an unsafe one where it is within this share of the subrange."""
 ROUNDING = 1e-9
-"""Difference, relative to the size, below which averages are equal to a limit."""
+"""Relative difference below which an average equals a limit."""
 UNSAFE_COLUMNS = ("parameter", "value", "side")
 MOST_LISTED = 20
-"""Parameters that a message names."""
+"""Number of parameters that a message names at most."""
 
 Side = Literal["near", "at most", "at least"]
 
@@ -37,7 +37,7 @@ class UnsafeValue:
     Attributes
     ----------
     side : str
-        "near" it, or "at most" or "at least" that much.
+        Which values are unsafe: "near" this one, "at most" or "at least" this one.
     """
 
     parameter: str
@@ -47,15 +47,16 @@ class UnsafeValue:
 
 @dataclass(frozen=True)
 class CoveredValue:
-    """One unsafe value, and who lies next to it.
+    """An unsafe value, and the images and clusters that lie next to it (HUDD, RQ1.3).
 
     Attributes
     ----------
     unsafe : UnsafeValue
     images : int
-        Of the whole set that lie next to it, noise included.
+        Images of the whole set that lie next to it, noise included.
     clusters : list of int
-        That do, by id: their variance is reduced by half or more, and their average is next to it.
+        Clusters that cover it: their variance is reduced by half or more, and their average lies
+        next to it.
     """
 
     unsafe: UnsafeValue
@@ -68,25 +69,25 @@ def read_unsafe_values(
 ) -> tuple[tuple[UnsafeValue, ...], tuple[Problem, ...]]:
     """Read the unsafe values of parameters (HUDD, RQ1.3, Table IV).
 
-    A table with the columns `parameter`, `value` and, if wished, `side`: near (also where it is
-    empty), at most, or at least. See `tables.read_table` for what a table may look like.
+    The table has the columns `parameter`, `value` and optionally `side`: near (the default), at
+    most, or at least. See `tables.read_table` for the formats of tables.
 
     Parameters
     ----------
     parameters : sequence of Parameter
-        Those of the run.
+        The parameters of the run.
 
     Returns
     -------
     values : tuple of UnsafeValue
-        As in the file; angles from 0 up to but not including 360.
+        In the order of the file; angles are from 0 up to but not including 360 degrees.
     problems : tuple of Problem
-        By row.
+        What could not be used, ordered by row.
 
     Raises
     ------
     InputError
-        When the file is no such table, or nothing in it can be used.
+        When the file is no such table, or none of its rows can be used.
     """
     table = read_table(file)
     name = one_line(file.name)
@@ -96,32 +97,32 @@ def read_unsafe_values(
     titles = [title.lower() for title in table.header]
     if not {"parameter", "value"} <= {*titles}:
         raise InputError(
-            f"{file}: expected the columns parameter, value and, if wished, side, received "
+            f"{file}: expected the columns parameter, value and optionally side, received "
             f"{', '.join(table.header)}. Write these titles into the first line."
         )
     for title in table.header:
         if title.lower() not in UNSAFE_COLUMNS:
             what = f"expected {', '.join(UNSAFE_COLUMNS)}, received this column: left out"
             problems.append(Problem(name, table.header_line, title, what))
-    known = {each.name: each for each in parameters}
+    known = {parameter.name: parameter for parameter in parameters}
     places = [titles.index(title) if title in titles else None for title in UNSAFE_COLUMNS]
-    found: dict[UnsafeValue, int] = {}
+    row_of: dict[UnsafeValue, int] = {}
     for line, row in zip(table.lines, table.rows, strict=True):
         cells = ["" if place is None else clean(row[place]) for place in places]
         value = _unsafe_value(cells, known, table.decimal_commas)
-        if isinstance(value, UnsafeValue) and value in found:
-            value = ("", f"expected values that differ, received that of row {found[value]} again")
+        if isinstance(value, UnsafeValue) and value in row_of:
+            value = ("", f"expected values that differ, received that of row {row_of[value]} again")
         if isinstance(value, UnsafeValue):
-            found[value] = line
+            row_of[value] = line
         else:
             problems.append(Problem(name, line, value[0], f"{value[1]}: row left out"))
-    if not found:
+    if not row_of:
         raise InputError(
             f"{file}: expected unsafe values of parameters of the run, received none that can be "
             f"used (row {problems[-1].row}: {problems[-1].what}). Give numbers of these "
             f"parameters: {_listed(known.values()) or 'there is none'}."
         )
-    return tuple(found), tuple(sorted(problems, key=lambda problem: problem.row))
+    return tuple(row_of), tuple(sorted(problems, key=lambda problem: problem.row))
 
 
 def _unsafe_value(
@@ -155,7 +156,7 @@ def _unsafe_value(
 
 
 def _listed(parameters: Iterable[Parameter]) -> str:
-    names = [each.name for each in parameters if each.kind != "category"]
+    names = [parameter.name for parameter in parameters if parameter.kind != "category"]
     return ", ".join(names[:MOST_LISTED]) + (", ..." if len(names) > MOST_LISTED else "")
 
 
@@ -164,17 +165,22 @@ def find_coverage(
     parameters: Sequence[Parameter],
     labels: NDArray[np.int32],
 ) -> list[CoveredValue]:
-    """Tell which clusters cover each unsafe value.
+    """Find the clusters that cover each unsafe value (HUDD, RQ1.3, Table IV).
 
-    The values of a parameter that are unsafe to be near split its domain, the range of the whole
-    set and of these values, into subranges; angles' domain is the circle. Next to an unsafe value
-    is what differs from it by less than 25 % of the subrange that it is in itself, or equals it.
-    What is on the border of two subranges is in either. A value that is unsafe to be at most, or at
-    least, splits nothing: what does not exceed it, or reaches it, is next to it; angles are then
-    compared as numbers from 0 to 360. Clusters of less than 3 values, or with values of less than
-    half of their images, cover nothing.
+    A cluster covers an unsafe value where its average lies next to it, and its variance of the
+    parameter is reduced by half or more. "Next to" depends on the side:
 
-    Time grows with the number of images times that of unsafe values.
+    - "near": the unsafe values of this side split the parameter's domain into subranges. The domain
+      is the range of the whole set and of these values; for angles, it is the circle. A value is
+      next to an unsafe one where it equals it, or differs from it by less than 25 % of the subrange
+      that it lies in. A value on the border of two subranges lies in both.
+    - "at most" and "at least": a value is next to an unsafe one where it is not larger, or not
+      smaller. Angles are compared as numbers from 0 to 360.
+
+    Clusters with fewer than 3 values, or with values for fewer than half of their images, cover
+    nothing.
+
+    Time grows with the number of images times the number of unsafe values.
 
     Parameters
     ----------
@@ -186,15 +192,15 @@ def find_coverage(
     Returns
     -------
     list of CoveredValue
-        As in `unsafe`.
+        In the order of `unsafe`.
 
     Raises
     ------
     ValueError
-        When an unsafe value is one of no number or angle among the parameters.
+        When the parameter of an unsafe value is missing or a category.
     """
-    known = {each.name: each for each in parameters if each.kind != "category"}
-    strange = [each.parameter for each in unsafe if each.parameter not in known]
+    known = {parameter.name: parameter for parameter in parameters if parameter.kind != "category"}
+    strange = [value.parameter for value in unsafe if value.parameter not in known]
     if strange:
         raise ValueError(f"there is no number or angle {strange[0]!r} among the parameters")
     averages = {
@@ -203,28 +209,34 @@ def find_coverage(
             for group, (reduction, average) in compute_reductions(known[name], labels).items()
             if reduction >= HIGH_REDUCTION
         }
-        for name in {each.parameter for each in unsafe}
+        for name in {value.parameter for value in unsafe}
     }
-    found = []
-    for each in unsafe:
-        parameter, own = known[each.parameter], averages[each.parameter]
+    coverage = []
+    for value in unsafe:
+        parameter, own = known[value.parameter], averages[value.parameter]
         values = parameter.values[~np.isnan(parameter.values)]
         near = [
             other.value
             for other in unsafe
-            if other.parameter == each.parameter and other.side == "near"
+            if other.parameter == value.parameter and other.side == "near"
         ]
-        next_to = _next_to(np.array(list(own.values())), each, near, parameter)
+        next_to = _next_to(np.array(list(own.values())), value, near, parameter)
         clusters = [group for group, is_next in zip(own, next_to, strict=True) if is_next]
-        images = int(_next_to(values, each, near, parameter).sum())
-        found.append(CoveredValue(each, images, clusters))
-    return found
+        images = int(_next_to(values, value, near, parameter).sum())
+        coverage.append(CoveredValue(value, images, clusters))
+    return coverage
 
 
 def _next_to(
     values: Doubles, unsafe: UnsafeValue, near: Sequence[float], parameter: Parameter
 ) -> NDArray[np.bool_]:
-    """Tell which values lie next to an unsafe one; `near` are all near ones of the parameter."""
+    """Tell which values lie next to an unsafe one.
+
+    Parameters
+    ----------
+    near : sequence of float
+        All unsafe values of the parameter whose side is "near".
+    """
     limit = unsafe.value
     if parameter.kind == "angle":
         values, limit = values % 360, limit % 360
@@ -243,7 +255,7 @@ def _next_to(
 
 
 def _subranges(values: Doubles, near: Sequence[float], parameter: Parameter) -> Doubles:
-    """Compute the length of the subrange that each value is in; on a border, of the longer one."""
+    """Compute the length of the subrange that each value lies in: on a border, the longer one."""
     if parameter.kind == "angle":
         cuts = np.unique(np.asarray(near) % 360)
         borders = np.array([cuts[-1] - 360, *cuts, cuts[0] + 360])

@@ -195,7 +195,10 @@ def test_words_for_a_table_that_is_empty_are_refused(tmp_path):
     ("words", "said"),
     [
         ({"verdict": "maybe"}, "verdict: expected plausible cause, several causes, unclear"),
-        ({"size": "3"}, "expected words on name, note, verdict, severity, likelihood"),
+        (
+            {"size": "3"},
+            "expected the columns name, note, verdict, severity, likelihood, received 'size'",
+        ),
     ],
 )
 def test_words_that_are_no_words_are_refused(tmp_path, clusters, words, said):

@@ -374,4 +374,4 @@ def test_booleans_are_alike_in_label_and_prediction(tmp_path):
     ],
 )
 def test_a_share_beyond_chance_does_not_read_as_chance(share, chance, words):
-    assert parameter_findings._told_apart(share, chance) == words
+    assert parameter_findings._percent_apart(share, chance) == words
