@@ -53,8 +53,9 @@ from pipelines.data.properties import measure
 from pipelines.safe import clustering, contrast, features, reduction
 from pipelines.safe.denoising import denoise
 from pipelines.safe.extraction import CONDITIONS
-from pipelines.safe.partition import Search, count_unseen, find_partition
+from pipelines.safe.partition import count_unseen, find_partition
 from pipelines.safe.recipe import RECIPES
+from pipelines.safe.search import Search
 
 SPOILT, CLEAN = 700, 1300
 """Photographs of the test sets that failure rates are estimated on."""

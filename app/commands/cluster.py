@@ -81,11 +81,11 @@ class ClusterOptions:
         str,
         Option(
             "'contrast': failing images seen in contrast with passing ones (block2_pool to "
-            "block4_pool, 40 components). 'appearance': by what images look like (block3_pool to "
-            "block5_pool, unit length, 50 components). 'default': the same of block4_pool and "
-            "block5_pool, as before there were passing images. 'paper': SAFE as printed (fc2, 256 "
-            "components); downloads 528 MB. (default: contrast with passing images, else "
-            "appearance)",
+            "block4_pool, 40 components). 'appearance': by what images look like (block4_pool and "
+            "block5_pool, or block3_pool and block4_pool, whichever clusters better; unit length, "
+            "50 components). 'default': the first of these alone, as before there were passing "
+            "images. 'paper': SAFE as printed (fc2, 256 components); downloads 528 MB. (default: "
+            "contrast with passing images, else appearance)",
             show_default=False,
             label="Recipe",
             info="by input: contrast with passing images, else appearance. paper: SAFE as printed; "

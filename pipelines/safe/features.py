@@ -71,9 +71,20 @@ def select_columns(vectors: Floats, extracted: Sequence[str], layers: Sequence[s
     -------
     array of float32, shape (n, sum of widths of `layers`)
     """
+    return vectors[:, list_columns(extracted, layers)]
+
+
+def list_columns(extracted: Sequence[str], layers: Sequence[str]) -> NDArray[np.intp]:
+    """Return the columns of some layers' features among those of all that were extracted.
+
+    Raises
+    ------
+    ValueError
+        When a layer is not among `extracted`.
+    """
     ends = np.cumsum([0, *list_widths(extracted)])
-    parts = [slice(ends[place], ends[place + 1]) for place in map(extracted.index, layers)]
-    return np.concatenate([vectors[:, part] for part in parts], axis=1)
+    parts = [np.arange(ends[i], ends[i + 1]) for i in map(extracted.index, layers)]
+    return np.concatenate(parts)
 
 
 def choose_precision(wanted: str) -> Precision:

@@ -50,12 +50,12 @@ from pipelines.safe.inputs import (
 from pipelines.safe.near_duplicates import group_near_duplicates
 from pipelines.safe.partition import (
     Partition,
-    Search,
     count_unseen,
     describe_choices,
     find_partition,
 )
 from pipelines.safe.recipe import ALONE, CONTRAST, Options, check_options
+from pipelines.safe.search import Search
 
 CLUSTERING = "clustering"
 COUNTING = "counting passing images"

@@ -13,68 +13,20 @@ from pipelines.clusters.clusters import NOISE
 from pipelines.clusters.passing import FEWEST
 from pipelines.clusters.rates import estimate_rates
 from pipelines.data.arrays import Floats
-from pipelines.safe import clustering, contrast, features, reduction
+from pipelines.safe import contrast, features, reduction
+from pipelines.safe.appearance import find_view
 from pipelines.safe.clustering import TOO_FEW, Clustering
 from pipelines.safe.contrast import Contrast
 from pipelines.safe.dbscan import Labels
 from pipelines.safe.denoising import denoise
 from pipelines.safe.looks import average_rays, find_looks
-from pipelines.safe.recipe import RECIPES, ClusteringRecipe
 from pipelines.safe.reduction import Reduction
+from pipelines.safe.search import ALIKE, Search, find_clusters
 from pipelines.safe.situations import find_situations, place
 from pipelines.unsafe_set.allocation import cluster_distances, compute_reaches
 
 TURNS = 2
 FOLDS = 3
-ALIKE = 1e-4
-"""Features nearer to one another than this share of their mean's length count as equal."""
-
-Step = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Search:
-    """How a partition is searched for; None leaves it to the recipe or to the search.
-
-    Attributes
-    ----------
-    recipe : str
-        A key of `RECIPES`.
-    layers : tuple of str
-        That the features are of; empty stands for the recipe's.
-    components, min_samples : int, optional
-    eps : float, optional
-    seed : int
-    groups : array of int64, shape (n,), optional
-        Images with the same number are of one group: contrast then clusters the looks of groups in
-        the place of images.
-    step : callable
-        Told of ``(done, total)``.
-    """
-
-    recipe: str
-    layers: tuple[str, ...] = ()
-    components: int | None = None
-    min_samples: int | None = None
-    eps: float | None = None
-    seed: int = 0
-    groups: NDArray[np.int64] | None = None
-    step: Step = lambda done, total: None
-
-    @property
-    def choices(self) -> ClusteringRecipe:
-        """The recipe's choices."""
-        return RECIPES[self.recipe]
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Number of features of each layer."""
-        return features.list_widths(self.layers or self.choices.layers)
-
-    @property
-    def wanted(self) -> int:
-        """Principal components that are kept, at most."""
-        return self.components or self.choices.components
 
 
 @dataclass(frozen=True)
@@ -101,6 +53,8 @@ class Partition:
         What DBSCAN found.
     hold : callable
         From features of any images to the cluster that holds each, -1 for none.
+    layers : tuple of str
+        Whose features tell the clusters apart.
     """
 
     labels: Labels
@@ -114,6 +68,7 @@ class Partition:
     plain: NDArray[np.bool_]
     clusters: Clustering
     hold: Callable[[Floats], Labels]
+    layers: tuple[str, ...]
 
 
 @contextmanager
@@ -257,13 +212,13 @@ def _contrast(
     looks = None if search.groups is None else find_looks(rays, search.groups)
     if looks is None or looks.max() + 1 < TOO_FEW:
         moved = denoise(points)
-        clusters = _search(moved, search, ALIKE)
+        clusters = find_clusters(moved, search, ALIKE)
         situations = find_situations(clusters, points, rays, space.length, apart=free)
     else:
         means = average_rays(rays, looks)
         ways = contrast.compute_directions(space, means)
         moved = denoise(ways)
-        clusters = _search(moved, search, ALIKE)
+        clusters = find_clusters(moved, search, ALIKE)
         situations = find_situations(clusters, ways, means, space.length, looks, rays, apart=free)
         moved = moved[looks]
     return Partition(
@@ -278,6 +233,7 @@ def _contrast(
         plain=plain,
         clusters=clusters,
         hold=lambda features: place(contrast.project(space, features), situations.reach),
+        layers=search.wanted_layers,
     )
 
 
@@ -294,43 +250,22 @@ def _has_a_cause(partition: Partition) -> NDArray[np.bool_]:
 
 def _find_by_appearance(vectors: Floats, passing: Floats, search: Search) -> Partition:
     """Find the clusters of failing images by what they look like, as SAFE does."""
-    recipe = search.choices
-    space = reduction.fit(
-        vectors,
-        search.widths,
-        components=search.wanted,
-        unit_length=recipe.unit_length,
-        seed=search.seed,
-    )
-    points = reduction.apply(space, vectors)
-    moved = denoise(points) if recipe.denoised else points
-    clusters = _search(moved, search, ALIKE * float(np.linalg.norm(space.mean)))
+    view = find_view(vectors, search)
+    space, points, clusters = view.space, view.points, view.clusters
     others = reduction.apply(space, passing) if len(passing) else points[:0]
     return Partition(
         labels=clusters.labels,
         core=clusters.core,
         parts=None,
         points=points,
-        moved=moved,
+        moved=view.moved,
         space=space,
         passing_points=others,
         passing_labels=_hold(others, points, clusters),
         plain=np.ones(len(others), dtype=np.bool_),
         clusters=clusters,
         hold=lambda features: _hold(reduction.apply(space, features), points, clusters),
-    )
-
-
-def _search(moved: Floats, search: Search, alike: float) -> Clustering:
-    recipe = search.choices
-    return clustering.search(
-        moved,
-        eps=search.eps,
-        min_samples=search.min_samples,
-        noise_is_a_cluster=recipe.noise_is_a_cluster,
-        largest_share=recipe.largest_share,
-        alike=alike,
-        step=search.step,
+        layers=view.layers,
     )
 
 
@@ -366,6 +301,8 @@ def describe_choices(partition: Partition, search: Search) -> tuple[dict[str, ob
         ],
         "candidates": [vars(candidate) for candidate in clusters.candidates],
     }
+    if partition.layers != search.wanted_layers:
+        chosen["layers"] = list(partition.layers)
     if len(partition.passing_labels):
         # Clusters are numbered anew by their failures: which setting found which is not told.
         chosen["settings"] = _different(clusters)
@@ -373,7 +310,7 @@ def describe_choices(partition: Partition, search: Search) -> tuple[dict[str, ob
     # In contrast, clusters are taken apart and joined after what the note says.
     notes = [clusters.note] if clusters.note and not search.choices.contrast else []
     if kept < search.wanted:
-        n, width = len(partition.points), sum(search.widths)
+        n, width = len(partition.points), sum(features.list_widths(partition.layers))
         notes.insert(
             0,
             f"{search.wanted} principal components were wanted; {n} images of {width} features "

@@ -22,6 +22,9 @@ class ClusteringRecipe:
     ----------
     layers : tuple of str
         Of VGG16, their features side by side.
+    views : tuple of tuple of str
+        Layers whose features are clustered apart from the others, view after view; the view whose
+        clusters have the best silhouette is kept. Empty: all layers are seen together.
     unit_length : bool
         Whether each layer's features are scaled to length 1.
     components : int
@@ -43,6 +46,7 @@ class ClusteringRecipe:
     noise_is_a_cluster: bool
     largest_share: float
     contrast: bool = False
+    views: tuple[tuple[str, ...], ...] = ()
 
 
 RECIPES = {
@@ -50,7 +54,13 @@ RECIPES = {
         ("block2_pool", "block3_pool", "block4_pool"), False, 40, True, False, 0.25, contrast=True
     ),
     ALONE: ClusteringRecipe(
-        ("block3_pool", "block4_pool", "block5_pool"), True, 50, True, False, 0.25
+        ("block3_pool", "block4_pool", "block5_pool"),
+        True,
+        50,
+        True,
+        False,
+        0.25,
+        views=(("block4_pool", "block5_pool"), ("block3_pool", "block4_pool")),
     ),
     "default": ClusteringRecipe(("block4_pool", "block5_pool"), True, 50, True, False, 0.25),
     "paper": ClusteringRecipe(("fc2",), False, 256, False, True, 1.0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,3 +112,23 @@ def apply(reduction: Reduction, features: NDArray[np.float32]) -> NDArray[np.flo
     if reduction.unit_length:
         scaled = scale_to_unit_length(features, reduction.widths)
     return np.asarray((scaled - reduction.mean) @ reduction.components.T, dtype=np.float32)
+
+
+def embed(reduction: Reduction, widths: Sequence[int], columns: NDArray[np.intp]) -> Reduction:
+    """Return the same projection from features of more layers, of which it uses some.
+
+    Parameters
+    ----------
+    reduction : Reduction
+        Fitted to whole layers, in their order.
+    widths : sequence of int
+        Of all layers.
+    columns : array of intp, shape (features that `reduction` was fitted to,)
+        Their places among the features of all layers.
+    """
+    width = sum(widths)
+    mean = np.zeros(width, dtype=np.float32)
+    components = np.zeros((len(reduction.components), width), dtype=np.float32)
+    mean[columns] = reduction.mean
+    components[:, columns] = reduction.components
+    return replace(reduction, widths=tuple(widths), mean=mean, components=components)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipelines.clusters.rates import classify_clusters, estimate_rates
-from pipelines.safe.partition import Search, _match, count_unseen, find_partition
+from pipelines.safe.partition import _match, count_unseen, find_partition
+from pipelines.safe.search import Search
 
 WIDTH = 128 + 256 + 512  # of the layers of the contrast recipe
 NOISE = -1

@@ -254,3 +254,12 @@ def test_features_that_are_not_finite_are_an_error(features, value):
     features[3, 5] = value
     with pytest.raises(ValueError):
         reduction.fit(features, WIDTHS, components=2, unit_length=False, seed=0)
+
+
+def test_a_projection_of_some_layers_is_the_same_from_the_features_of_all(features):
+    columns = np.r_[0:3, 10:12]
+    space = reduction.fit(features[:, columns], (3, 2), components=4, unit_length=True, seed=0)
+    embedded = reduction.embed(space, WIDTHS, columns)
+    expected = reduction.apply(space, features[:, columns])
+    np.testing.assert_allclose(reduction.apply(embedded, features), expected, atol=1e-5)
+    assert embedded.widths == WIDTHS

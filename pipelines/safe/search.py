@@ -1,0 +1,88 @@
+"""How failing images are searched for clusters: the recipe's choices, and what the user decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.data.arrays import Floats
+from pipelines.safe import clustering, features
+from pipelines.safe.clustering import Clustering
+from pipelines.safe.recipe import RECIPES, ClusteringRecipe
+
+ALIKE = 1e-4
+"""Features nearer to one another than this share of their mean's length count as equal."""
+
+Step = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a partition is searched for; None leaves it to the recipe or to the search.
+
+    Attributes
+    ----------
+    recipe : str
+        A key of `RECIPES`.
+    layers : tuple of str
+        That the features are of; empty stands for the recipe's.
+    components, min_samples : int, optional
+    eps : float, optional
+    seed : int
+    groups : array of int64, shape (n,), optional
+        Images with the same number are of one group: contrast then clusters the looks of groups in
+        the place of images.
+    step : callable
+        Told of ``(done, total)``.
+    """
+
+    recipe: str
+    layers: tuple[str, ...] = ()
+    components: int | None = None
+    min_samples: int | None = None
+    eps: float | None = None
+    seed: int = 0
+    groups: NDArray[np.int64] | None = None
+    step: Step = lambda done, total: None
+
+    @property
+    def choices(self) -> ClusteringRecipe:
+        """The recipe's choices."""
+        return RECIPES[self.recipe]
+
+    @property
+    def wanted_layers(self) -> tuple[str, ...]:
+        """Layers that the features are of."""
+        return self.layers or self.choices.layers
+
+    @property
+    def views(self) -> tuple[tuple[str, ...], ...]:
+        """Layers that are seen apart from the others: see `Recipe`."""
+        return (not self.layers and self.choices.views) or (self.wanted_layers,)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Number of features of each layer."""
+        return features.list_widths(self.wanted_layers)
+
+    @property
+    def wanted(self) -> int:
+        """Principal components that are kept, at most."""
+        return self.components or self.choices.components
+
+
+def find_clusters(moved: Floats, search: Search, alike: float) -> Clustering:
+    """Find the clusters of denoised points as the recipe says: see `clustering.search`."""
+    recipe = search.choices
+    return clustering.search(
+        moved,
+        eps=search.eps,
+        min_samples=search.min_samples,
+        noise_is_a_cluster=recipe.noise_is_a_cluster,
+        largest_share=recipe.largest_share,
+        alike=alike,
+        step=search.step,
+    )
