@@ -6,7 +6,14 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from app.cli.options import MOST_PROBLEMS, gather_tables, job, print_clusters
+from app.cli.options import (
+    MOST_PROBLEMS,
+    job,
+    print_clusters,
+    take_options,
+    take_start,
+    take_tables,
+)
 from app.commands.cluster import ClusterOptions, ExampleOptions, ExplainOptions, ReportOptions
 from app.commands.signature import takes
 
@@ -20,22 +27,7 @@ def cluster(options: ClusterOptions) -> None:
     from pipelines.safe.job import find_root_cause_clusters
     from pipelines.safe.recipe import Options
 
-    wanted = Options(
-        recipe=options.recipe,
-        weights=options.weights,
-        layers=options.layer,
-        components=options.components,
-        min_samples=options.min_samples,
-        eps=options.eps,
-        seed=options.seed,
-        batch_size=options.batch_size,
-        precision=options.precision,
-        table_files=gather_tables(options),
-        passing=options.passing,
-        test_run=options.test_run,
-        sample=options.sample,
-        groups=options.groups,
-    )
+    wanted = take_options(Options, options, layers=options.layer, table_files=take_tables(options))
     with job(
         "Features extracted so far are kept: the same command with --overwrite goes on from there."
     ) as progress:
@@ -43,9 +35,7 @@ def cluster(options: ClusterOptions) -> None:
             options.images,
             options.out,
             wanted,
-            progress=progress,
-            command=sys.argv[1:],
-            overwrite=options.overwrite,
+            **take_start(options, progress),
         )
     print_clusters(manifest, options.out)
 
@@ -61,7 +51,7 @@ def explain(options: ExplainOptions) -> None:
 
     run = options.run
     with job("What was said before may be replaced in part: explain again.") as progress:
-        explanation = explain_run(run, gather_tables(options), seed=options.seed, progress=progress)
+        explanation = explain_run(run, take_tables(options), seed=options.seed, progress=progress)
         report = write_report(run)
     _print_explanation(explanation)
     print(f"Look at {report}; {run / 'clusters.csv'} has the words.")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app.cli.options import job, print_left_out
+from app.cli.options import job, print_left_out, print_rest, take_options, take_start
 from app.commands.coverage import CoverageOptions, PerturbOptions
 from app.commands.signature import takes
 
@@ -16,18 +15,9 @@ from app.commands.signature import takes
 def coverage(options: CoverageOptions) -> None:
     """Measure how well test sets exercise the neurons that decide (DeepImportance)."""
     from pipelines.deepimportance.job import Options, measure_coverage
+    from pipelines.deepimportance.results import COMBINATIONS_FILE, CRITERIA_FILE
 
-    wanted = Options(
-        layer=options.layer,
-        neurons=options.neurons,
-        clusters=options.clusters,
-        rule=options.rule,
-        class_=options.class_,
-        classes=options.classes,
-        candidates=options.candidates,
-        scaling=options.scaling,
-        trust=options.trust_model,
-    )
+    wanted = take_options(Options, options, trust=options.trust_model)
     with job("Nothing was written; start again with --overwrite.") as told:
         manifest = measure_coverage(
             options.model,
@@ -35,11 +25,12 @@ def coverage(options: CoverageOptions) -> None:
             options.test,
             options.out,
             wanted,
-            progress=told,
-            command=sys.argv[1:],
-            overwrite=options.overwrite,
+            **take_start(options, told),
         )
-    _print_coverage(options.out, manifest.notes, manifest.images.rejected)
+    _print_coverage(options.out)
+    print_rest(manifest, options.out)
+    files = " and ".join(str(options.out / name) for name in (COMBINATIONS_FILE, CRITERIA_FILE))
+    print(f"Look at {files}, or at the page.")
 
 
 @takes(PerturbOptions)
@@ -50,23 +41,14 @@ def perturb(options: PerturbOptions) -> None:
     from pipelines.runs.files import read_pairs
     from pipelines.runs.folder import REJECTED_FILE
 
-    wanted = Options(
-        how=options.how,
-        strength=options.strength,
-        seed=options.seed,
-        scaling=options.scaling,
-        trust=options.trust_model,
-        classes=options.classes,
-    )
+    wanted = take_options(Options, options, trust=options.trust_model)
     with job("Nothing was written; start again with --overwrite.") as told:
         manifest = perturb_images(
             options.model,
             options.images,
             options.out,
             wanted,
-            progress=told,
-            command=sys.argv[1:],
-            overwrite=options.overwrite,
+            **take_start(options, told),
         )
     copies = manifest.result
     print(f"{copies['images']:,} images are in {options.out}, at the size of the model's input.")
@@ -97,8 +79,8 @@ def export_widening(run: Path, folder: Path, link: bool, count: int | None) -> N
     )
 
 
-def _print_coverage(out: Path, notes: list[str], rejected: int) -> None:
-    from pipelines.deepimportance.results import COMBINATIONS_FILE, CRITERIA_FILE, read_coverage
+def _print_coverage(out: Path) -> None:
+    from pipelines.deepimportance.results import read_coverage
 
     told = read_coverage(out)
     names = [test["name"] for test in told["tests"]]
@@ -128,11 +110,6 @@ def _print_coverage(out: Path, notes: list[str], rejected: int) -> None:
             f"{names[0]}: with them, coverage is {new['coverage']:.1%}. See widening.csv; "
             f"export {out} DIR copies them."
         )
-    if rejected:
-        print(f"Files that could not be used: {rejected:,}, see {out / 'rejected.txt'}")
-    for note in notes:
-        print(f"Note: {note}")
-    print(f"Look at {out / COMBINATIONS_FILE} and {out / CRITERIA_FILE}, or at the page.")
 
 
 def _large(number: str) -> str:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import sys
 
-from app.cli.options import ask_of_labels, gather_tables, job, print_clusters
+from app.cli.options import (
+    job,
+    print_clusters,
+    print_rest,
+    take_evaluation,
+    take_options,
+    take_start,
+    take_tables,
+)
 from app.commands.dnn import HeatmapsOptions, TestOptions
 from app.commands.signature import takes
 
@@ -22,23 +29,15 @@ def test(options: TestOptions) -> None:
             options.model,
             options.images,
             out,
-            ask_of_labels(options),
-            progress=told,
-            command=sys.argv[1:],
-            overwrite=options.overwrite,
+            take_evaluation(options),
+            **take_start(options, told),
         )
     found = manifest.result
     print(
         f"The DNN is right on {found['accuracy']:.1%} of {found['images']:,} images (95 % "
         f"interval {found['accuracy_low']:.1%} to {found['accuracy_high']:.1%})."
     )
-    if manifest.images.rejected:
-        print(
-            f"Files that could not be used: {manifest.images.rejected:,}, see "
-            f"{out / 'rejected.txt'}"
-        )
-    for note in manifest.notes:
-        print(f"Note: {note}")
+    print_rest(manifest, out)
     if not found["failures"]:
         print("It gets none of them wrong: there are no failures to look at.")
         return
@@ -54,15 +53,12 @@ def heatmaps(options: HeatmapsOptions) -> None:
     """Find root cause clusters by what drove the DNN: the heatmaps of its layers (HUDD)."""
     from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 
-    wanted = Options(
-        scaling=options.scaling,
+    wanted = take_options(
+        Options,
+        options,
         trust=options.trust_model,
         layers=options.layer,
-        rule=options.rule,
-        explain=options.explain,
-        seed=options.seed,
-        batch_size=options.batch_size,
-        table_files=gather_tables(options),
+        table_files=take_tables(options),
     )
     with job("Nothing was written; start again with --overwrite.") as told:
         manifest = find_clusters_by_heatmaps(
@@ -70,9 +66,7 @@ def heatmaps(options: HeatmapsOptions) -> None:
             options.images,
             options.out,
             wanted,
-            progress=told,
-            command=sys.argv[1:],
-            overwrite=options.overwrite,
+            **take_start(options, told),
         )
     layers = options.out / "layers.csv"
     print(f"Clustered by the heatmaps of {manifest.chosen['layer']}, see {layers}.")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.options import job
+from app.cli.options import job, take_options, take_start
 from app.commands.inspect import InspectOptions
 from app.commands.option import option_fields
 from app.commands.signature import takes
@@ -27,17 +26,14 @@ def inspect(options: InspectOptions) -> None:
     """Rank pairs of classes by how likely a DNN confuses them, and by its bias (DeepInspect)."""
     from pipelines.deepinspect.job import Options
 
-    wanted = Options(
-        scaling=options.scaling,
+    wanted = take_options(
+        Options,
+        options,
         trust=options.trust_model,
-        classes=options.classes,
-        task=options.task,
         labelled=not options.no_labels,
         thresholds=options.threshold,
         layers=options.layer,
-        normalise=options.normalise,
         top_percent=options.top,
-        batch_size=options.batch_size,
     )
     with job("Nothing was written; start again with --overwrite.") as told:
         if options.distances is None:
@@ -66,9 +62,7 @@ def _inspect_model(options: InspectOptions, wanted: Options, told: Progress) -> 
         options.images,
         options.out,
         wanted,
-        progress=told,
-        command=sys.argv[1:],
-        overwrite=options.overwrite,
+        **take_start(options, told),
     )
 
 
@@ -100,9 +94,7 @@ def _inspect_exported(
         wanted,
         labels=options.labels,
         predictions=options.predictions,
-        progress=told,
-        command=sys.argv[1:],
-        overwrite=options.overwrite,
+        **take_start(options, told),
     )
 
 

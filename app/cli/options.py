@@ -7,14 +7,17 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import typer
 
 from app.exit_codes import ERROR, FAULT, STOPPED
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from app.commands.cluster import ClusterOptions, ExplainOptions
     from app.commands.dnn import HeatmapsOptions, TestOptions
     from app.commands.retrain import RetrainOptions
@@ -22,9 +25,19 @@ if TYPE_CHECKING:
     from pipelines.data.images import Rejected
     from pipelines.dnn.job import EvaluationOptions
     from pipelines.runs.folder import Progress
+    from pipelines.runs.job import Start
     from pipelines.runs.manifest import Manifest
 
 MOST_PROBLEMS = 5
+Options = TypeVar("Options", bound="DataclassInstance")
+
+
+class Overwriting(Protocol):
+    """Options of a command that may replace an earlier run."""
+
+    @property
+    def overwrite(self) -> bool:
+        """Whether it does."""
 
 
 @contextmanager
@@ -134,23 +147,49 @@ def print_left_out(files: Sequence[Rejected], what: str) -> None:
         print(f"and {len(files) - MOST_PROBLEMS:,} more.")
 
 
-def gather_tables(options: ClusterOptions | ExplainOptions | HeatmapsOptions) -> TableFiles:
+def print_rest(manifest: Manifest, out: Path) -> None:
+    """Print how many files a job could not use, and its notes."""
+    from pipelines.runs.folder import REJECTED_FILE
+
+    if manifest.images.rejected:
+        print(
+            f"Files that could not be used: {manifest.images.rejected:,}, see {out / REJECTED_FILE}"
+        )
+    for note in manifest.notes:
+        print(f"Note: {note}")
+
+
+def take_start(options: Overwriting, progress: Progress) -> Start:
+    """Return how a command starts its job."""
+    return {"progress": progress, "command": sys.argv[1:], "overwrite": options.overwrite}
+
+
+def take_options(kind: type[Options], options: object, **others: object) -> Options:
+    """Return the options of a job: those of the command that are called the same, and others.
+
+    Parameters
+    ----------
+    others : any
+        Options of the job that the command has by another name, or not as such.
+
+    Raises
+    ------
+    AttributeError
+        When the job has an option that is neither.
+    """
+    names = [field.name for field in fields(kind) if field.name not in others]
+    return kind(**{name: getattr(options, name) for name in names}, **others)
+
+
+def take_tables(options: ClusterOptions | ExplainOptions | HeatmapsOptions) -> TableFiles:
     """Return what a command is given of the images beside the images."""
     from pipelines.clusters.explanation_tables import TableFiles
 
-    return TableFiles(options.parameters, options.angles, options.unsafe_values)
+    return take_options(TableFiles, options)
 
 
-def ask_of_labels(options: TestOptions | RetrainOptions) -> EvaluationOptions:
+def take_evaluation(options: TestOptions | RetrainOptions) -> EvaluationOptions:
     """Return what a command is to know of a model's input and labels."""
     from pipelines.dnn.job import EvaluationOptions
 
-    return EvaluationOptions(
-        options.scaling,
-        options.trust_model,
-        options.classes,
-        options.task,
-        options.error_threshold,
-        options.key_points,
-        options.groups,
-    )
+    return take_options(EvaluationOptions, options, trust=options.trust_model)

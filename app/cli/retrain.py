@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from app.cli.options import ask_of_labels, job
+from app.cli.options import job, print_rest, take_evaluation, take_options, take_start
 from app.commands.retrain import RetrainOptions
 from app.commands.signature import takes
 
@@ -29,16 +28,6 @@ def retrain(options: RetrainOptions) -> None:
 
     stopped = threading.Event()
     out = options.out
-    training = Options(
-        options.epochs,
-        options.batch_size,
-        options.learning_rate,
-        cast(Any, options.schedule),
-        options.validation_share,
-        options.patience,
-        options.augment,
-        options.seed,
-    )
     with job(
         "Epochs and repeats that are done are kept: the same command with --overwrite goes on.",
         first=stopped.set,
@@ -49,24 +38,16 @@ def retrain(options: RetrainOptions) -> None:
             options.unsafe,
             options.test,
             out,
-            ask_of_labels(options),
-            training,
+            take_evaluation(options),
+            take_options(Options, options),
             validation=options.validation,
             repeats=options.repeats if options.compare else 0,
-            progress=told,
-            command=sys.argv[1:],
-            overwrite=options.overwrite,
+            **take_start(options, told),
             stop=stopped.is_set,
         )
         found = read_retraining(out)
     _print_retraining(found)
-    if manifest.images.rejected:
-        print(
-            f"Files that could not be used: {manifest.images.rejected:,}, see "
-            f"{out / 'rejected.txt'}"
-        )
-    for note in manifest.notes:
-        print(f"Note: {note}")
+    print_rest(manifest, out)
     print(f"The retrained model is {out / MODEL_FILE}; look at {out / 'report.html'}.")
 
 

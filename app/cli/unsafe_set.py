@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from app.cli.options import job, print_left_out
+from app.cli.options import job, print_left_out, take_options
 from app.commands.signature import takes
 from app.commands.unsafe_set import ExportOptions, RecutOptions, SelectOptions
 
@@ -28,16 +28,7 @@ def select(options: SelectOptions) -> None:
     if options.test:
         with job("Nothing was written."):
             test_images, accuracy = read_test(options.test)
-    wanted = SelectionOptions(
-        options.count,
-        test_images,
-        accuracy,
-        options.selection_factor,
-        cast(Any, options.allocation),
-        cast(Any, options.ranking),
-        options.duplicates,
-        options.groups,
-    )
+    wanted = take_options(SelectionOptions, options, test_images=test_images, accuracy=accuracy)
     with job("Features extracted so far are kept: the same command goes on from there.") as told:
         if export:
             check_target(export, options.improvement)

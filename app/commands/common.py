@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -129,3 +130,16 @@ UnsafeValues = Annotated[
         info="A CSV file with the columns parameter, value and side.",
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedOptions:
+    """Of commands that test a DNN on labelled images; they come after a command's own."""
+
+    scaling: Scaling = None
+    classes: Classes = None
+    task: Task = None
+    error_threshold: ErrorThreshold = None
+    key_points: KeyPoints = False
+    groups: TestGroups = None
+    trust_model: TrustModel = False

@@ -12,16 +12,12 @@ from app.commands.common import (
     NEW_FOLDER,
     OVERWRITE,
     Angles,
-    Classes,
-    ErrorThreshold,
-    KeyPoints,
+    EvaluatedOptions,
     ModelFile,
     Overwrite,
     ParameterFiles,
     RunFolder,
     Scaling,
-    Task,
-    TestGroups,
     TrustModel,
     UnsafeValues,
 )
@@ -32,7 +28,7 @@ RULES = ("z+", "epsilon", "alpha-beta")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestOptions:
+class TestOptions(EvaluatedOptions):
     """Of `test`."""
 
     __test__ = False  # pytest takes what is named so for tests
@@ -52,13 +48,6 @@ class TestOptions:
     overwrite: Annotated[bool, replace(OVERWRITE, help="Replace the test that --out holds.")] = (
         False
     )
-    scaling: Scaling = None
-    classes: Classes = None
-    task: Task = None
-    error_threshold: ErrorThreshold = None
-    key_points: KeyPoints = False
-    groups: TestGroups = None
-    trust_model: TrustModel = False
 
 
 @dataclass(frozen=True, kw_only=True)

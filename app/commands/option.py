@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import MISSING, dataclass
+from inspect import get_annotations
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -105,9 +106,14 @@ class OptionField:
 
 
 def option_fields(kind: type[Any]) -> tuple[OptionField, ...]:
-    """Return the fields of a command's options, in the order of `--help`."""
+    """Return the fields of a command's options, in the order of `--help`.
+
+    Its own come first, then those that it shares with other commands.
+    """
     hints = get_type_hints(kind, include_extras=True)
-    return tuple(_describe(field, hints[field.name]) for field in dataclasses.fields(kind))
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    names = dict.fromkeys(name for each in kind.__mro__ for name in get_annotations(each))
+    return tuple(_describe(fields[name], hints[name]) for name in names if name in fields)
 
 
 def _describe(field: dataclasses.Field[Any], hint: Any) -> OptionField:

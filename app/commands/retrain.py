@@ -10,13 +10,7 @@ from app.commands.common import (
     MODEL,
     NEW_FOLDER,
     OVERWRITE,
-    Classes,
-    ErrorThreshold,
-    KeyPoints,
-    Scaling,
-    Task,
-    TestGroups,
-    TrustModel,
+    EvaluatedOptions,
 )
 from app.commands.option import Option
 from app.numbers import COUNT, INNER_PART, POSITIVE, SEED
@@ -25,7 +19,7 @@ SCHEDULES = ("cosine", "constant")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrainOptions:
+class RetrainOptions(EvaluatedOptions):
     """Of `retrain`."""
 
     model: Annotated[
@@ -138,10 +132,3 @@ class RetrainOptions:
     seed: Annotated[
         int, Option("Of all that is random in training.", numbers=SEED, label="Seed")
     ] = 0
-    scaling: Scaling = None
-    classes: Classes = None
-    task: Task = None
-    error_threshold: ErrorThreshold = None
-    key_points: KeyPoints = False
-    groups: TestGroups = None
-    trust_model: TrustModel = False

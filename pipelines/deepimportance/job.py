@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,8 @@ from pipelines.dnn.activations import neuron_layers
 from pipelines.dnn.model import Network, fix_size, load_network
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_pairs
-from pipelines.runs.folder import REJECTED_FILE, Progress, Run
-from pipelines.runs.job import Job, run_job
+from pipelines.runs.folder import REJECTED_FILE, Run
+from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest
 
 JOB = "coverage"
@@ -102,10 +103,7 @@ def measure_coverage(
     tests: Sequence[Path],
     out: Path,
     options: Options,
-    *,
-    progress: Progress,
-    command: Sequence[str] = (),
-    overwrite: bool = False,
+    **start: Unpack[Start],
 ) -> Manifest:
     """Measure how well test sets exercise the neurons that decide; write the run folder `out`.
 
@@ -119,8 +117,7 @@ def measure_coverage(
         The folder of training images; labels are optional, but for `Options.class_`.
     tests : sequence of Path
         A folder each.
-    out : Path
-        A new or empty folder, or an earlier run of the same kind when `overwrite` is True.
+    start : Start
 
     Returns
     -------
@@ -147,7 +144,7 @@ def measure_coverage(
         outputs={JOB: OUTPUTS},
         work=lambda run: _measure(run, model, sets, class_names, options),
     )
-    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+    return run_job(job, out, **start)
 
 
 def _parameters(model: Path, sets: ImageSets, options: Options) -> dict[str, object]:

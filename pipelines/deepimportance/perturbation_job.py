@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,8 @@ from pipelines.runs.files import (
     write_csv,
     write_pairs,
 )
-from pipelines.runs.folder import PERTURBED_FILE, REJECTED_FILE, Progress, Run
-from pipelines.runs.job import Job, run_job
+from pipelines.runs.folder import PERTURBED_FILE, REJECTED_FILE, Run
+from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest
 
 JOB = "perturb"
@@ -106,10 +107,7 @@ def perturb_images(
     source: Path,
     out: Path,
     options: Options,
-    *,
-    progress: Progress,
-    command: Sequence[str] = (),
-    overwrite: bool = False,
+    **start: Unpack[Start],
 ) -> Manifest:
     """Write a perturbed copy of each image of a folder to the run folder `out`, with its labels.
 
@@ -120,8 +118,7 @@ def perturb_images(
     ----------
     source : Path
         A folder of images, or a list such as `failures.txt`.
-    out : Path
-        A new or empty folder, or an earlier run of the same kind when `overwrite` is True.
+    start : Start
 
     Returns
     -------
@@ -146,7 +143,7 @@ def perturb_images(
         outputs={JOB: OUTPUTS},
         work=lambda run: _perturb(run, model, originals, options),
     )
-    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+    return run_job(job, out, **start)
 
 
 def _parameters(model: Path, options: Options) -> dict[str, object]:

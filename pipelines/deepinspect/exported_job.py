@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from pipelines.deepinspect.imports import as_matrix, join_labels, read_distances, read_labels
 from pipelines.deepinspect.inspection import compare, describe_findings, evaluate, write_tables
@@ -11,8 +11,8 @@ from pipelines.deepinspect.job import Options, check_options
 from pipelines.deepinspect.results import JOB, OUTPUTS
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
-from pipelines.runs.folder import Progress, Run
-from pipelines.runs.job import Job, run_job
+from pipelines.runs.folder import Run
+from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
 
@@ -24,9 +24,7 @@ def inspect_exported(
     *,
     labels: Path | None = None,
     predictions: Path | None = None,
-    progress: Progress,
-    command: Sequence[str] = (),
-    overwrite: bool = False,
+    **start: Unpack[Start],
 ) -> Manifest:
     """Rank pairs of classes whose distances another framework has exported; write `out`.
 
@@ -36,6 +34,7 @@ def inspect_exported(
         A table of class, class and distance.
     labels, predictions : Path, optional
         Tables of image and labels, both or neither.
+    start : Start
 
     Raises
     ------
@@ -58,7 +57,7 @@ def inspect_exported(
         outputs={JOB: OUTPUTS},
         work=lambda run: _inspect_tables(run, distances, labels, predictions, options),
     )
-    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+    return run_job(job, out, **start)
 
 
 def _inspect_tables(

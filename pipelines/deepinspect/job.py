@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,8 @@ from pipelines.dnn.evaluation import Task, doubt_order
 from pipelines.dnn.model import BATCH, Network, fix_size, load_network
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_pairs
-from pipelines.runs.folder import REJECTED_FILE, Progress, Run
-from pipelines.runs.job import Job, run_job
+from pipelines.runs.folder import REJECTED_FILE, Run
+from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
 
@@ -101,10 +102,7 @@ def inspect_model(
     source: Path,
     out: Path,
     options: Options,
-    *,
-    progress: Progress,
-    command: Sequence[str] = (),
-    overwrite: bool = False,
+    **start: Unpack[Start],
 ) -> Manifest:
     """Rank a classifier's pairs of classes by confusion and bias, and write the run folder `out`.
 
@@ -112,8 +110,7 @@ def inspect_model(
     ----------
     source : Path
         A folder of images, or a list of them; labels are not needed.
-    out : Path
-        A new or empty folder, or an earlier inspection when `overwrite` is True.
+    start : Start
 
     Returns
     -------
@@ -151,7 +148,7 @@ def inspect_model(
         outputs={JOB: OUTPUTS},
         work=lambda run: _inspect(run, model, listed, class_names, thresholds, options),
     )
-    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+    return run_job(job, out, **start)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Unpack, get_args
 
 from pipelines.data.groups import Groups, describe_groups, find_groups_beside, number_groups
 from pipelines.data.image_lists import CHECKING, ListedImages, check_listed, list_images
@@ -31,8 +31,8 @@ from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, as_text, atomic_write, write_csv, write_pairs
-from pipelines.runs.folder import REJECTED_FILE, Progress, Run
-from pipelines.runs.job import Job, run_job
+from pipelines.runs.folder import REJECTED_FILE, Run
+from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest, read_manifest, read_part, write_part
 from pipelines.runs.wording import count_of
 
@@ -87,10 +87,7 @@ def test_model(
     source: Path,
     out: Path,
     asked: EvaluationOptions,
-    *,
-    progress: Progress,
-    command: Sequence[str] = (),
-    overwrite: bool = False,
+    **start: Unpack[Start],
 ) -> Manifest:
     """Test a model on the labelled images of a folder, and write what it gets wrong to `out`.
 
@@ -98,8 +95,7 @@ def test_model(
     ----------
     source : Path
         A folder of images with class folders or `labels.csv`, or a list such as `failures.txt`.
-    out : Path
-        A new or empty folder, or an earlier test when `overwrite` is True.
+    start : Start
 
     Returns
     -------
@@ -133,7 +129,7 @@ def test_model(
         outputs={JOB: OUTPUTS},
         work=lambda run: _test(run, model, listed, classes, asked),
     )
-    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+    return run_job(job, out, **start)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +53,9 @@ from pipelines.hudd.heatmaps import STAGE as PROPAGATING
 from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, atomic_write, read_csv, write_csv
-from pipelines.runs.folder import Progress, Run
+from pipelines.runs.folder import Run
 from pipelines.runs.guard import name_damaged_file
-from pipelines.runs.job import Job, run_job
+from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import Manifest
 from pipelines.runs.wording import count_of
 
@@ -106,10 +107,7 @@ def find_clusters_by_heatmaps(
     source: Path,
     out: Path,
     options: Options,
-    *,
-    progress: Progress,
-    command: Sequence[str] = (),
-    overwrite: bool = False,
+    **start: Unpack[Start],
 ) -> Manifest:
     """Find root cause clusters of failing images by what drove the DNN; write the run folder `out`.
 
@@ -118,8 +116,7 @@ def find_clusters_by_heatmaps(
     source : Path
         A folder of failing images, or `failures.txt` of a test: the outputs that are explained
         (of numbers, the worst one) are then those of the test.
-    out : Path
-        A new or empty folder, or an earlier run when `overwrite` is True.
+    start : Start
 
     Returns
     -------
@@ -134,6 +131,7 @@ def find_clusters_by_heatmaps(
     if options.batch_size < 1:
         raise InputError(f"batch size: expected a positive number, received {options.batch_size}")
     listed = list_images(source)
+    overwrite = start.get("overwrite", False)
     check_start(listed.folder, listed.paths, out, options.table_files, overwrite)
     tested, targets = _read_test(source)
     scaling = options.scaling or (str(tested.chosen["scaling"]) if tested else None)
@@ -158,7 +156,7 @@ def find_clusters_by_heatmaps(
         notes=tuple(describe_source(source)),
         report=write_report,
     )
-    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+    return run_job(job, out, **start)
 
 
 @dataclass(frozen=True)

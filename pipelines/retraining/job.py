@@ -6,10 +6,10 @@ SAFE, steps 5 and 6; HUDD, steps 5 to 7.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Unpack, get_args
 
 from pipelines.data.images import Rejected, no_usable_image
 from pipelines.data.labels import read_classes
@@ -54,7 +54,7 @@ from pipelines.retraining.trial import (
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import REJECTED_FILE, Progress, Run
-from pipelines.runs.job import Job, run_job
+from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
 
@@ -77,10 +77,8 @@ def retrain(
     *,
     validation: Path | None = None,
     repeats: int = 0,
-    progress: Progress,
-    command: Sequence[str] = (),
-    overwrite: bool = False,
     stop: Callable[[], bool] = lambda: False,
+    **start: Unpack[Start],
 ) -> Manifest:
     """Retrain a model with the labelled unsafe set of a run, and measure what that changed.
 
@@ -93,8 +91,6 @@ def retrain(
         Folders of labelled images.
     unsafe : Path
         A run of `cluster` or `heatmaps` whose unsafe set was selected.
-    out : Path
-        A new or empty folder, or an earlier retraining when `overwrite` is True.
     asked : EvaluationOptions
         On the model and its labels.
     validation : Path, optional
@@ -103,6 +99,7 @@ def retrain(
         How often each way of choosing images is retrained with, to compare them; 0 for not at all.
     stop : callable
         Asked between batches whether training is to end with the best epoch so far.
+    start : Start
 
     Returns
     -------
@@ -118,9 +115,9 @@ def retrain(
     clustered = read_clustered(unsafe)
     places = Places(model, training, unsafe, test, validation)
     job = _make_job(places, clustered, asked, options, repeats, stop)
-    listen = _end_before_training(stop, progress)
+    start["progress"] = _end_before_training(stop, start["progress"])
     try:
-        return run_job(job, out, progress=listen, command=command, overwrite=overwrite)
+        return run_job(job, out, **start)
     except KeyboardInterrupt:
         if (out / RETRAINING_FILE).is_file():  # the comparison was stopped, what counts is there
             write_run_report(out)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Required, TypedDict, Unpack
 
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, as_text
@@ -66,24 +67,27 @@ def check_apart(source: Path, out: Path) -> None:
         )
 
 
-def run_job(
-    job: Job,
-    out: Path,
-    *,
-    progress: Progress,
-    command: Sequence[str] = (),
-    overwrite: bool = False,
-) -> Manifest:
-    """Do a job, and write the run folder `out`.
+class Start(TypedDict, total=False):
+    """How a job is started: the same for all jobs, whatever they do.
 
-    Parameters
+    Attributes
     ----------
-    out : Path
-        A new or empty folder, or an earlier run of the same kind when `overwrite` is True.
     progress : callable
         Told of the job's progress, as `status.json` is.
     command : sequence of str
         What the user typed, for the manifest.
+    overwrite : bool
+        Whether the run folder may hold an earlier run of the same kind, which is replaced;
+        otherwise it has to be new or empty.
+    """
+
+    progress: Required[Progress]
+    command: Sequence[str]
+    overwrite: bool
+
+
+def run_job(job: Job, out: Path, **start: Unpack[Start]) -> Manifest:
+    """Do a job, and write the run folder `out`.
 
     Returns
     -------
@@ -99,14 +103,15 @@ def run_job(
         check_apart(source, out)
     manifest = Manifest(
         job=job.name,
-        command=[as_text(word) for word in command],
+        command=[as_text(word) for word in start.get("command", ())],
         folder=as_text(job.folder.resolve()),
         parameters=(
             job.parameters.entries() if isinstance(job.parameters, Part) else dict(job.parameters)
         ),
         notes=list(job.notes),
     )
-    with open_run(out, manifest, progress, job.outputs, overwrite=overwrite) as run:
+    overwrite = start.get("overwrite", False)
+    with open_run(out, manifest, start["progress"], job.outputs, overwrite=overwrite) as run:
         job.work(run)
     if job.report is not None:
         job.report(out)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from pipelines.data import images as image_files
 from pipelines.data.groups import AUTO, Groups, number_groups
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import as_text, atomic_write
-from pipelines.runs.job import Job, run_job
+from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import Manifest
 from pipelines.safe import silhouette
 from pipelines.safe.camera import describe_cameras, measure_separability
@@ -70,10 +69,7 @@ def find_root_cause_clusters(
     source: Path | None,
     out: Path,
     options: Options,
-    *,
-    progress: run_folder.Progress,
-    command: Sequence[str] = (),
-    overwrite: bool = False,
+    **start: Unpack[Start],
 ) -> Manifest:
     """Find the root cause clusters of failing images, and write the run folder `out`.
 
@@ -82,10 +78,7 @@ def find_root_cause_clusters(
     source : Path, optional
         Folder of failing images; never written to.  Or a list of them, such as `failures.txt` of a
         test.  None where `options.test_run` names them.
-    out : Path
-        A new or empty folder, or an earlier run when `overwrite` is True.
-    command : sequence of str
-        What the user typed, for the manifest.
+    start : Start
 
     Returns
     -------
@@ -100,6 +93,7 @@ def find_root_cause_clusters(
     """
     check_options(options)
     inputs = find_inputs(source, options)
+    overwrite = start.get("overwrite", False)
     check_start(
         inputs.folder, inputs.paths, out, inputs.table_files, overwrite, inputs.passing_images
     )
@@ -115,7 +109,7 @@ def find_root_cause_clusters(
         notes=tuple(inputs.notes),
         report=write_report,
     )
-    return run_job(job, out, progress=progress, command=command, overwrite=overwrite)
+    return run_job(job, out, **start)
 
 
 def _parameters(options: Options, inputs: Inputs) -> dict[str, object]:

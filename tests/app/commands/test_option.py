@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import app
+from app.cli.options import take_options
 from app.commands import cluster, common, coverage, dnn, inspect, retrain, unsafe_set
 from app.commands.option import Option, arguments, option_fields
 from app.commands.signature import parse
@@ -195,6 +196,28 @@ def test_the_usual_of_a_command_is_the_usual_of_its_job(kind, job, names):
         name = names.get(field.name, field.name)
         if name not in others and field.default is not MISSING:
             assert usual[name] == field.default, name
+
+
+@pytest.mark.parametrize(("kind", "job", "names"), JOBS)
+def test_what_a_command_is_given_reaches_its_job(kind, job, names):
+    options = draw_options(random.Random(f"{kind} {job}"), kind)
+    others = {"table_files": object(), "labelled": False}
+    others = {
+        name: value for name, value in others.items() if name in {f.name for f in fields(job)}
+    }
+    renamed = {name: getattr(options, spelt) for name, spelt in names.items()}
+    wanted = take_options(job, options, **renamed, **others)
+    for field in fields(job):
+        spelt = names.get(field.name, field.name)
+        expected = others.get(field.name, getattr(options, spelt, None))
+        assert getattr(wanted, field.name) == expected
+
+
+def test_an_option_of_a_job_that_its_command_does_not_have_is_a_fault():
+    with pytest.raises(AttributeError, match="trust"):
+        take_options(
+            OfCoverage, coverage.CoverageOptions(model="m", training="t", test=(), out="o")
+        )
 
 
 @pytest.mark.parametrize(
