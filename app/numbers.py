@@ -1,7 +1,8 @@
-"""Numbers as a person types them, on the page and on the command line: read in one way, or refused.
+"""Numbers as a person types them, on the page and on the command line.
 
-A decimal sign is a point.  A comma is never guessed at: 1,5 and 1,000 mean one thing in Germany and
-France and another in Britain, and a number that is taken for another one changes a result unseen.
+The decimal sign is a point.  A comma is refused, because it is ambiguous: 1,5 and 1,000 mean one
+thing in Germany and France and another in Britain.  A number that is misread changes a result
+without anybody noticing.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ LARGEST_SEED = 2**32 - 1
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 SPACED = re.compile(r"[+-]?\d{1,3}([ \u00a0\u202f]\d{3})+", re.ASCII)
-"""Thousands apart as ISO 80000-1 has them; no country reads it as another number."""
+"""Thousands separated by spaces, as in ISO 80000-1: no country reads that as another number."""
 AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3}){2,}|[+-]?\d{1,3}(\.\d{3}){2,}", re.ASCII)
 BOTH = re.compile(r"[+-]?\d{1,3}((,\d{3})+\.\d*|(\.\d{3})+,\d*)", re.ASCII)
 DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 LONGEST = 40
-"""Characters of a number; what is longer is none that anybody types."""
+"""Most characters of a number: nobody types a longer one."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Numbers:
     whole : bool
         Whether it has to be a whole number.
     percent : str
-        What a sign of per cent does: "no" (it is refused), "share" (93 % is 0.93) or "dropped" (the
-        number is one of per cent anyway).
+        What a percent sign does: "no" (it is refused), "share" (93 % is 0.93) or "dropped" (the
+        number is a percentage with or without the sign).
     """
 
     low: float | None = None
@@ -80,10 +81,11 @@ COUNT = Numbers(low=1, whole=True)
 SEED = Numbers(low=0, high=LARGEST_SEED, whole=True)
 POSITIVE = Numbers(low=0, open_low=True)
 SHARE = Numbers(low=0, high=1, percent="share")
-"""Of an accuracy: all and nothing are shares, too."""
+"""From 0 to 1, both included."""
 PART = Numbers(low=0, high=1, open_low=True, percent="share")
-"""More than nothing, at most all."""
+"""Above 0, at most 1."""
 INNER_PART = Numbers(low=0, high=1, open_low=True, open_high=True, percent="share")
+"""Above 0 and below 1."""
 ACTIVATION = Numbers(low=0, high=1, open_high=True)
 PERCENTAGE = Numbers(low=0, high=100, open_low=True, percent="dropped")
 PORT = Numbers(low=1, high=65535, whole=True)
@@ -97,18 +99,18 @@ def parse_number(text: str, numbers: Numbers) -> float:
     Raises
     ------
     ValueError
-        When it is none of `numbers`; its words tell what was expected, what was received, and
+        When it is none of `numbers`.  The message says what was expected, what was received, and
         what to type instead.
     """
     bare = text.strip()
-    signed = bare.endswith("%") and numbers.percent != "no"
-    if signed:
+    has_percent = bare.endswith("%") and numbers.percent != "no"
+    if has_percent:
         bare = bare[:-1].rstrip()
     if SPACED.fullmatch(bare):
         bare = re.sub(r"\s", "", bare)
     wanted = WHOLE if numbers.whole else PLAIN
     if wanted.fullmatch(bare) and len(bare) <= LONGEST:
-        value = Decimal(bare) / (100 if signed and numbers.percent == "share" else 1)
+        value = Decimal(bare) / (100 if has_percent and numbers.percent == "share" else 1)
         number = int(value) if numbers.whole else float(value)
         if math.isfinite(number) and numbers.holds(number):
             return number
@@ -116,7 +118,7 @@ def parse_number(text: str, numbers: Numbers) -> float:
 
 
 def _advise(bare: str, numbers: Numbers) -> str:
-    """Say what to type instead, where that can be told."""
+    """Say what to type instead; nothing where the text allows no guess."""
     if len(bare) > LONGEST:
         return ""
     if bare.endswith("%"):
@@ -145,12 +147,12 @@ def _advise(bare: str, numbers: Numbers) -> str:
 
 
 def read_number(label: str, text: str, numbers: Numbers) -> float:
-    """Return the number of a field of the page; an int where it has to be whole.
+    """Return the number in a field of the page; an int where it has to be whole.
 
     Raises
     ------
     InputError
-        As `parse_number` says, with the field's name in front.
+        When `parse_number` refuses the text; the message begins with the field's name.
     """
     try:
         return parse_number(text, numbers)

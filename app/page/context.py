@@ -1,4 +1,4 @@
-"""What every tab of the page is given."""
+"""The objects that all tabs of the page share."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ class Page:
     Attributes
     ----------
     access : Access
-        Who may reach it, and which paths they may name.
+        Who may reach the page, and which paths they may name.
     jobs : Jobs
+        The job that the page runs.
     served : ServedRuns
+        The runs that pages have open.
     runs : Path
-        The folder that holds the runs made on the page; resolved.
+        Folder of the runs made on the page; resolved.
     """
 
     access: Access

@@ -1,4 +1,4 @@
-"""The page's example: from nothing to situations with failure rates, in three commands."""
+"""The page's example: three commands draw it, test its DNN, and find where the DNN fails."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from pipelines.runs.manifest import Manifest, read_manifest
 
 IMAGES = "example-eyes"
 OLDER_IMAGES = "example-images"
-"""What earlier versions drew, without sunglasses, glare, fog and bars."""
+"""Folder of the example of earlier versions, without sunglasses, glare, fog and bars."""
 SAMPLE = 300
-"""Passing images that are looked at, of some 850: enough for rates of four situations, and features
-of the others would take longer than all else."""
+"""Passing images that are used, of some 850: enough for the failure rates of four situations.  The
+features of the others would take longer than all other steps."""
 
 
 def run_of_example(page: Page) -> Path | None:
-    """Return the run to open, also one of an earlier version; None where it is still to be found.
+    """Return the example's run, also one of an earlier version; None where there is none yet.
 
-    The words on a run would be lost if it were replaced by one on other images.
+    A run of an earlier version is not replaced by one on other images: the engineer's words on it
+    would be lost.
     """
     run = page.runs / EXAMPLE_RUN
     known = {str(page.runs / IMAGES / "test"), str(page.runs / OLDER_IMAGES / FAILURES)}
     manifest = _manifest(run)
-    is_found = manifest and manifest.ended == "finished" and manifest.folder in known
-    return run if is_found else None
+    is_finished = manifest and manifest.ended == "finished" and manifest.folder in known
+    return run if is_finished else None
 
 
 def commands(page: Page) -> list[Command]:
-    """Return what is to be done to find the example's situations: what is there already is kept."""
+    """Return the commands that find the example's situations; steps that are done are left out."""
     images, tested, run = (page.runs / name for name in (IMAGES, EXAMPLE_TEST, EXAMPLE_RUN))
     test = images / "test"
     steps = []

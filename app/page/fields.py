@@ -1,4 +1,4 @@
-"""What the forms of several tabs are made of: the field for a folder of images, and others."""
+"""Fields that the forms of several tabs share, such as that for a folder of images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def result_pane(elem_id: str, module: str) -> gr.HTML:
     """Make a pane that a module of `assets/panes` fills."""
     return gr.HTML(
         value=None,
-        html_template="",  # names reach the page as text, through the module, and never a template
+        html_template="",  # the module shows names as text; a template would evaluate them
         js_on_load=panes.load_script(module),
         elem_id=elem_id,
         elem_classes="shown",
@@ -44,7 +44,7 @@ def result_pane(elem_id: str, module: str) -> gr.HTML:
 
 
 def run_field(label: str, elem_id: str, list_choices: Callable[[], Any]) -> gr.Dropdown:
-    """Make a field for a run; the runs that there are by then are listed when it is looked at."""
+    """Make a field for a run; it lists the runs anew whenever it gets the focus."""
     with gr.Row(elem_classes="more"):
         field = gr.Dropdown(
             label=label, choices=[], value=None, allow_custom_value=True, elem_id=elem_id
@@ -61,15 +61,15 @@ def make_label_fields(form: Form, kind: type[TestOptions | RetrainOptions]) -> N
 
 
 def show_always(
-    show: Callable[..., Any], changing: Sequence[gr.Dropdown | gr.Tab], given: Any, pane: gr.HTML
+    show: Callable[..., Any], changing: Sequence[gr.Dropdown | gr.Tab], inputs: Any, pane: gr.HTML
 ) -> None:
-    """Show anew whenever a field changes, or a tab comes up: names of clusters may have changed.
+    """Update a pane whenever a field changes or a tab opens: names of clusters may have changed.
 
-    All of it is one event, of which the last counts: of answers to two events the one that comes
-    last would stay, and that may be the one on no run at all.
+    All triggers are one event, of which Gradio handles the last.  With two events, the answer that
+    arrives last would stay, and that may be the answer to the earlier one, on no run at all.
     """
     events = [part.select if isinstance(part, gr.Tab) else part.change for part in changing]
-    gr.on(events, show, given, pane, trigger_mode="always_last", **HIDDEN)
+    gr.on(events, show, inputs, pane, trigger_mode="always_last", **HIDDEN)
 
 
 def complete_folder_field(
@@ -79,14 +79,14 @@ def complete_folder_field(
     count: gr.HTML,
     recent: Callable[[Page], list[str]],
 ) -> None:
-    """Make the list of folders that `browse` opens, and fill `count` as soon as one is given.
+    """Make the list of folders that `browse` opens, and show the number of images in `count`.
 
     Parameters
     ----------
     recent : callable
         Lists the folders that were used before.
     """
-    _picker(page, folder, browse)
+    _make_picker(page, folder, browse)
     _count_images(page, folder, count)
     folder.focus(lambda: gr.Dropdown(choices=recent(page)), None, folder, **HIDDEN)
 
@@ -96,15 +96,15 @@ def _count_images(page: Page, folder: gr.Dropdown, count: gr.HTML) -> None:
 
     def count_images(text: str | None, request: gr.Request) -> Iterator[str]:
         counting[request.session_hash] = mine = object()
-        for said in folders.count_images(page, text or ""):
-            if counting[request.session_hash] is not mine:  # another folder was given meanwhile
+        for message in folders.count_images(page, text or ""):
+            if counting[request.session_hash] is not mine:  # the folder has changed meanwhile
                 return
-            yield said
+            yield message
 
     folder.change(count_images, folder, count, trigger_mode="multiple", **HIDDEN)
 
 
-def _picker(page: Page, folder: gr.Dropdown, browse: gr.Button) -> None:
+def _make_picker(page: Page, folder: gr.Dropdown, browse: gr.Button) -> None:
     place = gr.State("")
     with gr.Column(visible=False, elem_classes="picker") as picker:
         inside = gr.Radio(choices=[], label="Folders", elem_classes="folders")

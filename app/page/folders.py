@@ -1,4 +1,4 @@
-"""How a user of the page names a folder: typing, choosing a recent one, browsing; and runs."""
+"""Folders that a user names on the page, by typing, choosing or browsing; and folders of runs."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ EXAMPLE_RUN, EXAMPLE_TEST = "example", "example-test"
 """Names of the example's run and of its DNN's test: no other run takes them."""
 
 Choice = tuple[str, str]
-"""What is shown, and the path it stands for."""
+"""The text of a choice, and the path that it stands for."""
 
 
 def count_images(page: Page, text: str) -> Iterator[str]:
-    """Count the usable images of a folder by their headers, and say so while it goes on."""
+    """Count the usable images of a folder by their headers; yields messages while it counts."""
     if not text.strip():
         yield ""
         return
     usable = others = 0
-    said = time.monotonic()
+    reported = time.monotonic()
     try:
         folder = page.access.resolve(text)
-        for found in walk_files(folder):
-            if isinstance(found, Rejected) or check_header(folder, found) is not None:
+        for file in walk_files(folder):
+            if isinstance(file, Rejected) or check_header(folder, file) is not None:
                 others += 1
             else:
                 usable += 1
-            if time.monotonic() - said > SECONDS_BETWEEN_COUNTS:
-                said = time.monotonic()
+            if time.monotonic() - reported > SECONDS_BETWEEN_COUNTS:
+                reported = time.monotonic()
                 yield notice(f"Counting: {count_of(usable, 'usable image')} so far …")
     except InputError as error:
         yield notice(str(error), "error")
@@ -62,23 +62,23 @@ def recent(page: Page) -> list[str]:
 
 def recent_improvement_sets(page: Page) -> list[str]:
     """Return the folders that unsafe sets were selected from, the latest run first."""
-    found = []
+    sources = []
     for run, _ in list_runs(page.runs):
         with suppress(InputError, OSError):
             if (selection := read_selection(run)) is not None:
-                found.append(selection.folder)
-    return list(dict.fromkeys(found))
+                sources.append(selection.folder)
+    return list(dict.fromkeys(sources))
 
 
 def list_folders(page: Page, text: str) -> tuple[Path, str, list[Choice]]:
-    """List the folders inside the one that is named, or inside the user's home or a root.
+    """List the folders inside the named one; without a usable name, inside a root or the home.
 
     Returns
     -------
     Path
         The folder that is listed.
     str
-        What the list holds, in words.
+        A sentence on the list, for its label.
     list of tuple of str
         The choices: the folder above, or the other roots, first.
     """
@@ -107,7 +107,7 @@ def _folder_names(folder: Path) -> list[str]:
     names = []
     for path in folder.iterdir():
         try:
-            path.name.encode("utf-8")  # the browser could not be told of any other
+            path.name.encode("utf-8")  # a browser cannot show any other name
             if path.is_dir() and not path.name.startswith("."):
                 names.append(path.name)
         except (UnicodeEncodeError, OSError):
@@ -134,7 +134,7 @@ def list_run_choices(page: Page) -> list[Choice]:
     return [
         (_run_label(folder, manifest), str(folder))
         for folder, manifest in list_runs(page.runs)
-        if manifest.job in CLUSTERING_JOBS  # others have no clusters to look at
+        if manifest.job in CLUSTERING_JOBS  # other jobs make no clusters
     ]
 
 
@@ -179,7 +179,7 @@ def has_clusters(folder: Path) -> bool:
 
 
 def changed(file: Path) -> str:
-    """Return when a file was last written, in a form to compare; empty where there is none."""
+    """Return the time of a file's last change, for comparison; empty where there is no file."""
     try:
         return str(file.stat().st_mtime_ns)
     except OSError:
@@ -187,14 +187,14 @@ def changed(file: Path) -> str:
 
 
 def may_replace(run: Path, images: Path) -> bool:
-    """Tell whether a job on `images` may replace `run`: one on them that found no clusters."""
+    """Tell whether a job on `images` may replace `run`: a run on them that found no clusters."""
     try:
         manifest = read_manifest(run)
     except InputError:
         return False
     done = manifest.job not in CLUSTERING_JOBS and manifest.ended == "finished"
-    found = has_clusters(run) or done
-    return manifest.folder == str(images) and not found and not is_written(run)
+    has_results = has_clusters(run) or done
+    return manifest.folder == str(images) and not has_results and not is_written(run)
 
 
 def new_run_folder(
@@ -202,9 +202,9 @@ def new_run_folder(
 ) -> Path:
     """Choose the folder for a run on `images`, in the page's folder for runs.
 
-    It is named after the images, with a number where that is taken.  One that `replace` allows to
-    replace counts as free; by default, one that `may_replace` does: what its job extracted is in
-    the feature store.
+    It is named after the images, with a number where that name is taken.  A run that `replace`
+    allows to be replaced counts as free; the default is `may_replace`.  Nothing is lost by that:
+    the features that its job extracted are in the feature store.
     """
     allows = replace or (lambda run: may_replace(run, images))
     name = (images.parent if images.is_file() else images).name.lstrip(".-") or "run"

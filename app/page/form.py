@@ -1,4 +1,4 @@
-"""The fields of a form, made of what is said of the options of commands, and read back to these."""
+"""Forms of the page: fields made from the descriptions of a command's options, and read back."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from pipelines.runs.errors import InputError
 
 Options = TypeVar("Options")
 Entries = Mapping[str, Any]
-"""What the fields of a form hold, by their names; without those that were never shown."""
+"""The contents of a form's fields, by name; fields that were never shown are missing."""
 
 UNPLACED = Path()
-"""Stands for a run folder that is not chosen yet."""
+"""Placeholder for a run folder that is not chosen yet."""
 
 
 class Form:
-    """The fields that a job is asked for with, by their names.
+    """The fields of a job's form, by their names.
 
     Parameters
     ----------
     ids : mapping of str to str
-        The ids that fields have on the page, where these are looked for.
+        Ids of fields on the page; others have none.
     """
 
     def __init__(self, ids: Mapping[str, str]) -> None:
@@ -40,12 +40,12 @@ class Form:
         self.fields: dict[str, Any] = {}
 
     def put(self, name: str, field: Any) -> Any:
-        """Count a field that is no option of a command among those of the form."""
+        """Add a field that is not an option of a command."""
         self.fields[name] = field
         return field
 
     def add(self, kind: type[Any], name: str, **changes: Any) -> Any:
-        """Make the field of an option; `changes` go to Gradio instead of what is said of it."""
+        """Make the field of an option; `changes` replace what the option says, for Gradio."""
         field = _find(kind, name)
         return self.put(name, _component(field, {"elem_id": self._ids.get(name), **changes}))
 
@@ -56,7 +56,7 @@ class Form:
                 self.add(kind, name)
 
     def folder(self, kind: type[Any], name: str) -> gr.Dropdown:
-        """Make the field of an option that names a folder, with a list of such that were used."""
+        """Make the field of an option that names a folder, with a list of recent folders."""
         option = _find(kind, name).option
         return self.put(  # type: ignore[no-any-return]
             name,
@@ -71,25 +71,25 @@ class Form:
         )
 
     def entries(self, values: Sequence[Any]) -> dict[str, Any]:
-        """Return what the fields hold, of their values in the order in which they were made."""
+        """Return the contents of the fields by name; `values` are in the order of the fields."""
         pairs = zip(self.fields, values, strict=True)
         return {name: value for name, value in pairs if value is not None}
 
 
 def read(page: Page, kind: type[Options], entries: Entries, **known: Any) -> Options:
-    """Return the options of a command that a form asks for.
+    """Return the options of a command that a form describes.
 
     Parameters
     ----------
     entries : mapping
-        What is none of the command's options is left out; what is empty leaves the usual value.
+        Entries that are not options of the command are ignored; an empty entry gives the default.
     known : any
         Options that the page knows by itself.
 
     Raises
     ------
     InputError
-        When a field cannot be used, or has to be filled; its words name the field.
+        When a field cannot be used, or is empty and has to be filled; the message names the field.
     """
     values = {}
     for field in option_fields(kind):
@@ -104,9 +104,9 @@ def read(page: Page, kind: type[Options], entries: Entries, **known: Any) -> Opt
 
 
 def place(page: Page, options: Options, images: Path, suffix: str = "") -> Options:
-    """Return the options with a run folder for a job on `images`, which may replace what is there.
+    """Return the options with a run folder for a job on `images`, named after these and `suffix`.
 
-    Its name is that of the images, and `suffix`.
+    `overwrite` is set where the folder holds a run that may be replaced.
     """
     out = folders.new_run_folder(page, images, suffix)
     overwrite = folders.may_replace(out, images)
@@ -114,18 +114,18 @@ def place(page: Page, options: Options, images: Path, suffix: str = "") -> Optio
 
 
 def build_command(name: str, options: Any, folder: Path | None = None) -> Command:
-    """Return a command that can be started, with what differs from the usual alone.
+    """Return a command that can be started; it names only options that differ from their defaults.
 
     Parameters
     ----------
     folder : Path, optional
-        What it writes, where that is not its `out`.
+        The folder that it writes, where that is not its `out`.
     """
     return Command((name, *arguments(options)), folder or options.out)
 
 
 def text_of(entries: Entries, name: str) -> str:
-    """Return what a field holds, without spaces around it."""
+    """Return the text of a field, without spaces around it."""
     return str(entries.get(name) or "").strip()
 
 
@@ -135,7 +135,7 @@ def resolve_images(page: Page, text: str) -> Path:
     Raises
     ------
     InputError
-        When the page may not use it, or what the list names.
+        When the page may not use it, or the folder that the list names.
     """
     source = page.access.resolve(text)
     page.access.resolve(str(find_image_folder(source)))  # a list may name a folder elsewhere
@@ -161,19 +161,19 @@ def _component(field: OptionField, more: dict[str, Any]) -> Any:
         value = option.choices[0] if field.type is bool else field.default or option.unset
         widget = gr.Dropdown if field.optional else gr.Radio
         return widget([*unset, *option.choices], value=value, **more)
-    # Numbers, too: a browser makes another number of one that it does not understand.
+    # Numbers are text, too: a browser's own number field changes what it does not understand.
     return gr.Textbox(_shown(field), **_lines(field), **more)
 
 
 def _shown(field: OptionField) -> str:
-    """Return what a text field holds at first."""
+    """Return the initial content of a text field: the default."""
     if field.required or field.default is None:
         return ""
     values = field.default if field.several else (field.default,)
     numbers = field.option.numbers
     unit = " %" if numbers is not None and numbers.percent == "dropped" else ""
-    words = (write_number(each) if numbers is not None else str(each) for each in values)
-    return "; ".join(f"{word}{unit}" for word in words)
+    texts = (write_number(value) if numbers is not None else str(value) for value in values)
+    return "; ".join(f"{text}{unit}" for text in texts)
 
 
 def _lines(field: OptionField) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def _lines(field: OptionField) -> dict[str, Any]:
 
 
 def _value(page: Page, field: OptionField, entry: Any) -> Any:
-    """Return what a field asks for; None where it is empty."""
+    """Return the value of a field; None where it is empty."""
     option = field.option
     if field.type is bool:
         return entry == option.choices[1] if option.choices else bool(entry)

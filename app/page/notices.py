@@ -1,4 +1,4 @@
-"""What the page says of jobs and errors, as HTML in which every name is escaped."""
+"""Messages of the page on jobs and errors, as HTML in which every name is escaped."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import html
 from app.server.jobs import Look
 
 STOPPED = "Stopped. What was computed is kept: the same job goes on from there."
-NOTHING_KEPT = "Stopped. The same job starts anew."
+NOTHING_KEPT = "Stopped. The same job starts from the beginning."
 KEEPING = ("cluster", "select", "retrain")
 """Commands that keep what they have computed when they are stopped."""
-EXPLAINED_IN_PART = "Stopped. What was said before may be replaced in part: explain the run again."
+EXPLAINED_IN_PART = (
+    "Stopped. The earlier explanation may be replaced in part: explain the run again."
+)
 
 
 def notice(text: str, kind: str = "note") -> str:
@@ -19,7 +21,7 @@ def notice(text: str, kind: str = "note") -> str:
 
 
 def describe(look: Look | None) -> str:
-    """Return the line and the bar that tell how a job stands; nothing once it has finished."""
+    """Return the line and the progress bar of a job; empty once it has finished."""
     if look is None or look.state == "finished":
         return ""
     if look.state == "stopped":
@@ -28,14 +30,14 @@ def describe(look: Look | None) -> str:
             return notice(EXPLAINED_IN_PART)
         return notice(STOPPED if command in KEEPING else NOTHING_KEPT)
     if look.state == "failed":
-        return notice(look.said, "error")
+        return notice(look.message, "error")
     stage, done, total, left = "starting", 0, 0, None
     if look.status is not None and look.status.stage != "ended":
         stage, done, total = look.status.stage, look.status.done, look.status.total
         left = look.status.seconds_left
     if look.stopping:
         stage, left = "stopping", None
-    # Only the stage is read out: the rest changes twice a second.
+    # Screen readers announce only the stage: the other words change twice a second.
     words = [f'<b role="status">{html.escape(stage[0].upper() + stage[1:])}</b>']
     if total:
         words.append(f"{done:,} of {total:,}")

@@ -1,4 +1,4 @@
-"""The browser tool: a Gradio page built out of the tabs, and how it is launched."""
+"""The page: a Gradio app made of the tabs, and how it is launched."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def build(page: Page) -> gr.Blocks:
 
 
 def launch(granted: Access, port: int | None, runs: Path, browser: bool) -> None:
-    """Serve the page until Ctrl-C or a signal ends it; a job that runs then is stopped.
+    """Serve the page until Ctrl-C or a signal ends it, which also stops the running job.
 
     Parameters
     ----------
     granted : Access
-        Who may reach the page.
+        Who may reach the page, and which folders it may use.
     port : int, optional
-        None takes the first free one from 7860.
+        None takes the first free port from 7860.
     runs : Path
         Folder for the runs made on the page; made when the first job starts.
     browser : bool
@@ -121,7 +121,7 @@ def _check_address(host: str, port: int | None) -> None:
     except OSError as error:
         where = f"--host {host}" if port is None else f"--host {host} --port {port}"
         raise InputError(f"{where}: cannot listen there: {error.strerror or error}.") from error
-    # Gradio looks whether the page answers; a proxy could not reach it.
+    # Gradio checks whether the page answers, which must not go through a proxy.
     known = [name for name in ("no_proxy", "NO_PROXY") if os.environ.get(name)]
     exempt = [os.environ[name] for name in known] + [access.LOOPBACK, "localhost", host]
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(exempt)

@@ -1,4 +1,8 @@
-"""What all tabs share: the run that is open, and the one job, from its start to its end."""
+"""What all tabs share: the run that is open, and the one job, from its start to its end.
+
+A tab passes its buttons, form and results to `wire`.  `Following` has the parts of the page that
+show the job; all tabs update them with the lists that `state`, `say`, `skip` and `start` return.
+"""
 
 from __future__ import annotations
 
@@ -20,25 +24,27 @@ SECONDS_BETWEEN_LOOKS = 0.5
 HIDDEN: dict[str, Any] = {"show_progress": "hidden"}
 
 Turn = tuple[str, bool]
-"""What job there is and whether it runs, and whether this page saw it begin or end."""
+"""The job and its state as text, and whether this page saw it begin or end."""
 
 
 @dataclass(frozen=True)
 class Following:
-    """The parts of the page that tell of the open run and of the job.
+    """The parts of the page that show the open run and the job.
 
     Attributes
     ----------
     opened : gr.Dropdown
         The run that is open.
     seen : gr.State
-        The look that is shown, as text.
+        The `Look` that is shown, as text.
     turn : gr.State
-        A `Turn`: changes when a job begins or ends, and with it what the tabs allow.
+        A `Turn`.  It changes when a job begins or ends, which enables or disables buttons.
     timer : gr.Timer
+        Looks at the job while it runs.
     stop : gr.Button
-    told : gr.HTML
-        The line on the job, or what there is to say otherwise.
+        Stops the job.
+    message : gr.HTML
+        The line on the job, or another message.
     """
 
     opened: gr.Dropdown
@@ -46,11 +52,11 @@ class Following:
     turn: gr.State
     timer: gr.Timer
     stop: gr.Button
-    told: gr.HTML
+    message: gr.HTML
 
     def outputs(self) -> list[Any]:
-        """Return what `state`, `say` and `start` fill."""
-        return [self.seen, self.turn, self.timer, self.stop, self.told]
+        """Return the parts that `state`, `say` and `start` update, in the order of their lists."""
+        return [self.seen, self.turn, self.timer, self.stop, self.message]
 
 
 @dataclass(frozen=True)
@@ -61,11 +67,11 @@ class Action:
     ----------
     button : gr.Button
     form : Form
-        What the job is asked for with.
+        The fields with the job's options.
     commands : callable
         Returns the commands of the job; raises InputError where the form cannot be used.
     begun : callable, optional
-        Returns what the parts show that tell of a tab's results, once this job was started.
+        Returns the updates of the tab's results when this job has been started.
     """
 
     button: gr.Button
@@ -75,7 +81,7 @@ class Action:
 
 
 Turned = Callable[[Look, Entries], list[Any] | None]
-"""What there is to say, and what the results' parts show, as a job begins or has ended."""
+"""Returns the message and the updates of a tab's results when a job begins or has ended."""
 
 
 def wire(
@@ -95,12 +101,12 @@ def wire(
     actions : sequence of Action
         The command line is that of the first one's form.
     results : sequence
-        The parts that show what a job found.
+        The parts of the page that show a job's results.
     turned : callable
-        Called with the entries of the first action's form, unless the page was just loaded; None
-        leaves all as it is.
+        Called with the job and the entries of the first action's form when a job begins or ends,
+        but not when the page was just loaded.  None changes nothing.
     buttons : sequence
-        More buttons that wait while a job runs.
+        More buttons that are disabled while a job runs.
     """
     first = actions[0]
     fields = list(first.form.fields.values())
@@ -117,15 +123,17 @@ def wire(
 
     for action in actions:
         inputs = list(action.form.fields.values())
-        outputs = [*parts.outputs(), *results]
-        action.button.click(_starting(page, action, len(results)), inputs, outputs, **HIDDEN)
-    parts.turn.change(turn_all, [parts.turn, *fields], [*waiting, parts.told, *results], **HIDDEN)
+        started = [*parts.outputs(), *results]
+        action.button.click(_starting(page, action, len(results)), inputs, started, **HIDDEN)
+    parts.turn.change(
+        turn_all, [parts.turn, *fields], [*waiting, parts.message, *results], **HIDDEN
+    )
     changes = [field.change for field in fields]
     gr.on(changes, show_line, fields, line, trigger_mode="always_last", **HIDDEN)
 
 
 def command_lines(commands: Callable[[Entries], list[Command]], entries: Entries) -> gr.Textbox:
-    """Show the command lines of a form, where it makes any; its button says why not."""
+    """Show the command lines of a form; none where it cannot be used (its button says why)."""
     try:
         lines = "\n".join(command.line() for command in commands(entries))
         return gr.Textbox(lines, visible=True)
@@ -141,7 +149,7 @@ def _starting(page: Page, action: Action, results: int) -> Callable[..., list[An
             commands = action.commands(entries)
         except InputError as error:
             return [*say(str(error)), *nothing]
-        busy = is_running(page)  # another page started a job: follow that
+        busy = is_running(page)  # another page has started a job: show that one
         updates = start(page, commands)
         return [*updates, *(nothing if busy or action.begun is None else action.begun(entries))]
 
@@ -149,14 +157,14 @@ def _starting(page: Page, action: Action, results: int) -> Callable[..., list[An
 
 
 def create(page: Page, opened: gr.Dropdown) -> Following:
-    """Make the parts that tell of the job, and follow it with them."""
+    """Make the parts that show the job, and keep them up to date."""
     with gr.Row(elem_id="following"):
-        told = gr.HTML(elem_id="job", padding=False)
+        message = gr.HTML(elem_id="job", padding=False)
         stop = gr.Button(
             "Stop", variant="stop", visible=False, elem_id="stop", scale=0, min_width=90
         )
     timer = gr.Timer(SECONDS_BETWEEN_LOOKS, active=False)
-    parts = Following(opened, gr.State(""), gr.State(("", False)), timer, stop, told)
+    parts = Following(opened, gr.State(""), gr.State(("", False)), timer, stop, message)
 
     def follow(seen: str) -> list[Any]:
         look = page.jobs.look()
@@ -172,7 +180,7 @@ def create(page: Page, opened: gr.Dropdown) -> Following:
 
 
 def state(look: Look | None, *, arrived: bool = False) -> list[Any]:
-    """Return what depends on the job alone; `arrived` where the page was just loaded."""
+    """Return the updates of `Following.outputs`; `arrived` where the page was just loaded."""
     running = look is not None and look.state == "running"
     stopping = look is not None and look.stopping
     job = "" if look is None else f"{look.number} {look.state}"
@@ -186,17 +194,17 @@ def state(look: Look | None, *, arrived: bool = False) -> list[Any]:
 
 
 def skip() -> list[Any]:
-    """Return what leaves the job's parts as they are."""
+    """Return updates that change nothing."""
     return [gr.skip()] * 5
 
 
 def say(text: str, kind: str = "error") -> list[Any]:
-    """Return what tells the user something in the place of the job's line."""
+    """Return updates that show a message in the place of the job's line."""
     return [*skip()[:-1], notice(text, kind)]
 
 
 def start(page: Page, commands: list[Command]) -> list[Any]:
-    """Start a job; where another page started one meanwhile, follow that."""
+    """Start a job; where another page has started one, show that one."""
     try:
         page.jobs.start(commands)
     except InputError as error:

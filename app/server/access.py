@@ -36,13 +36,14 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Nothing of the page may come from, or go to, another machine, and no other page may frame it."""
+"""The page loads nothing from other machines and sends them nothing; no page may frame it."""
 PATHS = re.compile(
     r"/|/config|/login|/logout|/theme\.css|/favicon\.ico|/manifest\.json"
     r"|/(assets|panes|static|run)/.*"
     r"|/gradio_api/(queue|heartbeat)/.*|/gradio_api/(startup-events|app_id|reset|cancel|login_check)"
 )
-"""What the page itself asks for; Gradio would answer more, such as files and other sites' pages."""
+"""Addresses that the page itself requests.  Gradio alone would also answer others: it would serve
+files, and fetch pages of other sites."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -79,13 +80,13 @@ class Access:
         """
         try:
             path = Path(text.strip()).expanduser().resolve()
-            str(path).encode("utf-8")  # the browser could not be told of any other
+            str(path).encode("utf-8")  # a browser cannot show any other name
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(f"{text!r} is not a path: {error}.") from error
         if self.roots and not any(path.is_relative_to(root) for root in self.roots):
             allowed = ", ".join(map(str, self.roots))
             raise InputError(
-                f"{path} lies outside of the folders that this page may use. "
+                f"{path} lies outside the folders that this page may use. "
                 f"Choose a folder below {allowed}."
             )
         return path
@@ -105,7 +106,7 @@ def check_access(host: str | None, auth: str | None, roots: list[Path]) -> Acces
     Raises
     ------
     InputError
-        When another host is given without a login and a root, or one of them cannot be used.
+        When `host` is given without a login and a root, or one of them cannot be used.
     """
     if host is not None and ":" in host:
         raise InputError(f"--host {host}: expected a name or an IPv4 address.")
@@ -135,9 +136,9 @@ def _read_login(auth: str) -> tuple[str, str]:
 
 
 def clean_environment() -> None:
-    """Take away what Gradio reads from the environment when it is imported.
+    """Remove Gradio's variables from the environment, which it reads when it is imported.
 
-    Its variables can open ports, serve folders, share the page or report on its use.
+    They could open ports, serve folders, share the page or report on its use.
     """
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         if name != "GRADIO_TEMP_DIR":
@@ -146,9 +147,9 @@ def clean_environment() -> None:
 
 
 def known_names(host: str) -> list[str]:
-    """Return the names by which a browser may call this machine when the page listens on `host`.
+    """Return the names by which a browser may address this machine when the page listens on `host`.
 
-    No name is looked up: that would ask other machines.
+    No name is looked up, because a look-up would send requests to other machines.
     """
     names = {LOOPBACK, "localhost", host}
     with suppress(ValueError):
@@ -159,19 +160,20 @@ def known_names(host: str) -> list[str]:
 
 def _own_addresses() -> Iterator[str]:
     """List this machine's IPv4 addresses, on Linux."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         for _, interface in socket.if_nameindex():
             with suppress(OSError):  # an interface without an address
                 request = interface.encode()[:15].ljust(256, b"\0")
-                yield socket.inet_ntoa(fcntl.ioctl(asked, SIOCGIFADDR, request)[20:24])
+                yield socket.inet_ntoa(fcntl.ioctl(control, SIOCGIFADDR, request)[20:24])
 
 
 def middleware(access: Access) -> list[Middleware]:
-    """Return what refuses requests under a foreign name, or that the page itself does not send.
+    """Return the middleware that refuses foreign requests.
 
-    A web page elsewhere could otherwise drive this one through the user's browser: by a name of
-    its own that resolves to this machine (DNS rebinding), by sending forms to its address, or by
-    leading the browser to what Gradio serves beside the page.
+    It refuses requests under a name that is not this machine's, and requests that the page itself
+    does not send.  Otherwise another web page could control this one through the user's browser:
+    by a name of its own that resolves to this machine (DNS rebinding), by sending forms to its
+    address, or by leading the browser to what Gradio serves beside the page.
     """
     return [
         Middleware(TrustedHostMiddleware, allowed_hosts=known_names(access.host)),
@@ -180,13 +182,13 @@ def middleware(access: Access) -> list[Middleware]:
 
 
 class OwnPageMiddleware:
-    """Answer the page alone, and tell the browser to keep it to this machine."""
+    """Answer the page's own requests only, and send the browser the page's security headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 403 to other sites and 404 beside `PATHS`; add `HEADERS` to every answer."""
+        """Answer 403 to other sites and 404 outside `PATHS`; add `HEADERS` to every answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -207,7 +209,7 @@ class OwnPageMiddleware:
 
 
 def _is_foreign(headers: Headers, path: str) -> bool:
-    """Tell whether another site's page sent a request; a link to this page is none of its own."""
+    """Tell whether another site's page sent a request; following a link to this page is allowed."""
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2] != headers.get("host"):
         return True
@@ -216,7 +218,7 @@ def _is_foreign(headers: Headers, path: str) -> bool:
 
 
 def logged_in(request: Request) -> bool:
-    """Tell whether Gradio's login, where there is one, lets this browser in."""
+    """Tell whether this browser has logged in; True where no login is needed."""
     app = request.app
     if getattr(app, "auth", None) is None:
         return True

@@ -22,9 +22,10 @@ DOOR = Path(__file__).resolve().parents[2] / "SAFE_Tool.py"
 LOG_LINES = 12
 LOG_BYTES = 8192
 SECONDS_TO_STOP = 10.0
-"""How long a job may take to end when the page's server ends; after that it is killed."""
+"""How long a job may take to stop when the page's server ends; after that it is killed."""
 SECONDS_TO_KILL = 3.0
-"""How long after the first a second wish to stop counts: a double click kills nothing."""
+"""A second request to stop kills the job if it comes this long after the first, so that a double
+click does not."""
 
 State = Literal["running", "finished", "stopped", "failed"]
 
@@ -38,7 +39,7 @@ class Command:
     arguments : tuple of str
         What follows `SAFE_Tool.py`.
     folder : Path
-        The folder it writes, where its `status.json` is.
+        The folder that it writes, which has its `status.json`.
     """
 
     arguments: tuple[str, ...]
@@ -51,24 +52,24 @@ class Command:
 
 @dataclass(frozen=True)
 class Look:
-    """How a job stands.
+    """The state of a job at one moment.
 
     Attributes
     ----------
     commands : tuple of Command
-        What it does, one after the other.
+        Its commands, in the order in which they run.
     step : int
-        Position of the command at work, or of the last one that was.
+        Position of the command that runs, or that ran last.
     state : str
         "running", "finished", "stopped" (by the user) or "failed".
     status : Status or None
-        Of the command at work; None until it has one.
+        Status of the command that runs; None until it has written one.
     stopping : bool
-        Whether it runs on although it was told to stop.
-    said : str
-        Once it has ended: why it failed, or what its last command printed.
+        Whether it was asked to stop and still runs.
+    message : str
+        Why it failed, or what its last command printed; empty while it runs.
     number : int
-        Of the jobs of this server, from 1.
+        Its number among the jobs of this server, from 1.
     """
 
     commands: tuple[Command, ...]
@@ -76,20 +77,20 @@ class Look:
     state: State
     status: Status | None
     stopping: bool
-    said: str
+    message: str
     number: int
 
     @property
     def folder(self) -> Path:
-        """The folder that the last command writes: what the whole job is for."""
+        """The folder that the last command writes, the result of the whole job."""
         return self.commands[-1].folder
 
 
 class Jobs:
     """The one job of a page's server.
 
-    A thread waits for each command and starts the next, so that a job goes on without a page that
-    looks at it.  It ends when the server does.
+    A thread waits for each command and starts the next, so that a job goes on when no page is
+    open.  The job ends when the server ends.
     """
 
     def __init__(self) -> None:
@@ -97,9 +98,9 @@ class Jobs:
         self._commands: tuple[Command, ...] = ()
         self._step = 0
         self._state: State = "finished"
-        self._said = ""
+        self._message = ""
         self._number = 0
-        self._stopping = 0.0  # when it was told to
+        self._stopping = 0.0  # when the user asked to stop; 0: never
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
         self._logs = tempfile.TemporaryDirectory(prefix="safe-tool-")
@@ -119,13 +120,13 @@ class Jobs:
                     "Wait for it, or stop it."
                 )
             self._commands, self._step = tuple(commands), 0
-            self._state, self._said, self._stopping = "running", "", 0.0
+            self._state, self._message, self._stopping = "running", "", 0.0
             self._number += 1
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Tell the job to stop; a while later, kill it."""
+        """Ask the job to stop; a second call, a few seconds later, kills it."""
         with self._lock:
             if not self._stopping:
                 self._stopping = time.monotonic()
@@ -138,7 +139,7 @@ class Jobs:
             self._process.send_signal(number)
 
     def look(self) -> Look | None:
-        """Tell how the job stands, or how the last one ended; None before the first."""
+        """Return the state of the job, or how the last one ended; None before the first."""
         with self._lock:
             if not self._commands:
                 return None
@@ -146,14 +147,14 @@ class Jobs:
             if self._process is not None:
                 status = read_status(self._commands[self._step].folder)
                 if status is not None and status.pid != self._process.pid:
-                    status = None  # an earlier job's
+                    status = None  # of an earlier job
             return Look(
                 self._commands,
                 self._step,
                 self._state,
                 status,
                 self._stopping > 0,
-                self._said,
+                self._message,
                 self._number,
             )
 
@@ -168,12 +169,12 @@ class Jobs:
         self._logs.cleanup()
 
     def _work(self) -> None:
-        state, said = self._do()
+        state, message = self._run_commands()
         with self._lock:
-            self._state, self._said = state, said
+            self._state, self._message = state, message
 
-    def _do(self) -> tuple[State, str]:
-        """Do the commands; return how the job ended, and what there is to say of it."""
+    def _run_commands(self) -> tuple[State, str]:
+        """Run the commands; return how the job ended, and the message on it."""
         log = Path(self._logs.name, "log")
         for step, command in enumerate(self._commands):
             try:
@@ -215,13 +216,15 @@ def _lines(log: Path) -> list[str]:
 
 
 def _reason(code: int, log: Path) -> str:
-    """Return what a job that failed said last: the error if it named one, else its last lines."""
+    """Return why a job failed: the error that it printed, else its exit code and its last lines."""
     lines = _lines(log)
     errors = [line for line in lines if line.startswith(ERROR)]
     if errors:
-        said = errors[-1].removeprefix(ERROR)
-        # Of a fault of the tool, whoever mends it needs the traceback: the log goes with the page.
-        return "\n".join([said, *lines[-LOG_LINES:-1]]) if said.startswith(FAULT) else said
+        error = errors[-1].removeprefix(ERROR)
+        if not error.startswith(FAULT):
+            return error
+        # Mending a fault of the tool takes its traceback, and the log ends with the page's server.
+        return "\n".join([error, *lines[-LOG_LINES:-1]])
     end = f"The job ended with code {code}."
     if code < 0:
         end = f"The job's process was killed by {signal.Signals(-code).name}."

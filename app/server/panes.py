@@ -25,8 +25,8 @@ class Modules:
     Attributes
     ----------
     digest : str
-        Of all names and contents; part of every address, so that a browser may keep a module for
-        ever and yet never mixes two releases.
+        Hash of all names and contents.  It is part of every address, so that a browser can keep a
+        module for ever without mixing two releases.
     files : dict of str to bytes
         The content of each module, by its path below `assets/panes`.
     """
@@ -37,7 +37,7 @@ class Modules:
 
 @cache
 def read_modules(folder: Path = FOLDER) -> Modules:
-    """Read all modules below a folder; once, for a server is of one release while it lives."""
+    """Read all modules below a folder, once: a server serves one release as long as it runs."""
     paths = sorted(folder.rglob("*.js"))
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
     digest = hashlib.sha256()
@@ -48,12 +48,12 @@ def read_modules(folder: Path = FOLDER) -> Modules:
 
 
 def load_script(name: str) -> str:
-    """Return the script by which Gradio's HTML component loads a module, and lets it fill itself.
+    """Return the script with which Gradio's HTML component loads a module and calls its ``open``.
 
     Parameters
     ----------
     name : str
-        Of a module of `assets/panes` that exports ``open``.
+        Path of a module below `assets/panes` that exports ``open``.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def load_script(name: str) -> str:
     modules = read_modules()
     if name not in modules.files:
         raise KeyError(name)
-    # Below the page's own address, whatever path a proxy gives it.
+    # Relative to the page's own address: a proxy may serve it below any path.
     return f"""
 import(new URL("panes/{modules.digest}/{name}", document.baseURI).href).then(
   (pane) => pane.open({{ element, props, trigger, watch }}),
@@ -73,7 +73,7 @@ import(new URL("panes/{modules.digest}/{name}", document.baseURI).href).then(
 
 
 def routes() -> list[Route]:
-    """Return what answers below ``/panes/DIGEST/``: the modules that were read, and no other."""
+    """Return the routes below ``/panes/DIGEST/``, which serve the modules and no other file."""
     return [Route("/panes/{digest}/{name:path}", _module)]
 
 

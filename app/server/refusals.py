@@ -1,4 +1,8 @@
-"""What the server answers where it cannot do as asked: refusals, and apart from them, faults."""
+"""Error answers of the server: refusals of a request, and faults of the tool.
+
+A refusal names what is wrong with the user's files or request.  A fault of the tool never blames
+them; its traceback is logged.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from app.exit_codes import FAULT
 from pipelines.runs.errors import InputError
 
 LOG = logging.getLogger(__name__)
-SEND = (
+SEND_THE_LOG = (
     "Your files are as they were, and what was saved is there. Please send whoever looks after the "
     "tool the last lines of the terminal that serves the page, from “A fault of the tool” on, and "
     "the run's run.json."
@@ -24,7 +28,7 @@ Endpoint = Callable[[Request], Any]
 
 
 def guarded(answer: Endpoint) -> Endpoint:
-    """Return what answers a request, and keeps refusals apart from faults of the tool."""
+    """Wrap an endpoint so that its errors become refusals, or faults of the tool."""
     if inspect.iscoroutinefunction(answer):
 
         async def answer_later(request: Request) -> Response:
@@ -45,10 +49,10 @@ def guarded(answer: Endpoint) -> Endpoint:
 
 
 def _refusal(answer: Endpoint, error: Exception) -> HTTPException:
-    """Return what the browser is told; log the traceback of what nobody has foreseen."""
+    """Return the error answer for the browser; log the traceback of an unforeseen error."""
     if isinstance(error, HTTPException):
         return error
     if isinstance(error, InputError):
         return HTTPException(404, str(error))
     LOG.error("A fault of the tool, in %s:", answer.__name__, exc_info=error)
-    return HTTPException(500, f"{FAULT}: {type(error).__name__}: {error}. {SEND}")
+    return HTTPException(500, f"{FAULT}: {type(error).__name__}: {error}. {SEND_THE_LOG}")

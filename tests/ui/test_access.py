@@ -53,7 +53,7 @@ def test_nothing_outside_of_the_roots_is_reached(serve, failures, visit, tmp_pat
     (inside / "way out").symlink_to(failures)
     with serve(tmp_path / "runs", "--root", inside) as server:
         page = visit(server.url)
-        refusal = "lies outside of the folders that this page may use"
+        refusal = "lies outside the folders that this page may use"
         for path in (failures, inside / ".." / failures.name, inside / "way out"):
             give(page, path)
             expect(page.locator("#count")).to_contain_text(refusal)

@@ -58,7 +58,7 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
     try_example.click(lambda: _try_example(page), None, result, **HIDDEN)
     opened.focus(lambda: _runs(page), None, opened, **HIDDEN)
     opened.input(
-        lambda path: _choose(page, path), opened, [parts.timer, parts.told, browser], **HIDDEN
+        lambda path: _choose(page, path), opened, [parts.timer, parts.message, browser], **HIDDEN
     )
     wiring.wire(
         page,

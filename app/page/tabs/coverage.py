@@ -127,7 +127,7 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
     if look.state != "finished":
         return None
     if wiring.does(look, "export") and wiring.is_run(page, entries.get("opened"), look.folder):
-        return [notice(look.said), gr.skip(), gr.skip()]
+        return [notice(look.message), gr.skip(), gr.skip()]
     if not wiring.does(look, JOB):
         return None
     opened = gr.Dropdown(choices=_run_choices(page), value=str(look.folder))

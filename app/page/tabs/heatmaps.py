@@ -105,7 +105,7 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
     if look.state != "finished":
         return None
     if wiring.does(look, "test"):
-        return [notice(look.said), gr.skip(), gr.skip()]
+        return [notice(look.message), gr.skip(), gr.skip()]
     if not wiring.does(look, "heatmaps"):
         return None
     opened = gr.Dropdown(choices=folders.list_run_choices(page), value=str(look.folder))

@@ -110,7 +110,7 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
     opened = entries.get("opened")
     told: Any = gr.skip()
     if look.state == "finished" and wiring.does(look, "export"):
-        told = notice(look.said)
+        told = notice(look.message)
     elif look.state == "finished" and not wiring.is_run(page, opened, look.folder):
         told = notice(f"The unsafe set of {look.folder.name} is selected: open that run to see it.")
     return [told, _show(page, opened)]

@@ -1,4 +1,4 @@
-"""What the page shows of a run: all that its files say, as one JSON document."""
+"""What the page shows of a run, as one JSON document: the contents of its files."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from pipelines.runs.guard import find_file_inside, name_damaged_file
 from pipelines.runs.manifest import read_run_manifest
 
 LONGEST = {"name": 200, "note": 20_000, "verdict": 60, "severity": 60, "likelihood": 60}
-"""How many characters of an engineer's words are kept."""
+"""Most characters that are kept of an engineer's words."""
 VALUE_FILES = {"parameters": PARAMETERS_FILE, "properties": PROPERTIES_FILE}
-"""Where the values of a run's images are, by source; the explanation tells of their columns."""
+"""Files with the values of a run's images, by source; the explanation has the names of columns."""
 EXPLAIN_AGAIN = "explain the run again"
-FIGURES = [each.figure for each in PROPERTIES]
+FIGURES = [known.figure for known in PROPERTIES]
 IMAGE_KEYS = (
     "path",
     "cluster",
@@ -48,18 +48,18 @@ IMAGE_KEYS = (
     "group",
 )
 Row = dict[str, Any]
-UNTOLD: Row = {
+UNEXPLAINED: Row = {
     "families": [],
     "family_share": None,
     "unsafe_values": [],
     "problems": [],
     "colourings": [],
 }
-"""What is served of a run without an explanation."""
+"""The explanation of a run that has none."""
 
 
 def describe(folder: Path) -> Row:
-    """Tell all that the page shows of a run.
+    """Describe a run for the page.
 
     Time, memory and the size of the result grow linearly with the number of images.
 
@@ -68,8 +68,8 @@ def describe(folder: Path) -> Row:
     dict
         How the run ended and its notes; `clusters` (the rows of `clusters.csv`, largest first,
         noise last, with what the explanation says of each), `images` (columns of `images.csv`),
-        `rejected` (pairs of path and reason), and what `_told` returns.  A run that a job is
-        writing has none of these yet.
+        `rejected` (pairs of path and reason), and the entries of `_describe_explanation`.  They
+        are empty for a run that a job is writing.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def describe(folder: Path) -> Row:
     manifest = results.manifest
     clusters = [_cluster(row) for row in results.rows]
     count = len(results.clusters.paths) if results.clusters else 0
-    explained = _told(results.explanation, clusters, count)
+    explained = _describe_explanation(results.explanation, clusters, count)
     return {
         "run": str(folder),
         "name": folder.name,
@@ -147,95 +147,100 @@ def _images(clusters: RootCauseClusters | None) -> dict[str, list[Any]]:
         "distance": _rounded(clusters.centre_distances),
         "x": _rounded(x),
         "y": _rounded(y),
-        "thumbnail": [f"{THUMBNAIL_FOLDER}/{thumbnail_name(each)}" for each in clusters.digests],
+        "thumbnail": [
+            f"{THUMBNAIL_FOLDER}/{thumbnail_name(digest)}" for digest in clusters.digests
+        ],
         "part": [None] * count if clusters.parts is None else clusters.parts.tolist(),
         "group": list(clusters.groups or [""] * count),
     }
 
 
 def _rounded(values: NDArray[np.float32]) -> list[float]:
-    """Return figures as `images.csv` has them, and not as float32 does."""
+    """Return figures with the decimals that `images.csv` has."""
     return [round(value, 4) for value in values.tolist()]
 
 
 # --- the explanation ----------------------------------------------------------------------------
 
 
-def _told(told: Explanation | None, clusters: list[Row], images: int) -> Row:
-    """Return what an explanation says of a run, and add to `clusters` what it says of each.
+def _describe_explanation(explanation: Explanation | None, clusters: list[Row], images: int) -> Row:
+    """Return the explanation of a run, and add to the rows of `clusters` what it says of them.
 
     Returns
     -------
     dict
-        `families` (largest first), `family_share` of all images when five of each family are
-        looked at, `unsafe_values`, `problems` of the tables that were given, and `colourings`, the
-        columns whose values `read_values` reads.
+        `families` (largest first); `family_share`, the share of all images in five of each family;
+        `unsafe_values`; `problems` of the tables; and `colourings`, the columns whose values
+        `read_values` reads.
     """
-    if told is None:
-        return UNTOLD
+    if explanation is None:
+        return UNEXPLAINED
     rows = {row["cluster"]: row for row in clusters}
-    unsafe = [f"{each.parameter} {each.side} {each.value:.10g}" for each in told.unsafe_values]
-    for cluster, said in told.clusters.items():
-        rows[cluster] |= _said(said)
-        rows[cluster]["unsafe_values"] = [unsafe[position] for position in said.unsafe_values]
-    for family in told.families:
+    unsafe = [
+        f"{value.parameter} {value.side} {value.value:.10g}" for value in explanation.unsafe_values
+    ]
+    for cluster, findings in explanation.clusters.items():
+        rows[cluster] |= _describe_findings(findings)
+        rows[cluster]["unsafe_values"] = [unsafe[position] for position in findings.unsafe_values]
+    for family in explanation.families:
         for cluster in family.clusters:
             rows[cluster]["family"] = family.family
-    inspected = sum(min(family.size, INSPECTED_PER_CLUSTER) for family in told.families)
+    inspected = sum(min(family.size, INSPECTED_PER_CLUSTER) for family in explanation.families)
     return {
         "families": [
             {
                 "family": family.family,
                 "clusters": family.clusters,
                 "size": family.size,
-                **_said(family),
+                **_describe_findings(family),
             }
-            for family in told.families
+            for family in explanation.families
         ],
         "family_share": inspected / images,
         "unsafe_values": [
             {
                 "words": words,
-                "images": each.images,
-                "clusters": each.clusters,
+                "images": value.images,
+                "clusters": value.clusters,
             }
-            for words, each in zip(unsafe, told.unsafe_values, strict=True)
+            for words, value in zip(unsafe, explanation.unsafe_values, strict=True)
         ],
-        "problems": [asdict(problem) for problem in told.problems],
-        "colourings": _colourings(told),
+        "problems": [asdict(problem) for problem in explanation.problems],
+        "colourings": _colourings(explanation),
     }
 
 
-def _said(said: ClusterExplanation) -> Row:
+def _describe_findings(explained: ClusterExplanation) -> Row:
     return {
-        "hints": [hint.words for hint in said.hints],
+        "hints": [hint.words for hint in explained.hints],
         "parameters": [
-            {"parameter": finding.parameter, "words": finding.words} for finding in said.parameters
+            {"parameter": finding.parameter, "words": finding.words}
+            for finding in explained.parameters
         ],
-        "confusions": [confusion.model_dump() for confusion in said.confusions],
+        "confusions": [confusion.model_dump() for confusion in explained.confusions],
     }
 
 
-def _colourings(told: Explanation) -> list[Row]:
+def _colourings(explanation: Explanation) -> list[Row]:
     columns = [
         ("parameters", index, column.name, column.kind, 360.0 * (column.kind == "angle"))
-        for index, column in enumerate(told.parameters)
+        for index, column in enumerate(explanation.parameters)
     ] + [
-        ("properties", index, each.figure, "angle" if each.period else "number", each.period)
-        for index, each in enumerate(PROPERTIES)
+        ("properties", index, known.figure, "angle" if known.period else "number", known.period)
+        for index, known in enumerate(PROPERTIES)
     ]
     keys = ("source", "index", "name", "kind", "period")
     return [dict(zip(keys, column, strict=True)) for column in columns]
 
 
 def read_values(folder: Path, source: str, index: int, name: str | None = None) -> Row:
-    """Read one of the run's `colourings`; `name` is what it is called as far as the page knows.
+    """Read one of the run's `colourings`; `name` is the name by which the page knows it.
 
     Returns
     -------
     dict
-        `values`, one an image in the order of `describe`'s, None where none is known; of a
-        category, positions in `categories`.
+        `values`, one per image in the order of `describe`, None where it is not known.  The values
+        of a category are positions in `categories`.
 
     Raises
     ------
@@ -243,9 +248,9 @@ def read_values(folder: Path, source: str, index: int, name: str | None = None) 
         When the run has no such column, or a file of it is not as the tool writes it.
     """
     results = read_results(folder)
-    told = results.explanation
-    kinds = [(column.name, column.kind) for column in told.parameters] if told else []
-    keys = [each.key for each in PROPERTIES] if told else []
+    explanation = results.explanation
+    kinds = [(column.name, column.kind) for column in explanation.parameters] if explanation else []
+    keys = [known.key for known in PROPERTIES] if explanation else []
     names = {"parameters": [kind[0] for kind in kinds], "properties": keys and FIGURES}
     known_names = names.get(source, [])
     if index >= len(known_names) or name not in {None, known_names[index]}:
@@ -262,7 +267,7 @@ def read_values(folder: Path, source: str, index: int, name: str | None = None) 
         else:
             by_path = {row["path"]: float(row[keys[index]] or "nan") for row in read_csv(file)}
         if any(map(math.isinf, by_path.values())):
-            raise ValueError("a figure is no number")
+            raise ValueError("a figure is not a finite number")
     known = [by_path.get(path, math.nan) for path in results.clusters.paths]
     values = [None if math.isnan(value) else value for value in known]
     is_category = source == "parameters" and kinds[index][1] == "category"

@@ -32,15 +32,15 @@ SHOWN = 24
 
 
 def describe_inspection(folder: Path) -> dict[str, Any]:
-    """Tell of an inspection its classes, ranked pairs, matrices and evaluation.
+    """Describe an inspection for the page: its classes, ranked pairs, matrices and evaluation.
 
     Time and size grow with the number of classes squared, not with that of images.
 
     Returns
     -------
     dict
-        A matrix is `data`, bytes in base 64, a row a class in the order of the outputs: 0 for
-        unknown, else 1 to 255 from `low` to `high`.
+        Of a matrix, `data` has one byte per pair in Base64, row by row in the order of the
+        outputs: 0 for unknown, else 1 to 255 from `low` to `high`.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def describe_inspection(folder: Path) -> dict[str, Any]:
         When it is no inspection, or a file of it is not as the tool writes it.
     """
     about, classes = read_inspection(folder)
-    places = {each.name: position for position, each in enumerate(classes)}
+    places = {known.name: position for position, known in enumerate(classes)}
     pairs: dict[str, list[dict[str, Any]]] = {}
     for kind in PAIR_FILES:
         pairs[kind] = [
@@ -59,10 +59,10 @@ def describe_inspection(folder: Path) -> dict[str, Any]:
     return {
         "name": folder.name,
         **about,
-        "classes": [asdict(each) for each in classes],
+        "classes": [asdict(known) for known in classes],
         "order": sorted(range(len(classes)), key=lambda position: classes[position].place),
         "pairs": pairs,
-        "matrices": {kind: _as_bytes(each) for kind, each in matrices.items()},
+        "matrices": {kind: _as_bytes(matrix) for kind, matrix in matrices.items()},
         "evaluation": read_evaluation(folder),
     }
 
@@ -71,7 +71,9 @@ def _as_bytes(matrix: NDArray[np.float64]) -> dict[str, Any]:
     values = matrix.copy()
     np.fill_diagonal(values, np.nan)
     known = ~np.isnan(values)
-    low, high = (float(each(values[known])) for each in (np.min, np.max)) if known.any() else (0, 0)
+    low, high = (0.0, 0.0)
+    if known.any():
+        low, high = float(values[known].min()), float(values[known].max())
     shares = (np.nan_to_num(values) - low) / (high - low or 1)
     levels = np.where(known, 1 + np.round(np.clip(shares, 0, 1) * LEVELS), 0).astype(np.uint8)
     data = base64.b64encode(levels.tobytes()).decode("ascii")
@@ -79,16 +81,17 @@ def _as_bytes(matrix: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def describe_pair(folder: Path, a: int, b: int) -> dict[str, Any]:
-    """Tell of a pair of classes its figures, and images of both and of their confusions.
+    """Describe a pair of classes for the page: figures, images of both, and confused images.
 
     Time grows with the number of images.
 
     Returns
     -------
     dict
-        `first`, `second` and `confused` are images that have thumbnails.  With labels, the first
-        two are right; without, `confused` are those that are nearly a tie between the two.  `list`
-        is the path of the list of all confused images, or None.
+        `first`, `second` and `confused` are images that have thumbnails.  With labels, the images
+        of `first` and `second` are classified correctly.  Without labels, `confused` has images
+        that are nearly a tie between the two classes.  `list` is the path of the list of all
+        confused images, or None.
 
     Raises
     ------
@@ -100,8 +103,8 @@ def describe_pair(folder: Path, a: int, b: int) -> dict[str, Any]:
         raise InputError(f"{folder.name} has no pair of classes {a} and {b}. Open it again.")
     matrices = read_matrices(folder, len(classes))
     figures: dict[Kind, float | None] = {}
-    for kind, each in matrices.items():
-        value = float(each[a, b])
+    for kind, distances in matrices.items():
+        value = float(distances[a, b])
         figures[kind] = None if np.isnan(value) else value
     matrix = matrices["confusion"]
     thirds = [
@@ -139,7 +142,7 @@ def _split(cell: str, several: bool) -> list[str]:
 
 
 def _is_confused(row: dict[str, str], one: str, other: str, several: bool, labelled: bool) -> bool:
-    """Tell whether an image is confused between two classes, or without labels nearly so."""
+    """Tell whether an image is confused between two classes; without labels, if it nearly is."""
     if not labelled:
         return {row["predicted"], row["runner_up"]} == {one, other}
     if not several:

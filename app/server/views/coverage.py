@@ -10,16 +10,16 @@ from pipelines.runs.manifest import read_manifest
 
 
 def describe_coverage(folder: Path) -> dict[str, Any]:
-    """Tell all that the page shows of a run of coverage: its document, and what was asked for.
+    """Describe a run of coverage for the page: its results, and the model and options.
 
     Raises
     ------
     InputError
         When it is no such run.
     """
-    told = read_coverage(folder)
+    results = read_coverage(folder)
     manifest = read_manifest(folder)
-    return told | {
+    return results | {
         "name": folder.name,
         "model": str(manifest.parameters.get("model", "")),
         "rule": str(manifest.parameters.get("rule", "")),

@@ -1,4 +1,4 @@
-"""What the page shows of heatmaps, and of two runs beside one another, as JSON documents."""
+"""What the page shows of heatmaps, and of two runs that are compared, as JSON documents."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def describe_layers(folder: Path) -> dict[str, Any]:
 
 
 def describe_heatmaps(folder: Path, layer: str, cluster: int) -> dict[str, Any]:
-    """Return the heatmaps of a cluster's most central images, and the mean of all of its.
+    """Return the heatmaps of a cluster's most central images, and the mean of all its heatmaps.
 
     Returns
     -------
     dict
-        `paths`; `height` and `width` of a heatmap; `data`, the bytes of all, -127 to 127, the mean
-        last, in base 64.
+        `paths`; `height` and `width` of a heatmap; `data`: the heatmaps as signed bytes, -127 to
+        127, the mean last, in Base64.
     """
     paths, pictures = read_pictures(folder, layer, cluster)
     _, height, width = pictures.shape
@@ -48,13 +48,13 @@ def describe_heatmaps(folder: Path, layer: str, cluster: int) -> dict[str, Any]:
 
 def describe_agreement(folder: Path, other: Path) -> dict[str, Any]:
     """Compare the clusters of two runs on the images that both have."""
-    found = compare(read_known_clusters(folder)[0], read_known_clusters(other)[0])
+    agreement = compare(read_known_clusters(folder)[0], read_known_clusters(other)[0])
     return {
         "name": folder.name,
         "other": other.name,
-        "images": found.images,
-        "rows": found.rows,
-        "columns": found.columns,
-        "table": found.table.tolist(),
-        "index": found.index,
+        "images": agreement.images,
+        "rows": agreement.rows,
+        "columns": agreement.columns,
+        "table": agreement.table.tolist(),
+        "index": agreement.index,
     }

@@ -22,20 +22,21 @@ from pipelines.runs.guard import find_file_inside, name_damaged_file
 from pipelines.runs.manifest import Manifest, read_manifest
 
 SHOWN = 8
-"""Thumbnails of a kind and cluster; as many are drawn."""
+"""Thumbnails of repaired images, and of others, that a cluster shows at most; as many are drawn."""
 MOST_BROKEN = 48
 
 
 def describe_retraining(folder: Path) -> dict[str, Any]:
-    """Tell how far training is, and once it is done, what it changed.
+    """Describe a retraining for the page: how far it is, and afterwards what it changed.
 
     Time and the size of the result grow linearly with the number of test images, at most.
 
     Returns
     -------
     dict
-        `running`, `epochs` (wanted), `history` (an epoch a row) and, where it is there, `found`,
-        `sentence`, `compared`, `notes`, `clusters` (thumbnails by cluster) and `broken`.
+        `running`, `epochs` (the number asked for) and `history` (one row per epoch).  Once there
+        are results, `found` (the entries of `retraining.json`), `sentence`, `compared`, `notes`,
+        `clusters` (images with thumbnails, by cluster) and `broken`.
 
     Raises
     ------
@@ -46,7 +47,7 @@ def describe_retraining(folder: Path) -> dict[str, Any]:
     if manifest.job != "retrain":
         raise InputError(f"{folder} is no retraining: its job is {manifest.job}.")
     running = is_written(folder)
-    told: dict[str, Any] = {
+    description: dict[str, Any] = {
         "name": folder.name,
         "running": running,
         "epochs": manifest.parameters.get("epochs"),
@@ -54,16 +55,16 @@ def describe_retraining(folder: Path) -> dict[str, Any]:
         "found": None,
     }
     if not (folder / RETRAINING_FILE).is_file():
-        return told
+        return description
     find_file_inside(folder, RETRAINING_FILE)
-    found = read_retraining(folder)
+    results = read_retraining(folder)
     with name_damaged_file(folder / CHANGES_FILE, "Retrain again, with --overwrite."):
         rows = read_csv(find_file_inside(folder, CHANGES_FILE), CHANGES_COLUMNS)
     clusters, broken = _changed(rows)
-    return told | {
-        "found": found.model_dump(),
-        "sentence": sum_up(found.change),
-        "compared": tell_comparison(found.comparison) if found.comparison else "",
+    return description | {
+        "found": results.model_dump(),
+        "sentence": sum_up(results.change),
+        "compared": tell_comparison(results.comparison) if results.comparison else "",
         "notes": [*manifest.notes, *_missing(manifest, running)],
         "clusters": clusters,
         "broken": broken,
@@ -79,7 +80,7 @@ def _missing(manifest: Manifest, running: bool) -> list[str]:
 
 def _history(folder: Path, running: bool) -> list[dict[str, float]]:
     file = (folder / PROGRESS_FOLDER if running else folder) / HISTORY_FILE
-    if running and not file.is_file():  # training is through, and what follows is at work
+    if running and not file.is_file():  # training is over, and the job goes on
         file = folder / HISTORY_FILE
     try:
         return [{name: float(cell) for name, cell in row.items()} for row in read_csv(file)]
@@ -88,7 +89,7 @@ def _history(folder: Path, running: bool) -> list[dict[str, float]]:
 
 
 def _changed(rows: list[dict[str, str]]) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """Return the failing images of each cluster that have a thumbnail, and those that broke."""
+    """Return the failing images of each cluster that have a thumbnail, and the broken images."""
     clusters: dict[str, Any] = {}
     broken: list[dict[str, str]] = []
     for row in rows:

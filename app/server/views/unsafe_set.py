@@ -9,33 +9,33 @@ from pipelines.unsafe_set.files import CurrentSet
 
 
 def describe_cut(cut: CurrentSet) -> dict[str, Any]:
-    """Tell all that the page shows of an unsafe set.
+    """Describe an unsafe set for the page.
 
     Time and the size of the result grow linearly with the number of chosen images.
 
     Returns
     -------
     dict
-        What `selection.json` says, and `rows` (columns): the chosen images, best first, with those
-        that were taken out (`out`); `thumbnail` is a path below ``new/``.
+        The entries of `selection.json`, and `rows`: columns of the chosen images, best first, and
+        of those that were taken out (`out`); `thumbnail` is a path below ``new/``.
     """
-    said, candidates, chosen = cut.selection, cut.candidates, cut.chosen
+    selection, candidates, chosen = cut.selection, cut.candidates, cut.chosen
     images = chosen.images.tolist()
     clusters = chosen.clusters.tolist()
     return {
-        "folder": said.folder,
-        "images": said.images,
-        "rejected": said.rejected,
-        "inside": said.inside,
-        "count": said.count,
-        "counted": said.counted,
-        "allocation": said.allocation,
-        "ranking": said.ranking,
-        "measured": said.measured,
-        "chosen": said.chosen,
-        "same": said.same,
-        "remarks": said.remarks(),
-        "deselected_clusters": said.deselected_clusters,
+        "folder": selection.folder,
+        "images": selection.images,
+        "rejected": selection.rejected,
+        "inside": selection.inside,
+        "count": selection.count,
+        "counted": selection.counted,
+        "allocation": selection.allocation,
+        "ranking": selection.ranking,
+        "measured": selection.measured,
+        "chosen": selection.chosen,
+        "same": selection.same,
+        "remarks": selection.remarks(),
+        "deselected_clusters": selection.deselected_clusters,
         "rows": {
             "path": [candidates.paths[image] for image in images],
             "cluster": clusters,

@@ -82,8 +82,8 @@ def test_fields_are_read_into_options(page):
         ({"images": "{root}/no"}, "no does not exist"),
         ({"many": "few"}, "^How many: expected a whole number, 1 or more, received 'few'"),
         ({"shares": "1; 2,5"}, "^Shares: expected a percentage .*Write a decimal point: 2.5"),
-        ({"files": "{root}/a\n/etc/passwd"}, "outside of the folders that this page may use"),
-        ({"images": "{root}/list.txt"}, "outside of the folders that this page may use"),
+        ({"files": "{root}/a\n/etc/passwd"}, "outside the folders that this page may use"),
+        ({"images": "{root}/list.txt"}, "outside the folders that this page may use"),
     ],
 )
 def test_what_cannot_be_used_is_said_by_the_name_of_the_field(page, tmp_path, entries, words):

@@ -95,7 +95,7 @@ def test_a_job_writes_what_the_same_command_writes(jobs, images, cache, tmp_path
     jobs.start([command])
     look = until(jobs, ended)
     assert (look.state, look.status) == ("finished", None)
-    assert "2 root cause clusters of 12 images" in look.said  # what the command printed
+    assert "2 root cause clusters of 12 images" in look.message  # what the command printed
     assert (look.commands, look.folder, look.step) == ((command,), out, 0)
     assert read_manifest(out).ended == "finished"
     out.rename(tmp_path / "by the page")
@@ -130,9 +130,9 @@ def test_what_cannot_be_used_is_the_reason_in_one_line(jobs, tmp_path):
     jobs.start([Command(("example", str(tmp_path)), tmp_path)])
     look = until(jobs, ended)
     assert look.state == "failed"
-    assert look.said == (
-        f"{tmp_path} is not empty and holds no example; it is left as it is. "
-        "Choose a new or empty folder."
+    assert look.message == (
+        f"{tmp_path} holds files and is no run folder (it has no run.json); it is left as it is. "
+        "Choose a new or empty folder for --out."
     )
 
 
@@ -140,8 +140,8 @@ def test_an_argument_that_is_none_is_the_reason(jobs, tmp_path):
     jobs.start([Command(("cluster", str(tmp_path)), tmp_path)])
     look = until(jobs, ended)
     assert look.state == "failed"
-    assert "--out" in look.said
-    assert "Usage" not in look.said
+    assert "--out" in look.message
+    assert "Usage" not in look.message
 
 
 def test_a_job_that_says_no_reason_fails_with_its_last_lines(jobs, tmp_path, monkeypatch):
@@ -149,7 +149,7 @@ def test_a_job_that_says_no_reason_fails_with_its_last_lines(jobs, tmp_path, mon
     jobs.start([Command(("example", str(tmp_path)), tmp_path)])
     look = until(jobs, ended)
     assert look.state == "failed"
-    first, *rest = look.said.splitlines()
+    first, *rest = look.message.splitlines()
     assert first == "The job ended with code 1."
     assert any("Fatal Python error" in line for line in rest)
     assert len(rest) <= jobs_module.LOG_LINES
@@ -160,7 +160,7 @@ def test_after_a_command_that_failed_nothing_more_is_done(jobs, images, cache, t
     jobs.start([first, cluster(images(3), tmp_path / "run b")])
     look = until(jobs, ended)
     assert (look.state, look.step) == ("failed", 0)
-    assert "missing does not exist" in look.said
+    assert "missing does not exist" in look.message
     assert not (tmp_path / "run b").exists()
 
 
@@ -170,7 +170,7 @@ def test_a_new_job_forgets_how_the_last_one_ended(jobs, tmp_path):
     command = Command(("example", "--help"), tmp_path)
     jobs.start([command])
     look = jobs.look()
-    assert (look.state, look.said, look.commands) == ("running", "", (command,))
+    assert (look.state, look.message, look.commands) == ("running", "", (command,))
     assert until(jobs, ended).state == "finished"
 
 
@@ -178,7 +178,7 @@ def test_a_process_that_cannot_be_started_is_a_job_that_failed(jobs, tmp_path):
     jobs.start([Command(("example", "x" * 1_000_000), tmp_path)])
     look = until(jobs, ended)
     assert look.state == "failed"
-    assert "Argument list too long" in look.said
+    assert "Argument list too long" in look.message
     jobs.start([Command(("example", "--help"), tmp_path)])
     assert until(jobs, ended).state == "finished"
 
@@ -202,7 +202,7 @@ def test_one_job_runs_at_a_time_and_can_be_stopped(jobs, images, cache, tmp_path
     jobs.stop()
     assert jobs.look().stopping or ended(jobs.look())
     look = until(jobs, ended)
-    assert (look.state, look.said) == ("stopped", "")
+    assert (look.state, look.message) == ("stopped", "")
     assert read_manifest(out).ended == "stopped"
     assert not is_alive(before.status.pid)
     assert not (tmp_path / "run two").exists()
@@ -223,7 +223,7 @@ def test_a_job_that_does_not_react_is_killed_when_it_is_stopped_again(
     assert (look.state, look.stopping) == ("running", True)
     jobs.stop()
     look = until(jobs, ended)
-    assert (look.state, look.said) == ("stopped", "")
+    assert (look.state, look.message) == ("stopped", "")
     assert read_manifest(out).ended == "running"
     assert not is_alive(pid)
 
@@ -258,9 +258,9 @@ def test_a_job_that_something_else_kills_has_failed(jobs, images, cache, tmp_pat
     os.kill(until(jobs, extracting).status.pid, signal.SIGKILL)
     look = until(jobs, ended)
     assert (look.state, look.step) == ("failed", 0)
-    assert look.said.startswith("The job's process was killed by SIGKILL.")
-    assert "memory" in look.said.splitlines()[0]
-    assert "%|" not in look.said
+    assert look.message.startswith("The job's process was killed by SIGKILL.")
+    assert "memory" in look.message.splitlines()[0]
+    assert "%|" not in look.message
     assert not (tmp_path / "next").exists()
     assert not run_folder.is_written(out)
 

@@ -46,7 +46,7 @@ WORDS = {"cluster": 0, "started": "2026-01-01T00:00:00+00:00", "name": "x"}
 CUT = {"measured": "x", "count": 3}
 PLANTED = [
     ("data", None, clusters, "_cluster"),
-    ("data", None, clusters, "_told"),
+    ("data", None, clusters, "_describe_explanation"),
     ("data", None, results, "_row"),
     ("data", None, routes, "describe"),
     ("values/properties/0", None, routes, "read_values"),

@@ -94,5 +94,5 @@ def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
     listed = page.access.roots[0] / "failures.txt"
     write_image_list(listed, tmp_path / "secret", ["a.png"])
     for field in ("images", "passing"):
-        with pytest.raises(InputError, match="outside of the folders"):
+        with pytest.raises(InputError, match="outside the folders"):
             clustering(page, **{field: str(listed)})

@@ -97,21 +97,21 @@ def test_fields_that_cannot_be_used(page, changes, words):
 
 @pytest.mark.parametrize("field", ["model", "training", "test", "others", "candidates", "classes"])
 def test_nothing_elsewhere_is_taken(page, tmp_path, field):
-    with pytest.raises(InputError, match="outside of the folders that this page may use"):
+    with pytest.raises(InputError, match="outside the folders that this page may use"):
         command(page, **{field: str(tmp_path / "secret")})
 
 
 def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
     listed = page.access.roots[0] / "failures.txt"
     write_image_list(listed, tmp_path / "secret", ["a.png"])
-    with pytest.raises(InputError, match="outside of the folders"):
+    with pytest.raises(InputError, match="outside the folders"):
         command(page, test=str(listed))
 
 
 def test_new_images_elsewhere_are_not_exported(page, tmp_path):
     run = run_of(page, {"folder": str(tmp_path / "secret"), "widening": 3})
     entries = {"opened": str(run), "folder": str(page.access.roots[0] / "out")}
-    with pytest.raises(InputError, match="outside of the folders"):
+    with pytest.raises(InputError, match="outside the folders"):
         coverage._export(page, entries)
     run_of_none(page)
     with pytest.raises(InputError, match="was measured without new images"):

@@ -43,7 +43,7 @@ def test_a_test_comes_before_heatmaps_unless_all_images_have_failed(page):
 def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
     listed = page.access.roots[0] / "failures.txt"
     write_image_list(listed, tmp_path / "secret", ["a.png"])
-    with pytest.raises(InputError, match="outside of the folders that this page may use"):
+    with pytest.raises(InputError, match="outside the folders that this page may use"):
         commands(page, images=str(listed))
 
 

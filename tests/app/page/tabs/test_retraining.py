@@ -56,8 +56,8 @@ def test_a_retraining_asks_for_what_differs_from_the_usual_alone(page):
         ({"test": ""}, "Give the folder of test images"),
         ({"epochs": "many"}, "Epochs: expected a whole number, 1 or more, received 'many'"),
         ({"learning_rate": "low"}, "Learning rate: expected a number above 0, received 'low'"),
-        ({"validation": "{secret}"}, "outside of the folders that this page may use"),
-        ({"training": "{secret}"}, "outside of the folders that this page may use"),
+        ({"validation": "{secret}"}, "outside the folders that this page may use"),
+        ({"training": "{secret}"}, "outside the folders that this page may use"),
     ],
 )
 def test_what_a_retraining_may_not_be_asked(page, tmp_path, changes, words):

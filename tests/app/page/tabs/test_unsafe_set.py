@@ -19,7 +19,7 @@ def test_a_run_whose_model_lies_elsewhere_is_not_selected_for(page, tmp_path):
     manifest = Manifest(job="heatmaps", command=[], folder=str(images), parameters=parameters)
     with open_run(run, manifest, quiet):
         pass
-    with pytest.raises(InputError, match="outside of the folders"):
+    with pytest.raises(InputError, match="outside the folders"):
         unsafe_set._select(page, {"opened": str(run), "improvement": str(images)})
 
 

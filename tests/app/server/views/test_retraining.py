@@ -89,7 +89,7 @@ def test_its_report_is_served_only_to_whoever_may_see_the_clusters(finished, spo
         client = TestClient(Starlette(routes=served.routes()), base_url="http://localhost:7860")
         answer = client.get(f"/run/{served.key(out)}/report.html")
         assert answer.status_code == status
-    assert "outside of the folders that this page may use" in answer.text
+    assert "outside the folders that this page may use" in answer.text
     assert client.get(f"/run/{served.key(out)}/retraining").json()["name"] == "out"
     assert client.get(f"/run/{served.key(out)}/download/repairs.csv").status_code == 200
     assert client.get(f"/run/{served.key(out)}/download/retrained.keras").status_code == 404

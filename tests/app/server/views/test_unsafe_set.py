@@ -85,7 +85,7 @@ def test_no_thumbnail_is_drawn_of_an_image_outside_of_the_roots(chosen, tmp_path
     thumbnail = client.get(f"{address}/unsafe").json()["rows"]["thumbnail"][0]
     answer = client.get(f"{address}/new/{thumbnail}")
     assert answer.status_code == 404
-    assert "outside of the folders that this page may use" in answer.text
+    assert "outside the folders that this page may use" in answer.text
 
 
 def test_no_thumbnail_is_drawn_of_a_file_beside_the_improvement_set(chosen, client, address, draw):
