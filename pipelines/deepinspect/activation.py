@@ -1,7 +1,7 @@
 """How often each neuron is active for each class (DeepInspect, section III-A).
 
-Classes are what the DNN predicts: no labels are needed.  An image that has several predicted labels
-counts for each of them.
+The classes of an image are those that the DNN predicts, so no labels are needed.  An image with
+several predicted labels counts for each of them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Probabilities:
     Attributes
     ----------
     neurons : dict of str to int
-        By layer, in the order of the rows of a matrix, how many it has.
+        Number of neurons of each layer; layers in the order of the rows of a matrix.
     images : array of int64, shape (k,)
-        That are predicted to show each class.
+        Number of images for which each class is predicted.
     matrices : dict of float to array of float32, shape (neurons, k)
-        By threshold, P(n|c) (Equation 1); NaN for a class that is never predicted.
+        P(n|c) for each threshold (Equation 1); NaN for a class that is never predicted.
     """
 
     neurons: dict[str, int]
@@ -41,7 +41,13 @@ class Probabilities:
 
 
 def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
-    """Return the thresholds, each once; InputError for one that no scaled activation can pass."""
+    """Return the thresholds without duplicates.
+
+    Raises
+    ------
+    InputError
+        When a threshold is below 0, or so high that no scaled activation can exceed it.
+    """
     for threshold in thresholds:
         if not 0 <= threshold < 1:
             raise InputError(
@@ -61,7 +67,7 @@ def scale_layer(activations: Floats) -> Floats:
     Returns
     -------
     array of float32, of the same shape
-        0 for images for which all of the layer's neurons give the same.
+        0 for an image for which all neurons of the layer have the same activation.
     """
     low = activations.min(axis=1, keepdims=True)
     span = activations.max(axis=1, keepdims=True) - low
@@ -76,33 +82,36 @@ def activation_probabilities(
     classes: int,
     thresholds: Sequence[float] = (THRESHOLD,),
 ) -> Probabilities:
-    """Compute P(n|c) of all neurons and classes, for all thresholds in one pass.
+    """Compute P(n|c) of all neurons and classes, for all thresholds in one pass (Equation 1).
 
-    P(n|c) is the share of the images of class c whose activation of n, scaled, is above the
-    threshold.  Memory grows with neurons x classes x thresholds, and not with the number of images.
+    P(n|c) is the share of the images of class c for which the scaled activation of neuron n is
+    above the threshold.  Memory grows with neurons x classes x thresholds, and not with the number
+    of images.
 
     Parameters
     ----------
     batches : iterable of (dict of str to array of float32, array of bool)
-        By layer the activations, of shape (n, neurons); and which classes each image is predicted
-        to show, of shape (n, classes).
+        For each batch, the activations of each layer, of shape (n, neurons), and which classes are
+        predicted for each image, of shape (n, classes).
     neurons : dict of str to int
-        By layer, how many it has.
+        Number of neurons of each layer.
+    classes : int
+        Number of classes, k.
     thresholds : sequence of float
-        From 0, below 1.
+        At least 0 and less than 1.
     """
     total = sum(neurons.values())
     images = np.zeros(classes, dtype=np.int64)
-    active = {each: np.zeros((classes, total), np.uint32) for each in thresholds}
+    active = {threshold: np.zeros((classes, total), np.uint32) for threshold in thresholds}
     for activations, predicted in batches:
         images += predicted.sum(axis=0)
-        met = np.flatnonzero(predicted.any(axis=0))  # most classes have no image in a batch
-        if not len(met):
+        occurring = np.flatnonzero(predicted.any(axis=0))  # most classes have no image in a batch
+        if not len(occurring):
             continue
-        shows = predicted[:, met].T.astype(np.float32)
+        shows = predicted[:, occurring].T.astype(np.float32)
         scaled = np.concatenate([scale_layer(activations[name]) for name in neurons], axis=1)
         for threshold, counts in active.items():
-            counts[met] += (shows @ (scaled > threshold).astype(np.float32)).astype(np.uint32)
+            counts[occurring] += (shows @ (scaled > threshold).astype(np.float32)).astype(np.uint32)
     with np.errstate(invalid="ignore"):
         shares = {
             threshold: (counts.T / images).astype(np.float32)

@@ -1,4 +1,4 @@
-"""With which of two classes a third one sides (DeepInspect, sections III-C and IV-C)."""
+"""Bias: how much nearer a third class is to one of two classes (DeepInspect, III-C and IV-C)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pipelines.deepinspect.confusion import known_classes
 
 DRIVERS = 3
-"""Third classes that are named for a pair."""
+"""Number of third classes that are named for a pair."""
 LEAST = 3
-"""Classes below which there is no third one."""
+"""Fewest classes for which bias is defined: two and a third one."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Bias:
     average : array of float64, shape (k, k)
         Symmetric (Equation 4); NaN on the diagonal, and for pairs with a class without distances.
     thirds : array of int32, shape (k, k, drivers)
-        The third classes with the largest bias, largest first; -1 where there is none above 0.
+        The third classes with the largest bias, largest first; -1 where no other bias is above 0.
     biases : array of float32, shape (k, k, drivers)
-        Theirs (Equation 3).
+        The bias of each of these third classes (Equation 3).
     """
 
     average: NDArray[np.float64]
@@ -35,7 +35,13 @@ class Bias:
 
 
 def filter_threshold(distances: NDArray[np.float64]) -> float:
-    """Return the distance above which two classes are far apart: mean - 1 sd of all pairs."""
+    """Return the distance above which two classes are far apart: mean - 1 sd over all pairs.
+
+    Parameters
+    ----------
+    distances : array of float64, shape (k, k)
+        NAPVD; NaN for pairs with a class without images.
+    """
     values = distances[np.triu_indices(len(distances), 1)]
     values = values[~np.isnan(values)]
     return float(values.mean() - values.std())
@@ -47,52 +53,53 @@ def average_bias(
     """Compute the average bias of all pairs of classes over all third ones (Equations 3 and 4).
 
     bias(a, b, c) = |D(c, a) - D(c, b)| / (D(c, a) + D(c, b)), and 0 where both distances are 0.  A
-    triplet whose c is far from both a and b tells nothing and counts as 0 (section IV-C); the
-    average is over all |O| - 2 third classes, as printed.
+    triplet whose c is far from both a and b counts as 0 (section IV-C).  The average is over all
+    |O| - 2 third classes, as Equation 4 is printed.
 
-    Time grows with the cube of the number of classes, memory with its square: of one a, all b and
-    all third classes near to a are computed at once, and no triplet that is filtered out.
+    Time grows with the cube of the number of classes, memory with its square: for one class a, the
+    triplets with all b and all third classes near to a are computed at once.  Triplets that are
+    filtered out are not computed.
 
     Parameters
     ----------
     distances : array of float64, shape (k, k)
-        Symmetric; NaN for pairs with a class without images, which is left out of O.
+        NAPVD, symmetric; NaN for pairs with a class without images, which is left out of O.
     threshold : float, optional
-        Distance above which two classes are far apart; `filter_threshold` if None, infinity filters
-        nothing.
+        Distance above which two classes are far apart; `filter_threshold` if None.  Infinity
+        filters no triplet.
     drivers : int
-        Third classes that are named for each pair.
+        Number of third classes that are named for each pair.
 
     Raises
     ------
     ValueError
-        When fewer than three classes have distances: there is no third one.
+        When fewer than three classes have distances.
     """
     known = known_classes(distances)
     count = len(known)
     if count < LEAST:
-        raise ValueError(f"bias needs {LEAST} classes, received {count}")
+        raise ValueError(f"bias needs {LEAST} classes with distances, received {count}")
     far = filter_threshold(distances) if threshold is None else threshold
     between = distances[np.ix_(known, known)]
     near = between <= far
     np.fill_diagonal(near, False)
-    # A third class that is near to both is met from both sides: half of its bias each time.
+    # A third class near to both a and b is counted twice, as (a, b) and as (b, a): by half each.
     weights = 1 - near / 2
     sides = np.zeros((count, count))
     thirds = np.full((count, count, drivers), -1, np.int32)
     biases = np.zeros((count, count, drivers), np.float32)
     rows = np.arange(count)
     for a in range(count):
-        met = np.flatnonzero(near[a])
-        if not len(met):
+        near_thirds = np.flatnonzero(near[a])
+        if not len(near_thirds):
             continue
-        triplets = _triplet_biases(between, a, met)
-        np.einsum("cb,cb->b", triplets, weights[met], out=sides[a])
+        triplets = _triplet_biases(between, a, near_thirds)
+        np.einsum("cb,cb->b", triplets, weights[near_thirds], out=sides[a])
         triplets = np.ascontiguousarray(triplets.T) if drivers else triplets
-        for place in range(min(drivers, len(met))):
+        for place in range(min(drivers, len(near_thirds))):
             best = triplets.argmax(axis=1)
             value = triplets[rows, best]
-            thirds[a, :, place] = np.where(value > 0, met[best], -1)
+            thirds[a, :, place] = np.where(value > 0, near_thirds[best], -1)
             biases[a, :, place] = value
             triplets[rows, best] = 0
     average = (sides + sides.T) / (count - 2)
@@ -103,12 +110,12 @@ def average_bias(
 def _triplet_biases(
     between: NDArray[np.float64], a: int, thirds: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Compute bias(a, b, c) for one class a, all classes b and some third ones (Equation 3).
+    """Compute bias(a, b, c) for one class a, all classes b and some third classes (Equation 3).
 
     Returns
     -------
     array of float64, shape (c, k)
-        A row a third class, a column a class b; 0 where the third class is b itself.
+        One row for each third class, one column for each class b; 0 where both are the same class.
     """
     own = between[a, thirds, None]
     biases = between[thirds]  # a copy, worked on in place
@@ -124,24 +131,24 @@ def _triplet_biases(
 def _merge(
     thirds: NDArray[np.int32], biases: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Put together, for each pair, the third classes near to its first and to its second class."""
-    merged, much = np.full_like(thirds, -1), np.zeros_like(biases)
+    """Merge, for each pair, the third classes near to its first and near to its second class."""
+    merged, amounts = np.full_like(thirds, -1), np.zeros_like(biases)
     for a in range(len(thirds) - 1 if thirds.shape[2] else 0):
         later = slice(a + 1, None)
         one, other = thirds[a, later], thirds[later, a]
-        again = (other[:, :, None] == one[:, None, :]).any(axis=2)  # near to both
+        repeated = (other[:, :, None] == one[:, None, :]).any(axis=2)  # near to both
         classes = np.concatenate([one, other], axis=1)
-        values = np.concatenate([biases[a, later], np.where(again, 0, biases[later, a])], axis=1)
+        values = np.concatenate([biases[a, later], np.where(repeated, 0, biases[later, a])], axis=1)
         order = np.lexsort((classes, -values), axis=1)[:, : thirds.shape[2]]
         best = np.take_along_axis(values, order, axis=1)
         named = np.where(best > 0, np.take_along_axis(classes, order, axis=1), -1)
         merged[a, later] = merged[later, a] = named
-        much[a, later] = much[later, a] = best
-    return merged, much
+        amounts[a, later] = amounts[later, a] = best
+    return merged, amounts
 
 
 def _spread(count: int, known: NDArray[np.intp], bias: Bias) -> Bias:
-    """Make room for the classes without distances."""
+    """Insert rows and columns for the classes without distances."""
     if len(known) == count:
         return bias
     average = np.full((count, count), np.nan)

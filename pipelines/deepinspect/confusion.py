@@ -1,4 +1,4 @@
-"""How near to one another the neurons see two classes (DeepInspect, section III-B)."""
+"""NAPVD: the distance of two classes in neuron activation (DeepInspect, section III-B)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 def napvd(matrix: NDArray[np.float32], *, normalise: bool = False) -> NDArray[np.float64]:
     """Compute the neuron activation probability vector distance of all pairs (Equation 2).
 
-    The nearer two classes are, the more likely they are confused.  Time grows with neurons x
-    classes squared, memory with neurons x classes and classes squared.
+    The nearer two classes are, the more likely the DNN confuses them.  Time grows with neurons x
+    classes^2, memory with neurons x classes and with classes^2.
 
     Parameters
     ----------
     matrix : array of float32, shape (neurons, k)
         P(n|c); columns of NaN for classes without images.
     normalise : bool
-        Whether each distance is divided by the square root of the number of neurons that are ever
-        active for either class, as the published code of the paper does.
+        Whether each distance is divided by the square root of the number of neurons that are active
+        at least once for either class, as the published code of the paper does.
 
     Returns
     -------
@@ -34,9 +34,9 @@ def napvd(matrix: NDArray[np.float32], *, normalise: bool = False) -> NDArray[np
         columns = matrix[:, known].T.astype(np.float64)
         distances = squareform(pdist(columns)) if len(known) > 1 else np.zeros((1, 1))
         if normalise:
-            fires = (columns > 0).astype(np.float32)
-            each = fires.sum(axis=1)
-            either = each[:, None] + each - fires @ fires.T
+            firing = (columns > 0).astype(np.float32)
+            firing_counts = firing.sum(axis=1)
+            either = firing_counts[:, None] + firing_counts - firing @ firing.T
             distances = distances / np.sqrt(np.maximum(either, 1))
         result[np.ix_(known, known)] = distances
     np.fill_diagonal(result, 0)
@@ -44,7 +44,7 @@ def napvd(matrix: NDArray[np.float32], *, normalise: bool = False) -> NDArray[np
 
 
 def order_by_similarity(distances: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Order classes so that those which are near to one another stand side by side.
+    """Order classes so that similar ones stand side by side.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ def order_by_similarity(distances: NDArray[np.float64]) -> NDArray[np.intp]:
     Returns
     -------
     array of int, shape (k,)
-        Leaves of the dendrogram (average linkage), classes without distances last.
+        Positions of classes: the leaves of a dendrogram (average linkage), then the classes without
+        distances.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
@@ -68,13 +69,13 @@ def order_by_similarity(distances: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def place_classes(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Place classes in a plane, as far apart as their distances say (classical scaling).
+    """Place classes in a plane so that their distances are kept (classical scaling).
 
     Returns
     -------
     array of float64, shape (k, 2)
-        NaN for classes without distances.  Of two mirror images the one whose largest coordinate
-        is positive.
+        NaN for classes without distances.  The sign of each axis is chosen so that its coordinate
+        of largest magnitude is positive: the same distances always give the same map.
     """
     places = np.full((len(distances), 2), np.nan)
     known = known_classes(distances)
@@ -84,15 +85,15 @@ def place_classes(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     centred = squared - squared.mean(axis=0) - squared.mean(axis=1, keepdims=True) + squared.mean()
     values, vectors = np.linalg.eigh(-centred / 2)
     axes = np.argsort(-values, kind="stable")[:2]
-    found = vectors[:, axes] * np.sqrt(np.maximum(values[axes], 0))
-    largest = found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])]
+    coordinates = vectors[:, axes] * np.sqrt(np.maximum(values[axes], 0))
+    largest = coordinates[np.abs(coordinates).argmax(axis=0), np.arange(coordinates.shape[1])]
     places[known] = 0
-    places[known, : found.shape[1]] = found * np.where(largest < 0, -1, 1)
+    places[known, : coordinates.shape[1]] = coordinates * np.where(largest < 0, -1, 1)
     return places
 
 
 def known_classes(distances: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return the positions of the classes that have a distance to any other."""
-    apart = ~np.isnan(distances)
-    np.fill_diagonal(apart, False)
-    return np.flatnonzero(apart.any(axis=1))
+    has_distance = ~np.isnan(distances)
+    np.fill_diagonal(has_distance, False)
+    return np.flatnonzero(has_distance.any(axis=1))

@@ -1,9 +1,8 @@
-"""How good the reported pairs are, where labels are known (DeepInspect, sections IV-B and IV-C)."""
+"""How well the reported pairs match the errors that labels show (DeepInspect, IV-B and IV-C)."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,28 +11,30 @@ from pipelines.data.arrays import Doubles
 from pipelines.deepinspect.ranking import Ranking
 
 BLOCK = 4096
-"""Images that are counted at once."""
+"""Number of images that are counted at once."""
 MOST_POINTS = 200
-"""Points of a cost-effectiveness curve that are kept."""
+"""Largest number of points of a cost-effectiveness curve that is kept."""
 DIGITS = 4
 EXACT = 12
-"""Decimals of a sum of shares that rounding errors leave alone."""
+"""Decimals of a sum of shares that rounding errors do not reach."""
 
 Bools = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What is found when some of the pairs are reported.
+class Detection:
+    """How many true errors are among the reported pairs.
 
     Attributes
     ----------
     tp, fp : int
-        Reported pairs that are true errors, and the others.
-    precision, recall : float or None
-        None where nothing is reported.
+        Reported pairs that are true errors, and reported pairs that are not.
+    precision : float or None
+        None where no pair is reported.
+    recall : float
     random_precision, random_recall : float
-        Of as many pairs taken at random, on average.
+        Mean precision and recall of as many pairs chosen at random.
     """
 
     tp: int
@@ -51,30 +52,32 @@ class Evaluation:
     Attributes
     ----------
     pairs, errors : int
-        All pairs with a ground truth, and those of them that are true errors.
-    one_sd, top_percent : Cut
+        Pairs with a ground truth, and how many of them are true errors.
+    one_sd, top_percent : Detection
+        When the pairs beyond one standard deviation are reported, and when the top percent is.
     aucec, optimum : float
-        Area under the cost-effectiveness curve, and that of a perfect ranking; 0.5 is random.
+        Area under the cost-effectiveness curve, and that of a perfect ranking; a random ranking has
+        0.5.
     gain : float
-        Of `aucec` over random, as a share of that.
+        By how much `aucec` exceeds that of a random ranking, as a share of the latter.
     spearman : float or None
-        Between score and ground truth; None where either is constant.
+        Rank correlation of score and ground truth; None where either is constant.
     curve : list of (float, float)
-        Share of the pairs that is looked at, and of the true errors that is found.
+        Share of the pairs that an engineer inspects, and share of the true errors among them.
     """
 
     pairs: int
     errors: int
-    one_sd: Cut
-    top_percent: Cut
+    one_sd: Detection
+    top_percent: Detection
     aucec: float
     optimum: float
     gain: float
     spearman: float | None
     curve: list[tuple[float, float]]
 
-    def as_document(self) -> dict[str, Any]:
-        """Return what `evaluation.json` says of it, in figures with meaningful digits."""
+    def as_document(self) -> dict[str, object]:
+        """Return the entries of `evaluation.json`, rounded to `DIGITS` decimals."""
         return {
             "pairs": self.pairs,
             "errors": self.errors,
@@ -92,7 +95,7 @@ class Evaluation:
         }
 
 
-def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+def _rounded(values: dict[str, float | None]) -> dict[str, float | None]:
     return {
         name: round(value, DIGITS) if isinstance(value, float) else value
         for name, value in values.items()
@@ -100,20 +103,20 @@ def _rounded(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def type1_confusion(truth: Bools, predicted: Bools) -> Doubles:
-    """Compute how often one of two classes is taken for the other (section IV-B, Type 1).
+    """Compute how often the DNN predicts one of two classes for the other (section IV-B, Type 1).
 
     type1conf(a, b) = mean(P(a|b), P(b|a)).
 
     Parameters
     ----------
     truth, predicted : array of bool, shape (n, k)
-        One class an image.
+        Exactly one class for each image.
 
     Returns
     -------
     array of float64, shape (k, k)
-        Symmetric, 0 on the diagonal.  Of a class without images P is not known: the other
-        direction counts alone; NaN where neither is known.
+        Symmetric, 0 on the diagonal.  P(.|a) is not defined for a class a without images: only the
+        other direction counts then; NaN where neither is defined.
     """
     taken = _products(truth, predicted)
     with np.errstate(invalid="ignore"):
@@ -121,20 +124,20 @@ def type1_confusion(truth: Bools, predicted: Bools) -> Doubles:
 
 
 def type2_confusion(truth: Bools, predicted: Bools) -> Doubles:
-    """Compute how often two classes are predicted where only one of them is (Type 2).
+    """Compute how often two classes are predicted where an image shows only one (IV-B, Type 2).
 
-    type2conf(a, b) = mean(P((a, b)|a), P((a, b)|b)), over the images that show a and not b, and b
-    and not a.
+    type2conf(a, b) = mean(P((a, b)|a), P((a, b)|b)), over the images that show a but not b, and
+    those that show b but not a.
 
     Parameters
     ----------
     truth, predicted : array of bool, shape (n, k)
-        Any number of classes an image.
+        Any number of classes for each image.
 
     Returns
     -------
     array of float64, shape (k, k)
-        As `type1_confusion`: where no image shows one of the two alone, P is not known.
+        As `type1_confusion`: P((a, b)|a) is not defined where no image shows a without b.
     """
     both = _products(truth & predicted, ~truth & predicted)
     alone = _products(truth, ~truth)
@@ -143,7 +146,10 @@ def type2_confusion(truth: Bools, predicted: Bools) -> Doubles:
 
 
 def _products(left: Bools, right: Bools) -> Doubles:
-    """Count the images that are in both columns, of all pairs; memory grows with k squared."""
+    """Count the images that are in both columns, for all pairs of columns.
+
+    Memory grows with k^2.
+    """
     result = np.zeros((left.shape[1], right.shape[1]))
     for start in range(0, len(left), BLOCK):
         block = slice(start, start + BLOCK)
@@ -160,7 +166,7 @@ def _both_ways(shares: Doubles) -> Doubles:
 
 
 def average_disparity(errors: Doubles) -> Doubles:
-    """Compute how differently a DNN errs on two classes, over all third ones (section IV-B.2).
+    """Compute how differently the DNN confuses two classes with third classes (section IV-B.2).
 
     avg_cd(a, b) is the mean over c of |error(a, c) - error(b, c)|.  Time grows with the cube of
     the number of classes, memory with its square.
@@ -168,17 +174,17 @@ def average_disparity(errors: Doubles) -> Doubles:
     Parameters
     ----------
     errors : array of float64, shape (k, k)
-        Type 1 or Type 2 confusions; errors that are not known count as none.
+        Type 1 or Type 2 confusions; errors that are not known (NaN) count as 0.
 
     Returns
     -------
     array of float64, shape (k, k)
-        NaN on the diagonal, and of classes that have no known error at all.
+        NaN on the diagonal, and for classes without any known error.
 
     Raises
     ------
     ValueError
-        When there are fewer than three classes.
+        When fewer than three classes have known errors.
     """
     from scipy.spatial.distance import cdist
 
@@ -187,11 +193,11 @@ def average_disparity(errors: Doubles) -> Doubles:
     places = np.flatnonzero(known.any(axis=1))
     count = len(places)
     if count < 3:
-        raise ValueError(f"disparity needs 3 classes, received {count}")
+        raise ValueError(f"disparity needs 3 classes with known errors, received {count}")
     rows = np.nan_to_num(errors[np.ix_(places, places)])
     np.fill_diagonal(rows, 0)
-    # What the sum over all c has too much: |e(a, a) - e(b, a)| and |e(a, b) - e(b, b)|.
-    # Rounded, for equal ones to stay equal: ranks are taken of them.
+    # The sum over all c also has the terms of c = a and c = b, which are e(a, b) each: they are
+    # subtracted. Rounding keeps equal sums equal, so that they share one rank.
     sums = np.round(cdist(rows, rows, "cityblock") - 2 * rows, EXACT) + 0.0
     result = np.full(errors.shape, np.nan)
     result[np.ix_(places, places)] = sums / (count - 2)
@@ -200,30 +206,36 @@ def average_disparity(errors: Doubles) -> Doubles:
 
 
 def true_errors(truth: Doubles) -> Bools:
-    """Tell which pairs are errors indeed: more than one standard deviation above the mean."""
+    """Return which pairs are true errors: more than one standard deviation above the mean.
+
+    Parameters
+    ----------
+    truth : array of float64
+        Confusion or disparity by labels; NaN where it is not known.
+    """
     known = truth[~np.isnan(truth)]
     with np.errstate(invalid="ignore"):
-        found: Bools = truth > known.mean() + known.std()
-    return found
+        errors: Bools = truth > known.mean() + known.std()
+    return errors
 
 
 def evaluate_ranking(scores: Doubles, truth: Doubles, ranking: Ranking) -> Evaluation | None:
-    """Compare the pairs that are reported with those that are errors indeed (section IV-C.2).
+    """Compare the reported pairs with the true errors (section IV-C.2).
 
-    Pairs without a score are looked at last.  Pairs of the same score are in no order: the curve
-    is a straight line across them, which is what any order gives on average.
+    Pairs without a score come last.  Pairs with equal scores have no order: the curve is a straight
+    line across them, which is the mean over all their orders.
 
     Parameters
     ----------
     scores, truth : array of float64, shape (pairs,)
-        NaN where nothing is known.  Pairs without a truth are left out.
+        NaN where a value is not known.  Pairs without a truth are left out.
     ranking : Ranking
-        Of the scores.
+        The ranking by `scores`.
 
     Returns
     -------
     Evaluation or None
-        None when no pair is an error.
+        None when no pair is a true error.
     """
     known = ~np.isnan(truth)
     pairs = int(known.sum())
@@ -233,20 +245,20 @@ def evaluate_ranking(scores: Doubles, truth: Doubles, ranking: Ranking) -> Evalu
         return None
     order = ranking.order[known[ranking.order]]
     sorted_scores = scores[order]
-    same = (sorted_scores[1:] == sorted_scores[:-1]) | (
+    tied = (sorted_scores[1:] == sorted_scores[:-1]) | (
         np.isnan(sorted_scores[1:]) & np.isnan(sorted_scores[:-1])
     )
-    ends = np.flatnonzero(np.append(~same, True)) + 1
-    found = np.cumsum(wrong[order])[ends - 1]
+    ends = np.flatnonzero(np.append(~tied, True)) + 1
+    detected = np.cumsum(wrong[order])[ends - 1]
     x = np.concatenate([[0], ends]) / pairs
-    y = np.concatenate([[0], found]) / errors
+    y = np.concatenate([[0], detected]) / errors
     aucec = float(np.trapezoid(y, x))
     kept = np.unique(np.linspace(0, len(x) - 1, MOST_POINTS).round().astype(int))
     return Evaluation(
         pairs=pairs,
         errors=errors,
-        one_sd=_cut(ranking.one_sd, wrong, known),
-        top_percent=_cut(ranking.top, wrong, known),
+        one_sd=_measure_detection(ranking.one_sd, wrong, known),
+        top_percent=_measure_detection(ranking.top, wrong, known),
         aucec=aucec,
         optimum=1 - errors / pairs / 2,
         gain=(aucec - 0.5) / 0.5,
@@ -255,16 +267,26 @@ def evaluate_ranking(scores: Doubles, truth: Doubles, ranking: Ranking) -> Evalu
     )
 
 
-def _cut(reported: Bools, wrong: Bools, known: Bools) -> Cut:
+def _measure_detection(reported: Bools, wrong: Bools, known: Bools) -> Detection:
     reported = reported & known
     count, tp = int(reported.sum()), int((reported & wrong).sum())
     errors, pairs = int(wrong.sum()), int(known.sum())
     precision = tp / count if count else None
-    return Cut(tp, count - tp, precision, tp / errors, errors / pairs, count / pairs)
+    return Detection(tp, count - tp, precision, tp / errors, errors / pairs, count / pairs)
 
 
 def spearman(scores: Doubles, truth: Doubles) -> float | None:
-    """Compute Spearman's correlation where both are known; None where either is constant."""
+    """Compute Spearman's rank correlation over the pairs where both values are known.
+
+    Parameters
+    ----------
+    scores, truth : array of float64, shape (pairs,)
+
+    Returns
+    -------
+    float or None
+        None where either is constant, or fewer than two pairs are known.
+    """
     from scipy.stats import spearmanr
 
     both = ~np.isnan(scores) & ~np.isnan(truth)

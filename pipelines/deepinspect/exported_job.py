@@ -26,15 +26,21 @@ def inspect_exported(
     predictions: Path | None = None,
     **start: Unpack[Start],
 ) -> Manifest:
-    """Rank pairs of classes whose distances another framework has exported; write `out`.
+    """Rank pairs of classes by distances that another framework exported; write the run `out`.
 
     Parameters
     ----------
     distances : Path
-        A table of class, class and distance.
+        A table with the columns class, class and distance.
+    out : Path
+        A new or empty folder, or an earlier inspection when `overwrite` is True.
     labels, predictions : Path, optional
-        Tables of image and labels, both or neither.
-    start : Start
+        Tables with the columns image and labels: both or neither.
+
+    Returns
+    -------
+    Manifest
+        `result` counts classes, pairs and reported pairs.
 
     Raises
     ------
@@ -73,8 +79,8 @@ def _inspect_tables(
         joined = join_labels(true, predicted)
         if unlike := len(true.keys() ^ predicted.keys()):
             manifest.notes.append(
-                f"{count_of(unlike, 'image')} in one of the tables of labels and predictions "
-                "alone: left out."
+                f"{count_of(unlike, 'image')} in only one of the tables of labels and "
+                "predictions: left out."
             )
         shown = as_matrix([true[image] for image in joined], names)
         seen = as_matrix([predicted[image] for image in joined], names)

@@ -1,4 +1,7 @@
-"""All that follows from the distances of classes, and from their labels where those are known."""
+"""Rankings of pairs of classes from their distances, and what labels, if any, say of them.
+
+DeepInspect, sections III and IV.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,12 @@ from pipelines.deepinspect.ranking import Ranking, pairs_of, rank_pairs
 
 Kind = Literal["confusion", "bias"]
 Bools = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What the neurons tell of pairs of classes.
+    """Pairs of classes ranked by what the neurons do: no labels are needed.
 
     Attributes
     ----------
@@ -39,12 +43,13 @@ class Findings:
     bias : Bias or None
         None where fewer than three classes have distances.
     scores : dict of str to array of float64, shape (pairs,)
-        By "confusion" and "bias" (where there is any), NAPVD and average bias.
+        "confusion" has NAPVD; "bias", where it is defined, the average bias.
     rankings : dict of str to Ranking
+        By "confusion" and "bias".
     order : array of int, shape (k,)
-        Of the classes, similar ones side by side.
+        Positions of the classes so that similar ones stand side by side.
     places : array of float64, shape (k, 2)
-        Of the classes on a map.
+        Coordinates of the classes on a map.
     """
 
     names: tuple[str, ...]
@@ -58,20 +63,20 @@ class Findings:
 
 @dataclass(frozen=True)
 class Truths:
-    """What labels tell of pairs of classes.
+    """The ground truth of pairs of classes: how often the DNN errs on labelled images.
 
     Attributes
     ----------
     several : bool
-        Whether an image may have several labels: Type 2 confusions, else Type 1.
+        Whether an image may have several labels: confusions are of Type 2 then, else of Type 1.
     values : dict of str to array of float64, shape (pairs,)
-        By "confusion" and "bias", Type 1 or 2 confusion and average confusion disparity.
+        "confusion" has the Type 1 or Type 2 confusion, "bias" the average confusion disparity.
     errors : dict of str to array of bool, shape (pairs,)
-        The pairs that are errors indeed.
+        Which pairs are true errors, by "confusion" and "bias".
     evaluations : dict of str to Evaluation or None
-        None where no pair is an error.
+        None where no pair is a true error.
     images : dict of (int, int) to list of int
-        By pair, which images are confused, as positions.
+        Positions of the images that are confused between the two classes of each pair.
     """
 
     several: bool
@@ -85,6 +90,14 @@ def find_pairs(names: tuple[str, ...], distances: Doubles, top_percent: float) -
     """Rank all pairs of classes by confusion and by bias.
 
     Time grows with the cube of the number of classes, memory with its square.
+
+    Parameters
+    ----------
+    names : tuple of str, length k
+    distances : array of float64, shape (k, k)
+        NAPVD; NaN for pairs with a class that is never predicted.
+    top_percent : float
+        Share of the pairs that is reported as the top, in percent.
     """
     pairs = pairs_of(len(names))
     bias = average_bias(distances) if len(known_classes(distances)) >= LEAST else None
@@ -100,30 +113,33 @@ def find_pairs(names: tuple[str, ...], distances: Doubles, top_percent: float) -
 
 
 def find_truths(
-    found: Findings,
+    findings: Findings,
     truth: Bools,
     predicted: Bools,
     *,
     several: bool,
     labelled: Bools | None = None,
 ) -> Truths:
-    """Compare pairs that are reported with what the DNN gets wrong.
+    """Compare the reported pairs with the errors of the DNN on labelled images (section IV-B).
 
-    Time grows with the number of images and of classes, and with the cube of that of classes.
+    Time grows linearly with the number of images, and with the cube of the number of classes.
 
     Parameters
     ----------
     truth, predicted : array of bool, shape (n, k)
+        Which classes each image shows, and which are predicted for it.
+    several : bool
+        Whether an image may have several labels.
     labelled : array of bool, shape (n,), optional
-        Which images have labels; the others are left out.
+        Which images have labels; the others are left out.  All if None.
     """
-    pairs = pairs_of(len(found.names))
+    pairs = pairs_of(len(findings.names))
     positions = np.arange(len(truth)) if labelled is None else np.flatnonzero(labelled)
     truth, predicted = truth[positions], predicted[positions]
-    wrong = (type2_confusion if several else type1_confusion)(truth, predicted)
-    values: dict[Kind, Doubles] = {"confusion": wrong[pairs]}
-    if "bias" in found.scores and len(known_classes(wrong)) >= LEAST:
-        values["bias"] = average_disparity(wrong)[pairs]
+    confusions = (type2_confusion if several else type1_confusion)(truth, predicted)
+    values: dict[Kind, Doubles] = {"confusion": confusions[pairs]}
+    if "bias" in findings.scores and len(known_classes(confusions)) >= LEAST:
+        values["bias"] = average_disparity(confusions)[pairs]
     images: dict[tuple[int, int], list[int]] = {}
     for image, pair in _confusions(truth, predicted, several):
         images.setdefault(pair, []).append(int(positions[image]))
@@ -131,12 +147,14 @@ def find_truths(
         several=several,
         values=values,
         errors={
-            kind: true_errors(each) if (~np.isnan(each)).any() else np.zeros(len(each), np.bool_)
-            for kind, each in values.items()
+            kind: true_errors(pair_values)
+            if (~np.isnan(pair_values)).any()
+            else np.zeros(len(pair_values), np.bool_)
+            for kind, pair_values in values.items()
         },
         evaluations={
-            kind: evaluate_ranking(found.scores[kind], each, found.rankings[kind])
-            for kind, each in values.items()
+            kind: evaluate_ranking(findings.scores[kind], pair_values, findings.rankings[kind])
+            for kind, pair_values in values.items()
         },
         images=images,
     )
@@ -145,10 +163,10 @@ def find_truths(
 def _confusions(
     truth: Bools, predicted: Bools, several: bool
 ) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Go through the images that are confused, with the pairs that they are confused between.
+    """Yield the position of each confused image with each pair of classes it is confused between.
 
-    With one class an image: what it shows and what it is taken for.  With several: two classes
-    that are both predicted, of which it shows one alone.
+    Where an image has one class: the class it shows and the one that is predicted.  Where it may
+    have several: two classes that are both predicted, of which it shows only one.
     """
     for image in np.flatnonzero((truth != predicted).any(axis=1)).tolist():
         shown, seen = truth[image], predicted[image]

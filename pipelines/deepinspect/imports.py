@@ -1,4 +1,4 @@
-"""Distances, labels and predictions that another framework has exported, as CSV files."""
+"""Distances, labels and predictions that another framework exported as CSV files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.data.tables import LEFT_OUT, Table, clean, quote_cell, read_table
 from pipelines.runs.errors import InputError
 
 ALIKE = 1e-6
-"""Relative difference up to which two figures of one pair are the same."""
+"""Relative difference up to which two distances of one pair count as equal."""
 
 Labels = dict[str, tuple[str, ...]]
 
@@ -21,12 +21,13 @@ Labels = dict[str, tuple[str, ...]]
 def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Read the distances of all pairs of classes: two columns of classes and one of numbers.
 
-    A pair may stand in the table once or both ways.  Time and memory grow with classes squared.
+    A pair may be in the table once, or once in each order.  Time and memory grow with the square of
+    the number of classes.
 
     Returns
     -------
     names : tuple of str, length k
-        Sorted, by number where all are numbers.
+        Sorted; as numbers where all names are whole numbers.
     distances : array of float64, shape (k, k)
         Symmetric, 0 on the diagonal.
 
@@ -34,7 +35,7 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     ------
     InputError
         When the table cannot be read, has no titles or a row with too many cells, a pair is missing
-        or has two distances, or a distance is no number from 0.
+        or has two different distances, or a distance is not a number of at least 0.
     """
     table = read_table(file)
     if len(table.header) != 3:
@@ -61,8 +62,8 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
         if not np.isnan(before) and abs(before - value) > ALIKE * max(before, value):
             raise InputError(
                 f"{file}, row {line}: expected one distance between {quote_cell(one)} and "
-                f"{quote_cell(other)}, received {value:g} after {before:g}. Distances are "
-                "symmetric: give each pair once."
+                f"{quote_cell(other)}, received {value:g} after {before:g}. Distances are symmetric: "
+                "give each pair once."
             )
         result[a, b] = result[b, a] = value
     if len(names) < 2:
@@ -72,30 +73,32 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     if len(first):
         raise InputError(
             f"{file}: expected a distance for each pair of its {len(names)} classes, received none "
-            f"for {quote_cell(names[first[0]])} and {quote_cell(names[second[0]])}; "
-            f"{len(first) // 2} pairs are missing. Leave out classes that are never predicted."
+            f"for {quote_cell(names[first[0]])} and {quote_cell(names[second[0]])}; {len(first) // 2} pairs "
+            "are missing. Add them, or leave out classes that are never predicted."
         )
     return names, result
 
 
 def sort_names(names: set[str]) -> tuple[str, ...]:
-    """Sort the names of classes: as numbers where all are whole ones, else as text."""
+    """Sort names of classes: as numbers where all are whole numbers, else as text."""
     if all(name.isascii() and name.isdigit() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
 
 
 def _check_rows(file: str, table: Table, titles: str, *, titled: bool) -> None:
-    """Check that no row is lost: neither one with too many cells, nor the first one.
+    """Check that no row would be lost.
 
     Raises
     ------
     InputError
+        When the first row has data instead of titles, or a row has too many cells.
     """
     if not titled:
         raise InputError(
             f"{file}: expected titles in the first row, received "
-            f"{quote_cell(table.delimiter.join(table.header))}. Put a row in front, {titles}."
+            f"{quote_cell(table.delimiter.join(table.header))}. Put a row with titles in front, for "
+            f"example {titles}."
         )
     for line, what in table.remarks:
         if what.endswith(LEFT_OUT):
@@ -121,27 +124,27 @@ def _number(file: Path, table: Table, line: int, cell: str) -> float:
         value = float("nan")
     if not 0 <= value < float("inf"):
         raise InputError(
-            f"{file}, row {line}: expected a distance, a number from 0, received "
+            f"{file}, row {line}: expected a distance, a number of at least 0, received "
             f"{quote_cell(cell)}."
         )
     return value
 
 
 def read_labels(file: Path, option: str, names: Sequence[str]) -> Labels:
-    """Read the classes of images: a column of images, and one of classes with semicolons between.
+    """Read the classes of images: a column of images, and one of classes separated by semicolons.
 
     Parameters
     ----------
     option : str
-        What the file was given as, for messages.
+        The command-line option that names the file, for messages.
     names : sequence of str
         The classes that have distances.
 
     Raises
     ------
     InputError
-        When the table cannot be read, has no titles or a row with too many cells, names a class
-        that has no distances, or an image twice.
+        When the table cannot be read, has no titles or a row with too many cells, an image is
+        listed twice, or a class has no distances.
     """
     table = read_table(file)
     if len(table.header) != 2:
@@ -153,39 +156,52 @@ def read_labels(file: Path, option: str, names: Sequence[str]) -> Labels:
     classes = split_label(table.header[1])
     titled = not classes or not known.issuperset(classes)
     _check_rows(f"{option} {file}", table, "image,labels", titled=titled)
-    found: Labels = {}
+    labels: Labels = {}
     for line, row in zip(table.lines, table.rows, strict=True):
         image, classes = clean(row[0]), tuple(clean(part) for part in split_label(row[1]))
-        if image in found:
+        if image in labels:
             raise InputError(
                 f"{option} {file}, row {line}: expected one row an image, received another of "
                 f"{quote_cell(image)}."
             )
-        if unknown := [each for each in classes if each not in known]:
+        if unknown := [name for name in classes if name not in known]:
             raise InputError(
-                f"{option} {file}, row {line}: the class {quote_cell(unknown[0])} has no "
-                f"distances. Expected one of {', '.join(names[:5])}"
-                f"{', ...' if len(names) > 5 else ''}: "
-                "give its distances to all others, or leave these rows out."
+                f"{option} {file}, row {line}: the class {quote_cell(unknown[0])} has no distances. "
+                f"Expected one of {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}. Add "
+                "its distances to all other classes, or leave these rows out."
             )
-        found[image] = classes
-    return found
+        labels[image] = classes
+    return labels
 
 
 def join_labels(labels: Labels, predictions: Labels) -> tuple[str, ...]:
-    """Return the images that have labels and predictions, sorted; InputError when none has."""
+    """Return the images that have both labels and predictions, sorted.
+
+    Raises
+    ------
+    InputError
+        When there is no such image.
+    """
     images = tuple(sorted(labels.keys() & predictions.keys()))
     if not images:
         example = next(iter(labels), ""), next(iter(predictions), "")
         raise InputError(
-            "labels and predictions have no image in common: expected the same names in the first "
-            f"columns, received {quote_cell(example[0])} and {quote_cell(example[1])}."
+            "labels and predictions have no image in common: expected the same names of images in "
+            f"their first columns, received {quote_cell(example[0])} and {quote_cell(example[1])}."
         )
     return images
 
 
 def as_matrix(classes: Sequence[Sequence[str]], names: Sequence[str]) -> NDArray[np.bool_]:
-    """Return, for each image and class, whether the image has it; shape (n, k)."""
+    """Return which classes each image has, as an array of bool of shape (n, k).
+
+    Parameters
+    ----------
+    classes : sequence of sequences of str, length n
+        The classes of each image.
+    names : sequence of str, length k
+        All classes, in the order of the columns.
+    """
     places = {name: place for place, name in enumerate(names)}
     result = np.zeros((len(classes), len(names)), dtype=np.bool_)
     for image, row in enumerate(classes):

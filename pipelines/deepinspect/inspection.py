@@ -1,4 +1,7 @@
-"""What an inspection does once it has distances of classes, of a model or exported ones."""
+"""The steps that follow the distances of classes, whether of a model or exported.
+
+DeepInspect, section IV: rank pairs of classes, compare them with labels, write tables.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ NAMED = 10
 def compare(
     run: Run, names: tuple[str, ...], distances: NDArray[np.float64], top_percent: float
 ) -> Findings:
-    """Rank all pairs of classes by their distance and by bias; note which classes are unknown."""
+    """Rank all pairs of classes by distance and by bias; note classes that are never predicted."""
     with run.stage(COMPARING):
         run.progress(COMPARING, 0, 1)
         _check_classes(names, distances, run.manifest)
@@ -48,7 +51,7 @@ def evaluate(
     several: bool,
     labelled: Bools | None = None,
 ) -> Truths:
-    """Find which pairs are confused or biased in truth, and how well the ranking tells them."""
+    """Find the pairs that labels show to be confused or biased, and how well the ranking did."""
     with run.stage(EVALUATING):
         run.progress(EVALUATING, 0, 1)
         truths = find_truths(findings, truth, predicted, several=several, labelled=labelled)
@@ -64,22 +67,22 @@ def _some(names: Sequence[str]) -> str:
 def _check_classes(
     names: Sequence[str], distances: NDArray[np.float64], manifest: Manifest
 ) -> None:
-    """Say which classes are not known."""
+    """Note which classes are never predicted, and where bias is not defined."""
     known = set(known_classes(distances).tolist())
     missing = [name for place, name in enumerate(names) if place not in known]
     if missing:
         manifest.notes.append(
-            f"Never predicted: {_some(missing)} ({len(missing)} of {len(names)} classes). Nothing "
-            "is known of their neurons: their pairs have no distance, and are ranked last."
+            f"Never predicted: {_some(missing)} ({len(missing)} of {len(names)} classes). Which "
+            "neurons they activate is not known: their pairs have no distance and are ranked last."
         )
     if len(known) == 2:
         manifest.notes.append(
-            "Bias is not defined between two classes: it takes a third one (Equation 3)."
+            "Bias is not defined between two classes: it needs a third class (Equation 3)."
         )
 
 
 def describe_findings(manifest: Manifest, findings: Findings, truths: Truths | None) -> None:
-    """Say in the manifest what was found, and of what there is no truth to evaluate it by."""
+    """Write the counts of reported pairs into the manifest; note what cannot be evaluated."""
     manifest.result |= {
         "classes": len(findings.names),
         "predicted_classes": len(known_classes(findings.distances)),
@@ -99,7 +102,7 @@ def describe_findings(manifest: Manifest, findings: Findings, truths: Truths | N
     for kind, evaluation in truths.evaluations.items():
         if evaluation is None:
             manifest.notes.append(
-                f"No pair stands out in the labels' {kind}: there is nothing to evaluate it by."
+                f"No pair stands out in the labels' {kind}: its ranking cannot be evaluated."
             )
 
 
@@ -111,7 +114,15 @@ def compare_thresholds(
     others: Sequence[NDArray[np.float64]],
     top_percent: float,
 ) -> None:
-    """Say how far the ranking depends on the threshold, where several are asked for."""
+    """Write into the manifest how much the ranking depends on the threshold.
+
+    Parameters
+    ----------
+    thresholds : sequence of float
+        The first is that of `findings`.
+    others : sequence of arrays of float64, shape (k, k)
+        Distances for the other thresholds; nothing is written when there are none.
+    """
     if not others:
         return
     pairs = pairs_of(len(findings.names))
@@ -141,7 +152,7 @@ def write_tables(
     predicted: NDArray[np.int64] | None,
     labelled: NDArray[np.int64] | None,
 ) -> None:
-    """Write all but what is said of single images."""
+    """Write all tables of an inspection except those about single images."""
     with run.stage(WRITING):
         run.progress(WRITING, 0, 1)
         write_classes(run.folder, findings, predicted, labelled)

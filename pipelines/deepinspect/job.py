@@ -1,4 +1,7 @@
-"""DeepInspect: the steps in a row, from a model and images to ranked pairs of classes."""
+"""DeepInspect as a job: from a model and images to pairs of classes ranked by confusion and bias.
+
+Sections III and IV of the paper, one step after the other.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +37,11 @@ from pipelines.deepinspect.inspection import (
     write_tables,
 )
 from pipelines.deepinspect.predictions import (
-    Images,
-    Seen,
+    InspectedImages,
+    Predictions,
     choose_layers,
     choose_task,
-    gather,
+    join_predictions,
     name_classes,
     read_labels_of,
     stream_predictions,
@@ -71,18 +74,20 @@ class Options:
     scaling, trust, classes
         As `dnn.job.EvaluationOptions`.
     task : str, optional
-        "classes" (one an image) or "several"; otherwise it follows from labels and model.
+        "classes" (one class for each image) or "several"; None infers it from labels and model.
     labelled : bool
-        Whether labels are looked for: in `labels.csv`, else class folders.
+        Whether to read labels: from `labels.csv`, else from class folders.
     thresholds : tuple of float
-        Above which a scaled activation counts; the first decides the ranking.
+        A neuron is active when its scaled activation is above the threshold.  The first threshold
+        decides the ranking.
     layers : tuple of str
-        Whose neurons are looked at; empty takes all.
+        Layers whose neurons are measured; empty for all.
     normalise : bool
         See `confusion.napvd`.
     top_percent : float
-        Of the pairs that are reported where precision matters.
+        Share of the pairs that is reported where precision matters, in percent.
     batch_size : int
+        Number of images that the model predicts at once.
     """
 
     scaling: str | None = None
@@ -115,7 +120,7 @@ def inspect_model(
     Returns
     -------
     Manifest
-        `result` counts classes, pairs and what is reported.
+        `result` counts classes, pairs and reported pairs.
 
     Raises
     ------
@@ -153,16 +158,16 @@ def inspect_model(
 
 @dataclass(frozen=True)
 class _Measurements:
-    """What the classifier makes of the images.
+    """What the classifier predicts for the images, and how its neurons react.
 
     Attributes
     ----------
     task : str
         "classes" or "several".
     names : tuple of str
-        Of the classes.
+        Names of the classes.
     probabilities : Probabilities
-        Of the activation of neurons, by class.
+        How often each neuron is active for each class.
     images : Images
     rejected : list of Rejected
     """
@@ -170,7 +175,7 @@ class _Measurements:
     task: str
     names: tuple[str, ...]
     probabilities: Probabilities
-    images: Images
+    images: InspectedImages
     rejected: list[Rejected]
 
 
@@ -216,7 +221,7 @@ def _measure(
     thresholds: tuple[float, ...],
     options: Options,
 ) -> _Measurements:
-    """Predict all images; count how often each neuron is active, by class."""
+    """Predict all images, and count how often each neuron is active for each class."""
     folder = listed.folder
     with run.stage(CHECKING):
         files, rejected = check_listed(listed, run.progress)
@@ -229,16 +234,16 @@ def _measure(
         names = name_classes(truth, network, class_names, task)
         neurons = choose_layers(network, options.layers)
         run.progress(LOADING, 1, 1)
-    seen = Seen()
+    predictions = Predictions()
     with run.stage(MEASURING):
         batches = stream_predictions(
-            network, neurons, folder, files, task, seen, run.progress, options.batch_size
+            network, neurons, folder, files, task, predictions, run.progress, options.batch_size
         )
         probabilities = activation_probabilities(batches, neurons, len(names), thresholds)
-    rejected += seen.rejected
-    if not seen.images:
+    rejected += predictions.rejected
+    if not predictions.images:
         raise no_usable_image(folder, rejected)
-    images = gather(seen, truth, names, task)
+    images = join_predictions(predictions, truth, names, task)
     run.manifest.images = ImageCounts(
         found=len(images.files) + len(rejected), used=len(images.files), rejected=len(rejected)
     )
@@ -249,11 +254,13 @@ def _measure(
 def check_options(options: Options) -> None:
     """Raise InputError where an option cannot be used."""
     if not 0 < options.top_percent <= 100:
-        raise InputError(f"top: expected more than 0 % up to 100 %, received {options.top_percent}")
+        raise InputError(
+            f"top: expected more than 0 % and at most 100 %, received {options.top_percent}"
+        )
     if options.task is not None and options.task not in TASKS:
         raise InputError(
-            f"task: expected {' or '.join(TASKS)}, received {options.task!r}. Pairs of classes "
-            "are compared: a model that predicts numbers has none."
+            f"task: expected {' or '.join(TASKS)}, received {options.task!r}. DeepInspect compares "
+            "classes: a model that predicts numbers has none."
         )
     if options.batch_size < 1:
         raise InputError(f"batch size: expected a positive number, received {options.batch_size}")
@@ -262,7 +269,7 @@ def check_options(options: Options) -> None:
 def _distances(
     run: Run, names: Sequence[str], measured: Probabilities, normalise: bool
 ) -> list[NDArray[np.float64]]:
-    """Compute the distances of classes for each threshold."""
+    """Compute the distances of classes (NAPVD) for each threshold."""
     _check_predicted(names, measured.images)
     distances = []
     for done, matrix in enumerate(measured.matrices.values()):
@@ -273,13 +280,19 @@ def _distances(
 
 
 def _check_predicted(names: Sequence[str], images: NDArray[np.int64]) -> None:
-    """Raise InputError when no two classes are predicted, given the images of each."""
-    seen = [name for name, count in zip(names, images.tolist(), strict=True) if count]
-    if len(seen) < 2:
+    """Raise InputError unless at least two classes are predicted.
+
+    Parameters
+    ----------
+    images : array of int64, shape (k,)
+        Number of images for which each class is predicted.
+    """
+    predicted = [name for name, count in zip(names, images.tolist(), strict=True) if count]
+    if len(predicted) < 2:
         raise InputError(
             f"no two of {count_of(len(names), 'class', 'classes')} are ever predicted for these "
-            f"images: expected several, received {f'{seen[0]!r} alone' if seen else 'none'}. Is "
-            "--scaling right?"
+            f"images: expected several, received "
+            f"{f'{predicted[0]!r} alone' if predicted else 'none'}. Is --scaling right?"
         )
 
 
@@ -288,7 +301,7 @@ def _describe_model(
     network: Network,
     task: Task,
     measured: Probabilities,
-    images: Images,
+    images: InspectedImages,
     named: bool,
 ) -> None:
     manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
@@ -304,19 +317,19 @@ def _describe_model(
     if silent:
         manifest.notes.append(
             f"{silent:,} of {len(first):,} neurons are never active above the threshold "
-            f"{next(iter(measured.matrices)):g}: they tell nothing of any pair."
+            f"{next(iter(measured.matrices)):g}: they add nothing to any distance."
         )
     if task == "several":
         none = int((~images.predicted.any(axis=1)).sum())
         if none:
             manifest.notes.append(f"No class is predicted for {count_of(none, 'image')}.")
     if images.truth is None:
-        manifest.notes.append("No labels are known: pairs are ranked, and not evaluated.")
+        manifest.notes.append("No labels are known: pairs are ranked, but not evaluated.")
         return
     unlabelled = len(images.files) - int(images.labelled.sum())
     if unlabelled:
         manifest.notes.append(
-            f"{count_of(unlabelled, 'image')} without a label: used for the ranking alone."
+            f"{count_of(unlabelled, 'image')} without a label: used for the ranking only."
         )
     if task == "classes" and not named:
         labels = images.truth[images.labelled].argmax(axis=1).astype(np.int32)

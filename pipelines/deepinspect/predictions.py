@@ -1,4 +1,4 @@
-"""The classifier that is inspected: its classes, its neurons, and what it says of each image."""
+"""The classifier under inspection: its classes, its neurons, and its prediction for each image."""
 
 from __future__ import annotations
 
@@ -23,16 +23,22 @@ from pipelines.runs.folder import Progress
 
 
 @dataclass
-class Seen:
-    """What was predicted for the images so far; grows with their number, and that of classes.
+class Predictions:
+    """Predictions for the images so far, batch by batch.
+
+    Memory grows with the number of images times that of classes.
 
     Attributes
     ----------
+    images : list of ImageFile
+    rejected : list of Rejected
+        Images that could not be decoded.
     predicted : list of array of bool, shape (n, k)
+        Which classes are predicted, one array for each batch.
     runner_up : list of array of int32, shape (n,)
-        The class with the second largest share; -1 where an image may have several.
+        The class with the second largest share; -1 where an image may have several classes.
     margin : list of array of float32, shape (n,)
-        By how much the largest share exceeds it.
+        By how much the largest share exceeds the second largest.
     """
 
     images: list[ImageFile] = field(default_factory=list)
@@ -43,13 +49,18 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Images:
-    """What is known of all images: see `Seen`.
+class InspectedImages:
+    """All inspected images with their predictions and labels; see `Predictions`.
 
     Attributes
     ----------
+    files : list of ImageFile, length n
+    predicted : array of bool, shape (n, k)
+    runner_up : array of int32, shape (n,)
+    margin : array of float32, shape (n,)
     truth : array of bool, shape (n, k), or None
-        Rows without any class where there is no label; None where there are none at all.
+        Which classes each image shows; all False for an image without a label, None where no image
+        has a label.
     labelled : array of bool, shape (n,)
     """
 
@@ -62,7 +73,14 @@ class Images:
 
 
 def read_labels_of(folder: Path, source: Path, files: Sequence[ImageFile]) -> Truth | None:
-    """Read the labels of a folder's images, where there are any.
+    """Read the labels of the images of a folder; None where they have none.
+
+    Parameters
+    ----------
+    folder, source : Path
+        The folder of the images; and what the user named, which may be a list of them.
+    files : sequence of ImageFile
+        Images to be inspected.
 
     Raises
     ------
@@ -77,8 +95,13 @@ def read_labels_of(folder: Path, source: Path, files: Sequence[ImageFile]) -> Tr
     return read_truth(folder, known)
 
 
-def choose_task(asked: str | None, truth: Truth | None, network: Network) -> Task:
-    """Tell whether an image has one class or may have several.
+def choose_task(option: str | None, truth: Truth | None, network: Network) -> Task:
+    """Return whether an image has one class or may have several.
+
+    Parameters
+    ----------
+    option : str or None
+        The user's choice, "classes" or "several"; None infers the task from labels and network.
 
     Raises
     ------
@@ -86,8 +109,8 @@ def choose_task(asked: str | None, truth: Truth | None, network: Network) -> Tas
         When the network predicts numbers.
     """
     task: Task
-    if asked is not None:
-        task = "several" if asked == "several" else "classes"
+    if option is not None:
+        task = "several" if option == "several" else "classes"
     elif truth is not None:
         task = find_task(truth, network.activation, network.outputs)
     elif network.activation not in {"softmax", "sigmoid"} and network.outputs == 1:
@@ -97,60 +120,72 @@ def choose_task(asked: str | None, truth: Truth | None, network: Network) -> Tas
         task = "several" if several else "classes"
     if task == "numbers":
         raise InputError(
-            f"{network.file} predicts numbers, and has no classes that could be confused. If it "
-            "is a classifier, give --task classes or several."
+            f"{network.file} predicts numbers: it has no classes that could be confused. If it is "
+            "a classifier, give --task classes or --task several."
         )
     return task
 
 
 def name_classes(
-    truth: Truth | None, network: Network, given: Sequence[str] | None, task: Task
+    truth: Truth | None, network: Network, class_names: Sequence[str] | None, task: Task
 ) -> tuple[str, ...]:
-    """Return the names of the classes: those given, else those of the labels, else positions.
+    """Return the names of the classes in the order of the outputs.
+
+    Parameters
+    ----------
+    truth : Truth or None
+        Labels, whose names are used where `class_names` is None.
+    class_names : sequence of str or None
+        Names from the user.  Without them and without labels, classes are named by position.
 
     Raises
     ------
     InputError
-        When names, labels and outputs do not go together.
+        When names, labels and outputs do not match.
     """
     several = task == "several"
     if truth is not None:
         try:
-            return order_classes(truth, network.outputs, given, several)
+            return order_classes(truth, network.outputs, class_names, several)
         except InputError as error:
             raise InputError(
-                f"{error} If {truth.source} are no labels of this model, give --no-labels."
+                f"{error} If the {truth.source} are no labels of this model, give --no-labels."
             ) from None
     count = 2 if network.outputs == 1 and not several else network.outputs
-    if given is None:
+    if class_names is None:
         return tuple(str(place) for place in range(count))
-    if len(given) != count or len(set(given)) != count:
+    if len(class_names) != count or len(set(class_names)) != count:
         raise InputError(
-            f"classes: expected {count} names, one an output of the network, received {len(given)} "
-            f"({', '.join(given[:5])}, ...)."
+            f"classes: expected {count} names, one for each output of the network, received "
+            f"{len(class_names)} ({', '.join(class_names[:5])}, ...)."
         )
-    return tuple(given)
+    return tuple(class_names)
 
 
-def choose_layers(network: Network, wanted: Sequence[str]) -> dict[str, int]:
-    """Return the layers whose neurons are looked at, and how many each has; all, or those wanted.
+def choose_layers(network: Network, layers: Sequence[str]) -> dict[str, int]:
+    """Return the layers whose neurons are measured, with the number of neurons of each.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        The user's choice; empty for all layers with neurons.
 
     Raises
     ------
     InputError
-        When a layer has no neurons, or none has any.
+        When a chosen layer has no neurons, or no layer of the network has any.
     """
     known = neuron_layers(network.model)
-    for name in wanted:
+    for name in layers:
         if name not in known:
             raise InputError(
                 f"layers: {network.file} has no neurons in a layer {name!r}. Choose among "
                 f"{', '.join(known)}."
             )
-    chosen = {name: count for name, count in known.items() if not wanted or name in wanted}
+    chosen = {name: count for name, count in known.items() if not layers or name in layers}
     if not chosen:
         raise InputError(
-            f"{network.file} has no dense layer and no convolution, and so no neurons to look at."
+            f"{network.file} has no dense layer and no convolution: it has no neurons to measure."
         )
     return chosen
 
@@ -161,26 +196,39 @@ def stream_predictions(
     folder: Path,
     files: Sequence[ImageFile],
     task: Task,
-    seen: Seen,
+    predictions: Predictions,
     progress: Progress,
     batch_size: int,
 ) -> Iterator[tuple[Mapping[str, Floats], Bools]]:
-    """Yield the activations of each batch, and keep what is predicted in `seen`."""
+    """Yield the activations and the predicted classes of each batch.
+
+    Parameters
+    ----------
+    neurons : mapping of str to int
+        Number of neurons of each layer; see `choose_layers`.
+    predictions : Predictions
+        Extended by each batch.
+
+    Yields
+    ------
+    activations : mapping of str to array of float32, shape (n, neurons)
+    predicted : array of bool, shape (n, k)
+    """
     for batch in stream_activations(network, list(neurons), folder, files, progress, batch_size):
-        seen.images += batch.images
-        seen.rejected += batch.rejected
+        predictions.images += batch.images
+        predictions.rejected += batch.rejected
         if not batch.images:
             continue
         shares = class_shares(batch.outputs, network.activation, task)
         predicted, runner_up, margin = _predict(shares, task)
-        seen.predicted.append(predicted)
-        seen.runner_up.append(runner_up)
-        seen.margin.append(margin)
+        predictions.predicted.append(predicted)
+        predictions.runner_up.append(runner_up)
+        predictions.margin.append(margin)
         yield batch.layers, predicted
 
 
 def _predict(shares: Floats, task: Task) -> tuple[Bools, NDArray[np.int32], Floats]:
-    """Return which classes are predicted, the class that comes second, and how near it is."""
+    """Return the predicted classes, the runner-up, and the margin between both (`Predictions`)."""
     count = len(shares)
     if task == "several" or shares.shape[1] < 2:
         none = np.full(count, -1, np.int32)
@@ -194,24 +242,26 @@ def _predict(shares: Floats, task: Task) -> tuple[Bools, NDArray[np.int32], Floa
     return predicted, second.astype(np.int32), margin.astype(np.float32)
 
 
-def gather(seen: Seen, truth: Truth | None, names: Sequence[str], task: Task) -> Images:
-    """Put together what was predicted and, where labels are known, what the images show."""
-    paths = [image.path for image in seen.images]
+def join_predictions(
+    predictions: Predictions, truth: Truth | None, names: Sequence[str], task: Task
+) -> InspectedImages:
+    """Join the predictions of all batches with the labels of the images, where there are some."""
+    paths = [image.path for image in predictions.images]
     values = truth.values if truth is not None else {}
     labelled = np.array([path in values for path in paths], dtype=np.bool_)
-    shown = None
+    truth_matrix = None
     if labelled.any():
         cells = [values[path][0] if path in values else None for path in paths]
         parts = [
             () if cell is None else split_label(cell) if task == "several" else (cell,)
             for cell in cells
         ]
-        shown = as_matrix(parts, names)
-    return Images(
-        seen.images,
-        np.concatenate(seen.predicted),
-        np.concatenate(seen.runner_up),
-        np.concatenate(seen.margin),
-        shown,
+        truth_matrix = as_matrix(parts, names)
+    return InspectedImages(
+        predictions.images,
+        np.concatenate(predictions.predicted),
+        np.concatenate(predictions.runner_up),
+        np.concatenate(predictions.margin),
+        truth_matrix,
         labelled,
     )

@@ -1,4 +1,4 @@
-"""Which pairs of classes are reported, most error-prone first (DeepInspect, section IV-C)."""
+"""Ranking of pairs of classes, most error-prone first (DeepInspect, section IV-C)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOP_PERCENT = 1.0
+"""Share of the pairs that is reported as the top, in percent."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Pairs of classes in the order in which they are to be looked at.
+    """Pairs of classes in the order in which an engineer should inspect them.
 
     Attributes
     ----------
@@ -21,9 +22,9 @@ class Ranking:
     one_sd : array of bool, shape (pairs,)
         Whether a pair's score is more than one standard deviation beyond the mean.
     top : array of bool, shape (pairs,)
-        Whether it is among the top percent.
+        Whether the pair is among the top percent.
     cut : float
-        The score that one standard deviation beyond the mean is.
+        The score at one standard deviation beyond the mean; NaN where no pair has a score.
     """
 
     order: NDArray[np.intp]
@@ -40,9 +41,11 @@ def rank_pairs(
     Parameters
     ----------
     scores : array of float64, shape (pairs,)
-        NaN for pairs of which nothing is known: never reported.
+        NaN for pairs without a score, which are never reported.
+    lowest_first : bool
+        Whether the lowest score is the most error-prone.
     top_percent : float
-        Of all pairs; rounded down, as the published code does, but at least one pair.
+        Share of all pairs; rounded down, as the published code does, but at least one pair.
     """
     sign = 1.0 if lowest_first else -1.0
     order = np.argsort(sign * scores, kind="stable")  # NaN goes last
@@ -58,6 +61,11 @@ def rank_pairs(
 
 
 def pairs_of(classes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the first and the second class of all pairs, in the order of arrays of pairs."""
+    """Return the first and the second class of each pair; this is the order of all arrays of pairs.
+
+    Returns
+    -------
+    first, second : arrays of int, shape (classes * (classes - 1) / 2,)
+    """
     first, second = np.triu_indices(classes, 1)
     return first, second

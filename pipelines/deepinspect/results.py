@@ -1,4 +1,4 @@
-"""The files of an inspection: what they hold, how they are written and read back."""
+"""The files of an inspection: their names, how they are written and how they are read back."""
 
 from __future__ import annotations
 
@@ -57,25 +57,32 @@ SCORES: dict[Kind, tuple[str, str]] = {
     "confusion": ("napvd", "below_one_sd"),
     "bias": ("average_bias", "above_one_sd"),
 }
-"""Columns of the score of each ranking, and whether it is beyond one standard deviation."""
+"""Columns of each ranking: the score, and whether it is beyond one standard deviation."""
 AGAIN = "inspect the model again"
 DIGITS = 5
+Document = dict[str, Any]
+"""A JSON object as it was read: its entries have any type."""
+Arrays = dict[str, Any]
+"""Arrays for `numpy.savez`, whose stub takes no mapping of arrays."""
 LISTED = 200
-"""Pairs of each ranking that the page lists."""
+"""Number of pairs of each ranking that the page lists."""
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class, as `classes.csv` has it.
+    """A row of `classes.csv`: one class.
 
     Attributes
     ----------
-    predicted, labelled : int or None
-        How many images are predicted to show it, and do; None where that is not known.
+    name : str
+    predicted : int or None
+        Number of images for which the class is predicted; None where that is not known.
+    labelled : int or None
+        Number of images with this label; None where labels are not known.
     x, y : float or None
-        Its place on the map; None for a class without distances.
+        Coordinates on the map; None for a class without distances.
     place : int
-        Its position when similar classes stand side by side.
+        Position in the order in which similar classes stand side by side.
     """
 
     name: str
@@ -91,54 +98,61 @@ class ClassRow:
 
 def write_classes(
     run: Path,
-    found: Findings,
+    findings: Findings,
     predicted: NDArray[np.int64] | None,
     labelled: NDArray[np.int64] | None,
 ) -> None:
-    """Write `classes.csv`, a row a class in the order of the outputs."""
-    place = np.argsort(found.order)
+    """Write `classes.csv`: one row for each class, in the order of the outputs.
+
+    Parameters
+    ----------
+    predicted, labelled : array of int64, shape (k,), or None
+        See `ClassRow`.
+    """
+    place = np.argsort(findings.order)
     rows = [
         (
             position,
             name,
             "" if predicted is None else int(predicted[position]),
             "" if labelled is None else int(labelled[position]),
-            *(_figure(part) for part in found.places[position]),
+            *(_figure(part) for part in findings.places[position]),
             int(place[position]),
         )
-        for position, name in enumerate(found.names)
+        for position, name in enumerate(findings.names)
     ]
     header = ("position", "class", "predicted", "labelled", "x", "y", "place")
     write_csv(run / CLASSES_FILE, header, rows)
 
 
-def write_pairs_tables(run: Path, found: Findings, truths: Truths | None) -> None:
-    """Write `confusion.csv` and, where there is any, `bias.csv`: all pairs, best rank first."""
-    for kind in found.scores:
-        header, columns = _columns(found, truths, kind)
-        order = found.rankings[kind].order
+def write_pairs_tables(run: Path, findings: Findings, truths: Truths | None) -> None:
+    """Write `confusion.csv` and, where bias is defined, `bias.csv`: all pairs, best rank first."""
+    for kind in findings.scores:
+        header, columns = _columns(findings, truths, kind)
+        order = findings.rankings[kind].order
         rows = zip(*[[column[pair] for pair in order.tolist()] for column in columns], strict=True)
         numbered = ((rank, *row) for rank, row in enumerate(rows, 1))
         write_csv(run / PAIR_FILES[kind], ("rank", *header), numbered)
 
 
 def _columns(
-    found: Findings, truths: Truths | None, kind: Kind
-) -> tuple[list[str], list[list[Any]]]:
-    first, second = (side.tolist() for side in pairs_of(len(found.names)))
-    ranking = found.rankings[kind]
+    findings: Findings, truths: Truths | None, kind: Kind
+) -> tuple[list[str], list[Sequence[object]]]:
+    """Return the titles and the columns of the table of a ranking, pairs in order of classes."""
+    first, second = (side.tolist() for side in pairs_of(len(findings.names)))
+    ranking = findings.rankings[kind]
     confusion = kind == "confusion"
     score, beyond = SCORES[kind]
-    columns: dict[str, list[Any]] = {
-        "class_a": [found.names[a] for a in first],
-        "class_b": [found.names[b] for b in second],
-        score: [_figure(value) for value in found.scores[kind]],
+    columns: dict[str, Sequence[object]] = {
+        "class_a": [findings.names[a] for a in first],
+        "class_b": [findings.names[b] for b in second],
+        score: [_figure(value) for value in findings.scores[kind]],
         beyond: ranking.one_sd.astype(int).tolist(),
         "top": ranking.top.astype(int).tolist(),
     }
-    if not confusion and found.bias is not None:
-        for place in range(found.bias.thirds.shape[2]):
-            columns |= _thirds(found, place, first, second)
+    if not confusion and findings.bias is not None:
+        for place in range(findings.bias.thirds.shape[2]):
+            columns |= _thirds(findings, place, first, second)
     if truths is not None and kind in truths.values:
         values = truths.values[kind]
         true = ("type2" if truths.several else "type1") if confusion else "disparity"
@@ -151,42 +165,45 @@ def _columns(
 
 
 def _thirds(
-    found: Findings, place: int, first: Sequence[int], second: Sequence[int]
-) -> dict[str, list[Any]]:
-    """Return which third class drives each pair, how much, and which of both it is nearer to."""
-    assert found.bias is not None
-    names, near, much = [], [], []
+    findings: Findings, place: int, first: Sequence[int], second: Sequence[int]
+) -> dict[str, Sequence[object]]:
+    """Return the columns of one third class of each pair: name, nearer class of the pair, bias."""
+    assert findings.bias is not None
+    names, nearer_names, biases = [], [], []
     for a, b in zip(first, second, strict=True):
-        third = int(found.bias.thirds[a, b, place])
+        third = int(findings.bias.thirds[a, b, place])
         known = third >= 0
-        nearer = a if known and found.distances[third, a] < found.distances[third, b] else b
-        names.append(found.names[third] if known else "")
-        near.append(found.names[nearer] if known else "")
-        much.append(_figure(float(found.bias.biases[a, b, place])) if known else "")
+        nearer_class = (
+            a if known and findings.distances[third, a] < findings.distances[third, b] else b
+        )
+        names.append(findings.names[third] if known else "")
+        nearer_names.append(findings.names[nearer_class] if known else "")
+        biases.append(_figure(float(findings.bias.biases[a, b, place])) if known else "")
     number = place + 1
-    return {f"third_{number}": names, f"nearer_{number}": near, f"bias_{number}": much}
+    return {f"third_{number}": names, f"nearer_{number}": nearer_names, f"bias_{number}": biases}
 
 
 def _figure(value: float) -> float | str:
     return "" if np.isnan(value) else float(f"{value:.{DIGITS}g}")
 
 
-def write_activation(run: Path, found: Findings, measured: Probabilities | None) -> None:
+def write_activation(run: Path, findings: Findings, measured: Probabilities | None) -> None:
     """Write `activation.npz`: plain arrays, no pickle.
 
-    `distances` and `average_bias` of all classes, and of all pairs the `thirds` that drive their
-    bias, with `third_biases`; of a model also `layers` and their `neurons`, `images` of each class,
-    and P(n|c) for each of `thresholds`, named `p_0`, `p_1`, ...
+    The arrays are `classes`; `distances` and `average_bias` of all pairs; `thirds`, the third
+    classes that drive the bias of each pair, with `third_biases`.  For a model there are also
+    `layers` and their `neurons`, the number of `images` of each class, `thresholds`, and P(n|c) for
+    each threshold as `p_0`, `p_1`, ...
     """
-    arrays: dict[str, Any] = {
-        "classes": np.array(found.names, dtype=np.str_),
-        "distances": found.distances,
+    arrays: Arrays = {
+        "classes": np.array(findings.names, dtype=np.str_),
+        "distances": findings.distances,
     }
-    if found.bias is not None:
+    if findings.bias is not None:
         arrays |= {
-            "average_bias": found.bias.average,
-            "thirds": found.bias.thirds,
-            "third_biases": found.bias.biases,
+            "average_bias": findings.bias.average,
+            "thirds": findings.bias.thirds,
+            "third_biases": findings.bias.biases,
         }
     if measured is not None:
         arrays |= {
@@ -195,22 +212,22 @@ def write_activation(run: Path, found: Findings, measured: Probabilities | None)
             "images": measured.images,
             "thresholds": np.array(list(measured.matrices)),
         }
-        arrays |= {f"p_{place}": each for place, each in enumerate(measured.matrices.values())}
+        arrays |= {f"p_{place}": matrix for place, matrix in enumerate(measured.matrices.values())}
     with atomic_write(run / ACTIVATION_FILE) as file:
         np.savez_compressed(file, **arrays)
 
 
 def write_evaluation(run: Path, truths: Truths) -> None:
-    """Write `evaluation.json`: of confusion and of bias, how good the reported pairs are."""
-    document: dict[str, Any] = {"truth": "type2" if truths.several else "type1"}
+    """Write `evaluation.json`: how well the rankings by confusion and by bias match the labels."""
+    document: dict[str, object] = {"truth": "type2" if truths.several else "type1"}
     for kind in PAIR_FILES:
-        each = truths.evaluations.get(kind)
-        document[kind] = None if each is None else each.as_document()
+        evaluation = truths.evaluations.get(kind)
+        document[kind] = None if evaluation is None else evaluation.as_document()
     write_text(run / EVALUATION_FILE, json.dumps(document, indent=1) + "\n")
 
 
 def write_predictions(run: Path, rows: Iterator[Sequence[object]]) -> None:
-    """Write `predictions.csv`, a row an image."""
+    """Write `predictions.csv`: one row for each image."""
     header = ("path", "predicted", "expected", "runner_up", "margin", "thumbnail")
     write_csv(run / PREDICTIONS_FILE, header, rows)
 
@@ -218,13 +235,19 @@ def write_predictions(run: Path, rows: Iterator[Sequence[object]]) -> None:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def read_inspection(run: Path) -> tuple[dict[str, Any], tuple[ClassRow, ...]]:
-    """Read what a finished inspection found, in figures, and its classes.
+def read_inspection(run: Path) -> tuple[Document, tuple[ClassRow, ...]]:
+    """Read the result and the classes of a finished inspection.
+
+    Returns
+    -------
+    manifest : dict
+        Notes, result, parameters, choices and start time of `run.json`.
+    classes : tuple of ClassRow
 
     Raises
     ------
     InputError
-        When the folder holds none, or a file of it is not as the tool writes it.
+        When the folder holds no finished inspection, or one of its files is damaged.
     """
     try:
         manifest = read_manifest(run)
@@ -247,17 +270,22 @@ def read_inspection(run: Path) -> tuple[dict[str, Any], tuple[ClassRow, ...]]:
             )
             for row in rows
         )
-        if sorted(each.place for each in classes) != list(range(len(classes))):
+        if sorted(row.place for row in classes) != list(range(len(classes))):
             raise ValueError("the places of its classes are not 0, 1, 2, ...")
     about = manifest.model_dump(include={"notes", "result", "parameters", "chosen", "started_at"})
     return about, classes
 
 
 def read_top_pairs(run: Path, kind: Kind) -> list[dict[str, str]]:
-    """Read the first pairs of a ranking; none where there is no such table.
+    """Read the first pairs of a ranking; none where the run has no such table.
 
-    As `files.read_csv`, a spreadsheet may have saved it since.
-    Time does not grow with the number of pairs.
+    As for `files.read_csv`, a spreadsheet may have saved the table in between.  Only the first
+    `LISTED` rows are read: time does not grow with the number of pairs.
+
+    Raises
+    ------
+    InputError
+        When the table is damaged.
     """
     path = run / PAIR_FILES[kind]
     if not path.exists():
@@ -278,12 +306,21 @@ def read_top_pairs(run: Path, kind: Kind) -> list[dict[str, str]]:
 
 
 def read_matrices(run: Path, classes: int | None = None) -> dict[Kind, NDArray[np.float64]]:
-    """Read NAPVD and average bias of all classes, each of shape (k, k).
+    """Read NAPVD ("confusion") and average bias ("bias") of all pairs of classes.
 
     Parameters
     ----------
     classes : int, optional
-        How many there have to be, as `classes.csv` has it.
+        Number of classes of `classes.csv`, which the matrices must have.
+
+    Returns
+    -------
+    dict of str to array of float64, shape (k, k)
+
+    Raises
+    ------
+    InputError
+        When `activation.npz` is damaged, or has another number of classes.
     """
     with (
         name_damaged_file(run / ACTIVATION_FILE, AGAIN),
@@ -293,13 +330,24 @@ def read_matrices(run: Path, classes: int | None = None) -> dict[Kind, NDArray[n
         if "average_bias" in kept:
             matrices["bias"] = kept["average_bias"]
         count = len(kept["classes"]) if classes is None else classes
-        if any(each.shape != (count, count) for each in matrices.values()):
-            raise ValueError("its matrices are not of all classes")
+        if any(matrix.shape != (count, count) for matrix in matrices.values()):
+            raise ValueError(f"expected matrices of {count} classes")
         return matrices
 
 
 def read_thirds(run: Path, a: int, b: int) -> list[tuple[int, float]]:
-    """Read which third classes drive the bias of a pair, and how much each; none without bias."""
+    """Read the third classes that drive the bias of a pair, with the bias of each.
+
+    Returns
+    -------
+    list of (int, float)
+        Position of the third class, and its bias; empty where bias is not defined.
+
+    Raises
+    ------
+    InputError
+        When `activation.npz` is damaged.
+    """
     with (
         name_damaged_file(run / ACTIVATION_FILE, AGAIN),
         np.load(find_file_inside(run, ACTIVATION_FILE), allow_pickle=False) as kept,
@@ -308,12 +356,18 @@ def read_thirds(run: Path, a: int, b: int) -> list[tuple[int, float]]:
             return []
         thirds, biases = kept["thirds"][a, b].tolist(), kept["third_biases"][a, b].tolist()
         if max(thirds, default=-1) >= len(kept["classes"]):
-            raise ValueError("a third class is none")
+            raise ValueError(f"expected third classes below {len(kept['classes'])}")
         return [(third, bias) for third, bias in zip(thirds, biases, strict=True) if third >= 0]
 
 
-def read_evaluation(run: Path) -> dict[str, Any] | None:
-    """Read `evaluation.json`; None for an inspection without labels."""
+def read_evaluation(run: Path) -> Document | None:
+    """Read `evaluation.json`; None for an inspection without labels.
+
+    Raises
+    ------
+    InputError
+        When the file is damaged.
+    """
     path = run / EVALUATION_FILE
     if not path.exists():
         return None
@@ -325,7 +379,13 @@ def read_evaluation(run: Path) -> dict[str, Any] | None:
 
 
 def read_predictions(run: Path) -> list[dict[str, str]]:
-    """Read `predictions.csv`; empty for an inspection of exported files."""
+    """Read the rows of `predictions.csv` that the page shows; none for exported distances.
+
+    Raises
+    ------
+    InputError
+        When the file is damaged.
+    """
     if not (run / PREDICTIONS_FILE).exists():
         return []
     with name_damaged_file(run / PREDICTIONS_FILE, AGAIN):

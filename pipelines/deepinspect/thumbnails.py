@@ -1,4 +1,4 @@
-"""Which images stand for a class or a pair: their lists and thumbnails."""
+"""The images that the page shows for a class or a pair: their lists and thumbnails."""
 
 from __future__ import annotations
 
@@ -14,50 +14,56 @@ from pipelines.data.prefetch import prefetch
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.deepinspect.activation import Bools
 from pipelines.deepinspect.findings import Findings, Truths
-from pipelines.deepinspect.predictions import Images
+from pipelines.deepinspect.predictions import InspectedImages
 from pipelines.deepinspect.ranking import pairs_of
 from pipelines.runs.folder import Progress
 
 STAGE = "drawing thumbnails"
 OF_A_CLASS = 12
-"""Images of a class that have thumbnails."""
+"""Number of images of a class that get thumbnails."""
 OF_A_PAIR = 24
-"""Confused images of a pair that have."""
+"""Number of confused images of a pair that get thumbnails."""
 CLOSEST = 12
-"""Images that are nearly a tie between two classes, and have, where no labels are known."""
+"""Without labels: number of images with the smallest margin between two classes that get them."""
 MOST_LISTS = 1000
-"""Pairs whose confused images are listed, of those that have any."""
+"""Largest number of pairs whose confused images are listed."""
 DRAWN_AHEAD = 32
 
 
-def _ranks(found: Findings) -> dict[tuple[int, int], tuple[int, bool]]:
-    """Return the rank of each pair by NAPVD, from 1, and whether it is reported at all."""
-    first, second = pairs_of(len(found.names))
-    reported = np.logical_or.reduce([each.one_sd for each in found.rankings.values()])
-    order = found.rankings["confusion"].order
+def _ranks(findings: Findings) -> dict[tuple[int, int], tuple[int, bool]]:
+    """Return for each pair its rank by NAPVD, from 1, and whether any ranking reports it."""
+    first, second = pairs_of(len(findings.names))
+    reported = np.logical_or.reduce([ranking.one_sd for ranking in findings.rankings.values()])
+    order = findings.rankings["confusion"].order
     return {
         (int(first[pair]), int(second[pair])): (rank, bool(reported[pair]))
         for rank, pair in enumerate(order.tolist(), 1)
     }
 
 
-def choose_lists(found: Findings, truths: Truths, files: Sequence[ImageFile]) -> list[PairList]:
-    """Choose the pairs whose confused images are listed: those reported, then the largest."""
-    ranks = _ranks(found)
+def choose_lists(findings: Findings, truths: Truths, files: Sequence[ImageFile]) -> list[PairList]:
+    """Choose the pairs whose confused images are listed: reported pairs first, most images first.
+
+    Parameters
+    ----------
+    files : sequence of ImageFile
+        All inspected images.
+    """
+    ranks = _ranks(findings)
     lists = [
         PairList(
             *pair,
-            (found.names[pair[0]], found.names[pair[1]]),
-            None if np.isnan(found.distances[pair]) else ranks[pair][0],
+            (findings.names[pair[0]], findings.names[pair[1]]),
+            None if np.isnan(findings.distances[pair]) else ranks[pair][0],
             [files[image].path for image in images],
         )
         for pair, images in truths.images.items()
     ]
     lists.sort(
-        key=lambda each: (
-            not ranks[each.first, each.second][1],
-            -len(each.images),
-            ranks[each.first, each.second][0],
+        key=lambda pair_list: (
+            not ranks[pair_list.first, pair_list.second][1],
+            -len(pair_list.images),
+            ranks[pair_list.first, pair_list.second][0],
         )
     )
     return lists[:MOST_LISTS]
@@ -66,20 +72,25 @@ def choose_lists(found: Findings, truths: Truths, files: Sequence[ImageFile]) ->
 def draw_images(
     run: Path,
     folder: Path,
-    images: Images,
+    images: InspectedImages,
     truths: Truths | None,
     lists: Sequence[PairList],
     progress: Progress,
 ) -> dict[int, str]:
-    """Draw thumbnails of the images that the page shows; return their names by position.
+    """Draw thumbnails of the images that the page shows.
 
-    Of each class right images first; of each list the first ones; without labels, images that are
-    nearly a tie between two classes.
+    For each class, images that are predicted right come first; for each list, its first images.
+    Without labels, the images with the smallest margin between two classes are drawn.
 
     Parameters
     ----------
     run, folder : Path
-        The run folder, and that of the images.
+        The run folder, and the folder of the images.
+
+    Returns
+    -------
+    dict of int to str
+        Names of the thumbnails, by position of the image.
     """
     wanted: dict[int, None] = {}
     right = np.ones(len(images.files), np.bool_)
@@ -90,8 +101,8 @@ def draw_images(
         best = seen[np.argsort(~right[seen], kind="stable")][:OF_A_CLASS]
         wanted |= dict.fromkeys(best.tolist())
     if truths is not None:
-        for each in lists:
-            confused = truths.images[each.first, each.second]
+        for pair_list in lists:
+            confused = truths.images[pair_list.first, pair_list.second]
             wanted |= dict.fromkeys(confused[:OF_A_PAIR])
     else:
         wanted |= dict.fromkeys(_closest(images))
@@ -108,40 +119,42 @@ def draw_images(
     return drawn
 
 
-def _closest(images: Images) -> list[int]:
-    """Return, for every two classes, the images that are nearly a tie between them."""
+def _closest(images: InspectedImages) -> list[int]:
+    """Return the positions of the images with the smallest margin between each two classes."""
     if (images.runner_up < 0).any():
         return []
     best = images.predicted.argmax(axis=1)
     by_pair: dict[tuple[int, int], list[int]] = {}
     for place in np.argsort(images.margin, kind="stable").tolist():
         one, other = int(best[place]), int(images.runner_up[place])
-        found = by_pair.setdefault((min(one, other), max(one, other)), [])
-        if len(found) < CLOSEST:
-            found.append(place)
-    return [place for found in by_pair.values() for place in found]
+        closest = by_pair.setdefault((min(one, other), max(one, other)), [])
+        if len(closest) < CLOSEST:
+            closest.append(place)
+    return [place for closest in by_pair.values() for place in closest]
 
 
 def prediction_rows(
-    images: Images, names: Sequence[str], drawn: Mapping[int, str]
+    images: InspectedImages, names: Sequence[str], drawn: Mapping[int, str]
 ) -> Iterator[tuple[object, ...]]:
-    """Yield the rows of `predictions.csv`, an image each.
+    """Yield the rows of `predictions.csv`, one for each image.
 
     Parameters
     ----------
+    names : sequence of str
+        Names of the classes.
     drawn : mapping of int to str
-        Names of thumbnails, by position.
+        Names of the thumbnails, by position of the image.
     """
 
-    def said(row: Bools) -> str:
+    def join_names(row: Bools) -> str:
         return SEPARATOR.join(names[place] for place in np.flatnonzero(row).tolist())
 
     for place, image in enumerate(images.files):
         second = int(images.runner_up[place])
         yield (
             image.path,
-            said(images.predicted[place]),
-            "" if images.truth is None else said(images.truth[place]),
+            join_names(images.predicted[place]),
+            "" if images.truth is None else join_names(images.truth[place]),
             "" if second < 0 else names[second],
             "" if second < 0 else round(float(images.margin[place]), 4),
             drawn.get(place, ""),

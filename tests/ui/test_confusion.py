@@ -30,7 +30,7 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inspected") / f"colours {os.urandom(4).hex()}"
-    draw(folder, each=30, spread=35)
+    draw(folder, per_class=30, spread=35)
     (folder / "pink").rename(folder / HOSTILE.replace("/", ""))
     return folder
 

@@ -10,7 +10,7 @@ CENTRES = {
     "white": (232, 165, 170),
 }  # fmt: skip
 NAMES = tuple(CENTRES)
-EACH = 14
+PER_CLASS = 14
 
 
 def quiet(stage, done, total):
@@ -41,11 +41,11 @@ def save_model(file, names=NAMES, activation="softmax"):
     return file
 
 
-def draw(folder, labelled=True, seed=0, each=EACH, spread=22):
+def draw(folder, labelled=True, seed=0, per_class=PER_CLASS, spread=22):
     """Draw plain images whose colours vary, so that red and pink overlap."""
     rng = np.random.default_rng(seed)
     for name, centre in CENTRES.items():
-        for number in range(each):
+        for number in range(per_class):
             colour = np.clip(rng.normal(centre, spread), 0, 255)
             pixels = np.clip(rng.normal(colour, 8, (12, 16, 3)), 0, 255).astype(np.uint8)
             file = folder / (f"{name}/{number:02d}.png" if labelled else f"{name}{number:02d}.png")

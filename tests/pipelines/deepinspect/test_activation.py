@@ -52,23 +52,23 @@ def test_probabilities_are_shares_of_the_images_of_a_class(several, size):
     if not several:
         predicted = np.eye(5, dtype=bool)[rng.integers(0, 5, 40)]
     thresholds = (0.5, 0.25, 0.9)
-    found = activation_probabilities(
+    probabilities = activation_probabilities(
         batches_of(activations, predicted, size), NEURONS, 5, thresholds
     )
-    assert found.images.tolist() == predicted.sum(axis=0).tolist()
-    assert tuple(found.matrices) == thresholds
+    assert probabilities.images.tolist() == predicted.sum(axis=0).tolist()
+    assert tuple(probabilities.matrices) == thresholds
     for threshold in thresholds:
         expected = naive(activations, predicted, threshold)
-        np.testing.assert_allclose(found.matrices[threshold], expected, atol=1e-6)
-    assert found.matrices[0.5].dtype == np.float32
+        np.testing.assert_allclose(probabilities.matrices[threshold], expected, atol=1e-6)
+    assert probabilities.matrices[0.5].dtype == np.float32
 
 
 def test_a_class_that_is_never_predicted_is_not_known():
     predicted = np.eye(3, dtype=bool)[np.zeros(6, int)]
-    found = activation_probabilities([(draw(6), predicted)], NEURONS, 3)
-    assert found.images.tolist() == [6, 0, 0]
-    assert not np.isnan(found.matrices[0.5][:, 0]).any()
-    assert np.isnan(found.matrices[0.5][:, 1:]).all()
+    probabilities = activation_probabilities([(draw(6), predicted)], NEURONS, 3)
+    assert probabilities.images.tolist() == [6, 0, 0]
+    assert not np.isnan(probabilities.matrices[0.5][:, 0]).any()
+    assert np.isnan(probabilities.matrices[0.5][:, 1:]).all()
 
 
 def test_a_layer_that_gives_the_same_everywhere_is_not_active():
@@ -76,18 +76,20 @@ def test_a_layer_that_gives_the_same_everywhere_is_not_active():
     activations["second"][:] = 7
     scaled = scale_layer(activations["second"])
     assert not scaled.any()
-    found = activation_probabilities([(activations, np.ones((4, 1), bool))], NEURONS, 1, (0.0,))
-    assert not found.matrices[0.0][4:].any()
-    assert found.matrices[0.0][:4].any()
+    probabilities = activation_probabilities(
+        [(activations, np.ones((4, 1), bool))], NEURONS, 1, (0.0,)
+    )
+    assert not probabilities.matrices[0.0][4:].any()
+    assert probabilities.matrices[0.0][:4].any()
 
 
 def test_images_without_a_prediction_count_for_no_class():
     predicted = np.zeros((4, 2), bool)
     predicted[0, 1] = True
     activations = draw(4)
-    found = activation_probabilities([(activations, predicted)], NEURONS, 2)
-    np.testing.assert_allclose(found.matrices[0.5], naive(activations, predicted, 0.5))
-    assert found.images.tolist() == [0, 1]
+    probabilities = activation_probabilities([(activations, predicted)], NEURONS, 2)
+    np.testing.assert_allclose(probabilities.matrices[0.5], naive(activations, predicted, 0.5))
+    assert probabilities.images.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.0, float("nan")])

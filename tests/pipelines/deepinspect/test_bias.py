@@ -47,15 +47,15 @@ def test_bias_is_that_of_the_triple_loop(k, seed):
     np.testing.assert_allclose(
         average_bias(distances).average, naive(distances, threshold), atol=1e-13
     )
-    for given in (np.inf, 0.0, 1.0):
-        found = average_bias(distances, threshold=given).average
-        np.testing.assert_allclose(found, naive(distances, given), atol=1e-13)
+    for limit in (np.inf, 0.0, 1.0):
+        average = average_bias(distances, threshold=limit).average
+        np.testing.assert_allclose(average, naive(distances, limit), atol=1e-13)
 
 
 def test_the_third_classes_that_drive_a_pair_are_named():
     distances = draw(9)
     threshold = naive_threshold(distances)
-    found = average_bias(distances)
+    bias = average_bias(distances)
     for a in range(9):
         for b in range(9):
             if a == b:
@@ -64,9 +64,9 @@ def test_the_third_classes_that_drive_a_pair_are_named():
                 c: naive_bias(distances, a, b, c, threshold) for c in range(9) if c not in (a, b)
             }
             best = sorted((c for c in values if values[c] > 0), key=lambda c: -values[c])[:3]
-            assert [c for c in found.thirds[a, b] if c >= 0] == best
+            assert [c for c in bias.thirds[a, b] if c >= 0] == best
             expected = [values[c] for c in best] + [0] * (3 - len(best))
-            np.testing.assert_allclose(found.biases[a, b], expected, atol=1e-6)
+            np.testing.assert_allclose(bias.biases[a, b], expected, atol=1e-6)
 
 
 def test_classes_at_no_distance_are_not_biased():
@@ -81,13 +81,13 @@ def test_classes_without_distances_are_left_out():
     expected = average_bias(distances[np.ix_(rest, rest)])
     distances[[2, 5]] = np.nan
     distances[:, [2, 5]] = np.nan
-    found = average_bias(distances)
-    np.testing.assert_array_equal(found.average[np.ix_(rest, rest)], expected.average)
-    assert np.isnan(found.average[2]).all()
+    bias = average_bias(distances)
+    np.testing.assert_array_equal(bias.average[np.ix_(rest, rest)], expected.average)
+    assert np.isnan(bias.average[2]).all()
     named = expected.thirds[0, 1]
-    assert found.thirds[0, 1].tolist() == [rest[c] if c >= 0 else -1 for c in named]
+    assert bias.thirds[0, 1].tolist() == [rest[c] if c >= 0 else -1 for c in named]
 
 
 def test_two_classes_have_no_bias():
-    with pytest.raises(ValueError, match="bias needs 3 classes"):
+    with pytest.raises(ValueError, match="bias needs 3 classes with distances, received 2"):
         average_bias(draw(2))

@@ -38,9 +38,9 @@ def naive(matrix, normalise):
 def test_napvd_is_the_distance_of_the_columns(normalise):
     matrix = draw()
     matrix[3] = 0  # never fires
-    found = napvd(matrix, normalise=normalise)
-    np.testing.assert_allclose(found, naive(matrix, normalise), atol=1e-12)
-    np.testing.assert_array_equal(found, found.T)
+    distances = napvd(matrix, normalise=normalise)
+    np.testing.assert_allclose(distances, naive(matrix, normalise), atol=1e-12)
+    np.testing.assert_array_equal(distances, distances.T)
 
 
 def test_equal_classes_are_at_no_distance_and_silent_ones_do_no_harm():
@@ -55,11 +55,11 @@ def test_classes_without_images_have_no_distances():
     matrix = draw()
     whole = napvd(matrix)
     matrix[:, [0, 3]] = np.nan
-    found = napvd(matrix)
+    distances = napvd(matrix)
     rest = [1, 2, 4, 5]
-    np.testing.assert_allclose(found[np.ix_(rest, rest)], whole[np.ix_(rest, rest)])
-    assert np.isnan(found[0, [1, 2, 3, 4, 5]]).all()
-    assert known_classes(found).tolist() == rest
+    np.testing.assert_allclose(distances[np.ix_(rest, rest)], whole[np.ix_(rest, rest)])
+    assert np.isnan(distances[0, [1, 2, 3, 4, 5]]).all()
+    assert known_classes(distances).tolist() == rest
 
 
 def test_similar_classes_stand_side_by_side():
@@ -79,8 +79,8 @@ def test_places_keep_distances_that_a_plane_can_hold():
     points = rng.normal(size=(7, 2))
     distances = np.sqrt(((points[:, None] - points) ** 2).sum(axis=2))
     places = place_classes(distances)
-    found = np.sqrt(((places[:, None] - places) ** 2).sum(axis=2))
-    np.testing.assert_allclose(found, distances, atol=1e-9)
+    on_map = np.sqrt(((places[:, None] - places) ** 2).sum(axis=2))
+    np.testing.assert_allclose(on_map, distances, atol=1e-9)
     np.testing.assert_array_equal(places, place_classes(distances.copy()))
     distances[2] = distances[:, 2] = np.nan
     assert np.isnan(place_classes(distances)[2]).all()

@@ -69,25 +69,25 @@ def naive_disparity(errors):
 def test_type1_is_the_mean_of_both_directions():
     rng = np.random.default_rng(0)
     labels, predicted = rng.integers(0, 5, (2, 300))
-    found = type1_confusion(one_hot(labels, 6), one_hot(predicted, 6))
-    np.testing.assert_allclose(found, naive_type1(labels, predicted, 6), atol=1e-12)
+    confusion = type1_confusion(one_hot(labels, 6), one_hot(predicted, 6))
+    np.testing.assert_allclose(confusion, naive_type1(labels, predicted, 6), atol=1e-12)
 
 
 def test_of_a_class_without_labels_the_other_direction_counts():
     labels, predicted = np.array([0, 0, 1, 1]), np.array([2, 0, 1, 2])
-    found = type1_confusion(one_hot(labels, 4), one_hot(predicted, 4))
-    assert found[0, 2] == 0.5
-    assert np.isnan(found[2, 3])
-    assert found[0, 1] == 0
+    confusion = type1_confusion(one_hot(labels, 4), one_hot(predicted, 4))
+    assert confusion[0, 2] == 0.5
+    assert np.isnan(confusion[2, 3])
+    assert confusion[0, 1] == 0
 
 
 def test_type2_counts_images_that_show_one_of_both():
     rng = np.random.default_rng(1)
     truth, predicted = rng.random((2, BLOCK + 250, 5)) < 0.4
     truth[:, 3] = truth[:, 1]  # the two are never alone
-    found = type2_confusion(truth, predicted)
-    np.testing.assert_allclose(found, naive_type2(truth, predicted, 5), atol=1e-12)
-    assert np.isnan(found[1, 3])
+    confusion = type2_confusion(truth, predicted)
+    np.testing.assert_allclose(confusion, naive_type2(truth, predicted, 5), atol=1e-12)
+    assert np.isnan(confusion[1, 3])
 
 
 def test_disparity_is_the_mean_over_third_classes():
@@ -95,7 +95,7 @@ def test_disparity_is_the_mean_over_third_classes():
     errors = (errors + errors.T) / 2
     np.fill_diagonal(errors, 0)
     np.testing.assert_allclose(average_disparity(errors), naive_disparity(errors), atol=1e-12)
-    with pytest.raises(ValueError, match="3 classes"):
+    with pytest.raises(ValueError, match="needs 3 classes with known errors, received 2"):
         average_disparity(errors[:2, :2])
 
 
@@ -105,8 +105,8 @@ def test_equal_disparities_stay_equal():
     tenths += tenths.T
     np.fill_diagonal(tenths, 0)
     pairs = np.triu_indices(12, 1)
-    found = average_disparity(tenths / 10)[pairs]
-    assert len(np.unique(found)) == len(np.unique(naive_disparity(tenths)[pairs]))
+    disparity = average_disparity(tenths / 10)[pairs]
+    assert len(np.unique(disparity)) == len(np.unique(naive_disparity(tenths)[pairs]))
 
 
 def test_a_class_without_any_known_error_has_no_disparity():
@@ -115,18 +115,18 @@ def test_a_class_without_any_known_error_has_no_disparity():
     np.fill_diagonal(errors, 0)
     expected = naive_disparity(errors[:4, :4])
     errors[4, :4] = errors[:4, 4] = np.nan
-    found = average_disparity(errors)
-    np.testing.assert_allclose(found[:4, :4], expected, atol=1e-12)
-    assert np.isnan(found[4]).all()
+    disparity = average_disparity(errors)
+    np.testing.assert_allclose(disparity[:4, :4], expected, atol=1e-12)
+    assert np.isnan(disparity[4]).all()
 
 
 def naive_area(order, wrong):
     """Go down the list, a trapezium a pair."""
-    area, found = 0.0, 0
+    area, detected = 0.0, 0
     for pair in order:
-        before = found
-        found += wrong[pair]
-        area += (before + found) / 2
+        before = detected
+        detected += wrong[pair]
+        area += (before + detected) / 2
     return area / len(order) / sum(wrong)
 
 
@@ -136,19 +136,19 @@ def test_the_curve_and_its_area(lowest_first):
     truth = rng.random(190) ** 3
     scores = rng.normal(size=190) + (-3 if lowest_first else 3) * truth
     ranking = rank_pairs(scores, lowest_first=lowest_first, top_percent=5)
-    found = evaluate_ranking(scores, truth, ranking)
+    evaluation = evaluate_ranking(scores, truth, ranking)
     mean = sum(truth) / 190
     cut = mean + (sum((value - mean) ** 2 for value in truth) / 190) ** 0.5
     wrong = [value > cut for value in truth]
     assert true_errors(truth).tolist() == wrong
     ranked = sorted(range(190), key=lambda pair: scores[pair], reverse=not lowest_first)
-    assert found.aucec == pytest.approx(naive_area(ranked, wrong))
+    assert evaluation.aucec == pytest.approx(naive_area(ranked, wrong))
     perfect = sorted(range(190), key=lambda pair: not wrong[pair])
-    assert found.optimum == pytest.approx(naive_area(perfect, wrong))
-    assert found.gain == pytest.approx((found.aucec - 0.5) / 0.5)
+    assert evaluation.optimum == pytest.approx(naive_area(perfect, wrong))
+    assert evaluation.gain == pytest.approx((evaluation.aucec - 0.5) / 0.5)
     for cut_off, reported in (
-        (found.top_percent, ranked[:9]),
-        (found.one_sd, np.flatnonzero(ranking.one_sd)),
+        (evaluation.top_percent, ranked[:9]),
+        (evaluation.one_sd, np.flatnonzero(ranking.one_sd)),
     ):
         tp = sum(wrong[pair] for pair in reported)
         assert (cut_off.tp, cut_off.fp) == (tp, len(reported) - tp)
@@ -156,11 +156,11 @@ def test_the_curve_and_its_area(lowest_first):
         assert cut_off.recall == pytest.approx(tp / sum(wrong))
         assert cut_off.random_precision == pytest.approx(sum(wrong) / 190)
         assert cut_off.random_recall == pytest.approx(len(reported) / 190)
-    assert (found.pairs, found.errors) == (190, sum(wrong))
-    assert found.spearman < 0 if lowest_first else found.spearman > 0
-    assert found.curve[0] == (0, 0)
-    assert found.curve[-1] == (1, 1)
-    document = json.loads(json.dumps(found.as_document()))
+    assert (evaluation.pairs, evaluation.errors) == (190, sum(wrong))
+    assert evaluation.spearman < 0 if lowest_first else evaluation.spearman > 0
+    assert evaluation.curve[0] == (0, 0)
+    assert evaluation.curve[-1] == (1, 1)
+    document = json.loads(json.dumps(evaluation.as_document()))
     assert set(document) >= {"one_sd", "top_percent", "aucec", "aucec_gain_over_random", "spearman"}
     assert set(document["one_sd"]) >= {"tp", "fp", "precision", "recall"}
 
@@ -168,34 +168,34 @@ def test_the_curve_and_its_area(lowest_first):
 def test_spearman_is_the_correlation_of_ranks():
     rng = np.random.default_rng(8)
     scores, truth = rng.permutation(30) / 1.0, rng.permutation(30) ** 2.0
-    found = evaluate_ranking(scores, truth, rank_pairs(scores, lowest_first=True))
+    evaluation = evaluate_ranking(scores, truth, rank_pairs(scores, lowest_first=True))
     one = [sorted(scores).index(value) for value in scores]
     other = [sorted(truth).index(value) for value in truth]
     apart = sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
-    assert found.spearman == pytest.approx(1 - 6 * apart / (30 * (30**2 - 1)))
+    assert evaluation.spearman == pytest.approx(1 - 6 * apart / (30 * (30**2 - 1)))
 
 
 def test_pairs_of_equal_scores_count_as_in_any_order():
     rng = np.random.default_rng(4)
     scores, truth = rng.integers(0, 4, 40) / 1.0, rng.random(40) ** 4
-    found = evaluate_ranking(scores, truth, rank_pairs(scores, lowest_first=True))
+    evaluation = evaluate_ranking(scores, truth, rank_pairs(scores, lowest_first=True))
     wrong = true_errors(truth).tolist()
     areas = []
     for _ in range(4000):
         shuffled = rng.permutation(40)
         order = sorted(shuffled, key=lambda pair: scores[pair])
         areas.append(naive_area(order, wrong))
-    assert found.aucec == pytest.approx(np.mean(areas), abs=0.005)
+    assert evaluation.aucec == pytest.approx(np.mean(areas), abs=0.005)
 
 
 def test_pairs_without_a_score_come_last_and_without_a_truth_not_at_all():
     scores = np.array([np.nan, 0.1, 0.2, 0.3, 0.4])
     truth = np.array([1.0, 0.0, 0.0, np.nan, 0.0])
-    found = evaluate_ranking(scores, truth, rank_pairs(scores, lowest_first=True))
-    assert (found.pairs, found.errors) == (4, 1)
-    assert found.aucec == pytest.approx(1 / 8)
-    assert (found.top_percent.tp, found.top_percent.fp) == (0, 1)
-    assert found.one_sd.recall == 0
+    evaluation = evaluate_ranking(scores, truth, rank_pairs(scores, lowest_first=True))
+    assert (evaluation.pairs, evaluation.errors) == (4, 1)
+    assert evaluation.aucec == pytest.approx(1 / 8)
+    assert (evaluation.top_percent.tp, evaluation.top_percent.fp) == (0, 1)
+    assert evaluation.one_sd.recall == 0
 
 
 def test_without_true_errors_there_is_nothing_to_find():

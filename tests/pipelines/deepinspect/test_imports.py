@@ -15,19 +15,19 @@ def write(path, lines):
 
 
 def test_distances_are_read_once_or_both_ways(tmp_path):
-    names, found = read_distances(write(tmp_path / "d.csv", PAIRS))
+    names, distances = read_distances(write(tmp_path / "d.csv", PAIRS))
     assert names == ("bird", "cat", "dog")
-    np.testing.assert_array_equal(found, [[0, 2, 1.5], [2, 0, 0.5], [1.5, 0.5, 0]])
+    np.testing.assert_array_equal(distances, [[0, 2, 1.5], [2, 0, 0.5], [1.5, 0.5, 0]])
     both = [*PAIRS, "dog,cat,0.5", "bird,dog,1.5000000001", "cat,bird,2", "cat,cat,0"]
     again = read_distances(write(tmp_path / "d.csv", both))[1]
-    np.testing.assert_allclose(again, found)
+    np.testing.assert_allclose(again, distances)
 
 
 def test_numbers_are_sorted_as_numbers(tmp_path):
     lines = ["a;b;d", "10;2;0,25", "2;9;1", "9;10;1"]
-    names, found = read_distances(write(tmp_path / "d.csv", lines))
+    names, distances = read_distances(write(tmp_path / "d.csv", lines))
     assert names == ("2", "9", "10")
-    assert found[0, 2] == 0.25
+    assert distances[0, 2] == 0.25
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,9 @@ def test_numbers_are_sorted_as_numbers(tmp_path):
         (PAIRS[:3], "received none for 'bird' and 'cat'; 1 pairs are missing"),
         ([*PAIRS, "dog,cat,0.7"], "row 5: expected one distance between 'dog' and 'cat'"),
         ([*PAIRS, "cat,cat,1"], "expected 0 as the distance of 'cat' to itself"),
-        ([*PAIRS[:3], "bird,cat,near"], "row 4: expected a distance, a number from 0, received"),
-        ([*PAIRS[:3], "bird,cat,-1"], "expected a distance, a number from 0"),
-        ([*PAIRS[:3], "bird,cat,nan"], "expected a distance, a number from 0"),
+        ([*PAIRS[:3], "bird,cat,near"], "row 4: expected a distance, a number of at least 0, rec"),
+        ([*PAIRS[:3], "bird,cat,-1"], "expected a distance, a number of at least 0"),
+        ([*PAIRS[:3], "bird,cat,nan"], "expected a distance, a number of at least 0"),
         ([*PAIRS[:3], "bird,,2"], "row 4: expected two classes"),
         (["a,b", "c,d"], "expected three columns"),
         (["a,b,c", "cat,cat,0"], "expected two classes or more, received cat."),
@@ -64,8 +64,8 @@ def test_labels_are_read_and_joined_on_the_image(tmp_path):
     assert labels == {"1.png": ("cat", "dog"), "2.png": ("bird",), "3.png": ()}
     images = join_labels(labels, {"3.png": ("cat",), "1.png": ("dog",), "4.png": ()})
     assert images == ("1.png", "3.png")
-    found = as_matrix([labels[image] for image in images], names)
-    assert found.tolist() == [[False, True, True], [False, False, False]]
+    matrix = as_matrix([labels[image] for image in images], names)
+    assert matrix.tolist() == [[False, True, True], [False, False, False]]
 
 
 @pytest.mark.parametrize(

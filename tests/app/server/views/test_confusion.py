@@ -61,7 +61,7 @@ def test_without_labels_a_pair_shows_what_is_nearly_a_tie(unlabelled):
 
 def test_images_without_a_label_are_not_called_right(tmp_path):
     """Of each class the last few images alone have labels."""
-    images = draw(tmp_path / "images", labelled=False, each=30)
+    images = draw(tmp_path / "images", labelled=False, per_class=30)
     names = {
         f"{name}{number}.png": place for place, name in enumerate(NAMES) for number in (28, 29)
     }

@@ -12,7 +12,7 @@ from pipelines.deepinspect.results import read_inspection
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from tests.pipelines.deepinspect.colours import (
-    EACH,
+    PER_CLASS,
     quiet,
 )
 
@@ -45,11 +45,11 @@ def test_exported_tables_give_the_same_ranking_and_evaluation(inspected, tmp_pat
         assert [(row["class_a"], row["class_b"]) for row in now] == [
             (row["class_a"], row["class_b"]) for row in before
         ]
-    told, before = (
+    evaluation, before = (
         json.loads((folder / "evaluation.json").read_text()) for folder in (out, inspected[0])
     )
-    assert told == before
-    assert read_inspection(out)[1][0].labelled == EACH
+    assert evaluation == before
+    assert read_inspection(out)[1][0].labelled == PER_CLASS
 
 
 def test_distances_alone_are_enough(inspected, tmp_path):
@@ -85,14 +85,14 @@ def test_bias_is_judged_too(tmp_path):
     inspect_exported(
         files[0], out, Options(), labels=files[1], predictions=files[2], progress=quiet
     )
-    told = json.loads((out / "evaluation.json").read_text())
-    assert set(told["bias"]) == set(told["confusion"])
-    assert told["confusion"]["spearman"] < -0.8
-    assert told["bias"]["aucec"] > 0.5
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    assert set(evaluation["bias"]) == set(evaluation["confusion"])
+    assert evaluation["confusion"]["spearman"] < -0.8
+    assert evaluation["bias"]["aucec"] > 0.5
     rows = read_csv(out / "bias.csv")
     wrong = [row for row in rows if row["true_error"] == "1"]
-    assert told["bias"]["errors"] == len(wrong) > 0
+    assert evaluation["bias"]["errors"] == len(wrong) > 0
     reported = [row for row in rows if row["above_one_sd"] == "1"]
-    assert told["bias"]["one_sd"]["tp"] == sum(row in wrong for row in reported)
+    assert evaluation["bias"]["one_sd"]["tp"] == sum(row in wrong for row in reported)
     cut = np.mean([float(row["disparity"]) for row in rows])
     assert all(float(row["disparity"]) > cut for row in wrong)

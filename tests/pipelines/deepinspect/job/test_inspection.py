@@ -23,8 +23,8 @@ from pipelines.runs.manifest import Manifest
 from tests.foreign import read_files, undeclared, write_foreign
 from tests.pipelines.deepinspect.colours import (
     CENTRES,
-    EACH,
     NAMES,
+    PER_CLASS,
     draw,
     naive_probabilities,
     quiet,
@@ -58,8 +58,8 @@ def test_tables_rank_all_pairs(inspected):
     values = [float(row["napvd"]) for row in rows]
     assert values == sorted(values)
     for row in rows:
-        found = matrices["confusion"][places[row["class_a"]], places[row["class_b"]]]
-        assert float(row["napvd"]) == pytest.approx(found, rel=1e-4)
+        distance = matrices["confusion"][places[row["class_a"]], places[row["class_b"]]]
+        assert float(row["napvd"]) == pytest.approx(distance, rel=1e-4)
         assert row["top"] == str(int(int(row["rank"]) <= 2))
     flagged = [row for row in rows if row["below_one_sd"] == "1"]
     assert len(flagged) == manifest.result["confusion"]["one_sd"] >= 1
@@ -79,11 +79,13 @@ def test_tables_rank_all_pairs(inspected):
 
 
 def confused(out):
-    found = {}
+    by_pair = {}
     for row in read_csv(out / "predictions.csv"):
         if row["expected"] != row["predicted"]:
-            found.setdefault(frozenset((row["expected"], row["predicted"])), []).append(row["path"])
-    return found
+            by_pair.setdefault(frozenset((row["expected"], row["predicted"])), []).append(
+                row["path"]
+            )
+    return by_pair
 
 
 def test_confused_images_are_listed_by_pair(inspected, images):
@@ -107,21 +109,21 @@ def test_confused_images_are_listed_by_pair(inspected, images):
 
 def test_a_list_tells_which_confusion_it_is_of(inspected, images, tmp_path):
     out, _ = inspected
-    (said,) = describe_source(out / "pairs" / "2-3.txt")
+    (note,) = describe_source(out / "pairs" / "2-3.txt")
     rank = next(
         row["rank"] for row in read_csv(out / "confusion.csv") if row["class_a"] == "pink"
         and row["class_b"] == "red"
     )  # fmt: skip
-    assert "between “pink” and “red”" in said
-    assert f"ranks {rank} by NAPVD" in said
+    assert "between “pink” and “red”" in note
+    assert f"ranks {rank} by NAPVD" in note
     assert describe_source(images) == []
     assert describe_source(out / "confusion.csv") == []
 
 
 def test_the_labels_judge_the_ranking(inspected):
     out, manifest = inspected
-    told = json.loads((out / "evaluation.json").read_text())
-    assert told["truth"] == "type1"
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    assert evaluation["truth"] == "type1"
     rows = read_csv(out / "confusion.csv")
     labels, taken = zip(
         *[(row["expected"], row["predicted"]) for row in read_csv(out / "predictions.csv")],
@@ -134,24 +136,24 @@ def test_the_labels_judge_the_ranking(inspected):
             parts.append(wrong / labels.count(one))
         assert float(row["type1"]) == pytest.approx(sum(parts) / 2, abs=1e-5)
     wrong = [row for row in rows if row["true_error"] == "1"]
-    assert told["confusion"]["errors"] == len(wrong) >= 1
+    assert evaluation["confusion"]["errors"] == len(wrong) >= 1
     reported = [row for row in rows if row["below_one_sd"] == "1"]
-    assert told["confusion"]["one_sd"]["tp"] == sum(row in wrong for row in reported)
-    assert told["confusion"]["aucec_gain_over_random"] > 0
+    assert evaluation["confusion"]["one_sd"]["tp"] == sum(row in wrong for row in reported)
+    assert evaluation["confusion"]["aucec_gain_over_random"] > 0
     # Where one pair alone is confused, its disparity to all others is the same: none stands out.
-    assert told["bias"] is None
+    assert evaluation["bias"] is None
     assert any("No pair stands out in the labels' bias" in note for note in manifest.notes)
     thresholds = manifest.result["thresholds"]
     assert [row["threshold"] for row in thresholds] == [0.5, 0.3]
     assert thresholds[0]["spearman_with_first"] == 1
-    gain = told["confusion"]["aucec_gain_over_random"]
+    gain = evaluation["confusion"]["aucec_gain_over_random"]
     assert thresholds[0]["aucec_gain_over_random"] == gain
 
 
 def test_every_file_is_predicted_or_rejected_and_what_is_shown_has_a_thumbnail(inspected):
     out, manifest = inspected
     rows = read_csv(out / "predictions.csv")
-    assert len(rows) == manifest.images.used == 5 * EACH
+    assert len(rows) == manifest.images.used == 5 * PER_CLASS
     assert list(read_pairs(out / "rejected.txt")) == ["red/bad.png"]
     for row in rows:
         if row["thumbnail"]:
@@ -161,20 +163,20 @@ def test_every_file_is_predicted_or_rejected_and_what_is_shown_has_a_thumbnail(i
     for name in NAMES:
         assert sum(row["predicted"] == name for row in rows if row["path"] in drawn) >= 12
     about, classes = read_inspection(out)
-    assert [each.name for each in classes] == list(NAMES)
-    assert [each.labelled for each in classes] == [EACH] * 5
-    assert sum(each.predicted for each in classes) == 5 * EACH
+    assert [row.name for row in classes] == list(NAMES)
+    assert [row.labelled for row in classes] == [PER_CLASS] * 5
+    assert sum(row.predicted for row in classes) == 5 * PER_CLASS
     assert about["result"]["pairs"] == 10
 
 
 def test_a_threshold_that_no_class_passes_has_no_ranking_to_compare(inspected):
-    found = find_pairs(NAMES, read_matrices(inspected[0])["confusion"], 1)
+    findings = find_pairs(NAMES, read_matrices(inspected[0])["confusion"], 1)
     manifest = Manifest(job="inspect", command=[], folder="", parameters={})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        compare_thresholds(manifest, (0.5, 0.9), found, None, [np.zeros((5, 5))], 1)
-    told = [row["spearman_with_first"] for row in manifest.result["thresholds"]]
-    assert told == [1, None]
+        compare_thresholds(manifest, (0.5, 0.9), findings, None, [np.zeros((5, 5))], 1)
+    correlations = [row["spearman_with_first"] for row in manifest.result["thresholds"]]
+    assert correlations == [1, None]
 
 
 def test_the_same_input_gives_the_same_files(inspected, model, images, tmp_path):
@@ -207,13 +209,13 @@ def test_without_labels_pairs_are_ranked_all_the_same(inspected, model, tmp_path
     manifest = inspect_model(
         model, draw(tmp_path / "images", labelled=False), out, Options(), progress=quiet
     )
-    given = {
+    labelled_napvd = {
         (row["class_a"], row["class_b"]): row["napvd"]
         for row in read_csv(inspected[0] / "confusion.csv")
     }
     for row in read_csv(out / "confusion.csv"):
         pair = NAMES[int(row["class_a"])], NAMES[int(row["class_b"])]
-        assert row["napvd"] == given[pair]
+        assert row["napvd"] == labelled_napvd[pair]
         assert "true_error" not in row
     assert not (out / "evaluation.json").exists()
     assert any("No labels are known" in note for note in manifest.notes)
@@ -308,8 +310,8 @@ def test_several_labels_an_image(tmp_path):
     classes.write_text("\n".join(names))
     out = tmp_path / "run"
     inspect_model(tmp_path / "dnn.keras", folder, out, Options(classes=classes), progress=quiet)
-    told = json.loads((out / "evaluation.json").read_text())
-    assert told["truth"] == "type2"
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    assert evaluation["truth"] == "type2"
     by_pair = {(row["class_a"], row["class_b"]): row for row in read_csv(out / "confusion.csv")}
     # Of the images with red and without green all are seen with both, of the others none.
     assert by_pair["red", "green"]["type2"] == "0.5"
