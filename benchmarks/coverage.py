@@ -27,13 +27,17 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import silhouette_score
 
 from pipelines.data.images import ImageFile, check_images, find_images
-from pipelines.deepimportance.coverage import count_combinations, coverage, find_combinations
-from pipelines.deepimportance.criteria import Range, widen
-from pipelines.deepimportance.importance import most_important, neuron_relevance
+from pipelines.deepimportance.coverage import (
+    compute_coverage,
+    count_combinations,
+    find_combinations,
+)
+from pipelines.deepimportance.criteria import Range, extend_range
+from pipelines.deepimportance.importance import choose_important, sum_relevance
 from pipelines.deepimportance.job import Options, measure_coverage
 from pipelines.deepimportance.measurement import (
-    Measured,
-    Training,
+    ImageActivations,
+    TrainingMeasurements,
     cover_surprises,
     measure_images,
     measure_training,
@@ -117,7 +121,9 @@ def usable(folder: Path) -> list[ImageFile]:
     return check_images(folder, paths, lambda done, total: None)[0]
 
 
-def learn(network: Network, folder: Path, rule: str = "epsilon", layer: str = LAYER) -> Training:
+def learn(
+    network: Network, folder: Path, rule: str = "epsilon", layer: str = LAYER
+) -> TrainingMeasurements:
     """Measure the training images."""
     layers = tuple(neuron_layers(network.model))
     return measure_training(
@@ -125,7 +131,9 @@ def learn(network: Network, folder: Path, rule: str = "epsilon", layer: str = LA
     )
 
 
-def look(network: Network, folder: Path, learnt: Training, layer: str = LAYER) -> Measured:
+def look(
+    network: Network, folder: Path, learnt: TrainingMeasurements, layer: str = LAYER
+) -> ImageActivations:
     """Measure a test set, with all other criteria."""
     found = measure_images(
         network, layer, folder, usable(folder), quiet, stage="", ranges=learnt.ranges
@@ -135,13 +143,13 @@ def look(network: Network, folder: Path, learnt: Training, layer: str = LAYER) -
     return found
 
 
-def importance_driven(learnt: Training, sets: list[Measured], m: int) -> float:
+def importance_driven(learnt: TrainingMeasurements, sets: list[ImageActivations], m: int) -> float:
     """Compute IDC of the union of test sets."""
-    neurons = most_important(learnt.cumulative, m, LAYER)
+    neurons = choose_important(learnt.cumulative, m, LAYER)
     regions = [quantise(learnt.measured.values[:, neuron]) for neuron in neurons.tolist()]
     rows = np.concatenate([find_regions(each.values[:, neurons], regions) for each in sets])
     seen = find_combinations(rows)
-    return coverage(len(seen.rows), [len(each.centroids) for each in regions])
+    return compute_coverage(len(seen.rows), [len(each.centroids) for each in regions])
 
 
 def prepare(root: Path, seed: int) -> tuple[Network, Path, dict[str, list[Path]]]:
@@ -167,7 +175,7 @@ def prepare(root: Path, seed: int) -> tuple[Network, Path, dict[str, list[Path]]
     return load_network(root / "lenet.keras"), root / "training", folders
 
 
-def accuracy_of(found: Measured) -> float:
+def accuracy_of(found: ImageActivations) -> float:
     """Return the share of images that are right, in class folders."""
     shown = [int(image.path.split("/")[0]) for image in found.images]
     return float((found.outputs.argmax(axis=1) == np.array(shown)).mean())
@@ -203,7 +211,7 @@ def print_table(seeds: int) -> None:
                     for name in ("U_O+S", "U_O+DI")
                 )
                 gains.setdefault((rule, m), []).append(100 * float(relevant - random))
-        neurons = most_important(learnt["epsilon"].cumulative, max(NUMBERS), LAYER).tolist()
+        neurons = choose_important(learnt["epsilon"].cumulative, max(NUMBERS), LAYER).tolist()
         values = learnt["epsilon"].measured.values
         numbers = [len(quantise(values[:, neuron]).centroids) for neuron in neurons]
         sizes.append(
@@ -302,17 +310,17 @@ def analyse(network: Network, images: NDArray[np.float32]) -> None:
         part = images[start : start + BATCH]
         _, neurons = activate(part)
         found = explain(part, np.full(len(part), PREDICTED, np.int32))
-        total += neuron_relevance(found.layers[LAYER])
-        ranges |= {name: widen(ranges.get(name), each) for name, each in neurons.items()}
+        total += sum_relevance(found.layers[LAYER])
+        ranges |= {name: extend_range(ranges.get(name), each) for name, each in neurons.items()}
         values.append(neurons[LAYER])
     together = np.concatenate(values)
-    for neuron in most_important(total, 6, LAYER).tolist():
+    for neuron in choose_important(total, 6, LAYER).tolist():
         quantise(together[:, neuron])
 
 
-def regions_of(learnt: Training) -> None:
+def regions_of(learnt: TrainingMeasurements) -> None:
     """Find the regions of the six most important neurons."""
-    for neuron in most_important(learnt.cumulative, 6, LAYER).tolist():
+    for neuron in choose_important(learnt.cumulative, 6, LAYER).tolist():
         quantise(learnt.measured.values[:, neuron])
 
 

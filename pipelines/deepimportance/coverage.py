@@ -1,8 +1,8 @@
 """DeepImportance, section 3.3: Importance-Driven Coverage (Equations 5 and 6).
 
-A combination is one region of each important neuron.  Every image exercises exactly one: that of
-the nearest centroids.  There may be more combinations than could ever be listed, so they are
-counted as a product, and only those that were seen are kept.
+A combination is one region for each important neuron.  Every image exercises exactly one: that of
+the nearest centroids.  There may be far too many combinations to list, so all of them are only
+counted (as a product), and only those that images exercise are kept.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ Rows = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Seen:
+class ExercisedCombinations:
     """The combinations that a set of images exercises.
 
     Attributes
     ----------
     rows : array of uint8, shape (c, m)
-        The combinations, each once, sorted.
+        The combinations, sorted, without duplicates; m important neurons.
     counts : array of int64, shape (c,)
-        Images of each.
+        Number of images that exercise each combination.
     first : array of int, shape (c,)
-        The first image of each.
+        Position of the first image that exercises each combination.
     of_image : array of int, shape (n,)
-        Which row each image exercises.
+        The row of the combination that each image exercises.
     """
 
     rows: Rows
@@ -41,120 +41,166 @@ class Seen:
 
 
 def count_combinations(clusters: Sequence[int]) -> int:
-    """Count the combinations of regions, the size of INCC (Equation 5)."""
+    """Count all combinations of regions: the size of INCC (Equation 5).
+
+    Parameters
+    ----------
+    clusters : sequence of int, length m
+        Number of regions of each important neuron.
+    """
     return prod(clusters)
 
 
-def find_combinations(regions: Rows) -> Seen:
-    """Find the combinations that images exercise; time grows with n log n, memory with n.
+def find_combinations(regions: Rows) -> ExercisedCombinations:
+    """Find the combinations that images exercise.
+
+    Time grows with n log n, memory with n.
 
     Parameters
     ----------
     regions : array of uint8, shape (n, m)
-        Of `quantisation.find_regions`.
+        Regions of the important neurons for each image; see `quantisation.find_regions`.
     """
     rows, first, of_image, counts = np.unique(
         regions, axis=0, return_index=True, return_inverse=True, return_counts=True
     )
-    return Seen(rows, counts, first, of_image.reshape(-1))
+    return ExercisedCombinations(rows, counts, first, of_image.reshape(-1))
 
 
-def coverage(seen: int, clusters: Sequence[int]) -> float:
-    """Compute Importance-Driven Coverage (Equation 6): the share of all combinations seen."""
-    return seen / count_combinations(clusters)
+def compute_coverage(covered: int, clusters: Sequence[int]) -> float:
+    """Compute Importance-Driven Coverage (Equation 6): the share of combinations that are covered.
+
+    Parameters
+    ----------
+    covered : int
+        Number of combinations that the test set exercises.
+    clusters : sequence of int, length m
+        Number of regions of each important neuron.
+    """
+    return covered / count_combinations(clusters)
 
 
-def growth(seen: Seen) -> NDArray[np.int64]:
-    """Count the combinations seen after each image, in the images' order; shape (n,)."""
-    new = np.zeros(len(seen.of_image), dtype=np.int64)
-    new[seen.first] = 1
+def count_growth(exercised: ExercisedCombinations) -> NDArray[np.int64]:
+    """Count the combinations that are covered after each image, in the order of the images.
+
+    Returns
+    -------
+    array of int64, shape (n,)
+    """
+    new = np.zeros(len(exercised.of_image), dtype=np.int64)
+    new[exercised.first] = 1
     return np.cumsum(new)
 
 
-def expected_growth(counts: NDArray[np.int64], sizes: Sequence[int]) -> list[float]:
-    """Compute how many combinations a random part of the images sees, by its size.
+def compute_expected_growth(counts: NDArray[np.int64], sizes: Sequence[int]) -> list[float]:
+    """Compute how many combinations a random sample of the images covers on average.
 
-    The order of a folder says little: its classes come one after the other.  A combination that c
-    of n images have is missed by s of them with probability C(n - c, s) / C(n, s).
+    Growth in the order of a folder says little, as its classes come one after the other.  A sample
+    of s of n images misses a combination of c images with probability C(n - c, s) / C(n, s).
 
     Parameters
     ----------
     counts : array of int64, shape (c,)
+        Number of images of each combination.
     sizes : sequence of int
+        Sizes of the samples, 1 to n.
+
+    Returns
+    -------
+    list of float
+        Expected number of combinations for each size.
     """
     from scipy.special import gammaln
 
     n = int(counts.sum())
     kinds, times = np.unique(counts, return_counts=True)
-    found = []
+    expected = []
     for size in sizes:
-        can = kinds <= n - size  # what has more images than are left out is always seen
-        kept = n - kinds[can]
+        missable = kinds <= n - size  # others have more images than the sample leaves out
+        kept = n - kinds[missable]
         missed = gammaln(kept + 1) - gammaln(kept - size + 1) - gammaln(n + 1)
         missed += gammaln(n - size + 1)
-        found.append(float(times.sum() - (times[can] * np.exp(missed)).sum()))
-    return found
+        expected.append(float(times.sum() - (times[missable] * np.exp(missed)).sum()))
+    return expected
 
 
-def contributors(seen: Seen) -> NDArray[np.intp]:
-    """Return the images that exercise a combination that no other image of the set does."""
-    return np.sort(seen.first[seen.counts == 1])
+def find_contributors(exercised: ExercisedCombinations) -> NDArray[np.intp]:
+    """Return the positions of images whose combination no other image of the set exercises."""
+    return np.sort(exercised.first[exercised.counts == 1])
 
 
-def apart(rows: Rows, others: Rows, block: int = 1 << 24) -> NDArray[np.int64]:
-    """Count in how many neurons combinations differ from the nearest of others.
+def count_differing_neurons(rows: Rows, others: Rows, block: int = 1 << 24) -> NDArray[np.int64]:
+    """Count in how many neurons each combination differs from the most similar of others.
 
-    Time grows with the product of both numbers; memory is bounded by `block` comparisons.
+    Time grows with the product of both numbers of combinations.
+
+    Parameters
+    ----------
+    rows, others : arrays of uint8, shapes (c, m) and (d, m)
+    block : int
+        Largest number of comparisons that are in memory at once.
 
     Returns
     -------
-    array of int64, shape (len(rows),)
-        The number of neurons where there are no others.
+    array of int64, shape (c,)
+        m where there are no others.
     """
     width = rows.shape[1]
-    found = np.full(len(rows), width, dtype=np.int64)
+    differing = np.full(len(rows), width, dtype=np.int64)
     if not len(others):
-        return found
+        return differing
     step = max(1, block // max(1, others.size))
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
         same = np.zeros((len(part), len(others)), dtype=np.int16)
         for column in range(width):
             same += part[:, column, None] == others[None, :, column]
-        found[start : start + step] = width - same.max(axis=1)
-    return found
+        differing[start : start + step] = width - same.max(axis=1)
+    return differing
 
 
-def uncovered(
-    seen: Rows, training: Seen, clusters: Sequence[int], most: int
+def list_uncovered(
+    covered_rows: Rows, training: ExercisedCombinations, clusters: Sequence[int], most: int
 ) -> list[tuple[tuple[int, ...], int, int]]:
-    """List combinations that a test set does not exercise, at most `most`, most telling first.
+    """List combinations that a test set does not exercise, the most useful ones first.
 
-    First those that training images exercise, which therefore do occur: the ones with most such
-    images first.  Then those that differ from a covered one in one neuron, in two, and so on.
+    First come those that training images exercise, which therefore do occur: those with most
+    training images first.  Then those that differ from a covered one in one neuron, in two, and so
+    on.
 
     Parameters
     ----------
-    seen : array of uint8, shape (c, m)
-        Those that it does.
+    covered_rows : array of uint8, shape (c, m)
+        Combinations that the test set exercises.
+    training : ExercisedCombinations
+        Combinations that the training images exercise.
+    clusters : sequence of int, length m
+        Number of regions of each important neuron.
+    most : int
+        Largest number of combinations to list.
 
     Returns
     -------
-    list of (combination, training images, neurons in which the nearest covered one differs)
+    list of (tuple of int, int, int)
+        Combination, number of its training images, and number of neurons in which it differs from
+        the most similar covered one.
     """
-    covered = set(map(tuple, seen.tolist()))
+    covered = set(map(tuple, covered_rows.tolist()))
     places = [
         place for place, row in enumerate(training.rows.tolist()) if tuple(row) not in covered
     ]
     places.sort(key=lambda place: (-int(training.counts[place]), place))
     rows = training.rows[places[:most]]
-    found = [
+    uncovered = [
         (tuple(row), int(training.counts[place]), distance)
         for row, place, distance in zip(
-            rows.tolist(), places, apart(rows, seen).tolist(), strict=False
+            rows.tolist(),
+            places,
+            count_differing_neurons(rows, covered_rows).tolist(),
+            strict=False,
         )
     ]
-    listed = {row for row, _, _ in found} | covered
+    listed = {row for row, _, _ in uncovered} | covered
     start = sorted(covered) or [(0,) * len(clusters)]
     total = count_combinations(clusters)
     for distance in range(1, len(clusters) + 1):
@@ -162,12 +208,12 @@ def uncovered(
             for neurons in combinations(range(len(clusters)), distance):
                 other = [[r for r in range(clusters[i]) if r != row[i]] for i in neurons]
                 for regions in product(*other):
-                    if len(found) >= most or len(listed) == total:
-                        return found
+                    if len(uncovered) >= most or len(listed) == total:
+                        return uncovered
                     near = list(row)
                     for neuron, region in zip(neurons, regions, strict=True):
                         near[neuron] = region
                     if (key := tuple(near)) not in listed:
                         listed.add(key)
-                        found.append((key, 0, distance))
-    return found
+                        uncovered.append((key, 0, distance))
+    return uncovered

@@ -1,7 +1,7 @@
-"""Other criteria of how well a test set exercises a DNN (DeepImportance, section 5.2).
+"""Other coverage criteria, to compare Importance-Driven Coverage with (DeepImportance, 5.2).
 
-Each takes the activations of the neurons of one layer, and tells which of the things that can be
-covered are: an array of truth values, so that batches, layers and test sets are added up by `|`.
+Each function takes the activations of one layer and returns an array of bool: which of the items
+that the criterion counts are covered.  Batches and test sets are added up by `|`.
 
 - NC, neuron coverage: Pei, Cao, Yang, Jana, *DeepXplore*, SOSP 2017, section 4.1.
 - KMNC, NBC, SNAC, TKNC: Ma et al., *DeepGauge*, ASE 2018, section 3.
@@ -23,21 +23,21 @@ THRESHOLD = 0.75
 SECTIONS = 1000
 TOP = 3
 LARGEST_LIKELIHOOD, LARGEST_DISTANCE = 2000.0, 2.0
-"""Upper bounds of surprise: by likelihood, by distance."""
+"""Upper bounds of surprise by likelihood (LSA) and by distance (DSA)."""
 BUCKETS = 1000
 LEAST_VARIANCE = 1e-5
-"""Neurons whose activations vary less are left out of the density (Kim et al., section 3.1)."""
+"""Neurons with a smaller variance of activation are left out of the density (Kim et al., 3.1)."""
 FLAT = 1e-9
-"""Share of the largest variance, below which a direction counts as one without any."""
+"""Share of the largest variance below which a direction counts as one without variance."""
 BLOCK = 1 << 24
-"""Entries of a block of distances."""
+"""Number of distances that are computed at once."""
 
 Bits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Range:
-    """Between which values each neuron of a layer was on the training images.
+    """The range of activations of each neuron of a layer on the training images.
 
     Attributes
     ----------
@@ -48,8 +48,15 @@ class Range:
     high: Floats
 
 
-def widen(known: Range | None, values: Floats) -> Range:
-    """Return the range that also has the values, shape (n, neurons), of another batch."""
+def extend_range(known: Range | None, values: Floats) -> Range:
+    """Extend a range by the activations of another batch.
+
+    Parameters
+    ----------
+    known : Range or None
+        None for the first batch.
+    values : array of float32, shape (n, neurons)
+    """
     low, high = values.min(axis=0), values.max(axis=0)
     if known is None:
         return Range(low, high)
@@ -57,14 +64,17 @@ def widen(known: Range | None, values: Floats) -> Range:
 
 
 def neuron_coverage(values: Floats, threshold: float = THRESHOLD) -> Bits:
-    """Tell which neurons are above the threshold for an image (NC).
+    """Return which neurons are above the threshold for at least one image (NC).
 
-    The values of an image are scaled to 0 to 1 over the layer; where all are equal, none is
-    active.
+    The activations of an image are scaled to 0 to 1 over the layer; where all are equal, no neuron
+    is active.
 
     Parameters
     ----------
     values : array of float32, shape (n, neurons)
+        Activations of one layer.
+    threshold : float
+        0 to 1.
 
     Returns
     -------
@@ -78,16 +88,24 @@ def neuron_coverage(values: Floats, threshold: float = THRESHOLD) -> Bits:
 
 
 def multisection_coverage(values: Floats, known: Range, k: int = SECTIONS) -> Bits:
-    """Tell which of k equal sections of a neuron's range have an image (KMNC).
+    """Return which of k equal sections of each neuron's training range have an image (KMNC).
 
-    The upper end belongs to the last section.  A neuron that is constant in training has one value,
-    its first section; the other k - 1 count as not covered.
+    The upper end belongs to the last section.  A neuron that is constant in training can cover its
+    first section only.
+
+    Parameters
+    ----------
+    values : array of float32, shape (n, neurons)
+    known : Range
+        Activations on the training images.
+    k : int
+        Number of sections.
 
     Returns
     -------
     array of bool, shape (neurons, k)
     """
-    found = np.zeros((values.shape[1], k), dtype=np.bool_)
+    covered = np.zeros((values.shape[1], k), dtype=np.bool_)
     inside = (values >= known.low) & (values <= known.high)
     spread = known.high.astype(np.float64) - known.low
     share = np.divide(
@@ -98,25 +116,36 @@ def multisection_coverage(values: Floats, known: Range, k: int = SECTIONS) -> Bi
     )
     images, neurons = np.nonzero(inside)
     sections = np.minimum((share[images, neurons] * k).astype(np.int64), k - 1)
-    found[neurons, sections] = True
-    return found
+    covered[neurons, sections] = True
+    return covered
 
 
 def boundary_coverage(values: Floats, known: Range) -> Bits:
-    """Tell which neurons are below, and which above, what they were in training (NBC, SNAC).
+    """Return which neurons go below, and which above, their training range (NBC, SNAC).
+
+    Parameters
+    ----------
+    values : array of float32, shape (n, neurons)
+    known : Range
+        Activations on the training images.
 
     Returns
     -------
     array of bool, shape (neurons, 2)
-        Below, above.  NBC counts both; SNAC, strong activations, the second column alone.
+        Columns: below, above.  NBC counts both; SNAC (strong activations) only the second.
     """
     return np.stack([(values < known.low).any(axis=0), (values > known.high).any(axis=0)], axis=1)
 
 
 def top_coverage(values: Floats, k: int = TOP) -> Bits:
-    """Tell which neurons are among the k largest of the layer for an image (TKNC).
+    """Return which neurons are among the k most active of the layer for any image (TKNC).
 
-    Of equal values, the first neurons count.
+    Among equal activations, the first neurons count.
+
+    Parameters
+    ----------
+    values : array of float32, shape (n, neurons)
+    k : int
 
     Returns
     -------
@@ -134,31 +163,33 @@ def top_coverage(values: Floats, k: int = TOP) -> Bits:
 
 
 def surprise_coverage(surprise: NDArray[np.float64], largest: float, k: int = BUCKETS) -> Bits:
-    """Tell which of k equal buckets, from 0 (exclusive) to the largest surprise, have an image.
+    """Return which of k equal buckets, from 0 (exclusive) to the largest surprise, have an image.
 
     Parameters
     ----------
     surprise : array of float64, shape (n,)
-        What is beyond both ends is in no bucket.
+        Values beyond either end, and NaN, are in no bucket.
+    largest : float
+        Upper end of the last bucket.
 
     Returns
     -------
     array of bool, shape (k,)
     """
-    found = np.zeros(k, dtype=np.bool_)
+    covered = np.zeros(k, dtype=np.bool_)
     inside = surprise[(surprise > 0) & (surprise <= largest)]
-    found[np.minimum(np.ceil(inside / largest * k).astype(np.int64) - 1, k - 1)] = True
-    return found
+    covered[np.minimum(np.ceil(inside / largest * k).astype(np.int64) - 1, k - 1)] = True
+    return covered
 
 
 def distance_surprise(
     values: Floats, predicted: NDArray[np.int32], training: Floats, classes: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """Compute how surprising images are by distance (DSA).
+    """Compute how surprising images are by distance (DSA; Kim et al., section 3.2).
 
-    The distance to the nearest training image of the predicted class, divided by that image's
-    distance to the nearest training image of another class.  Time grows with the product of the
-    numbers of images; memory is bounded by a block of distances.
+    DSA is the distance to the nearest training image of the predicted class, divided by that
+    training image's distance to the nearest training image of another class.  Time grows with the
+    product of both numbers of images; memory is bounded by a block of distances.
 
     Parameters
     ----------
@@ -166,18 +197,18 @@ def distance_surprise(
     predicted : array of int32, shape (n,)
     training : array of float32, shape (t, neurons)
     classes : array of int32, shape (t,)
-        Those that the DNN predicts of the training images.
+        Classes that the DNN predicts for the training images.
 
     Returns
     -------
     array of float64, shape (n,)
-        NaN where the DNN predicts a class that it never does in training, or only one; 0 / 0, an
-        image that is as one of each class, is infinite.
+        NaN where no training image, or every one, is predicted to be of the image's class.  0 / 0
+        (an image equal to training images of two classes) is infinite.
     """
     surprise = np.full(len(values), np.nan)
-    for each in np.unique(predicted):
-        images = np.flatnonzero(predicted == each)
-        same, others = training[classes == each], training[classes != each]
+    for class_ in np.unique(predicted):
+        images = np.flatnonzero(predicted == class_)
+        same, others = training[classes == class_], training[classes != class_]
         if not len(same) or not len(others):
             continue
         near, place = _nearest(values[images], same)
@@ -190,11 +221,11 @@ def distance_surprise(
 
 
 def _nearest(points: Floats, others: Floats) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Return the distance to the nearest of others, and which it is.
+    """Return the distance of each point to the nearest of others, and the position of the latter.
 
-    The nearest are found by a matrix product, their distances anew: a product rounds those that
-    are next to nothing.  It is one of differences from the mean, as large offsets would cancel
-    digits.
+    A matrix product finds the nearest one; its distance is then computed from the difference, since
+    the product rounds distances close to 0.  The mean is subtracted first: a large offset would
+    cancel digits.
     """
     mean = others.mean(axis=0, dtype=np.float64).astype(np.float32)
     moved, around = points - mean, others - mean
@@ -212,28 +243,28 @@ def _nearest(points: Floats, others: Floats) -> tuple[NDArray[np.float64], NDArr
 def likelihood_surprise(
     values: Floats, predicted: NDArray[np.int32], training: Floats, classes: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """Compute how surprising images are by likelihood (LSA).
+    """Compute how surprising images are by likelihood (LSA; Kim et al., section 3.1).
 
-    Minus the logarithm of the density of the training images of the predicted class: a Gaussian
-    kernel at each, of their covariance times Scott's factor squared.  Neurons that vary less than
-    1e-5 are left out, and directions in which the images do not vary at all, where no density
-    exists.  Time grows with the product of the numbers of images; memory is bounded by a block of
-    distances.
+    LSA is minus the logarithm of the density of the training images of the predicted class.  The
+    density is a sum of Gaussian kernels, one at each training image, with their covariance times
+    the square of Scott's factor.  Neurons with a variance below `LEAST_VARIANCE` are left out, as
+    are directions in which the images do not vary, where no density exists.  Time grows with the
+    product of both numbers of images; memory is bounded by a block of distances.
 
     Parameters
     ----------
     values, predicted, training, classes
-        As for `distance_surprise`; of numbers, all classes are 0.
+        As for `distance_surprise`; all classes are 0 for a DNN that predicts numbers.
 
     Returns
     -------
     array of float64, shape (n,)
-        NaN where the class has fewer than two training images, or they do not vary.
+        NaN where the class has fewer than two training images, or these do not vary.
     """
     surprise = np.full(len(values), np.nan)
-    for each in np.unique(predicted):
-        images = np.flatnonzero(predicted == each)
-        known = training[classes == each].astype(np.float64)
+    for class_ in np.unique(predicted):
+        images = np.flatnonzero(predicted == class_)
+        known = training[classes == class_].astype(np.float64)
         if len(known) < 2:
             continue
         varied = known.var(axis=0) >= LEAST_VARIANCE
@@ -256,17 +287,17 @@ def likelihood_surprise(
 
 def _log_kernels(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the logarithm of the sum of exp(-|p - c|^2 / 2) over all centres, for each point."""
-    found = np.empty(len(points))
+    log_sums = np.empty(len(points))
     lengths = np.einsum("ij,ij->i", centres, centres)
     for part in _blocks(len(points), len(centres)):
-        here = points[part]
-        powers = here @ centres.T
+        block_points = points[part]
+        powers = block_points @ centres.T
         powers -= 0.5 * lengths
-        powers -= 0.5 * np.einsum("ij,ij->i", here, here)[:, None]
+        powers -= 0.5 * np.einsum("ij,ij->i", block_points, block_points)[:, None]
         np.minimum(powers, 0, out=powers)
         largest = powers.max(axis=1)
-        found[part] = largest + np.log(np.exp(powers - largest[:, None]).sum(axis=1))
-    return found
+        log_sums[part] = largest + np.log(np.exp(powers - largest[:, None]).sum(axis=1))
+    return log_sums
 
 
 def _blocks(points: int, others: int) -> Iterator[slice]:

@@ -1,4 +1,4 @@
-"""The document of a coverage run, `coverage.json`: all that the page shows of it."""
+"""The document of a coverage run, `coverage.json`: everything that the page shows of the run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pipelines.data.thumbnails import (
     thumbnail_name,
 )
 from pipelines.deepimportance.coverage import (
-    Seen,
-    contributors,
-    expected_growth,
+    ExercisedCombinations,
+    compute_expected_growth,
+    count_growth,
     find_combinations,
-    growth,
+    find_contributors,
 )
-from pipelines.deepimportance.measurement import Measured
+from pipelines.deepimportance.measurement import ImageActivations
 from pipelines.deepimportance.quantisation import find_regions
 from pipelines.deepimportance.results import (
     COVERAGE_FILE,
@@ -33,48 +33,48 @@ from pipelines.deepimportance.results import (
     Combinations,
     CoverageResult,
     Row,
-    by_size,
-    combine,
-    figure,
-    images_of_each,
-    in_words,
-    regions_of,
+    assign_regions,
+    count_images,
+    find_all_combinations,
+    format_combination,
+    order_by_size,
+    round_figure,
     write_combinations,
     write_criteria,
     write_growth,
     write_neurons,
     write_widening,
 )
-from pipelines.deepimportance.widening import rank
+from pipelines.deepimportance.widening import rank_new_images
 from pipelines.runs.files import as_text, write_text
 from pipelines.runs.folder import Progress
 
 BINS = 40
 SHOWN = 100
-"""Rows of each table, and images, that the page shows."""
+"""Largest number of rows of a table, and of images, that the page shows."""
 POINTS = 200
-"""Of the curve of expected growth."""
+"""Number of points of the curve of expected growth."""
 EXACT = 9
-"""Digits that tell any two activations apart."""
+"""Significant digits that distinguish any two float32 activations."""
 
 Bits = NDArray[np.bool_]
 
 
 @dataclass
 class _Thumbnails:
-    """Images of which thumbnails are to be drawn, each once."""
+    """The images whose thumbnails are to be drawn, without duplicates."""
 
     wanted: dict[str, tuple[Path, ImageFile]]
 
-    def add(self, images: Measured, place: int) -> str:
-        """Ask for the thumbnail of an image, and return its path in the run folder."""
+    def add(self, images: ImageActivations, place: int) -> str:
+        """Add an image; return the path of its thumbnail in the run folder."""
         image = images.images[place]
         name = thumbnail_name(image.digest)
         self.wanted.setdefault(name, (images.folder, image))
         return f"{THUMBNAIL_FOLDER}/{name}"
 
     def draw(self, run: Path, progress: Progress, stage: str) -> None:
-        """Draw them; an image that cannot be read any more has none."""
+        """Draw all thumbnails; an image that can no longer be read gets none."""
         (run / THUMBNAIL_FOLDER).mkdir(exist_ok=True)
         drawn = prefetch(
             lambda item: draw_thumbnail(*item, run), self.wanted.values(), DECODED_AHEAD
@@ -84,15 +84,15 @@ class _Thumbnails:
 
 
 def write_coverage(run: Path, result: CoverageResult, progress: Progress, stage: str) -> Row:
-    """Write all files of a coverage run, and return what `run.json` tells of it.
+    """Write all files of a coverage run, and return the result for `run.json`.
 
     Returns
     -------
     dict
-        Of the first test set: combinations there are and those seen, coverage, images; and how many
-        new images add one.
+        For the first test set: the number of combinations, how many of them it covers, its coverage
+        and images; with new images, how many there are and how many combinations they add.
     """
-    combinations = combine(result)
+    combinations = find_all_combinations(result)
     thumbnails = _Thumbnails({})
     covered = len(combinations.training.rows)
     document: Row = {
@@ -128,7 +128,7 @@ def write_coverage(run: Path, result: CoverageResult, progress: Progress, stage:
 
 
 def _summary(result: CoverageResult, combinations: Combinations) -> Row:
-    """Return what `run.json` tells of the first test set."""
+    """Return the result for `run.json`, which is that of the first test set."""
     total, covered = combinations.total, len(combinations.tests[0].rows)
     return {
         "combinations": total if total < 2**53 else str(total),
@@ -143,13 +143,13 @@ def _activation(value: float) -> float:
     return float(f"{value:.{EXACT}g}")
 
 
-def _place(images: Measured) -> str:
-    """Return where images lie, whatever folder a later command is started in."""
+def _place(images: ImageActivations) -> str:
+    """Return the absolute folder of images, which holds wherever a later command is started."""
     return as_text(images.folder.resolve())
 
 
 def _neurons(result: CoverageResult) -> list[Row]:
-    """Tell of each important neuron its regions, and where the images of each set fall."""
+    """Describe each important neuron: its regions, and how many images of each set they hold."""
     positive = float(np.maximum(result.relevance, 0).sum()) or 1.0
     rows = []
     for place, (neuron, regions) in enumerate(
@@ -171,7 +171,7 @@ def _neurons(result: CoverageResult) -> list[Row]:
             {
                 "rank": place + 1,
                 "neuron": neuron,
-                "relevance": figure(relevance),
+                "relevance": round_figure(relevance),
                 "share": round(relevance / positive, 4),
                 "silhouette": None if regions.silhouette is None else round(regions.silhouette, 4),
                 "centroids": [_activation(centre) for centre in regions.centroids.tolist()],
@@ -190,32 +190,34 @@ def _neurons(result: CoverageResult) -> list[Row]:
 def _test(
     result: CoverageResult, combinations: Combinations, place: int, thumbnails: _Thumbnails
 ) -> Row:
-    """Tell what one test set covers, and what it does not."""
-    images, seen = result.tests[place], combinations.tests[place]
+    """Describe what one test set covers, and what it does not cover."""
+    images, exercised = result.tests[place], combinations.tests[place]
     accuracy = result.accuracies[place]
-    trained = images_of_each(combinations.training)
-    grown = growth(seen)
+    trained = count_images(combinations.training)
+    grown = count_growth(exercised)
     steps = np.flatnonzero(np.diff(grown, prepend=0))
     sizes = sorted({round(size) for size in np.linspace(1, len(grown), POINTS).tolist()})
-    expected = expected_growth(seen.counts, sizes)
-    alone = contributors(seen)
+    expected = compute_expected_growth(exercised.counts, sizes)
+    alone = find_contributors(exercised)
     return {
         "name": result.names[place],
         "folder": _place(images),
         "images": len(images.images),
         "accuracy": None if accuracy is None else round(accuracy, 4),
-        "covered": len(seen.rows),
-        "coverage": combinations.share(len(seen.rows)),
-        "trained_uncovered": len(trained.keys() - images_of_each(seen).keys()),
+        "covered": len(exercised.rows),
+        "coverage": combinations.share(len(exercised.rows)),
+        "trained_uncovered": len(trained.keys() - count_images(exercised).keys()),
         "growth": [[int(step) + 1, int(grown[step])] for step in _thin(steps)],
         "expected": [[s, round(e, 2)] for s, e in zip(sizes, expected, strict=True)],
-        "table": _covered(images, seen, trained, thumbnails),
+        "table": _covered(images, exercised, trained, thumbnails),
         "missing": _missing(result, combinations, place, thumbnails),
         "alone": len(alone),
         "contributors": [
             {
                 "path": images.images[image].path,
-                "combination": in_words(seen.rows[seen.of_image[image]].tolist()),
+                "combination": format_combination(
+                    exercised.rows[exercised.of_image[image]].tolist()
+                ),
                 "thumbnail": thumbnails.add(images, image),
             }
             for image in alone[:SHOWN].tolist()
@@ -224,17 +226,20 @@ def _test(
 
 
 def _covered(
-    images: Measured, seen: Seen, trained: dict[tuple[int, ...], int], thumbnails: _Thumbnails
+    images: ImageActivations,
+    exercised: ExercisedCombinations,
+    trained: dict[tuple[int, ...], int],
+    thumbnails: _Thumbnails,
 ) -> list[Row]:
-    """Tell the combinations of most test images, each with its number of training images."""
+    """Describe the combinations with most test images, with their number of training images."""
     rows = []
-    for row in by_size(seen)[:SHOWN]:
-        combination = tuple(seen.rows[row].tolist())
-        example = int(seen.first[row])
+    for row in order_by_size(exercised)[:SHOWN]:
+        combination = tuple(exercised.rows[row].tolist())
+        example = int(exercised.first[row])
         rows.append(
             {
-                "combination": in_words(combination),
-                "images": int(seen.counts[row]),
+                "combination": format_combination(combination),
+                "images": int(exercised.counts[row]),
                 "training": trained.get(combination, 0),
                 "example": images.images[example].path,
                 "thumbnail": thumbnails.add(images, example),
@@ -246,7 +251,7 @@ def _covered(
 def _missing(
     result: CoverageResult, combinations: Combinations, place: int, thumbnails: _Thumbnails
 ) -> list[Row]:
-    """Tell combinations that a test set does not cover, with a training image of each."""
+    """Describe combinations that a test set does not cover, with a training image for each."""
     training = combinations.training
     first = dict(zip(map(tuple, training.rows.tolist()), training.first.tolist(), strict=True))
     images = result.training
@@ -255,7 +260,7 @@ def _missing(
         example = first.get(combination)
         rows.append(
             {
-                "combination": in_words(combination),
+                "combination": format_combination(combination),
                 "training": many,
                 "differing": off,
                 "example": "" if example is None else images.images[example].path,
@@ -266,7 +271,7 @@ def _missing(
 
 
 def _thin(steps: NDArray[np.intp]) -> list[int]:
-    """Leave as many steps of a curve as can be told apart, the first and the last among them."""
+    """Thin out the steps of a curve to as many as can be drawn; keep the first and the last."""
     most = 5 * POINTS
     if len(steps) > most:
         steps = steps[np.linspace(0, len(steps) - 1, most).astype(np.intp)]
@@ -275,7 +280,7 @@ def _thin(steps: NDArray[np.intp]) -> list[int]:
 
 
 def _criteria(result: CoverageResult, combinations: Combinations) -> list[Row]:
-    """Tell each criterion of each test set, and of the first one with each other added."""
+    """Describe each criterion for each test set, and for the first one with each other added."""
     first = combinations.tests[0].rows
     union = [
         len(find_combinations(np.concatenate([first, test.rows])).rows)
@@ -297,8 +302,8 @@ def _criteria(result: CoverageResult, combinations: Combinations) -> list[Row]:
                 cell = {
                     "covered": one,
                     "total": str(whole),
-                    "value": figure(one / whole),
-                    "added": figure(both / whole) if place and both is not None else None,
+                    "value": round_figure(one / whole),
+                    "added": round_figure(both / whole) if place and both is not None else None,
                 }
             cells.append(cell)
         table.append({"criterion": criterion, "tests": cells})
@@ -315,17 +320,17 @@ def _count(bits: Bits | None, first: Bits | None) -> tuple[int, int, int | None]
 def _widen(
     run: Path,
     result: CoverageResult,
-    new: Measured,
+    new: ImageActivations,
     combinations: Combinations,
     thumbnails: _Thumbnails,
 ) -> Row:
-    """Rank the new images, and write them, best first."""
-    seen = combinations.tests[0]
-    rows = regions_of(result, new)
-    ranked = rank(new.values[:, result.neurons], rows, seen.rows, result.regions)
-    same = images_of_each(find_combinations(rows))
+    """Rank the new images, write the table of them, and describe the best ones."""
+    exercised = combinations.tests[0]
+    rows = assign_regions(result, new)
+    ranked = rank_new_images(new.values[:, result.neurons], rows, exercised.rows, result.regions)
+    same = count_images(find_combinations(rows))
     write_widening(run, new, rows, ranked)
-    after = len(seen.rows) + int(ranked.adds.sum())
+    after = len(exercised.rows) + int(ranked.adds.sum())
     return {
         "folder": _place(new),
         "images": len(new.images),
@@ -336,14 +341,14 @@ def _widen(
         "rows": [
             {
                 "path": new.images[image].path,
-                "combination": in_words(rows[image].tolist()),
+                "combination": format_combination(rows[image].tolist()),
                 "adds": bool(adds),
                 "differing": int(off),
                 "same": same[tuple(rows[image].tolist())],
                 "thumbnail": thumbnails.add(new, image),
             }
             for image, adds, off in zip(
-                ranked.images[:SHOWN].tolist(), ranked.adds, ranked.apart, strict=False
+                ranked.images[:SHOWN].tolist(), ranked.adds, ranked.differing_neurons, strict=False
             )
         ],
     }

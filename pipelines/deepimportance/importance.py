@@ -1,6 +1,6 @@
-"""DeepImportance, section 3.1: the neurons that decide, by cumulative relevance (Algorithm 1).
+"""DeepImportance, section 3.1: important neurons, by cumulative relevance (Algorithm 1).
 
-The relevance of single images comes from `pipelines.dnn.relevance`; here it is added up.
+The relevance for single images comes from `pipelines.dnn.relevance`; this module adds it up.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from pipelines.runs.errors import InputError
 
 
-def neuron_relevance(relevance: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Sum up the relevance of each neuron of a layer over a batch of images.
+def sum_relevance(relevance: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Sum the relevance of each neuron of a layer over a batch of images.
 
-    A neuron of a convolution is its feature map.  Its relevance is the sum over the map, and not
-    the mean as of its activation: relevance is a share of the output's value, which every layer
-    conserves (section 3.1), so that the shares of a map's parts add up to that of the map.
+    A neuron of a convolution is a feature map.  Its activation is the mean over the map, but its
+    relevance is the sum: relevance is a share of the output's value, and every layer conserves the
+    total (section 3.1), so the shares of the parts of a map add up to that of the map.
 
     Parameters
     ----------
@@ -31,17 +31,20 @@ def neuron_relevance(relevance: NDArray[np.float32]) -> NDArray[np.float64]:
     return total
 
 
-def most_important(cumulative: NDArray[np.float64], m: int, layer: str) -> NDArray[np.intp]:
+def choose_important(cumulative: NDArray[np.float64], m: int, layer: str) -> NDArray[np.intp]:
     """Return the positions of the m neurons with the largest cumulative relevance, largest first.
 
-    Relevance keeps its sign: what speaks against the outputs is not important for them.  Of equal
-    ones the first is taken.
+    Relevance keeps its sign: a neuron that speaks against the outputs is not important.  Among
+    neurons of equal relevance the first is taken.
 
     Parameters
     ----------
     cumulative : array of float64, shape (neurons,)
+        Relevance summed over the training images.
+    m : int
+        Number of important neurons.
     layer : str
-        For the error's words.
+        Name of the layer, for the message.
 
     Raises
     ------
@@ -53,9 +56,9 @@ def most_important(cumulative: NDArray[np.float64], m: int, layer: str) -> NDArr
 
 
 def check_number(m: int, neurons: int, layer: str) -> None:
-    """Raise InputError unless a layer has as many neurons as are asked for."""
+    """Raise InputError unless m is at least 1 and at most the number of neurons of the layer."""
     if not 1 <= m <= neurons:
         raise InputError(
             f"--neurons: expected 1 to {neurons}, as layer {layer!r} has {neurons} neurons, "
-            f"received {m}. Give fewer, or another --layer."
+            f"received {m}. Change --neurons, or choose another --layer."
         )

@@ -1,4 +1,7 @@
-"""DeepImportance, section 3: from a model, its training images and test sets to their coverage."""
+"""DeepImportance as a job: from a model, training images and test sets to their coverage.
+
+Section 3 of the paper, one step after the other.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,18 @@ from pipelines.data.labels import (
     read_classes,
 )
 from pipelines.deepimportance.document import write_coverage
-from pipelines.deepimportance.importance import check_number, most_important
+from pipelines.deepimportance.importance import check_number, choose_important
 from pipelines.deepimportance.labels import (
-    Labels,
+    OutputMeaning,
     check_labels,
+    interpret_outputs,
     measure_accuracy,
     note_order,
     predicted_classes,
-    read_labels,
 )
 from pipelines.deepimportance.measurement import (
-    Measured,
-    Training,
+    ImageActivations,
+    TrainingMeasurements,
     cover_surprises,
     measure_images,
     measure_training,
@@ -58,8 +61,9 @@ SURPRISE = "measuring surprise"
 CANDIDATES = "measuring new images"
 WRITING = "drawing thumbnails"
 RULES = ("epsilon", "z+", "alpha-beta")
-"""Of relevance; the first is Equation 1."""
+"""Rules of relevance propagation; the first is Equation 1."""
 NEURONS = 6
+"""Number of important neurons, the paper's m."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,19 @@ class Options:
     Attributes
     ----------
     layer : str, optional
-        Whose neurons are looked at; the last but one that has neurons if None.
+        The layer whose neurons are measured; if None, the last but one with neurons.
     neurons : int
-        How many important neurons, the paper's m.
+        Number of important neurons, the paper's m.
     clusters : int
         The largest number of regions of a neuron that is tried.
     rule : str
-        Of relevance; see `dnn.relevance.build_relevance`.
+        Rule of relevance propagation; see `dnn.relevance.build_relevance`.
     class_ : str, optional
-        The class whose images alone are looked at.
+        Restricts the measurement to images of this class.
     classes : Path, optional
-        A file with the names of the classes, one a line, in the order of the outputs.
+        A file with the names of the classes, one on each line, in the order of the outputs.
     candidates : Path, optional
-        A folder of new images to widen the first test set with.
+        A folder of new images that may widen the first test set.
     scaling, trust
         See `dnn.model.load_network`.
     """
@@ -105,19 +109,20 @@ def measure_coverage(
     options: Options,
     **start: Unpack[Start],
 ) -> Manifest:
-    """Measure how well test sets exercise the neurons that decide; write the run folder `out`.
+    """Measure how well test sets exercise the important neurons, and write the run folder `out`.
 
-    Time grows linearly with the number of images, but for surprise, which compares all test images
-    with all training images of their class.  Memory grows with the images times the neurons of the
-    one layer that is looked at.
+    Time grows linearly with the number of images, except for surprise, which compares all test
+    images with all training images of their class.  Memory grows with the number of images times
+    the neurons of the measured layer.
 
     Parameters
     ----------
     training : Path
-        The folder of training images; labels are optional, but for `Options.class_`.
+        The folder of training images; labels are needed for `Options.class_` only.
     tests : sequence of Path
-        A folder each.
-    start : Start
+        Folders of test images, one for each test set.
+    out : Path
+        A new or empty folder, or an earlier run of the same kind when `overwrite` is True.
 
     Returns
     -------
@@ -167,12 +172,12 @@ def _parameters(model: Path, sets: ImageSets, options: Options) -> dict[str, obj
 
 @dataclass(frozen=True)
 class _Subject:
-    """The DNN whose neurons are looked at, and what its outputs stand for."""
+    """The DNN under analysis, its layers with neurons, the measured one, and its outputs."""
 
     network: Network
     layers: tuple[str, ...]
     layer: str
-    labels: Labels
+    meaning: OutputMeaning
 
 
 def _measure(
@@ -186,9 +191,9 @@ def _measure(
         )
     with run.stage(LOADING):
         subject, sets = _load(run, model, sets, class_names, options)
-    network, layer, labels = subject.network, subject.layer, subject.labels
+    network, layer, meaning = subject.network, subject.layer, subject.meaning
     with run.stage(TRAINING):
-        learnt = measure_training(
+        training = measure_training(
             network,
             subject.layers,
             layer,
@@ -197,29 +202,29 @@ def _measure(
             run.progress,
             stage=TRAINING,
             rule=options.rule,
-            targets=_targets(sets.training, labels, options),
+            targets=_targets(sets.training, meaning, options),
         )
-    note_order(run, network, labels, sets.training, learnt.measured, class_names)
+    note_order(run, network, meaning, sets.training, training.measured, class_names)
     with run.stage(QUANTISING):
-        important = most_important(learnt.cumulative, options.neurons, layer)
-        regions = _quantise(run, learnt, important, options)
-    tests = _measure_tests(run, subject, sets, learnt)
+        important = choose_important(training.cumulative, options.neurons, layer)
+        regions = _quantise(run, training, important, options)
+    tests = _measure_tests(run, subject, sets, training)
     new = _measure_new(run, subject, sets.new, options) if sets.new else None
     result = CoverageResult(
         layer=layer,
         neurons=important,
-        relevance=learnt.cumulative,
+        relevance=training.cumulative,
         regions=tuple(regions),
-        training=learnt.measured,
+        training=training.measured,
         tests=tests,
         names=tuple(test.name for test in sets.tests),
         accuracies=tuple(
-            measure_accuracy(network, labels, test, images)
+            measure_accuracy(network, meaning, test, images)
             for test, images in zip(sets.tests, tests, strict=True)
         ),
         new=new,
     )
-    measured = [learnt.measured, *tests, *([new] if new else [])]
+    measured = [training.measured, *tests, *([new] if new else [])]
     rejected = [
         Rejected(f"{one.name}/{file.path}", file.reason)
         for one, images in zip(sets.all, measured, strict=True)
@@ -237,16 +242,16 @@ def _measure(
 def _load(
     run: Run, model: Path, sets: ImageSets, class_names: tuple[str, ...] | None, options: Options
 ) -> tuple[_Subject, ImageSets]:
-    """Load the model, and leave the images of the class that is looked at, if it is one."""
+    """Load the model, and keep the images of the chosen class where there is one."""
     run.progress(LOADING, 0, 1)
     network = load_network(model, options.scaling, trust=options.trust)
     network = fix_size(network, sets.training.folder, sets.training.images)
     layers = neuron_layers(network.model)
     layer = _choose_layer(layers, options)
     check_number(options.neurons, layers[layer], layer)
-    labels = read_labels(run, network, sets.training, class_names, options.class_)
+    meaning = interpret_outputs(run, network, sets.training, class_names, options.class_)
     for test in sets.tests:
-        check_labels(test, labels)
+        check_labels(test, meaning)
     if options.class_ is not None:
         sets = replace(
             sets,
@@ -255,14 +260,14 @@ def _load(
         )
     check_clusters(options.clusters, len(sets.training.images))
     run.progress(LOADING, 1, 1)
-    return _Subject(network, tuple(layers), layer, labels), sets
+    return _Subject(network, tuple(layers), layer, meaning), sets
 
 
 def _measure_tests(
-    run: Run, subject: _Subject, sets: ImageSets, learnt: Training
-) -> tuple[Measured, ...]:
-    """Measure the test sets, and how much their images surprise beside the training images."""
-    network, labels = subject.network, subject.labels
+    run: Run, subject: _Subject, sets: ImageSets, training: TrainingMeasurements
+) -> tuple[ImageActivations, ...]:
+    """Measure the test sets, and how surprising their images are after the training images."""
+    network, meaning = subject.network, subject.meaning
     with run.stage(TESTING):
         tests = tuple(
             measure_images(
@@ -272,40 +277,42 @@ def _measure_tests(
                 test.images,
                 run.progress,
                 stage=f"{TESTING} of {test.name}" if len(sets.tests) > 1 else TESTING,
-                ranges=learnt.ranges,
+                ranges=training.ranges,
             )
             for test in sets.tests
         )
     with run.stage(SURPRISE):
-        classes = predicted_classes(network, labels, learnt.measured)
+        classes = predicted_classes(network, meaning, training.measured)
         for done, test in enumerate(tests):
             run.progress(SURPRISE, done, len(tests))
             surprise = cover_surprises(
                 test,
-                predicted_classes(network, labels, test),
-                learnt.measured,
+                predicted_classes(network, meaning, test),
+                training.measured,
                 classes,
-                labels.task == "classes",
+                meaning.task == "classes",
             )
             test.covered.update(surprise)
         run.progress(SURPRISE, len(tests), len(tests))
     return tests
 
 
-def _measure_new(run: Run, subject: _Subject, new: ImageSet, options: Options) -> Measured:
-    """Measure new images; of one class, those alone that are taken for it."""
-    network, labels = subject.network, subject.labels
+def _measure_new(run: Run, subject: _Subject, new: ImageSet, options: Options) -> ImageActivations:
+    """Measure new images; with `Options.class_`, keep those that are predicted to be of it."""
+    network, meaning = subject.network, subject.meaning
     with run.stage(CANDIDATES):
         images = measure_images(
             network, subject.layer, new.folder, new.images, run.progress, stage=CANDIDATES
         )
-        return _of_class(images, predicted_classes(network, labels, images), labels, options)
+        return _of_class(images, predicted_classes(network, meaning, images), meaning, options)
 
 
 def _choose_layer(layers: Mapping[str, int], options: Options) -> str:
-    """Return the layer that is asked for, or the last but one (section 5.2: the penultimate)."""
+    """Return the layer of the options, or the last but one (section 5.2: the penultimate)."""
     if not layers:
-        raise InputError("the model has no layer with neurons: Dense, Conv2D and their kin.")
+        raise InputError(
+            "the model has no layer with neurons: expected at least one dense layer or convolution."
+        )
     if options.layer is None:
         return list(layers)[-2:][0]
     if options.layer not in layers:
@@ -316,24 +323,24 @@ def _choose_layer(layers: Mapping[str, int], options: Options) -> str:
     return options.layer
 
 
-def _targets(training: ImageSet, labels: Labels, options: Options) -> dict[str, int]:
-    if options.class_ is None or labels.names is None:
+def _targets(training: ImageSet, meaning: OutputMeaning, options: Options) -> dict[str, int]:
+    if options.class_ is None or meaning.names is None:
         return {}
-    place = labels.names.index(options.class_)
+    place = meaning.names.index(options.class_)
     return {image.path: place for image in training.images}
 
 
 def _quantise(
-    run: Run, learnt: Training, important: NDArray[np.intp], options: Options
+    run: Run, training: TrainingMeasurements, important: NDArray[np.intp], options: Options
 ) -> list[Regions]:
     regions: list[Regions] = []
     for neuron in important.tolist():
         run.progress(QUANTISING, len(regions), len(important))
-        quantised = quantise(learnt.measured.values[:, neuron], options.clusters)
+        quantised = quantise(training.measured.values[:, neuron], options.clusters)
         if quantised.silhouette is None:
             run.manifest.notes.append(
                 f"Neuron {neuron} gives {quantised.centroids[0]:.4g} for all training images: it "
-                "has one region, and tells nothing of a test set."
+                "has only one region, which every test set covers."
             )
         regions.append(quantised)
     run.progress(QUANTISING, len(important), len(important))
@@ -341,15 +348,16 @@ def _quantise(
 
 
 def _of_class(
-    new: Measured, predicted: NDArray[np.int32], labels: Labels, options: Options
-) -> Measured:
-    """Leave the new images that are taken for the class that is looked at."""
-    if options.class_ is None or labels.names is None:
+    new: ImageActivations, predicted: NDArray[np.int32], meaning: OutputMeaning, options: Options
+) -> ImageActivations:
+    """Keep the new images that are predicted to be of the chosen class, where there is one."""
+    if options.class_ is None or meaning.names is None:
         return new
-    kept = np.flatnonzero(predicted == labels.names.index(options.class_))
+    kept = np.flatnonzero(predicted == meaning.names.index(options.class_))
     if not len(kept):
         raise InputError(
-            f"--candidates: the DNN takes no image of {new.folder} for {options.class_!r}."
+            f"--candidates: expected images that the DNN predicts to be {options.class_!r}, "
+            f"received none in {new.folder}. Give a folder with such images, or leave out --class."
         )
     images = [new.images[place] for place in kept.tolist()]
     return replace(new, images=images, outputs=new.outputs[kept], values=new.values[kept])
@@ -368,6 +376,6 @@ def _describe(manifest: Manifest, network: Network, result: CoverageResult) -> N
     for name, images in zip(result.names, result.tests, strict=True):
         if shared := sum(image.digest in known for image in images.images):
             manifest.notes.append(
-                f"{shared:,} of the {len(images.images):,} images of {name} are training images, "
-                "too: a test set should have others."
+                f"{shared:,} of the {len(images.images):,} images of {name} are also training "
+                "images: a test set should consist of other images."
             )

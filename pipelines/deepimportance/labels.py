@@ -1,4 +1,4 @@
-"""What a network's outputs stand for, as far as labels of the training images tell."""
+"""The meaning of a network's outputs, inferred from the labels of the training images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipelines.data.labels import (
     split_label,
 )
 from pipelines.deepimportance.measurement import (
-    Measured,
+    ImageActivations,
 )
 from pipelines.deepimportance.sets import ImageSet
 from pipelines.dnn.evaluation import Outcome, Task, doubt_order, find_task, judge
@@ -25,96 +25,130 @@ from pipelines.runs.folder import Run
 
 
 @dataclass(frozen=True)
-class Labels:
-    """What the network's outputs stand for, as far as labels tell."""
+class OutputMeaning:
+    """What the outputs of the network stand for.
+
+    Attributes
+    ----------
+    task : str
+        What the network predicts: "classes", "several" or "numbers".
+    names : tuple of str or None
+        Names of the classes in the order of the outputs; None where they are not known.
+    """
 
     task: Task
     names: tuple[str, ...] | None
 
 
-def read_labels(
+def interpret_outputs(
     run: Run,
     network: Network,
     training: ImageSet,
-    given: Sequence[str] | None,
+    class_names: Sequence[str] | None,
     class_: str | None,
-) -> Labels:
-    """Tell what the outputs stand for.
+) -> OutputMeaning:
+    """Infer what the outputs of the network stand for.
 
-    Labels are not needed.  Folders that are no classes are therefore no error, unless a class is
-    asked for.
+    Labels are optional.  Folders that are not classes are therefore no error (a note says so),
+    unless the user names a class.
+
+    Parameters
+    ----------
+    class_names : sequence of str or None
+        Names of the classes from the user, in the order of the outputs.
+    class_ : str or None
+        The class to which the user restricts the measurement.
+
+    Raises
+    ------
+    InputError
+        When labels, names and outputs do not match, or `class_` is not a class of the network.
     """
     truth = training.truth
     unlabelled: Task = "classes"
     if network.activation == "sigmoid" and network.outputs > 1:
         unlabelled = "several"
-    elif network.activation not in {"softmax", "sigmoid"} and given is None:
+    elif network.activation not in {"softmax", "sigmoid"} and class_names is None:
         unlabelled = "numbers"
     guessed = unlabelled
-    names: tuple[str, ...] | None = tuple(given) if given else None
+    names: tuple[str, ...] | None = tuple(class_names) if class_names else None
     try:
         if truth is not None:
-            guessed = tell_task(truth, network, given)
+            guessed = tell_task(truth, network, class_names)
             if guessed != "numbers":
-                names = order_classes(truth, network.outputs, given, guessed == "several")
+                names = order_classes(truth, network.outputs, class_names, guessed == "several")
     except InputError as error:
-        if class_ is not None or given is not None or truth is None:
+        if class_ is not None or class_names is not None or truth is None:
             raise
         if truth.source == LABELS_TABLE:
             raise
-        guessed = unlabelled  # folders that are no classes tell nothing of the DNN
+        guessed = unlabelled  # folders that are not classes say nothing about the DNN
         run.manifest.notes.append(f"The folders of the images are not taken as classes: {error}")
     if class_ is not None:
         if truth is None:
             raise InputError(f"--class: the images of {training.folder} have no labels.")
         if guessed != "classes" or names is None or class_ not in names:
-            known = ", ".join(names) if names and guessed == "classes" else "none: it tells none"
+            known = ", ".join(names) if names and guessed == "classes" else "not known"
             raise InputError(f"--class: the DNN's classes are {known}; received {class_!r}.")
-    return Labels(guessed, names)
+    return OutputMeaning(guessed, names)
 
 
-def tell_task(truth: Truth, network: Network, given: Sequence[str] | None) -> Task:
-    """Tell what a network predicts, from its labels: classes, where names of them are given.
+def tell_task(truth: Truth, network: Network, class_names: Sequence[str] | None) -> Task:
+    """Infer what a network predicts from the labels of images.
+
+    Parameters
+    ----------
+    class_names : sequence of str or None
+        Names of the classes from the user: with them, the network predicts classes.
 
     Raises
     ------
     InputError
-        When the labels are 0 and 1, the network gives one number, and no names are given.
+        When the labels are 0 and 1, the network has one output, and `class_names` is None: this
+        may be a number or a class before a sigmoid.
     """
     ends_plain = network.activation not in {"softmax", "sigmoid"}
-    activation = "sigmoid" if given is not None and ends_plain else network.activation
+    activation = "sigmoid" if class_names is not None and ends_plain else network.activation
     try:
         return find_task(truth, activation, network.outputs)
     except InputError:
         raise InputError(
-            f"the labels ({truth.source}) are 0 and 1, and the network gives one number. If that "
-            "is a class before a sigmoid, give --classes, a file of two lines, 0 and 1; if not, "
-            "take the labels away: they are not needed."
+            f"the labels ({truth.source}) are 0 and 1, and the network has one output without a "
+            "sigmoid. If the output is a class before a sigmoid, give --classes, a file of two "
+            "lines, 0 and 1. If it is a number, remove the labels: they are not needed."
         ) from None
 
 
-def check_labels(test: ImageSet, labels: Labels) -> None:
-    """Raise InputError where a test set has labels that the training images do not have."""
-    if test.truth is None or labels.names is None:
+def check_labels(test: ImageSet, meaning: OutputMeaning) -> None:
+    """Raise InputError when a test set has classes that the training images do not have."""
+    if test.truth is None or meaning.names is None:
         return
     cells = {cell for row in test.truth.values.values() for cell in row}
     used = (
         {part for cell in cells for part in split_label(cell)}
-        if labels.task == "several"
+        if meaning.task == "several"
         else cells
     )
-    if unknown := sorted(used - set(labels.names)):
+    if unknown := sorted(used - set(meaning.names)):
         raise InputError(
             f"--test: {test.folder} has images of the class {unknown[0]!r} ({test.truth.source}), "
-            f"which the training images do not have: expected {', '.join(labels.names)}. Give a "
+            f"which the training images do not have: expected {', '.join(meaning.names)}. Give a "
             "test set of the same classes."
         )
 
 
-def predicted_classes(network: Network, labels: Labels, images: Measured) -> NDArray[np.int32]:
-    """Return the position of the class that is predicted of each image; 0 where there is none."""
+def predicted_classes(
+    network: Network, meaning: OutputMeaning, images: ImageActivations
+) -> NDArray[np.int32]:
+    """Return the position of the class that is predicted for each image.
+
+    Returns
+    -------
+    array of int32, shape (n,)
+        All 0 for a network that does not predict one class for each image.
+    """
     outputs = images.outputs
-    if labels.task != "classes":
+    if meaning.task != "classes":
         return np.zeros(len(outputs), dtype=np.int32)
     if network.outputs == 1:
         middle = 0.5 if network.activation == "sigmoid" else 0.0
@@ -122,47 +156,52 @@ def predicted_classes(network: Network, labels: Labels, images: Measured) -> NDA
     return np.asarray(outputs.argmax(axis=1), dtype=np.int32)
 
 
-def _judge(network: Network, labels: Labels, each: ImageSet, images: Measured) -> Outcome | None:
-    """Compare a classifier with the labels of a folder, where it has some."""
-    if each.truth is None or labels.names is None:
+def _judge(
+    network: Network, meaning: OutputMeaning, image_set: ImageSet, images: ImageActivations
+) -> Outcome | None:
+    """Compare the outputs of a classifier with the labels of a folder; None without labels."""
+    if image_set.truth is None or meaning.names is None:
         return None
-    rows = [i for i, image in enumerate(images.images) if image.path in each.truth.values]
+    rows = [i for i, image in enumerate(images.images) if image.path in image_set.truth.values]
     if not rows:
         return None
     return judge(
-        each.truth,
+        image_set.truth,
         [images.images[row].path for row in rows],
         images.outputs[rows],
         network.activation,
-        task=labels.task,
-        classes=labels.names,
+        task=meaning.task,
+        classes=meaning.names,
     )
 
 
 def measure_accuracy(
-    network: Network, labels: Labels, test: ImageSet, images: Measured
+    network: Network, meaning: OutputMeaning, test: ImageSet, images: ImageActivations
 ) -> float | None:
-    """Return the share of a test set's labelled images that are right, of a classifier."""
-    outcome = _judge(network, labels, test, images)
+    """Return the accuracy on the labelled images of a test set; None without labels or classes."""
+    outcome = _judge(network, meaning, test, images)
     return None if outcome is None else outcome.accuracy()
 
 
 def note_order(
     run: Run,
     network: Network,
-    labels: Labels,
+    meaning: OutputMeaning,
     training: ImageSet,
-    images: Measured,
-    given: Sequence[str] | None,
+    images: ImageActivations,
+    class_names: Sequence[str] | None,
 ) -> None:
-    """Note it when training images tell that the classes have another order than that of names."""
-    outcome = None if given is not None else _judge(network, labels, training, images)
+    """Add a note when training images suggest that the outputs have another order than the names.
+
+    Nothing is noted when the user gave the order of the classes (`class_names`).
+    """
+    outcome = None if class_names is not None else _judge(network, meaning, training, images)
     if outcome is None or outcome.task != "classes":
         return
     places = {name: place for place, name in enumerate(outcome.names)}
-    shown, best = (
+    labelled, best = (
         np.array([places[name] for name in names], dtype=np.int32)
         for names in (outcome.expected, outcome.predicted)
     )
-    if note := doubt_order(shown, best, len(places)):
+    if note := doubt_order(labelled, best, len(places)):
         run.manifest.notes.append(note)

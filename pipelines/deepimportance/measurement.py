@@ -1,11 +1,14 @@
-"""What DeepImportance looks at, measured in one pass over the images of each folder."""
+"""Activations, relevance and coverage of images, measured in one pass over each folder.
+
+DeepImportance, sections 3.1 and 5.2.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +16,10 @@ from numpy.typing import NDArray
 from pipelines.data.arrays import Floats
 from pipelines.data.images import ImageFile, Rejected, no_usable_image
 from pipelines.deepimportance import criteria
-from pipelines.deepimportance.criteria import Range, widen
-from pipelines.deepimportance.importance import neuron_relevance
+from pipelines.deepimportance.criteria import Range, extend_range
+from pipelines.deepimportance.importance import sum_relevance
 from pipelines.dnn.activations import build_activations, stream_activations
+from pipelines.dnn.lrp_rules import Rule
 from pipelines.dnn.model import BATCH, Network, load_batches, scale
 from pipelines.dnn.relevance import build_relevance
 from pipelines.runs.errors import InputError
@@ -26,22 +30,22 @@ Decoded = tuple[ImageFile, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What the neurons of the layer that is looked at give for the images of a folder.
+class ImageActivations:
+    """Outputs and activations of the network for the images of a folder.
 
     Attributes
     ----------
     folder : Path
     images : list of ImageFile, length n
-        Those that could be decoded.
+        Images that could be decoded.
     rejected : list of Rejected
-        The others.
+        Images that could not be decoded.
     outputs : array of float32, shape (n, k)
     values : array of float32, shape (n, neurons)
-        Of that layer alone: all that is kept of each image.
+        Activations of the measured layer.  Those of other layers are not kept.
     covered : dict of str to array of bool, or None
-        By criterion, over the neurons of all layers: which of what it asks for is covered; None
-        where it is not defined.
+        For each criterion, which items are covered over all layers; None where the criterion is not
+        defined.
     """
 
     folder: Path
@@ -53,19 +57,19 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Training:
-    """What the training images tell of the neurons.
+class TrainingMeasurements:
+    """Activations and relevance of the neurons on the training images.
 
     Attributes
     ----------
-    measured : Measured
+    measured : ImageActivations
     cumulative : array of float64, shape (neurons,)
-        Relevance of the layer's neurons over all images.
+        Relevance of the neurons of the measured layer, summed over all images.
     ranges : dict of str to Range
-        Of the neurons of each layer.
+        Range of activations of the neurons of each layer.
     """
 
-    measured: Measured
+    measured: ImageActivations
     cumulative: NDArray[np.float64]
     ranges: dict[str, Range]
 
@@ -82,30 +86,32 @@ def measure_training(
     rule: str,
     targets: Mapping[str, int],
     batch_size: int = BATCH,
-) -> Training:
-    """Measure relevance and activations of the training images, all of them as Algorithm 1 says.
+) -> TrainingMeasurements:
+    """Measure relevance and activations of all training images (Algorithm 1).
 
-    Those that the DNN gets wrong count, too: what decides is looked at, right or wrong.  Time grows
-    linearly with the number of images; memory with a batch, and with the images times the neurons
-    of one layer.
+    Images that the DNN gets wrong count as well: importance is about what decides, right or wrong.
+    Time grows linearly with the number of images; memory with a batch, and with the number of
+    images times the neurons of one layer.
 
     Parameters
     ----------
     layers : sequence of str
-        All that have neurons; their ranges are measured.
+        All layers with neurons; the ranges of their activations are measured.
     layer : str
-        The one that is looked at.
+        The measured layer, whose activations and relevance are kept.
+    stage : str
+        Name of the stage, for progress.
     rule : str
         See `dnn.relevance.build_relevance`.
     targets : mapping of str to int
-        By path, the position of the class whose output is explained; the predicted one of others.
-        With one output, positions are 0 and 1, and what speaks for class 0 is what lowers it.
+        Position of the class whose output is explained, by path; without an entry, the predicted
+        class.  With one output, positions are 0 and 1: relevance for class 0 is what lowers it.
 
     Raises
     ------
     InputError
-        When relevance cannot pass through the network, no image can be decoded, or an activation is
-        not a number.
+        When relevance cannot pass through the network, no image can be decoded, or an activation or
+        its relevance is not a number.
     """
     measure = _build_measure(network, layers, layer, rule, targets)
     kept: list[ImageFile] = []
@@ -118,32 +124,36 @@ def measure_training(
         rejected += [item for item in batch if isinstance(item, Rejected)]
         if usable:
             batch_outputs, neurons, relevance = measure(usable)
-            added = neuron_relevance(relevance)
+            added = sum_relevance(relevance)
             total = added if total is None else total + added
-            ranges |= {name: widen(ranges.get(name), known) for name, known in neurons.items()}
+            ranges |= {
+                name: extend_range(ranges.get(name), known) for name, known in neurons.items()
+            }
             kept += [image for image, _ in usable]
             outputs.append(batch_outputs)
             values.append(neurons[layer])
         progress(stage, len(kept) + len(rejected), len(images))
     if total is None:
         raise no_usable_image(folder, rejected)
-    measured = Measured(folder, kept, rejected, np.concatenate(outputs), np.concatenate(values), {})
-    return Training(measured, total, ranges)
+    measured = ImageActivations(
+        folder, kept, rejected, np.concatenate(outputs), np.concatenate(values), {}
+    )
+    return TrainingMeasurements(measured, total, ranges)
 
 
 def _build_measure(
     network: Network, layers: Sequence[str], layer: str, rule: str, targets: Mapping[str, int]
 ) -> Callable[[Sequence[Decoded]], tuple[Floats, dict[str, Floats], Floats]]:
-    """Compile what measures a batch of training images.
+    """Compile a function that measures a batch of training images.
 
     Returns
     -------
     callable
-        From images to the outputs, the activations by layer, and the relevance of the layer that is
-        looked at; it raises InputError where one of these is not a number.
+        Takes decoded images; returns outputs, activations by layer, and the relevance of `layer`.
+        It raises InputError where one of these is not a number.
     """
-    checked: Any = rule  # by `build_relevance`
-    explain = build_relevance(network.model, rule=checked, layers=(layer,))
+    # build_relevance refuses a string that is no rule.
+    explain = build_relevance(network.model, rule=cast("Rule", rule), layers=(layer,))
     activate = build_activations(network.model, layers)
 
     def measure(batch: Sequence[Decoded]) -> tuple[Floats, dict[str, Floats], Floats]:
@@ -164,12 +174,17 @@ def _build_measure(
 
 
 def _turn_to_class(relevance: Floats, classes: NDArray[np.int32], logits: Floats) -> Floats:
-    """Turn the sign where one output stands for two classes: what lowers it speaks for class 0.
+    """Turn the sign of relevance for class 0 of a network with one output for two classes.
+
+    What lowers the output speaks for class 0.
 
     Parameters
     ----------
+    relevance : array of float32, shape (n, ...)
     classes : array of int32, shape (n,)
-        Position of each image's class; -1 for the predicted one.
+        Position of each image's class; -1 for the predicted class.
+    logits : array of float32, shape (n,)
+        The output before the sigmoid; below 0, class 0 is predicted.
     """
     against = (classes == 0) | ((classes < 0) & (logits < 0))
     sign = np.where(against, -1, 1).astype(np.float32)
@@ -182,8 +197,8 @@ def _check_finite(
     finite = np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1)
     if not finite.all():
         raise InputError(
-            f"{network.file}: what {what!r} gives for {images[int(finite.argmin())].path}, or its "
-            f"relevance, is not a number. Is --scaling {network.scaling} right?"
+            f"{network.file}: {what!r} gives a value for {images[int(finite.argmin())].path}, or a "
+            f"relevance, that is not a finite number. Is --scaling {network.scaling} right?"
         )
 
 
@@ -197,16 +212,20 @@ def measure_images(
     stage: str,
     ranges: Mapping[str, Range] | None = None,
     batch_size: int = BATCH,
-) -> Measured:
-    """Measure activations of the images of a folder, and what they cover by all other criteria.
+) -> ImageActivations:
+    """Measure the activations of the images of a folder, and what these cover by other criteria.
 
-    Time grows linearly with the number of images; memory with a batch, with the images times the
-    neurons of one layer, and with the sections of all neurons.
+    Time grows linearly with the number of images; memory with a batch, with the number of images
+    times the neurons of one layer, and with the sections of all neurons (KMNC).
 
     Parameters
     ----------
+    layer : str
+        The measured layer, whose activations are kept.
+    stage : str
+        Name of the stage, for progress.
     ranges : mapping of str to Range, optional
-        By layer, what the training images were between; without, no criterion is measured.
+        Range of activations on the training images, by layer.  If None, no criterion is measured.
 
     Raises
     ------
@@ -241,7 +260,9 @@ def measure_images(
         )
         for criterion in dict.fromkeys(criterion for criterion, _ in covered)
     }
-    return Measured(folder, kept, rejected, np.concatenate(outputs), np.concatenate(values), merged)
+    return ImageActivations(
+        folder, kept, rejected, np.concatenate(outputs), np.concatenate(values), merged
+    )
 
 
 def _cover(values: Floats, known: Range) -> dict[str, Bits]:
@@ -256,25 +277,28 @@ def _cover(values: Floats, known: Range) -> dict[str, Bits]:
 
 
 def cover_surprises(
-    measured: Measured,
+    measured: ImageActivations,
     predicted: NDArray[np.int32],
-    training: Measured,
+    training: ImageActivations,
     classes: NDArray[np.int32],
     classifies: bool,
 ) -> dict[str, Bits | None]:
-    """Tell which buckets of surprise a set of images covers, at the layer that is looked at.
+    """Return which buckets of surprise (LSC, DSC) a set of images covers, at the measured layer.
 
     Parameters
     ----------
-    predicted, classes : array of int32
-        Of the images, and of the training images.
+    measured, training : ImageActivations
+        The images, and the training images.
+    predicted, classes : arrays of int32, shapes (n,) and (t,)
+        Predicted classes of the images, and of the training images.
     classifies : bool
-        Whether the DNN tells classes; otherwise surprise by distance is not defined.
+        Whether the DNN predicts classes; surprise by distance is not defined otherwise.
 
     Returns
     -------
     dict of str to array of bool, or None
-        None where no image has a surprise: training images are taken for one class alone, say.
+        None where no image has a surprise: for instance, when one class only is predicted for the
+        training images.
     """
     activations = measured.values, predicted, training.values, classes
     likely = criteria.likelihood_surprise(*activations)

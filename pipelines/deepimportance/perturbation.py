@@ -1,7 +1,7 @@
-"""DeepImportance, section 5: noisy and adversarial test sets, to check a criterion with.
+"""DeepImportance, section 5: noisy and adversarial test sets, to check a coverage criterion with.
 
 - gaussian: white noise on the 2 % of pixels that are most relevant for the prediction (U_DI);
-- gaussian-random: on as many random pixels (U_S);
+- gaussian-random: white noise on as many random pixels (U_S);
 - fgsm: Goodfellow, Shlens, Szegedy, *Explaining and Harnessing Adversarial Examples*, ICLR 2015;
 - bim: Kurakin, Goodfellow, Bengio, *Adversarial Examples in the Physical World*, 2016.
 """
@@ -23,55 +23,81 @@ from pipelines.runs.errors import InputError
 
 HOWS = ("gaussian", "gaussian-random", "fgsm", "bim")
 SHARE = 0.02
-"""Of the pixels, those that noise is put on."""
+"""Share of the pixels that get noise."""
 NOISE, CHANGE = 0.3, 0.1
-"""Of the range of pixels: the noise's standard deviation (the paper's), and the largest change."""
+"""Standard deviation of noise (the paper's) and largest change, as shares of the pixel range."""
 STEPS, STEP = 10, 0.125
-"""Of BIM: how many, and how much of the largest change each is (with room for turns)."""
+"""BIM: number of steps, and the size of a step as a share of the largest change.
+
+Ten steps of an eighth can go farther than the largest change: this leaves room for turns.
+"""
 WHITE = 255
 
 Pixels = NDArray[np.uint8]
 Bits = NDArray[np.bool_]
 Perturb = Callable[[Pixels, NDArray[np.int32]], Pixels]
-"""From images, uint8, shape (n, height, width, channels), and the outputs that they show, int32,
-shape (n,) (-1 where that is not known: what is predicted), to perturbed images."""
+"""Perturbs images (uint8, shape (n, height, width, channels)).
+
+The second argument is the class that each image shows (int32, shape (n,)); -1 where it is not
+known, which stands for the predicted class.
+"""
 
 
 def most_relevant(relevance: Floats, count: int) -> Bits:
-    """Tell which pixels are the most relevant ones of each image.
+    """Return which pixels are the most relevant ones of each image.
 
     Parameters
     ----------
     relevance : array of float32, shape (n, height, width)
     count : int
-        Pixels an image; of equal ones the first are taken.
+        Number of pixels of an image; among equal ones the first are taken.
 
     Returns
     -------
-    array of bool, of the same shape
+    array of bool, shape (n, height, width)
     """
     flat = relevance.reshape(len(relevance), -1)
-    found = np.zeros(flat.shape, dtype=np.bool_)
-    np.put_along_axis(found, np.argsort(-flat, axis=1, kind="stable")[:, :count], True, axis=1)
-    return found.reshape(relevance.shape)
+    relevant = np.zeros(flat.shape, dtype=np.bool_)
+    np.put_along_axis(relevant, np.argsort(-flat, axis=1, kind="stable")[:, :count], True, axis=1)
+    return relevant.reshape(relevance.shape)
 
 
 def random_places(shape: tuple[int, int, int], count: int, rng: np.random.Generator) -> Bits:
-    """Choose as many pixels of each image at random; shape (n, height, width)."""
+    """Choose random pixels of each image.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n, height, width).
+    count : int
+        Number of pixels of an image.
+
+    Returns
+    -------
+    array of bool, shape (n, height, width)
+    """
     n, height, width = shape
     order = rng.random((n, height * width))
     return most_relevant(order.reshape(shape).astype(np.float32), count)
 
 
 def add_noise(pixels: Pixels, where: Bits, deviation: float, rng: np.random.Generator) -> Pixels:
-    """Add white noise to some pixels, the same amount of it whichever pixels they are.
+    """Add white noise to some pixels.
+
+    Noise is drawn for all pixels and used for the chosen ones, so that different choices are
+    comparable.
 
     Parameters
     ----------
     pixels : array of uint8, shape (n, height, width, channels)
     where : array of bool, shape (n, height, width)
+        Pixels that get noise.
     deviation : float
-        Of the noise, as a share of the range of pixels.
+        Standard deviation of the noise, as a share of the pixel range.
+
+    Returns
+    -------
+    array of uint8, of the shape of `pixels`
     """
     noise = rng.normal(0, deviation * WHITE, pixels.shape)
     return _as_pixels(pixels + noise * where[..., None])
@@ -90,20 +116,22 @@ def check_perturbing(how: str, strength: float | None) -> float:
 def build_perturbing(
     network: Network, how: str, strength: float | None = None, seed: int = 0
 ) -> Perturb:
-    """Return what perturbs batches of images, at the size of the network's input.
+    """Build a function that perturbs batches of images, at the size of the network's input.
 
     Parameters
     ----------
     how : str
         One of `HOWS`.
     strength : float, optional
-        A share of the range of pixels: of noise its standard deviation, else the largest change of
-        a pixel.
+        A share of the pixel range: the standard deviation of noise, or the largest change of a
+        pixel by an attack.
+    seed : int
+        Seed of the noise.
 
     Raises
     ------
     InputError
-        When `how` or `strength` is none, or relevance cannot pass through the network.
+        When `how` or `strength` cannot be used, or relevance cannot pass through the network.
     """
     amount = check_perturbing(how, strength)
     rng = np.random.default_rng(seed)
@@ -119,10 +147,10 @@ def build_perturbing(
 
         def disturb(pixels: Pixels, _: NDArray[np.int32]) -> Pixels:
             targets = np.full(len(pixels), PREDICTED, np.int32)
-            found = explain(scale(network, pixels), targets)
-            relevance = found.layers[INPUT].sum(axis=3)
-            if network.outputs == 1:  # below 0, what lowers it speaks for what is predicted
-                relevance *= np.where(found.logits < 0, -1, 1).astype(np.float32)[..., None]
+            relevances = explain(scale(network, pixels), targets)
+            relevance = relevances.layers[INPUT].sum(axis=3)
+            if network.outputs == 1:  # below 0, what lowers the output speaks for the prediction
+                relevance *= np.where(relevances.logits < 0, -1, 1).astype(np.float32)[..., None]
             return add_noise(pixels, most_relevant(relevance, count), amount, rng)
 
         return disturb
@@ -132,7 +160,7 @@ def build_perturbing(
 
     def attack(pixels: Pixels, shown: NDArray[np.int32]) -> Pixels:
         start = pixels.astype(np.float32)
-        truth = np.where(shown < 0, _predict(network, start), shown)  # once: steps change it
+        truth = np.where(shown < 0, _predict(network, start), shown)  # of the unperturbed images
         moved = start
         for _ in range(steps):
             step = largest if steps == 1 else STEP * largest
@@ -144,17 +172,18 @@ def build_perturbing(
 
 
 def build_gradient_signs(network: Network) -> Callable[[Floats, NDArray[np.int32]], Floats]:
-    """Compile the signs of the loss's gradient with regard to the pixels.
+    """Compile a function that computes the signs of the gradient of the loss by the pixels.
 
-    The loss is the cross entropy of the class that an image shows, from the values before softmax
-    or sigmoid where Keras knows them: behind a sure softmax the gradient vanishes.  Scaling
-    multiplies pixels by positive numbers, so that signs stay (caffe's turns the channels round).
+    The loss is the cross entropy of the class that an image shows.  It is computed from the values
+    before softmax or sigmoid where Keras keeps them: the gradient vanishes behind a softmax that is
+    close to 1.  Scaling multiplies pixels by positive numbers, so signs do not change (but caffe's
+    scaling reverses the channels).
 
     Returns
     -------
     callable
-        From pixels, float32, 0 to 255, of shape (n, height, width, channels), and classes, int32,
-        of shape (n,), to -1, 0 and 1, float32, of the pixels' shape.
+        Takes pixels (float32, 0 to 255, shape (n, height, width, channels)) and classes (int32,
+        shape (n,)); returns -1, 0 or 1 (float32) for each entry of the pixels.
     """
     keras, tf = import_keras()
     losses = keras.losses
@@ -180,14 +209,16 @@ def build_gradient_signs(network: Network) -> Callable[[Floats, NDArray[np.int32
                 logits = outputs if bare else getattr(outputs, "_keras_logits", None)
                 if logits is None:
                     loss = losses.binary_crossentropy(one, outputs)
-                else:  # as Keras, but its difference from 1 is 0 for logits above 17
+                else:  # as Keras computes it, but without 1 - sigmoid, which is 0 for logits > 17
                     loss = tf.nn.softplus((1 - 2 * one) * tf.cast(logits, tf.float32))
         return tf.sign(tape.gradient(loss, images))
 
     def signs(pixels: Floats, shown: NDArray[np.int32]) -> Floats:
         values: Any = pixels  # scaling takes whole numbers and others
-        found: Floats = run(tf.constant(scale(network, values)), tf.constant(shown)).numpy()
-        return found[..., ::-1] if network.scaling == "caffe" else found
+        gradient_signs: Floats = run(
+            tf.constant(scale(network, values)), tf.constant(shown)
+        ).numpy()
+        return gradient_signs[..., ::-1] if network.scaling == "caffe" else gradient_signs
 
     return signs
 

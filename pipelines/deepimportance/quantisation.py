@@ -1,7 +1,8 @@
 """DeepImportance, section 3.2: the regions that a neuron's activations fall into (Algorithm 2).
 
-k-means, with k by the silhouette.  The values are numbers on a line, where clusters are intervals:
-both are computed exactly, on all values, by sorting and sums up to each place.
+The regions are clusters of k-means, with k chosen by the silhouette.  Activations of one neuron are
+numbers on a line, so clusters are intervals: both k-means and silhouette are computed exactly, on
+all values, from sorted values and cumulative sums.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from pipelines.data.arrays import Doubles
 from pipelines.runs.errors import InputError
 
 FEWEST, MOST = 2, 4
-"""Numbers of clusters that are tried: those that the paper reports (section 5.3, RQ2)."""
+"""Smallest and largest number of clusters to try: those of the paper (section 5.3, RQ2)."""
 LIMIT = 255
-"""Regions that a byte can tell apart."""
+"""Largest number of regions: their positions are stored as bytes."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class Regions:
     Attributes
     ----------
     centroids : array of float64, shape (k,)
-        Ascending; the mean of each cluster.
+        The mean of each cluster, ascending.
     sizes : array of int64, shape (k,)
-        Training images in each.
+        Number of training images in each cluster.
     silhouette : float, optional
-        Of the chosen k; None of a neuron whose activation is constant.
+        Silhouette of the chosen k; None for a neuron with a constant activation.
     scores : dict of int to float
-        The silhouette of each k that was tried.
+        Silhouette of each k that was tried.
     """
 
     centroids: Doubles
@@ -42,23 +43,23 @@ class Regions:
     silhouette: float | None
     scores: dict[int, float]
 
-    def borders(self) -> Doubles:
-        """Return where regions meet, shape (k - 1,): what lies between is nearest to a centroid."""
+    def borders(self) -> Floats:
+        """Return the borders of the regions, halfway between centroids; float64, shape (k - 1,)."""
         return (self.centroids[1:] + self.centroids[:-1]) / 2
 
 
 def quantise(values: NDArray[np.float32], most: int = MOST) -> Regions:
     """Cluster the activations of a neuron by k-means, k by the best silhouette (Algorithm 2).
 
-    Of equal silhouettes, the smaller k is taken.  A constant neuron has one cluster.  Time grows
+    Among equal silhouettes, the smaller k is taken.  A constant neuron has one cluster.  Time grows
     with n log n and with `most`, memory with n.
 
     Parameters
     ----------
     values : array of float32, shape (n,)
-        On all training images.
+        Activations of the neuron on all training images.
     most : int
-        The largest number of clusters that is tried; the least is 2.
+        The largest number of clusters to try; the smallest is 2.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def quantise(values: NDArray[np.float32], most: int = MOST) -> Regions:
 
 
 def check_clusters(most: int, images: int) -> None:
-    """Raise InputError unless there are as many training images as clusters are tried."""
+    """Raise InputError unless `most` clusters are allowed and there are as many images."""
     if not FEWEST <= most <= LIMIT:
         raise InputError(f"--clusters: expected {FEWEST} to {LIMIT}, received {most}.")
     if images < most:
@@ -90,20 +91,21 @@ def check_clusters(most: int, images: int) -> None:
         )
 
 
-def _divide(points: Doubles, weights: NDArray[np.int64], most: int) -> list[NDArray[np.intp]]:
-    """Divide sorted points into 1, 2, ..., `most` intervals of least sum of squares.
+def _divide(points: Floats, weights: NDArray[np.int64], most: int) -> list[NDArray[np.intp]]:
+    """Divide sorted points into 1, 2, ..., `most` intervals with the least sum of squares.
 
-    By dynamic programming: the best start of the last interval never moves back as points are
-    added, so that each half of the points searches its part of the starts alone (divide and
-    conquer), all parts of one depth at once.
+    By dynamic programming with divide and conquer.  The best start of the last interval never moves
+    back as points are added: once it is known for the middle point, the points before it search the
+    earlier starts only, and the points after it the later ones.  All parts of one depth are
+    computed at once.
 
     Returns
     -------
     list of array of int, of shapes (1,), (2,), ...
-        Where each interval ends, exclusive.
+        The end of each interval, exclusive.
     """
     n = len(points)
-    moved = points - np.average(points, weights=weights)  # large offsets would cancel digits
+    moved = points - np.average(points, weights=weights)  # a large offset would cancel digits
     count = np.concatenate([[0], np.cumsum(weights)]).astype(np.float64)
     first = np.concatenate([[0], np.cumsum(weights * moved)])
     second = np.concatenate([[0], np.cumsum(weights * moved**2)])
@@ -116,7 +118,7 @@ def _divide(points: Doubles, weights: NDArray[np.int64], most: int) -> list[NDAr
     ends = np.arange(1, n + 1)
     least = np.concatenate([[np.inf], cost(np.zeros(n, np.intp), ends)])
     begins: list[NDArray[np.intp]] = []
-    found = [np.array([n])]
+    divisions = [np.array([n])]
     for k in range(2, most + 1):
         best = np.full(n + 1, np.inf)
         begin = np.zeros(n + 1, dtype=np.intp)
@@ -143,25 +145,26 @@ def _divide(points: Doubles, weights: NDArray[np.int64], most: int) -> list[NDAr
         cut = [n]
         for earlier in reversed(begins):
             cut.append(int(earlier[cut[-1]]))
-        found.append(np.array(cut[::-1]))
-    return found
+        divisions.append(np.array(cut[::-1]))
+    return divisions
 
 
 def silhouette(points: Doubles, weights: NDArray[np.int64], ends: NDArray[np.intp]) -> float:
     """Compute the mean silhouette of intervals of sorted points (Equations 2 to 4, L1 distance).
 
-    Equation 3 divides by one less than the cluster's size (printed the other way round).  An image
-    that is alone in its cluster has the silhouette 0 (Rousseeuw, 1987).  The nearest other cluster
-    is one of the two neighbours, as means are in order.  Time and memory grow linearly.
+    Equation 3, the mean distance within a cluster, is a sum divided by the cluster's size less 1
+    (the paper prints 1 less the size).  An image that is alone in its cluster has the silhouette 0
+    (Rousseeuw, 1987).  The nearest other cluster is one of the two neighbours, since means are in
+    order.  Time and memory grow linearly.
 
     Parameters
     ----------
     points : array of float64, shape (n,)
-        Ascending, each once.
+        Ascending, without duplicates.
     weights : array of int64, shape (n,)
-        How many images have that value.
+        Number of images with each value.
     ends : array of int, shape (k,), k > 1
-        Where each interval ends, exclusive.
+        The end of each interval, exclusive.
     """
     starts = np.concatenate([[0], ends[:-1]])
     points = points - np.average(points, weights=weights)
@@ -178,9 +181,9 @@ def silhouette(points: Doubles, weights: NDArray[np.int64], ends: NDArray[np.int
     around = np.concatenate([[-np.inf], means, [np.inf]])
     outer = np.minimum(points - around[own], around[own + 2] - points)
     larger = np.maximum(inner, outer)
-    each = np.divide(outer - inner, larger, out=np.zeros_like(outer), where=larger > 0)
-    each[size == 1] = 0
-    return float(np.average(each, weights=weights))
+    silhouettes = np.divide(outer - inner, larger, out=np.zeros_like(outer), where=larger > 0)
+    silhouettes[size == 1] = 0
+    return float(np.average(silhouettes, weights=weights))
 
 
 def find_regions(values: NDArray[np.float32], regions: Sequence[Regions]) -> NDArray[np.uint8]:
@@ -189,13 +192,17 @@ def find_regions(values: NDArray[np.float32], regions: Sequence[Regions]) -> NDA
     Parameters
     ----------
     values : array of float32, shape (n, m)
+        Activations of m important neurons.
     regions : sequence of Regions, length m
 
     Returns
     -------
     array of uint8, shape (n, m)
+        Positions of regions, from 0.
     """
-    found = np.empty(values.shape, dtype=np.uint8)
-    for column, each in enumerate(regions):
-        found[:, column] = np.searchsorted(each.borders(), values[:, column], side="left")
-    return found
+    places = np.empty(values.shape, dtype=np.uint8)
+    for column, neuron_regions in enumerate(regions):
+        places[:, column] = np.searchsorted(
+            neuron_regions.borders(), values[:, column], side="left"
+        )
+    return places

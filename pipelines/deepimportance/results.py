@@ -1,4 +1,4 @@
-"""The files of a coverage run: what they are called, its tables, and what is read back."""
+"""The files of a coverage run: their names, how they are written and how they are read back."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from pipelines.data.images import Rejected
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 from pipelines.deepimportance.coverage import (
+    ExercisedCombinations,
     Rows,
-    Seen,
+    compute_coverage,
     count_combinations,
-    coverage,
+    count_growth,
     find_combinations,
-    growth,
-    uncovered,
+    list_uncovered,
 )
-from pipelines.deepimportance.measurement import Measured
+from pipelines.deepimportance.measurement import ImageActivations
 from pipelines.deepimportance.quantisation import Regions, find_regions
 from pipelines.deepimportance.widening import Widening
 from pipelines.runs.errors import InputError
@@ -44,11 +44,11 @@ OUTPUTS = Outputs(
 )
 AGAIN = "measure the coverage again"
 EXPORTED = "new combinations"
-"""Folder that new images are exported to."""
+"""Name of the folder to which new images are exported."""
 IDC = "IDC"
 CRITERIA = (IDC, "NC", "KMNC", "NBC", "SNAC", "TKNC", "LSC", "DSC")
 LISTED = 200
-"""Uncovered combinations that are listed of a test set."""
+"""Largest number of uncovered combinations that are listed for a test set."""
 DIGITS = 6
 
 Row = dict[str, Any]
@@ -56,23 +56,26 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class CoverageResult:
-    """What a job measured.
+    """Everything that a coverage job measured.
 
     Attributes
     ----------
     layer : str
+        The measured layer.
     neurons : array of int, shape (m,)
-        Positions of the important ones in the layer, the most important first.
+        Positions of the important neurons in the layer, the most important first.
     relevance : array of float64, shape (neurons of the layer,)
-        Cumulative, over the training images.
+        Cumulative relevance over the training images.
     regions : tuple of Regions, length m
-    training : Measured
-    tests : tuple of Measured
+        Regions of the important neurons.
+    training : ImageActivations
+    tests : tuple of ImageActivations
+        One for each test set.
     names : tuple of str
-        Of the test sets.
+        Names of the test sets.
     accuracies : tuple of float or None
-        Where there are labels.
-    new : Measured, optional
+        Accuracy on each test set; None for one without labels.
+    new : ImageActivations, optional
         New images that may widen the first test set.
     """
 
@@ -80,11 +83,11 @@ class CoverageResult:
     neurons: NDArray[np.intp]
     relevance: NDArray[np.float64]
     regions: tuple[Regions, ...]
-    training: Measured
-    tests: tuple[Measured, ...]
+    training: ImageActivations
+    tests: tuple[ImageActivations, ...]
     names: tuple[str, ...]
     accuracies: tuple[float | None, ...]
-    new: Measured | None
+    new: ImageActivations | None
 
 
 @dataclass(frozen=True)
@@ -94,68 +97,70 @@ class Combinations:
     Attributes
     ----------
     clusters : tuple of int
-        Regions of each important neuron.
-    training : Seen
-    tests : tuple of Seen
+        Number of regions of each important neuron.
+    training : ExercisedCombinations
+    tests : tuple of ExercisedCombinations
+        One for each test set.
     uncovered : tuple of list
-        By test set, what it does not exercise: see `coverage.uncovered`; at most `LISTED`.
+        For each test set, at most `LISTED` combinations that it does not exercise; see
+        `coverage.list_uncovered`.
     """
 
     clusters: tuple[int, ...]
-    training: Seen
-    tests: tuple[Seen, ...]
+    training: ExercisedCombinations
+    tests: tuple[ExercisedCombinations, ...]
     uncovered: tuple[list[tuple[tuple[int, ...], int, int]], ...]
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """Number of all combinations."""
         return count_combinations(self.clusters)
 
     def share(self, covered: int) -> float:
-        """Return the coverage, IDC, of so many combinations."""
-        return figure(coverage(covered, self.clusters))
+        """Return the coverage (IDC) of a number of covered combinations, rounded."""
+        return round_figure(compute_coverage(covered, self.clusters))
 
 
-def regions_of(result: CoverageResult, images: Measured) -> Rows:
-    """Return the region of each important neuron, for each image."""
+def assign_regions(result: CoverageResult, images: ImageActivations) -> Rows:
+    """Return the region of each important neuron for each image; uint8, shape (n, m)."""
     return find_regions(images.values[:, result.neurons], result.regions)
 
 
-def combine(result: CoverageResult) -> Combinations:
-    """Find the combinations that the training images and each test set exercise."""
+def find_all_combinations(result: CoverageResult) -> Combinations:
+    """Find the combinations that the training images and each test set exercise, and some more."""
     clusters = tuple(len(regions.centroids) for regions in result.regions)
-    training = find_combinations(regions_of(result, result.training))
-    tests = tuple(find_combinations(regions_of(result, images)) for images in result.tests)
-    listed = tuple(uncovered(test.rows, training, clusters, LISTED) for test in tests)
+    training = find_combinations(assign_regions(result, result.training))
+    tests = tuple(find_combinations(assign_regions(result, images)) for images in result.tests)
+    listed = tuple(list_uncovered(test.rows, training, clusters, LISTED) for test in tests)
     return Combinations(clusters, training, tests, listed)
 
 
-def images_of_each(seen: Seen) -> dict[tuple[int, ...], int]:
-    """Return the number of images of each combination."""
-    return dict(zip(map(tuple, seen.rows.tolist()), seen.counts.tolist(), strict=True))
+def count_images(exercised: ExercisedCombinations) -> dict[tuple[int, ...], int]:
+    """Return the number of images of each combination, by combination."""
+    return dict(zip(map(tuple, exercised.rows.tolist()), exercised.counts.tolist(), strict=True))
 
 
-def by_size(seen: Seen) -> list[int]:
-    """Return the places of combinations, those of most images first."""
-    order: list[int] = np.argsort(-seen.counts, kind="stable").tolist()
+def order_by_size(exercised: ExercisedCombinations) -> list[int]:
+    """Return the rows of combinations, those with most images first."""
+    order: list[int] = np.argsort(-exercised.counts, kind="stable").tolist()
     return order
 
 
-def figure(value: float) -> float:
-    """Round a figure as all files of a coverage run have it."""
+def round_figure(value: float) -> float:
+    """Round a figure to the digits that all files of a coverage run have."""
     return float(f"{value:.{DIGITS}g}")
 
 
-def in_words(row: Sequence[int]) -> str:
-    """Write a combination: the region of each important neuron, from 1.
+def format_combination(row: Sequence[int]) -> str:
+    """Format a combination: the region of each important neuron, counted from 1.
 
-    Spaces between them, as a spreadsheet would make a date of dashes.
+    Regions are separated by spaces, since a spreadsheet would turn dashes into a date.
     """
     return " ".join(str(region + 1) for region in row)
 
 
 def write_neurons(run: Path, neurons: Sequence[Row]) -> None:
-    """Write `neurons.csv`: a row a region of each important neuron."""
+    """Write `neurons.csv`: one row for each region of each important neuron."""
     header = (
         "rank", "neuron", "relevance", "share", "clusters", "silhouette", "region", "centroid",
         "from", "to", "training_images", "test_images",
@@ -173,37 +178,41 @@ def write_neurons(run: Path, neurons: Sequence[Row]) -> None:
 
 
 def write_combinations(run: Path, result: CoverageResult, combinations: Combinations) -> None:
-    """Write `combinations.csv`: by test set, those it covers and some that it does not."""
+    """Write `combinations.csv`: those that each test set covers, and some that it does not."""
     header = (
         "test_set", "combination", "covered", "images", "training_images", "differing_neurons",
         "example",
     )  # fmt: skip
-    trained = images_of_each(combinations.training)
+    trained = count_images(combinations.training)
     rows: list[tuple[object, ...]] = []
-    for name, images, seen, missing in zip(
+    for name, images, exercised, missing in zip(
         result.names, result.tests, combinations.tests, combinations.uncovered, strict=True
     ):
-        for place in by_size(seen):
-            row = tuple(seen.rows[place].tolist())
-            example = images.images[int(seen.first[place])].path
-            count = int(seen.counts[place])
-            rows.append((name, in_words(row), 1, count, trained.get(row, 0), 0, example))
-        rows += [(name, in_words(row), 0, 0, many, off, "") for row, many, off in missing]
+        for place in order_by_size(exercised):
+            row = tuple(exercised.rows[place].tolist())
+            example = images.images[int(exercised.first[place])].path
+            count = int(exercised.counts[place])
+            rows.append((name, format_combination(row), 1, count, trained.get(row, 0), 0, example))
+        rows += [(name, format_combination(row), 0, 0, many, off, "") for row, many, off in missing]
     write_csv(run / COMBINATIONS_FILE, header, rows)
 
 
 def write_growth(run: Path, result: CoverageResult, combinations: Combinations) -> None:
-    """Write `growth.csv`: by test set, the coverage after each of its images."""
+    """Write `growth.csv`: the coverage of each test set after each of its images."""
     rows = [
         (name, number, image.path, int(count), combinations.share(int(count)))
-        for name, images, seen in zip(result.names, result.tests, combinations.tests, strict=True)
-        for number, (image, count) in enumerate(zip(images.images, growth(seen), strict=True), 1)
+        for name, images, exercised in zip(
+            result.names, result.tests, combinations.tests, strict=True
+        )
+        for number, (image, count) in enumerate(
+            zip(images.images, count_growth(exercised), strict=True), 1
+        )
     ]
     write_csv(run / GROWTH_FILE, ("test_set", "images", "path", "combinations", "coverage"), rows)
 
 
 def write_criteria(run: Path, names: Sequence[str], criteria: Sequence[Row]) -> None:
-    """Write `criteria.csv`: each criterion of each test set."""
+    """Write `criteria.csv`: the value of each criterion for each test set."""
     header = ("test_set", "criterion", "covered", "total", "value", "added_to_the_first")
     rows = [
         (name, row["criterion"], *("" if cell is None else cell for cell in cells.values()))
@@ -213,64 +222,87 @@ def write_criteria(run: Path, names: Sequence[str], criteria: Sequence[Row]) -> 
     write_csv(run / CRITERIA_FILE, header, rows)
 
 
-def write_widening(run: Path, new: Measured, rows: Rows, ranked: Widening) -> None:
-    """Write `widening.csv`: new images, those first that widen the first test set most."""
+def write_widening(run: Path, new: ImageActivations, rows: Rows, ranked: Widening) -> None:
+    """Write `widening.csv`: new images, those that widen the first test set most first.
+
+    Parameters
+    ----------
+    new : ImageActivations
+    rows : array of uint8, shape (n, m)
+        Combination of each new image.
+    ranked : Widening
+    """
     header = ("path", "rank", "combination", "adds", "differing_neurons", "label")
     lines = [
-        (new.images[image].path, place, in_words(rows[image].tolist()), int(adds), int(off), "")
+        (
+            new.images[image].path,
+            place,
+            format_combination(rows[image].tolist()),
+            int(adds),
+            int(off),
+            "",
+        )
         for place, (image, adds, off) in enumerate(
-            zip(ranked.images.tolist(), ranked.adds, ranked.apart, strict=True), 1
+            zip(ranked.images.tolist(), ranked.adds, ranked.differing_neurons, strict=True), 1
         )
     ]
     write_csv(run / WIDENING_FILE, header, lines)
 
 
 def read_coverage(run: Path) -> Row:
-    """Read what the page shows of a coverage run, `coverage.json`.
+    """Read the document of a coverage run, `coverage.json`.
 
     Raises
     ------
     InputError
-        When there is none, or it is not as the tool writes it.
+        When there is none, or it is damaged.
     """
     with name_damaged_file(run / COVERAGE_FILE, AGAIN):
         document = json.loads(find_file_inside(run, COVERAGE_FILE).read_bytes())
         if not isinstance(document, dict) or document.get("schema_version") != 1:
             raise ValueError("expected a document of schema version 1")
         if missing := {"tests", "criteria", "widening"} - document.keys():
-            raise ValueError(f"it does not tell of {', '.join(sorted(missing))}")
+            raise ValueError(f"expected entries for {', '.join(sorted(missing))}, received none")
         return document
 
 
 def export_widening(
     run: Path, out: Path, progress: Progress, *, links: bool = False, count: int | None = None
 ) -> tuple[int, list[Rejected]]:
-    """Export the new images that widen a test set as the unsafe set is exported.
+    """Export the new images that widen the test set, in the way the unsafe set is exported.
 
     See `pipelines.unsafe_set.export`.
 
     Parameters
     ----------
+    out : Path
+        A new or empty folder.
+    links : bool
+        Whether to link to the images instead of copying them.
     count : int, optional
-        Images, best first; all that add a combination if None.
+        Number of images to export, best first; if None, all that add a combination.
 
     Returns
     -------
     int
-        Images that were wanted.
+        Number of images to export.
     list of Rejected
-        Those that are not there any more.
+        Those of them that no longer exist.
 
     Raises
     ------
     InputError
-        When the run has no such images, or `out` cannot be used.
+        When the run has no image that widens the test set, or `out` cannot be used.
     """
     widening = read_coverage(run)["widening"]
     if widening is None or not widening["widening"]:
         raise InputError(
             f"{run} has no new images that widen the test set: "
-            + ("none does." if widening else "measure the coverage with --candidates.")
+            + (
+                "none of its new images does. Measure the coverage with others."
+                if widening
+                else "it has no new images. Measure the coverage with --candidates."
+            )
         )
     if count is not None and count < 1:
         raise InputError(f"--count: expected a number of images, 1 or more, received {count}.")

@@ -1,4 +1,4 @@
-"""The sets of images that a coverage is measured on: training, tests, and new ones."""
+"""The sets of images on which coverage is measured: training, tests, and new images."""
 
 from __future__ import annotations
 
@@ -29,9 +29,18 @@ class ImageSet:
     kind : str
         `TRAINING_SET`, `TEST` or `NEW`.
     name : str
-        That of the folder; of two that are called so, the second has a number.
+        Name of the folder, with a number where an earlier set has the same name.
     source : Path
-        As it was given: the folder, or a list such as `failures.txt`.
+        What the user named: the folder, or a list such as `failures.txt`.
+    folder : Path
+    paths : list of str
+        Paths of the files to read, relative to `folder`.
+    images : list of ImageFile
+        Images that can be read; empty before `check_set`.
+    rejected : list of Rejected
+        Files that cannot be used.
+    truth : Truth or None
+        Labels; None where there are none.
     """
 
     kind: str
@@ -46,7 +55,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class ImageSets:
-    """The images that a coverage is measured on, apart from one another.
+    """All sets of images of a coverage run.
 
     Attributes
     ----------
@@ -63,12 +72,21 @@ class ImageSets:
 
     @property
     def all(self) -> tuple[ImageSet, ...]:
-        """All of them, in this order."""
+        """Training set, test sets and new images, in this order."""
         return (self.training, *self.tests, *((self.new,) if self.new else ()))
 
 
 def find_sets(training: Path, tests: Sequence[Path], new: Path | None) -> ImageSets:
-    """Find the images of all folders; of two that are called the same, the second has a number."""
+    """Find the images of all folders.
+
+    Sets are named after their folders; where two folders have the same name, the second set gets a
+    number.
+
+    Raises
+    ------
+    InputError
+        When a folder or a list cannot be read.
+    """
     names: list[str] = []
 
     def find(kind: str, source: Path) -> ImageSet:
@@ -89,33 +107,45 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name} ({number})"
 
 
-def check_set(run: Run, each: ImageSet) -> ImageSet:
-    """Read all images of a set once, and its labels; raise InputError where no image is left."""
+def check_set(run: Run, image_set: ImageSet) -> ImageSet:
+    """Read all images of a set once, and its labels.
+
+    Raises
+    ------
+    InputError
+        When no image can be used, or `labels.csv` is damaged.
+    """
 
     def step(done: int, total: int) -> None:
         run.progress(CHECKING, done, total)
 
-    images, unusable = check_images(each.folder, each.paths, step)
+    images, unusable = check_images(image_set.folder, image_set.paths, step)
     if not images:
-        raise no_usable_image(each.folder, [*each.rejected, *unusable])
+        raise no_usable_image(image_set.folder, [*image_set.rejected, *unusable])
     truth = None
-    if each.kind != NEW:  # of those, a table may still be empty, and folders may be anything
+    if image_set.kind != NEW:  # new images may still wait for labels, in folders of any name
         try:
-            truth = read_truth(each.folder, [image.path for image in images])
+            truth = read_truth(image_set.folder, [image.path for image in images])
         except InputError:
-            if (each.folder / LABELS_TABLE).is_file():
-                raise  # else there are none: labels are not needed
-    return replace(each, images=images, rejected=[*each.rejected, *unusable], truth=truth)
+            if (image_set.folder / LABELS_TABLE).is_file():
+                raise  # without a table, there are no labels: they are optional
+    return replace(image_set, images=images, rejected=[*image_set.rejected, *unusable], truth=truth)
 
 
-def keep_class(each: ImageSet, class_: str) -> ImageSet:
-    """Leave the images of one class; of new ones, which have no labels, what is predicted tells."""
-    if each.kind == NEW:
-        return each
-    if each.truth is None:
-        raise InputError(f"--class: the images of {each.folder} have no labels.")
-    truth = each.truth.values
-    images = [image for image in each.images if truth.get(image.path) == (class_,)]
+def keep_class(image_set: ImageSet, class_: str) -> ImageSet:
+    """Keep the images of one class; new images, which have no labels, are all kept.
+
+    Raises
+    ------
+    InputError
+        When the set has no labels, or no image of the class.
+    """
+    if image_set.kind == NEW:
+        return image_set
+    if image_set.truth is None:
+        raise InputError(f"--class: the images of {image_set.folder} have no labels.")
+    truth = image_set.truth.values
+    images = [image for image in image_set.images if truth.get(image.path) == (class_,)]
     if not images:
-        raise InputError(f"--class: {each.folder} has no image of the class {class_!r}.")
-    return replace(each, images=images)
+        raise InputError(f"--class: {image_set.folder} has no image of the class {class_!r}.")
+    return replace(image_set, images=images)

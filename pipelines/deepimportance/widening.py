@@ -1,8 +1,8 @@
-"""Which new images widen a test set: those that exercise combinations which it does not.
+"""Ranks new images by how much they widen a test set: images with combinations that it lacks.
 
-Not in the paper, which measures coverage alone.  Every image exercises one combination, so that
-choosing one image of each new combination adds the most (greedy is exact); what is left to decide
-is their order, and that goes for variety.
+This is not in the paper, which only measures coverage.  Every image exercises exactly one
+combination, so one image of each new combination adds as much as possible.  Only their order is
+left to choose: it favours variety.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.deepimportance.coverage import Rows, apart, find_combinations
+from pipelines.deepimportance.coverage import Rows, count_differing_neurons, find_combinations
 from pipelines.deepimportance.quantisation import Regions
 
 
@@ -24,38 +24,41 @@ class Widening:
     Attributes
     ----------
     images : array of int, shape (r,)
-        Positions of all those that exercise a combination which the test set does not.
+        Positions of all images that exercise a combination which the test set does not.
     adds : array of bool, shape (r,)
-        Whether an image adds a combination to the test set and all images before it.
+        Whether an image adds a combination to those of the test set and of all images before it.
     apart : array of int64, shape (r,)
-        In how many neurons the combination differs from the nearest one of the test set and of all
-        images before it: 0 where it adds none.
+        In how many neurons the combination differs from the most similar one of the test set and of
+        all images before it; 0 where it adds none.
     """
 
     images: NDArray[np.intp]
     adds: NDArray[np.bool_]
-    apart: NDArray[np.int64]
+    differing_neurons: NDArray[np.int64]
 
 
-def rank(
+def rank_new_images(
     values: NDArray[np.float32], rows: Rows, covered: Rows, regions: Sequence[Regions]
 ) -> Widening:
     """Rank new images by what they add to the coverage of a test set.
 
-    One image of each new combination comes first, that which differs in most neurons from all that
-    is covered by then; of equal ones, that with more new images.  Of a combination's images the
-    one nearest to the centroids comes first, as the most typical; the others follow, second ones
-    before third ones.  Time grows with the square of the number of new combinations, and with
-    their product with the covered ones.
+    First comes one image of each new combination: next is always the combination that differs in
+    most neurons from everything covered so far, and among equal ones that with more new images.
+    The image of a combination is the one nearest to the centroids, as the most typical.  Then
+    follow the second image of each combination, the third, and so on.
+
+    Time grows with the square of the number of new combinations, and with the product of the
+    numbers of new and covered ones.
 
     Parameters
     ----------
     values : array of float32, shape (n, m)
-        Activations of the important neurons.
+        Activations of the important neurons for the new images.
     rows : array of uint8, shape (n, m)
-        Their regions.
+        Combinations of the new images.
     covered : array of uint8, shape (c, m)
         Combinations of the test set.
+    regions : sequence of Regions, length m
     """
     known = set(map(tuple, covered.tolist()))
     new = np.array([tuple(row) not in known for row in rows.tolist()], dtype=np.bool_)
@@ -63,18 +66,21 @@ def rank(
     if not len(images):
         none = np.empty(0, dtype=np.intp)
         return Widening(none, none.astype(np.bool_), none.astype(np.int64))
-    seen = find_combinations(rows[images])
-    order, distances = _most_unlike_first(seen.rows, seen.counts, covered)
-    spreads = np.array([np.ptp(each.centroids) or 1.0 for each in regions])
-    centres = np.stack([each.centroids[rows[images, i]] for i, each in enumerate(regions)], axis=1)
+    combinations = find_combinations(rows[images])
+    order, distances = _most_unlike_first(combinations.rows, combinations.counts, covered)
+    spreads = np.array([np.ptp(neuron_regions.centroids) or 1.0 for neuron_regions in regions])
+    centres = np.stack(
+        [neuron_regions.centroids[rows[images, i]] for i, neuron_regions in enumerate(regions)],
+        axis=1,
+    )
     off = (((values[images] - centres) / spreads) ** 2).sum(axis=1)
     turn = np.empty(len(order), dtype=np.int64)
     turn[order] = np.arange(len(order))
-    sequence = np.lexsort((off, seen.of_image))
-    before = np.concatenate([[0], np.cumsum(seen.counts)[:-1]])
+    sequence = np.lexsort((off, combinations.of_image))
+    before = np.concatenate([[0], np.cumsum(combinations.counts)[:-1]])
     nth = np.empty(len(images), dtype=np.int64)
-    nth[sequence] = np.arange(len(images)) - before[seen.of_image[sequence]]
-    ranked = np.lexsort((turn[seen.of_image], nth))
+    nth[sequence] = np.arange(len(images)) - before[combinations.of_image[sequence]]
+    ranked = np.lexsort((turn[combinations.of_image], nth))
     adds = nth[ranked] == 0
     amount = np.zeros(len(ranked), dtype=np.int64)
     amount[adds] = distances
@@ -84,16 +90,23 @@ def rank(
 def _most_unlike_first(
     rows: Rows, counts: NDArray[np.int64], covered: Rows
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """Order combinations so that each is as unlike the covered and the earlier ones as can be."""
-    distance = apart(rows, covered)
+    """Order combinations so that each one differs most from the covered and the earlier ones.
+
+    Returns
+    -------
+    order : array of int, shape (c,)
+    differing : array of int64, shape (c,)
+        In how many neurons each combination of `order` differs from the most similar one before.
+    """
+    distance = count_differing_neurons(rows, covered)
     order = np.empty(len(rows), dtype=np.intp)
-    found = np.empty(len(rows), dtype=np.int64)
+    differing = np.empty(len(rows), dtype=np.int64)
     left = np.ones(len(rows), dtype=np.bool_)
     weight = int(counts.max()) + 1
     for step in range(len(rows)):
         best = int(np.where(left, distance * weight + counts, -1).argmax())
-        order[step], found[step] = best, distance[best]
+        order[step], differing[step] = best, distance[best]
         left[best] = False
-        differing = np.count_nonzero(rows != rows[best], axis=1)
-        distance = np.minimum(distance, differing)
-    return order, found
+        to_best = np.count_nonzero(rows != rows[best], axis=1)
+        distance = np.minimum(distance, to_best)
+    return order, differing

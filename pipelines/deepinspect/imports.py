@@ -62,8 +62,8 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
         if not np.isnan(before) and abs(before - value) > ALIKE * max(before, value):
             raise InputError(
                 f"{file}, row {line}: expected one distance between {quote_cell(one)} and "
-                f"{quote_cell(other)}, received {value:g} after {before:g}. Distances are symmetric: "
-                "give each pair once."
+                f"{quote_cell(other)}, received {value:g} after {before:g}. Distances are "
+                "symmetric: give each pair once."
             )
         result[a, b] = result[b, a] = value
     if len(names) < 2:
@@ -73,8 +73,9 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     if len(first):
         raise InputError(
             f"{file}: expected a distance for each pair of its {len(names)} classes, received none "
-            f"for {quote_cell(names[first[0]])} and {quote_cell(names[second[0]])}; {len(first) // 2} pairs "
-            "are missing. Add them, or leave out classes that are never predicted."
+            f"for {quote_cell(names[first[0]])} and {quote_cell(names[second[0]])}; "
+            f"{len(first) // 2} pairs are missing. Add them, or leave out classes that are never "
+            "predicted."
         )
     return names, result
 
@@ -97,8 +98,8 @@ def _check_rows(file: str, table: Table, titles: str, *, titled: bool) -> None:
     if not titled:
         raise InputError(
             f"{file}: expected titles in the first row, received "
-            f"{quote_cell(table.delimiter.join(table.header))}. Put a row with titles in front, for "
-            f"example {titles}."
+            f"{quote_cell(table.delimiter.join(table.header))}. Put a row with titles in front, "
+            f"for example {titles}."
         )
     for line, what in table.remarks:
         if what.endswith(LEFT_OUT):
@@ -166,8 +167,9 @@ def read_labels(file: Path, option: str, names: Sequence[str]) -> Labels:
             )
         if unknown := [name for name in classes if name not in known]:
             raise InputError(
-                f"{option} {file}, row {line}: the class {quote_cell(unknown[0])} has no distances. "
-                f"Expected one of {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}. Add "
+                f"{option} {file}, row {line}: the class {quote_cell(unknown[0])} has no "
+                f"distances. Expected one of {', '.join(names[:5])}"
+                f"{', ...' if len(names) > 5 else ''}. Add "
                 "its distances to all other classes, or leave these rows out."
             )
         labels[image] = classes

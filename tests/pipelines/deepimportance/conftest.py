@@ -34,7 +34,7 @@ def looked_at(model, folders):
     layers = tuple(neuron_layers(network.model))
     activate = build_activations(network.model, layers)
     explain = build_relevance(network.model, rule="epsilon", layers=("hidden",))
-    found = {}
+    measurements = {}
     for name in ("training", "test", "other/test", "new"):
         paths = sorted(
             file.relative_to(folders / name).as_posix() for file in (folders / name).rglob("*.png")
@@ -45,5 +45,5 @@ def looked_at(model, folders):
         outputs, values = activate(pixels)
         targets = np.full(len(pixels), PREDICTED, np.int32)
         relevance = explain(pixels, targets).layers["hidden"]
-        found[name] = ([image.path for image in images], outputs, values, relevance)
-    return found
+        measurements[name] = ([image.path for image in images], outputs, values, relevance)
+    return measurements

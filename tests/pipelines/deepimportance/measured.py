@@ -48,6 +48,6 @@ def regions_of(finished, looked_at):
     training = looked_at["training"][2]["hidden"]
     regions = [quantise(training[:, neuron]) for neuron in neurons]
     return {
-        name: find_regions(each[2]["hidden"][:, neurons], regions)
-        for name, each in looked_at.items()
-    }, [len(each.centroids) for each in regions]
+        name: find_regions(measurement[2]["hidden"][:, neurons], regions)
+        for name, measurement in looked_at.items()
+    }, [len(neuron_regions.centroids) for neuron_regions in regions]

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from pipelines.deepimportance.coverage import (
-    apart,
-    contributors,
+    compute_coverage,
+    compute_expected_growth,
     count_combinations,
-    coverage,
-    expected_growth,
+    count_differing_neurons,
+    count_growth,
     find_combinations,
-    growth,
-    uncovered,
+    find_contributors,
+    list_uncovered,
 )
 from pipelines.deepimportance.quantisation import find_regions, quantise
 
@@ -24,9 +24,9 @@ def test_coverage_is_that_of_equation_6(seed):
     rng = np.random.default_rng(seed)
     training = rng.gamma(1, 1, (60, 3)).astype(np.float32)
     regions = [quantise(training[:, i]) for i in range(3)]
-    clusters = [len(each.centroids) for each in regions]
+    clusters = [len(neuron_regions.centroids) for neuron_regions in regions]
     test = rng.gamma(1, 1.3, (25, 3)).astype(np.float32)
-    listed = list(product(*(each.centroids.tolist() for each in regions)))
+    listed = list(product(*(neuron_regions.centroids.tolist() for neuron_regions in regions)))
     covered = set()
     for image in test.tolist():
         distances = [
@@ -35,7 +35,7 @@ def test_coverage_is_that_of_equation_6(seed):
         covered.add(listed[distances.index(min(distances))])
     seen = find_combinations(find_regions(test, regions))
     assert count_combinations(clusters) == len(listed)
-    assert coverage(len(seen.rows), clusters) == len(covered) / len(listed)
+    assert compute_coverage(len(seen.rows), clusters) == len(covered) / len(listed)
     named = {tuple(regions[i].centroids[r] for i, r in enumerate(row)) for row in seen.rows}
     assert named == covered
 
@@ -52,28 +52,28 @@ def test_growth_and_contributors():
     for row in rows.tolist():
         known.add(tuple(row))
         expected.append(len(known))
-    assert growth(seen).tolist() == expected
+    assert count_growth(seen).tolist() == expected
     alone = [i for i, row in enumerate(rows.tolist()) if rows.tolist().count(row) == 1]
-    assert contributors(seen).tolist() == alone
+    assert find_contributors(seen).tolist() == alone
 
 
 def test_expected_growth_is_the_mean_over_random_orders():
     rows = rows_of(2)
     seen = find_combinations(rows)
     rng = np.random.default_rng(0)
-    orders = [growth(find_combinations(rng.permutation(rows))) for _ in range(3000)]
-    found = expected_growth(seen.counts, range(1, 31))
-    assert found == pytest.approx(np.mean(orders, axis=0), abs=0.2)
-    assert found[0] == pytest.approx(1)
-    assert found[-1] == pytest.approx(len(seen.rows))
+    orders = [count_growth(find_combinations(rng.permutation(rows))) for _ in range(3000)]
+    expected = compute_expected_growth(seen.counts, range(1, 31))
+    assert expected == pytest.approx(np.mean(orders, axis=0), abs=0.2)
+    assert expected[0] == pytest.approx(1)
+    assert expected[-1] == pytest.approx(len(seen.rows))
 
 
 def test_combinations_without_number_are_counted_and_not_listed():
     assert count_combinations([4] * 60) == 4**60
     rows = np.random.default_rng(3).integers(0, 4, (500, 60)).astype(np.uint8)
     seen = find_combinations(rows)
-    assert 0 < coverage(len(seen.rows), [4] * 60) < 1e-30
-    assert len(uncovered(seen.rows, seen, [4] * 60, 50)) == 50
+    assert 0 < compute_coverage(len(seen.rows), [4] * 60) < 1e-30
+    assert len(list_uncovered(seen.rows, seen, [4] * 60, 50)) == 50
 
 
 def test_how_far_apart_combinations_are():
@@ -82,33 +82,33 @@ def test_how_far_apart_combinations_are():
         min(sum(a != b for a, b in zip(row, other, strict=True)) for other in others.tolist())
         for row in rows.tolist()
     ]
-    assert apart(rows, others).tolist() == expected
-    assert apart(rows, others, block=7).tolist() == expected
-    assert apart(rows, others[:0]).tolist() == [3] * len(rows)
+    assert count_differing_neurons(rows, others).tolist() == expected
+    assert count_differing_neurons(rows, others, block=7).tolist() == expected
+    assert count_differing_neurons(rows, others[:0]).tolist() == [3] * len(rows)
 
 
 def test_what_is_uncovered_training_first_and_then_by_nearness():
     clusters = (2, 3, 4)
     training, test = find_combinations(rows_of(6)), find_combinations(rows_of(7, images=3))
-    found = uncovered(test.rows, training, clusters, 1000)
+    uncovered_rows = list_uncovered(test.rows, training, clusters, 1000)
     covered = set(map(tuple, test.rows.tolist()))
     everything = set(product(*map(range, clusters)))
-    assert {row for row, _, _ in found} == everything - covered
-    assert len(found) == len(everything - covered)
+    assert {row for row, _, _ in uncovered_rows} == everything - covered
+    assert len(uncovered_rows) == len(everything - covered)
     counts = dict(zip(map(tuple, training.rows.tolist()), training.counts.tolist(), strict=True))
-    for row, count, distance in found:
+    for row, count, distance in uncovered_rows:
         assert count == counts.get(row, 0)
         assert distance == min(sum(a != b for a, b in zip(row, c, strict=True)) for c in covered)
-    keys = [(-count, distance if not count else 0) for _, count, distance in found]
+    keys = [(-count, distance if not count else 0) for _, count, distance in uncovered_rows]
     assert keys == sorted(keys)
-    assert uncovered(test.rows, training, clusters, 5) == found[:5]
+    assert list_uncovered(test.rows, training, clusters, 5) == uncovered_rows[:5]
 
 
 def test_a_test_set_that_covers_almost_all_is_told_at_once():
     everything = np.array(list(product(range(4), repeat=6)), dtype=np.uint8)
     seen = everything[20:]
     start = process_time()
-    found = uncovered(seen, find_combinations(seen), [4] * 6, 200)
-    assert {row for row, _, _ in found} == set(map(tuple, everything[:20].tolist()))
-    assert uncovered(everything, find_combinations(seen), [4] * 6, 200) == []
+    uncovered_rows = list_uncovered(seen, find_combinations(seen), [4] * 6, 200)
+    assert {row for row, _, _ in uncovered_rows} == set(map(tuple, everything[:20].tolist()))
+    assert list_uncovered(everything, find_combinations(seen), [4] * 6, 200) == []
     assert process_time() - start < 3  # far more if the search went on when there are no others

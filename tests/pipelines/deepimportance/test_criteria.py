@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import gaussian_kde
 
 from pipelines.deepimportance import criteria
-from pipelines.deepimportance.criteria import Range, widen
+from pipelines.deepimportance.criteria import Range, extend_range
 
 
 def activations(seed, n=40, neurons=7):
@@ -32,7 +32,7 @@ def test_multisections():
     training, test, k = activations(1), activations(2, n=60) * 1.3, 10
     training[:, 6] = 0.5
     test[:5, 6] = 0.5
-    known = widen(widen(None, training[:10]), training[10:])
+    known = extend_range(extend_range(None, training[:10]), training[10:])
     expected = set()
     for row in test.tolist():
         for j, value in enumerate(row):
@@ -41,9 +41,9 @@ def test_multisections():
                 width = (high - low) / k
                 section = 0 if not width else min(int((value - low) / width), k - 1)
                 expected.add((j, section))
-    found = criteria.multisection_coverage(test, known, k)
-    assert found.shape == (7, k)
-    assert set(zip(*map(np.ndarray.tolist, np.nonzero(found)), strict=True)) == expected
+    covered = criteria.multisection_coverage(test, known, k)
+    assert covered.shape == (7, k)
+    assert set(zip(*map(np.ndarray.tolist, np.nonzero(covered)), strict=True)) == expected
     assert (6, 0) in expected
     whole = criteria.multisection_coverage(training, known, k)
     assert whole[:6, 0].all()
@@ -52,13 +52,13 @@ def test_multisections():
 
 def test_boundaries_and_strong_activations():
     training, test = activations(3) + 1, activations(4, n=8) * 1.6
-    known = widen(None, training)
-    found = criteria.boundary_coverage(test, known)
+    known = extend_range(None, training)
+    covered = criteria.boundary_coverage(test, known)
     for j in range(7):
         low, high = training[:, j].min(), training[:, j].max()
-        assert found[j, 0] == any(value < low for value in test[:, j].tolist())
-        assert found[j, 1] == any(value > high for value in test[:, j].tolist())
-    assert found.any(axis=0).all()
+        assert covered[j, 0] == any(value < low for value in test[:, j].tolist())
+        assert covered[j, 1] == any(value > high for value in test[:, j].tolist())
+    assert covered.any(axis=0).all()
     assert not criteria.boundary_coverage(training, known).any()
 
 
@@ -106,9 +106,9 @@ def test_surprise_by_distance(monkeypatch):
         nearest = min(same, key=lambda t: distance(point, t))
         far = min(distance(nearest, t) for t in others)
         expected.append(distance(point, nearest) / far)
-    found = criteria.distance_surprise(test, predicted, training, classes)
-    assert found == pytest.approx(expected)
-    assert found[0] == 0
+    surprise = criteria.distance_surprise(test, predicted, training, classes)
+    assert surprise == pytest.approx(expected)
+    assert surprise[0] == 0
     monkeypatch.setattr(criteria, "BLOCK", 40)
     again = criteria.distance_surprise(test, predicted, training, classes)
     assert again == pytest.approx(expected)
@@ -121,8 +121,8 @@ def test_surprise_by_distance_far_from_0():
     test, predicted = classified(7, 20)
     expected = criteria.distance_surprise(test, predicted, training, classes)
     offset = np.float32(5000)
-    found = criteria.distance_surprise(test + offset, predicted, training + offset, classes)
-    assert found == pytest.approx(expected, rel=0.01)
+    surprise = criteria.distance_surprise(test + offset, predicted, training + offset, classes)
+    assert surprise == pytest.approx(expected, rel=0.01)
 
 
 def test_surprise_by_likelihood(monkeypatch):
@@ -139,22 +139,22 @@ def test_surprise_by_likelihood(monkeypatch):
             d = point[[0, 1, 3]] - t
             density += exp(-0.5 * float(d @ inverse @ d)) / norm
         expected.append(-log(density / len(same)))
-    found = criteria.likelihood_surprise(test, predicted, training, classes)
-    assert found == pytest.approx(expected, rel=1e-6)
+    surprise = criteria.likelihood_surprise(test, predicted, training, classes)
+    assert surprise == pytest.approx(expected, rel=1e-6)
     one = classes == predicted[0]
     kde = gaussian_kde(training[one][:, [0, 1, 3]].T)
-    assert found[0] == pytest.approx(-kde.logpdf(test[0, [0, 1, 3]])[0], rel=1e-6)
+    assert surprise[0] == pytest.approx(-kde.logpdf(test[0, [0, 1, 3]])[0], rel=1e-6)
     monkeypatch.setattr(criteria, "BLOCK", 40)
     again = criteria.likelihood_surprise(test, predicted, training, classes)
-    assert again == pytest.approx(found)
+    assert again == pytest.approx(surprise)
 
 
 def test_a_direction_without_variance_is_left_out_of_the_density():
     training, classes = classified(10, 90)
     test, predicted = classified(11, 15)
     doubled = [np.concatenate([v, v[:, :1] * 2], axis=1) for v in (test, training)]
-    found = criteria.likelihood_surprise(doubled[0], predicted, doubled[1], classes)
-    assert np.isfinite(found).all()
+    surprise = criteria.likelihood_surprise(doubled[0], predicted, doubled[1], classes)
+    assert np.isfinite(surprise).all()
     few = criteria.likelihood_surprise(test, predicted, training[:1], classes[:1])
     assert np.isnan(few).all()
 
@@ -168,7 +168,7 @@ def test_far_away_is_surprising_and_finite():
 
 def test_ranges_grow_with_batches():
     values = activations(13)
-    found = widen(widen(None, values[:7]), values[7:])
-    assert isinstance(found, Range)
-    assert found.low.tolist() == values.min(axis=0).tolist()
-    assert found.high.tolist() == values.max(axis=0).tolist()
+    known = extend_range(extend_range(None, values[:7]), values[7:])
+    assert isinstance(known, Range)
+    assert known.low.tolist() == values.min(axis=0).tolist()
+    assert known.high.tolist() == values.max(axis=0).tolist()

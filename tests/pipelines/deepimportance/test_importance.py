@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.deepimportance.importance import most_important, neuron_relevance
+from pipelines.deepimportance.importance import choose_important, sum_relevance
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.relevance import PREDICTED, build_relevance
 from pipelines.runs.errors import InputError
@@ -22,8 +22,8 @@ def test_relevance_of_dense_neurons_is_that_of_equation_1():
     )
     images = np.random.default_rng(0).uniform(0, 1, (9, 3, 4, 1)).astype(np.float32)
     run = build_relevance(dnn, rule="epsilon", layers=("hidden",))
-    found = run(images, np.full(9, PREDICTED, np.int32))
-    total = neuron_relevance(found.layers["hidden"])
+    relevances = run(images, np.full(9, PREDICTED, np.int32))
+    total = sum_relevance(relevances.layers["hidden"])
     (w1, b1), (w2, b2) = (dnn.get_layer(name).get_weights() for name in ("hidden", "end"))
     expected = [0.0] * 5
     for image in images:
@@ -43,14 +43,14 @@ def test_relevance_of_a_feature_map_is_the_sum_of_its_parts():
         sum(float(maps[n, y, x, c]) for n in range(4) for y in range(3) for x in range(2))
         for c in range(5)
     ]
-    assert neuron_relevance(maps) == pytest.approx(expected, rel=1e-5)
+    assert sum_relevance(maps) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_most_important_come_first_and_equal_ones_in_order():
-    assert most_important(np.array([1.0, -9, 3, 3, 2]), 4, "hidden").tolist() == [2, 3, 4, 0]
+    assert choose_important(np.array([1.0, -9, 3, 3, 2]), 4, "hidden").tolist() == [2, 3, 4, 0]
 
 
 @pytest.mark.parametrize("m", [0, 6])
 def test_more_neurons_than_the_layer_has_are_not_taken(m):
     with pytest.raises(InputError, match=f"1 to 5, as layer 'hidden' has 5 neurons, received {m}"):
-        most_important(np.zeros(5), m, "hidden")
+        choose_important(np.zeros(5), m, "hidden")

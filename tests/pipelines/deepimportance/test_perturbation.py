@@ -34,8 +34,8 @@ def pixels(n=6):
 
 def test_the_most_relevant_pixels():
     relevance = np.random.default_rng(0).normal(0, 1, (3, 5, 4)).astype(np.float32)
-    found = most_relevant(relevance, 6)
-    for one, places in zip(relevance, found, strict=True):
+    chosen = most_relevant(relevance, 6)
+    for one, places in zip(relevance, chosen, strict=True):
         least = sorted(one.ravel().tolist())[-6]
         assert (places == (one >= least)).all()
 
@@ -75,9 +75,9 @@ def test_noise_falls_on_what_lowers_an_output_below_0(tmp_path):
     network = load_network(tmp_path / "dnn.keras")
     before = pixels()
     explain = build_relevance(network.model, rule="epsilon", layers=(INPUT,))
-    found = explain(before.astype(np.float32), np.zeros(6, np.int32))
-    assert (found.logits < 0).all()
-    where = most_relevant(-found.layers[INPUT].sum(axis=3), int(0.02 * SIZE[0] * SIZE[1]))
+    relevances = explain(before.astype(np.float32), np.zeros(6, np.int32))
+    assert (relevances.logits < 0).all()
+    where = most_relevant(-relevances.layers[INPUT].sum(axis=3), int(0.02 * SIZE[0] * SIZE[1]))
     after = build_perturbing(network, "gaussian", seed=2)(before, np.full(6, -1, np.int32))
     changed = (after != before).any(axis=3)
     assert changed.any()
@@ -116,17 +116,17 @@ def test_signs_of_one_output_that_is_sure(tmp_path, activation):
     keras.utils.set_random_seed(3)
     dnn = build(keras.layers.Dense(1, activation=activation, name="end"))
     file = tmp_path / "dnn.keras"
-    found = {}
+    by_case = {}
     for sure in (0, 30, -30):
         dnn.get_layer("end").set_weights([dnn.get_layer("end").get_weights()[0], np.full(1, sure)])
         dnn.save(file)
         signs = build_gradient_signs(load_network(file))
         for shown in (0, 1):
-            found[sure, shown] = signs(pixels().astype(np.float32), np.full(6, shown, np.int32))
-    assert np.any(found[0, 0], axis=(1, 2, 3)).all()
+            by_case[sure, shown] = signs(pixels().astype(np.float32), np.full(6, shown, np.int32))
+    assert np.any(by_case[0, 0], axis=(1, 2, 3)).all()
     for sure in (0, 30, -30):
-        assert (found[sure, 0] == found[0, 0]).mean() > 0.999
-        assert (found[sure, 1] == -found[0, 0]).mean() > 0.999
+        assert (by_case[sure, 0] == by_case[0, 0]).mean() > 0.999
+        assert (by_case[sure, 1] == -by_case[0, 0]).mean() > 0.999
 
 
 @pytest.mark.parametrize("how", ["fgsm", "bim"])
@@ -137,8 +137,8 @@ def test_attacks_raise_the_loss_and_keep_their_bounds(model, how):
     shown = outputs.argmax(axis=1).astype(np.int32)
     after = build_perturbing(network, how, 0.05)(before, shown)
     assert np.abs(after.astype(int) - before).max() == 13  # 12.75, rounded
-    found = np.asarray(network.model(after.astype(np.float32)))
-    assert (found[np.arange(8), shown] < outputs[np.arange(8), shown]).all()
+    attacked = np.asarray(network.model(after.astype(np.float32)))
+    assert (attacked[np.arange(8), shown] < outputs[np.arange(8), shown]).all()
     guessed = build_perturbing(network, how, 0.05)(before, np.full(8, -1, np.int32))
     assert (guessed == after).all()
 
@@ -150,3 +150,95 @@ def test_fgsm_is_one_step_along_the_signs(model):
     signs = build_gradient_signs(network)(before.astype(np.float32), shown)
     expected = np.clip(np.round(before + 0.1 * 255 * signs), 0, 255)
     assert (build_perturbing(network, "fgsm")(before, shown) == expected).all()
+
+
+@pytest.mark.parametrize("how", ["gaussian", "gaussian-random", "fgsm", "bim"])
+def test_the_result_is_a_test_set_again(model, images, tmp_path, how):
+    perturbed = perturb_images(model, images, tmp_path / "out", Asked(how), quiet)
+    assert (perturbed.images, perturbed.unchanged, perturbed.labels) == (21, 0, "class folders")
+    assert [file.path for file in perturbed.rejected] == ["right/bad.png"]
+    made = sorted(
+        f.relative_to(tmp_path / "out").as_posix() for f in (tmp_path / "out").rglob("*.png")
+    )
+    originals = [f.relative_to(images).as_posix() for f in images.rglob("*.[jp]*g")]
+    names = [n if n.endswith(".png") else f"{n}.png" for n in originals if "bad" not in n]
+    assert made == sorted(names)
+    truth = read_truth(tmp_path / "out", made)
+    assert all(label == (path.split("/")[0],) for path, label in truth.values.items())
+    before = np.asarray(Image.open(images / "left" / "1_03.png"))
+    after = np.asarray(Image.open(tmp_path / "out" / "left" / "1_03.png"))
+    assert after.shape == before.shape
+    assert (after != before).any()
+    again = perturb_images(model, images, tmp_path / "again", Asked(how), quiet)
+    assert again == perturbed
+    for name in made:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_a_table_of_labels_goes_with_the_images(model, images, tmp_path):
+    shutil.copytree(images, tmp_path / "images")
+    paths = [
+        f.relative_to(tmp_path / "images").as_posix() for f in (tmp_path / "images").rglob("*.*g")
+    ]
+    write_csv(
+        tmp_path / "images" / "labels.csv", ("path", "label"), [(p, p[0] == "l") for p in paths]
+    )
+    out = tmp_path / "out"
+    perturbed = perturb_images(model, tmp_path / "images", out, Asked("fgsm"), quiet)
+    assert perturbed.labels == "labels.csv"
+    rows = read_csv(out / "labels.csv")
+    assert len(rows) == perturbed.images
+    for row in rows:
+        assert (out / row["path"]).is_file()
+        assert row["label"] == str(row["path"].startswith("left"))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"how": "blur"}, "--how: expected gaussian, gaussian-random, fgsm, bim, received 'blur'"),
+        ({"strength": 0}, "--strength: expected a share above 0, at most 1, received 0"),
+        ({"strength": 2}, "--strength: expected a share above 0, at most 1, received 2"),
+    ],
+)
+def test_what_cannot_be_used_is_named(model, images, tmp_path, options, words):
+    with pytest.raises(InputError, match=words):
+        perturb_images(model, images, tmp_path / "out", Asked(**options), quiet)
+
+
+def test_numbers_cannot_be_attacked(images, tmp_path):
+    keras, _ = import_keras()
+    build(keras.layers.Dense(1, name="angle")).save(tmp_path / "dnn.keras")
+    with pytest.raises(InputError, match="--how bim needs a DNN that predicts one class"):
+        shutil.copytree(images, tmp_path / "images")
+        paths = [p.relative_to(tmp_path / "images") for p in (tmp_path / "images").rglob("*.png")]
+        rows = [(path.as_posix(), 1.5 * n) for n, path in enumerate(paths)]
+        write_csv(tmp_path / "images" / "labels.csv", ("path", "angle"), rows)
+        perturb_images(
+            tmp_path / "dnn.keras", tmp_path / "images", tmp_path / "o", Asked("bim"), quiet
+        )
+
+
+def test_a_class_before_a_sigmoid_is_attacked_where_classes_have_names(images, tmp_path):
+    keras, _ = import_keras()
+    build(keras.layers.Dense(1, name="logit")).save(tmp_path / "dnn.keras")
+    shutil.copytree(images, tmp_path / "images")
+    paths = [p.relative_to(tmp_path / "images") for p in (tmp_path / "images").rglob("*.png")]
+    rows = [(path.as_posix(), int(path.parent.name == "right")) for path in paths]
+    write_csv(tmp_path / "images" / "labels.csv", ("path", "label"), rows)
+
+    def attack(**options):
+        attack_options = Asked("fgsm", **options)
+        return perturb_images(
+            tmp_path / "dnn.keras", tmp_path / "images", tmp_path / "out", attack_options, quiet
+        )
+
+    with pytest.raises(InputError, match="give --classes, a file of two lines"):
+        attack()
+    (tmp_path / "classes.txt").write_text("0\n1\n")
+    assert attack(classes=tmp_path / "classes.txt").unchanged == 0
+
+
+def test_the_originals_stay(model, images):
+    with pytest.raises(InputError, match="lies among the images"):
+        perturb_images(model, images, images / "noisy", Asked(), quiet)

@@ -47,55 +47,57 @@ def test_regions_are_the_best_division_and_the_best_number(seed):
     values = np.maximum(rng.normal(rng.choice([-1, 2, 6], 18), 0.7), 0).astype(np.float32)
     if seed % 3 == 0:
         values = np.round(values)
-    found = quantise(values, 5)
+    regions = quantise(values, 5)
     scores = {}
     for k in range(2, 1 + min(5, len(np.unique(values)))):
         spread, parts = naive_means(values.astype(np.float64), k)
         labels = np.repeat(np.arange(k), [len(part) for part in parts])
         scores[k] = naive_silhouette(np.sort(values.astype(np.float64)), labels)
-        if k == len(found.centroids):
-            ours = find_regions(values[:, None], [found])[:, 0]
+        if k == len(regions.centroids):
+            ours = find_regions(values[:, None], [regions])[:, 0]
             groups = [values[ours == label].astype(np.float64) for label in range(k)]
             # Nearest centroids may only better the division, and k-means is where they do not.
             assert sum(((g - g.mean()) ** 2).sum() for g in groups) == pytest.approx(spread)
-            assert found.centroids == pytest.approx([part.mean() for part in parts])
-            assert found.sizes.tolist() == [len(part) for part in parts]
-    assert found.scores == pytest.approx(scores)
-    assert found.silhouette == max(found.scores.values())
-    assert found.scores[len(found.centroids)] == found.silhouette
+            assert regions.centroids == pytest.approx([part.mean() for part in parts])
+            assert regions.sizes.tolist() == [len(part) for part in parts]
+    assert regions.scores == pytest.approx(scores)
+    assert regions.silhouette == max(regions.scores.values())
+    assert regions.scores[len(regions.centroids)] == regions.silhouette
 
 
 def test_the_silhouette_is_scikit_learns_and_an_offset_changes_nothing():
     rng = np.random.default_rng(3)
     values = np.concatenate([rng.normal(c, 0.5, 200) for c in (0, 3, 9)]).astype(np.float32)
-    found = quantise(values)
-    labels = find_regions(values[:, None], [found])[:, 0]
-    assert len(found.centroids) == 3
-    assert found.silhouette == pytest.approx(silhouette_score(values[:, None], labels, metric="l1"))
+    regions = quantise(values)
+    labels = find_regions(values[:, None], [regions])[:, 0]
+    assert len(regions.centroids) == 3
+    assert regions.silhouette == pytest.approx(
+        silhouette_score(values[:, None], labels, metric="l1")
+    )
     moved = quantise(values + np.float32(4096))
-    assert moved.sizes.tolist() == found.sizes.tolist()
+    assert moved.sizes.tolist() == regions.sizes.tolist()
 
 
 def test_fifty_thousand_images_take_a_moment():
     values = np.maximum(np.random.default_rng(4).normal(0, 1, 50_000), 0).astype(np.float32)
     start = time.process_time()
-    found = quantise(values)
+    regions = quantise(values)
     assert time.process_time() - start < 5
-    assert found.sizes.sum() == 50_000
+    assert regions.sizes.sum() == 50_000
 
 
 def test_a_constant_neuron_has_one_region():
-    found = quantise(np.full(30, 0.25, dtype=np.float32))
-    assert found.centroids.tolist() == [0.25]
-    assert found.silhouette is None
+    regions = quantise(np.full(30, 0.25, dtype=np.float32))
+    assert regions.centroids.tolist() == [0.25]
+    assert regions.silhouette is None
     values = np.array([[-1.0], [9.0]], dtype=np.float32)
-    assert find_regions(values, [found]).tolist() == [[0], [0]]
+    assert find_regions(values, [regions]).tolist() == [[0], [0]]
 
 
 def test_two_values_are_two_regions():
-    found = quantise(np.array([0, 0, 0, 1, 1], dtype=np.float32))
-    assert found.centroids.tolist() == [0, 1]
-    assert found.scores == {2: 1.0}
+    regions = quantise(np.array([0, 0, 0, 1, 1], dtype=np.float32))
+    assert regions.centroids.tolist() == [0, 1]
+    assert regions.scores == {2: 1.0}
 
 
 def test_the_nearest_centroid_decides():
@@ -104,8 +106,10 @@ def test_the_nearest_centroid_decides():
     regions = [quantise(values[:, i]) for i in range(3)]
     rows = find_regions(values, regions)
     for image in range(40):
-        for i, each in enumerate(regions):
-            distances = [abs(float(values[image, i]) - c) for c in each.centroids.tolist()]
+        for i, neuron_regions in enumerate(regions):
+            distances = [
+                abs(float(values[image, i]) - c) for c in neuron_regions.centroids.tolist()
+            ]
             assert rows[image, i] == distances.index(min(distances))
 
 

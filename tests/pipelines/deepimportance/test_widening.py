@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.deepimportance.quantisation import find_regions, quantise
-from pipelines.deepimportance.widening import rank
+from pipelines.deepimportance.widening import rank_new_images
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -16,21 +16,21 @@ def test_greedy_and_varied(seed):
     new = rng.gamma(1, 1.4, (60, 4)).astype(np.float32)
     rows = find_regions(new, regions)
     covered = list(dict.fromkeys(map(tuple, test.tolist())))
-    found = rank(new, rows, np.unique(test, axis=0), regions)
+    ranked = rank_new_images(new, rows, np.unique(test, axis=0), regions)
 
     known, groups = set(covered), {}
     for image, row in enumerate(map(tuple, rows.tolist())):
         if row not in known:
             groups.setdefault(row, []).append(image)
     assert groups
-    assert sorted(found.images.tolist()) == sorted(
+    assert sorted(ranked.images.tolist()) == sorted(
         image for group in groups.values() for image in group
     )
     # Not one is lost to the greedy choice: as many add something as there are new combinations.
-    assert found.adds.sum() == len(groups)
-    assert found.adds[: len(groups)].all()
+    assert ranked.adds.sum() == len(groups)
+    assert ranked.adds[: len(groups)].all()
     for place in range(len(groups)):
-        row = tuple(rows[found.images[place]].tolist())
+        row = tuple(rows[ranked.images[place]].tolist())
 
         def differs(key):
             return min(sum(a != b for a, b in zip(key, c, strict=True)) for c in covered)
@@ -39,20 +39,21 @@ def test_greedy_and_varied(seed):
             key: (differs(key), len(images)) for key, images in groups.items() if key not in covered
         }
         assert left[row] == max(left.values())
-        assert found.apart[place] == left[row][0]
+        assert ranked.differing_neurons[place] == left[row][0]
         off = {}
         for image in groups[row]:
-            off[image] = sum(
-                ((float(new[image, i]) - each.centroids[row[i]]) / np.ptp(each.centroids)) ** 2
-                for i, each in enumerate(regions)
-            )
-        assert off[int(found.images[place])] == pytest.approx(min(off.values()))
+            parts = []
+            for i, neuron_regions in enumerate(regions):
+                centroids = neuron_regions.centroids
+                parts.append((float(new[image, i]) - centroids[row[i]]) / np.ptp(centroids))
+            off[image] = sum(part**2 for part in parts)
+        assert off[int(ranked.images[place])] == pytest.approx(min(off.values()))
         covered.append(row)
-    assert not found.apart[len(groups) :].any()
+    assert not ranked.differing_neurons[len(groups) :].any()
 
 
 def test_nothing_new():
     values = np.random.default_rng(5).gamma(1, 1, (30, 2)).astype(np.float32)
     regions = [quantise(values[:, i]) for i in range(2)]
     rows = find_regions(values, regions)
-    assert not len(rank(values, rows, np.unique(rows, axis=0), regions).images)
+    assert not len(rank_new_images(values, rows, np.unique(rows, axis=0), regions).images)

@@ -41,9 +41,9 @@ def test_the_layer_is_the_last_but_one_and_its_neurons_those_of_most_relevance(f
 
 def test_coverage_is_measured_on_the_layer_that_was_quantised(finished, looked_at):
     rows, clusters = regions_of(finished, looked_at)
-    told = read_coverage(finished)
-    assert [test["name"] for test in told["tests"]] == ["test", "test (2)"]
-    for name, test in zip(("test", "other/test"), told["tests"], strict=True):
+    document = read_coverage(finished)
+    assert [test["name"] for test in document["tests"]] == ["test", "test (2)"]
+    for name, test in zip(("test", "other/test"), document["tests"], strict=True):
         seen = find_combinations(rows[name])
         assert test["covered"] == len(seen.rows)
         assert test["coverage"] == pytest.approx(len(seen.rows) / np.prod(clusters), rel=1e-5)
@@ -59,7 +59,7 @@ def test_coverage_is_measured_on_the_layer_that_was_quantised(finished, looked_a
             assert line["example"] == looked_at[name][0][first]
         assert len(covered) == len(seen.rows)
         assert len(combinations) == np.prod(clusters)  # few enough to list all
-        alone = {each["path"] for each in test["contributors"]}
+        alone = {contributor["path"] for contributor in test["contributors"]}
         keys = [tuple(row) for row in rows[name].tolist()]
         assert alone == {
             path for path, key in zip(looked_at[name][0], keys, strict=True) if keys.count(key) == 1
@@ -69,7 +69,7 @@ def test_coverage_is_measured_on_the_layer_that_was_quantised(finished, looked_a
         ]
         assert [row["path"] for row in grown] == looked_at[name][0]
         assert int(grown[-1]["combinations"]) == len(seen.rows)
-    assert read_manifest(finished).result["coverage"] == told["tests"][0]["coverage"]
+    assert read_manifest(finished).result["coverage"] == document["tests"][0]["coverage"]
 
 
 def test_every_criterion_of_every_set_and_added_to_the_first(finished, looked_at):
@@ -77,23 +77,23 @@ def test_every_criterion_of_every_set_and_added_to_the_first(finished, looked_at
     assert {criterion for _, criterion in rows} == set(CRITERIA)
     training, test, other = (looked_at[name] for name in ("training", "test", "other/test"))
 
-    def bits(each):
-        found = {name: [] for name in ("NC", "KMNC", "NBC", "SNAC", "TKNC")}
-        for layer, values in each[2].items():
-            known = criteria.widen(None, training[2][layer])
-            found["NC"].append(criteria.neuron_coverage(values))
-            found["KMNC"].append(criteria.multisection_coverage(values, known).ravel())
-            found["NBC"].append(criteria.boundary_coverage(values, known).ravel())
-            found["SNAC"].append(criteria.boundary_coverage(values, known)[:, 1])
-            found["TKNC"].append(criteria.top_coverage(values))
-        merged = {name: np.concatenate(parts) for name, parts in found.items()}
+    def bits(measurement):
+        parts_of = {name: [] for name in ("NC", "KMNC", "NBC", "SNAC", "TKNC")}
+        for layer, values in measurement[2].items():
+            known = criteria.extend_range(None, training[2][layer])
+            parts_of["NC"].append(criteria.neuron_coverage(values))
+            parts_of["KMNC"].append(criteria.multisection_coverage(values, known).ravel())
+            parts_of["NBC"].append(criteria.boundary_coverage(values, known).ravel())
+            parts_of["SNAC"].append(criteria.boundary_coverage(values, known)[:, 1])
+            parts_of["TKNC"].append(criteria.top_coverage(values))
+        merged = {name: np.concatenate(parts) for name, parts in parts_of.items()}
         classes = training[1].argmax(axis=1).astype(np.int32)
-        given = each[2]["hidden"], each[1].argmax(axis=1).astype(np.int32)
+        inputs = measurement[2]["hidden"], measurement[1].argmax(axis=1).astype(np.int32)
         known = training[2]["hidden"], classes
         merged["LSC"] = criteria.surprise_coverage(
-            criteria.likelihood_surprise(*given, *known), 2000
+            criteria.likelihood_surprise(*inputs, *known), 2000
         )
-        merged["DSC"] = criteria.surprise_coverage(criteria.distance_surprise(*given, *known), 2)
+        merged["DSC"] = criteria.surprise_coverage(criteria.distance_surprise(*inputs, *known), 2)
         return merged
 
     one, two = bits(test), bits(other)
@@ -144,9 +144,9 @@ def test_new_images_add_what_they_say(finished, folders, looked_at, tmp_path):
 def test_folders_are_named_in_full(model, folders, tmp_path, monkeypatch):
     monkeypatch.chdir(folders)
     measure(model, Path(), tmp_path / "run", neurons=4, new=True)
-    told = read_coverage(tmp_path / "run")
-    assert told["training"]["folder"] == str(folders / "training")
-    assert told["tests"][0]["folder"] == str(folders / "test")
+    document = read_coverage(tmp_path / "run")
+    assert document["training"]["folder"] == str(folders / "training")
+    assert document["tests"][0]["folder"] == str(folders / "test")
     monkeypatch.chdir(tmp_path)  # where the export is started does not matter
     wanted, missing = export_widening(tmp_path / "run", tmp_path / "out", quiet)
     assert (wanted > 0, missing) == (True, [])
@@ -173,9 +173,9 @@ def test_new_images_may_wait_for_their_labels(model, folders, tmp_path):
 def test_files_of_the_run(finished):
     assert read_pairs(finished / "rejected.txt").keys() == {"test/left/bad.png"}
     assert undeclared(finished, "coverage") == set()
-    told = read_coverage(finished)
-    shown = [row["thumbnail"] for test in told["tests"] for row in test["table"]]
-    shown += [row["thumbnail"] for row in told["widening"]["rows"]]
+    document = read_coverage(finished)
+    shown = [row["thumbnail"] for test in document["tests"] for row in test["table"]]
+    shown += [row["thumbnail"] for row in document["widening"]["rows"]]
     for name in shown:
         with Image.open(finished / name) as picture:
             assert max(picture.size) == 160

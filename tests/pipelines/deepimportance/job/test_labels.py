@@ -36,8 +36,8 @@ def test_another_order_of_the_classes_is_noted(folders, tmp_path):
     manifest = measure(tmp_path / "dnn.keras", folders, tmp_path / "run", neurons=4)
     assert "With the classes in another order" in " ".join(manifest.notes)
     (tmp_path / "classes.txt").write_text("right\nleft\n")
-    given = {"classes": tmp_path / "classes.txt", "overwrite": True, "neurons": 4}
-    manifest = measure(tmp_path / "dnn.keras", folders, tmp_path / "run", **given)
+    options = {"classes": tmp_path / "classes.txt", "overwrite": True, "neurons": 4}
+    manifest = measure(tmp_path / "dnn.keras", folders, tmp_path / "run", **options)
     assert "another order" not in " ".join(manifest.notes)
     assert read_coverage(tmp_path / "run")["tests"][0]["accuracy"] > 0.8
 

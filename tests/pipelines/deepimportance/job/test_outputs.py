@@ -19,13 +19,13 @@ def test_one_class_and_a_convolution(model, folders, tmp_path, looked_at):
     manifest = measure(
         model, folders, tmp_path / "run", layer="conv", neurons=2, class_="left", new=True
     )
-    told = read_coverage(tmp_path / "run")
-    assert told["layer"] == "conv"
-    assert told["tests"][0]["images"] == 12
+    document = read_coverage(tmp_path / "run")
+    assert document["layer"] == "conv"
+    assert document["tests"][0]["images"] == 12
     assert manifest.result["training_images"] == 40
     assert {
         row["path"].split("/")[0]
-        for row in told["tests"][0]["table"]
+        for row in document["tests"][0]["table"]
         for row in [{"path": row["example"]}]
     } == {"left"}
     network = load_network(model)
@@ -36,7 +36,7 @@ def test_one_class_and_a_convolution(model, folders, tmp_path, looked_at):
     relevance = explain(pixels, np.zeros(len(images), np.int32)).layers["conv"].sum(axis=(0, 1, 2))
     assert manifest.chosen["neurons"] == np.argsort(-relevance)[:2].tolist()
     predicted = looked_at["new"][1].argmax(axis=1) == 0
-    assert told["widening"]["images"] == predicted.sum()
+    assert document["widening"]["images"] == predicted.sum()
 
 
 def test_numbers_of_images_in_folders_that_are_no_classes_stay_numbers(folders, tmp_path):
@@ -115,11 +115,11 @@ def test_regions_of_a_neuron_that_hardly_varies_are_told_apart(folders, tmp_path
     dnn.get_layer("hidden").set_weights([kernel * 1e-6, bias + 1])
     dnn.save(tmp_path / "dnn.keras")
     measure(tmp_path / "dnn.keras", folders, tmp_path / "run", neurons=3)
-    for each in read_coverage(tmp_path / "run")["neurons"]:
-        ends = [each["low"], *each["borders"], each["high"]]
-        assert len(each["borders"]) > 0
+    for neuron in read_coverage(tmp_path / "run")["neurons"]:
+        ends = [neuron["low"], *neuron["borders"], neuron["high"]]
+        assert len(neuron["borders"]) > 0
         assert len(set(ends)) == len(ends)  # the page draws the regions between them
-        assert len(set(each["centroids"])) == len(each["centroids"])
+        assert len(set(neuron["centroids"])) == len(neuron["centroids"])
 
 
 def test_a_constant_neuron_is_noted(folders, tmp_path):
@@ -176,9 +176,9 @@ def test_several_labels_an_image(folders, tmp_path):
         rows = [(p.as_posix(), ("a", "b", "a;b")[i % 3]) for i, p in enumerate(paths)]
         write_csv(tmp_path / name / "labels.csv", ("path", "label"), rows)
     measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run")
-    told = read_coverage(tmp_path / "run")
-    assert 0 <= told["tests"][0]["accuracy"] < 1
-    cells = {row["criterion"]: row["tests"][0]["value"] for row in told["criteria"]}
+    document = read_coverage(tmp_path / "run")
+    assert 0 <= document["tests"][0]["accuracy"] < 1
+    cells = {row["criterion"]: row["tests"][0]["value"] for row in document["criteria"]}
     assert cells["DSC"] is None
     with pytest.raises(InputError, match="the DNN's classes are none"):
         measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "other", class_="a")
