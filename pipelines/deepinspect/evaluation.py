@@ -19,7 +19,6 @@ EXACT = 12
 """Decimals of a sum of shares that rounding errors do not reach."""
 
 Bools = NDArray[np.bool_]
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ from pipelines.deepinspect.ranking import Ranking, pairs_of, rank_pairs
 
 Kind = Literal["confusion", "bias"]
 Bools = NDArray[np.bool_]
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

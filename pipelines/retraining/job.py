@@ -98,8 +98,7 @@ def retrain(
     repeats : int
         How often each way of choosing images is retrained with, to compare them; 0 for not at all.
     stop : callable
-        Asked between batches whether training is to end with the best epoch so far.
-    start : Start
+        EvaluationOptions between batches whether training is to end with the best epoch so far.
 
     Returns
     -------
