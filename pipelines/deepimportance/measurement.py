@@ -197,7 +197,7 @@ def _check_finite(
     finite = np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1)
     if not finite.all():
         raise InputError(
-            f"{network.file}: {what!r} gives a value for {images[int(finite.argmin())].path}, or a "
+            f"{network.file}: {what!r} gives for {images[int(finite.argmin())].path} a value, or a "
             f"relevance, that is not a finite number. Is --scaling {network.scaling} right?"
         )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Doubles, Floats
+from pipelines.data.arrays import Doubles, Doubles
 from pipelines.runs.errors import InputError
 
 FEWEST, MOST = 2, 4
@@ -43,7 +43,7 @@ class Regions:
     silhouette: float | None
     scores: dict[int, float]
 
-    def borders(self) -> Floats:
+    def borders(self) -> Doubles:
         """Return the borders of the regions, halfway between centroids; float64, shape (k - 1,)."""
         return (self.centroids[1:] + self.centroids[:-1]) / 2
 
@@ -91,7 +91,7 @@ def check_clusters(most: int, images: int) -> None:
         )
 
 
-def _divide(points: Floats, weights: NDArray[np.int64], most: int) -> list[NDArray[np.intp]]:
+def _divide(points: Doubles, weights: NDArray[np.int64], most: int) -> list[NDArray[np.intp]]:
     """Divide sorted points into 1, 2, ..., `most` intervals with the least sum of squares.
 
     By dynamic programming with divide and conquer.  The best start of the last interval never moves

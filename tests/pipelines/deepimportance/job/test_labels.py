@@ -139,5 +139,5 @@ def test_a_batch_that_is_not_a_number_is_named(folders, tmp_path):
     kernel, bias = dnn.get_layer("end").get_weights()
     dnn.get_layer("end").set_weights([kernel, np.full_like(bias, np.nan)])
     dnn.save(tmp_path / "dnn.keras")
-    with pytest.raises(InputError, match=r"'end' gives for left/1_01.png.* is not a number"):
+    with pytest.raises(InputError, match=r"'end' gives for left/1_01.png.* is not a finite number"):
         measure(tmp_path / "dnn.keras", folders, tmp_path / "run")
