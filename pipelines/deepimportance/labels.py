@@ -87,9 +87,16 @@ def interpret_outputs(
     if class_ is not None:
         if truth is None:
             raise InputError(f"--class: the images of {training.folder} have no labels.")
-        if guessed != "classes" or names is None or class_ not in names:
-            known = ", ".join(names) if names and guessed == "classes" else "not known"
-            raise InputError(f"--class: the DNN's classes are {known}; received {class_!r}.")
+        if guessed != "classes" or names is None:
+            raise InputError(
+                "--class: expected a DNN that predicts one class for each image, received one that "
+                f"predicts {'several labels' if guessed == 'several' else 'numbers'}. Leave out "
+                "--class."
+            )
+        if class_ not in names:
+            raise InputError(
+                f"--class: the DNN's classes are {', '.join(names)}; received {class_!r}."
+            )
     return OutputMeaning(guessed, names)
 
 

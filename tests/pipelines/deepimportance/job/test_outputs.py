@@ -180,5 +180,5 @@ def test_several_labels_an_image(folders, tmp_path):
     assert 0 <= document["tests"][0]["accuracy"] < 1
     cells = {row["criterion"]: row["tests"][0]["value"] for row in document["criteria"]}
     assert cells["DSC"] is None
-    with pytest.raises(InputError, match="the DNN's classes are none"):
+    with pytest.raises(InputError, match="expected a DNN that predicts one class for each image"):
         measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "other", class_="a")
