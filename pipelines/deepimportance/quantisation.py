@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Doubles, Doubles
+from pipelines.data.arrays import Doubles
 from pipelines.runs.errors import InputError
 
 FEWEST, MOST = 2, 4
