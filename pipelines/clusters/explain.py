@@ -6,7 +6,7 @@ From pixels alone, and from parameters of the images where the user has any (HUD
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +38,11 @@ from pipelines.clusters.explanation_tables import (
 )
 from pipelines.clusters.families import label_families
 from pipelines.clusters.hints import find_hints
-from pipelines.clusters.passing import PASSING_FILE, read_passing
+from pipelines.clusters.passing import PASSING_FILE, PassingProperties, read_passing
 from pipelines.clusters.results import collect_families, read_known_clusters
 from pipelines.clusters.shared_parameters import find_confusions, find_parameters
 from pipelines.clusters.unsafe_values import find_coverage
+from pipelines.data.group_resampling import number_group_names
 from pipelines.data.images import ImageFile, Rejected, check_image
 from pipelines.data.parameters import Problem, take_passing, write_parameters
 from pipelines.data.pixels import load_image, upright_size
@@ -95,7 +96,7 @@ def explain(
     families: Mapping[int, int],
     *,
     seed: int,
-    passing: NDArray[np.float64] | None = None,
+    passing: PassingProperties | None = None,
 ) -> Explanation:
     """Say of each cluster, and of each family, what its images share.
 
@@ -109,16 +110,17 @@ def explain(
         Family by cluster; empty for none.
     seed : int
         Of the random groups that all is tested against.
-    passing : array of float64, shape (m, p), optional
-        Pixel properties of passing images, which hints then compare with. Parameters compare
-        with the values of passing images that they have.
+    passing : PassingProperties, optional
+        Hints then compare with these. Parameters compare with the values of passing images that
+        they have.
     """
     unsafe = tables.table_files.unsafe_values
-    by_cluster = _explain(clusters.labels, values, tables, seed, passing)
+    compared = _Compared(values, tables, seed, passing, _number_subjects(clusters, passing))
+    by_cluster = _explain(clusters.labels, compared)
     by_family = label_families(families, clusters.labels)
     # Situations are families of their own: what was computed of them need not be again.
     alone = np.array_equal(by_family, clusters.labels)
-    of_family = by_cluster if alone else _explain(by_family, values, tables, seed, passing)
+    of_family = by_cluster if alone else _explain(by_family, compared)
     coverage = _cover_unsafe_values(tables, clusters.labels)
     for place, value in enumerate(coverage):
         for cluster in value.clusters:
@@ -189,17 +191,32 @@ def _join_families(
     ]
 
 
-def _explain(
-    labels: NDArray[np.int32],
-    values: NDArray[np.float64],
-    tables: Tables,
-    seed: int,
-    passing: NDArray[np.float64] | None,
-) -> dict[int, ClusterExplanation]:
+@dataclass(frozen=True)
+class _Compared:
+    """What clusters and families are compared by: see `explain`."""
+
+    values: NDArray[np.float64]
+    tables: Tables
+    seed: int
+    passing: PassingProperties | None
+    subjects: NDArray[np.int64] | None
+
+
+def _number_subjects(
+    clusters: RootCauseClusters, passing: PassingProperties | None
+) -> NDArray[np.int64] | None:
+    """Return the group of each failing, then passing image; None where images are independent."""
+    if clusters.groups is None:
+        return None
+    return number_group_names([*clusters.groups, *(passing.groups if passing else ())])
+
+
+def _explain(labels: NDArray[np.int32], compared: _Compared) -> dict[int, ClusterExplanation]:
     """Explain groups of images, by id; -1 is noise and not explained."""
-    parameters = tables.table.parameters
-    hints = find_hints(values, labels, seed=seed, passing=passing)
-    findings = find_parameters(parameters, labels, seed=seed)
+    parameters, seed, subjects = compared.tables.table.parameters, compared.seed, compared.subjects
+    passing = compared.passing.values if compared.passing else None
+    hints = find_hints(compared.values, labels, seed=seed, passing=passing, subjects=subjects)
+    findings = find_parameters(parameters, labels, seed=seed, subjects=subjects)
     confusions = find_confusions(parameters, labels)
     return {
         int(group): ClusterExplanation(
@@ -279,7 +296,7 @@ def explain_run(
         images = Path(manifest.folder)
         with name_damaged_file(folder / PASSING_FILE):
             sample = read_passing(folder)
-        others = PassingImages(find_passing_folder(manifest), sample[0]) if sample else None
+        others = PassingImages(find_passing_folder(manifest), sample.paths) if sample else None
         if table_files == NO_TABLES:
             tables = read_earlier_tables(folder, clusters.paths, others)
         else:
@@ -292,9 +309,8 @@ def explain_run(
                 values = values if earlier is None else earlier
             tables = replace(tables, problems=(*tables.problems, *_unmeasured(manifest, values)))
         seed = int(manifest.parameters.get("seed", 0)) if seed is None else seed
-        passing = sample[1] if sample else None
         explanation = explain(
-            clusters, values, tables, collect_families(rows), seed=seed, passing=passing
+            clusters, values, tables, collect_families(rows), seed=seed, passing=sample
         )
         by_cluster = {str(cluster): row for cluster, row in format_cells(explanation).items()}
         with name_damaged_file(folder / CLUSTERS_FILE, SAVE_AGAIN):

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pipelines.clusters.clusters import NOISE
 from pipelines.clusters.variance_reduction import Positions
 from pipelines.data.arrays import Doubles
+from pipelines.data.group_resampling import draw_orders, draw_with_replacement
 from pipelines.data.properties import PROPERTIES, Property
 
 LARGE = 0.474
@@ -107,6 +108,7 @@ def find_hints(
     seed: int,
     properties: Sequence[Property] = PROPERTIES,
     passing: Doubles | None = None,
+    subjects: NDArray[np.int64] | None = None,
 ) -> dict[int, list[Hint]]:
     """Find the properties that set each cluster apart from passing images, or from the other ones.
 
@@ -133,6 +135,10 @@ def find_hints(
     passing : array of float64, shape (m, p), optional
         Values of passing images. Without them a cluster is compared with all other failing images,
         noise included.
+    subjects : array of int64, shape (n + m,), optional
+        Of failing, then of passing images: those with the same number show one subject (track,
+        drive, person), and random groups are drawn subject by subject. Without them each image is
+        drawn by itself.
 
     Returns
     -------
@@ -154,7 +160,7 @@ def find_hints(
     clusters = [int(cluster) for cluster in np.unique(labels) if cluster != NOISE]
     members = {cluster: np.flatnonzero(labels == cluster) for cluster in clusters}
     sizes = sorted({len(inside) for inside in members.values()})
-    chance = dict(zip(sizes, _chance(columns, sizes, pool, seed), strict=True))
+    chance = dict(zip(sizes, _chance(columns, sizes, pool, seed, subjects), strict=True))
     return {
         cluster: _describe(columns, inside, chance[len(inside)])
         for cluster, inside in members.items()
@@ -260,7 +266,11 @@ def _deltas(column: _Column, groups: Positions) -> Doubles:
 
 
 def _chance(
-    columns: Sequence[_Column], sizes: Sequence[int], pool: Positions, seed: int
+    columns: Sequence[_Column],
+    sizes: Sequence[int],
+    pool: Positions,
+    seed: int,
+    subjects: NDArray[np.int64] | None,
 ) -> list[float]:
     """Compute the 95 % quantile of the best delta of random groups, for each group size.
 
@@ -268,26 +278,20 @@ def _chance(
     ----------
     pool : array of intp
         Positions of the images that groups are drawn from.
+    subjects : array of int64, optional
+        See `find_hints`.
     """
     if not sizes:
         return []
     rng = np.random.default_rng(seed)
-    # The first images of a random order are a random group, whatever the size.
-    # Passing images are drawn with replacement: without, a group of all of them would have delta 0.
-    again = columns[0].reference.any()
-    orders = np.stack(
-        [
-            pool[rng.integers(len(pool), size=sizes[-1])]
-            if again
-            else pool[rng.permutation(len(pool))[: sizes[-1]]]
-            for _ in range(DRAWS)
-        ]
-    )
+    again = bool(columns[0].reference.any())
+    own = None if subjects is None else subjects[pool]
+    orders = pool[_draw_positions(rng, len(pool), sizes[-1], again, own)]
     quantiles = []
     for size in sizes:
-        groups = orders[:, :size]
+        drawn = orders[:, :size]
         # In blocks, so that temporary arrays stay in the cache.
-        blocks = np.array_split(groups, max(1, groups.size // BLOCK))
+        blocks = np.array_split(drawn, max(1, drawn.size // BLOCK))
         best = np.concatenate(
             [
                 np.max([np.abs(_deltas(column, block)) for column in columns], axis=0)
@@ -298,6 +302,37 @@ def _chance(
         spread = math.sqrt(1 + size / len(pool)) if again else 1.0
         quantiles.append(spread * float(np.quantile(best, QUANTILE)))
     return quantiles
+
+
+def _draw_positions(
+    rng: np.random.Generator,
+    pool: int,
+    size: int,
+    again: bool,
+    subjects: NDArray[np.int64] | None,
+) -> Positions:
+    """Draw random orders of the pool's images, each cut to `size`.
+
+    The first images of a random order are a random group, whatever its size. Passing images are
+    drawn with replacement (`again`): without, a group of all of them would have delta 0.
+
+    Parameters
+    ----------
+    pool : int
+        Number of images.
+    subjects : array of int64, shape (pool,), optional
+
+    Returns
+    -------
+    array of intp, shape (DRAWS, size)
+    """
+    if subjects is not None:
+        if again:
+            return draw_with_replacement(rng, subjects, size, DRAWS)
+        return draw_orders(rng, subjects, DRAWS)[:, :size]
+    if again:
+        return np.stack([rng.integers(pool, size=size) for _ in range(DRAWS)])
+    return np.stack([rng.permutation(pool)[:size] for _ in range(DRAWS)])
 
 
 def _say(column: _Column, inside: Positions, delta: float) -> list[Hint]:

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from pipelines.clusters.variance_reduction import DECIMALS, ROUNDING, Positions, compute_direction
 from pipelines.data.arrays import Doubles
+from pipelines.data.group_resampling import draw_orders
 from pipelines.data.parameters import Parameter
 
 BLOCK = 1_000_000
@@ -168,6 +169,7 @@ def draw_contrasts(
     insides: Mapping[int, Mapping[int, Positions]],
     seed: int,
     draws: int,
+    subjects: NDArray[np.int64] | None = None,
 ) -> dict[int, dict[int, Doubles]]:
     """Compute the excess of random groups, for each group and each parameter that it has.
 
@@ -183,6 +185,8 @@ def draw_contrasts(
         By the parameter's place.
     insides : mapping of int to mapping of int to array of intp
         By group and parameter's place, positions of the group's images that have a value.
+    subjects : array of int64, shape (n + m,), optional
+        Images with the same number show one subject, and are drawn together.
 
     Returns
     -------
@@ -205,9 +209,12 @@ def draw_contrasts(
             for place, inside in inside_of.items():
                 contrast = contrasts[place]
                 key = inside.tobytes() + contrast.passing.tobytes()
-                if key not in drawn:
-                    drawn[key] = _random_groups(rng, inside, orders[contrast.passing.tobytes()])
                 pool = np.concatenate([inside, contrast.passing])
+                if key not in drawn and subjects is not None:
+                    some = draw_orders(rng, subjects[pool], rows.stop - rows.start)
+                    drawn[key] = pool[some[:, : len(inside)]]
+                elif key not in drawn:
+                    drawn[key] = _random_groups(rng, inside, orders[contrast.passing.tobytes()])
                 results[group][place][rows] = compare_groups(contrast, drawn[key], pool)[0]
     return results
 

@@ -234,18 +234,30 @@ def write_passing(folder: Path, sample: PassingSample, values: NDArray[np.float6
     )
 
 
-def read_passing(folder: Path) -> tuple[list[str], NDArray[np.float64]] | None:
-    """Read paths and pixel properties of a run's passing images; None where it has none.
+@dataclass(frozen=True)
+class PassingProperties:
+    """The pixel properties of a run's passing images.
 
-    Returns
-    -------
-    paths : list of str, length m
+    Attributes
+    ----------
+    paths : sequence of str, length m
+    groups : sequence of str, length m
+        "" where an image is a group of its own.
     values : array of float64, shape (m, p)
         A property that an older version did not measure is nan.
     """
+
+    paths: Sequence[str]
+    groups: Sequence[str]
+    values: NDArray[np.float64]
+
+
+def read_passing(folder: Path) -> PassingProperties | None:
+    """Read the pixel properties of a run's passing images; None where it has none."""
     if not (folder / PASSING_FILE).exists():
         return None
     rows = read_csv(folder / PASSING_FILE)
     values = [[float(row.get(each.key) or "nan") for each in PROPERTIES] for row in rows]
     array = np.array(values, dtype=np.float64).reshape(len(rows), len(PROPERTIES))
-    return [row["path"] for row in rows], array
+    groups = [row.get("group") or "" for row in rows]
+    return PassingProperties([row["path"] for row in rows], groups, array)

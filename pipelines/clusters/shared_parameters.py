@@ -44,6 +44,7 @@ from pipelines.clusters.variance_reduction import (
     split_groups,
 )
 from pipelines.data.arrays import Doubles
+from pipelines.data.group_resampling import draw_orders
 from pipelines.data.parameters import Parameter, as_cells
 
 DRAWS = 2000
@@ -82,6 +83,7 @@ def find_parameters(
     *,
     seed: int,
     draws: int = DRAWS,
+    subjects: NDArray[np.int64] | None = None,
 ) -> dict[int, list[Finding]]:
     """Find the parameters that the images of each group share, beyond chance.
 
@@ -114,6 +116,9 @@ def find_parameters(
         Seed of the random groups.
     draws : int
         Number of random groups; at least 40 p are drawn.
+    subjects : array of int64, shape (n + m,), optional
+        Of failing, then of passing images: those with the same number show one subject (track,
+        drive, person), and random groups are drawn subject by subject.
 
     Returns
     -------
@@ -131,7 +136,7 @@ def find_parameters(
     insides = {
         group: _valued_members(prepared, members) for group, members in split_groups(labels).items()
     }
-    nulls = _nulls(prepared, insides, len(labels), seed, draws)
+    nulls = _nulls(prepared, insides, len(labels), seed, draws, subjects)
     return {
         group: _named(prepared, own, nulls[group], draws) if own else []
         for group, own in insides.items()
@@ -177,6 +182,7 @@ def _nulls(
     count: int,
     seed: int,
     draws: int,
+    subjects: NDArray[np.int64] | None,
 ) -> dict[int, dict[int, _Null]]:
     """Compute the figures of random groups, by group and parameter's place in `prepared`."""
     alone = {
@@ -193,13 +199,14 @@ def _nulls(
         place: sorted({len(own[place]) for own in insides.values() if place in own})
         for place in alone
     }
-    drawn = _draw(list(alone.values()), list(sizes.values()), count, seed, draws)
+    failing = None if subjects is None else subjects[:count]
+    drawn = _draw(list(alone.values()), list(sizes.values()), count, seed, draws, failing)
     by_size = {
         (place, size): _rank(figures_of[:, column])
         for place, figures_of in zip(alone, drawn, strict=True)
         for column, size in enumerate(sizes[place])
     }
-    contrasts = draw_contrasts(others, insides, seed, draws)
+    contrasts = draw_contrasts(others, insides, seed, draws, subjects)
     return {
         group: {
             place: by_size[place, len(inside)] if place in alone else _rank(contrasts[group][place])
@@ -215,6 +222,7 @@ def _draw(
     count: int,
     seed: int,
     draws: int,
+    subjects: NDArray[np.int64] | None,
 ) -> list[Doubles]:
     """Compute the figures of random groups, for each parameter and each of its group sizes.
 
@@ -227,7 +235,10 @@ def _draw(
     rows = max(1, BLOCK // max(1, count))
     for start in range(0, draws if any(sizes) else 0, rows):
         block = range(start, min(start + rows, draws))
-        orders = np.stack([rng.permutation(count) for _ in block])
+        if subjects is None:
+            orders = np.stack([rng.permutation(count) for _ in block])
+        else:
+            orders = draw_orders(rng, subjects, len(block))
         # Several parameters often have values for the same images, and then share their orders.
         valued: dict[bytes, Positions] = {}
         for column, wanted, result in zip(prepared, sizes, results, strict=True):

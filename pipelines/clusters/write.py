@@ -32,7 +32,7 @@ from pipelines.clusters.explanation import (
 )
 from pipelines.clusters.explanation_tables import TableFiles, read_tables
 from pipelines.clusters.families import label_families
-from pipelines.clusters.passing import PASSING_FILE, PassingSample, write_passing
+from pipelines.clusters.passing import PASSING_FILE, PassingProperties, PassingSample, write_passing
 from pipelines.clusters.rates import (
     AS_COMMON,
     CLUSTER_KINDS,
@@ -193,9 +193,10 @@ def finish(
         values = explain.measure_images(folder, clusters.paths, clusters.digests, run.progress)
         others = None
         if passing is not None:
-            others = explain.measure_images(
+            pixels = explain.measure_images(
                 passing.folder, passing.paths, passing.digests, run.progress
             )
+            others = PassingProperties(passing.paths, passing.groups, pixels)
             _describe_passing(run.manifest, clusters, passing)
         explanation = explain.explain(clusters, values, tables, families, seed=seed, passing=others)
         _describe_explanation(run.manifest, clusters, families, explanation)
@@ -206,7 +207,7 @@ def finish(
         run.folder, clusters, _side_by_side(explain.format_cells(explanation), rates, words)
     )
     if passing is not None and others is not None:
-        write_passing(run.folder, passing, others)
+        write_passing(run.folder, passing, others.values)
     verdicts.keep_words(run.folder, orphans)
     explain.write_explanation_files(run.folder, clusters, explanation, values, tables)
     write_more()

@@ -282,3 +282,39 @@ def test_against_few_passing_images_chance_gives_few_hints():
         )
         count += bool(found[0])
     assert count <= 12
+
+
+@pytest.mark.parametrize("with_passing", [False, True])
+def test_frames_of_a_few_tracks_get_no_hint_for_what_tracks_differ_in(with_passing):
+    """Three tracks of eight frames each differ from others as any three tracks do."""
+    by_image = by_subject = 0
+    properties = (BRIGHTNESS, SHARPNESS, NOISE)
+    for draw in range(100):
+        rng = np.random.default_rng(draw)
+        tracks = rng.normal(0, 1, (40, 3))
+        frames = np.repeat(tracks, 8, axis=0) + rng.normal(0, 0.1, (320, 3))
+        subjects = np.repeat(np.arange(40), 8)
+        labels = np.where(subjects < 3, 0, -1).astype(np.int32)
+        passing = None
+        if with_passing:
+            frames, labels, passing = frames[:160], labels[:160], frames[160:]
+        alone, together = (
+            find_hints(frames, labels, seed=draw, properties=properties, passing=passing,
+                       subjects=numbers)[0]
+            for numbers in (None, subjects)
+        )  # fmt: skip
+        by_image += bool(alone)
+        by_subject += bool(together)
+    assert by_subject <= 12  # 5 % of 100 are 5; more than 12 would be one case in a thousand
+    assert by_image > 25  # what the subjects are for
+
+
+def test_what_a_clusters_tracks_share_beyond_chance_is_said():
+    rng = np.random.default_rng(0)
+    tracks = rng.normal(0, 1, 30)
+    tracks[:8] = rng.normal(6, 1, 8)
+    subjects = np.repeat(np.arange(30), 5)
+    values = (tracks[subjects] + rng.normal(0, 0.1, 150))[:, None]
+    labels = np.where(subjects < 8, 0, -1).astype(np.int32)
+    hints = find_hints(values, labels, seed=0, properties=(BRIGHTNESS,), subjects=subjects)
+    assert [hint.key for hint in hints[0]] == ["brightness"]

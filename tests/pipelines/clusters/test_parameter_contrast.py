@@ -330,3 +330,37 @@ def test_what_no_passing_image_has_by_chance_is_not_said():
     values[0] = 1  # one of five: one of the 35 of cluster and passing images has to be somewhere
     rare = Parameter("sky", "category", values, WEATHER, np.zeros(30))
     assert find_parameters([rare], labels, seed=0) == {0: []}
+
+
+@pytest.mark.parametrize("with_passing", [False, True])
+def test_frames_of_a_few_tracks_get_no_parameter_that_tracks_differ_in(with_passing):
+    """Three tracks of eight frames each, whose poses are those of any three tracks."""
+    by_image = by_subject = 0
+    for draw in range(100):
+        rng = np.random.default_rng(draw)
+        subjects = np.repeat(np.arange(40), 8)
+        values = rng.normal(0, 1, 40)[subjects] + rng.normal(0, 0.1, 320)
+        labels = np.where(subjects < 3, 0, -1).astype(np.int32)
+        parameter = Parameter("pose", "number", values)
+        if with_passing:
+            labels = labels[:160]
+            parameter = Parameter("pose", "number", values[:160], (), values[160:])
+        alone, together = (
+            find_parameters([parameter], labels, seed=draw, draws=200, subjects=numbers)[0]
+            for numbers in (None, subjects)
+        )
+        by_image += bool(alone)
+        by_subject += bool(together)
+    assert by_subject <= 12  # 5 % of 100 are 5; more than 12 would be one case in a thousand
+    assert by_image > 25  # what the subjects are for
+
+
+def test_a_parameter_that_all_of_a_clusters_tracks_share_is_named():
+    rng = np.random.default_rng(0)
+    subjects = np.repeat(np.arange(40), 8)
+    poses = np.where(np.arange(40) < 10, 5 + rng.normal(0, 0.1, 40), rng.normal(0, 3, 40))
+    values = poses[subjects] + rng.normal(0, 0.1, 320)
+    labels = np.where(subjects[:160] < 10, 0, -1).astype(np.int32)
+    parameter = Parameter("pose", "number", values[:160], (), values[160:])
+    (finding,) = find_parameters([parameter], labels, seed=0, subjects=subjects)[0]
+    assert finding.parameter == "pose"
