@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from app.commands.coverage import CoverageOptions
 from app.commands.dnn import TestOptions
 from app.commands.retrain import RetrainOptions
 from app.page import folders
@@ -89,6 +91,52 @@ def complete_folder_field(
     _make_picker(page, folder, browse)
     _count_images(page, folder, count)
     folder.focus(lambda: gr.Dropdown(choices=recent(page)), None, folder, **HIDDEN)
+
+
+@dataclass(frozen=True)
+class SetField:
+    """The field for a folder of images of a set, and what goes with it.
+
+    Attributes
+    ----------
+    option : str
+        The command's option that it is for.
+    browse : str
+        What stands on the button that lists folders.
+    elem_id : str
+        Of that button and of the number of images, behind "browse-" and "count-".
+    recent : callable
+        Lists the folders that were used before.
+    """
+
+    option: str
+    browse: str
+    elem_id: str
+    recent: Callable[[Page], list[str]]
+
+
+def make_set_fields(
+    page: Page,
+    form: Form,
+    kind: type[CoverageOptions | RetrainOptions],
+    sets: Sequence[SetField],
+    button: str,
+    elem_id: str,
+) -> gr.Button:
+    """Make the fields for a model and its sets of images, and the button that starts the job."""
+    with gr.Row(elem_classes="ask"):
+        form.add(kind, "model")
+        named = [form.folder(kind, one.option) for one in sets]
+    with gr.Row(elem_classes="actions"):
+        start = gr.Button(button, variant="primary", elem_id=elem_id, **NARROW)
+        browses = [gr.Button(one.browse, elem_id=f"browse-{one.elem_id}", **NARROW) for one in sets]
+        counts = [
+            gr.HTML(elem_id=f"count-{one.elem_id}", elem_classes="count", padding=False)
+            for one in sets
+        ]
+    for one, folder, browse, count in zip(sets, named, browses, counts, strict=True):
+        complete_folder_field(page, folder, browse, count, one.recent)
+    return start
 
 
 def _count_images(page: Page, folder: gr.Dropdown, count: gr.HTML) -> None:

@@ -129,6 +129,18 @@ def tables_beside(page: Page, text: str | None, run: str | None) -> list[Path]:
         return []
 
 
+def find_run(page: Page, named: str | None) -> Path | None:
+    """Return the run folder that is named; None where it is none, or the page may not use it."""
+    if not named:
+        return None
+    try:
+        folder = page.access.resolve(named)
+        read_manifest(folder)
+    except InputError:
+        return None
+    return folder
+
+
 def list_run_choices(page: Page) -> list[Choice]:
     """List the runs in the page's folder, the latest first."""
     return [

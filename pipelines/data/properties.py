@@ -66,28 +66,12 @@ class Property:
     period: float = 0.0
 
 
-def _decimal(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def _count(value: float) -> str:
-    return f"{value:.0f}"
+_DECIMAL, _COUNT, _PIXELS = "{:.2f}".format, "{:.0f}".format, "{:.0f} px".format
+_DEGREES, _OF_255 = "{:.0f}°".format, "{:.1f} of 255".format
 
 
 def _percent(value: float) -> str:
     return f"{100 * value:.0f} %"
-
-
-def _pixels(value: float) -> str:
-    return f"{value:.0f} px"
-
-
-def _degrees(value: float) -> str:
-    return f"{value:.0f}°"
-
-
-def _of_255(value: float) -> str:
-    return f"{value:.1f} of 255"
 
 
 def _hue(value: float) -> str:
@@ -96,15 +80,15 @@ def _hue(value: float) -> str:
 
 
 PROPERTIES = (
-    Property("brightness", "darker", "brighter", "mean brightness", _decimal, 0.04),
-    Property("contrast", "lower in contrast", "higher in contrast", "contrast", _decimal, 0.04),
+    Property("brightness", "darker", "brighter", "mean brightness", _DECIMAL, 0.04),
+    Property("contrast", "lower in contrast", "higher in contrast", "contrast", _DECIMAL, 0.04),
     # Noise and texture look sharp however dull the lens: only blur is worth saying.
-    Property("sharpness", "blurrier", "", "sharpness", _decimal, 0.04),
+    Property("sharpness", "blurrier", "", "sharpness", _DECIMAL, 0.04),
     # Of a clean picture the estimate tells the fine texture, which is no finding.
-    Property("noise", "", "noisier", "noise", _of_255, 1.0),
-    Property("colourfulness", "paler", "more colourful", "colourfulness", _decimal, 0.05),
+    Property("noise", "", "noisier", "noise", _OF_255, 1.0),
+    Property("colourfulness", "paler", "more colourful", "colourfulness", _DECIMAL, 0.05),
     Property("hue", "of another colour", "of another colour", "dominant hue", _hue, 20, 360),
-    Property("hue_strength", "more mixed in hue", "more of one hue", "unity of hue", _decimal, 0.1),
+    Property("hue_strength", "more mixed in hue", "more of one hue", "unity of hue", _DECIMAL, 0.1),
     Property(
         "highlights", "less overexposed", "more overexposed", "clipped highlights", _percent, 0.01
     ),
@@ -112,19 +96,19 @@ PROPERTIES = (
         "shadows", "less underexposed", "more underexposed", "clipped shadows", _percent, 0.01
     ),
     # That edges run at 89° tells nobody anything: `tilt` says when a picture is turned.
-    Property("orientation", "", "", "edges at", _degrees, 20, 180),
-    Property("coherence", "less aligned", "more aligned", "alignment of edges", _decimal, 0.1),
+    Property("orientation", "", "", "edges at", _DEGREES, 20, 180),
+    Property("coherence", "less aligned", "more aligned", "alignment of edges", _DECIMAL, 0.1),
     Property("centre_x", "further left", "further right", "middle of detail at x", _percent, 0.05),
     Property("centre_y", "further up", "further down", "middle of detail at y", _percent, 0.05),
-    Property("width", "narrower", "wider", "width", _pixels, 1),
-    Property("height", "less tall", "taller", "height", _pixels, 1),
-    Property("aspect", "more upright", "more elongated", "width to height", _decimal, 0.02),
+    Property("width", "narrower", "wider", "width", _PIXELS, 1),
+    Property("height", "less tall", "taller", "height", _PIXELS, 1),
+    Property("aspect", "more upright", "more elongated", "width to height", _DECIMAL, 0.02),
     # What spoils a picture: that others are free of it is no finding.
     Property("flat_area", "", "more covered by a flat patch", "largest flat patch", _percent, 0.03),
-    Property("blockiness", "", "blockier", "steps at 8-px blocks over others", _decimal, 0.2),
-    Property("streaks", "", "more streaked", "thin bright streaks", _count, 5),
+    Property("blockiness", "", "blockier", "steps at 8-px blocks over others", _DECIMAL, 0.2),
+    Property("streaks", "", "more streaked", "thin bright streaks", _COUNT, 5),
     Property("tilt", "", "more tilted", "edges along one tilted direction", _percent, 0.06),
-    Property("dirt", "", "more spotted", "soft dark spots", _count, 3),
+    Property("dirt", "", "more spotted", "soft dark spots", _COUNT, 3),
     Property("cast", "", "more tinted by a colour cast", "cast", _percent, 0.04),
 )
 

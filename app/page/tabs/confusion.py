@@ -28,7 +28,7 @@ from pipelines.data.image_lists import PAIR_FOLDER, list_name
 from pipelines.data.images import find_image_folder
 from pipelines.deepinspect.results import CLASSES_FILE, JOB
 from pipelines.runs.errors import InputError
-from pipelines.runs.manifest import Manifest, list_runs, read_manifest
+from pipelines.runs.manifest import Manifest, list_runs
 from pipelines.runs.wording import count_of
 
 OF_DISTANCES = ("distances", "labels", "predictions", "top")
@@ -172,14 +172,8 @@ def _label(folder: Path, manifest: Manifest) -> str:
 
 def _show(page: Page, run: str | None) -> dict[str, Any] | None:
     """Return what the pane's script needs to show an inspection."""
-    if not run:
-        return None
-    try:
-        folder = page.access.resolve(run)
-        read_manifest(folder)
-    except InputError:
-        return None
-    return _shown(page, folder)
+    folder = folders.find_run(page, run)
+    return None if folder is None else _shown(page, folder)
 
 
 def _shown(page: Page, folder: Path) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from app.page import folders, wiring
 from app.page.context import Page
 from app.page.fields import (
     NARROW,
+    SetField,
     command_line,
-    complete_folder_field,
+    make_set_fields,
     result_pane,
     run_field,
     show_always,
@@ -27,7 +28,7 @@ from app.server.jobs import Command, Look
 from pipelines.deepimportance.results import COVERAGE_FILE, read_coverage
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import is_written
-from pipelines.runs.manifest import Manifest, list_runs, read_manifest
+from pipelines.runs.manifest import Manifest, list_runs
 from pipelines.runs.wording import percent
 
 JOB = "coverage"
@@ -67,20 +68,11 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
 
 
 def _sets(page: Page, form: Form) -> gr.Button:
-    """Make the fields for the model and its sets of images, and the button."""
-    with gr.Row(elem_classes="ask"):
-        form.add(CoverageOptions, "model")
-        training = form.folder(CoverageOptions, "training")
-        test = form.folder(CoverageOptions, "test")
-    with gr.Row(elem_classes="actions"):
-        measure = gr.Button("Measure coverage", variant="primary", elem_id="measure", **NARROW)
-        browse_training = gr.Button("Browse training…", elem_id="browse-training", **NARROW)
-        browse_test = gr.Button("Browse tests…", elem_id="browse-tests", **NARROW)
-        count_training = gr.HTML(elem_id="count-training", elem_classes="count", padding=False)
-        count_test = gr.HTML(elem_id="count-tests", elem_classes="count", padding=False)
-    complete_folder_field(page, training, browse_training, count_training, _trained_on)
-    complete_folder_field(page, test, browse_test, count_test, _tested_on)
-    return measure
+    sets = (
+        SetField("training", "Browse training…", "training", _trained_on),
+        SetField("test", "Browse tests…", "tests", _tested_on),
+    )
+    return make_set_fields(page, form, CoverageOptions, sets, "Measure coverage", "measure")
 
 
 def _options(form: Form) -> None:
@@ -179,12 +171,8 @@ def _show(page: Page, run: str | None) -> dict[str, Any] | None:
 
     That it differs makes the script show it.
     """
-    if not run:
-        return None
-    try:
-        folder = page.access.resolve(run)
-        read_manifest(folder)
-    except InputError:
+    folder = folders.find_run(page, run)
+    if folder is None:
         return None
     return {
         "key": page.served.key(folder),

@@ -120,13 +120,10 @@ def _show(page: Page, run: str | None, compared: str | None) -> dict[str, Any] |
 
     That it differs makes the script show them.
     """
-    if not run:
+    folder = folders.find_run(page, run)
+    if folder is None:
         return None
-    try:
-        folder = page.access.resolve(run)
-        manifest = read_manifest(folder)
-    except InputError:
-        return None
+    manifest = read_manifest(folder)
     told: dict[str, Any] = {
         "key": page.served.key(folder),
         "heatmaps": (folder / LAYERS_FILE).is_file(),
@@ -145,11 +142,6 @@ def _show(page: Page, run: str | None, compared: str | None) -> dict[str, Any] |
         }
     except InputError:
         pass
-    if compared:
-        try:
-            other = page.access.resolve(compared)
-            read_manifest(other)
-            told["other"] = page.served.key(other)
-        except InputError:
-            pass
+    if (other := folders.find_run(page, compared)) is not None:
+        told["other"] = page.served.key(other)
     return told

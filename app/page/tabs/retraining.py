@@ -13,10 +13,10 @@ from app.commands.signature import parse
 from app.page import folders, wiring
 from app.page.context import Page
 from app.page.fields import (
-    NARROW,
+    SetField,
     command_line,
-    complete_folder_field,
     make_label_fields,
+    make_set_fields,
     result_pane,
     show_always,
 )
@@ -80,20 +80,12 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
 
 
 def _sets(page: Page, form: Form) -> gr.Button:
-    """Make the fields for the model and its sets of images, and the button."""
-    with gr.Row(elem_classes="ask"):
-        form.add(RetrainOptions, "model")
-        training = form.folder(RetrainOptions, "training")
-        test = form.folder(RetrainOptions, "test")
-    with gr.Row(elem_classes="actions"):
-        retrain = gr.Button("Retrain", variant="primary", elem_id="retrain", **NARROW)
-        browse = gr.Button("Browse for training images…", elem_id="browse-training", **NARROW)
-        browse_test = gr.Button("Browse for test images…", elem_id="browse-retraining", **NARROW)
-        count = gr.HTML(elem_id="count-training", elem_classes="count", padding=False)
-        count_test = gr.HTML(elem_id="count-retraining", elem_classes="count", padding=False)
-    complete_folder_field(page, training, browse, count, folders.recent)
-    complete_folder_field(page, test, browse_test, count_test, folders.recent)
-    return retrain
+    recent = folders.recent
+    sets = (
+        SetField("training", "Browse for training images…", "training", recent),
+        SetField("test", "Browse for test images…", "retraining", recent),
+    )
+    return make_set_fields(page, form, RetrainOptions, sets, "Retrain", "retrain")
 
 
 def _options(form: Form) -> None:
