@@ -105,7 +105,7 @@ def published_wicd(between: list[list[float]], labels: list[int]) -> float:
 def published_clusters(between: NDArray[np.float32]) -> NDArray[np.int32]:
     """Cut the dendrogram at every number of clusters, and take the one at the knee."""
     merges = linkage(squareform(between), "ward")
-    numbers = range(2, wicd.most_clusters(len(between)) + 1)
+    numbers = range(2, wicd.limit_clusters(len(between)) + 1)
     labellings = [fcluster(merges, number, "maxclust") for number in numbers]
     rows = between.tolist()
     curve = np.array([published_wicd(rows, labels.tolist()) for labels in labellings])
@@ -125,11 +125,11 @@ def print_clusters(n: int, repeats: int) -> None:
             heatmaps = np.array(mapped)
             ways = {
                 "tool, in memory": (
-                    lambda held=heatmaps: distances.heatmap_distances(held),
+                    lambda held=heatmaps: distances.measure_distances(held),
                     lambda between: clustering.cluster_layer("layer", between).labels,
                 ),
                 "tool, from a file": (
-                    lambda held=mapped: distances.heatmap_distances(held),
+                    lambda held=mapped: distances.measure_distances(held),
                     lambda between: clustering.cluster_layer("layer", between).labels,
                 ),
                 "published way": (
@@ -137,7 +137,7 @@ def print_clusters(n: int, repeats: int) -> None:
                     published_clusters,
                 ),
             }
-            clustering.cluster_layer("warm", distances.heatmap_distances(heatmaps[:50]))
+            clustering.cluster_layer("warm", distances.measure_distances(heatmaps[:50]))
             times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
             found = {}
             for _ in range(repeats):
@@ -183,18 +183,18 @@ def measure_file(path: Path) -> None:
     print(f"memory: {n:,} heatmaps of {d:,} entries, a file of {size:.2f} GiB; ", end="")
     print(f"{peak_gib():.2f} GiB before", flush=True)
     start = time.perf_counter()
-    between = distances.heatmap_distances(heatmaps)
+    between = distances.measure_distances(heatmaps)
     print(f"distances    {seconds_since(start):>7.1f} s, peak {peak_gib():.2f} GiB", flush=True)
     start = time.perf_counter()
     found = clustering.cluster_layer("layer", between)
     print(f"clusters     {seconds_since(start):>7.1f} s, peak {peak_gib():.2f} GiB", flush=True)
     start = time.perf_counter()
-    clustering.centre_distances(between, found.labels)
-    clustering.silhouettes(between, found.labels)
+    clustering.measure_centre_distances(between, found.labels)
+    clustering.compute_silhouettes(between, found.labels)
     clustering.map_places(between)
     print(f"what is shown{seconds_since(start):>7.1f} s, peak {peak_gib():.2f} GiB", flush=True)
     start = time.perf_counter()
-    nearest = distances.nearest_of_clusters(heatmaps, heatmaps, found.labels)
+    nearest = distances.measure_cluster_distances(heatmaps, heatmaps, found.labels)
     right = (nearest.argmin(axis=1) == found.labels).mean()
     print(
         f"as new images{seconds_since(start):>7.1f} s, peak {peak_gib():.2f} GiB; "

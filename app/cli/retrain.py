@@ -52,10 +52,10 @@ def retrain(options: RetrainOptions) -> None:
 
 
 def _print_retraining(found: Retraining) -> None:
-    from pipelines.retraining.picture import title
-    from pipelines.retraining.report import sum_up, tell_comparison
+    from pipelines.retraining.picture import name_cluster
+    from pipelines.retraining.report import describe_comparison, summarise_change
 
-    print(sum_up(found.change).replace("\N{NO-BREAK SPACE}", " "))
+    print(summarise_change(found.change).replace("\N{NO-BREAK SPACE}", " "))
     if found.repairs:
         states = [each.state for each in found.repairs if each.cluster >= 0]
         print(
@@ -64,6 +64,8 @@ def _print_retraining(found: Retraining) -> None:
         )
     left = [each for each in found.repairs if each.state == "not repaired" and each.cluster >= 0]
     for each in left[:NOT_REPAIRED]:
-        print(f"Not repaired: {title(each)}, {each.after.right} of {each.failing} right now.")
+        print(
+            f"Not repaired: {name_cluster(each)}, {each.after.right} of {each.failing} right now."
+        )
     if found.comparison:
-        print(tell_comparison(found.comparison))
+        print(describe_comparison(found.comparison))

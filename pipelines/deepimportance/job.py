@@ -122,7 +122,9 @@ def measure_coverage(
     tests : sequence of Path
         Folders of test images, one for each test set.
     out : Path
-        A new or empty folder, or an earlier run of the same kind when `overwrite` is True.
+        The run folder: new or empty, or an earlier run of this kind that is overwritten.
+    start : Start
+        Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------

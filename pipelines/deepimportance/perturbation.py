@@ -9,12 +9,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Floats
+from pipelines.data.arrays import Doubles, Floats
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.model import Network, scale
@@ -214,9 +213,8 @@ def build_gradient_signs(network: Network) -> Callable[[Floats, NDArray[np.int32
         return tf.sign(tape.gradient(loss, images))
 
     def signs(pixels: Floats, shown: NDArray[np.int32]) -> Floats:
-        values: Any = pixels  # scaling takes whole numbers and others
         gradient_signs: Floats = run(
-            tf.constant(scale(network, values)), tf.constant(shown)
+            tf.constant(scale(network, pixels)), tf.constant(shown)
         ).numpy()
         return gradient_signs[..., ::-1] if network.scaling == "caffe" else gradient_signs
 
@@ -224,14 +222,13 @@ def build_gradient_signs(network: Network) -> Callable[[Floats, NDArray[np.int32
 
 
 def _predict(network: Network, pixels: Floats) -> NDArray[np.int32]:
-    values: Any = pixels
-    outputs = np.asarray(network.model(scale(network, values), training=False))
+    outputs = np.asarray(network.model(scale(network, pixels), training=False))
     if network.outputs > 1:
         return np.asarray(outputs.argmax(axis=1), dtype=np.int32)
     middle = 0.5 if network.activation == "sigmoid" else 0.0
     return np.asarray(outputs[:, 0] > middle, dtype=np.int32)
 
 
-def _as_pixels(values: NDArray[Any]) -> Pixels:
+def _as_pixels(values: Doubles | Floats) -> Pixels:
     pixels: Pixels = np.clip(np.round(values), 0, WHITE).astype(np.uint8)
     return pixels

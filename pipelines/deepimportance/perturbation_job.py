@@ -119,6 +119,7 @@ def perturb_images(
     source : Path
         A folder of images, or a list such as `failures.txt`.
     start : Start
+        Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------

@@ -116,6 +116,7 @@ def inspect_model(
     source : Path
         A folder of images, or a list of them; labels are not needed.
     start : Start
+        Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------

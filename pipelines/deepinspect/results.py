@@ -62,8 +62,6 @@ AGAIN = "inspect the model again"
 DIGITS = 5
 Document = dict[str, Any]
 """A JSON object as it was read: its entries have any type."""
-Arrays = dict[str, Any]
-"""Arrays for `numpy.savez`, whose stub takes no mapping of arrays."""
 LISTED = 200
 """Number of pairs of each ranking that the page lists."""
 
@@ -195,7 +193,7 @@ def write_activation(run: Path, findings: Findings, measured: Probabilities | No
     `layers` and their `neurons`, the number of `images` of each class, `thresholds`, and P(n|c) for
     each threshold as `p_0`, `p_1`, ...
     """
-    arrays: Arrays = {
+    arrays: dict[str, NDArray[np.generic]] = {
         "classes": np.array(findings.names, dtype=np.str_),
         "distances": findings.distances,
     }
@@ -214,7 +212,7 @@ def write_activation(run: Path, findings: Findings, measured: Probabilities | No
         }
         arrays |= {f"p_{place}": matrix for place, matrix in enumerate(measured.matrices.values())}
     with atomic_write(run / ACTIVATION_FILE) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def write_evaluation(run: Path, truths: Truths) -> None:

@@ -256,12 +256,13 @@ def _activation(model: Any) -> str:
     return str(getattr(function, "__name__", "linear"))
 
 
-def scale(network: Network, pixels: NDArray[np.uint8]) -> Floats:
+def scale(network: Network, pixels: NDArray[np.uint8] | Floats) -> Floats:
     """Scale pixels as the network takes them.
 
     Parameters
     ----------
-    pixels : array of uint8, shape (n, height, width, channels)
+    pixels : array of uint8 or float32, shape (n, height, width, channels)
+        0 to 255.
 
     Returns
     -------

@@ -1,12 +1,12 @@
 """Hierarchical clustering of heatmaps, layer by layer (HUDD, III-B and IV-A, Equations 5 and 6).
 
-Ward linkage on the distances of a layer gives a dendrogram; the knee of the derivative of the
-weighted average intra-cluster distance (WICD) says where to cut it; the layer whose clusters have
-the least WICD is chosen.  All that is later shown of the clusters is computed from distances too,
-since the heatmaps themselves do not fit in memory.
+Ward linkage on the distances of a layer gives a dendrogram.  The knee of the derivative of the
+weighted average intra-cluster distance (WICD) says where to cut it, and the layer with the least
+WICD is chosen.  Silhouettes, distances to cluster centres and the map are also computed from
+distances, since the heatmaps do not fit in memory.
 
-Where the published code does something else than the paper, the paper is followed: its code takes
-the rows of the matrix of distances for points, and normalises every row by its length.
+This follows the paper where the published code differs from it: that code treats the rows of the
+distance matrix as points, and divides every row by its length.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.arrays import Doubles
-from pipelines.hudd.wicd import choose_number, most_clusters, wicd_curve
+from pipelines.hudd.wicd import choose_number, compute_wicd_curve, limit_clusters
 
 FEWEST_IMAGES = 4
-"""Below which nothing can be said about groups: there is one cluster."""
+"""Fewer images than this are one cluster: they say nothing about groups."""
 DENSE = 200
-"""Images up to which all eigenvectors are computed: of so few, an iterative solver is no faster."""
+"""Number of images up to which all eigenvectors are computed: an iterative solver is no faster."""
 
 Distances = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -32,7 +32,7 @@ Labels = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class LayerClusters:
-    """The clusters that the heatmaps of one layer give.
+    """The clusters of images by their heatmaps of one layer.
 
     Attributes
     ----------
@@ -41,13 +41,13 @@ class LayerClusters:
     labels : array of int32, shape (n,)
         Cluster ids from 0, the largest first; clusters of one size by their first image.
     wicd : float
-        Equation 5, of these clusters.
+        WICD of these clusters (Equation 5).
     curve : array of float64, shape (most - 1,)
-        WICD of 2, 3, ... most clusters; empty when there are too few images to choose.
+        WICD of 2, 3, ... most clusters; empty when there are too few images to choose from.
     varies : bool
         Whether any two heatmaps differ.
     seconds : float
-        What it took to cluster, and to get the distances when they came on demand.
+        Duration of clustering, including the distances when an iterable computes them on demand.
     """
 
     layer: str
@@ -60,17 +60,17 @@ class LayerClusters:
 
 
 @dataclass(frozen=True)
-class Layers:
-    """All layers, and the chosen one.
+class LayerChoice:
+    """The clusters of all layers, and the chosen layer.
 
     Attributes
     ----------
     layers : tuple of LayerClusters
-        In the order given.
+        In the order of the network.
     chosen : LayerClusters
-        One of them.
+        One of `layers`.
     distances : array of float32, shape (n, n)
-        Of the chosen one.
+        Distances of the images by the chosen layer.
     """
 
     layers: tuple[LayerClusters, ...]
@@ -78,47 +78,49 @@ class Layers:
     distances: Distances
 
 
-def cluster_layers(layers: Iterable[tuple[str, Distances]], most: int | None = None) -> Layers:
-    """Cluster the images by each layer's heatmaps, and choose the layer (section IV-A).
+def cluster_layers(layers: Iterable[tuple[str, Distances]], most: int | None = None) -> LayerChoice:
+    """Cluster the images by the heatmaps of each layer, and choose a layer (section IV-A).
 
-    Layers are asked for one at a time; the distances of two are held at once, of the best so far
-    and of the one at hand.  Time and memory are those of `cluster_layer` for each.
+    Only two matrices of distances are in memory at once: that of the best layer so far, and that of
+    the current one.  Time and memory for each layer are those of `cluster_layer`.
 
     Parameters
     ----------
     layers : iterable of (str, array of float32 of shape (n, n))
-        Names and distances; a generator computes them when they are asked for.
+        Names and distances.  A generator may compute the distances on demand.
     most : int, optional
-        See `wicd.most_clusters`.
+        See `wicd.limit_clusters`.
 
     Raises
     ------
     ValueError
-        When there is no layer; and see `cluster_layer`.
+        When there is no layer, or for the reasons of `cluster_layer`.
     """
-    results: list[LayerClusters] = []
-    kept: Distances | None = None
+    layer_results: list[LayerClusters] = []
+    best_distances: Distances | None = None
     start = time.perf_counter()
     for name, distances in layers:
-        results.append(cluster_layer(name, distances, most, started=start))
-        if choose_layer(results) == len(results) - 1:
-            kept = distances
+        layer_results.append(cluster_layer(name, distances, most, started=start))
+        if choose_layer(layer_results) == len(layer_results) - 1:
+            best_distances = distances
         start = time.perf_counter()
-    if kept is None:
+    if best_distances is None:
         raise ValueError("layers: expected at least one, received none")
-    return Layers(tuple(results), results[choose_layer(results)], kept)
+    return LayerChoice(
+        tuple(layer_results), layer_results[choose_layer(layer_results)], best_distances
+    )
 
 
 def choose_layer(layers: Sequence[LayerClusters]) -> int:
-    """Choose the layer with the least WICD; of equal ones the first.
+    """Choose the layer with the least WICD; among equal ones the first.
 
-    A layer whose heatmaps are all equal has a WICD of 0 and tells no images apart: it is chosen
-    only where no other is left.
+    A layer whose heatmaps are all equal has a WICD of 0 but does not distinguish images: it is
+    chosen only when all layers are like that.
 
     Returns
     -------
     int
-        Its place.
+        Position of the chosen layer.
     """
     return min(range(len(layers)), key=lambda at: (not layers[at].varies, layers[at].wicd, at))
 
@@ -128,24 +130,25 @@ def cluster_layer(
 ) -> LayerClusters:
     """Cluster the images by the heatmaps of one layer (section IV-A).
 
-    One cluster when there are fewer than `FEWEST_IMAGES` images or all heatmaps are equal.  Equal
-    heatmaps are never in two clusters.
+    There is one cluster when there are fewer than `FEWEST_IMAGES` images, or all heatmaps are
+    equal.  Images with equal heatmaps are always in the same cluster.
 
     Time grows with n^2.  Memory: see `ward`.
 
     Parameters
     ----------
     distances : array of float32, shape (n, n)
-        Of normalised heatmaps (Equation 3): symmetric, 0 on the diagonal.
+        Distances of normalised heatmaps (Equation 3): symmetric, 0 on the diagonal.
     most : int, optional
-        See `wicd.most_clusters`.
+        See `wicd.limit_clusters`.
     started : float, optional
-        Reading of `time.perf_counter` from which on seconds are counted; now by default.
+        Value of `time.perf_counter` at the start of the duration; by default, now.
 
     Raises
     ------
     ValueError
-        When distances are no square, have no row or are not finite, or `most` is less than 2.
+        When the matrix is not square, is empty or has an entry that is not finite, or `most` is
+        less than 2.
     """
     start = time.perf_counter() if started is None else started
     n = len(distances)
@@ -153,7 +156,7 @@ def cluster_layer(
         raise ValueError(f"distances: expected a square of rows, received {distances.shape}")
     if not np.isfinite(distances.max()):  # NaN and infinity alike
         raise ValueError("distances: expected finite numbers, received others")
-    most = most_clusters(n, most)
+    most = limit_clusters(n, most)
     varies = bool(distances.any())
     if n < FEWEST_IMAGES or not varies:
         labels, curve = np.zeros(n, dtype=np.int32), np.empty(0)
@@ -162,14 +165,14 @@ def cluster_layer(
             layer, 1, labels, float(mean), curve, varies, time.perf_counter() - start
         )
     merges = ward(distances)
-    # Equal heatmaps, merged at height 0, stay together: nothing says where to part them.
+    # Equal heatmaps are merged at height 0 and stay together: nothing says where to cut them.
     most = min(most, 1 + int((merges[:, 2] > 0).sum()))
-    curve = wicd_curve(distances, merges, most)
+    curve = compute_wicd_curve(distances, merges, most)
     clusters = choose_number(curve)
     return LayerClusters(
         layer=layer,
         clusters=clusters,
-        labels=cut(merges, clusters),
+        labels=cut_dendrogram(merges, clusters),
         wicd=float(curve[clusters - 2]),
         curve=curve,
         varies=varies,
@@ -180,11 +183,10 @@ def cluster_layer(
 def ward(distances: Distances) -> Doubles:
     """Build the dendrogram by Ward linkage (section III-B).
 
-    SciPy's update for Ward (Lance and Williams, 1967) takes plain distances, squares them itself
-    and takes the root again: of Euclidean distances, which those of Equation 4 are, it computes
-    what Ward (1963) defines on the points, though there are none here. Heights are roots, too:
-    sqrt(2) times the root of what a merge adds to the sum of squares within clusters. Rows of the
-    matrix of distances as points are something else, and no distance of heatmaps any more.
+    SciPy's update for Ward (Lance and Williams, 1967) takes distances, squares them and takes the
+    root again.  For Euclidean distances, such as those of Equation 4, this is what Ward (1963)
+    defines for points, although no points are needed.  The height of a merge is sqrt(2) times the
+    root of what the merge adds to the sum of squares within clusters.
 
     Time grows with n^2 (nearest-neighbour chains).  Memory: 10 n^2 bytes beside the distances.
 
@@ -195,7 +197,7 @@ def ward(distances: Distances) -> Doubles:
     Returns
     -------
     array of float64, shape (n - 1, 4)
-        Merges, lowest first: two clusters, height, size. Image i is cluster i, merge j makes
+        Merges, lowest first: two clusters, height, size.  Image i is cluster i; merge j makes
         cluster n + j.
     """
     from scipy.cluster.hierarchy import linkage
@@ -207,8 +209,10 @@ def ward(distances: Distances) -> Doubles:
     return merges
 
 
-def cut(merges: Doubles, clusters: int) -> Labels:
-    """Cut the dendrogram into a number of clusters.  Time and memory grow with n.
+def cut_dendrogram(merges: Doubles, clusters: int) -> Labels:
+    """Cut the dendrogram into a number of clusters.
+
+    Time and memory grow with n.
 
     Parameters
     ----------
@@ -223,7 +227,7 @@ def cut(merges: Doubles, clusters: int) -> Labels:
         Cluster ids from 0, the largest first; clusters of one size by their first image.
     """
     n = len(merges) + 1
-    # The last merges are left out; from the top down, every cluster is what it is merged into.
+    # The last merges are left out. From the top down, both parts of a merge get its cluster.
     part_of = np.arange(2 * n - 1)
     for step in range(n - clusters - 1, -1, -1):
         part_of[merges[step, :2].astype(np.intp)] = part_of[n + step]
@@ -236,11 +240,12 @@ def cut(merges: Doubles, clusters: int) -> Labels:
     return labels
 
 
-def centre_distances(distances: Distances, labels: Labels) -> NDArray[np.float32]:
-    """Compute each image's distance to the mean of its cluster's heatmaps, from distances alone.
+def measure_centre_distances(distances: Distances, labels: Labels) -> NDArray[np.float32]:
+    """Compute each image's distance to the mean heatmap of its cluster, from distances alone.
 
-    The squared distance of x to the mean of a cluster is the mean of its squared distances to the
-    images of the cluster, less half the mean of those between any two of them, themselves included.
+    The squared distance of x to the mean of a cluster is the mean of the squared distances from x
+    to the images of the cluster, minus half the mean of the squared distances between all pairs of
+    them (each image paired with itself, too).
 
     Time and memory grow with the square of the largest cluster.
 
@@ -263,10 +268,10 @@ def centre_distances(distances: Distances, labels: Labels) -> NDArray[np.float32
     return result
 
 
-def silhouettes(distances: Distances, labels: Labels) -> NDArray[np.float32]:
+def compute_silhouettes(distances: Distances, labels: Labels) -> NDArray[np.float32]:
     """Compute the silhouette of every image (Rousseeuw, 1987); 0 where there is one cluster.
 
-    Time grows with n^2, memory with n: distances are taken block by block.
+    Time grows with n^2, memory with n: distances are processed block by block.
 
     Parameters
     ----------
@@ -289,10 +294,11 @@ def silhouettes(distances: Distances, labels: Labels) -> NDArray[np.float32]:
 def map_places(distances: Distances) -> NDArray[np.float32]:
     """Place the images on a map by classical scaling (Torgerson, 1952).
 
-    These are the first two principal components of the heatmaps, without the heatmaps: the two
-    leading eigenvectors of the centred products, which double centring makes out of squared
-    distances, each times the root of its eigenvalue. An axis points to where the image lies that
-    is farthest along it, so that the same distances give the same map.
+    The coordinates are the first two principal components of the heatmaps, computed from distances:
+    double centring turns squared distances into products of centred heatmaps, and each coordinate
+    is one of the two leading eigenvectors of these times the root of its eigenvalue.  The sign of
+    an axis is chosen so that its largest coordinate is positive: the same distances always give the
+    same map.
 
     Time grows with n^2.  Memory: 4 n^2 bytes.
 
@@ -304,7 +310,7 @@ def map_places(distances: Distances) -> NDArray[np.float32]:
     Returns
     -------
     array of float32, shape (n, 2)
-        In the unit of the distances; a direction in which nothing varies is all 0.
+        In the unit of the distances.  An axis along which images do not vary is all 0.
     """
     n = len(distances)
     places = np.zeros((n, 2), dtype=np.float32)
@@ -322,12 +328,12 @@ def map_places(distances: Distances) -> NDArray[np.float32]:
     else:
         from scipy.sparse.linalg import eigsh
 
-        # From a fixed start, so that no chance is in it.
+        # A fixed start vector makes the result reproducible.
         start = np.random.default_rng(0).standard_normal(n).astype(np.float32)
         values, vectors = eigsh(products, k=2, which="LA", v0=start, rng=0)
     for axis, at in enumerate(np.argsort(-values)[:2]):
         vector = vectors[:, at] * np.sign(vectors[np.abs(vectors[:, at]).argmax(), at])
-        # What rounding leaves of a direction in which nothing varies is no direction.
+        # An eigenvalue that is only rounding error counts as 0.
         value = values[at] if values[at] > 1e-6 * values.max() else 0.0
         places[:, axis] = vector * np.sqrt(value) * largest
     return places

@@ -1,12 +1,12 @@
 """Distances between heatmaps (HUDD, section IV-A, Equations 1 to 4; section IV-C).
 
-Heatmaps of a convolutional layer fill gigabytes: they go to a file as they come, and are read back
-a block of columns at a time.  The squares of distances are sums over columns, so each block adds a
-matrix product and is forgotten.
+Heatmaps of a convolutional layer take gigabytes.  They are written to a file batch by batch, and
+read back a block of columns at a time: squared distances are sums over columns, so each block adds
+a matrix product and can then be dropped.
 
-Equation 2 maps the entries of a layer from min to max onto 0 to 1. What is subtracted cancels out
-in a difference, so a distance of normalised heatmaps is that of the raw ones over max - min: the
-range is all that it takes, and no normalised heatmap is ever written.
+Equation 2 scales the entries of a layer from min...max to 0...1.  The subtracted minimum cancels in
+differences, so the distance of normalised heatmaps is that of raw heatmaps divided by max - min.
+Only the range is needed, and no normalised heatmap is written.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 NARROWEST = 4096
-"""Columns of a block at least: 16 KB in a row, so that a disk reads more than it seeks."""
+"""Smallest number of columns of a block: 16 KB of a row, as seeking is slower than reading."""
 BLOCK = 4_000_000
-"""Entries of a block, where that makes it wider: what stays in a cache is computed faster."""
+"""Number of entries of a block with few rows; it fits into the processor's cache."""
 TILE = 32_000_000
-"""Distances to new images that are held at a time."""
+"""Largest number of distances to new images in memory."""
 TOGETHER = 8192
-"""New images that are taken at a time at most: a block holds `NARROWEST` entries of each."""
+"""Largest number of new images at a time: a block has at least `NARROWEST` entries of each."""
 ROWS = 256
-"""Rows of a matrix of distances that are finished at a time."""
+"""Number of rows of a matrix of distances that are finished at a time."""
 CLOSE = 0.01
 """Share of the sum of two squared norms below which a squared distance is computed again."""
 ZERO = 1e-13
-"""Share of it below which a distance is 0: float32, as heatmaps are, tells no such images apart."""
+"""Share of that sum below which a distance is 0: float32 heatmaps do not differ by less."""
 
 Heatmaps = NDArray[np.float32]
 Distances = NDArray[np.float32]
@@ -41,16 +41,16 @@ Limits = tuple[float, float]
 
 
 class HeatmapWriter:
-    """Writes the heatmaps of a layer into a file as they come; memory grows with a batch alone.
+    """Writes the heatmaps of a layer to a file, batch by batch; memory grows with a batch only.
 
     Parameters
     ----------
     file : binary file
-        Empty and open for writing, as `files.atomic_write` gives it; becomes a file of type .npy.
+        Empty and open for writing, as from `files.atomic_write`; it becomes a file of type .npy.
     n : int
-        Heatmaps that will come.
+        Number of heatmaps that will be written.
     d : int
-        Entries of a heatmap.
+        Number of entries of a heatmap.
     """
 
     def __init__(self, file: BinaryIO, n: int, d: int) -> None:
@@ -65,13 +65,13 @@ class HeatmapWriter:
 
         Parameters
         ----------
-        batch : array of float32, shape (b, d) or (b, ...) of d entries each
+        batch : array of float32, shape (b, ...) with d entries for each heatmap
 
         Raises
         ------
         ValueError
-            When there are too many, they have another size, or an entry is not finite; nothing of
-            the batch is written then.
+            When there are too many heatmaps, they have another size, or an entry is not finite.
+            Nothing of the batch is written then.
         """
         if not len(batch):
             return
@@ -87,7 +87,7 @@ class HeatmapWriter:
         self._written += len(rows)
 
     def finish(self) -> Limits:
-        """Return the least and the greatest entry: min and max of Equation 1.
+        """Return the smallest and the largest entry: min and max of Equation 1.
 
         Raises
         ------
@@ -109,17 +109,17 @@ def open_heatmaps(path: Path) -> Heatmaps:
     Raises
     ------
     ValueError
-        When it is no such file, or a part of one.
+        When the file is of another kind, or incomplete.
     """
     heatmaps: Heatmaps = np.load(path, mmap_mode="r", allow_pickle=False)
     _check(heatmaps)
     return heatmaps
 
 
-def value_range(heatmaps: Heatmaps) -> Limits:
-    """Return the least and the greatest entry of all heatmaps of a layer (Equation 1).
+def find_value_range(heatmaps: Heatmaps) -> Limits:
+    """Return the smallest and the largest entry of all heatmaps of a layer (Equation 1).
 
-    Reads every entry once, a few rows at a time.
+    Every entry is read once, a few rows at a time.
 
     Parameters
     ----------
@@ -132,40 +132,40 @@ def value_range(heatmaps: Heatmaps) -> Limits:
     """
     _check(heatmaps)
     n, d = heatmaps.shape
-    found = []
+    limits = []
     rows = max(1, BLOCK // d)
     for start in range(0, n, rows):
         part = slice(start, min(start + rows, n))
         inside = _read(heatmaps, part, slice(0, d)) if _on_disk(heatmaps) else heatmaps[part]
-        found.append(_limits(inside))
-    return min(low for low, _ in found), max(high for _, high in found)
+        limits.append(_limits(inside))
+    return min(low for low, _ in limits), max(high for _, high in limits)
 
 
-def heatmap_distances(heatmaps: Heatmaps, limits: Limits | None = None) -> Distances:
+def measure_distances(heatmaps: Heatmaps, limits: Limits | None = None) -> Distances:
     """Compute the distances between all heatmaps of a layer (Equations 1 to 4).
 
-    Squares of differences are expanded, which makes them matrix products in float32. Every column
-    is centred first, so that little is lost when the squares are subtracted from one another. What
-    is still lost matters where two heatmaps are much nearer to each other than to the middle:
-    images that have such a neighbour are computed again in float64. Distances are right to 1 part
-    in 10,000, and those of equal heatmaps are 0.
+    Squared differences are expanded into matrix products in float32.  Every column is centred
+    first, so that the subtraction of squares loses few digits.  The loss still matters where two
+    heatmaps are much nearer to each other than to the mean: images with such a neighbour are
+    computed again in float64.  Distances are right to 1 part in 10,000, and those of equal heatmaps
+    are 0.
 
-    Time grows with n^2 d. Memory: 4 n^2 bytes for the result and 4 n x 4096 for a block; images
-    that are computed again, r of them, take 8 r^2 and 8 r x 4096 more. The heatmaps are read once,
-    twice where they are computed again, and are never in memory as a whole.
+    Time grows with n^2 d.  Memory: 4 n^2 bytes for the result and 4 n x 4096 for a block; r images
+    that are computed again take 8 r^2 and 8 r x 4096 more.  The heatmaps are read once, or twice
+    where they are computed again, and are never in memory as a whole.
 
     Parameters
     ----------
     heatmaps : array or memory map of float32, shape (n, d)
-        Raw; a memory map that `open_heatmaps` returned is read without being mapped into memory.
+        Raw heatmaps.  A memory map from `open_heatmaps` is read from its file, not mapped.
     limits : pair of float, optional
-        Least and greatest entry, when they are known: spares one more reading.
+        Smallest and largest entry, where they are known; saves reading the heatmaps once more.
 
     Returns
     -------
     array of float32, shape (n, n)
-        Of the normalised heatmaps; symmetric, 0 on the diagonal. All 0 when all entries are equal:
-        Equation 2 is not defined then, and such a layer tells no images apart.
+        Distances of the normalised heatmaps; symmetric, 0 on the diagonal.  All 0 when all entries
+        are equal: Equation 2 is not defined then, and such a layer does not distinguish images.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def heatmap_distances(heatmaps: Heatmaps, limits: Limits | None = None) -> Dista
         When there is no entry, or one is not finite.
     """
     _check(heatmaps)
-    lowest, highest = value_range(heatmaps) if limits is None else limits
+    lowest, highest = find_value_range(heatmaps) if limits is None else limits
     n = len(heatmaps)
     if not highest > lowest:
         return np.zeros((n, n), dtype=np.float32)
@@ -193,16 +193,16 @@ def heatmap_distances(heatmaps: Heatmaps, limits: Limits | None = None) -> Dista
     return result
 
 
-def distances_between(new: Heatmaps, known: Heatmaps) -> Distances:
+def measure_distances_between(new: Heatmaps, known: Heatmaps) -> Distances:
     """Compute the distances from new heatmaps to known ones (section IV-C: raw, not normalised).
 
-    Computed as in `heatmap_distances`.  Time grows with m n d, memory with m n; see
-    `nearest_of_clusters` where that is too much.
+    They are computed as in `measure_distances`.  Time grows with m n d, memory with m n; see
+    `measure_cluster_distances` where that is too much.
 
     Parameters
     ----------
     new, known : arrays or memory maps of float32, shapes (m, d) and (n, d)
-        Their entries may be as large as 10^15 and as small as 10^-15; squares fit float32 then.
+        Magnitudes of entries may be from 10^-15 to 10^15: their squares then fit float32.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def distances_between(new: Heatmaps, known: Heatmaps) -> Distances:
     Raises
     ------
     ValueError
-        When heatmaps are of two sizes, or there is no entry.
+        When the sizes of new and known heatmaps differ, or there is no entry.
     """
     everything = np.arange(len(known))
     result = np.empty((len(new), len(known)), dtype=np.float32)
@@ -220,20 +220,22 @@ def distances_between(new: Heatmaps, known: Heatmaps) -> Distances:
     return result
 
 
-def nearest_of_clusters(new: Heatmaps, known: Heatmaps, clusters: NDArray[np.int32]) -> Distances:
-    """Compute each new heatmap's distance to the nearest one of each cluster (single linkage).
+def measure_cluster_distances(
+    new: Heatmaps, known: Heatmaps, clusters: NDArray[np.int32]
+) -> Distances:
+    """Compute the distance of each new heatmap to the nearest one of each cluster (single linkage).
 
-    What `allocation.cluster_distances` computes of arrays, for heatmaps that do not fit in memory
-    (HUDD, section IV-C: raw, not normalised).  Time grows with m n d.  Memory: m k for the result,
-    a few times `TILE` and a block; neither m n nor m d nor n d.  The new heatmaps are read once,
-    the known ones once for every `TILE` / n new ones, `TOGETHER` at most: give many at a time.
+    This is `allocation.cluster_distances` for heatmaps that do not fit in memory (HUDD, section
+    IV-C: raw, not normalised).  Time grows with m n d.  Memory: m k for the result, a few times
+    `TILE`, and a block.  The new heatmaps are read once.  The known ones are read once for every
+    `TILE` / n new ones (at most `TOGETHER`), so a call should get many new heatmaps.
 
     Parameters
     ----------
     new, known : arrays or memory maps of float32, shapes (m, d) and (n, d)
-        See `distances_between`.
+        See `measure_distances_between`.
     clusters : array of int32, shape (n,)
-        0 to k - 1; every one occurs.
+        Clusters of the known heatmaps, 0 to k - 1; each of these occurs.
 
     Returns
     -------
@@ -242,10 +244,13 @@ def nearest_of_clusters(new: Heatmaps, known: Heatmaps, clusters: NDArray[np.int
     Raises
     ------
     ValueError
-        When heatmaps are of two sizes, there is no entry, or a known one has no cluster.
+        When the sizes of new and known heatmaps differ, there is no entry, or `clusters` and
+        `known` differ in length.
     """
     if len(clusters) != len(known):
-        raise ValueError(f"clusters: expected one for each of {len(known)}, got {len(clusters)}")
+        raise ValueError(
+            f"clusters: expected one for each of {len(known)} heatmaps, received {len(clusters)}"
+        )
     order = np.argsort(clusters, kind="stable")
     starts = np.flatnonzero(np.diff(clusters[order], prepend=-1))
     result = np.empty((len(new), len(starts)), dtype=np.float32)
@@ -255,7 +260,7 @@ def nearest_of_clusters(new: Heatmaps, known: Heatmaps, clusters: NDArray[np.int
 
 
 def _tiles(new: Heatmaps, known: Heatmaps, order: Positions) -> Iterator[tuple[slice, Distances]]:
-    """Yield slices of the new heatmaps, and their squared distances to the known ones in order."""
+    """Yield slices of the new heatmaps, with squared distances to the known ones in this order."""
     _check(known)
     if new.ndim != 2 or new.shape[1] != known.shape[1]:
         raise ValueError(f"heatmaps: expected {known.shape[1]} entries each, received {new.shape}")
@@ -271,9 +276,9 @@ def _tiles(new: Heatmaps, known: Heatmaps, order: Positions) -> Iterator[tuple[s
 def _squared_within(
     heatmaps: Heatmaps, rows: slice | Positions, unit: float, dtype: DTypeLike
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Compute squared distances between some rows, and their squared distances to the middle.
+    """Compute squared distances between some heatmaps, and their squared distances to the mean.
 
-    Both are in units of `unit` squared, and computed in `dtype`, float32 or float64.
+    Both are in units of `unit` squared, and computed in `dtype`: float32 or float64.
     """
     from scipy.linalg import blas
 
@@ -282,10 +287,10 @@ def _squared_within(
     gram = np.zeros((n, n), dtype=dtype, order="F")
     for columns in _blocks(heatmaps.shape[1], n):
         part = _read(heatmaps, rows, columns).astype(dtype, copy=False)
-        # Entries are near the middle of their column: subtracted first, they lose nothing.
+        # Entries are near the mean of their column: subtracting it first loses no digits.
         part -= part.mean(axis=0)
         part /= unit
-        # Adds to what is there, in one half of the matrix, without an n x n array beside it.
+        # Adds to one half of the matrix in place, without another n x n array.
         gram = add(1, part.T, beta=1, c=gram, trans=1, lower=1, overwrite_c=1)
     squared = gram.T
     norms = squared.diagonal().copy()
@@ -302,7 +307,7 @@ def _squared_within(
 def _squared_between(
     new: Heatmaps, rows: Positions, known: Heatmaps, order: Positions, dtype: DTypeLike
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Compute squared distances (m, n), and which rows hold some that are too small for float32."""
+    """Compute squared distances, shape (m, n), and which rows have some too small for `dtype`."""
     from scipy.linalg import blas
 
     m, n = len(rows), len(order)
@@ -331,7 +336,7 @@ def _squared_between(
 def _finish(
     products: NDArray[np.floating], norms: NDArray[np.floating], others: NDArray[np.floating]
 ) -> None:
-    """Turn a.b into |a|^2 + |b|^2 - 2 a.b in place; what rounding alone can make is 0."""
+    """Turn a.b into |a|^2 + |b|^2 - 2 a.b in place; values that may be rounding errors become 0."""
     sums = norms[:, None] + others
     products *= -2
     products += sums
@@ -346,10 +351,10 @@ def _blocks(d: int, n: int) -> Iterator[slice]:
 
 
 def _on_disk(heatmaps: Heatmaps) -> bool:
-    """Tell whether an array is a whole file of float32 rows, mapped for reading."""
+    """Return whether an array is a whole file of float32 rows that is mapped for reading."""
     return (
         isinstance(heatmaps, np.memmap)
-        and isinstance(heatmaps.base, mmap.mmap)  # a part of a map does not know where it starts
+        and isinstance(heatmaps.base, mmap.mmap)  # a slice does not know its offset in the file
         and heatmaps.mode == "r"
         and heatmaps.filename is not None
         and heatmaps.dtype == np.dtype("<f4")
@@ -360,8 +365,8 @@ def _on_disk(heatmaps: Heatmaps) -> bool:
 def _read(heatmaps: Heatmaps, rows: slice | Positions, columns: slice) -> Heatmaps:
     """Copy some columns of some rows.
 
-    Of a memory map they are read from its file: pages of a map that are looked at count as memory
-    of the process, and every page would be.
+    For a memory map, they are read from its file: accessed pages of a map count as memory of the
+    process, and in the end all pages would be accessed.
     """
     if not (isinstance(heatmaps, np.memmap) and _on_disk(heatmaps)):
         return np.array(heatmaps[rows, columns], dtype=np.float32)
@@ -372,7 +377,7 @@ def _read(heatmaps: Heatmaps, rows: slice | Positions, columns: slice) -> Heatma
         for place, row in enumerate(chosen):
             file.seek(heatmaps.offset + (row * d + columns.start) * result.itemsize)
             if file.readinto(result[place].data) != result[place].nbytes:
-                raise ValueError(f"{heatmaps.filename}: the file was cut short")
+                raise ValueError(f"{heatmaps.filename}: expected a whole file, it was cut short")
     return result
 
 

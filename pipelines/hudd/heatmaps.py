@@ -1,4 +1,4 @@
-"""HUDD, section IV-A, first activity: heatmaps of the failing images, layer by layer, to files."""
+"""HUDD, section IV-A, first activity: writes the heatmaps of the failing images to files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.dnn.lrp_plan import INPUT
+from pipelines.dnn.lrp_rules import Rule
 from pipelines.dnn.model import Network, load_batches, scale
 from pipelines.dnn.relevance import build_relevance, relevance_layers
 from pipelines.hudd.distances import HeatmapWriter, Limits
@@ -24,7 +25,7 @@ from pipelines.runs.folder import Progress
 BATCH = 16
 STAGE = "propagating relevance"
 SHARE_OF_DISK = 0.9
-"""Of the free space, what heatmaps may take."""
+"""Share of the free space that heatmaps may take."""
 PICTURE_SIDE = 56
 PICTURE_RANGE = 0.99
 
@@ -32,19 +33,19 @@ Targets = Mapping[str, int]
 
 
 @dataclass(frozen=True)
-class Written:
-    """The heatmaps of a layer, in a file.
+class LayerHeatmaps:
+    """The files with the heatmaps of a layer.
 
     Attributes
     ----------
     file : Path
-        Of shape (n, d), float32; see `distances.open_heatmaps`.
+        Heatmaps, float32, shape (n, d); see `distances.open_heatmaps`.
     shape : tuple of int
-        Of one heatmap.
+        Shape of one heatmap.
     limits : pair of float
-        Least and greatest entry.
+        Smallest and largest entry.
     pictures : Path, optional
-        Of layers whose heatmaps are pictures: small ones, of shape (n, height, width), int8.
+        Small pictures, int8, shape (n, height, width); None for a layer without feature maps.
     """
 
     file: Path
@@ -53,12 +54,16 @@ class Written:
     pictures: Path | None
 
 
-def choose_layers(network: Network, wanted: Sequence[str]) -> tuple[str, ...]:
-    """Return the layers whose heatmaps are clustered: those asked for, or all internal ones.
+def choose_layers(network: Network, chosen: Sequence[str]) -> tuple[str, ...]:
+    """Return the layers whose heatmaps are clustered: the user's choice, or all internal layers.
 
-    Neither the input nor the output is internal: the relevance of the output is all in the one
-    number that is explained, so that its heatmaps would tell the predicted classes apart and
-    nothing else.
+    Input and output are not internal.  The relevance of the output layer is one number, that of the
+    explained output, so its heatmaps would only distinguish the predicted classes.
+
+    Parameters
+    ----------
+    chosen : sequence of str
+        The user's choice; empty for all internal layers.
 
     Raises
     ------
@@ -66,12 +71,12 @@ def choose_layers(network: Network, wanted: Sequence[str]) -> tuple[str, ...]:
         When relevance cannot pass through the network, or it has no such layer.
     """
     layers = relevance_layers(network.model)
-    if unknown := [name for name in wanted if name not in layers]:
+    if unknown := [name for name in chosen if name not in layers]:
         raise InputError(
             f"--layer: the model has no layer {unknown[0]!r} with heatmaps. Choose among "
             f"{', '.join(layers)}."
         )
-    return tuple(wanted) or layers[1:-1] or layers
+    return tuple(chosen) or layers[1:-1] or layers
 
 
 def write_heatmaps(
@@ -85,35 +90,40 @@ def write_heatmaps(
     progress: Progress,
     *,
     batch_size: int = BATCH,
-    seen: Callable[[str, NDArray[np.float32]], None] | None = None,
-) -> dict[str, Written]:
-    """Write the heatmaps of images at several layers, a file a layer, in the order of the images.
+    on_batch: Callable[[str, NDArray[np.float32]], None] | None = None,
+) -> dict[str, LayerHeatmaps]:
+    """Write the heatmaps of images at several layers, in the order of the images.
 
-    One forward and one backward pass a batch give them all.  Time grows linearly with the number
-    of images; memory with a batch, disk with the images times the entries of all layers.
+    One forward and one backward pass per batch give the heatmaps of all layers.  Time grows
+    linearly with the number of images, memory with a batch, and disk space with the number of
+    images times the entries of all layers.
 
     Parameters
     ----------
     layers : sequence of str
-        Of `dnn.relevance.relevance_layers`.  A heatmap of the input is summed over the channels.
+        Some of `dnn.relevance.relevance_layers`.  Heatmaps of the input are summed over channels.
     rule : str
         See `dnn.relevance.build_relevance`.
     images : sequence of ImageFile, length n
-        They can be decoded; one that cannot any more ends the job.
+        Images that could be decoded before.
     targets : mapping of str to int
-        By path, the output to be explained; the predicted class where there is none.
+        The output to explain, by path; without an entry, that of the predicted class.
     out : Path
         An existing folder for the files.
-    seen : callable, optional
-        Told of each batch of each layer, as it comes.
+    on_batch : callable, optional
+        Called with the name of a layer and its heatmaps (float32, shape (b, d)), for each batch.
+
+    Returns
+    -------
+    dict of str to LayerHeatmaps
 
     Raises
     ------
     InputError
-        When the disk has too little room, or an image changed meanwhile.
+        When the disk has too little space, or an image can no longer be decoded.
     """
-    checked: Any = rule  # by `build_relevance`
-    propagate = build_relevance(network.model, rule=checked, layers=tuple(layers))
+    # build_relevance refuses a string that is no rule.
+    propagate = build_relevance(network.model, rule=cast("Rule", rule), layers=tuple(layers))
     files: dict[str, _LayerFiles] = {}
     done = 0
     with ExitStack() as stack:
@@ -129,8 +139,8 @@ def write_heatmaps(
                     files[name] = _open_files(stack, base, len(images), maps[name])
             for name, rows in maps.items():
                 files[name].append(rows)
-                if seen:
-                    seen(name, rows.reshape(len(rows), -1))
+                if on_batch:
+                    on_batch(name, rows.reshape(len(rows), -1))
             done += len(paths)
             progress(STAGE, done, len(images))
         return {name: layer_files.finish() for name, layer_files in files.items()}
@@ -139,11 +149,14 @@ def write_heatmaps(
 def _decoded(
     folder: Path, batch: Sequence[tuple[ImageFile, NDArray[np.uint8]] | Rejected]
 ) -> tuple[list[str], NDArray[np.uint8]]:
-    """Return paths and pixels; raise InputError where an image cannot be decoded any more."""
+    """Return paths and pixels; raise InputError when an image can no longer be decoded."""
     paths, pixels = [], []
     for item in batch:
         if isinstance(item, Rejected):
-            raise InputError(f"{folder / item.path}: {item.reason}.")
+            raise InputError(
+                f"{folder / item.path} can no longer be read: {item.reason}. It has changed since "
+                "this job started. Restore it, and start the job again."
+            )
         paths.append(item[0].path)
         pixels.append(item[1])
     return paths, np.stack(pixels)
@@ -151,15 +164,15 @@ def _decoded(
 
 @dataclass(frozen=True)
 class _LayerFiles:
-    """The files of a layer while its heatmaps come.
+    """The files of a layer while its heatmaps are written.
 
     Attributes
     ----------
     file : Path
     shape : tuple of int
-        Of one heatmap.
+        Shape of one heatmap.
     heatmaps : HeatmapWriter
-        Into `file`.
+        Writes to `file`.
     pictures : pair of Path and binary file, optional
     """
 
@@ -169,19 +182,19 @@ class _LayerFiles:
     pictures: tuple[Path, BinaryIO] | None
 
     def append(self, maps: NDArray[np.float32]) -> None:
-        """Write the next heatmaps, and their pictures."""
+        """Write the next heatmaps and their pictures."""
         self.heatmaps.append(maps)
         if self.pictures is not None:
             self.pictures[1].write(draw_maps(maps).tobytes())
 
-    def finish(self) -> Written:
-        """Return what was written, once all heatmaps have come."""
+    def finish(self) -> LayerHeatmaps:
+        """Return the files, once all heatmaps are written."""
         pictures = self.pictures[0] if self.pictures else None
-        return Written(self.file, self.shape, self.heatmaps.finish(), pictures)
+        return LayerHeatmaps(self.file, self.shape, self.heatmaps.finish(), pictures)
 
 
 def _open_files(stack: ExitStack, base: Path, count: int, maps: NDArray[np.float32]) -> _LayerFiles:
-    """Open the files of a layer: the first of its `count` heatmaps tell the shape of all."""
+    """Open the files of a layer for `count` heatmaps of the shape of `maps`, its first batch."""
     file, shape = base.with_name(f"{base.name}.npy"), maps.shape[1:]
     size = int(np.prod(shape))
     heatmaps = HeatmapWriter(stack.enter_context(atomic_write(file)), count, size)
@@ -194,7 +207,7 @@ def _open_files(stack: ExitStack, base: Path, count: int, maps: NDArray[np.float
 
 
 def draw_maps(maps: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Make small pictures of heatmaps: summed over channels, averaged, each by its own range.
+    """Make small pictures of heatmaps: summed over channels, averaged, scaled one by one.
 
     Parameters
     ----------
@@ -203,8 +216,8 @@ def draw_maps(maps: NDArray[np.float32]) -> NDArray[np.int8]:
     Returns
     -------
     array of int8, shape (b, h, w)
-        Neither side longer than `PICTURE_SIDE`; -127 to 127, where 0 is no relevance, and 127 what
-        one entry in a hundred exceeds: a single bright spot would darken all others.
+        -127 to 127; 0 is no relevance.  127 stands for the value that one entry in a hundred
+        exceeds, as a single bright spot would darken all others.  Sides are at most `PICTURE_SIDE`.
     """
     flat = maps.sum(axis=3) if maps.ndim == 4 else maps
     small = flat
@@ -235,5 +248,5 @@ def _check_disk(out: Path, images: int, maps: Mapping[str, NDArray[np.float32]])
     if wanted > SHARE_OF_DISK * free:
         raise InputError(
             f"the heatmaps take {wanted / 1e9:.1f} GB in {out}, where {free / 1e9:.1f} GB are "
-            "free. Narrow the search with --layer, or choose an --out elsewhere."
+            "free. Choose fewer layers with --layer, or an --out on another disk."
         )

@@ -1,4 +1,4 @@
-"""HUDD, steps 1 and 2: from a model and its failing images to a run of root cause clusters."""
+"""HUDD, steps 1 and 2, as a job: from a model and its failing images to root cause clusters."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.hudd.clustering import (
+    LayerChoice,
     LayerClusters,
-    Layers,
-    centre_distances,
     cluster_layers,
+    compute_silhouettes,
     map_places,
-    silhouettes,
+    measure_centre_distances,
 )
-from pipelines.hudd.distances import heatmap_distances, open_heatmaps
+from pipelines.hudd.distances import measure_distances, open_heatmaps
 from pipelines.hudd.heatmaps import STAGE as PROPAGATING
-from pipelines.hudd.heatmaps import Written, choose_layers, write_heatmaps
+from pipelines.hudd.heatmaps import LayerHeatmaps, choose_layers, write_heatmaps
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, atomic_write, read_csv, write_csv
 from pipelines.runs.folder import Run
@@ -63,9 +63,12 @@ SPILL = ".heatmaps"
 LOADING = "loading the model"
 CLUSTERING = "clustering heatmaps"
 PREDICTED, WORST = "the predicted one", "the worst one"
-"""What is explained: the output with the largest value, or the one most wrong in the test."""
+"""Which output is explained: the one with the largest value, or the most wrong one in the test.
+
+These words are kept in `run.json`.
+"""
 FEW = 10
-"""Failing images below which a note says that clusters tell little."""
+"""With fewer failing images than this, a note says that clusters are not reliable."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +78,20 @@ class Options:
     Attributes
     ----------
     scaling : str, optional
-        See `dnn.model.load_network`; of images that a test listed, as in that test.
+        See `dnn.model.load_network`; None for that of the test that listed the images.
     trust : bool
         Whether code in the model file may run.
     layers : tuple of str
-        Layers that are searched; empty takes all.
+        Layers to cluster by; empty for all internal layers.
     rule : str
         See `dnn.relevance.build_relevance`.
     explain : str, optional
-        A class, or the position of an output, that is explained for all images; otherwise what the
-        DNN predicted, or of numbers the worst.
+        A class, or the position of an output, to explain for all images.  None explains the
+        predicted class, or for numbers the output with the largest error in the test.
     seed : int
-        Of the random groups that hints and parameters are tested against.
+        Seed of the random groups that hints and parameters are tested against.
     batch_size : int
+        Number of images whose relevance is propagated at once.
     table_files : TableFiles
         What is known of the images.
     """
@@ -109,19 +113,22 @@ def find_clusters_by_heatmaps(
     options: Options,
     **start: Unpack[Start],
 ) -> Manifest:
-    """Find root cause clusters of failing images by what drove the DNN; write the run folder `out`.
+    """Find root cause clusters of failing images by their heatmaps; write the run folder `out`.
 
     Parameters
     ----------
     source : Path
-        A folder of failing images, or `failures.txt` of a test: the outputs that are explained
-        (of numbers, the worst one) are then those of the test.
+        A folder of failing images, or `failures.txt` of a test.  The outputs that the test names
+        are then explained (for numbers, the output with the largest error).
+    out : Path
+        The run folder: new or empty, or an earlier run of this kind that is overwritten.
     start : Start
+        Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------
     Manifest
-        As in `run.json`.
+        The manifest in `run.json`.
 
     Raises
     ------
@@ -152,7 +159,9 @@ def find_clusters_by_heatmaps(
         }
         | describe_table_files(options.table_files),
         outputs=OUTPUTS,
-        work=lambda run: _find(run, _Subject(model, scaling, tested, targets), listed, options),
+        work=lambda run: _find_clusters(
+            run, _Subject(model, scaling, tested, targets), listed, options
+        ),
         notes=tuple(describe_source(source)),
         report=write_report,
     )
@@ -168,7 +177,7 @@ class _Subject:
     scaling : str or None
     tested : Manifest or None
     targets : dict of str to int
-        Output that is explained, by path.
+        Position of the output to explain, by path.
     """
 
     model: Path
@@ -177,10 +186,10 @@ class _Subject:
     targets: dict[str, int]
 
 
-def _find(run: Run, subject: _Subject, listed: ListedImages, options: Options) -> None:
+def _find_clusters(run: Run, subject: _Subject, listed: ListedImages, options: Options) -> None:
     folder, manifest = listed.folder, run.manifest
     spill = run.folder / SPILL
-    shutil.rmtree(spill, ignore_errors=True)  # of a job that was killed
+    shutil.rmtree(spill, ignore_errors=True)  # a killed job leaves it
     spill.mkdir()
     try:
         with run.stage(CHECKING):
@@ -188,7 +197,7 @@ def _find(run: Run, subject: _Subject, listed: ListedImages, options: Options) -
             count_images(run, folder, images, rejected)
         with run.stage(LOADING):
             network, layers, targets = _load(run, subject, folder, images, options)
-        with run.stage(PREDICTING):  # what cannot be decoded or explained shows here
+        with run.stage(PREDICTING):  # rejects images before the long stages
             predicted = predict(network, folder, images, run.progress)
             rejected += predicted.rejected
             images = predicted.images
@@ -211,45 +220,45 @@ def _find(run: Run, subject: _Subject, listed: ListedImages, options: Options) -
                 batch_size=options.batch_size,
             )
         with run.stage(CLUSTERING):
-            layered = _cluster(run, layers, heatmaps)
-        _describe(manifest, layered.chosen, len(images))
-        clusters = _measure(images, layered)
+            choice = _cluster(run, layers, heatmaps)
+        _describe(manifest, choice.chosen, len(images))
+        clusters = _measure(images, choice)
         finish(
             run,
             folder,
             clusters,
             options.table_files,
-            {cluster: cluster for cluster in range(layered.chosen.clusters)},
+            {cluster: cluster for cluster in range(choice.chosen.clusters)},
             rejected,
             seed=options.seed,
-            write_more=lambda: _keep(run.folder, heatmaps, clusters, layered),
+            write_more=lambda: _write_heatmaps(run.folder, heatmaps, clusters, choice),
         )
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def _measure(images: list[ImageFile], layered: Layers) -> RootCauseClusters:
-    """Return the clusters of the chosen layer with what is measured of their images."""
-    chosen, distances = layered.chosen, layered.distances
+def _measure(images: list[ImageFile], choice: LayerChoice) -> RootCauseClusters:
+    """Return the clusters of the chosen layer with silhouettes, distances and the map."""
+    chosen, distances = choice.chosen, choice.distances
     return RootCauseClusters(
         paths=tuple(image.path for image in images),
         digests=tuple(image.digest for image in images),
         labels=chosen.labels,
         core=np.ones(len(images), dtype=np.bool_),
-        silhouettes=silhouettes(distances, chosen.labels),
-        centre_distances=centre_distances(distances, chosen.labels),
+        silhouettes=compute_silhouettes(distances, chosen.labels),
+        centre_distances=measure_centre_distances(distances, chosen.labels),
         places=map_places(distances),
     )
 
 
 def _read_test(source: Path) -> tuple[Manifest | None, dict[str, int]]:
-    """Return the test that listed the images, if one did, and the outputs that it explains."""
+    """Return the test that listed the images, if one did, and the output to explain by path."""
     if source.name != FAILURES_FILE or not source.is_file():
         return None, {}
     try:
         tested = read_tested(source.parent)
     except InputError:
-        return None, {}  # a list of its own
+        return None, {}  # the user's own list, not one of a test
     with name_damaged_file(source.parent / RESULT_FILE):
         rows = read_csv(source.parent / RESULT_FILE)
         return tested, {row["path"]: int(row[TARGET]) for row in rows}
@@ -258,7 +267,7 @@ def _read_test(source: Path) -> tuple[Manifest | None, dict[str, int]]:
 def _load(
     run: Run, subject: _Subject, folder: Path, images: list[ImageFile], options: Options
 ) -> tuple[Network, tuple[str, ...], dict[str, int]]:
-    """Load the model, the very one that was tested; choose layers, and outputs to explain."""
+    """Load the model (the same file that was tested); choose layers and outputs to explain."""
     run.progress(LOADING, 0, 1)
     tested, targets, manifest = subject.tested, subject.targets, run.manifest
     digest = str(tested.weights["sha256"]) if tested else None
@@ -269,7 +278,7 @@ def _load(
     network = fix_size(network, folder, images, _size(tested))
     manifest.chosen["input_size"] = network.size
     if options.explain is not None:
-        target = _position(options.explain, tested, network.outputs)
+        target = _find_position(options.explain, tested, network.outputs)
         manifest.chosen["explained"] = target
         targets = dict.fromkeys((image.path for image in images), target)
     run.progress(LOADING, 1, 1)
@@ -281,12 +290,12 @@ def _size(tested: Manifest | None) -> Sequence[int] | None:
 
 
 def _explained(tested: Manifest | None) -> str:
-    """Tell which output is explained, when it is not one for all images."""
+    """Return which output is explained where the user chose none, as `run.json` keeps it."""
     return PREDICTED if tested is None or tested.chosen["task"] == "classes" else WORST
 
 
-def _position(explain: str, tested: Manifest | None, outputs: int) -> int:
-    """Return the position of the output that is to be explained for all images."""
+def _find_position(explain: str, tested: Manifest | None, outputs: int) -> int:
+    """Return the position of the output that the user chose to explain for all images."""
     names = list(map(str, tested.chosen["names"])) if tested else []
     if explain in names and len(names) == outputs:
         return names.index(explain)
@@ -299,42 +308,47 @@ def _position(explain: str, tested: Manifest | None, outputs: int) -> int:
     )
 
 
-def _cluster(run: Run, layers: Sequence[str], heatmaps: dict[str, Written]) -> Layers:
+def _cluster(run: Run, layers: Sequence[str], heatmaps: dict[str, LayerHeatmaps]) -> LayerChoice:
     def distances() -> Iterator[tuple[str, NDArray[np.float32]]]:
         for place, layer in enumerate(layers):
             run.progress(CLUSTERING, place, len(layers))
-            written = heatmaps[layer]
-            yield layer, heatmap_distances(open_heatmaps(written.file), written.limits)
+            layer_heatmaps = heatmaps[layer]
+            yield (
+                layer,
+                measure_distances(open_heatmaps(layer_heatmaps.file), layer_heatmaps.limits),
+            )
 
-    found = cluster_layers(distances())
+    choice = cluster_layers(distances())
     run.progress(CLUSTERING, len(layers), len(layers))
-    return found
+    return choice
 
 
 def _describe(manifest: Manifest, chosen: LayerClusters, images: int) -> None:
     manifest.chosen |= {"layer": chosen.layer, "wicd": float(f"{chosen.wicd:.6g}")}
     if images < FEW:
-        manifest.notes.append(f"{count_of(images, 'image')} alone: clusters of so few tell little.")
+        manifest.notes.append(
+            f"Only {count_of(images, 'image')}: clusters of so few images are not reliable."
+        )
 
 
-def _keep(
+def _write_heatmaps(
     out: Path,
-    heatmaps: dict[str, Written],
+    heatmaps: dict[str, LayerHeatmaps],
     clusters: RootCauseClusters,
-    found: Layers,
+    choice: LayerChoice,
 ) -> None:
-    """Write the table of layers, and all that placing a new image among the clusters takes."""
-    chosen = found.chosen
+    """Write the table of layers, and everything that is needed to compare new images later."""
+    chosen = choice.chosen
     rows = [
         (
-            each.layer,
-            " x ".join(map(str, heatmaps[each.layer].shape)),
-            each.clusters,
-            float(f"{each.wicd:.6g}"),
-            round(each.seconds, 3),
-            int(each.layer == chosen.layer),
+            layer_clusters.layer,
+            " x ".join(map(str, heatmaps[layer_clusters.layer].shape)),
+            layer_clusters.clusters,
+            float(f"{layer_clusters.wicd:.6g}"),
+            round(layer_clusters.seconds, 3),
+            int(layer_clusters.layer == chosen.layer),
         )
-        for each in found.layers
+        for layer_clusters in choice.layers
     ]
     write_csv(out / LAYERS_FILE, ("layer", "shape", "clusters", "wicd", "seconds", "chosen"), rows)
     folder = out / HEATMAP_FOLDER
@@ -346,8 +360,8 @@ def _keep(
             layer=np.array(chosen.layer),
             paths=np.array(clusters.paths, dtype=np.str_),
             labels=clusters.labels,
-            # Of raw heatmaps, as new images are compared by those (section IV-C).
-            reaches=_reaches(found.distances * np.float32(high - low), clusters.labels),
+            # Reaches of raw heatmaps: new images are compared by these (section IV-C).
+            reaches=_reaches(choice.distances * np.float32(high - low), clusters.labels),
         )
     if chosen.layer == INPUT:
         shutil.copyfile(heatmaps[INPUT].file, folder / LAYER_NAME)
@@ -366,7 +380,7 @@ def _keep(
 
 
 def _reaches(distances: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return how far each cluster reaches, as `allocation.reaches` does: every image is core."""
+    """Return the reach of each cluster, as `allocation.compute_reaches`; every image is core."""
     result = np.zeros(int(labels.max()) + 1, dtype=np.float32)
     for cluster in range(len(result)):
         inside = np.flatnonzero(labels == cluster)

@@ -1,4 +1,4 @@
-"""HUDD, step 4 (section IV-C): how far new images are from the clusters, by their heatmaps."""
+"""HUDD, step 4 (section IV-C): distances of new images to the clusters, by their heatmaps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.data.arrays import Floats
 from pipelines.data.image_lists import check_listed, list_images
 from pipelines.data.images import ImageFile, no_usable_image
 from pipelines.dnn.model import Network, fix_size, load_network, predict
-from pipelines.hudd.distances import nearest_of_clusters, open_heatmaps
+from pipelines.hudd.distances import measure_cluster_distances, open_heatmaps
 from pipelines.hudd.heatmaps import write_heatmaps
 from pipelines.hudd.job import LOADING, WORST
 from pipelines.runs.errors import InputError
@@ -28,26 +28,28 @@ from pipelines.unsafe_set.cut import Candidates
 from pipelines.unsafe_set.job import Placement
 
 WIDTH = 64
-"""Entries that random projection leaves of a heatmap; distances change by about a tenth."""
+"""Number of entries of a randomly projected heatmap; projection changes distances by about 10 %."""
 SAME = 0.1
-"""Of the median distance to the nearest failing image: below, two images count as the same."""
+"""Share of the median distance to the nearest failing image below which two images are the same."""
 ROWS = 256
 
 
 @dataclass(frozen=True)
 class _Clusters:
-    """What a run keeps for placing new images: see `hudd.job`.
+    """The clusters of a run, as needed to compare new images; see `hudd.job`.
 
     Attributes
     ----------
     layer : str
-        The one that was chosen.
+        The chosen layer.
     labels : array of int32, shape (n,)
+        Clusters of the failing images.
     reaches : array of float32, shape (k,)
+        Reach of each cluster.
     heatmaps : array of float32, shape (n, d)
-        Of the failing images.
+        Raw heatmaps of the failing images.
     axes : array of float32, shape (d, WIDTH)
-        Of the random projection.
+        Axes of the random projection.
     """
 
     layer: str
@@ -62,29 +64,33 @@ def measure(
 ) -> Placement:
     """Measure how far new images are from the clusters of a run of `heatmaps`.
 
-    Raw heatmaps of the layer that was chosen, of the output that the run explains; nothing is
-    normalised (section IV-C).  Contrast and near-duplicates are told from a random projection of
-    them.  Time grows with the number of new images times that of failing ones; heatmaps go to a
-    temporary file.
+    Distances are between raw heatmaps of the chosen layer, for the output that the run explains;
+    they are not normalised (section IV-C).  Contrast and near-duplicates are computed from a random
+    projection of the heatmaps.  Time grows with the number of new images times that of failing
+    ones.  Heatmaps are written to a temporary file.
 
     Parameters
     ----------
+    run : Path
+        The run folder.
+    folder : Path
+        New images.
     trust : bool
-        Whether code in the model file may run; that the run was made so does not count, since
-        whoever made it may be somebody else.
+        Whether code in the model file may run.  The option of the run does not count, since
+        somebody else may have made the run.
 
     Raises
     ------
     InputError
-        When the run or its model cannot be used, there is no usable image, or failing images were
-        explained by what is known of labelled images alone.
+        When the run or its model cannot be used, there is no usable image, or the run explains an
+        output that is only known for labelled images.
     """
     if manifest.chosen.get("explained") == WORST:
         raise InputError(
-            f"{run} explains the worst output of each failing image, and that of new images is not "
-            "known before they are labelled. Find the clusters once more, with --explain OUTPUT."
+            f"{run} explains the worst output of each failing image, which is not known for new "
+            "images without labels. Find the clusters again with --explain OUTPUT."
         )
-    read_clustering(run)  # first: heatmaps take long, and this may fail
+    read_clustering(run)  # a damaged run is refused before the long computation of heatmaps
     clusters = _read_clusters(run, manifest)
     images, rejected = check_listed(list_images(folder), progress)
     network = _load(manifest, folder, images, progress, trust=trust)
@@ -131,7 +137,7 @@ def _load(
     *,
     trust: bool,
 ) -> Network:
-    """Load the very model of the run, for images of the size that it took."""
+    """Load the model file of the run, with the run's input size."""
     progress(LOADING, 0, 1)
     network = load_network(
         Path(manifest.parameters["model"]),
@@ -153,23 +159,23 @@ def _propagate(
     images: Sequence[ImageFile],
     progress: Progress,
 ) -> tuple[Floats, Floats]:
-    """Compute heatmaps of new images as the run did, in a file that goes again.
+    """Compute heatmaps of new images as the run did, in a temporary file.
 
     Returns
     -------
     points : array of float32, shape (n, WIDTH)
-        Their random projection.
+        Random projections of the heatmaps.
     distances : array of float32, shape (n, k)
-        To the nearest image of each cluster.
+        Distances to the nearest image of each cluster.
     """
     explained = manifest.chosen.get("explained")
     targets = {image.path: explained for image in images} if isinstance(explained, int) else {}
     points: list[Floats] = []
     spill = run / NEW_HEATMAPS
-    shutil.rmtree(spill, ignore_errors=True)  # of a job that was killed
+    shutil.rmtree(spill, ignore_errors=True)  # a killed job leaves it
     spill.mkdir()
     try:
-        written = write_heatmaps(
+        heatmap_files = write_heatmaps(
             network,
             (clusters.layer,),
             str(manifest.parameters["rule"]),
@@ -179,10 +185,10 @@ def _propagate(
             spill,
             progress,
             batch_size=int(manifest.parameters["batch_size"]),
-            seen=lambda _, rows: points.append(rows @ clusters.axes),
+            on_batch=lambda _, rows: points.append(rows @ clusters.axes),
         )
-        heatmaps = open_heatmaps(written[clusters.layer].file)
-        distances = nearest_of_clusters(heatmaps, clusters.heatmaps, clusters.labels)
+        heatmaps = open_heatmaps(heatmap_files[clusters.layer].file)
+        distances = measure_cluster_distances(heatmaps, clusters.heatmaps, clusters.labels)
     finally:
         shutil.rmtree(spill, ignore_errors=True)
     return np.concatenate(points), distances

@@ -1,4 +1,4 @@
-"""Small heatmaps of a run, as the page lays them over the images."""
+"""Reads the small heatmaps of a run, which the page lays over the images."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pipelines.runs.guard import find_file_inside, name_damaged_file
 
 AGAIN = "find the clusters again"
 SHOWN = 24
-"""Images of a cluster whose heatmaps are shown at once."""
+"""Largest number of images of a cluster whose heatmaps are shown."""
 
 
 def read_layers(run: Path) -> tuple[list[dict[str, str]], list[str]]:
-    """Return the rows of `layers.csv`, and the layers whose heatmaps are pictures.
+    """Return the rows of `layers.csv`, and the names of the layers that have pictures.
 
     Raises
     ------
     InputError
-        When a file is not as the tool writes it.
+        When a file is damaged.
     """
     with name_damaged_file(run / LAYERS_FILE, AGAIN):
         rows = read_csv(find_file_inside(run, LAYERS_FILE))
@@ -34,19 +34,19 @@ def read_layers(run: Path) -> tuple[list[dict[str, str]], list[str]]:
 
 
 def read_pictures(run: Path, layer: str, cluster: int) -> tuple[list[str], NDArray[np.int8]]:
-    """Read the heatmaps of the most central images of a cluster, and the mean of all of its.
+    """Read the heatmaps of the most central images of a cluster, and the mean of all its heatmaps.
 
     Returns
     -------
     paths : list of str, length m
-        At most `SHOWN`, most central first.
+        At most `SHOWN` images, most central first.
     pictures : array of int8, shape (m + 1, height, width)
-        The mean last; see `heatmaps.draw_maps`.
+        Heatmaps of these images, then the mean of the cluster; see `heatmaps.draw_maps`.
 
     Raises
     ------
     InputError
-        When the run has no such layer or cluster, or a file is not as the tool writes it.
+        When the run has no such layer or cluster, or a file is damaged.
     """
     _, shown = read_layers(run)
     if layer not in shown:

@@ -1,7 +1,7 @@
-"""How many clusters the heatmaps of a layer have (HUDD, section IV-A, Equations 5 and 6).
+"""WICD and the number of clusters of a layer (HUDD, section IV-A, Equations 5 and 6).
 
-The weighted average intra-cluster distance (WICD) falls with the number of clusters; the knee of
-its derivative says where it no longer falls significantly (Figure 8).
+The weighted average intra-cluster distance (WICD) falls with the number of clusters.  The knee of
+its derivative shows where it no longer falls significantly (Figure 8).
 """
 
 from __future__ import annotations
@@ -12,57 +12,63 @@ from numpy.typing import NDArray
 from pipelines.data.arrays import Doubles
 
 MOST = 100
-"""Clusters to consider.  The paper finds 11 to 20, and 71 where a face has eight elements; an
-engineer who inspects five images of each would have to look at 500."""
+"""Largest number of clusters to consider.
+
+The paper finds 11 to 20, and 71 for faces with eight elements.  With 100 clusters, an engineer who
+inspects five images of each already has to look at 500.
+"""
 REACH = 2
-"""Neighbours on each side that the derivative of fourth order needs."""
+"""Number of neighbours on each side that the derivative of fourth order needs."""
 
 Distances = NDArray[np.float32]
 
 
-def most_clusters(n: int, most: int | None = None) -> int:
-    """Return the number of clusters up to which the knee is sought.
+def limit_clusters(n: int, most: int | None = None) -> int:
+    """Return the largest number of clusters of the curve in which the knee is sought.
 
-    The knee is a point of the whole curve, so its place depends on where the curve ends; the paper
-    does not say. `MOST`, but at most n / 2, for beyond that clusters of one image are the rule,
-    and at least 2.  With it, a WICD that falls as 1 / k, which it does when there is no group at
-    all, has its knee at 10 or 11: where the paper's results begin.
+    The knee depends on where the curve ends, which the paper does not say.  The limit is `MOST`,
+    but at most n / 2 (beyond that, most clusters have one image) and at least 2.  With this limit,
+    a WICD that falls as 1 / k, as it does without any groups, has its knee at 10 or 11, which is
+    where the paper's results begin.
 
     Parameters
     ----------
+    n : int
+        Number of images.
     most : int, optional
-        Taken instead of `MOST`.
+        Used instead of `MOST`.
 
     Raises
     ------
     ValueError
-        When it is less than 2.
+        When `most` is less than 2.
     """
     if most is not None and most < 2:
         raise ValueError(f"most: expected at least 2 clusters, received {most}")
     return max(2, min(n // 2, MOST if most is None else most))
 
 
-def wicd_curve(distances: Distances, merges: Doubles, most: int) -> Doubles:
+def compute_wicd_curve(distances: Distances, merges: Doubles, most: int) -> Doubles:
     """Compute the weighted average intra-cluster distance for 2 to `most` clusters (Equation 5).
 
-    In one sweep up the dendrogram.  What a merge adds to the sum of distances within clusters are
-    the distances between its two parts, so that every pair of images is looked at once: time grows
+    One sweep up the dendrogram computes all values.  A merge adds the distances between its two
+    parts to the sum of distances within clusters, so every pair of images is used once: time grows
     with n^2 for all numbers of clusters together.  Memory: n^2 bytes for the largest merge.
 
-    A cluster of one image has no pair, where Equation 6 says nothing: its ICD is 0.
+    A cluster of one image has no pair, for which Equation 6 is not defined: its ICD is 0.
 
     Parameters
     ----------
     distances : array of float32, shape (n, n)
     merges : array of float64, shape (n - 1, 4)
-        See `ward`.
+        See `clustering.ward`.
     most : int
-        At most n.
+        Largest number of clusters; at most n.
 
     Returns
     -------
     array of float64, shape (most - 1,)
+        WICD of 2, 3, ... most clusters.
     """
     n = len(distances)
     members: dict[int, NDArray[np.intp]] = {image: np.array([image]) for image in range(n)}
@@ -84,16 +90,17 @@ def wicd_curve(distances: Distances, merges: Doubles, most: int) -> Doubles:
     return curve
 
 
-def derivative(curve: Doubles) -> Doubles:
+def differentiate(curve: Doubles) -> Doubles:
     """Approximate the derivative by central differences of fourth order (section IV-A).
 
-    The first two and the last two values, which have too few neighbours for it, are differences to
-    the next and to the previous one: the third cluster is a real choice, and must not be lost.
+    The first two and the last two values have too few neighbours for that: they are differences to
+    the next and to the previous value.  They must not be left out, since 3 clusters may be the
+    right number.
 
     Parameters
     ----------
     curve : array of float64, shape (m,)
-        At distances of 1; m at least 2.
+        Values at distances of 1; m is at least 2.
 
     Returns
     -------
@@ -112,14 +119,14 @@ def derivative(curve: Doubles) -> Doubles:
 def choose_number(curve: Doubles) -> int:
     """Choose the number of clusters: the knee of the derivative of WICD (Figure 8).
 
-    The derivative rises from far below 0 towards 0, ever more slowly: the knee is where WICD stops
-    to fall significantly (Satopaa et al., 2011; the first that kneed finds).  It is sought behind
-    the steepest fall: up to there the derivative does not rise, and wherever it does not at its
-    first point, kneed says that this point is the knee.
+    The derivative rises from far below 0 towards 0, more and more slowly: the knee is where WICD
+    no longer falls significantly (Satopaa et al., 2011; the first knee that kneed finds).  The
+    search starts at the steepest fall of WICD: before it the derivative does not rise, and kneed
+    takes the first point of a curve for a knee when the curve does not rise there.
 
-    Where kneed finds none, the number is taken whose derivative lies highest above the straight
-    line from the first to the last one, as section III-B describes the knee, the smallest of equal
-    ones; 2 when the curve has fewer than two points.
+    Where kneed finds no knee, the number is chosen whose derivative is highest above the straight
+    line from the first to the last value, as section III-B describes the knee; the smallest of
+    equal ones.  It is 2 when the curve has fewer than two points.
 
     Parameters
     ----------
@@ -135,12 +142,12 @@ def choose_number(curve: Doubles) -> int:
 
     if len(curve) < 2:
         return 2
-    slopes = derivative(curve)
+    slopes = differentiate(curve)
     first = int(slopes.argmin())
     slopes = slopes[first:]
     numbers = np.arange(first, first + len(slopes)) + 2
     height = slopes.max() - slopes[0]
-    # Differences of rounding make no curve.
+    # Differences that are only rounding errors are no curve.
     if len(slopes) < 3 or height <= 1e-12 * np.abs(curve).max():
         return int(numbers[0])
     located = KneeLocator(numbers, slopes, curve="concave", direction="increasing", online=True)

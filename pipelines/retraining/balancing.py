@@ -1,6 +1,6 @@
-"""Bootstrap resampling of the unsafe set, so that rare root causes weigh as much as frequent ones.
+"""Bootstrap resampling of the unsafe set: rare root causes weigh as much as frequent ones.
 
-HUDD, section IV-D: images of a cluster are duplicated at random until every cluster has as many
+HUDD, section IV-D: images of each cluster are duplicated at random until every cluster has as many
 images as the largest.
 """
 
@@ -18,12 +18,12 @@ def balance(clusters: NDArray[np.int32], rng: np.random.Generator) -> Positions:
     Parameters
     ----------
     clusters : array of int32, shape (n,)
-        The cluster of each image of the unsafe set.
+        Cluster of each image of the unsafe set.
 
     Returns
     -------
-    array of intp, shape (clusters * largest,)
-        Positions of images: every one once, then the duplicates, cluster by cluster.
+    array of intp, shape (number of clusters * size of the largest,)
+        Positions of images: first every image once, then the duplicates, cluster by cluster.
     """
     ids, sizes = np.unique(clusters, return_counts=True)
     largest = int(sizes.max(initial=0))
@@ -38,10 +38,15 @@ def balance(clusters: NDArray[np.int32], rng: np.random.Generator) -> Positions:
 def enlarge(images: int, total: int, rng: np.random.Generator) -> Positions:
     """Duplicate images at random until there are `total`, as HUDD does for its baselines (V-B4).
 
+    Parameters
+    ----------
+    images, total : int
+        Number of images, and number of images with duplicates.
+
     Returns
     -------
     array of intp, shape (max(images, total),), or (0,) where there are no images
-        Positions of images: every one once, then the duplicates.
+        Positions of images: first every image once, then the duplicates.
     """
     every: Positions = np.arange(images, dtype=np.intp)
     if not images or total <= images:

@@ -1,4 +1,4 @@
-"""Before and after: what retraining changed, in all, by class and by root cause cluster."""
+"""Before and after: what retraining changed, in total, by class and by root cause cluster."""
 
 from __future__ import annotations
 
@@ -18,11 +18,19 @@ HALF = 0.5
 
 Booleans = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
-"""The group of each image; None in its place where every image is by itself."""
+"""The number of each image's group.  None instead means that images are independent."""
 
 
 def measure_accuracy(correct: Booleans, groups: Numbers | None = None) -> Accuracy:
-    """Count what is right, with Wilson's 95 % interval, of as many images as are independent."""
+    """Count correct images, with Wilson's 95 % interval for the effective number of images.
+
+    Parameters
+    ----------
+    correct : array of bool, shape (n,)
+        Which images the model gets right.
+    groups : array of int64, shape (n,), optional
+        Where images come in groups, the interval counts as many images as are independent.
+    """
     images, right = len(correct), int(correct.sum())
     low, high = accuracy_interval(correct, groups) if images else (0.0, 1.0)
     return Accuracy(
@@ -37,12 +45,14 @@ def measure_accuracy(correct: Booleans, groups: Numbers | None = None) -> Accura
 def measure_change(
     before: Booleans, after: Booleans, name: str = "", groups: Numbers | None = None
 ) -> Change:
-    """Compare what two models get right of the same images.
+    """Compare which of the same images two models get right.
 
     Parameters
     ----------
     before, after : arrays of bool, shape (n,)
-        Which images each gets right.
+        Which images the model before, and the retrained model, gets right.
+    name : str
+        Name of the class; empty for all images.
     groups : array of int64, shape (n,), optional
         Where images come in groups, the test is `statistics.sign_flip`, else `mcnemar`.
     """
@@ -59,20 +69,29 @@ def measure_change(
         repaired=repaired,
         broken=broken,
         p=float(f"{p:.4g}"),
-        groups=_count(groups),
-        groups_changed=_count(groups, before != after),
+        groups=_count_groups(groups),
+        groups_changed=_count_groups(groups, before != after),
     )
 
 
-def _count(groups: Numbers | None, images: Booleans | slice = slice(None)) -> int | None:
-    """Count the groups that images are of; None where every image is by itself."""
+def _count_groups(groups: Numbers | None, images: Booleans | slice = slice(None)) -> int | None:
+    """Count the groups of some images; None where images are independent."""
     return None if groups is None else len(np.unique(groups[images]))
 
 
 def measure_classes(
     labels: Sequence[str], before: Booleans, after: Booleans, groups: Numbers | None = None
 ) -> list[Change]:
-    """Compare two models class by class, in the order of the names."""
+    """Compare two models class by class, in the order of the names of classes.
+
+    Parameters
+    ----------
+    labels : sequence of str, length n
+        The class that each image shows.
+    before, after : arrays of bool, shape (n,)
+    groups : array of int64, shape (n,), optional
+        See `measure_change`.
+    """
     names = np.array(labels, dtype=np.str_)
     changes = []
     for name in np.unique(names):
@@ -91,31 +110,36 @@ def measure_repairs(
     after: Booleans,
     groups: Numbers | None = None,
 ) -> list[Repair]:
-    """Tell, for each root cause cluster, how many of its failing images are right now.
+    """Count, for each root cause cluster, how many of its failing images are right now.
 
-    Failing images are found in the test set by their bytes: the run may be on copies of them.
+    Failing images are matched to test images by their bytes, as the run may have used copies.
 
     Parameters
     ----------
     names : dict of int to str
-        What the engineer called the clusters.
+        The engineer's names of clusters.
     labelled : counter of int
-        Images that were trained with, by cluster.
+        Number of images of the unsafe set that were trained with, by cluster.
     digests : sequence of str, length n
-        Of the test images.
+        Digests of the test images.
     before, after : arrays of bool, shape (n,)
+        Which test images the model before, and the retrained model, gets right.
     groups : array of int64, shape (n,), optional
+        See `measure_change`.
 
     Returns
     -------
     list of Repair
-        The largest first, noise last; without clusters that have no failing image in the test set.
+        The largest cluster first, noise last.  Clusters without a failing image in the test set are
+        left out.
     """
-    of = dict(zip(clusters.digests, clusters.labels.tolist(), strict=True))
-    where = np.array([of.get(digest, NOISE - 1) for digest in digests], dtype=np.int64)
+    cluster_of = dict(zip(clusters.digests, clusters.labels.tolist(), strict=True))
+    clusters_of_images = np.array(
+        [cluster_of.get(digest, NOISE - 1) for digest in digests], dtype=np.int64
+    )
     repairs = []
     for cluster in np.unique(clusters.labels).tolist():
-        failing = (where == cluster) & ~before
+        failing = (clusters_of_images == cluster) & ~before
         now = after[failing]
         if len(now):
             accuracy = measure_accuracy(now, None if groups is None else groups[failing])
@@ -126,14 +150,16 @@ def measure_repairs(
                     failing=len(now),
                     after=accuracy,
                     labelled=labelled[cluster],
-                    state=_state(accuracy),
-                    groups=_count(groups, failing),
+                    state=_judge_repair(accuracy),
+                    groups=_count_groups(groups, failing),
                 )
             )
-    return sorted(repairs, key=lambda each: (each.cluster == NOISE, -each.failing, each.cluster))
+    return sorted(
+        repairs, key=lambda repair: (repair.cluster == NOISE, -repair.failing, repair.cluster)
+    )
 
 
-def _state(after: Accuracy) -> State:
+def _judge_repair(after: Accuracy) -> State:
     if after.low > HALF:
         return "repaired"
     return "not repaired" if after.high < HALF else "unclear"

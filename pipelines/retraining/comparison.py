@@ -1,14 +1,14 @@
-"""The papers' question, answered for the user's own DNN: what is our selection worth.
+"""Compares the unsafe set with other ways to choose as many images for labelling.
 
-HUDD, section V-B4: the same number of labelled images, chosen by our selection, by B1 (the wrong
-ones of a random subset), by B2 (a random subset), and by least confidence, each retrained with
-several times; training and all else is the same.  Duplicates bring every set to the size of our
-balanced one.
+HUDD, section V-B4: the same number of labelled images is chosen by our selection, by B1 (the images
+of a random subset that the DNN gets wrong), by B2 (a random subset) and by least confidence.  The
+DNN is retrained several times with each; everything else is equal.  Duplicates bring every set to
+the size of our balanced one.
 
-What is compared are accuracies of repeats, on one test set that is the same for all. A12 and the
-Mann-Whitney test take repeats to be independent, which their seeds make them, and not images: that
-test images come in groups changes nothing here. They tell which way is better on this test set
-beyond the chance of training, and say nothing of other test sets.
+The comparison is between accuracies of repeats on one test set.  A12 and the Mann-Whitney test
+assume that repeats are independent, which they are by their seeds; they assume nothing about
+images, so groups of test images do not matter here.  Both say which method is better on this test
+set beyond the randomness of training, and nothing about other test sets.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ RANDOM = "B2: random"
 LEAST_CONFIDENT = "least confidence"
 NO_LABELS = "the same training without new labels"
 BASELINES = (WRONG_OF_RANDOM, RANDOM, LEAST_CONFIDENT, NO_LABELS)
-"""The last one spends none: what it gains is what training on gains by itself."""
+"""The last one uses no labels: its gain is what further training gains by itself."""
 SEEDS = 1 << 32
-"""Of which Keras takes one."""
+"""Keras takes seeds below this number."""
 DIGITS = 5
 
 
-def choose(
+def choose_images(
     method: str,
     labels: int,
     wrong: NDArray[np.bool_],
@@ -49,16 +49,16 @@ def choose(
     method : str
         One of `BASELINES`.
     labels : int
-        Images that may be labelled.
+        Number of images that may be labelled.
     wrong : array of bool, shape (n,)
-        Which images the DNN gets wrong: known only of those that are labelled.
+        Which images the DNN gets wrong.  A method may use this only for images that it labels.
     confidences : array of float32, shape (n,)
-        Of the DNN in its prediction.
+        Confidence of the DNN in its prediction, 0 to 1.
 
     Returns
     -------
     array of intp, shape (m,)
-        Positions; fewer than `labels` for B1, none without new labels.
+        Positions of images: fewer than `labels` for B1, none for `NO_LABELS`.
     """
     if method == NO_LABELS:
         return np.empty(0, dtype=np.intp)
@@ -68,21 +68,36 @@ def choose(
     return subset[wrong[subset]] if method == WRONG_OF_RANDOM else subset
 
 
-def confidence(shares: Floats, several: bool) -> Floats:
-    """Return how sure a DNN is of its prediction, 0 to 1.
+def compute_confidence(shares: Floats, several: bool) -> Floats:
+    """Return the confidence of a DNN in its predictions, 0 to 1.
 
-    Of one class, its share; of several labels, that of the one it is least sure of.
+    With one class for each image it is the share of the predicted class; with several labels, the
+    confidence in the label that the DNN is least sure of.
+
+    Parameters
+    ----------
+    shares : array of float32, shape (n, k)
+        Shares or probabilities of the classes.
+    several : bool
+        Whether an image may have several labels.
+
+    Returns
+    -------
+    array of float32, shape (n,)
     """
     sure: Floats = np.maximum(shares, 1 - shares).min(axis=1) if several else shares.max(axis=1)
     return sure
 
 
-def methods_of(confidences: Floats | None) -> list[str]:
-    """Name what is compared, our selection first; without confidences there is no least one."""
+def list_methods(confidences: Floats | None) -> list[str]:
+    """Return the methods to compare, our selection first.
+
+    Least confidence is left out where the DNN has no confidences, as it predicts numbers.
+    """
     return [OURS, *(m for m in BASELINES if confidences is not None or m != LEAST_CONFIDENT)]
 
 
-def compare(
+def compare_methods(
     labels: int,
     wrong: NDArray[np.bool_],
     confidences: Floats | None,
@@ -93,39 +108,41 @@ def compare(
     earlier: dict[tuple[str, int], float],
     keep: Callable[[str, int, float], None],
 ) -> dict[str, list[float]]:
-    """Retrain with each way of choosing images, several times.
+    """Retrain several times with each method of choosing images.
 
     Parameters
     ----------
     labels : int
-        Images in our selection.
+        Number of images in our selection.
     wrong : array of bool, shape (n,)
         Which images of the improvement set the DNN gets wrong.
     confidences : array of float32, shape (n,), or None
-        None where the DNN tells none: it predicts numbers.
+        None for a DNN that predicts numbers.
     train : callable
-        Of the method, positions of the chosen images (of our selection, or of the improvement set)
-        and a seed: returns the accuracy on the test set.
+        Takes the method, positions of the chosen images (in our selection, or in the improvement
+        set) and a seed; returns the accuracy on the test set.
+    repeats, seed : int
+        Number of repeats, and the seed of the first one.
     earlier : dict of (str, int) to float
-        Accuracies by method and repeat that are known already.
+        Accuracies that are known already, by method and repeat; extended by new ones.
     keep : callable
-        Called with every new one.
+        Called with method, repeat and accuracy after each new training.
 
     Returns
     -------
     dict of str to list of float
         The accuracies of each method, our selection first.
     """
-    methods = methods_of(confidences)
+    methods = list_methods(confidences)
     accuracies: dict[str, list[float]] = {method: [] for method in methods}
     for repeat in range(repeats):
         for place, method in enumerate(methods):
             if (method, repeat) not in earlier:
-                # Of each method its own, so that one that is added changes none of the others.
+                # One generator for each method: an added method does not change the others.
                 rng = np.random.default_rng([seed, repeat, place])
                 sure = wrong.astype(np.float32) if confidences is None else confidences
                 ours = np.arange(labels, dtype=np.intp)
-                chosen = ours if method == OURS else choose(method, labels, wrong, sure, rng)
+                chosen = ours if method == OURS else choose_images(method, labels, wrong, sure, rng)
                 earlier[method, repeat] = train(method, chosen, (seed + repeat) % SEEDS)
                 keep(method, repeat, earlier[method, repeat])
             accuracies[method].append(earlier[method, repeat])
@@ -133,7 +150,15 @@ def compare(
 
 
 def summarise(accuracies: dict[str, list[float]], labels: int, trained: int) -> Comparison:
-    """Compare our selection with the baselines: spread, effect size, chance."""
+    """Compare our selection with the baselines: mean, deviation, effect size and p-value.
+
+    Parameters
+    ----------
+    accuracies : dict of str to list of float
+        See `compare_methods`.
+    labels, trained : int
+        See `Comparison`.
+    """
     ours = accuracies[OURS]
     methods = []
     for name, values in accuracies.items():

@@ -1,4 +1,4 @@
-"""Labelled images of several folders, as one list: training set, unsafe set, test set."""
+"""Labelled images of several folders as one list: training set, unsafe set, test set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +37,13 @@ from pipelines.unsafe_set.files import UNSAFE_SET_FILE, read_engineer_labels, re
 
 Role = Literal["training", "unsafe", "validation", "test", "improvement"]
 KEPT_BYTES = 1 << 30
-"""Decoded images up to which all stay in memory; of more, each is decoded whenever it is needed."""
+"""Bytes of decoded images that may stay in memory; a larger set is decoded again for each use."""
 AHEAD = 64
 MOST_LISTED = 5
 
 Positions = NDArray[np.intp]
+Targets = NDArray[np.int32] | Floats
+"""Targets of the loss; see `encode_labels`."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,13 @@ class Example:
     Attributes
     ----------
     role : str
-        The set that it comes from.
+        The set that the image comes from.
     folder : Path
     image : ImageFile
     label : tuple of str
-        As `Truth` keeps it.
+        The cells of the label, as in `Truth`.
     cluster : int
-        Of an image of the unsafe set; -1 for others.
+        The cluster of an image of the unsafe set; -1 for others.
     """
 
     role: Role
@@ -68,12 +70,12 @@ class Example:
 
     @property
     def name(self) -> str:
-        """Role and relative path: unlike a path alone, one of its kind."""
+        """Role and relative path: a path alone may occur in several sets."""
         return f"{self.role}/{self.image.path}"
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledSet:
     """A set of labelled images.
 
     Attributes
@@ -83,7 +85,7 @@ class Labelled:
     rejected : list of Rejected
         Files that cannot be used, and images without a label; paths begin with the set's role.
     truth : Truth
-        Where the labels come from.
+        The labels, and where they come from.
     """
 
     folder: Path
@@ -95,13 +97,20 @@ class Labelled:
 Step = Callable[[int, int], None]
 
 
-def gather(role: Role, source: Path, step: Step) -> Labelled:
-    """Find the labelled images of a folder: class folders, or `labels.csv`.
+def gather_set(role: Role, source: Path, step: Step) -> LabelledSet:
+    """Find the labelled images of a folder; labels come from class folders or from `labels.csv`.
+
+    Parameters
+    ----------
+    source : Path
+        A folder, or a list of images.
+    step : callable
+        Called with the number of images that are done, and of all.
 
     Raises
     ------
     InputError
-        When there are no labels, or no image that has one.
+        When there are no labels, or no image has one.
     """
     folder, paths, rejected = find_images(source)
     images, unusable = check_images(folder, paths, step)
@@ -119,19 +128,21 @@ def gather(role: Role, source: Path, step: Step) -> Labelled:
     ]
     if not examples:
         raise no_usable_image(folder, rejected)
-    return Labelled(folder, examples, _of(role, rejected), truth)
+    return LabelledSet(folder, examples, _prefix_role(role, rejected), truth)
 
 
-def gather_unsafe(run: Path, known: set[str], step: Step) -> Labelled:
-    """Find the images of a run's unsafe set that have a label.
+def gather_unsafe_set(run: Path, known: set[str], step: Step) -> LabelledSet:
+    """Find the labelled images of a run's unsafe set.
 
-    That of `unsafe_set.csv` counts first, then those of the improvement folder.
+    A label in `unsafe_set.csv` counts first, then one of the improvement folder.
 
     Parameters
     ----------
     known : set of str
-        Labels of the training set: where some labels were filled in, a folder named otherwise (a
-        day, a drive) is no label.
+        Labels of the training set.  Where the engineer filled in some labels, folders with other
+        names (a day, a drive) are not taken as labels.
+    step : callable
+        Called with the number of images that are done, and of all.
 
     Raises
     ------
@@ -140,7 +151,7 @@ def gather_unsafe(run: Path, known: set[str], step: Step) -> Labelled:
     """
     selection = read_selection(run)
     if selection is None:
-        raise InputError(f"{run} has no unsafe set: select one first, and label its images.")
+        raise InputError(f"{run} has no unsafe set: select one first, then label its images.")
     with name_damaged_file(run / UNSAFE_SET_FILE):
         clusters = {r["path"]: int(r["cluster"]) for r in read_csv(run / UNSAFE_SET_FILE)}
     if not clusters:
@@ -149,11 +160,15 @@ def gather_unsafe(run: Path, known: set[str], step: Step) -> Labelled:
     images, rejected = check_images(folder, sorted(clusters), step)
     if not images:
         raise no_usable_image(folder, rejected)
-    given = {path: clean(label) for path, label in read_engineer_labels(run).items()}
-    truth = _read_more(folder, clusters, given, known)
+    engineer_labels = {path: clean(label) for path, label in read_engineer_labels(run).items()}
+    truth = _read_folder_labels(folder, clusters, engineer_labels, known)
     examples = []
     for image in images:
-        label = (given[image.path],) if image.path in given else truth.values.get(image.path)
+        label = (
+            (engineer_labels[image.path],)
+            if image.path in engineer_labels
+            else truth.values.get(image.path)
+        )
         if label is None:
             rejected.append(Rejected(image.path, UNLABELLED))
         else:
@@ -163,43 +178,45 @@ def gather_unsafe(run: Path, known: set[str], step: Step) -> Labelled:
             f"none of the {len(clusters)} images of the unsafe set has a label: fill in the column "
             f"{LABEL} of {run / UNSAFE_SET_FILE}, or put the images of {folder} into class folders."
         )
-    return Labelled(folder, examples, _of("unsafe", rejected), truth)
+    return LabelledSet(folder, examples, _prefix_role("unsafe", rejected), truth)
 
 
-def _read_more(
-    folder: Path, wanted: Iterable[str], given: dict[str, str], known: set[str]
+def _read_folder_labels(
+    folder: Path, wanted: Iterable[str], engineer_labels: dict[str, str], known: set[str]
 ) -> Truth:
-    """Read the labels of the improvement folder, where those that were filled in are not enough."""
+    """Read the labels of the improvement folder, where the engineer did not fill in all of them."""
     nothing = Truth((LABEL,), {}, UNSAFE_SET_FILE)
-    if all(path in given for path in wanted):
+    if all(path in engineer_labels for path in wanted):
         return nothing
     try:
         truth = read_truth(folder, find_files(folder)[0])
     except InputError:
-        if (folder / LABELS_TABLE).is_file():  # what is wrong with it has to be said
+        if (folder / LABELS_TABLE).is_file():  # a damaged table must not pass for a missing one
             raise
         return nothing
-    if given and truth.source != LABELS_TABLE:
+    if engineer_labels and truth.source != LABELS_TABLE:
         values = {path: label for path, label in truth.values.items() if set(label) <= known}
         return replace(truth, values=values)
     return truth
 
 
-def _of(role: Role, rejected: Sequence[Rejected]) -> list[Rejected]:
+def _prefix_role(role: Role, rejected: Sequence[Rejected]) -> list[Rejected]:
     return [Rejected(f"{role}/{file.path}", file.reason) for file in rejected]
 
 
-def check_apart(one: Labelled, other: Labelled) -> None:
-    """Refuse two sets that share images: a test on what was trained with says nothing.
+def check_apart(one: LabelledSet, other: LabelledSet) -> None:
+    """Refuse two sets that share images: a test with training images says nothing.
 
     Raises
     ------
     InputError
-        Naming images of the same bytes.
+        When images of both sets have the same bytes; the message names them.
     """
     known = {example.image.digest: example for example in one.examples}
     both = [
-        (known[each.image.digest], each) for each in other.examples if each.image.digest in known
+        (known[example.image.digest], example)
+        for example in other.examples
+        if example.image.digest in known
     ]
     if not both:
         return
@@ -212,7 +229,7 @@ def check_apart(one: Labelled, other: Labelled) -> None:
     )
 
 
-def align_numbers(first: Labelled, other: Labelled) -> Labelled:
+def align_numbers(first: LabelledSet, other: LabelledSet) -> LabelledSet:
     """Bring the numbers of a set into the order of the columns of another.
 
     Raises
@@ -222,7 +239,7 @@ def align_numbers(first: Labelled, other: Labelled) -> Labelled:
     """
     wanted, columns = first.truth.columns, other.truth.columns
     if columns == wanted or LABEL in {wanted[0].lower(), columns[0].lower()}:
-        return other  # in one cell, numbers have no names
+        return other  # the numbers are in one cell and have no names
     if sorted(columns) != sorted(wanted):
         raise InputError(
             f"the {other.examples[0].role} set {other.folder} gives {', '.join(columns)} and the "
@@ -231,61 +248,78 @@ def align_numbers(first: Labelled, other: Labelled) -> Labelled:
         )
     order = [columns.index(name) for name in wanted]
     examples = [
-        replace(each, label=tuple(each.label[place] for place in order))
-        if len(each.label) == len(order)
-        else each
-        for each in other.examples
+        replace(example, label=tuple(example.label[place] for place in order))
+        if len(example.label) == len(order)
+        else example
+        for example in other.examples
     ]
     return replace(other, examples=examples)
 
 
-def join_truth(sets: Sequence[Labelled]) -> Truth:
-    """Return the labels of several sets as one, by the names of their examples."""
+def join_truth(sets: Sequence[LabelledSet]) -> Truth:
+    """Join the labels of several sets, by the names of their examples."""
     first = sets[0].truth
-    values = {each.name: each.label for part in sets for each in part.examples}
+    values = {example.name: example.label for part in sets for example in part.examples}
     return Truth(first.columns, values, first.source)
 
 
 def name_classes(
-    sets: Sequence[Labelled], network: Network, given: Sequence[str] | None, task: Task
+    sets: Sequence[LabelledSet], network: Network, class_names: Sequence[str] | None, task: Task
 ) -> tuple[str, ...]:
-    """Return the names of the classes in the order of the outputs: those of the first set.
+    """Return the names of the classes in the order of the outputs.
+
+    Parameters
+    ----------
+    sets : sequence of LabelledSet
+        The training set, whose labels name the classes, then the others.
+    class_names : sequence of str or None
+        Names from the user, which count before those of the training set.
 
     Raises
     ------
     InputError
-        When a set has a label that is none of them, with its images.
+        When a set has a label that is not a class of the network.
     """
-    names = order_classes(sets[0].truth, network.outputs, given, task == "several")
+    names = order_classes(sets[0].truth, network.outputs, class_names, task == "several")
     for part in sets[1:]:
         unknown = [
-            (label, each)
-            for each in part.examples
-            for label in (split_label(each.label[0]) if task == "several" else each.label)
+            (label, example)
+            for example in part.examples
+            for label in (split_label(example.label[0]) if task == "several" else example.label)
             if label not in names
         ]
         if unknown:
-            label, each = unknown[0]
+            label, example = unknown[0]
             raise InputError(
-                f"the model knows no class {label!r}, the label of {each.name}; its classes are "
-                f"{', '.join(names)}. {len(unknown):,} labels of the {each.role} set are unknown."
+                f"the model has no class {label!r}, the label of {example.name}: expected one of "
+                f"{', '.join(names)}. {len(unknown):,} labels of the {example.role} set are "
+                "unknown. Correct them, or name the classes with --classes."
             )
     return names
 
 
-def encode(
-    examples: Sequence[Example], task: Task, names: Sequence[str], outputs: int, whole: bool
-) -> NDArray[Any]:
-    """Return what the network is to give for each image.
+def encode_labels(
+    examples: Sequence[Example],
+    task: Task,
+    names: Sequence[str],
+    outputs: int,
+    sparse_targets: bool,
+) -> Targets:
+    """Encode labels as targets of the loss.
 
     Parameters
     ----------
-    whole : bool
-        Whether a class is its position rather than a share for each.
+    names : sequence of str
+        Names of the classes in the order of the outputs.
+    outputs : int
+        Number of outputs of the network.
+    sparse_targets : bool
+        Whether the loss takes positions of classes instead of one number for each output.
 
     Returns
     -------
     array of int32, shape (n,), or of float32, shape (n, outputs)
+        Positions of classes if `sparse_targets`; else numbers for each output.
     """
     if task == "numbers":
         rows = [[float(n) for cell in e.label for n in cell.split(";")] for e in examples]
@@ -297,26 +331,26 @@ def encode(
             shares[row, [place[label] for label in split_label(example.label[0])]] = 1
         return shares
     positions = np.array([place[example.label[0]] for example in examples], dtype=np.int32)
-    if whole:
+    if sparse_targets:
         return positions
     if outputs == 1:
         return positions[:, None].astype(np.float32)
     return np.eye(outputs, dtype=np.float32)[positions]
 
 
-def check_numbers(sets: Sequence[Labelled], outputs: int) -> None:
-    """Raise InputError where a label is not as many numbers as the network has outputs."""
+def check_numbers(sets: Sequence[LabelledSet], outputs: int) -> None:
+    """Raise InputError unless every label has one finite number for each output of the network."""
     for part in sets:
-        for each in part.examples:
-            cells = [number for cell in each.label for number in cell.split(";")]
+        for example in part.examples:
+            cells = [number for cell in example.label for number in cell.split(";")]
             try:
                 fine = len(cells) == outputs and bool(np.isfinite([float(c) for c in cells]).all())
             except ValueError:
                 fine = False
             if not fine:
                 raise InputError(
-                    f"the label of {each.name}: expected {outputs} numbers, one an output of the "
-                    f"network, received {';'.join(each.label)!r}."
+                    f"the label of {example.name}: expected {outputs} numbers, one for each output "
+                    f"of the network, received {';'.join(example.label)!r}."
                 )
 
 
@@ -328,13 +362,13 @@ def count_classes(examples: Sequence[Example]) -> Counter[str]:
 class Pictures:
     """The decoded images of a list of examples, by their position.
 
-    All are decoded once at the start, so that what cannot be is known before any training; they
-    stay in memory up to `KEPT_BYTES`, and are decoded anew beyond that.
+    All images are decoded once at the start, so that damaged files are known before training.  They
+    stay in memory up to `KEPT_BYTES`; a larger set is decoded again for each use.
 
     Attributes
     ----------
     examples : list of Example
-        Those that could be decoded.
+        Examples whose images could be decoded.
     rejected : list of Rejected
         The others.
     """
@@ -344,7 +378,7 @@ class Pictures:
     ) -> None:
         width, height = network.size
         if width is None or height is None:
-            raise ValueError("the size of the network's input is open: fix it first")
+            raise ValueError("expected a network with a fixed input size: call fix_size first")
         self._size, self._grey = (width, height), network.channels == 1
         self.examples: list[Example] = []
         self.rejected: list[Rejected] = []
@@ -366,12 +400,24 @@ class Pictures:
         return load_pixels(example.folder, example.image, self._size, grey=self._grey)
 
     def batches(self, order: Positions, size: int) -> Iterator[tuple[Positions, NDArray[np.uint8]]]:
-        """Yield positions and pixels (uint8, shape (m, height, width, channels)), batch by batch.
+        """Yield the images in an order, batch by batch.
+
+        Parameters
+        ----------
+        order : array of intp
+            Positions of images; they may repeat.
+        size : int
+            Number of images of a batch.
+
+        Yields
+        ------
+        positions : array of intp, shape (m,)
+        pixels : array of uint8, shape (m, height, width, channels)
 
         Raises
         ------
         InputError
-            When a file is no longer what it was.
+            When a file can no longer be read, or has changed.
         """
         parts = [order[start : start + size] for start in range(0, len(order), size)]
         if self._pixels is not None:
@@ -382,16 +428,31 @@ class Pictures:
         for part in parts:
             pixels = []
             for place in part.tolist():
-                found = next(loaded)
-                if isinstance(found, Rejected):
+                decoded = next(loaded)
+                if isinstance(decoded, Rejected):
                     name = self.examples[place].folder / self.examples[place].image.path
-                    raise InputError(f"{name} could be read a while ago: {found.reason}.")
-                pixels.append(found)
+                    raise InputError(
+                        f"{name} can no longer be read: {decoded.reason}. It has changed since "
+                        "this job started. Restore it, and start the job again."
+                    )
+                pixels.append(decoded)
             yield part, np.stack(pixels)
 
 
 def predict_pictures(network: Network, pictures: Pictures, order: Positions, size: int) -> Floats:
-    """Run the network over pictures; float32, shape (len(order), outputs)."""
+    """Run the network over pictures.
+
+    Parameters
+    ----------
+    order : array of intp
+        Positions of the pictures.
+    size : int
+        Number of pictures that are predicted at once.
+
+    Returns
+    -------
+    array of float32, shape (len(order), outputs)
+    """
     parts = [
         np.asarray(network.model(scale(network, pixels), training=False), dtype=np.float32)
         for _, pixels in pictures.batches(order, size)

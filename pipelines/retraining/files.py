@@ -1,4 +1,4 @@
-"""The files of a retraining: the model, tables, a picture, thumbnails of what changed."""
+"""The files of a retraining: model, tables, a picture, and thumbnails of changed images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
 
 from pipelines.clusters.clusters import NOISE, RootCauseClusters
 from pipelines.clusters.report.report import REPORT_FILE
@@ -18,6 +17,7 @@ from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES, draw_th
 from pipelines.dnn.evaluation import Outcome
 from pipelines.retraining.examples import Example
 from pipelines.retraining.picture import draw_repairs
+from pipelines.retraining.recipe import KerasObject
 from pipelines.retraining.results import (
     CHANGES_COLUMNS,
     CHANGES_FILE,
@@ -29,8 +29,8 @@ from pipelines.retraining.results import (
     Comparison,
     Retraining,
 )
-from pipelines.retraining.training import Epoch, Trained
-from pipelines.retraining.trial import Parts, Subject
+from pipelines.retraining.training import Epoch, TrainingOutcome
+from pipelines.retraining.trial import Subject, TrialSplit
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import Outputs, atomic_write, write_csv, write_pairs, write_text
 
@@ -55,7 +55,7 @@ OUTPUTS = Outputs(
 )
 DRAWING = "drawing thumbnails"
 PER_CLUSTER, MOST_BROKEN = 8, 48
-"""Thumbnails: of each cluster's failing images, and of those that broke."""
+"""Number of thumbnails: repaired or unrepaired images of a cluster; broken images in total."""
 EPOCH_COLUMNS = ("epoch", "loss", "validation loss", "validation accuracy", "learning rate",
                  "seconds", "best")  # fmt: skip
 
@@ -63,19 +63,27 @@ EPOCH_COLUMNS = ("epoch", "loss", "validation loss", "validation accuracy", "lea
 def write_results(
     out: Path,
     subject: Subject,
-    parts: Parts,
-    trained: Trained,
+    split: TrialSplit,
+    trained: TrainingOutcome,
     clusters: RootCauseClusters,
     before: Outcome,
     after: Outcome,
-    found: Retraining,
+    retraining: Retraining,
     groups: Groups,
     rejected: Sequence[Rejected],
 ) -> None:
-    """Write the model and all tables: whatever goes wrong later, they are there."""
+    """Write the model and all tables, before anything that may still fail.
+
+    Parameters
+    ----------
+    before, after : Outcome
+        Test of the model before, and of the retrained model, on the test images in their order.
+    groups : Groups
+        Groups of the test images.
+    """
     write_model(subject.network.model, out / MODEL_FILE)
     write_history(out / HISTORY_FILE, trained.history, trained.best)
-    of = dict(zip(clusters.digests, clusters.labels.tolist(), strict=True))
+    cluster_of = dict(zip(clusters.digests, clusters.labels.tolist(), strict=True))
     rows = [
         (
             example.image.path,
@@ -84,16 +92,16 @@ def write_results(
             after.predicted[place],
             int(before.correct[place]),
             int(after.correct[place]),
-            of.get(example.image.digest, ""),
+            cluster_of.get(example.image.digest, ""),
             example.image.digest,
             groups.names.get(example.image.path, example.image.path) if groups.how else "",
         )
         for place, example in enumerate(subject.test.examples)
     ]
     write_csv(out / CHANGES_FILE, (*CHANGES_COLUMNS, "group"), rows)
-    copies = Counter(parts.training.tolist())
-    held = set(parts.validation.tolist())
-    with_ = [
+    copies = Counter(split.training.tolist())
+    held = set(split.validation.tolist())
+    trained_rows = [
         (
             example.role,
             example.image.path,
@@ -104,15 +112,15 @@ def write_results(
         for place, example in enumerate(subject.pictures.examples)
         if place in held or copies[place]
     ]
-    write_csv(out / TRAINED_FILE, ("set", "path", "label", "cluster", "times"), with_)
-    _write_changes(out, found)
+    write_csv(out / TRAINED_FILE, ("set", "path", "label", "cluster", "times"), trained_rows)
+    _write_changes(out, retraining)
     with atomic_write(out / REPAIRS_PICTURE) as file:
-        draw_repairs(found).save(file, "PNG")
+        draw_repairs(retraining).save(file, "PNG")
     write_pairs(out / run_folder.REJECTED_FILE, [(file.path, file.reason) for file in rejected])
-    write_text(out / RETRAINING_FILE, found.model_dump_json(indent=1) + "\n")
+    write_text(out / RETRAINING_FILE, retraining.model_dump_json(indent=1) + "\n")
 
 
-def _write_changes(out: Path, found: Retraining) -> None:
+def _write_changes(out: Path, retraining: Retraining) -> None:
     write_csv(
         out / CLASSES_FILE,
         ("class", "images", "right before", "right after", "repaired", "broken", "p", "groups"),
@@ -127,7 +135,7 @@ def _write_changes(out: Path, found: Retraining) -> None:
                 c.p,
                 _cell(c.groups),
             )
-            for c in found.classes
+            for c in retraining.classes
         ],
     )
     write_csv(
@@ -137,7 +145,7 @@ def _write_changes(out: Path, found: Retraining) -> None:
         [
             (r.cluster, r.name, r.failing, r.labelled, r.after.right, r.after.low, r.after.high,
              r.state, _cell(r.groups))
-            for r in found.repairs
+            for r in retraining.repairs
         ],
     )  # fmt: skip
 
@@ -146,9 +154,9 @@ def _cell(groups: int | None) -> int | str:
     return "" if groups is None else groups
 
 
-def write_model(model: Any, file: Path) -> None:
+def write_model(model: KerasObject, file: Path) -> None:
     """Write a Keras model file, whole or not at all."""
-    # Keras goes by the ending.
+    # Keras chooses the format by the file's ending, so the temporary name keeps it.
     temporary = file.with_name(f".{file.stem}.{os.getpid()}.{secrets.token_hex(4)}{file.suffix}")
     try:
         model.save(temporary)
@@ -166,18 +174,18 @@ def draw_changes(
     before: Outcome,
     after: Outcome,
 ) -> None:
-    """Draw thumbnails of what was repaired, what was not, and what broke."""
-    of = dict(zip(clusters.digests, clusters.labels.tolist(), strict=True))
+    """Draw thumbnails of images that were repaired, were not repaired, or broke."""
+    cluster_of = dict(zip(clusters.digests, clusters.labels.tolist(), strict=True))
     wanted: list[Example] = []
     per_cluster: Counter[tuple[int, bool]] = Counter()
     broken = 0
     for place, example in enumerate(subject.test.examples):
         was, now = bool(before.correct[place]), bool(after.correct[place])
-        group = (of.get(example.image.digest, NOISE), now)
+        group = (cluster_of.get(example.image.digest, NOISE), now)
         if was and not now and broken < MOST_BROKEN:
             broken += 1
             wanted.append(example)
-        elif not was and example.image.digest in of and per_cluster[group] < PER_CLUSTER:
+        elif not was and example.image.digest in cluster_of and per_cluster[group] < PER_CLUSTER:
             per_cluster[group] += 1
             wanted.append(example)
     (run.folder / THUMBNAIL_FOLDER).mkdir(exist_ok=True)
@@ -187,12 +195,12 @@ def draw_changes(
 
 
 def write_history(file: Path, history: Sequence[Epoch], best: int) -> None:
-    """Write `history.csv`, a line an epoch; `best` is marked."""
-    write_csv(file, EPOCH_COLUMNS, [(*astuple(each), int(each.epoch == best)) for each in history])
+    """Write `history.csv`: one line for each epoch; the best one is marked."""
+    write_csv(file, EPOCH_COLUMNS, [(*astuple(row), int(row.epoch == best)) for row in history])
 
 
-def write_comparison(out: Path, found: Retraining, comparison: Comparison) -> None:
-    """Write `comparison.csv`, and `retraining.json` once more, with the comparison."""
+def write_comparison(out: Path, retraining: Retraining, comparison: Comparison) -> None:
+    """Write `comparison.csv`, and write `retraining.json` again with the comparison."""
     write_csv(
         out / COMPARISON_FILE,
         ("method", "mean", "deviation", "a12", "effect", "p", "accuracies"),
@@ -209,4 +217,4 @@ def write_comparison(out: Path, found: Retraining, comparison: Comparison) -> No
             for method in comparison.methods
         ],
     )
-    write_text(out / RETRAINING_FILE, found.model_dump_json(indent=1) + "\n")
+    write_text(out / RETRAINING_FILE, retraining.model_dump_json(indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""What a retraining changed, as one document, and what its manifest says of it."""
+"""The findings of a retraining: what it changed, as one document and as entries of the manifest."""
 
 from __future__ import annotations
 
@@ -10,84 +10,91 @@ from pipelines.dnn.model import Network
 from pipelines.retraining.before_after import measure_change, measure_classes, measure_repairs
 from pipelines.retraining.examples import count_classes
 from pipelines.retraining.results import Retraining
-from pipelines.retraining.sets import Clustered, Given
-from pipelines.retraining.training import Trained
-from pipelines.retraining.trial import Parts, Subject
+from pipelines.retraining.sets import ClusteredRun, LabelledSets
+from pipelines.retraining.training import TrainingOutcome
+from pipelines.retraining.trial import Subject, TrialSplit
 from pipelines.runs.files import as_text
 from pipelines.runs.manifest import Manifest
 from pipelines.runs.wording import count_of
 
 WORSE = 0.1
-"""By how much less an epoch may get right of what is held out than the model before, unsaid."""
+"""How far the accuracy on held-out images may fall without a note."""
 
 
-def note_classes(manifest: Manifest, subject: Subject, parts: Parts) -> None:
-    """Say which classes have next to nothing to train with."""
+def note_classes(manifest: Manifest, subject: Subject, split: TrialSplit) -> None:
+    """Note which classes have only one image to train with."""
     if subject.task != "classes":
         return
-    used = [subject.pictures.examples[place] for place in set(parts.training.tolist())]
+    used = [subject.pictures.examples[place] for place in set(split.training.tolist())]
     for name, images in sorted(count_classes(used).items()):
         if images == 1:
             manifest.notes.append(
-                f"The class {name} has one image to train with: its accuracy says little."
+                f"The class {name} has one image to train with: its accuracy may stay low."
             )
 
 
 def note_clusters(
     manifest: Manifest,
-    clustered: Clustered,
+    clustered: ClusteredRun,
     subject: Subject,
     before: Outcome,
     network: Network,
 ) -> None:
-    """Say which failing images of the clusters the test set does not tell of."""
+    """Note how many failing images of the clusters the test set can judge, and model mismatches."""
     digest = clustered.manifest.weights.get("sha256")
     if clustered.manifest.job == "heatmaps" and digest != network.digest:
-        manifest.notes.append("The clusters are those of another model than the one retrained.")
+        manifest.notes.append("The clusters are those of another model than the retrained one.")
     digests = set(clustered.clusters.digests)
-    there = [p for p, each in enumerate(subject.test.examples) if each.image.digest in digests]
+    there = [
+        p for p, example in enumerate(subject.test.examples) if example.image.digest in digests
+    ]
     wrong = sum(1 for place in there if not before.correct[place])
     if wrong < len(digests):
         manifest.notes.append(
             f"Of {count_of(len(digests), 'failing image')} in the clusters, {len(there):,} "
             f"{'is' if len(there) == 1 else 'are'} in the test set, by their bytes, and the model "
-            f"before got {wrong:,} of those wrong: what became of clusters is told by these alone."
+            f"before got {wrong:,} of those wrong: only these show what became of the clusters."
         )
 
 
 def measure_retraining(
     manifest: Manifest,
-    given: Given,
+    sets: LabelledSets,
     subject: Subject,
-    parts: Parts,
-    trained: Trained,
-    clustered: Clustered,
+    split: TrialSplit,
+    trained: TrainingOutcome,
+    clustered: ClusteredRun,
     before: Outcome,
     after: Outcome,
 ) -> Retraining:
-    """Measure what changed on the test set: in all, by class, by root cause cluster.
+    """Measure what changed on the test set: in total, by class and by root cause cluster.
 
     Parameters
     ----------
+    sets : LabelledSets
+    split : TrialSplit
+        Which images were trained with, and which were held out.
+    trained : TrainingOutcome
+    clustered : ClusteredRun
     before, after : Outcome
-        Of the test images, in their order.
+        Test of the model before, and of the retrained model, on the test images in their order.
     """
     examples, asked = subject.pictures.examples, manifest.parameters
-    used = {int(place) for place in parts.training}
+    used = {int(place) for place in split.training}
     unsafe = [examples[place] for place in sorted(used) if examples[place].role == "unsafe"]
     recipe = subject.recipe
     paths = [example.image.path for example in subject.test.examples]
-    groups = number_groups(given.groups, paths) if given.groups.how else None
+    groups = number_groups(sets.groups, paths) if sets.groups.how else None
     return Retraining(
         run=asked["unsafe"],
         model=asked["model"],
         training=asked["training"],
-        improvement=as_text(given.unsafe.folder.resolve()),
+        improvement=as_text(sets.unsafe.folder.resolve()),
         test=asked["test"],
         training_images=len(used) - len(unsafe),
         unsafe_images=len(unsafe),
-        balanced_images=parts.chosen,
-        held_out=len(parts.validation),
+        balanced_images=split.chosen,
+        held_out=len(split.validation),
         recipe={
             "optimizer": f"{recipe.optimizer}, {recipe.sources['optimizer']}",
             "loss": f"{recipe.loss_name}, {recipe.sources['loss']}",
@@ -111,18 +118,18 @@ def measure_retraining(
             after.correct,
             groups,
         ),
-        groups=describe_groups(given.groups, paths),
+        groups=describe_groups(sets.groups, paths),
     )
 
 
 def describe_findings(
     manifest: Manifest,
     network: Network,
-    found: Retraining,
-    trained: Trained,
+    retraining: Retraining,
+    trained: TrainingOutcome,
     before: Outcome,
 ) -> None:
-    """Put into the manifest what was used and what changed, with what is to be doubted."""
+    """Write into the manifest what was used and what changed, with notes on doubtful results."""
     manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
     manifest.chosen = {
         "scaling": network.scaling,
@@ -130,8 +137,8 @@ def describe_findings(
         "task": before.task,
         "names": list(before.names),
         "best_epoch": trained.best,
-    } | found.recipe
-    change = found.change
+    } | retraining.recipe
+    change = retraining.change
     manifest.result = {
         "images": change.before.images,
         "accuracy_before": change.before.share,
@@ -143,26 +150,27 @@ def describe_findings(
         "p": change.p,
         "ended": trained.ended,
     }
-    if found.groups:
+    if retraining.groups:
         manifest.result["groups"] = change.groups
         manifest.notes.append(
-            f"Test set: {found.groups}. The test of what changed is one of groups, and intervals "
-            "count as many images as are independent. --groups none takes every image by itself."
+            f"Test set: {retraining.groups}. The test of what changed compares groups, and "
+            "intervals count as many images as are independent. --groups none treats every image "
+            "as independent."
         )
     if before.note:
         manifest.notes.append(before.note)
     if trained.ended == "stopped":
-        manifest.notes.append("Training was stopped by the user: the best epoch by then is kept.")
+        manifest.notes.append("Training was stopped by the user: its best epoch so far is kept.")
     elif trained.ended == "diverged":
         kept = f"epoch {trained.best} is kept" if trained.best else "the model is as it was"
         manifest.notes.append(
             f"Training diverged in epoch {len(trained.history) + 1}: its loss grew out of bounds; "
-            f"{kept}. Give a --learning-rate lower than {found.recipe['learning rate']}."
+            f"{kept}. Use a --learning-rate lower than {retraining.recipe['learning rate']}."
         )
     best = trained.history[trained.best - 1].validation_accuracy if trained.best else 1.0
     if best < trained.before - WORSE:
         manifest.notes.append(
-            f"Of what is held out, the best epoch gets {best:.0%} right, and the model before "
-            f"{trained.before:.0%} (which may have seen these images): a lower --learning-rate "
-            "may do better."
+            f"On held-out images, the best epoch is right on {best:.0%}, and the model before on "
+            f"{trained.before:.0%} (it may have been trained with them). A lower --learning-rate "
+            "may give a better model."
         )

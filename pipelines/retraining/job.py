@@ -1,4 +1,4 @@
-"""From a model, its training set and a run's unsafe set to a better model, and the proof.
+"""Retraining as a job: from a model and a run's unsafe set to a retrained model and its test.
 
 SAFE, steps 5 and 6; HUDD, steps 5 to 7.
 """
@@ -9,14 +9,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Unpack, get_args
+from typing import Unpack, cast, get_args
 
 from pipelines.data.images import Rejected, no_usable_image
 from pipelines.data.labels import read_classes
 from pipelines.dnn.evaluation import Outcome, Task, find_task
 from pipelines.dnn.job import UNLABELLED, EvaluationOptions
 from pipelines.dnn.model import Network, fix_size, load_network
-from pipelines.retraining.comparison_job import COMPARING, compare_ways, fingerprint_of
+from pipelines.retraining.comparison_job import COMPARING, fingerprint_of, run_comparison
 from pipelines.retraining.examples import Pictures, check_numbers, join_truth, name_classes
 from pipelines.retraining.files import (
     DRAWING,
@@ -37,19 +37,19 @@ from pipelines.retraining.report import write_run_report
 from pipelines.retraining.results import HISTORY_FILE, PROGRESS_FOLDER, RETRAINING_FILE
 from pipelines.retraining.sets import (
     CHECKING,
-    Clustered,
-    Given,
-    Places,
+    ClusteredRun,
+    InputPaths,
+    LabelledSets,
     gather_sets,
     read_clustered,
 )
 from pipelines.retraining.training import STAGE, Options, check_options
 from pipelines.retraining.trial import (
     Subject,
-    divide,
+    find_positions,
     make_subject,
-    places_of,
     run_trial,
+    split_images,
 )
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
@@ -63,7 +63,7 @@ LOADING = "loading the model"
 DECODING = "decoding images"
 BEFORE, AFTER = "testing before", "testing after"
 BEFORE_TRAINING = (CHECKING, LOADING, DECODING, BEFORE)
-"""Stages in which a user who wants an end gets one at once."""
+"""Stages in which the job ends at once when the user stops it."""
 
 
 def retrain(
@@ -72,7 +72,7 @@ def retrain(
     unsafe: Path,
     test: Path,
     out: Path,
-    asked: EvaluationOptions,
+    evaluation: EvaluationOptions,
     options: Options,
     *,
     validation: Path | None = None,
@@ -82,69 +82,77 @@ def retrain(
 ) -> Manifest:
     """Retrain a model with the labelled unsafe set of a run, and measure what that changed.
 
-    The model file is never written to.  A job that was killed goes on from its last epoch, and its
-    last repeat, when the same is asked for again.
+    The model file is never changed.  A job that was killed continues from its last epoch, and its
+    last repeat, when it is started again with the same inputs.
 
     Parameters
     ----------
     training, test : Path
         Folders of labelled images.
     unsafe : Path
-        A run of `cluster` or `heatmaps` whose unsafe set was selected.
-    asked : EvaluationOptions
-        On the model and its labels.
+        A run of `cluster` or `heatmaps` with a selected unsafe set.
+    out : Path
+        The run folder: new or empty, or an earlier run of this kind that is overwritten.
+    evaluation : EvaluationOptions
+        How the model is loaded and tested.
+    options : Options
+        How the model is trained.
     validation : Path, optional
-        A folder of labelled images that finds the best epoch, instead of a share held out.
+        A folder of labelled images to find the best epoch with, instead of held-out images.
     repeats : int
-        How often each way of choosing images is retrained with, to compare them; 0 for not at all.
+        Number of trainings with each method of choosing images, to compare methods; 0 for none.
     stop : callable
-        EvaluationOptions between batches whether training is to end with the best epoch so far.
+        Called between batches; returns True to end training with the best epoch so far.
+    start : Start
+        Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------
     Manifest
-        `result` has accuracies before and after; all of it is in `retraining.json`.
+        `result` has the accuracies before and after; `retraining.json` has all results.
 
     Raises
     ------
     InputError
         When a file, folder, label or option cannot be used.
+    KeyboardInterrupt
+        When the user stops the job before there are results, or during the comparison.
     """
-    _check(asked, options, repeats)
+    _check(evaluation, options, repeats)
     clustered = read_clustered(unsafe)
-    places = Places(model, training, unsafe, test, validation)
-    job = _make_job(places, clustered, asked, options, repeats, stop)
+    paths = InputPaths(model, training, unsafe, test, validation)
+    job = _make_job(paths, clustered, evaluation, options, repeats, stop)
     start["progress"] = _end_before_training(stop, start["progress"])
     try:
         return run_job(job, out, **start)
     except KeyboardInterrupt:
-        if (out / RETRAINING_FILE).is_file():  # the comparison was stopped, what counts is there
+        if (out / RETRAINING_FILE).is_file():  # stopped in the comparison: the model is written
             write_run_report(out)
         raise
 
 
 def _make_job(
-    places: Places,
-    clustered: Clustered,
-    asked: EvaluationOptions,
+    paths: InputPaths,
+    clustered: ClusteredRun,
+    evaluation: EvaluationOptions,
     options: Options,
     repeats: int,
     stop: Callable[[], bool],
 ) -> Job:
-    labelled = [places.training, places.test, *((places.validation,) if places.validation else ())]
+    labelled = [paths.training, paths.test, *((paths.validation,) if paths.validation else ())]
     return Job(
         name=JOB,
-        folder=places.training,
-        sources=(places.model, *labelled),
-        parameters=_parameters(places, clustered, asked, options, repeats),
+        folder=paths.training,
+        sources=(paths.model, *labelled),
+        parameters=_parameters(paths, clustered, evaluation, options, repeats),
         outputs={JOB: OUTPUTS},
-        work=lambda run: _retrain(run, places, clustered, asked, options, repeats, stop),
+        work=lambda run: _retrain(run, paths, clustered, evaluation, options, repeats, stop),
         report=write_run_report,
     )
 
 
 def _end_before_training(stop: Callable[[], bool], progress: Progress) -> Progress:
-    """Return a `progress` that ends the job where the user wants that before there are results."""
+    """Return a `progress` that also ends the job if the user stops it before training."""
 
     def listen(stage: str, done: int, total: int) -> None:
         if stop() and stage in BEFORE_TRAINING:
@@ -155,158 +163,188 @@ def _end_before_training(stop: Callable[[], bool], progress: Progress) -> Progre
 
 
 def _parameters(
-    places: Places, clustered: Clustered, asked: EvaluationOptions, options: Options, repeats: int
+    paths: InputPaths,
+    clustered: ClusteredRun,
+    evaluation: EvaluationOptions,
+    options: Options,
+    repeats: int,
 ) -> dict[str, object]:
     """Return the options as `run.json` keeps them."""
-    validation = places.validation
+    validation = paths.validation
     return {
-        "model": as_text(places.model.resolve()),
-        "training": as_text(places.training.resolve()),
-        "unsafe": as_text(places.unsafe.resolve()),
-        "test": as_text(places.test.resolve()),
+        "model": as_text(paths.model.resolve()),
+        "training": as_text(paths.training.resolve()),
+        "unsafe": as_text(paths.unsafe.resolve()),
+        "test": as_text(paths.test.resolve()),
         "validation": validation and as_text(validation.resolve()),
-        "scaling": asked.scaling or clustered.manifest.chosen.get("scaling"),
-        "trust_model": asked.trust,
-        "classes": asked.classes and as_text(asked.classes.resolve()),
-        "task": asked.task,
-        "error_threshold": asked.error_threshold,
-        "key_points": asked.key_points,
-        "groups": asked.groups,
+        "scaling": evaluation.scaling or clustered.manifest.chosen.get("scaling"),
+        "trust_model": evaluation.trust,
+        "classes": evaluation.classes and as_text(evaluation.classes.resolve()),
+        "task": evaluation.task,
+        "error_threshold": evaluation.error_threshold,
+        "key_points": evaluation.key_points,
+        "groups": evaluation.groups,
         "repeats": repeats,
     } | asdict(options)
 
 
 def _retrain(
     run: Run,
-    places: Places,
-    clustered: Clustered,
-    asked: EvaluationOptions,
+    paths: InputPaths,
+    clustered: ClusteredRun,
+    evaluation: EvaluationOptions,
     options: Options,
     repeats: int,
     stop: Callable[[], bool],
 ) -> None:
-    # Nothing in it is lost when the job is: the next one with the same input goes on from it.
+    # This folder survives a kill: the next job with the same inputs continues from it.
     kept = run.folder / PROGRESS_FOLDER
     kept.mkdir(exist_ok=True)
     manifest = run.manifest
     with run.stage(CHECKING):
-        given = gather_sets(run, places, compared=repeats > 0, groups=asked.groups)
-    network = _load(run, places, given, clustered, asked)
-    subject, rejected = _prepare(run, given, network, asked, options)
+        sets = gather_sets(run, paths, compared=repeats > 0, groups=evaluation.groups)
+    network = _load(run, paths, sets, clustered, evaluation)
+    subject, rejected = _prepare(run, sets, network, evaluation, options)
     fingerprint = fingerprint_of(manifest, subject)
-    before = _test_before(run, subject, asked)
+    before = _test_before(run, subject, evaluation)
     weights = network.model.get_weights()
-    parts = divide(subject, places_of(subject, "unsafe"), options, options.seed)
-    note_classes(manifest, subject, parts)
+    split = split_images(subject, find_positions(subject, "unsafe"), options, options.seed)
+    note_classes(manifest, subject, split)
     with run.stage(STAGE):
         trained = run_trial(
             subject,
-            parts,
+            split,
             options,
             options.seed,
             progress=lambda done, total: run.progress(STAGE, done, total),
-            heard=lambda history, best: write_history(kept / HISTORY_FILE, history, best),
+            on_epoch=lambda history, best: write_history(kept / HISTORY_FILE, history, best),
             stop=stop,
             checkpoint=kept,
             fingerprint=fingerprint,
         )
     if trained.ended == "stopped" and not trained.best:
-        raise KeyboardInterrupt  # an earlier retraining is worth more than this
+        raise KeyboardInterrupt  # without a finished epoch, an earlier retraining is kept
     with run.stage(AFTER):
         run.progress(AFTER, 0, 1)
         after = subject.test_now()
-    change = measure_retraining(manifest, given, subject, parts, trained, clustered, before, after)
+    change = measure_retraining(manifest, sets, subject, split, trained, clustered, before, after)
     describe_findings(manifest, network, change, trained, before)
     note_clusters(manifest, clustered, subject, before, network)
     count = len(subject.pictures.examples) + len(subject.test.examples)
     manifest.images = ImageCounts(found=count + len(rejected), used=count, rejected=len(rejected))
     compared = repeats > 0 and not stop()
     if repeats and not compared:
-        manifest.notes.append("As it was stopped, ways to choose images are not compared.")
+        manifest.notes.append("Training was stopped: methods of choosing images are not compared.")
     run.begin_results()
     write_results(
-        run.folder, subject, parts, trained, clustered.clusters, before, after, change,
-        given.groups, rejected,
+        run.folder, subject, split, trained, clustered.clusters, before, after, change,
+        sets.groups, rejected,
     )  # fmt: skip
     with run.stage(DRAWING):
         draw_changes(run, subject, clustered.clusters, before, after)
     if compared:
         with run.stage(COMPARING):
-            comparison = compare_ways(run, subject, options, repeats, weights, kept, stop)
+            comparison = run_comparison(run, subject, options, repeats, weights, kept, stop)
         change = change.model_copy(update={"comparison": comparison})
         write_comparison(run.folder, change, comparison)
     shutil.rmtree(kept)
 
 
 def _load(
-    run: Run, places: Places, given: Given, clustered: Clustered, asked: EvaluationOptions
+    run: Run,
+    paths: InputPaths,
+    sets: LabelledSets,
+    clustered: ClusteredRun,
+    evaluation: EvaluationOptions,
 ) -> Network:
-    """Load the model, for images of the size that the run of the unsafe set took."""
+    """Load the model, with the input size of the run of the unsafe set."""
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)
         scaling = run.manifest.parameters["scaling"]
-        network = load_network(places.model, scaling, trust=asked.trust)
-        images = [example.image for example in given.training.examples]
+        network = load_network(paths.model, scaling, trust=evaluation.trust)
+        images = [example.image for example in sets.training.examples]
         size = clustered.manifest.chosen.get("input_size")
-        network = fix_size(network, given.training.folder, images, size)
+        network = fix_size(network, sets.training.folder, images, size)
         run.progress(LOADING, 1, 1)
     return network
 
 
-def _test_before(run: Run, subject: Subject, asked: EvaluationOptions) -> Outcome:
-    """Test the model as it is; raise InputError where it would learn the wrong labels."""
+def _test_before(run: Run, subject: Subject, evaluation: EvaluationOptions) -> Outcome:
+    """Test the model before retraining.
+
+    Raises
+    ------
+    InputError
+        When the order of the classes looks wrong: the model would learn wrong labels.
+    """
     with run.stage(BEFORE):
         run.progress(BEFORE, 0, 1)
         before = subject.test_now()
-        if before.note and not asked.classes and before.task == "classes":
+        if before.note and not evaluation.classes and before.task == "classes":
             raise InputError(before.note)
     return before
 
 
-def _check(asked: EvaluationOptions, options: Options, repeats: int) -> None:
+def _check(evaluation: EvaluationOptions, options: Options, repeats: int) -> None:
     """Raise InputError where an option cannot be used."""
     check_options(options)
     if repeats < 0:
         raise InputError(f"repeats: expected 0 or more, received {repeats}")
-    if asked.task is not None and asked.task not in get_args(Task):
-        raise InputError(f"task: expected {', '.join(get_args(Task))}, received {asked.task!r}")
+    if evaluation.task is not None and evaluation.task not in get_args(Task):
+        raise InputError(
+            f"task: expected {', '.join(get_args(Task))}, received {evaluation.task!r}"
+        )
 
 
 def _prepare(
-    run: Run, given: Given, network: Network, asked: EvaluationOptions, options: Options
+    run: Run, sets: LabelledSets, network: Network, evaluation: EvaluationOptions, options: Options
 ) -> tuple[Subject, list[Rejected]]:
-    """Check the labels against the model, and decode all images once."""
-    everything = [*given.trained(), given.test]
+    """Check the labels against the model, and decode all images once.
+
+    Returns
+    -------
+    subject : Subject
+    rejected : list of Rejected
+        All files of all sets that cannot be used.
+
+    Raises
+    ------
+    InputError
+        When labels and model do not match, or a set has no usable image.
+    """
+    everything = [*sets.list_trainable(), sets.test]
     truth = join_truth(everything)
-    task: Any = asked.task or find_task(truth, network.activation, network.outputs)
+    # _check refuses a string that is no task.
+    task = cast("Task | None", evaluation.task)
+    task = task or find_task(truth, network.activation, network.outputs)
     names: tuple[str, ...] = ()
     if task == "numbers":
         check_numbers(everything, network.outputs)
     else:
-        classes = read_classes(asked.classes) if asked.classes else None
+        classes = read_classes(evaluation.classes) if evaluation.classes else None
         names = name_classes(everything, network, classes, task)
     recipe = read_recipe(network, task, options.learning_rate)
     with run.stage(DECODING):
-        examples = [example for part in given.trained() for example in part.examples]
+        examples = [example for part in sets.list_trainable() for example in part.examples]
 
         def step(done: int, total: int) -> None:
             run.progress(DECODING, done, total)
 
         pictures = Pictures(network, examples, step)
-        test = Pictures(network, given.test.examples, step)
+        test = Pictures(network, sets.test.examples, step)
     rejected = [file for part in everything for file in part.rejected]
     rejected += pictures.rejected + test.rejected
     if not test.examples:
-        raise no_usable_image(given.test.folder, rejected)
+        raise no_usable_image(sets.test.folder, rejected)
     if not any(example.role == "training" for example in pictures.examples):
-        raise no_usable_image(given.training.folder, rejected)
+        raise no_usable_image(sets.training.folder, rejected)
     if not any(example.role == "unsafe" for example in pictures.examples):
-        raise no_usable_image(given.unsafe.folder, rejected)
-    unlabelled = [file for file in given.unsafe.rejected if file.reason == UNLABELLED]
+        raise no_usable_image(sets.unsafe.folder, rejected)
+    unlabelled = [file for file in sets.unsafe.rejected if file.reason == UNLABELLED]
     if unlabelled:
         run.manifest.notes.append(
             f"{count_of(len(unlabelled), 'image')} of the unsafe set without a label: left out, "
             f"see {REJECTED_FILE}."
         )
-    subject = make_subject(network, recipe, task, names, truth, asked, pictures, test)
+    subject = make_subject(network, recipe, task, names, truth, evaluation, pictures, test)
     return subject, rejected

@@ -1,4 +1,4 @@
-"""Before and after as a picture: a bar a root cause cluster, and one for all test images."""
+"""Before and after as a picture: bars for all test images, and one for each root cause cluster."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pipelines.retraining.results import Accuracy, Repair, Retraining
 WIDTH, ROW, MARGIN, BAR = 900, 26, 20, 420
 TEXT = 15
 MOST = 60
-"""Clusters that are drawn, the largest first."""
+"""Largest number of clusters that are drawn; the largest clusters come first."""
 LONGEST = 30
 INK, FAINT, PAPER = (31, 41, 55), (107, 114, 128), (255, 255, 255)
 EMPTY, RIGHT, BEFORE = (229, 231, 235), (37, 99, 235), (156, 163, 175)
 
 
-def draw_repairs(found: Retraining) -> Image.Image:
-    """Draw the accuracy before and after, and the share of each cluster's failures that is right.
+def draw_repairs(retraining: Retraining) -> Image.Image:
+    """Draw the accuracy before and after, and the share of each cluster's images that is right now.
 
-    A line through the end of a bar is its 95 % interval.
+    A line through the end of a bar shows the 95 % interval.
     """
-    repairs = found.repairs[:MOST]
+    repairs = retraining.repairs[:MOST]
     rows = len(repairs) + (5 if repairs else 3)
     image = Image.new("RGB", (WIDTH, 2 * MARGIN + ROW * rows), PAPER)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(TEXT)
     top = MARGIN
-    draw.text((MARGIN, top), f"Right of {found.change.before.images:,} test images", INK, font)
+    draw.text((MARGIN, top), f"Right of {retraining.change.before.images:,} test images", INK, font)
     for name, accuracy, colour in (
-        ("before", found.change.before, BEFORE),
-        ("after", found.change.after, RIGHT),
+        ("before", retraining.change.before, BEFORE),
+        ("after", retraining.change.after, RIGHT),
     ):
         top += ROW
         _bar(draw, font, top, name, accuracy, colour)
@@ -39,12 +39,12 @@ def draw_repairs(found: Retraining) -> Image.Image:
         draw.text((MARGIN, top), "Right now of what failed in each cluster", INK, font)
     for repair in repairs:
         top += ROW
-        _bar(draw, font, top, title(repair), repair.after, RIGHT)
+        _bar(draw, font, top, name_cluster(repair), repair.after, RIGHT)
     return image
 
 
-def title(repair: Repair) -> str:
-    """Name a cluster as an engineer does."""
+def name_cluster(repair: Repair) -> str:
+    """Return the number of a cluster with the engineer's name for it, where there is one."""
     number = "noise" if repair.cluster == NOISE else f"cluster {repair.cluster}"
     named = repair.name and repair.name != number
     return f"{repair.cluster}: {repair.name}" if named and repair.cluster != NOISE else number

@@ -1,4 +1,4 @@
-"""How a model was trained, as far as its file tells: optimiser, loss and learning rate."""
+"""The training recipe of a model, read from its file: optimiser, loss and learning rate."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pipelines.dnn.evaluation import Task
@@ -14,96 +15,99 @@ from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import Network
 
 LEARNING_RATE = 1e-4
-"""Where the file tells none: low, as the model is trained already."""
+"""Used where the file has no learning rate: low, since the model is already trained."""
+KerasObject = Any
+"""A model, an optimiser or a loss of Keras, which has no types."""
 IN_FILE, STATED = "the model file's", "the default"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How a model is trained.
 
     Attributes
     ----------
     optimizer : str
-        Name of its class.
+        Name of the optimiser's class.
     make_optimizer : callable
-        Returns a new one, without the moments of an earlier training.
+        Returns a new optimiser, without the moments of an earlier training.
     loss : callable
-        Of targets and outputs, a value an image.
+        Takes targets and outputs; returns a value for each image, or their mean.
     loss_name : str
-    whole : bool
-        Whether the loss takes the position of a class rather than a share for each.
+    sparse_targets : bool
+        Whether the loss takes positions of classes instead of one number for each output.
     learning_rate : float
-        At the start.
+        Learning rate at the start.
     sources : dict of str to str
-        Where `optimizer`, `loss` and `learning_rate` come from, in words.
+        Where "optimizer", "loss" and "learning rate" come from, in words.
     """
 
     optimizer: str
-    make_optimizer: Callable[[], Any]
-    loss: Any
+    make_optimizer: Callable[[], KerasObject]
+    loss: KerasObject
     loss_name: str
-    whole: bool
+    sparse_targets: bool
     learning_rate: float
     sources: dict[str, str]
 
 
-def read_recipe(network: Network, task: Task, learning_rate: float | None) -> Recipe:
-    """Read how a model was trained; what its file does not tell is a stated default.
+def read_recipe(network: Network, task: Task, learning_rate: float | None) -> TrainingRecipe:
+    """Read how a model was trained; use a default for what its file does not say.
 
     Parameters
     ----------
-    learning_rate : float, optional
-        Taken instead of the file's.
+    learning_rate : float or None
+        The user's choice; None for that of the file.
     """
     keras, _ = import_keras()
-    kept = _compiled(network.file)
+    compiled = _read_compile_config(network.file)
     sources = dict.fromkeys(("optimizer", "loss", "learning rate"), IN_FILE)
     try:
-        config = kept["optimizer"]
+        config = compiled["optimizer"]
         first = keras.optimizers.get(config)
     except (LookupError, TypeError, ValueError):
         config, sources["optimizer"] = None, STATED
         first = keras.optimizers.Adam(LEARNING_RATE)
-    rate = _rate(first) if config is not None else None
+    rate = _find_initial_rate(first) if config is not None else None
     if learning_rate is not None:
         rate, sources["learning rate"] = learning_rate, "as asked for"
     elif rate is None:
         rate, sources["learning rate"] = LEARNING_RATE, STATED
     name = type(first).__name__
 
-    def make_optimizer() -> Any:
+    def make_optimizer() -> KerasObject:
         made = first.get_config() | {"learning_rate": rate}
         return type(first).from_config(made)
 
-    loss = _given_loss(keras, kept.get("loss"))
+    loss = _find_file_loss(keras, compiled.get("loss"))
     if loss is None:
-        loss, sources["loss"] = _usual_loss(keras, network, task), STATED
+        loss, sources["loss"] = _make_default_loss(keras, network, task), STATED
     loss_name = str(getattr(loss, "name", "") or getattr(loss, "__name__", "loss"))
-    kind = str(getattr(loss, "__name__", "") or type(loss).__name__)  # a name can be anything
-    return Recipe(
+    # A loss object may have any name: its class tells whether it takes positions of classes.
+    kind = str(getattr(loss, "__name__", "") or type(loss).__name__)
+    return TrainingRecipe(
         name, make_optimizer, loss, loss_name, "sparse" in kind.lower(), float(rate), sources
     )
 
 
-def _compiled(file: Path) -> dict[str, Any]:
-    """Return the part of a model file that tells how the model was compiled; empty without."""
+def _read_compile_config(file: Path) -> dict[str, object]:
+    """Return the compile configuration of a model file; empty where it has none."""
     try:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
-                found = json.loads(archive.read("config.json")).get("compile_config") or {}
-            return dict(found)
+                config = json.loads(archive.read("config.json")).get("compile_config") or {}
+            return dict(config)
         import h5py
 
         with h5py.File(file) as archive:
-            found = json.loads(archive.attrs["training_config"])
-        return {"optimizer": found.get("optimizer_config"), "loss": found.get("loss")}
+            config = json.loads(archive.attrs["training_config"])
+        return {"optimizer": config.get("optimizer_config"), "loss": config.get("loss")}
     except (OSError, LookupError, ValueError, TypeError):
         return {}
 
 
-def _rate(optimizer: Any) -> float | None:
-    """Return the learning rate at the start: a schedule's, where the file holds one."""
+def _find_initial_rate(optimizer: KerasObject) -> float | None:
+    """Return the learning rate at the start; for a schedule, its warm-up target or first rate."""
     rate = optimizer.get_config()["learning_rate"]
     if isinstance(rate, dict):
         config = rate.get("config", {})
@@ -112,21 +116,23 @@ def _rate(optimizer: Any) -> float | None:
     return float(rate) if rate and float(rate) > 0 else None
 
 
-def _given_loss(keras: Any, told: Any) -> Any:
-    if isinstance(told, list) and len(told) == 1:
-        told = told[0]
-    if isinstance(told, dict) and len(told) == 1:  # by the name of the output
-        told = next(iter(told.values()))
-    if told is None or isinstance(told, list):
+def _find_file_loss(keras: ModuleType, config: object) -> KerasObject | None:
+    """Return the loss of a compile configuration; None where it has none for a single output."""
+    if isinstance(config, list) and len(config) == 1:
+        config = config[0]
+    if isinstance(config, dict) and len(config) == 1:  # by the name of the output
+        config = next(iter(config.values()))
+    if config is None or isinstance(config, list):
         return None
     try:
-        loss = keras.losses.get(told)
+        loss = keras.losses.get(config)
     except (LookupError, TypeError, ValueError):
         return None
     return loss if callable(loss) else None
 
 
-def _usual_loss(keras: Any, network: Network, task: Task) -> Any:
+def _make_default_loss(keras: ModuleType, network: Network, task: Task) -> KerasObject:
+    """Return the usual loss for what the network predicts."""
     if task == "numbers":
         return keras.losses.MeanSquaredError()
     logits = network.activation not in {"softmax", "sigmoid"}

@@ -1,4 +1,4 @@
-"""What retraining changed, as the report tells it."""
+"""The section of the report that says what retraining changed."""
 
 from __future__ import annotations
 
@@ -30,22 +30,23 @@ HOW_ENDED = {
 
 
 @dataclass(frozen=True)
-class Told:
-    """The section on retraining.
+class RetrainingSection:
+    """The section of the report on retraining.
 
     Attributes
     ----------
     sentence : str
-        What changed in all, with its uncertainty.
+        What changed in total, with its uncertainty.
     facts : Facts
         What was trained with, and how.
     picture : str
-        A data URL, or empty.
-    clusters, classes, methods : tuples of rows, as text
+        A data URL; empty where there is no picture.
+    clusters, classes, methods : tuples of tuples of str
+        Rows of tables.
     test : str
-        Of before and after.
+        Name of the statistical test of before and after.
     compared : str
-        What the comparison with other ways of choosing images says; empty without.
+        Outcome of the comparison with other methods of choosing images; empty without one.
     """
 
     sentence: str
@@ -61,7 +62,7 @@ class Told:
 def write_run_report(run: Path) -> Path:
     """Write the report of a run of any job.
 
-    That of a retraining is the report on the clusters it is for, and says what it changed.
+    The report of a retraining is that of its clusters, with a section on what retraining changed.
 
     See Also
     --------
@@ -73,56 +74,71 @@ def write_run_report(run: Path) -> Path:
     return write_report(run, Path(outcome.run), describe_retraining(outcome, run))
 
 
-def describe_retraining(found: Retraining, folder: Path) -> Told:
-    """Word a retraining for the report; `folder` is where it is."""
-    return Told(
-        sentence=sum_up(found.change),
+def describe_retraining(retraining: Retraining, folder: Path) -> RetrainingSection:
+    """Describe a retraining for the report.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder of the retraining.
+    """
+    return RetrainingSection(
+        sentence=summarise_change(retraining.change),
         facts=(
-            ("Model", found.model),
-            ("Training set", f"{found.training}, {count_of(found.training_images, 'image')}"),
+            ("Model", retraining.model),
+            (
+                "Training set",
+                f"{retraining.training}, {count_of(retraining.training_images, 'image')}",
+            ),
             (
                 "Unsafe set",
-                f"{found.improvement}, {count_of(found.unsafe_images, 'image')}, balanced to "
-                f"{found.balanced_images:,}",
+                f"{retraining.improvement}, {count_of(retraining.unsafe_images, 'image')}, "
+                f"balanced to {retraining.balanced_images:,}",
             ),
-            ("Held out to find the best epoch", count_of(found.held_out, "image")),
-            ("Test set", f"{found.test}, {count_of(found.change.before.images, 'image')}"),
-            ("Groups of test images", found.groups or "none, every image is by itself"),
-            *((name.capitalize(), value) for name, value in found.recipe.items()),
-            ("Best epoch", f"{found.best} of {found.epochs} ({HOW_ENDED[found.ended]})"),
+            ("Held out to find the best epoch", count_of(retraining.held_out, "image")),
+            (
+                "Test set",
+                f"{retraining.test}, {count_of(retraining.change.before.images, 'image')}",
+            ),
+            ("Groups of test images", retraining.groups or "none, every image is by itself"),
+            *((name.capitalize(), value) for name, value in retraining.recipe.items()),
+            (
+                "Best epoch",
+                f"{retraining.best} of {retraining.epochs} ({HOW_ENDED[retraining.ended]})",
+            ),
         ),
         picture=_picture(folder / REPAIRS_PICTURE),
         clusters=tuple(
             (
-                "noise" if each.cluster == NOISE else str(each.cluster),
-                each.name if each.cluster != NOISE else "",
-                f"{each.failing:,}",
-                f"{each.labelled:,}",
-                share_of(each.after),
-                each.state,
+                "noise" if row.cluster == NOISE else str(row.cluster),
+                row.name if row.cluster != NOISE else "",
+                f"{row.failing:,}",
+                f"{row.labelled:,}",
+                format_share(row.after),
+                row.state,
             )
-            for each in found.repairs
+            for row in retraining.repairs
         ),
         classes=tuple(
             (
-                each.name,
-                f"{each.before.images:,}",
-                percent(each.before.share),
-                percent(each.after.share),
-                f"{each.repaired:,}",
-                f"{each.broken:,}",
-                f"{each.p:.2g}",
+                row.name,
+                f"{row.before.images:,}",
+                percent(row.before.share),
+                percent(row.after.share),
+                f"{row.repaired:,}",
+                f"{row.broken:,}",
+                f"{row.p:.2g}",
             )
-            for each in found.classes
+            for row in retraining.classes
         ),
-        methods=_methods(found.comparison),
-        test=name_test(found.change),
-        compared=tell_comparison(found.comparison) if found.comparison else "",
+        methods=_methods(retraining.comparison),
+        test=name_test(retraining.change),
+        compared=describe_comparison(retraining.comparison) if retraining.comparison else "",
     )
 
 
-def sum_up(change: Change) -> str:
-    """Say what retraining changed on the test set, and whether that is more than chance."""
+def summarise_change(change: Change) -> str:
+    """Return a paragraph on what retraining changed, and whether this is more than chance."""
     before, after = change.before, change.after
     sure = "is more than chance" if change.p < CHANCE else "can be chance"
     images, changed = f"{after.images:,} test images", ""
@@ -139,30 +155,30 @@ def sum_up(change: Change) -> str:
 
 
 def name_test(change: Change) -> str:
-    """Name the test of before and after."""
+    """Return the name of the statistical test of before and after."""
     if change.groups is None:
         return "McNemar's exact test"
     return "exact sign-flip test of the groups of images"
 
 
-def tell_comparison(comparison: Comparison) -> str:
-    """Say what our selection was worth, compared with other ways to spend as many labels."""
-    best = next(each for each in comparison.methods if each.name == comparison.best_baseline)
+def describe_comparison(comparison: Comparison) -> str:
+    """Return a paragraph that compares our selection with other methods for as many labels."""
+    best = next(method for method in comparison.methods if method.name == comparison.best_baseline)
     points = 100 * comparison.difference
     words = "better" if points >= 0 else "worse"
-    said = _tell_added(comparison) + (
+    sentence = _describe_added(comparison) + (
         f"Retrained with {count_of(comparison.labels, 'label')} chosen by the clusters, the model "
         f"is {abs(points):.2f} points {words} than with as many by the best baseline, "
         f"{best.name}, in the mean of {count_of(comparison.repeats, 'repeat')}"
     )
     if best.a12 is None:
-        return f"{said}; one repeat says nothing of chance."
+        return f"{sentence}; one repeat says nothing of chance."
     larger = "no" if best.effect == "none" else f"a {best.effect}"
-    return f"{said} (A12 = {best.a12:.2f}, {larger} effect; Mann-Whitney p = {best.p:.2g})."
+    return f"{sentence} (A12 = {best.a12:.2f}, {larger} effect; Mann-Whitney p = {best.p:.2g})."
 
 
-def _tell_added(comparison: Comparison) -> str:
-    """Say what new labels added to what training on gains by itself."""
+def _describe_added(comparison: Comparison) -> str:
+    """Return a sentence on what new labels added to the same training without them."""
     if comparison.added is None:
         return ""
     points = f"{abs(100 * comparison.added):.2f} points"
@@ -170,8 +186,8 @@ def _tell_added(comparison: Comparison) -> str:
     return f"New labels {change} what the same training gets without them. "
 
 
-def share_of(accuracy: Accuracy) -> str:
-    """Write how many of how many, with the interval of the share."""
+def format_share(accuracy: Accuracy) -> str:
+    """Format an accuracy: how many of how many images, with the interval of their share."""
     return (
         f"{accuracy.right:,} of {accuracy.images:,} ({percent(accuracy.low)} to "
         f"{percent(accuracy.high)})"
@@ -183,13 +199,13 @@ def _methods(comparison: Comparison | None) -> tuple[tuple[str, ...], ...]:
         return ()
     return tuple(
         (
-            each.name,
-            percent(each.mean),
-            f"{100 * each.deviation:.2f}",
-            "" if each.a12 is None else f"{each.a12:.2f} ({each.effect})",
-            "" if each.p is None else f"{each.p:.2g}",
+            method.name,
+            percent(method.mean),
+            f"{100 * method.deviation:.2f}",
+            "" if method.a12 is None else f"{method.a12:.2f} ({method.effect})",
+            "" if method.p is None else f"{method.p:.2g}",
         )
-        for each in comparison.methods
+        for method in comparison.methods
     )
 
 

@@ -1,4 +1,4 @@
-"""`retraining.json`: what retraining changed, in one document, for the page and the report."""
+"""`retraining.json`: everything that retraining changed, for the page and the report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHANGES_COLUMNS = ("path", "expected", "before", "after", "right before", "right
 REPAIRS_FILE = "repairs.csv"
 REPAIRS_PICTURE = "repairs.png"
 PROGRESS_FOLDER = ".retraining"
-"""Where training keeps what it has so far, and goes on from after a kill."""
+"""Folder with the state of training, from which it continues after a kill."""
 AGAIN = "Retrain again, with --overwrite."
 
 State = Literal["repaired", "not repaired", "unclear"]
@@ -30,9 +30,9 @@ class _Document(BaseModel):
 
 
 class Accuracy(_Document):
-    """Of how many images are right, with Wilson's 95 % interval.
+    """The share of images that a model gets right, with Wilson's 95 % interval.
 
-    Where images come in groups, the interval is that of as many as are independent.
+    Where images come in groups, the interval counts as many images as are independent.
     """
 
     images: int
@@ -43,21 +43,21 @@ class Accuracy(_Document):
 
 
 class Change(_Document):
-    """What became of test images: of all, or of a class.
+    """What changed for test images: for all of them, or for a class.
 
     Attributes
     ----------
     name : str
-        Of the class; empty for all.
+        Name of the class; empty for all images.
     before, after : Accuracy
     repaired, broken : int
-        Images that only the retrained model gets right, and only the model before.
+        Images that only the retrained model gets right, and that only the model before gets right.
     p : float
-        For these images alone, two-sided: of McNemar's exact test, or where images come in groups,
+        Two-sided p-value of the change: of McNemar's exact test, or, where images come in groups,
         of the exact sign-flip test of groups.
     groups, groups_changed : int or None
-        Groups that the images are of, and those with an image that was repaired or broken; None
-        where every image is by itself.
+        Number of groups of the images, and of groups with a repaired or broken image; None where
+        images are independent.
     """
 
     name: str
@@ -71,24 +71,25 @@ class Change(_Document):
 
 
 class Repair(_Document):
-    """What became of the failing images of a root cause cluster, or of noise.
+    """What changed for the failing images of a root cause cluster, or of noise.
 
     Attributes
     ----------
     cluster : int
         -1 is noise.
     name : str
-        The engineer's.
+        The engineer's name of the cluster; may be empty.
     failing : int
-        Images of the cluster that are in the test set and that the model got wrong.
+        Images of the cluster that are in the test set and that the model before got wrong.
     after : Accuracy
-        Of the retrained model on them.
+        Accuracy of the retrained model on these images.
     labelled : int
-        Images of the unsafe set that were chosen for the cluster, and trained with.
+        Images of the unsafe set that were chosen for the cluster and trained with.
     state : str
-        "repaired" and "not repaired" where the interval lies on one side of a half.
+        "repaired" or "not repaired" where the whole interval is above or below one half, else
+        "unclear".
     groups : int or None
-        Groups that the failing images are of; None where every image is by itself.
+        Number of groups of the failing images; None where images are independent.
     """
 
     cluster: int
@@ -101,20 +102,20 @@ class Repair(_Document):
 
 
 class Method(_Document):
-    """One way to choose as many images for labelling, over the repeats.
+    """The accuracies of one method of choosing images for labelling.
 
     Attributes
     ----------
     name : str
     accuracies : list of float
-        On the test set, a repeat each.
+        Accuracy on the test set after each repeat.
     mean, deviation : float
-        Sample standard deviation.
+        Mean and sample standard deviation of `accuracies`.
     a12, p : float or None
-        How likely our selection is the better one (Vargha and Delaney), and of the Mann-Whitney
-        test; None for our selection itself, and for fewer than two repeats.
+        Probability that our selection is better (Vargha and Delaney), and p-value of the
+        Mann-Whitney test; None for our selection itself, and for fewer than two repeats.
     effect : str
-        Of `a12`, in words.
+        Size of `a12` in words; empty where that is None.
     """
 
     name: str
@@ -127,19 +128,22 @@ class Method(_Document):
 
 
 class Comparison(_Document):
-    """The same number of labels spent in different ways.
+    """The comparison of methods of choosing the same number of images for labelling.
 
     Attributes
     ----------
     labels, trained : int
-        Images that are labelled, and with duplicates.
+        Number of labelled images, and with duplicates.
+    repeats : int
+        Number of trainings with each method.
     methods : list of Method
         Our selection first.
     best_baseline : str
+        Name of the baseline with the highest mean accuracy.
     difference : float
-        Of the mean accuracy, ours less that of the best baseline.
+        Mean accuracy with our selection minus that with the best baseline.
     added : float or None
-        Ours less that of the same training without new labels: what labels added. None in
+        Mean accuracy with our selection minus that of the same training without new labels; None in
         retrainings of older versions.
     """
 
@@ -162,22 +166,24 @@ class Retraining(_Document):
     model, training, improvement, test : str
         Files and folders.
     training_images, unsafe_images, balanced_images, held_out : int
-        What was trained with: of the training set, of the unsafe set, the same with duplicates,
-        and images held out from both.
+        Number of images that were trained with: of the training set, of the unsafe set, and of the
+        latter with duplicates; and number of images held out from both.
     recipe : dict of str to str
-        Optimiser, loss, learning rate and where they come from.
+        Optimiser, loss and learning rate, with where they come from.
     best, epochs : int
+        The best epoch, and the number of epochs.
     ended : str
-        As `training.Trained` has it.
+        See `training.TrainingOutcome`.
     change : Change
-        On all test images.
+        Change for all test images.
     classes : list of Change
+        Change for each class; empty for a DNN that does not predict one class for each image.
     repairs : list of Repair
         The largest cluster first, noise last; empty where no failing image is in the test set.
     comparison : Comparison, optional
     groups : str
-        How many test images come in how many groups, and how that was told; empty where every
-        image is by itself, as in retrainings of older versions.
+        Number of test images and groups, and how images were grouped; empty where images are
+        independent, as in retrainings of older versions.
     """
 
     schema_version: Literal[1] = 1
@@ -202,8 +208,14 @@ class Retraining(_Document):
 
 
 def read_retraining(folder: Path) -> Retraining:
-    """Read `retraining.json`; raise InputError where there is none, or a damaged one."""
-    found = read_document(folder / RETRAINING_FILE, Retraining, AGAIN)
-    if found is None:
-        raise InputError(f"{folder} holds no retraining that has finished.")
-    return found
+    """Read `retraining.json`.
+
+    Raises
+    ------
+    InputError
+        When there is none, or it is damaged.
+    """
+    retraining = read_document(folder / RETRAINING_FILE, Retraining, AGAIN)
+    if retraining is None:
+        raise InputError(f"{folder} holds no finished retraining: it has no {RETRAINING_FILE}.")
+    return retraining

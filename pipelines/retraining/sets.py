@@ -1,4 +1,4 @@
-"""The sets of labelled images that a retraining is given, apart from one another."""
+"""The sets of labelled images of a retraining, and the checks that keep them apart."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pipelines.clusters.results import read_results
 from pipelines.data.groups import Groups, find_groups_beside
 from pipelines.dnn.job import UNLABELLED
 from pipelines.retraining.examples import (
-    Labelled,
+    LabelledSet,
     align_numbers,
     check_apart,
-    gather,
-    gather_unsafe,
+    gather_set,
+    gather_unsafe_set,
 )
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
@@ -26,8 +26,8 @@ CHECKING = "checking images"
 
 
 @dataclass(frozen=True)
-class Places:
-    """What the user names."""
+class InputPaths:
+    """The model file, the run of the unsafe set, and the folders that the user names."""
 
     model: Path
     training: Path
@@ -37,23 +37,37 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Clustered:
-    """The run whose unsafe set is used, as it was when the job started."""
+class ClusteredRun:
+    """The run whose unsafe set is used, as it was when the job started.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    clusters : RootCauseClusters
+    names : dict of int to str
+        The engineer's names of clusters.
+    """
 
     manifest: Manifest
     clusters: RootCauseClusters
     names: dict[int, str]
 
 
-def read_clustered(folder: Path) -> Clustered:
-    """Read the run of an unsafe set; raise InputError where it has no root cause clusters."""
+def read_clustered(folder: Path) -> ClusteredRun:
+    """Read the run of an unsafe set.
+
+    Raises
+    ------
+    InputError
+        When the run has no root cause clusters, or is damaged.
+    """
     manifest = read_run_manifest(folder)
     if manifest.job not in run_folder.CLUSTERING_JOBS or manifest.ended != "finished":
         raise InputError(
             f"{folder} holds no root cause clusters: its job, {manifest.job}, {manifest.ended}. "
-            "Name a run of cluster or heatmaps whose unsafe set was selected."
+            "Name a run of cluster or heatmaps with a selected unsafe set."
         )
-    results = read_results(folder)  # its report is written at the end, and must not fail then
+    results = read_results(folder)  # the report reads it at the end, and must not fail then
     if results.clusters is None:
         raise InputError(f"{folder} has no {IMAGES_FILE} any more: find its clusters again.")
     names = {
@@ -61,91 +75,94 @@ def read_clustered(folder: Path) -> Clustered:
         for row in results.rows
         if row.name and (row.cluster, row.name) != (NOISE, NOISE_NAME)
     }
-    return Clustered(manifest, results.clusters, names)
+    return ClusteredRun(manifest, results.clusters, names)
 
 
 @dataclass(frozen=True)
-class Given:
+class LabelledSets:
     """The sets of labelled images that the user names, and the groups of the test images."""
 
-    training: Labelled
-    unsafe: Labelled
-    test: Labelled
-    validation: Labelled | None
-    improvement: Labelled | None
+    training: LabelledSet
+    unsafe: LabelledSet
+    test: LabelledSet
+    validation: LabelledSet | None
+    improvement: LabelledSet | None
     groups: Groups
 
-    def trained(self) -> list[Labelled]:
-        """Return those that may be trained with, or held out; the training set first."""
+    def list_trainable(self) -> list[LabelledSet]:
+        """Return the sets that may be trained with or held out, the training set first."""
         more = (self.validation, self.improvement)
         return [self.training, self.unsafe, *(part for part in more if part)]
 
 
 def gather_sets(
-    run: run_folder.Run, places: Places, *, compared: bool, groups: str | None = None
-) -> Given:
-    """Find the labelled images of all sets, and check that none of them is in two that exclude it.
+    run: run_folder.Run, paths: InputPaths, *, compared: bool, groups: str | None = None
+) -> LabelledSets:
+    """Find the labelled images of all sets, and check that sets which must not overlap do not.
 
     Parameters
     ----------
     compared : bool
-        Whether all of the improvement set is needed, for the baselines to choose from.
+        Whether the whole improvement set is needed, for the baselines to choose from.
     groups : str, optional
-        Of the test images, see `groups.find_groups_beside`.
+        How test images are grouped; see `groups.find_groups_beside`.
 
     Raises
     ------
     InputError
         When a set has no labels or no image, the test or the validation set shares images with
-        what is trained with, or `groups` names none.
+        the training or the unsafe set, or `groups` matches no path.
     """
 
     def step(done: int, total: int) -> None:
         run.progress(CHECKING, done, total)
 
-    training = gather("training", places.training, step)
-    known = {label for each in training.examples for label in each.label}
-    unsafe = gather_unsafe(places.unsafe, known, step)
+    training = gather_set("training", paths.training, step)
+    known = {label for example in training.examples for label in example.label}
+    unsafe = gather_unsafe_set(paths.unsafe, known, step)
     check_apart_from_run(unsafe.folder, run.folder)
-    test = gather("test", places.test, step)
-    validation = gather("validation", places.validation, step) if places.validation else None
-    improvement = gather("improvement", unsafe.folder, step) if compared else None
+    test = gather_set("test", paths.test, step)
+    validation = gather_set("validation", paths.validation, step) if paths.validation else None
+    improvement = gather_set("improvement", unsafe.folder, step) if compared else None
     if improvement:
         unlabelled = [file for file in improvement.rejected if file.reason == UNLABELLED]
         if unlabelled:
             raise InputError(
                 f"--compare: {len(unlabelled):,} images of {unsafe.folder} have no label "
-                f"({unlabelled[0].path}, ...), and the baselines choose from all of them. Label "
-                "all, or retrain without --compare."
+                f"({unlabelled[0].path}, ...), and the baselines choose from all images. Label "
+                "all of them, or retrain without --compare."
             )
-    given = Given(
+    sets = LabelledSets(
         training,
         align_numbers(training, unsafe),
         align_numbers(training, test),
         align_numbers(training, validation) if validation else None,
         align_numbers(training, improvement) if improvement else None,
-        find_groups_beside(groups, [each.image.path for each in test.examples], test.folder),
+        find_groups_beside(groups, [example.image.path for example in test.examples], test.folder),
     )
-    for part in given.trained():
+    for part in sets.list_trainable():
         check_apart(part, test)
         if validation and part.examples[0].role != "validation":
             check_apart(part, validation)
-    return _leave_twice(run.manifest, given)
+    return _drop_repeated_images(run.manifest, sets)
 
 
-def _leave_twice(manifest: Manifest, given: Given) -> Given:
-    """Leave out of the training set what is in the unsafe set: it would be held out and trained."""
-    twice = {each.image.digest for each in given.unsafe.examples}
-    kept = [each for each in given.training.examples if each.image.digest not in twice]
-    if len(kept) == len(given.training.examples):
-        return given
+def _drop_repeated_images(manifest: Manifest, sets: LabelledSets) -> LabelledSets:
+    """Drop images of the training set that are also in the unsafe set.
+
+    Otherwise an image could be trained with and held out at the same time.
+    """
+    twice = {example.image.digest for example in sets.unsafe.examples}
+    kept = [example for example in sets.training.examples if example.image.digest not in twice]
+    if len(kept) == len(sets.training.examples):
+        return sets
     if not kept:
         raise InputError(
-            f"all images of the training set {given.training.folder} are in the unsafe set: name "
-            "the folder that the model was trained with."
+            f"all images of the training set {sets.training.folder} are in the unsafe set: "
+            "expected the images that the model was trained with. Name their folder."
         )
     manifest.notes.append(
-        f"{count_of(len(given.training.examples) - len(kept), 'image')} of the training set also "
-        "in the unsafe set (the same bytes): they count as the latter."
+        f"{count_of(len(sets.training.examples) - len(kept), 'image')} of the training set also "
+        "in the unsafe set (the same bytes): used as images of the unsafe set only."
     )
-    return replace(given, training=replace(given.training, examples=kept))
+    return replace(sets, training=replace(sets.training, examples=kept))

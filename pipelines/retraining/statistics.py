@@ -1,8 +1,8 @@
-"""Whether a difference is more than chance: of two models on the same images, and of repeats.
+"""Statistical tests: whether a difference of two models, or of two methods, is more than chance.
 
-McNemar's exact test for the images that one model gets right and the other wrong, and its like for
-images that come in groups; Vargha and Delaney's A12 with its words (HUDD, section V-B4) and the
-Mann-Whitney test for repeated retraining.
+For two models on the same images: McNemar's exact test, and an exact sign-flip test where images
+come in groups.  For repeated retraining: Vargha and Delaney's A12 with its words (HUDD, section
+V-B4) and the Mann-Whitney test.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Effect = Literal["none", "small", "medium", "large"]
 def mcnemar(repaired: int, broken: int) -> float:
     """Compute the p-value of McNemar's exact test.
 
-    Under the null hypothesis an image on which two models differ is as likely repaired as broken:
-    the p-value is two-sided, of a binomial distribution with probability 1/2.
+    Under the null hypothesis, an image on which two models differ is as likely repaired as broken.
+    The p-value is that of a two-sided binomial test with probability 1/2.
 
     Parameters
     ----------
     repaired, broken : int
-        Images that the second model alone, and the first alone, gets right.
+        Images that only the second model, and that only the first model, gets right.
     """
     from scipy.stats import binomtest
 
@@ -40,29 +40,31 @@ def mcnemar(repaired: int, broken: int) -> float:
 def sign_flip(changes: NDArray[np.int64]) -> float:
     """Compute the p-value of the exact sign-flip test of groups of matched pairs.
 
-    Frames of one track are repaired, or broken, together: McNemar's test takes them for as many
-    independent images. Here a group is the unit (Obuchowski: *On the comparison of correlated
-    proportions for clustered data*, Statistics in Medicine, 1998). Under the null hypothesis the
-    two models could be exchanged in any group, so that its change has either sign with probability
-    1/2 (Fisher: *The Design of Experiments*, 1935, section 21), and as a whole. The p-value is the
-    share of all ways to choose the signs whose sum is as far from zero as the one that was seen, or
-    farther. It is exact, and not drawn: the distribution of the sum is built size by size (Pagano
-    and Tritchler, Journal of the American Statistical Association, 1983). Where every group is one
-    image, it is McNemar's exact test. As there, fewer than six groups that changed never give a
-    p-value below 0.05.
+    Frames of one track are repaired, or broken, together, but McNemar's test treats them as
+    independent images.  Here a group is the unit (Obuchowski: *On the comparison of correlated
+    proportions for clustered data*, Statistics in Medicine, 1998).  Under the null hypothesis, the
+    two models could be exchanged in any group: the change of a whole group has either sign with
+    probability 1/2 (Fisher: *The Design of Experiments*, 1935, section 21).  The p-value is the
+    share of all choices of signs for which the sum of changes is at least as far from zero as the
+    observed one.
 
-    Time grows at most with the square of the sum of sizes.
+    The p-value is exact, not sampled: the distribution of the sum is built one size of change after
+    the other (Pagano and Tritchler, Journal of the American Statistical Association, 1983).  Where
+    every group is one image, the test is McNemar's exact test.  As there, fewer than six groups
+    with a change never give a p-value below 0.05.
+
+    Time grows at most with the square of the sum of all changes.
 
     Parameters
     ----------
     changes : array of int64, shape (groups,)
-        Of each group, the images that were repaired less those that were broken.
+        For each group, the number of repaired images minus that of broken ones.
     """
     from scipy.stats import binom
 
     sizes, counts = np.unique(np.abs(changes[changes != 0]), return_counts=True)
     total, repaired = int(np.abs(changes).sum()), int(changes[changes > 0].sum())
-    chances = np.ones(1)  # of the images in groups that changed for the better, from 0 on
+    chances = np.ones(1)  # probability of each sum of the changes that have a positive sign
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         better = np.zeros(size * count + 1)
         better[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
@@ -72,9 +74,10 @@ def sign_flip(changes: NDArray[np.int64]) -> float:
 
 
 def a12(first: Sequence[float], second: Sequence[float]) -> float:
-    """Compute Vargha and Delaney's A12: how likely a value of the first is the larger one.
+    """Compute Vargha and Delaney's A12: the probability that a value of `first` is the larger one.
 
-    Ties count half.  1 means always, 0.5 that there is no difference.
+    Ties count half.  1 means that values of `first` are always larger, 0.5 that there is no
+    difference.
     """
     one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
     larger = (one[:, None] > other[None]).mean()
@@ -82,7 +85,7 @@ def a12(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def effect(value: float) -> Effect:
-    """Say in Vargha and Delaney's words how large an A12 is, in either direction."""
+    """Return Vargha and Delaney's word for the size of an A12, in either direction."""
     size = max(value, 1 - value)
     if size >= LARGE:
         return "large"
@@ -94,7 +97,12 @@ def effect(value: float) -> Effect:
 def mann_whitney(first: Sequence[float], second: Sequence[float]) -> float:
     """Compute the two-sided p-value of the Mann-Whitney test; exact where there are no ties.
 
-    The unit is a repeat of training, and not an image: see `comparison`.
+    The unit is a repeat of training, not an image: see `comparison`.
+
+    Parameters
+    ----------
+    first, second : sequence of float
+        Accuracies of two methods, one for each repeat.
     """
     from scipy.stats import mannwhitneyu
 

@@ -1,7 +1,7 @@
-"""Training goes on from a model's weights: on the training set and the balanced unsafe set.
+"""Trains a model further, with its training set and the balanced unsafe set.
 
-SAFE, step 6; HUDD, step 7 and section IV-D.  The epoch that is best on images held out from both is
-kept; the test set has no part in that.
+SAFE, step 6; HUDD, step 7 and section IV-D.  The epoch that is best on held-out images is kept; the
+test set is not used for that.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import json
 import math
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,21 +21,23 @@ from numpy.typing import NDArray
 from pipelines.data.arrays import Floats
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import Network, scale
-from pipelines.retraining.examples import Pictures, Positions, predict_pictures
-from pipelines.retraining.recipe import Recipe
+from pipelines.retraining.examples import Pictures, Positions, Targets, predict_pictures
+from pipelines.retraining.recipe import KerasObject, TrainingRecipe
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import atomic_write
 
 STAGE = "retraining"
 STATE_FILE = "state.npz"
-COURSE = "told"
-"""In that file, the history of epochs; the others are arrays."""
+HISTORY_ENTRY = "told"
+"""Name of the entry of that file with the history of epochs; the other entries are arrays."""
 BRIGHTNESS = CONTRAST = 0.2
 FAR = 10.0
-"""Times the loss of the first batch above which an epoch's counts as diverged."""
+"""Training has diverged when an epoch's mean loss is this many times that of its first batch."""
 
 Schedule = Literal["cosine", "constant"]
 Ended = Literal["done", "early", "stopped", "diverged"]
+Weights = list[NDArray[np.generic]]
+"""The weights of a model, in the order of Keras."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,18 @@ class Options:
     ----------
     epochs, batch_size : int
     learning_rate : float, optional
-        At the start; otherwise the model file's, else `recipe.LEARNING_RATE`.
+        Learning rate at the start; None for that of the model file, else `recipe.LEARNING_RATE`.
     schedule : str
         "cosine": the learning rate falls to zero over the epochs, along half a cosine; "constant".
     validation_share : float
-        Of the training set and of the unsafe set, held out to find the best epoch.
+        Share of the training set and of the unsafe set that is held out to find the best epoch.
     patience : int, optional
-        Epochs without a better one after which training ends; None trains all epochs.
+        Number of epochs without a better one after which training ends; None trains all epochs.
     augment : bool
-        Whether brightness and contrast of what is trained with vary by a fifth.  Images are neither
-        moved nor turned: that can change what they show.
+        Whether to vary brightness and contrast of training images by up to a fifth.  Images are
+        neither moved nor turned, as that can change what they show.
     seed : int
+        Seed of training: held-out images, order of batches, dropout and augmentation.
     """
 
     epochs: int = 10
@@ -71,18 +74,18 @@ class Options:
 
 @dataclass(frozen=True)
 class Epoch:
-    """How an epoch went.
+    """Loss, accuracy and duration of an epoch.
 
     Attributes
     ----------
     epoch : int
-        From 1.
+        Counted from 1.
     loss : float
-        Mean of the batches, as they were trained with.
+        Mean loss of the batches during training.
     validation_loss, validation_accuracy : float
-        After it, on what is held out.
+        Loss and accuracy on the held-out images after the epoch.
     learning_rate : float
-        At its end.
+        Learning rate at the end of the epoch.
     seconds : float
     """
 
@@ -95,18 +98,19 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """How training went; the network has the weights of the best epoch.
+class TrainingOutcome:
+    """The outcome of training; the network then has the weights of the best epoch.
 
     Attributes
     ----------
     history : list of Epoch
     best : int
-        The best epoch; 0 where none ended, and the weights are as they were.
+        The best epoch; 0 where no epoch was finished, and the weights are unchanged.
     ended : str
-        "done", "early" (no better epoch for a while), "stopped" (by the user) or "diverged".
+        "done" (all epochs), "early" (no better epoch for a while), "stopped" (by the user) or
+        "diverged".
     before : float
-        Accuracy of the model as it was on what is held out.
+        Accuracy of the model on the held-out images before training.
     """
 
     history: list[Epoch]
@@ -116,23 +120,24 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Sets:
-    """What is trained with, and what finds the best epoch.
+class TrainingData:
+    """The images of a training with their targets.
 
     Attributes
     ----------
     pictures : Pictures
-    targets : array, shape (n, ...)
-        What the network is to give for each picture.
+    targets : array, shape (n,) or (n, outputs)
+        Target of the loss for each picture; see `examples.encode_labels`.
     training : array of intp
-        Positions of pictures, duplicates of the balanced unsafe set included.
+        Positions of pictures to train with, including duplicates of the balanced unsafe set.
     validation : array of intp
+        Positions of held-out pictures, which find the best epoch.
     accuracy : callable
-        Of outputs, float32, for `validation`: the share that is right.
+        Takes outputs for `validation` (float32) and returns the share that is right.
     """
 
     pictures: Pictures
-    targets: NDArray[Any]
+    targets: Targets
     training: Positions
     validation: Positions
     accuracy: Callable[[Floats], float]
@@ -140,11 +145,11 @@ class Sets:
 
 @dataclass
 class _State:
-    """Where training is; what a checkpoint holds."""
+    """The state of training that a checkpoint holds."""
 
     history: list[Epoch] = field(default_factory=list)
     best: int = 0
-    best_weights: list[NDArray[Any]] = field(default_factory=list)
+    best_weights: Weights = field(default_factory=list)
 
 
 def check_options(options: Options) -> None:
@@ -154,10 +159,12 @@ def check_options(options: Options) -> None:
         if value is not None and value < 1:
             raise InputError(f"{name}: expected 1 or more, received {value}")
     if options.learning_rate is not None and not 0 < options.learning_rate < math.inf:
-        raise InputError(f"learning rate: expected more than 0, received {options.learning_rate}")
+        raise InputError(
+            f"learning rate: expected a finite number above 0, received {options.learning_rate}"
+        )
     if not 0 < options.validation_share < 1:
         raise InputError(
-            f"validation share: expected a share, between 0 and 1, received "
+            f"validation share: expected a number above 0 and below 1, received "
             f"{options.validation_share}"
         )
     if options.schedule not in {"cosine", "constant"}:
@@ -167,16 +174,22 @@ def check_options(options: Options) -> None:
 def hold_out(
     labels: Sequence[str], share: float, rng: np.random.Generator
 ) -> tuple[Positions, Positions]:
-    """Split a set: of each label a share is held out, and at least one image stays.
+    """Split a set: hold out a share of the images of each label, but never all of them.
+
+    Parameters
+    ----------
+    labels : sequence of str, length n
+    share : float
+        0 to 1.
 
     Returns
     -------
     kept, held : arrays of intp
-        Positions in order.
+        Positions of images, ascending.
     """
     names = np.array(labels, dtype=np.str_)
     held = np.zeros(len(names), dtype=np.bool_)
-    # Shares of small labels are rounded at random, so that all of them have their share in the sum.
+    # Counts are rounded at random: over many small labels, the sum has the right share.
     for name in np.unique(names):
         places = np.flatnonzero(names == name)
         count = min(int(share * len(places) + rng.random()), len(places) - 1)
@@ -186,41 +199,44 @@ def hold_out(
 
 def train(
     network: Network,
-    sets: Sets,
-    recipe: Recipe,
+    sets: TrainingData,
+    recipe: TrainingRecipe,
     options: Options,
     *,
     progress: Callable[[int, int], None],
-    heard: Callable[[list[Epoch], int], None] = lambda history, best: None,
+    on_epoch: Callable[[list[Epoch], int], None] = lambda history, best: None,
     stop: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
     fingerprint: str = "",
-) -> Trained:
-    """Train a network further; it ends with the weights of the best epoch.
+) -> TrainingOutcome:
+    """Train a network further; it then has the weights of the best epoch.
 
     The same arguments give the same weights on one machine: TensorFlow is switched to deterministic
-    operations for the rest of the process.  Time grows with images and epochs.
+    operations for the rest of the process.  Time grows with the number of images times epochs.
 
     Parameters
     ----------
     progress : callable
-        Called with batches done, and of how many.
-    heard : callable
+        Called with the number of batches that are done, and of all.
+    on_epoch : callable
         Called after every epoch with the history and the best epoch.
     stop : callable
-        Asked after every batch whether the user wants an end.
+        Called after every batch; returns True to end training.
     checkpoint : Path, optional
-        A folder; training goes on from what an earlier one with the same `fingerprint` left there.
+        A folder for the state of training after each epoch.  Training continues from the state that
+        an earlier one with the same `fingerprint` left there.
+    fingerprint : str
+        Identifies a training; see `comparison_job.fingerprint_of`.
     """
     model = network.model
     _compile(model, recipe, options.seed)
     before = model.get_weights()
     _, accuracy_before = _validate(network, sets, recipe, options)
-    state = _resume(model, checkpoint, fingerprint)
-    heard(state.history, state.best)
+    state = _load_checkpoint(model, checkpoint, fingerprint)
+    on_epoch(state.history, state.best)
     ended: Ended = "done"
     for epoch in range(len(state.history) + 1, options.epochs + 1):
-        if _waited(state, options.patience):
+        if _is_patience_over(state, options.patience):
             ended = "early"
             break
         start = time.perf_counter()
@@ -231,23 +247,25 @@ def train(
         if not math.isfinite(loss) or np.mean(losses) > FAR * max(losses[0], 1 / FAR):
             ended = "diverged"
             break
-        rate = _float(model.optimizer.learning_rate)
+        rate = _round(model.optimizer.learning_rate)
         seconds = round(time.perf_counter() - start, 3)
-        state.history.append(Epoch(epoch, _float(np.mean(losses)), loss, accuracy, rate, seconds))
-        if state.best == 0 or _key(state.history[-1]) > _key(state.history[state.best - 1]):
+        state.history.append(Epoch(epoch, _round(np.mean(losses)), loss, accuracy, rate, seconds))
+        if state.best == 0 or _order_epoch(state.history[-1]) > _order_epoch(
+            state.history[state.best - 1]
+        ):
             state.best, state.best_weights = epoch, model.get_weights()
         if checkpoint is not None:
-            _keep(model, state, checkpoint, fingerprint)
-        heard(state.history, state.best)
+            _save_checkpoint(model, state, checkpoint, fingerprint)
+        on_epoch(state.history, state.best)
         if ended == "stopped":
             break
     model.set_weights(state.best_weights or before)
-    model.optimizer.learning_rate = recipe.learning_rate  # whoever trains on from the file
-    return Trained(state.history, state.best, ended, accuracy_before)
+    model.optimizer.learning_rate = recipe.learning_rate  # for further training from the file
+    return TrainingOutcome(state.history, state.best, ended, accuracy_before)
 
 
-def _compile(model: Any, recipe: Recipe, seed: int) -> None:
-    """Make a model ready to be trained, the same each time."""
+def _compile(model: KerasObject, recipe: TrainingRecipe, seed: int) -> None:
+    """Compile a model for reproducible training."""
     keras, tf = import_keras()
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
@@ -255,26 +273,26 @@ def _compile(model: Any, recipe: Recipe, seed: int) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def _steps(sets: Sets, options: Options) -> int:
+def _steps(sets: TrainingData, options: Options) -> int:
     """Return the number of batches of an epoch."""
     return -(-len(sets.training) // options.batch_size)
 
 
 def _train_epoch(
     network: Network,
-    sets: Sets,
-    recipe: Recipe,
+    sets: TrainingData,
+    recipe: TrainingRecipe,
     options: Options,
     epoch: int,
     progress: Callable[[int, int], None],
     stop: Callable[[], bool],
 ) -> tuple[list[float], Ended]:
-    """Train for an epoch, or until the loss is no number or the user wants an end.
+    """Train for an epoch, or until the loss is not finite or the user stops training.
 
     Returns
     -------
     losses : list of float
-        By batch, as many as were trained with.
+        Loss of each batch that was trained with.
     ended : str
         "done", "stopped" (perhaps after the last batch) or "diverged".
     """
@@ -293,22 +311,25 @@ def _train_epoch(
     return losses, "done"
 
 
-def _key(epoch: Epoch) -> tuple[float, float]:
+def _order_epoch(epoch: Epoch) -> tuple[float, float]:
     return epoch.validation_accuracy, -epoch.validation_loss
 
 
-def _waited(state: _State, patience: int | None) -> bool:
+def _is_patience_over(state: _State, patience: int | None) -> bool:
     return patience is not None and state.best > 0 and len(state.history) - state.best >= patience
 
 
-def _seed(model: Any, seed: int, epoch: int) -> None:
-    """Seed dropout and the like for an epoch, so that one that is resumed is the same."""
+def _seed(model: KerasObject, seed: int, epoch: int) -> None:
+    """Seed dropout and other random layers for an epoch, so that resumed training is the same."""
     states = [variable for variable in model.variables if "seed_generator_state" in variable.path]
     for place, state in enumerate(states):
         state.assign(np.array([(seed + place) % 2**31, epoch], dtype=np.uint32))
 
 
-def _batches(sets: Sets, options: Options, epoch: int) -> Any:
+def _batches(
+    sets: TrainingData, options: Options, epoch: int
+) -> Iterator[tuple[NDArray[np.uint8] | Floats, Targets]]:
+    """Yield pixels and targets of an epoch in random order, with augmentation where it is on."""
     rng = np.random.default_rng([options.seed, epoch])
     order = rng.permutation(sets.training)
     change = _augmentation(options, epoch) if options.augment else None
@@ -317,7 +338,7 @@ def _batches(sets: Sets, options: Options, epoch: int) -> Any:
         yield np.asarray(changed), sets.targets[places]
 
 
-def _augmentation(options: Options, epoch: int) -> Any:
+def _augmentation(options: Options, epoch: int) -> KerasObject:
     keras, _ = import_keras()
     seed = options.seed * 100_003 + epoch
     return keras.Sequential(
@@ -328,34 +349,34 @@ def _augmentation(options: Options, epoch: int) -> Any:
     )
 
 
-def _set_rate(model: Any, recipe: Recipe, options: Options, done: float) -> None:
+def _set_rate(model: KerasObject, recipe: TrainingRecipe, options: Options, done: float) -> None:
     factor = 0.5 * (1 + math.cos(math.pi * done)) if options.schedule == "cosine" else 1.0
     model.optimizer.learning_rate = recipe.learning_rate * factor
 
 
 def _validate(
-    network: Network, sets: Sets, recipe: Recipe, options: Options
+    network: Network, sets: TrainingData, recipe: TrainingRecipe, options: Options
 ) -> tuple[float, float]:
-    """Return loss and accuracy on what is held out; infinite and 0 where outputs are no numbers."""
+    """Return loss and accuracy on held-out images; infinity and 0 where outputs are not finite."""
     keras, _ = import_keras()
     outputs = predict_pictures(network, sets.pictures, sets.validation, options.batch_size)
     if not np.isfinite(outputs).all():
         return math.inf, 0.0
     loss = recipe.loss(sets.targets[sets.validation], outputs)
-    return _float(keras.ops.mean(loss)), sets.accuracy(outputs)
+    return _round(keras.ops.mean(loss)), sets.accuracy(outputs)
 
 
-def _float(value: Any) -> float:
+def _round(value: SupportsFloat) -> float:
     return float(f"{float(value):.6g}")
 
 
-def _keep(model: Any, state: _State, folder: Path, fingerprint: str) -> None:
+def _save_checkpoint(model: KerasObject, state: _State, folder: Path, fingerprint: str) -> None:
     course = {
         "fingerprint": fingerprint,
         "best": state.best,
         "history": [asdict(epoch) for epoch in state.history],
     }
-    arrays: dict[str, Any] = {COURSE: np.array(json.dumps(course))}
+    arrays: dict[str, NDArray[np.generic]] = {HISTORY_ENTRY: np.array(json.dumps(course))}
     for kind, values in (
         ("weights", model.get_weights()),
         ("best", state.best_weights),
@@ -363,23 +384,23 @@ def _keep(model: Any, state: _State, folder: Path, fingerprint: str) -> None:
     ):
         arrays |= {f"{kind} {place}": value for place, value in enumerate(values)}
     with atomic_write(folder / STATE_FILE) as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
-def _resume(model: Any, folder: Path | None, fingerprint: str) -> _State:
-    """Return where an earlier training of the same was; the beginning, where there is none."""
+def _load_checkpoint(model: KerasObject, folder: Path | None, fingerprint: str) -> _State:
+    """Restore the state that an earlier training left; return a new state where there is none."""
     if folder is None or not (folder / STATE_FILE).is_file():
         return _State()
     try:
         with np.load(folder / STATE_FILE, allow_pickle=False) as kept:
-            course = json.loads(str(kept[COURSE]))
-            arrays = {name: kept[name] for name in kept.files if name != COURSE}
+            course = json.loads(str(kept[HISTORY_ENTRY]))
+            arrays = {name: kept[name] for name in kept.files if name != HISTORY_ENTRY}
     except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile):
-        return _State()  # damaged: from the start
+        return _State()  # damaged: train from the start
     if course["fingerprint"] != fingerprint:
         return _State()
 
-    def listed(kind: str) -> list[NDArray[Any]]:
+    def listed(kind: str) -> Weights:
         count = sum(name.startswith(f"{kind} ") for name in arrays)
         return [arrays[f"{kind} {place}"] for place in range(count)]
 

@@ -1,14 +1,12 @@
-"""One trial: what is trained with, what is held out, and how good the model is then."""
+"""One trial: which images are trained with and held out, the training, and its test."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipelines.data.arrays import Floats
 from pipelines.data.labels import Truth
@@ -16,103 +14,126 @@ from pipelines.dnn.evaluation import Outcome, Task, judge
 from pipelines.dnn.job import EvaluationOptions
 from pipelines.dnn.model import Network
 from pipelines.retraining.balancing import Positions, balance, enlarge
-from pipelines.retraining.examples import Example, Pictures, encode, predict_pictures
-from pipelines.retraining.recipe import Recipe
-from pipelines.retraining.training import Epoch, Options, Sets, Trained, hold_out, train
+from pipelines.retraining.examples import (
+    Example,
+    Pictures,
+    Targets,
+    encode_labels,
+    predict_pictures,
+)
+from pipelines.retraining.recipe import TrainingRecipe
+from pipelines.retraining.training import (
+    Epoch,
+    Options,
+    TrainingData,
+    TrainingOutcome,
+    hold_out,
+    train,
+)
 from pipelines.runs.errors import InputError
 
 PREDICTED = 64
-"""Images that the network predicts at once."""
+"""Number of images that the network predicts at once."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The DNN under analysis, and all that does not change from trial to trial.
+    """The DNN under analysis, and everything that is the same in all trials.
 
     Attributes
     ----------
     network : Network
-    recipe : Recipe
+    recipe : TrainingRecipe
     task : str
     names : tuple of str
-        Of the classes, in the order of the outputs; empty for numbers.
+        Names of the classes in the order of the outputs; empty for numbers.
     truth : Truth
-        The labels of all examples, by their names.
-    asked : EvaluationOptions
+        Labels of all examples, by their names.
+    evaluation : EvaluationOptions
     pictures : Pictures
-        Of all that may be trained with or held out.
-    targets : array, shape (n, ...)
-        What the network is to give for each of them.
+        All images that may be trained with or held out.
+    targets : array, shape (n,) or (n, outputs)
+        Target of the loss for each of them; see `examples.encode_labels`.
     test : Pictures
+        The test images.
     """
 
     network: Network
-    recipe: Recipe
+    recipe: TrainingRecipe
     task: Task
     names: tuple[str, ...]
     truth: Truth
-    asked: EvaluationOptions
+    evaluation: EvaluationOptions
     pictures: Pictures
-    targets: NDArray[Any]
+    targets: Targets
     test: Pictures
 
     def judge(self, examples: Sequence[Example], outputs: Floats) -> Outcome:
-        """Compare outputs with the labels of examples."""
+        """Compare outputs (float32, shape (n, outputs)) with the labels of n examples."""
         return judge(
             self.truth,
             [example.name for example in examples],
             outputs,
             self.network.activation,
             task=self.task,
-            # Without names that are given, an order that looks wrong is told.
-            classes=self.names if self.asked.classes else None,
-            error_threshold=self.asked.error_threshold,
-            key_points=self.asked.key_points,
+            # Without names from the user, the outcome notes an order that looks wrong.
+            classes=self.names if self.evaluation.classes else None,
+            error_threshold=self.evaluation.error_threshold,
+            key_points=self.evaluation.key_points,
         )
 
     def predict(self, pictures: Pictures, order: Positions) -> Floats:
-        """Run the network as it is now over pictures; float32, shape (len(order), outputs)."""
+        """Run the network with its current weights; float32, shape (len(order), outputs)."""
         return predict_pictures(self.network, pictures, order, PREDICTED)
 
     def test_now(self) -> Outcome:
-        """Test the network as it is now."""
+        """Test the network with its current weights.
+
+        Raises
+        ------
+        InputError
+            When an output is not finite.
+        """
         every = np.arange(len(self.test.examples), dtype=np.intp)
         outputs = self.predict(self.test, every)
         if not np.isfinite(outputs).all():
             place = int(np.flatnonzero(~np.isfinite(outputs).all(axis=1))[0])
             raise InputError(
                 f"{self.network.file}: its output for {self.test.examples[place].name} is not a "
-                f"number. Is --scaling {self.network.scaling} right?"
+                f"finite number. Is --scaling {self.network.scaling} right?"
             )
         return self.judge(self.test.examples, outputs)
 
 
 def make_subject(
     network: Network,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     task: Task,
     names: tuple[str, ...],
     truth: Truth,
-    asked: EvaluationOptions,
+    evaluation: EvaluationOptions,
     pictures: Pictures,
     test: Pictures,
 ) -> Subject:
-    """Encode the labels of what may be trained with."""
-    targets = encode(pictures.examples, task, names, network.outputs, recipe.whole)
-    return Subject(network, recipe, task, names, truth, asked, pictures, targets, test)
+    """Make the subject of trials: encode the labels of the images that may be trained with."""
+    targets = encode_labels(pictures.examples, task, names, network.outputs, recipe.sparse_targets)
+    return Subject(network, recipe, task, names, truth, evaluation, pictures, targets, test)
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Positions of pictures: what is trained with, duplicates included, and what is held out.
+class TrialSplit:
+    """The pictures that a trial trains with, and those that it holds out.
 
     Attributes
     ----------
-    training, validation : array of intp
+    training : array of intp
+        Positions of pictures to train with, including duplicates.
+    validation : array of intp
+        Positions of held-out pictures.
     chosen : int
-        Of what is trained with, the images that were chosen for labelling, with duplicates.
+        How many of `training` were chosen for labelling, including duplicates.
     held : int
-        Of what is held out, the images that were chosen for labelling.
+        How many of `validation` were chosen for labelling.
     """
 
     training: Positions
@@ -121,37 +142,39 @@ class Parts:
     held: int
 
 
-def divide(
+def split_images(
     subject: Subject,
     chosen: Positions,
     options: Options,
     seed: int,
     *,
-    like: Parts | None = None,
-) -> Parts:
-    """Hold images out, and duplicate those that were chosen.
+    like: TrialSplit | None = None,
+) -> TrialSplit:
+    """Hold out images, and duplicate those that were chosen for labelling.
 
     Parameters
     ----------
     chosen : array of intp
-        Positions of the images that were labelled for this trial.
-    like : Parts, optional
-        Of our selection, for a baseline: as many are held out, and there are as many with
-        duplicates.  None balances the clusters (section IV-D).
+        Positions of the images that were chosen for labelling in this trial.
+    seed : int
+        Seed of the random choices.
+    like : TrialSplit, optional
+        For a baseline, the split of our selection: as many chosen images are held out, and
+        duplicates bring the others to the same number.  None balances the clusters (HUDD, IV-D).
 
     Raises
     ------
     InputError
-        When nothing is left to find the best epoch with.
+        When no image is held out.
     """
     rng = np.random.default_rng([seed, 1])
     examples = subject.pictures.examples
-    training = _of(examples, "training")
-    validation = _of(examples, "validation")
+    training = _find_role(examples, "training")
+    validation = _find_role(examples, "validation")
     of_chosen = 0
     if not len(validation):
         held = []
-        labels = [_kind(subject.task, examples[place]) for place in training.tolist()]
+        labels = [_stratify(subject.task, examples[place]) for place in training.tolist()]
         kept, out = hold_out(labels, options.validation_share, rng)
         training, held = training[kept], [training[out]]
         if like is None:
@@ -173,47 +196,51 @@ def divide(
         copies = balance(clusters, rng)
     else:
         copies = enlarge(len(chosen), like.chosen, rng)
-    return Parts(np.concatenate([training, chosen[copies]]), validation, len(copies), of_chosen)
+    return TrialSplit(
+        np.concatenate([training, chosen[copies]]), validation, len(copies), of_chosen
+    )
 
 
-def places_of(subject: Subject, role: str) -> Positions:
+def find_positions(subject: Subject, role: str) -> Positions:
     """Return the positions of the pictures of a set."""
-    return _of(subject.pictures.examples, role)
+    return _find_role(subject.pictures.examples, role)
 
 
-def _of(examples: Sequence[Example], role: str) -> Positions:
-    return np.array([p for p, each in enumerate(examples) if each.role == role], dtype=np.intp)
+def _find_role(examples: Sequence[Example], role: str) -> Positions:
+    return np.array(
+        [p for p, example in enumerate(examples) if example.role == role], dtype=np.intp
+    )
 
 
-def _kind(task: Task, example: Example) -> str:
-    return example.label[0] if task == "classes" else ""  # others are hardly ever the same
+def _stratify(task: Task, example: Example) -> str:
+    return example.label[0] if task == "classes" else ""  # other labels hardly ever repeat
 
 
 def run_trial(
     subject: Subject,
-    parts: Parts,
+    split: TrialSplit,
     options: Options,
     seed: int,
     *,
     progress: Callable[[int, int], None],
-    heard: Callable[[list[Epoch], int], None] = lambda history, best: None,
+    on_epoch: Callable[[list[Epoch], int], None] = lambda history, best: None,
     stop: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
     fingerprint: str = "",
-) -> Trained:
+) -> TrainingOutcome:
     """Train the network further; see `training.train`."""
-    held = [subject.pictures.examples[place] for place in parts.validation.tolist()]
+    held = [subject.pictures.examples[place] for place in split.validation.tolist()]
 
     def accuracy(outputs: Floats) -> float:
         return round(subject.judge(held, outputs).accuracy(), 6)
 
     return train(
         subject.network,
-        Sets(subject.pictures, subject.targets, parts.training, parts.validation, accuracy),
+        TrainingData(subject.pictures, subject.targets, split.training, split.validation, accuracy),
         subject.recipe,
         replace(options, seed=seed),
         progress=progress,
-        heard=heard,
+        on_epoch=on_epoch,
         stop=stop,
         checkpoint=checkpoint,
         fingerprint=fingerprint,

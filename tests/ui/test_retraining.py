@@ -90,7 +90,7 @@ def test_stop_keeps_the_best_epoch_so_far(tab, server):
     expect(tab.locator(".curve circle.accuracy").nth(3)).to_be_attached(timeout=LONG)
     tab.get_by_role("button", name="Stop").click()
     expect(tab.locator("#retraining .note")).to_contain_text(
-        "stopped by the user: the best epoch by then is kept", timeout=LONG
+        "stopped by the user: its best epoch so far is kept", timeout=LONG
     )
     out = server.runs / "spots-retrained-2"
     assert json.loads((out / "run.json").read_text())["ended"] == "finished"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.data.thumbnails import thumbnail_name
-from pipelines.retraining.report import sum_up, tell_comparison
+from pipelines.retraining.report import describe_comparison, summarise_change
 from pipelines.retraining.results import (
     CHANGES_COLUMNS,
     CHANGES_FILE,
@@ -63,8 +63,8 @@ def describe_retraining(folder: Path) -> dict[str, Any]:
     clusters, broken = _changed(rows)
     return description | {
         "found": results.model_dump(),
-        "sentence": sum_up(results.change),
-        "compared": tell_comparison(results.comparison) if results.comparison else "",
+        "sentence": summarise_change(results.change),
+        "compared": describe_comparison(results.comparison) if results.comparison else "",
         "notes": [*manifest.notes, *_missing(manifest, running)],
         "clusters": clusters,
         "broken": broken,

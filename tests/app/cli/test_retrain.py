@@ -74,7 +74,7 @@ def test_a_stopped_retraining_keeps_the_best_epoch(spots, tmp_path):
         job.send_signal(signal.SIGTERM)
         printed, errors = job.communicate(timeout=SECONDS)
     assert job.returncode == 0, errors
-    assert "Training was stopped by the user: the best epoch by then is kept." in printed
+    assert "Training was stopped by the user: its best epoch so far is kept." in printed
     assert read_manifest(out).ended == "finished"
     assert (out / "retrained.keras").is_file()
 

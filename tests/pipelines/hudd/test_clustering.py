@@ -13,16 +13,22 @@ from sklearn.metrics import adjusted_rand_score, homogeneity_score
 from pipelines.clusters import clusters as saved
 from pipelines.hudd import clustering
 from pipelines.hudd.clustering import (
-    centre_distances,
     choose_layer,
     cluster_layer,
     cluster_layers,
-    cut,
+    compute_silhouettes,
+    cut_dendrogram,
     map_places,
-    silhouettes,
+    measure_centre_distances,
     ward,
 )
-from pipelines.hudd.wicd import MOST, choose_number, derivative, most_clusters, wicd_curve
+from pipelines.hudd.wicd import (
+    MOST,
+    choose_number,
+    compute_wicd_curve,
+    differentiate,
+    limit_clusters,
+)
 from pipelines.safe.dbscan import Distances
 from pipelines.safe.silhouette import compute_silhouettes as safe_silhouettes
 
@@ -60,9 +66,9 @@ def test_ward_of_distances_is_ward_of_the_points(seed):
     assert is_valid_linkage(merges)
     for clusters in (1, 2, 3, 5, 8, 20, 59, 60):
         expected = AgglomerativeClustering(clusters, linkage="ward").fit_predict(points)
-        found = cut(merges, clusters)
-        assert len(np.unique(found)) == clusters
-        assert adjusted_rand_score(expected, found) == 1
+        labels = cut_dendrogram(merges, clusters)
+        assert len(np.unique(labels)) == clusters
+        assert adjusted_rand_score(expected, labels) == 1
 
 
 def test_heights_are_roots_of_what_a_merge_adds():
@@ -74,13 +80,15 @@ def test_heights_are_roots_of_what_a_merge_adds():
         return sum(((part - part.mean(axis=0)) ** 2).sum() for part in parts)
 
     for step in range(29):
-        added = spread(cut(merges, 29 - step)) - spread(cut(merges, 30 - step))
+        added = spread(cut_dendrogram(merges, 29 - step)) - spread(
+            cut_dendrogram(merges, 30 - step)
+        )
         assert merges[step, 2] == pytest.approx(math.sqrt(2 * added), rel=1e-5)
 
 
 def test_clusters_are_numbered_by_size_and_then_by_first_image():
     points = np.array([[0], [9], [9.1], [20], [20.1], [20.2], [0.1], [40]])
-    labels = cut(ward(distances_of(points)), 4)
+    labels = cut_dendrogram(ward(distances_of(points)), 4)
     assert labels.dtype == np.int32
     assert labels.tolist() == [1, 2, 2, 0, 0, 0, 1, 3]
 
@@ -100,19 +108,19 @@ def test_one_sweep_gives_wicd_of_every_number_of_clusters(make, n):
     }[make]
     distances = distances_of(points)
     merges = ward(distances)
-    curve = wicd_curve(distances, merges, n)
+    curve = compute_wicd_curve(distances, merges, n)
     assert curve.shape == (n - 1,) and curve[-1] == pytest.approx(0, abs=1e-12)
     rows = distances.tolist()
     for clusters, wicd in enumerate(curve, 2):
-        expected = wicd_naively(rows, cut(merges, clusters).tolist())
+        expected = wicd_naively(rows, cut_dendrogram(merges, clusters).tolist())
         assert wicd == pytest.approx(expected, rel=1e-6, abs=1e-12)
-    np.testing.assert_allclose(wicd_curve(distances, merges, 3), curve[:2])
+    np.testing.assert_allclose(compute_wicd_curve(distances, merges, 3), curve[:2])
 
 
 def test_a_cluster_of_one_image_has_an_icd_of_0():
     distances = distances_of([[0], [1], [10]])
     # Two clusters, {0, 1} and {2}: (1 x 2/3 + 0 x 1/3) / 2.
-    assert wicd_curve(distances, ward(distances), 2) == pytest.approx([1 / 3])
+    assert compute_wicd_curve(distances, ward(distances), 2) == pytest.approx([1 / 3])
 
 
 # --- the number of clusters -------------------------------------------------------------------
@@ -121,11 +129,11 @@ def test_a_cluster_of_one_image_has_an_icd_of_0():
 def test_the_derivative_of_a_polynomial_of_degree_4_is_exact():
     x = np.arange(2, 30, dtype=np.float64)
     factors = np.array([0.25, -3, 2, 1, 7])
-    found = derivative(np.polyval(factors, x))
+    slopes = differentiate(np.polyval(factors, x))
     expected = np.polyval(np.polyder(factors), x)
-    np.testing.assert_allclose(found[2:-2], expected[2:-2], rtol=1e-9)
-    assert found[0] == pytest.approx(np.polyval(factors, 3) - np.polyval(factors, 2))
-    assert found[-1] == pytest.approx(np.polyval(factors, 29) - np.polyval(factors, 28))
+    np.testing.assert_allclose(slopes[2:-2], expected[2:-2], rtol=1e-9)
+    assert slopes[0] == pytest.approx(np.polyval(factors, 3) - np.polyval(factors, 2))
+    assert slopes[-1] == pytest.approx(np.polyval(factors, 29) - np.polyval(factors, 28))
 
 
 @pytest.mark.parametrize("length", range(2, 12))
@@ -139,7 +147,7 @@ def test_the_derivative_naively(length):
             expected.append(f[k + 1] - f[k])
         else:
             expected.append(f[k] - f[k - 1])
-    np.testing.assert_allclose(derivative(f), expected)
+    np.testing.assert_allclose(differentiate(f), expected)
 
 
 @pytest.mark.parametrize("knee", [5, 8, 13, 30])
@@ -184,7 +192,7 @@ def test_a_curve_without_knee_has_a_defined_answer(curve, expected):
     ],
 )
 def test_without_a_knee_the_point_highest_above_the_line_is_taken(curve, expected):
-    slopes = derivative(np.array(curve, dtype=np.float64))
+    slopes = differentiate(np.array(curve, dtype=np.float64))
     numbers = np.arange(2, len(curve) + 2)
     located = KneeLocator(numbers, slopes, curve="concave", direction="increasing")
     assert located.knee in (None, 2)
@@ -199,10 +207,10 @@ def test_every_curve_has_an_answer(seed):
 
 
 def test_the_most_clusters_that_are_considered():
-    assert [most_clusters(n) for n in (1, 4, 5, 6, 199, 200, 5000)] == [2, 2, 2, 3, 99, 100, 100]
-    assert most_clusters(5000, 30) == 30 and most_clusters(20, 30) == 10
+    assert [limit_clusters(n) for n in (1, 4, 5, 6, 199, 200, 5000)] == [2, 2, 2, 3, 99, 100, 100]
+    assert limit_clusters(5000, 30) == 30 and limit_clusters(20, 30) == 10
     with pytest.raises(ValueError, match="most: expected at least 2"):
-        most_clusters(5000, 1)
+        limit_clusters(5000, 1)
 
 
 # --- layers -----------------------------------------------------------------------------------
@@ -212,76 +220,86 @@ def test_the_most_clusters_that_are_considered():
 @pytest.mark.parametrize("seed", range(3))
 def test_well_separated_groups_are_found(groups, seed):
     points, truth = draw(20 * groups, d=20, groups=groups, seed=seed, noise=0.05)
-    found = cluster_layer("layer", distances_of(points))
+    layer_clusters = cluster_layer("layer", distances_of(points))
     # The central difference still sees the fall before the last group: one is cut in two.
-    assert groups <= found.clusters <= groups + 1
-    assert homogeneity_score(truth, found.labels) == pytest.approx(1)
+    assert groups <= layer_clusters.clusters <= groups + 1
+    assert homogeneity_score(truth, layer_clusters.labels) == pytest.approx(1)
 
 
 def test_a_layer_says_what_it_found():
     points, _ = draw(80)
     distances = distances_of(points)
-    found = cluster_layer("conv", distances)
-    assert found.layer == "conv" and found.varies and found.seconds > 0
-    assert found.curve.shape == (39,) and found.labels.dtype == np.int32
-    assert found.clusters == found.labels.max() + 1 == choose_number(found.curve)
-    assert found.wicd == pytest.approx(wicd_naively(distances.tolist(), found.labels.tolist()))
-    sizes = np.bincount(found.labels)
+    layer_clusters = cluster_layer("conv", distances)
+    assert layer_clusters.layer == "conv" and layer_clusters.varies and layer_clusters.seconds > 0
+    assert layer_clusters.curve.shape == (39,) and layer_clusters.labels.dtype == np.int32
+    assert (
+        layer_clusters.clusters
+        == layer_clusters.labels.max() + 1
+        == choose_number(layer_clusters.curve)
+    )
+    assert layer_clusters.wicd == pytest.approx(
+        wicd_naively(distances.tolist(), layer_clusters.labels.tolist())
+    )
+    sizes = np.bincount(layer_clusters.labels)
     assert (np.diff(sizes) <= 0).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_too_few_images_are_one_cluster(n):
     distances = distances_of(np.arange(n)[:, None] ** 2)
-    found = cluster_layer("layer", distances)
-    assert found.clusters == 1 and found.labels.tolist() == [0] * n and not len(found.curve)
-    assert found.wicd == pytest.approx(wicd_naively(distances.tolist(), [0] * n))
-    assert found.varies == (n > 1)
+    layer_clusters = cluster_layer("layer", distances)
+    assert (
+        layer_clusters.clusters == 1
+        and layer_clusters.labels.tolist() == [0] * n
+        and not len(layer_clusters.curve)
+    )
+    assert layer_clusters.wicd == pytest.approx(wicd_naively(distances.tolist(), [0] * n))
+    assert layer_clusters.varies == (n > 1)
 
 
 @pytest.mark.parametrize("n", range(4, 13))
 def test_a_few_images_can_be_clustered(n):
     points, truth = draw(n, groups=2, noise=0.01)
-    found = cluster_layer("layer", distances_of(points))
-    assert 2 <= found.clusters <= n // 2
-    assert homogeneity_score(truth, found.labels) == pytest.approx(1)
+    layer_clusters = cluster_layer("layer", distances_of(points))
+    assert 2 <= layer_clusters.clusters <= n // 2
+    assert homogeneity_score(truth, layer_clusters.labels) == pytest.approx(1)
 
 
 def test_equal_heatmaps_are_one_cluster():
-    found = cluster_layer("layer", np.zeros((30, 30), np.float32))
-    assert found.clusters == 1 and found.wicd == 0 and not found.varies
-    assert not found.labels.any()
+    layer_clusters = cluster_layer("layer", np.zeros((30, 30), np.float32))
+    assert layer_clusters.clusters == 1 and layer_clusters.wicd == 0 and not layer_clusters.varies
+    assert not layer_clusters.labels.any()
 
 
 def test_duplicates_stay_together():
     points = np.repeat(np.random.default_rng(1).normal(size=(6, 3)), 10, axis=0)
-    found = cluster_layer("layer", distances_of(points))
+    layer_clusters = cluster_layer("layer", distances_of(points))
     for start in range(0, 60, 10):
-        assert len(set(found.labels[start : start + 10].tolist())) == 1
+        assert len(set(layer_clusters.labels[start : start + 10].tolist())) == 1
 
 
 def test_the_layer_with_the_least_wicd_is_chosen():
-    asked = []
+    requested = []
 
     def layers():
         for name, noise in (("loose", 1.0), ("tight", 0.05), ("middle", 0.3)):
-            asked.append(name)
+            requested.append(name)
             yield name, distances_of(draw(60, noise=noise)[0])
 
-    found = cluster_layers(layers())
-    assert [layer.layer for layer in found.layers] == asked
-    assert found.chosen.layer == "tight"
-    assert found.chosen.wicd == min(layer.wicd for layer in found.layers)
-    np.testing.assert_array_equal(found.distances, distances_of(draw(60, noise=0.05)[0]))
+    choice = cluster_layers(layers())
+    assert [layer.layer for layer in choice.layers] == requested
+    assert choice.chosen.layer == "tight"
+    assert choice.chosen.wicd == min(layer.wicd for layer in choice.layers)
+    np.testing.assert_array_equal(choice.distances, distances_of(draw(60, noise=0.05)[0]))
 
 
 def test_of_equal_layers_the_first_is_chosen_and_a_constant_one_is_not():
     distances = distances_of(draw(40)[0])
     constant = np.zeros_like(distances)
     layers = [("constant", constant), ("first", distances), ("second", distances.copy())]
-    found = cluster_layers(layers)
-    assert found.chosen.layer == "first" and found.distances is distances
-    assert choose_layer(found.layers) == 1
+    choice = cluster_layers(layers)
+    assert choice.chosen.layer == "first" and choice.distances is distances
+    assert choose_layer(choice.layers) == 1
     alone = cluster_layers(layers[:1])
     assert alone.chosen.layer == "constant" and alone.distances is constant
 
@@ -311,51 +329,51 @@ def test_the_same_distances_give_the_same_clusters_and_map():
 def test_distances_to_the_centre_are_those_of_the_points():
     points, labels = draw(70)
     labels[3] = 9  # alone in its cluster
-    found = centre_distances(distances_of(points), labels.astype(np.int32))
+    to_centre = measure_centre_distances(distances_of(points), labels.astype(np.int32))
     expected = saved.measure_centre_distances(points.astype(np.float32), labels)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert found[3] == 0
+    np.testing.assert_allclose(to_centre, expected, atol=1e-5)
+    assert to_centre[3] == 0
 
 
 def test_silhouettes_are_those_of_the_points():
     points, labels = draw(70)
     labels[3] = 5
     points, labels = points.astype(np.float32), labels.astype(np.int32)
-    found = silhouettes(distances_of(points), labels)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, safe_silhouettes(Distances(points), [labels])[0], atol=1e-5)
-    assert not silhouettes(distances_of(points), np.zeros(70, np.int32)).any()
-    assert not silhouettes(distances_of(points), np.arange(70, dtype=np.int32)).any()
-    assert silhouettes(np.zeros((1, 1), np.float32), np.zeros(1, np.int32)).tolist() == [0]
+    values = compute_silhouettes(distances_of(points), labels)
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, safe_silhouettes(Distances(points), [labels])[0], atol=1e-5)
+    assert not compute_silhouettes(distances_of(points), np.zeros(70, np.int32)).any()
+    assert not compute_silhouettes(distances_of(points), np.arange(70, dtype=np.int32)).any()
+    assert compute_silhouettes(np.zeros((1, 1), np.float32), np.zeros(1, np.int32)).tolist() == [0]
 
 
 @pytest.mark.parametrize("n", [30, clustering.DENSE, clustering.DENSE + 40])
 @pytest.mark.parametrize("scale", [1e-25, 1, 1e25])
 def test_the_map_is_made_of_the_first_two_principal_components(n, scale):
     points = np.random.default_rng(n).normal(size=(n, 6)) * [9, 5, 1, 1, 1, 1]
-    found = map_places((distances_of(points) * scale).astype(np.float32)) / scale
-    assert found.dtype == np.float32
+    places = map_places((distances_of(points) * scale).astype(np.float32)) / scale
+    assert places.dtype == np.float32
     expected = PCA(2, svd_solver="full").fit_transform(points)
     for axis in range(2):
-        if found[:, axis] @ expected[:, axis] < 0:
+        if places[:, axis] @ expected[:, axis] < 0:
             expected[:, axis] *= -1
-        assert found[np.abs(found[:, axis]).argmax(), axis] > 0
-    np.testing.assert_allclose(found, expected, atol=2e-3)
+        assert places[np.abs(places[:, axis]).argmax(), axis] > 0
+    np.testing.assert_allclose(places, expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 40, clustering.DENSE + 40])
 def test_a_direction_in_which_nothing_varies_is_0(n):
     line = np.random.default_rng(n).normal(size=(n, 1)) * [3, 4]
-    found = map_places(distances_of(line))
-    assert found.shape == (n, 2) and not found[:, 1].any()
+    places = map_places(distances_of(line))
+    assert places.shape == (n, 2) and not places[:, 1].any()
     np.testing.assert_allclose(
-        np.abs(found[:, 0] - found[0, 0]), 5 / 4 * np.abs(line[:, 1] - line[0, 1]), atol=1e-3
+        np.abs(places[:, 0] - places[0, 0]), 5 / 4 * np.abs(line[:, 1] - line[0, 1]), atol=1e-3
     )
     assert not map_places(np.zeros((n, n), np.float32)).any()
 
 
 def test_images_that_are_all_equally_far_apart_have_places():
     n = clustering.DENSE + 40
-    found = map_places(1 - np.eye(n, dtype=np.float32))
-    assert np.isfinite(found).all()
-    np.testing.assert_array_equal(found, map_places(1 - np.eye(n, dtype=np.float32)))
+    places = map_places(1 - np.eye(n, dtype=np.float32))
+    assert np.isfinite(places).all()
+    np.testing.assert_array_equal(places, map_places(1 - np.eye(n, dtype=np.float32)))

@@ -9,11 +9,11 @@ import pytest
 from pipelines.hudd import distances
 from pipelines.hudd.distances import (
     HeatmapWriter,
-    distances_between,
-    heatmap_distances,
-    nearest_of_clusters,
+    find_value_range,
+    measure_cluster_distances,
+    measure_distances,
+    measure_distances_between,
     open_heatmaps,
-    value_range,
 )
 from pipelines.runs.files import atomic_write
 from pipelines.unsafe_set.allocation import cluster_distances
@@ -62,7 +62,7 @@ def test_heatmaps_come_back_as_they_were_written(tmp_path):
     assert isinstance(mapped, np.memmap) and distances._on_disk(mapped)
     np.testing.assert_array_equal(mapped, heatmaps)
     np.testing.assert_array_equal(np.load(tmp_path / "layer.npy"), heatmaps)
-    assert limits == (heatmaps.min(), heatmaps.max()) == value_range(mapped)
+    assert limits == (heatmaps.min(), heatmaps.max()) == find_value_range(mapped)
 
 
 def test_heatmaps_of_several_axes_are_written_flat(tmp_path):
@@ -102,7 +102,7 @@ def test_a_part_of_a_file_is_not_read(tmp_path):
         open_heatmaps(tmp_path / "other.npy")
     (tmp_path / "layer.npy").write_bytes(whole[:-100])  # while it is open
     with pytest.raises(ValueError, match="cut short"):
-        heatmap_distances(mapped)
+        measure_distances(mapped)
 
 
 # --- distances --------------------------------------------------------------------------------
@@ -111,11 +111,11 @@ def test_a_part_of_a_file_is_not_read(tmp_path):
 @pytest.mark.parametrize("seed", range(4))
 def test_distances_naively(seed):
     heatmaps = draw(25, 60, seed)
-    found = heatmap_distances(heatmaps)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, equations_1_to_4(heatmaps), rtol=1e-4, atol=1e-7)
-    np.testing.assert_array_equal(found, found.T)
-    assert not found.diagonal().any()
+    measured = measure_distances(heatmaps)
+    assert measured.dtype == np.float32
+    np.testing.assert_allclose(measured, equations_1_to_4(heatmaps), rtol=1e-4, atol=1e-7)
+    np.testing.assert_array_equal(measured, measured.T)
+    assert not measured.diagonal().any()
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-3, 1, 1e18])
@@ -123,13 +123,13 @@ def test_distances_naively(seed):
 def test_neither_scale_nor_offset_matters(small_blocks, scale, offset):
     heatmaps = ((np.round(draw(23, 37), 2) + offset) * scale).astype(np.float32)
     expected = equations_1_to_4(heatmaps.astype(np.float64))
-    np.testing.assert_allclose(heatmap_distances(heatmaps), expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(measure_distances(heatmaps), expected, rtol=1e-4, atol=1e-7)
 
 
 def test_blocks_make_no_difference(small_blocks):
     heatmaps = draw(23, 37)
     np.testing.assert_allclose(
-        heatmap_distances(heatmaps), equations_1_to_4(heatmaps), rtol=1e-4, atol=1e-7
+        measure_distances(heatmaps), equations_1_to_4(heatmaps), rtol=1e-4, atol=1e-7
     )
 
 
@@ -138,15 +138,15 @@ def test_a_memory_map_gives_what_an_array_gives(tmp_path, small_blocks):
     heatmaps[5] = heatmaps[4] * 1.0001  # computed again, from some of the rows
     limits = write(tmp_path / "layer.npy", heatmaps)
     mapped = open_heatmaps(tmp_path / "layer.npy")
-    expected = heatmap_distances(heatmaps)
-    np.testing.assert_array_equal(heatmap_distances(mapped), expected)
-    np.testing.assert_array_equal(heatmap_distances(mapped, limits), expected)
+    expected = measure_distances(heatmaps)
+    np.testing.assert_array_equal(measure_distances(mapped), expected)
+    np.testing.assert_array_equal(measure_distances(mapped, limits), expected)
     # A part of a map has the file name of the whole.
     np.testing.assert_array_equal(
-        heatmap_distances(mapped[3:, 2:]), heatmap_distances(heatmaps[3:, 2:])
+        measure_distances(mapped[3:, 2:]), measure_distances(heatmaps[3:, 2:])
     )
     np.testing.assert_array_equal(
-        heatmap_distances(np.load(tmp_path / "layer.npy", mmap_mode="c")), expected
+        measure_distances(np.load(tmp_path / "layer.npy", mmap_mode="c")), expected
     )
 
 
@@ -156,24 +156,24 @@ def test_near_duplicates_keep_their_small_distances(small_blocks):
     heatmaps = heatmaps.astype(np.float32)
     expected = equations_1_to_4(heatmaps)
     assert 0 < expected[0, 1] < 1e-3 * expected.max()
-    np.testing.assert_allclose(heatmap_distances(heatmaps), expected, rtol=1e-4)
+    np.testing.assert_allclose(measure_distances(heatmaps), expected, rtol=1e-4)
 
 
 def test_duplicates_are_at_distance_0():
     heatmaps = draw(30, 3000)
     heatmaps[10:20] = heatmaps[3]
-    found = heatmap_distances(heatmaps)
-    assert not found[10:20, 10:20].any() and not found[3, 10:20].any()
-    assert found[3, 4] > 0
-    np.testing.assert_array_equal(heatmap_distances(np.repeat(heatmaps[:1], 9, axis=0)), 0)
+    measured = measure_distances(heatmaps)
+    assert not measured[10:20, 10:20].any() and not measured[3, 10:20].any()
+    assert measured[3, 4] > 0
+    np.testing.assert_array_equal(measure_distances(np.repeat(heatmaps[:1], 9, axis=0)), 0)
 
 
 def test_a_constant_layer_has_no_distances():
-    np.testing.assert_array_equal(heatmap_distances(np.full((4, 7), 2.5, np.float32)), 0)
+    np.testing.assert_array_equal(measure_distances(np.full((4, 7), 2.5, np.float32)), 0)
 
 
 def test_one_heatmap_has_no_other():
-    np.testing.assert_array_equal(heatmap_distances(draw(1, 7)), [[0]])
+    np.testing.assert_array_equal(measure_distances(draw(1, 7)), [[0]])
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_one_heatmap_has_no_other():
 )
 def test_what_cannot_be_used_is_refused(heatmaps):
     with pytest.raises(ValueError, match="heatmaps: expected"):
-        heatmap_distances(heatmaps)
+        measure_distances(heatmaps)
 
 
 # --- new images -------------------------------------------------------------------------------
@@ -208,45 +208,47 @@ def with_near_duplicates(known, new):
 def test_distances_to_known_heatmaps_are_those_of_raw_ones(tmp_path, small_blocks):
     known = draw(17, 37) * 30
     new = with_near_duplicates(known, draw(12, 37, seed=1) * 30)
-    found = distances_between(new, known)
-    assert found.dtype == np.float32 and found[3, 6] == 0
-    np.testing.assert_allclose(found, between_naively(new, known), rtol=1e-4, atol=1e-5)
+    measured = measure_distances_between(new, known)
+    assert measured.dtype == np.float32 and measured[3, 6] == 0
+    np.testing.assert_allclose(measured, between_naively(new, known), rtol=1e-4, atol=1e-5)
     write(tmp_path / "new.npy", new)
     write(tmp_path / "known.npy", known)
     mapped = open_heatmaps(tmp_path / "new.npy"), open_heatmaps(tmp_path / "known.npy")
-    np.testing.assert_array_equal(distances_between(*mapped), found)
-    assert distances_between(new[:0], known).shape == (0, 17)
+    np.testing.assert_array_equal(measure_distances_between(*mapped), measured)
+    assert measure_distances_between(new[:0], known).shape == (0, 17)
 
 
 def test_nearest_of_clusters_naively(tmp_path, small_blocks):
     known = draw(17, 37)
     new = with_near_duplicates(known, draw(40, 37, seed=1))
     clusters = np.random.default_rng(2).permutation(np.arange(17) % 4).astype(np.int32)
-    found = nearest_of_clusters(new, known, clusters)
-    assert found.dtype == np.float32
+    measured = measure_cluster_distances(new, known, clusters)
+    assert measured.dtype == np.float32
     every = between_naively(new, known)
     expected = np.stack([every[:, clusters == c].min(axis=1) for c in range(4)], axis=1)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(measured, expected, rtol=1e-4, atol=1e-6)
     far = np.delete(np.arange(40), [3, 4])
-    np.testing.assert_allclose(found[far], cluster_distances(new[far], known, clusters), rtol=1e-4)
+    np.testing.assert_allclose(
+        measured[far], cluster_distances(new[far], known, clusters), rtol=1e-4
+    )
     write(tmp_path / "new.npy", new)
     mapped = open_heatmaps(tmp_path / "new.npy")
-    np.testing.assert_array_equal(nearest_of_clusters(mapped, known, clusters), found)
+    np.testing.assert_array_equal(measure_cluster_distances(mapped, known, clusters), measured)
 
 
 def test_known_images_go_to_their_own_cluster():
     """As section IV-C says of single linkage."""
     known = draw(60, 200)
     clusters = (np.arange(60) % 7).astype(np.int32)
-    found = nearest_of_clusters(known, known, clusters)
-    np.testing.assert_array_equal(found.argmin(axis=1), clusters)
-    assert not found[np.arange(60), clusters].any()
+    measured = measure_cluster_distances(known, known, clusters)
+    np.testing.assert_array_equal(measured.argmin(axis=1), clusters)
+    assert not measured[np.arange(60), clusters].any()
 
 
 def test_new_heatmaps_that_do_not_fit_are_refused():
     known = draw(5, 37)
     for new in (draw(3, 36), draw(3, 37)[0]):
         with pytest.raises(ValueError, match="expected 37 entries each"):
-            distances_between(new, known)
+            measure_distances_between(new, known)
     with pytest.raises(ValueError, match="clusters: expected one for each of 5"):
-        nearest_of_clusters(known, known, np.zeros(4, np.int32))
+        measure_cluster_distances(known, known, np.zeros(4, np.int32))

@@ -65,8 +65,8 @@ def heatmaps_of(model, folder, paths, layer):
     keras, _ = import_keras()
     propagate = build_relevance(keras.models.load_model(model), layers=(layer,))
     pixels = np.stack([np.asarray(Image.open(folder / path)) for path in paths])
-    found = propagate(pixels.astype(np.float32), np.full(len(paths), -1, np.int32))
-    return found.layers[layer].reshape(len(paths), -1).astype(np.float64)
+    relevances = propagate(pixels.astype(np.float32), np.full(len(paths), -1, np.int32))
+    return relevances.layers[layer].reshape(len(paths), -1).astype(np.float64)
 
 
 def distances_of(rows, others):
@@ -154,7 +154,7 @@ def test_few_images_say_so_and_none_is_said_kindly(model, tested, tmp_path):
     lines = (tested / "failures.txt").read_text().splitlines()
     (tmp_path / "few.txt").write_text("\n".join(lines[:4]) + "\n")
     manifest = find(model, tmp_path / "few.txt", tmp_path / "few")
-    assert any("3 images alone" in note for note in manifest.notes)
+    assert any("Only 3 images" in note for note in manifest.notes)
     assert set(read_labels(tmp_path / "few").values()) == {0}
     (tmp_path / "none.txt").write_text(lines[0] + "\n")
     with pytest.raises(InputError, match="there are no failures to look at"):
@@ -192,8 +192,8 @@ def select(run, improvement, **wanted):
 
 
 def test_distances_are_those_of_raw_heatmaps(run, improvement, model):
-    found = select(run, improvement, count=8, duplicates=True)
-    assert (found.images, found.rejected, found.chosen) == (30, 1, 8)
+    selection = select(run, improvement, count=8, duplicates=True)
+    assert (selection.images, selection.rejected, selection.chosen) == (30, 1, 8)
     candidates = read_candidates(run)
     layer = read_manifest(run).chosen["layer"]
     labels = read_labels(run)
@@ -277,10 +277,10 @@ def test_labels_filled_in_while_new_images_are_compared_are_kept(run, improvemen
     select(run, improvement, count=6)
     path = read_csv(run / "unsafe_set.csv")[0]["path"]
 
-    def slow(*given):
-        found = measure(*given)
+    def slow(*arguments):
+        placement = measure(*arguments)
         replace_cells(run / "unsafe_set.csv", "path", {path: {"label": "left"}})
-        return found
+        return placement
 
     select_unsafe_set(run, improvement, SelectionOptions(count=6), slow, progress=quiet)
     rows = {row["path"]: row["label"] for row in read_csv(run / "unsafe_set.csv")}
@@ -295,9 +295,9 @@ def test_labels_filled_in_while_clusters_are_found_keep_the_run(
     path = read_csv(run / "unsafe_set.csv")[0]["path"]
     real = job.write_heatmaps
 
-    def slow(*given, **options):
+    def slow(*arguments, **options):
         replace_cells(run / "unsafe_set.csv", "path", {path: {"label": "left"}})
-        return real(*given, **options)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(job, "write_heatmaps", slow)
     with pytest.raises(InputError, match="has 1 label: they would be lost"):

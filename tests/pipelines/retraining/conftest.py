@@ -41,6 +41,6 @@ def grouped(spots, tmp_path_factory):
         if stage == "retraining" and total:
             batches.append(done)
 
-    run_job(spots, out, asked=EvaluationOptions(groups=TENS), overwrite=True, progress=listen)
+    run_job(spots, out, evaluation=EvaluationOptions(groups=TENS), overwrite=True, progress=listen)
     assert batches[0] > 1
     return out

@@ -20,14 +20,15 @@ def quiet(stage, done, total):
     """Listen to nothing."""
 
 
-def run_job(world, out, *, asked=None, progress=quiet, **more):
+def run_job(world, out, *, evaluation=None, progress=quiet, **more):
     options = {name: more.pop(name) for name in list(more) if name in Options.__dataclass_fields__}
-    places = {
+    paths = {
         name: more.pop(name, getattr(world, name)) for name in ("model", "train", "run", "test")
     }
     return retrain(
-        places["model"], places["train"], places["run"], places["test"], out,
-        asked or EvaluationOptions(), Options(**{"epochs": EPOCHS, "batch_size": 16} | options),
+        paths["model"], paths["train"], paths["run"], paths["test"], out,
+        evaluation or EvaluationOptions(),
+        Options(**{"epochs": EPOCHS, "batch_size": 16} | options),
         progress=progress, **more,
     )  # fmt: skip
 

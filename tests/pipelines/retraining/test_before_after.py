@@ -50,7 +50,7 @@ def test_classes_are_apart():
 def naive_signs(changes):
     ways = list(itertools.product((1, -1), repeat=len(changes)))
     sums = [abs(sum(s * c for s, c in zip(way, changes, strict=True))) for way in ways]
-    return sum(each >= abs(sum(changes)) for each in sums) / len(ways)
+    return sum(total >= abs(sum(changes)) for total in sums) / len(ways)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -113,21 +113,21 @@ def test_repairs_are_told_by_bytes_not_by_names():
     digests = ["ok", "d4", "d3", "d2", "d1"]
     before = np.array([True, False, False, False, False])
     after = np.array([False, True, True, False, False])
-    found = measure_repairs(clusters, {0: "dim light"}, Counter({0: 7}), digests, before, after)
-    assert [(r.cluster, r.failing, r.after.right) for r in found] == [
+    repairs = measure_repairs(clusters, {0: "dim light"}, Counter({0: 7}), digests, before, after)
+    assert [(r.cluster, r.failing, r.after.right) for r in repairs] == [
         (0, 2, 1),
         (1, 1, 0),
         (-1, 1, 1),
     ]
-    assert (found[0].name, found[0].labelled, found[1].labelled) == ("dim light", 7, 0)
+    assert (repairs[0].name, repairs[0].labelled, repairs[1].labelled) == ("dim light", 7, 0)
 
 
 def test_what_the_model_got_right_after_all_is_no_failing_image():
     clusters = clusters_of([0, 0], ["a", "b"])
-    found = measure_repairs(
+    repairs = measure_repairs(
         clusters, {}, Counter(), ["a", "b"], np.array([True, False]), np.array([True, True])
     )
-    assert [(r.failing, r.after.right) for r in found] == [(1, 1)]
+    assert [(r.failing, r.after.right) for r in repairs] == [(1, 1)]
 
 
 @pytest.mark.parametrize(
@@ -137,21 +137,21 @@ def test_what_the_model_got_right_after_all_is_no_failing_image():
 def test_a_cluster_is_repaired_where_its_interval_says_so(right, images, state):
     digests = [str(i) for i in range(images)]
     after = np.arange(images) < right
-    (found,) = measure_repairs(
+    (repair,) = measure_repairs(
         clusters_of([0] * images, digests), {}, Counter(), digests, np.zeros(images, bool), after
     )
-    assert found.state == state
+    assert repair.state == state
     low, high = wilson(right, images)
     assert (low > 0.5, high < 0.5) == (state == "repaired", state == "not repaired")
 
 
 def test_a_cluster_of_one_track_is_unclear_however_many_frames_it_has():
     digests = [str(i) for i in range(20)]
-    given = clusters_of([0] * 20, digests), {}, Counter(), digests, np.zeros(20, bool)
+    arguments = clusters_of([0] * 20, digests), {}, Counter(), digests, np.zeros(20, bool)
     after = np.ones(20, bool)
-    (alone,) = measure_repairs(*given, after)
-    (one,) = measure_repairs(*given, after, np.zeros(20, np.int64))
-    (many,) = measure_repairs(*given, after, np.arange(20) // 2)
+    (alone,) = measure_repairs(*arguments, after)
+    (one,) = measure_repairs(*arguments, after, np.zeros(20, np.int64))
+    (many,) = measure_repairs(*arguments, after, np.arange(20) // 2)
     assert [r.state for r in (alone, one, many)] == ["repaired", "unclear", "repaired"]
     assert [r.groups for r in (alone, one, many)] == [None, 1, 10]
     assert (one.after.low, one.after.high) == pytest.approx(wilson(1, 1), abs=1e-4)

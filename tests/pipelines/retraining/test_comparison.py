@@ -10,19 +10,19 @@ from pipelines.retraining.comparison import (
     OURS,
     RANDOM,
     WRONG_OF_RANDOM,
-    choose,
-    compare,
-    confidence,
+    choose_images,
+    compare_methods,
+    compute_confidence,
     summarise,
 )
-from pipelines.retraining.report import tell_comparison
+from pipelines.retraining.report import describe_comparison
 
 WRONG = np.arange(40) % 4 == 0
 SURE = np.linspace(1, 0.2, 40, dtype=np.float32)
 
 
 def chosen(method, seed=0, labels=10):
-    return choose(method, labels, WRONG, SURE, np.random.default_rng(seed)).tolist()
+    return choose_images(method, labels, WRONG, SURE, np.random.default_rng(seed)).tolist()
 
 
 def test_the_baselines_of_the_papers():
@@ -35,9 +35,9 @@ def test_the_baselines_of_the_papers():
 
 def test_confidence_is_that_of_the_prediction():
     shares = np.array([[0.2, 0.7, 0.1], [0.4, 0.3, 0.3]], dtype=np.float32)
-    assert confidence(shares, several=False).tolist() == pytest.approx([0.7, 0.4])
+    assert compute_confidence(shares, several=False).tolist() == pytest.approx([0.7, 0.4])
     labels = np.array([[0.9, 0.45], [0.02, 0.99]], dtype=np.float32)
-    assert confidence(labels, several=True).tolist() == pytest.approx([0.55, 0.98])
+    assert compute_confidence(labels, several=True).tolist() == pytest.approx([0.55, 0.98])
 
 
 def run(repeats, earlier=None, seed=0, sure=SURE):
@@ -47,17 +47,17 @@ def run(repeats, earlier=None, seed=0, sure=SURE):
         calls.append((method, with_seed, tuple(places.tolist())))
         return len(calls) / 100
 
-    found = compare(
+    accuracies = compare_methods(
         6, WRONG, sure, train, repeats=repeats, seed=seed, earlier=dict(earlier or {}),
-        keep=lambda *told: kept.append(told),
+        keep=lambda *trial: kept.append(trial),
     )  # fmt: skip
-    return found, calls, kept
+    return accuracies, calls, kept
 
 
 def test_all_methods_are_trained_with_the_same_seeds():
-    found, calls, kept = run(3)
-    assert list(found) == [OURS, *BASELINES]
-    assert all(len(values) == 3 for values in found.values())
+    accuracies, calls, kept = run(3)
+    assert list(accuracies) == [OURS, *BASELINES]
+    assert all(len(values) == 3 for values in accuracies.values())
     assert {seed for _, seed, _ in calls} == {0, 1, 2}
     assert len(kept) == len(calls) == 15
     assert [places for method, _, places in calls if method == OURS] == [tuple(range(6))] * 3
@@ -71,31 +71,35 @@ def test_what_is_known_is_not_trained_again_and_changes_nothing():
 
 
 def test_numbers_have_no_least_confidence():
-    found, calls, _ = run(2, sure=None)
-    assert LEAST_CONFIDENT not in found
+    accuracies, calls, _ = run(2, sure=None)
+    assert LEAST_CONFIDENT not in accuracies
     _, with_it, _ = run(2)
     assert [c for c in with_it if c[0] == RANDOM] == [c for c in calls if c[0] == RANDOM]
 
 
 def test_the_best_baseline_is_what_ours_is_measured_by():
-    told = summarise({OURS: [0.9, 0.92], RANDOM: [0.8, 0.82], LEAST_CONFIDENT: [0.91, 0.91]}, 6, 9)
-    assert told.best_baseline == LEAST_CONFIDENT
-    assert told.difference == pytest.approx(0.0)
-    assert [method.a12 for method in told.methods] == [None, 1.0, 0.5]
-    assert told.methods[1].effect == "large"
-    assert told.methods[0].deviation == pytest.approx(np.std([0.9, 0.92], ddof=1), abs=1e-5)
+    comparison = summarise(
+        {OURS: [0.9, 0.92], RANDOM: [0.8, 0.82], LEAST_CONFIDENT: [0.91, 0.91]}, 6, 9
+    )
+    assert comparison.best_baseline == LEAST_CONFIDENT
+    assert comparison.difference == pytest.approx(0.0)
+    assert [method.a12 for method in comparison.methods] == [None, 1.0, 0.5]
+    assert comparison.methods[1].effect == "large"
+    assert comparison.methods[0].deviation == pytest.approx(np.std([0.9, 0.92], ddof=1), abs=1e-5)
     once = summarise({OURS: [0.9], RANDOM: [0.8]}, 6, 9)
     assert [method.a12 for method in once.methods] == [None, None]
 
 
 def test_the_headline_says_what_labels_added_to_the_same_training_without_them():
-    told = summarise({OURS: [0.9, 0.92], RANDOM: [0.88, 0.88], NO_LABELS: [0.86, 0.87]}, 6, 12)
-    assert told.added == pytest.approx(0.045)
-    assert tell_comparison(told).startswith(
+    comparison = summarise(
+        {OURS: [0.9, 0.92], RANDOM: [0.88, 0.88], NO_LABELS: [0.86, 0.87]}, 6, 12
+    )
+    assert comparison.added == pytest.approx(0.045)
+    assert describe_comparison(comparison).startswith(
         "New labels added 4.50 points to what the same training gets without them. Retrained with"
     )
     worse = summarise({OURS: [0.9, 0.92], NO_LABELS: [0.93, 0.93]}, 6, 12)
-    assert "New labels took 2.00 points from what" in tell_comparison(worse)
+    assert "New labels took 2.00 points from what" in describe_comparison(worse)
     older = summarise({OURS: [0.9], RANDOM: [0.88]}, 6, 12)
     assert older.added is None
-    assert tell_comparison(older).startswith("Retrained with")
+    assert describe_comparison(older).startswith("Retrained with")

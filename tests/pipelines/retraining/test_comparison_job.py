@@ -15,7 +15,7 @@ from tests.pipelines.retraining.retrained import Killed, killing, label, run_job
 
 
 def test_ways_to_choose_are_compared_and_a_killed_job_goes_on(world, tmp_path):
-    out, whole = tmp_path / "out", tmp_path / "whole"
+    out, sparse_targets = tmp_path / "out", tmp_path / "whole"
     with pytest.raises(Killed):
         run_job(world, out, epochs=2, repeats=2, progress=killing("comparing", 40))
     assert read_manifest(out).ended == "failed"
@@ -30,14 +30,16 @@ def test_ways_to_choose_are_compared_and_a_killed_job_goes_on(world, tmp_path):
 
     run_job(world, out, epochs=2, repeats=2, overwrite=True, progress=listen)
     assert seen[0] > 8 * len(kept)
-    run_job(world, whole, epochs=2, repeats=2)
-    assert (out / "comparison.csv").read_bytes() == (whole / "comparison.csv").read_bytes()
-    told = read_retraining(out).comparison
-    assert [len(method.accuracies) for method in told.methods] == [2] * 5
-    assert [kept_row[2] for kept_row in kept[:1]] == [pytest.approx(told.methods[0].accuracies[0])]
-    assert told.labels == 24
+    run_job(world, sparse_targets, epochs=2, repeats=2)
+    assert (out / "comparison.csv").read_bytes() == (sparse_targets / "comparison.csv").read_bytes()
+    comparison = read_retraining(out).comparison
+    assert [len(method.accuracies) for method in comparison.methods] == [2] * 5
+    assert [kept_row[2] for kept_row in kept[:1]] == [
+        pytest.approx(comparison.methods[0].accuracies[0])
+    ]
+    assert comparison.labels == 24
     rows = read_csv(out / "comparison.csv")
-    assert [row["method"] for row in rows] == [method.name for method in told.methods]
+    assert [row["method"] for row in rows] == [method.name for method in comparison.methods]
 
 
 def test_a_stopped_comparison_keeps_what_counts_and_says_what_is_missing(spots, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import load_network
-from pipelines.retraining.examples import Pictures, gather
+from pipelines.retraining.examples import Pictures, gather_set
 from pipelines.retraining.recipe import LEARNING_RATE, read_recipe
 from pipelines.retraining.training import Options, _seed, hold_out
 
@@ -64,7 +64,7 @@ def test_what_the_file_tells_is_used(tmp_path):
     assert recipe.optimizer == "SGD"
     assert recipe.learning_rate == pytest.approx(0.02)
     assert recipe.make_optimizer().momentum == pytest.approx(0.7)
-    assert not recipe.whole
+    assert not recipe.sparse_targets
     target, output = np.array([[1.0, 0]]), np.array([[0.8, 0.2]])
     smoothed = -(0.95 * np.log(0.8) + 0.05 * np.log(0.2))
     assert float(recipe.loss(target, output)) == pytest.approx(smoothed, rel=1e-5)
@@ -89,8 +89,8 @@ def test_a_schedule_gives_the_rate_at_its_start(tmp_path):
 )  # fmt: skip
 def test_schedules_of_all_kinds(tmp_path, schedule, rate):
     keras, _ = import_keras()
-    kind, given = schedule
-    made = getattr(keras.optimizers.schedules, kind)(**given) if kind else given
+    kind, parameters = schedule
+    made = getattr(keras.optimizers.schedules, kind)(**parameters) if kind else parameters
     compiled = {"optimizer": keras.optimizers.SGD(made), "loss": "mse"}
     recipe = read_recipe(network(tmp_path, compiled=compiled), "classes", None)
     assert recipe.learning_rate == pytest.approx(rate)
@@ -100,11 +100,11 @@ def test_a_loss_may_have_any_name(tmp_path):
     keras, _ = import_keras()
     loss = keras.losses.SparseCategoricalCrossentropy(name="mine")
     recipe = read_recipe(network(tmp_path, compiled={"loss": loss}), "classes", None)
-    assert (recipe.loss_name, recipe.whole) == ("mine", True)
+    assert (recipe.loss_name, recipe.sparse_targets) == ("mine", True)
     recipe = read_recipe(
         network(tmp_path, compiled={"loss": ["categorical_hinge"]}), "classes", None
     )
-    assert (recipe.loss_name, recipe.whole) == ("categorical_hinge", False)
+    assert (recipe.loss_name, recipe.sparse_targets) == ("categorical_hinge", False)
 
 
 def test_every_random_layer_is_seeded_anew_for_an_epoch():
@@ -128,7 +128,7 @@ def test_every_random_layer_is_seeded_anew_for_an_epoch():
 
 
 @pytest.mark.parametrize(
-    ("end", "units", "task", "loss", "whole"),
+    ("end", "units", "task", "loss", "sparse_targets"),
     [
         ("softmax", 3, "classes", "sparse_categorical_crossentropy", True),
         ("sigmoid", 1, "classes", "binary_crossentropy", False),
@@ -136,9 +136,11 @@ def test_every_random_layer_is_seeded_anew_for_an_epoch():
         ("linear", 2, "numbers", "mean_squared_error", False),
     ],
 )
-def test_what_the_file_does_not_tell_is_a_stated_default(tmp_path, end, units, task, loss, whole):
+def test_what_the_file_does_not_tell_is_a_stated_default(
+    tmp_path, end, units, task, loss, sparse_targets
+):
     recipe = read_recipe(network(tmp_path, end=end, units=units), task, None)
-    assert (recipe.loss_name, recipe.whole) == (loss, whole)
+    assert (recipe.loss_name, recipe.sparse_targets) == (loss, sparse_targets)
     assert recipe.learning_rate == LEARNING_RATE
     assert set(recipe.sources.values()) == {"the default"}
 
@@ -147,8 +149,8 @@ def test_logits_are_taken_as_logits(tmp_path):
     recipe = read_recipe(network(tmp_path, end="linear", units=3), "classes", None)
     outputs = np.array([[2.0, -1.0, 0.5]])
     shares = np.exp(outputs) / np.exp(outputs).sum()
-    found = float(recipe.loss(np.array([1]), outputs))
-    assert found == pytest.approx(-np.log(shares[0, 1]), rel=1e-5)
+    loss = float(recipe.loss(np.array([1]), outputs))
+    assert loss == pytest.approx(-np.log(shares[0, 1]), rel=1e-5)
 
 
 def test_an_older_file_tells_too(tmp_path):
@@ -164,7 +166,7 @@ def test_an_older_file_tells_too(tmp_path):
 
 
 def test_pictures_are_the_same_from_memory_and_from_disk(spots):
-    examples = gather("training", spots.train, quiet).examples
+    examples = gather_set("training", spots.train, quiet).examples
     net = load_network(spots.model)
     order = np.random.default_rng(0).permutation(len(examples))
     inside, outside = Pictures(net, examples, quiet), Pictures(net, examples, quiet, kept=0)
@@ -178,12 +180,12 @@ def test_pictures_are_the_same_from_memory_and_from_disk(spots):
 
 
 def test_augmentation_is_off_unless_asked_for_and_seeded(spots):
-    from pipelines.retraining.training import Sets, _batches
+    from pipelines.retraining.training import TrainingData, _batches
 
-    examples = gather("training", spots.train, quiet).examples
+    examples = gather_set("training", spots.train, quiet).examples
     pictures = Pictures(load_network(spots.model), examples, quiet)
     places = np.arange(len(examples), dtype=np.intp)
-    sets = Sets(pictures, places, places, places[:1], lambda outputs: 0.0)
+    sets = TrainingData(pictures, places, places, places[:1], lambda outputs: 0.0)
 
     def pixels(epoch, **options):
         return np.concatenate([x for x, _ in _batches(sets, Options(seed=3, **options), epoch)])

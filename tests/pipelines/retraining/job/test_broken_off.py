@@ -57,9 +57,9 @@ def test_stop_keeps_the_best_epoch_so_far(spots, tmp_path):
             trained.append(done)
 
     manifest = run_job(spots, out, progress=listen, stop=lambda: len(trained) > 20)
-    found = read_retraining(out)
-    assert found.ended == "stopped"
-    assert 0 < found.epochs < EPOCHS
+    retraining = read_retraining(out)
+    assert retraining.ended == "stopped"
+    assert 0 < retraining.epochs < EPOCHS
     assert manifest.ended == "finished"
     assert any("stopped by the user" in note for note in manifest.notes)
     paths = [row["path"] for row in read_csv(out / "before_after.csv")]
@@ -70,9 +70,9 @@ def test_stop_keeps_the_best_epoch_so_far(spots, tmp_path):
 def test_a_learning_rate_that_diverges_is_told_and_the_model_stays(spots, tmp_path):
     out = tmp_path / "diverged"
     manifest = run_job(spots, out, learning_rate=1e30)
-    found = read_retraining(out)
-    assert found.ended == "diverged"
-    assert found.change.repaired == found.change.broken == 0
+    retraining = read_retraining(out)
+    assert retraining.ended == "diverged"
+    assert retraining.change.repaired == retraining.change.broken == 0
     assert any("diverged" in note and "lower than 1e+30" in note for note in manifest.notes)
 
 

@@ -26,7 +26,7 @@ def count_signs(rows):
     values = list(changes.values())
     ways = itertools.product((1, -1), repeat=len(values))
     sums = [abs(sum(s * v for s, v in zip(way, values, strict=True))) for way in ways]
-    return sum(each >= abs(sum(values)) for each in sums) / len(sums)
+    return sum(total >= abs(sum(values)) for total in sums) / len(sums)
 
 
 def test_images_of_one_group_count_together(grouped, done):
@@ -34,8 +34,8 @@ def test_images_of_one_group_count_together(grouped, done):
     assert [row["group"] for row in rows] == [row["path"].split("_")[2][:2] for row in rows]
     assert {row["group"] for row in alone} == {""}
     assert [row | {"group": ""} for row in rows] == alone
-    found, manifest = read_retraining(grouped), read_manifest(grouped)
-    change = found.change
+    retraining, manifest = read_retraining(grouped), read_manifest(grouped)
+    change = retraining.change
     assert change.p == pytest.approx(count_signs(rows), rel=1e-3)
     moved = {row["group"] for row in rows if row["right before"] != row["right after"]}
     assert (change.groups, change.groups_changed) == (8, len(moved))
@@ -43,28 +43,28 @@ def test_images_of_one_group_count_together(grouped, done):
     after = np.array([row["right after"] == "1" for row in rows])
     low, high = accuracy_interval(after, groups)
     assert (change.after.low, change.after.high) == (round(low, 4), round(high, 4))
-    for each in found.classes:
-        inside = [row for row in rows if row["expected"] == each.name]
-        assert each.p == pytest.approx(count_signs(inside), rel=1e-3)
-        assert each.groups == len({row["group"] for row in inside})
+    for class_change in retraining.classes:
+        inside = [row for row in rows if row["expected"] == class_change.name]
+        assert class_change.p == pytest.approx(count_signs(inside), rel=1e-3)
+        assert class_change.groups == len({row["group"] for row in inside})
     failing = [row for row in rows if row["right before"] == "0" and row["cluster"]]
-    for each in read_csv(grouped / "repairs.csv"):
-        own = {row["group"] for row in failing if row["cluster"] == each["cluster"]}
-        assert int(each["groups"]) == len(own)
+    for repair in read_csv(grouped / "repairs.csv"):
+        own = {row["group"] for row in failing if row["cluster"] == repair["cluster"]}
+        assert int(repair["groups"]) == len(own)
     assert [int(row["groups"]) for row in read_csv(grouped / "classes.csv")] == [8, 8]
     assert (manifest.parameters["groups"], manifest.result["groups"]) == (TENS, 8)
 
 
 def test_it_is_told_which_images_count_together_and_which_test_was_made(grouped, done):
     words = "80 images in 8 groups, by the part of their paths that matches"
-    told, text = describe_retraining(grouped), (grouped / "report.html").read_text()
-    assert words in told["found"]["groups"]
-    assert any(words in note for note in told["notes"])
+    document, text = describe_retraining(grouped), (grouped / "report.html").read_text()
+    assert words in document["found"]["groups"]
+    assert any(words in note for note in document["notes"])
     assert words in text
-    for said in (told["sentence"], text):
-        assert "80 test images in 8 groups" in said
-        assert "exact sign-flip test of the groups" in said
-        assert "McNemar" not in said
+    for prose in (document["sentence"], text):
+        assert "80 test images in 8 groups" in prose
+        assert "exact sign-flip test of the groups" in prose
+        assert "McNemar" not in prose
     assert read_retraining(done).groups == ""
     assert "none, every image is by itself" in (done / "report.html").read_text()
 
@@ -73,7 +73,7 @@ def test_groups_that_no_path_has_are_refused_before_training(spots, tmp_path):
     seen = []
     with pytest.raises(InputError, match=r"groups: 'drive' is no column.*none of 80 paths"):
         run_job(
-            spots, tmp_path / "out", asked=EvaluationOptions(groups="drive"),
+            spots, tmp_path / "out", evaluation=EvaluationOptions(groups="drive"),
             progress=lambda stage, done, total: seen.append(stage),
         )  # fmt: skip
     assert set(seen) == {"checking images"}

@@ -90,11 +90,11 @@ def test_a_class_with_one_image_and_files_that_are_none(world, tmp_path):
     ("more", "words"),
     [
         ({"epochs": 0}, "epochs: expected 1 or more"),
-        ({"learning_rate": -1.0}, "learning rate: expected more than 0"),
-        ({"validation_share": 1.0}, "validation share: expected a share"),
+        ({"learning_rate": -1.0}, "learning rate: expected a finite number above 0"),
+        ({"validation_share": 1.0}, "validation share: expected a number above 0 and below 1"),
         ({"schedule": "steps"}, "schedule: expected cosine or constant"),
         ({"repeats": -1}, "repeats: expected 0 or more"),
-        ({"asked": EvaluationOptions(task="classify")}, "task: expected classes"),
+        ({"evaluation": EvaluationOptions(task="classify")}, "task: expected classes"),
     ],
 )
 def test_options_that_cannot_be(spots, tmp_path, more, words):
@@ -169,15 +169,15 @@ def test_an_order_of_classes_that_cannot_be_right_is_refused(spots, tmp_path):
     model.save(tmp_path / "turned.keras")
     test = tmp_path / "test"
     right = predict(spots.model, spots.test, paths)
-    for path, said in zip(paths, right, strict=True):
-        if path.startswith(said):  # those that the model gets right
+    for path, prediction in zip(paths, right, strict=True):
+        if path.startswith(prediction):  # those that the model gets right
             (test / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(spots.test / path, test / path)
     turned = {"model": tmp_path / "turned.keras", "test": test}
     with pytest.raises(InputError, match="With the classes in another order"):
         run_job(spots, tmp_path / "out", **turned)
     manifest = run_job(
-        spots, tmp_path / "other", asked=EvaluationOptions(classes=names), epochs=1, **turned
+        spots, tmp_path / "other", evaluation=EvaluationOptions(classes=names), epochs=1, **turned
     )
     assert manifest.result["accuracy_before"] == 1
     assert any("those of another model" in note for note in manifest.notes)

@@ -53,13 +53,13 @@ def test_numbers_are_retrained_too(spots, tmp_path):
         EvaluationOptions(error_threshold=0.4), Options(epochs=15, learning_rate=3e-3),
         progress=quiet, repeats=1,
     )  # fmt: skip
-    found = read_retraining(tmp_path / "out")
+    retraining = read_retraining(tmp_path / "out")
     assert manifest.chosen["task"] == "numbers"
-    assert found.classes == []
-    assert found.change.after.share > found.change.before.share
-    assert len(found.comparison.methods) == 4
-    assert found.recipe["optimizer"] == "Adam, the default"
-    assert found.recipe["learning rate"] == "0.003, as asked for"
+    assert retraining.classes == []
+    assert retraining.change.after.share > retraining.change.before.share
+    assert len(retraining.comparison.methods) == 4
+    assert retraining.recipe["optimizer"] == "Adam, the default"
+    assert retraining.recipe["learning rate"] == "0.003, as asked for"
 
 
 def test_columns_join_by_their_names(spots, tmp_path):
@@ -75,7 +75,7 @@ def test_columns_join_by_their_names(spots, tmp_path):
         ]
     )
     model.save(tmp_path / "dnn.keras")
-    told = {}
+    rows_by_order = {}
     for turned, titles in ((False, ("a", "b")), (True, ("b", "a")), (None, ("a", "c"))):
         train = shutil.copytree(spots.train, tmp_path / f"{turned} train")
         test = shutil.copytree(spots.test, tmp_path / f"{turned} test")
@@ -93,20 +93,24 @@ def test_columns_join_by_their_names(spots, tmp_path):
         write_csv(
             run / UNSAFE_SET_FILE, list(label_rows[0]), [tuple(r.values()) for r in label_rows]
         )
-        job = {"out": tmp_path / f"{turned} out", "asked": EvaluationOptions(error_threshold=1.0)}
+        job = {
+            "out": tmp_path / f"{turned} out",
+            "evaluation": EvaluationOptions(error_threshold=1.0),
+        }
         places = {"model": tmp_path / "dnn.keras", "train": train, "test": test, "run": run}
         if turned is None:
             with pytest.raises(InputError, match=r"gives a, c and the training .* gives a, b"):
                 retrain_with(places, job)
         else:
             retrain_with(places, job)
-            told[turned] = read_csv(job["out"] / "before_after.csv")
-    strip = [[{**row, "sha256": ""} for row in rows] for rows in told.values()]
+            rows_by_order[turned] = read_csv(job["out"] / "before_after.csv")
+    strip = [[{**row, "sha256": ""} for row in rows] for rows in rows_by_order.values()]
     assert strip[0] == strip[1]
 
 
 def retrain_with(places, job):
     return retrain(
-        places["model"], places["train"], places["run"], places["test"], job["out"], job["asked"],
+        places["model"], places["train"], places["run"], places["test"], job["out"],
+        job["evaluation"],
         Options(epochs=1), progress=quiet,
     )  # fmt: skip

@@ -37,12 +37,12 @@ def test_the_retrained_model_is_better_and_each_image_tells(done, spots):
         assert row["expected"] == row["path"].split("/")[0]
         assert row["right before"] == str(int(row["before"] == row["expected"]))
         assert row["right after"] == str(int(row["after"] == row["expected"]))
-    found = read_retraining(done).change
-    assert found.after.share > found.before.share + 0.15
-    assert found.repaired == sum(r["right before"] < r["right after"] for r in rows)
-    assert found.broken == sum(r["right before"] > r["right after"] for r in rows)
+    change = read_retraining(done).change
+    assert change.after.share > change.before.share + 0.15
+    assert change.repaired == sum(r["right before"] < r["right after"] for r in rows)
+    assert change.broken == sum(r["right before"] > r["right after"] for r in rows)
     result = read_manifest(done).result
-    assert (result["accuracy_before"], result["p"]) == (found.before.share, found.p)
+    assert (result["accuracy_before"], result["p"]) == (change.before.share, change.p)
 
 
 def test_clusters_are_those_of_the_run(done, spots):
@@ -67,9 +67,9 @@ def test_what_was_trained_with_is_balanced_and_apart_from_what_was_held_out(done
             sizes[row["cluster"]] += int(row["times"])
     assert len(set(sizes.values())) == 1
     held = [row for row in rows if row["times"] == "held out"]
-    found = read_retraining(done)
-    assert len(held) == found.held_out
-    assert sum(sizes.values()) == found.balanced_images
+    retraining = read_retraining(done)
+    assert len(held) == retraining.held_out
+    assert sum(sizes.values()) == retraining.balanced_images
     assert {row["set"] for row in held} == {"training", "unsafe"}
     training = [row["times"] for row in rows if row["set"] == "training"]
     assert set(training) == {"1", "held out"}
@@ -113,9 +113,9 @@ def test_the_same_seed_gives_the_same_model(done, spots, tmp_path):
 def test_patience_ends_training_early(spots, tmp_path):
     out = tmp_path / "early"
     run_job(spots, out, patience=1, epochs=40, schedule="constant")
-    found = read_retraining(out)
-    assert found.ended == "early"
-    assert found.epochs == found.best + 1 < 40
+    retraining = read_retraining(out)
+    assert retraining.ended == "early"
+    assert retraining.epochs == retraining.best + 1 < 40
 
 
 def test_images_of_a_folder_of_their_own_find_the_best_epoch(spots, tmp_path):
@@ -139,9 +139,9 @@ def test_images_of_a_folder_of_their_own_find_the_best_epoch(spots, tmp_path):
 
 def test_the_report_of_the_clusters_tells_of_retraining(done):
     text = (done / "report.html").read_text()
-    found = read_retraining(done)
+    retraining = read_retraining(done)
     assert 'id="retraining"' in text
-    assert f"{found.change.after.right:,}" in text
+    assert f"{retraining.change.after.right:,}" in text
     assert "McNemar" in text
     assert "data:image/png;base64," in text
 
