@@ -1,8 +1,9 @@
-"""Whether failing and passing images differ as a whole: another camera, another way of saving.
+"""Check whether failing and passing images differ as a whole, such as by camera or file format.
 
-Then everything about failing images is "unlike passing ones", and no cluster is to blame. What
-tells is what the shallowest layer sees, of images whose own cluster was left out: causes differ
-from one another, a camera is the same in all of them.
+If they do, every failing image differs from the passing ones, whatever made it fail, and no cluster
+shows a cause. The check is a classifier on the features of the shallowest layer, which respond to
+colour and grain. It is tested on the images of a cluster that it was not trained on: causes differ
+from cluster to cluster, but a camera is the same in all of them.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ from pipelines.data.arrays import Floats
 from pipelines.safe.dbscan import Labels
 
 ALIKE_EVERYWHERE = 0.95
-"""Balanced accuracy from which on the two sets are said to differ as a whole."""
+"""Balanced accuracy from which the two sets count as different as a whole."""
 FEWEST = 5
-"""Images of a cluster, and of noise, that are told apart by themselves."""
+"""Least number of images of a cluster, or of noise, that the classifier is tested on."""
 
 
 def measure_separability(
     failing: Floats, passing: Floats, labels: Labels, *, seed: int
 ) -> float | None:
-    """Tell failing from passing images of which nothing like them was learned from.
+    """Measure how well failing images of unseen clusters can be told from passing images.
 
-    Of each cluster (and of noise), a logistic regression that has seen the other failing images and
-    half of the passing ones tells this cluster's images from the other half.
+    For each cluster (and for noise), a logistic regression is trained on the failing images outside
+    the cluster and on half of the passing images, and tested on the cluster's images and on the
+    other half.
 
-    Time grows with the number of clusters times that of images.
+    Time grows with the number of clusters times the number of images.
 
     Parameters
     ----------
@@ -35,13 +37,13 @@ def measure_separability(
     labels : array of int32, shape (n,)
         Cluster of each failing image; -1 is noise.
     seed : int
-        Of the halves.
+        Seed of the halves.
 
     Returns
     -------
     float or None
-        Balanced accuracy, 0 to 1, mean over clusters weighted by their images; None where there are
-        no two clusters to learn from and to tell.
+        Balanced accuracy, 0 to 1, averaged over clusters weighted by their images. None where there
+        are fewer than two clusters or too few passing images.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -60,19 +62,26 @@ def measure_separability(
         model = make_pipeline(
             StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=200)
         ).fit(np.log1p(points), failed)
-        found = model.predict(np.log1p(failing[inside])).mean()
-        spared = 1 - model.predict(np.log1p(passing[~half])).mean()
-        accuracies.append((found + spared) / 2)
+        sensitivity = model.predict(np.log1p(failing[inside])).mean()
+        specificity = 1 - model.predict(np.log1p(passing[~half])).mean()
+        accuracies.append((sensitivity + specificity) / 2)
         sizes.append(int(inside.sum()))
     return float(np.average(accuracies, weights=sizes))
 
 
 def describe_cameras(accuracy: float | None) -> list[str]:
-    """Say so where failing and passing images differ as a whole."""
+    """Return a note where failing and passing images differ as a whole, and else none.
+
+    Parameters
+    ----------
+    accuracy : float or None
+        As `measure_separability` returns it.
+    """
     if accuracy is None or accuracy < ALIKE_EVERYWHERE:
         return []
     return [
-        f"Failing and passing images differ as a whole ({100 * accuracy:.0f} % are told apart by "
-        "colour and grain alone, whatever their cluster): are they of one camera, size and way of "
-        "saving? If not, the clusters show that difference. Take passing images of the same test."
+        f"Failing and passing images differ as a whole: {100 * accuracy:.0f} % of them can be told "
+        "apart by colour and grain alone, whatever their cluster. Check that all of them have the "
+        "same camera, size and file format. If they do not, the clusters show that difference "
+        "instead of causes: take passing images of the same test."
     ]

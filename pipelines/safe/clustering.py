@@ -1,9 +1,11 @@
-"""Density-based clustering of features that configures itself (SAFE, section 2: clustering).
+"""Density-based clustering that chooses its own parameters (SAFE, section 2: clustering).
 
-DBSCAN needs two numbers, eps and min_samples.  The elbow of the curve of k-distances proposes eps
-(Rahmah and Sitanggang, 2016), and the silhouette index chooses among the candidates.  Where causes
-shade into one another, the best score may be that of one cluster of nearly all images beside a
-small one: a cluster that holds so many images that it explains nothing is searched again by itself.
+DBSCAN needs two numbers, eps and min_samples. The elbow of the curve of k-distances proposes eps
+(Rahmah and Sitanggang, 2016), and the silhouette index chooses among the candidates.
+
+Where causes shade into one another, the best score may be that of one cluster with nearly all
+images and a small one. A cluster with so many images explains nothing, so it is clustered again by
+itself.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ MIN_SAMPLES = (2, 3, 4, 5)
 QUANTILES = np.linspace(0.05, 0.98, 28)
 MOST_NOISE = 0.1
 SEEN_AT_ONCE = 50
-"""Images that a person still looks through: half a minute of a GIF."""
+"""Images that a person can look through at once: half a minute of a GIF."""
 SMALLEST_EPS = np.float32(1e-6)
 ROUNDING = np.float32(1e-5)
 
@@ -51,7 +53,7 @@ class Candidate:
     clusters : int
         Clusters of at least `SMALLEST_CLUSTER` images.
     noise : float
-        Share of images in no such cluster, 0 to 1.
+        Share of images that are in no such cluster, 0 to 1.
     score : float
         See `search`; 0 for one cluster, `NO_CLUSTER` for none.
     """
@@ -74,14 +76,14 @@ class Clustering:
     core : array of bool, shape (n,)
         Core images: members with at least min_samples images within eps, themselves included.
     settings : tuple of Candidate
-        By cluster id, the setting of DBSCAN that found the cluster; its other figures are those
-        of all the images that were searched together.
+        By cluster id, the setting of DBSCAN that found the cluster. Its other figures are of all
+        images that this setting was applied to.
     chosen : Candidate
-        The setting for all images, before large clusters were searched again.
+        The setting for all images, before large clusters were clustered again.
     candidates : tuple of Candidate
-        All settings that were tried for all images.
+        All settings that were tried on all images.
     note : str
-        What the user should know about this result; empty when it is an ordinary one.
+        A note to the user on an unusual result; empty for an ordinary one.
     """
 
     labels: Labels
@@ -95,9 +97,9 @@ class Clustering:
 def propose_eps(k_distances: Floats) -> list[float]:
     """Propose values of eps from the distances to the k-th neighbour.
 
-    The elbow of their rising curve (Rahmah and Sitanggang, 2016; found by kneed) and quantiles on
-    both sides of it.  Each lies between two k-distances, so that rounding cannot move an image
-    across it.
+    These are the elbow of their rising curve (Rahmah and Sitanggang, 2016; found by kneed) and
+    quantiles on both sides of it. Each value lies between two k-distances, so that rounding cannot
+    move an image across it. Time grows with n log n.
 
     Parameters
     ----------
@@ -122,9 +124,9 @@ def propose_eps(k_distances: Floats) -> list[float]:
 
 
 def tidy(labels: Labels) -> Labels:
-    """Count clusters of fewer than `SMALLEST_CLUSTER` images as noise; number the largest 0.
+    """Turn clusters of fewer than `SMALLEST_CLUSTER` images into noise, and renumber by size.
 
-    Clusters of one size are numbered by their first image.
+    The largest cluster becomes 0; clusters of equal size are numbered by their first image.
     """
     ids, first, sizes = np.unique(labels, return_index=True, return_counts=True)
     kept = (ids != NOISE) & (sizes >= SMALLEST_CLUSTER)
@@ -147,30 +149,30 @@ def search(
 ) -> Clustering:
     """Find the root cause clusters of images.
 
-    The score of a candidate is the sum of the silhouettes of the images in clusters over the
-    number of all images, which is the silhouette index of the clustered images times their share:
-    to call images noise is no way to win.  Equal scores: the candidate with less noise, then the
-    larger eps.
+    The score of a candidate is the sum of the silhouettes of the images in clusters, divided by the
+    number of all images. This is the silhouette index of the clustered images times their share, so
+    that a candidate gains nothing by calling images noise. Among equal scores, the candidate with
+    less noise is chosen, and then the one with the larger eps.
 
-    A cluster of more than `largest_share` of all images, and of more than `SEEN_AT_ONCE`, is
-    searched again by itself, and falls into the best parts that leave at most `MOST_NOISE` of it as
-    noise, if there are any.
+    A cluster of more than `largest_share` of all images, and of more than `SEEN_AT_ONCE` images, is
+    clustered again by itself. It is replaced by the best parts that leave at most `MOST_NOISE` of
+    it as noise, if there are such parts.
 
-    Time grows with n^2; memory with n^2 up to `MATRIX_LIMIT` images, with n above.
+    Time grows with n^2; memory grows with n^2 up to `MATRIX_LIMIT` images, and with n above.
 
     Parameters
     ----------
     points : array of float32, shape (n, d)
     eps, min_samples : optional
-        Fixed by the user instead of searched.
+        Values that the user fixed; None to search for them.
     noise_is_a_cluster : bool
-        The paper's silhouette: over all images, noise being one more cluster.
+        Whether to use the paper's silhouette: over all images, with noise as one more cluster.
     largest_share : float
-        0 to 1; 1 leaves every cluster as it is.  Nor is any searched again when eps is fixed.
+        0 to 1; 1 leaves every cluster as it is. With a fixed eps, clusters also stay as they are.
     alike : float
-        Images nearer to one another than this count as equal.
+        Images nearer to one another than this distance count as equal.
     step : callable
-        Told of ``(done, total)``.
+        Called with ``(done, total)``.
 
     Raises
     ------
@@ -207,7 +209,7 @@ def _check_search(n: int, eps: float | None, min_samples: int | None) -> None:
 
 
 def _why_not_to_search(points: Floats, alike: float) -> str:
-    """Say why all images are one cluster without a search; "" where there is something to find."""
+    """Explain why all images are one cluster without a search; "" where a search makes sense."""
     if len(points) < TOO_FEW:
         return (
             f"{len(points)} images are too few to tell clusters from noise: they are shown as one "
@@ -221,7 +223,7 @@ def _why_not_to_search(points: Floats, alike: float) -> str:
 def number_clusters(
     labels: Labels, settings: Mapping[int, Candidate]
 ) -> tuple[Labels, tuple[Candidate, ...]]:
-    """Give clusters numbers by size (see `tidy`); put the settings that found them in order."""
+    """Renumber clusters by size (see `tidy`), and put their settings in the same order."""
     tidied = tidy(labels)
     by_id = {int(tidied[labels == cluster][0]): setting for cluster, setting in settings.items()}
     return tidied, tuple(by_id[cluster] for cluster in sorted(by_id))
@@ -229,7 +231,7 @@ def number_clusters(
 
 @dataclass(frozen=True)
 class BestLabelling:
-    """The best of all settings for one set of images; the attributes are those of `Clustering`."""
+    """The labelling of the best setting for one set of images; attributes as in `Clustering`."""
 
     labels: Labels
     core: NDArray[np.bool_]
@@ -245,9 +247,16 @@ def try_all(
     turn: Callable[[int], None] = lambda done: None,
     most_noise: float = 1.0,
 ) -> BestLabelling:
-    """Cluster by every candidate; keep the best of those with at most `most_noise`, if any has.
+    """Cluster with every candidate setting, and return the labelling with the best score.
 
-    See `search` for the parameters, the score and what grows with what.
+    See `search` for the other parameters, the score, and how time and memory grow.
+
+    Parameters
+    ----------
+    turn : callable
+        Called with the number of values of min_samples that are done.
+    most_noise : float
+        Candidates with a larger share of noise are left out, unless all have more.
     """
     n = len(points)
     distances = Distances(points)
@@ -279,7 +288,10 @@ def _split(
     noise_is_a_cluster: bool,
     largest: float,
 ) -> None:
-    """Search clusters of more than `largest` images again; write their parts into the arguments."""
+    """Cluster the clusters of more than `largest` images again, and replace them by their parts.
+
+    The parts are written into `labels`, `core` and `settings`.
+    """
     waiting = list(settings)
     while waiting:
         cluster = waiting.pop()
@@ -300,14 +312,14 @@ def replace_cluster(
     core: NDArray[np.bool_],
     settings: dict[int, Candidate],
 ) -> range:
-    """Write the parts of a cluster in its place, into the last three arguments.
+    """Replace a cluster by its parts in `labels`, `core` and `settings`.
 
     Parameters
     ----------
     inside : array of intp
         Positions of the cluster's images.
-    parts : Best
-        Of these.
+    parts : BestLabelling
+        Clusters of these images.
 
     Returns
     -------
@@ -329,7 +341,7 @@ def _scores(distances: Distances, labellings: Sequence[Labels], noise: bool) -> 
             np.where(labels == NOISE, labels.max() + 1, labels) if labels.max() >= 0 else labels
             for labels in labellings
         ]
-    # One cluster alone has no silhouette, which Rousseeuw counts as 0.
+    # A single cluster has no silhouette; its score is 0, as Rousseeuw counts it.
     return [
         float(values.sum(dtype=np.float64) / len(values)) if labels.max() >= 0 else NO_CLUSTER
         for values, labels in zip(
@@ -355,8 +367,8 @@ def _note(clusters: int, n: int, fixed: bool) -> str:
         return ""
     if fixed:
         received = "no cluster" if clusters == 0 else "one cluster"
-        return f"The --eps or --min-samples that was given finds {received} among {n} images."
-    # With a searched eps there is always a cluster: the largest candidates link nearly all images.
+        return f"The given --eps or --min-samples finds {received} among {n} images."
+    # A search always finds a cluster, because the largest candidates of eps link nearly all images.
     return (
         "The images form one dense group, and no setting splits it. A smaller --eps looks "
         "for finer differences."

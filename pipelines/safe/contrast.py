@@ -1,16 +1,17 @@
-"""The space in which causes stand out: failing images in contrast with passing ones.
+"""Contrast: a space of features in which causes of failure stand out from passing images.
 
-What varies among passing images, too, is what pictures show; what varies among failing ones alone
-is cause. Features are therefore measured in units of the passing images' variation: whitened by
-their covariance, so that directions in which passing images vary shrink, and those that only
-failing images take remain (its relatives: contrastive principal component analysis, Abid et al.,
-Nature Communications 2018; linear discriminant analysis against the passing set).
+Features that vary among passing images describe what pictures show; features that vary only among
+failing images point to causes. So features are measured in units of the passing images' variation:
+they are whitened by the passing images' covariance. Directions in which passing images vary shrink,
+and directions that only failing images take remain. Related methods are contrastive principal
+component analysis (Abid et al., Nature Communications 2018) and linear discriminant analysis
+against the passing set.
 
-And a cause is a direction: a little more or less of it moves an image along the same ray from the
-passing images' mean. So images are compared by where they lie as seen from that mean, not by how
-far: else one strong cause (blur) would set the scale, and mild ones (dirt on the lens) would be
-lumped together. Images no farther off than passing ones usually are have no sure direction; they
-are drawn in towards the middle.
+A cause is a direction: more or less of the same cause moves an image along the same ray from the
+passing images' mean. So images are compared by their direction from that mean, not by their
+distance from it. Otherwise one strong cause (blur) would set the scale, and mild causes (dirt on
+the lens) would fall into one cluster. The direction of an image that is about as near to the mean
+as passing images are is uncertain; such images are moved towards the centre.
 
 Not in SAFE; `benchmarks/photographs.py` compares it with the paper's features and others.
 """
@@ -26,18 +27,19 @@ from numpy.typing import NDArray
 from pipelines.data.arrays import Floats
 
 RIDGE = 0.003
-"""Of the largest variance of passing images, added to all: no axis in which they happen not to vary
-counts for much."""
+"""This share of the passing images' largest variance is added to all variances, so that an axis
+along which they happen to vary little gets no large weight."""
 ENOUGH = 300
-"""Passing images from which on their covariance needs no more than `RIDGE`."""
+"""With at least this many passing images, `RIDGE` is enough to make their covariance stable."""
 ROUNDING = 1e-7
 NEIGHBOURS = 10
 BY_CHANCE = 0.05
 DAMPING = 0.5
-"""Of the passing images' root mean square length, added to an image's own, in quadrature."""
+"""This share of the passing images' root mean square length is added to an image's length, in
+quadrature."""
 STEADY = 1.0
-"""Of the mean deviation of a layer's features, added to each: one that hardly varies among passing
-images is not blown up where it does among failing ones."""
+"""This share of the mean deviation of a layer's features is added to the deviation of each, so that
+a feature that hardly varies among passing images gets no large weight."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,11 @@ class Contrast:
     widths : tuple of int
         Features of each layer, side by side.
     mean, scale : arrays of float32, shape (sum of widths,)
-        Mean and deviation of log(1 + feature) over the passing images; `scale` also has the
-        layer's mean deviation added, and the root of its width, so that each layer counts alike.
+        Mean and divisor of log(1 + feature). The divisor is the deviation over the passing images
+        plus the layer's mean deviation, times the root of the layer's width, so that all layers
+        have the same weight.
     axes : array of float32, shape (components, sum of widths)
-        From scaled features to whitened components, by falling share of the failing images'
+        Matrix from scaled features to whitened components, by falling share of the failing images'
         squared length.
     length : float
         Root mean square length of passing images in these components.
@@ -71,23 +74,25 @@ class Contrast:
 def fit(failing: Floats, passing: Floats, widths: Sequence[int], *, components: int) -> Contrast:
     """Fit the contrast of failing with passing images.
 
-    Features are log(1 + x), centred by the passing images' mean and divided by their deviation plus
-    the mean one of the layer, and by the root of the layer's width; whitened along the principal
-    axes of the passing images' covariance, divided by the root of eigenvalue plus ridge; and
-    projected on those directions from the passing images' mean that hold most of the failing
-    images' squared length.
+    The steps are:
 
-    Time grows with (n + m) d^2 and d^3, memory with (n + m + d) d, d the sum of widths.
+    1. Take log(1 + x) of the features, subtract the passing images' mean, and divide by the `scale`
+       of `Contrast`.
+    2. Whiten by the passing images' covariance plus a ridge.
+    3. Project on the directions from the passing images' mean that hold most of the failing images'
+       squared length.
+
+    Time grows with (n + m) d^2 and d^3, memory with (n + m + d) d, where d is the sum of widths.
 
     Parameters
     ----------
     failing : array of float32, shape (n, d)
-        0 or more, as pooling layers give them.
+        Features, 0 or more, as pooling layers give them.
     passing : array of float32, shape (m, d)
-        At least two. With fewer than 300 the ridge grows in proportion: their covariance is less
-        sure.
+        m is at least 2. Below 300 images the ridge grows in proportion, because their covariance is
+        less certain.
     components : int
-        At most; never more than images and features allow.
+        Number of components at most; never more than images and features allow.
 
     Raises
     ------
@@ -96,8 +101,8 @@ def fit(failing: Floats, passing: Floats, widths: Sequence[int], *, components: 
     """
     if not len(failing) or len(passing) < 2 or components < 1:
         raise ValueError(
-            f"expected failing images, two passing ones and a component, received {len(failing)}, "
-            f"{len(passing)} and {components}"
+            "expected at least one failing image, two passing images and one component, received "
+            f"{len(failing)}, {len(passing)} and {components}"
         )
     mean, scale = _scaling(passing, widths)
     common = _scaled(passing, mean, scale)
@@ -117,24 +122,24 @@ def fit(failing: Floats, passing: Floats, widths: Sequence[int], *, components: 
 
 
 def _whitening(common: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
-    """Return a matrix that gives passing images the covariance of the identity, but for the ridge.
+    """Return a matrix that turns the passing images' covariance, plus the ridge, into the identity.
 
-    Any root of the inverse covariance does, since only the directions that follow are kept:
-    Cholesky's costs a tenth of the eigenvectors.
+    Any root of the inverse covariance serves, because the components are rotated afterwards. The
+    Cholesky factor takes a tenth of the time of eigenvectors.
 
     Parameters
     ----------
     common : array of float64, shape (m, d)
         Scaled features of passing images.
     ridge : float
-        Added to all variances, as a share of the largest one along any axis.
+        Added to all variances, as a share of the largest variance along any axis.
     """
     from scipy.linalg import cholesky, eigh, solve_triangular
 
     width = common.shape[1]
     covariance = np.cov(common.T, ddof=1).reshape(width, width)
     largest = eigh(covariance, eigvals_only=True, subset_by_index=[width - 1, width - 1])[0]
-    if largest <= 0:  # passing images that are all alike say nothing of what varies
+    if largest <= 0:  # all passing images are equal: there is no variation to measure by
         return np.eye(width)
     root = cholesky(covariance + ridge * largest * np.eye(width), lower=True)
     whitening: NDArray[np.float64] = solve_triangular(root, np.eye(width), lower=True).T
@@ -146,8 +151,8 @@ def _longest_directions(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the directions of most squared length, shape (components, d), and these lengths.
 
-    Principal components about the origin, not the mean: from the products of images with one
-    another or of features with one another, whichever are fewer.
+    These are principal components about the origin instead of the mean. They are computed from the
+    products of images or from those of features, whichever are fewer.
     """
     from scipy.linalg import eigh
 
@@ -156,7 +161,7 @@ def _longest_directions(
     if len(rays) < rays.shape[1]:
         squares, vectors = eigh(rays @ rays.T, subset_by_index=wanted)
         lengths = np.sqrt(np.maximum(squares, 0))
-        usable = lengths > ROUNDING * lengths.max()  # copies of images span no direction more
+        usable = lengths > ROUNDING * lengths.max()  # copies of images add no direction
         along = rays.T @ vectors
         vectors = np.divide(along, lengths, out=np.zeros_like(along), where=usable)
     else:
@@ -165,12 +170,12 @@ def _longest_directions(
 
 
 def find_plain(failing: Floats, passing: Floats, widths: Sequence[int]) -> NDArray[np.bool_]:
-    """Tell which passing images are not surrounded by failing ones.
+    """Find the plain passing images: those that are not surrounded by failing images.
 
-    Passing images of a cause (dim, but recognised all the same) would make its direction one in
-    which passing images vary, and hide it. An image is not plain when more of its ten nearest
-    neighbours among all others, by scaled features, fail than chance has it (one-sided binomial
-    test, 5 %).
+    Passing images with a cause, such as dim images that the DNN recognised nevertheless, would make
+    the cause a direction in which passing images vary, and so hide it. An image is not plain where
+    more of its ten nearest neighbours, by scaled features, fail than chance explains (one-sided
+    binomial test, 5 %).
 
     Time grows with (n + m)^2 d, memory with (n + m) d.
 
@@ -184,7 +189,7 @@ def find_plain(failing: Floats, passing: Floats, widths: Sequence[int]) -> NDArr
     mean, scale = _scaling(passing, widths)
     images = np.concatenate([_scaled(part, mean, scale) for part in (failing, passing)])
     wanted = min(NEIGHBOURS, len(images) - 1)
-    # Without a query, scikit-learn leaves each image out of its own neighbours.
+    # Called without points, scikit-learn leaves each image out of its own neighbours.
     ends = NearestNeighbors(n_neighbors=wanted).fit(images).kneighbors(return_distance=False)
     around = (ends[len(failing) :] < len(failing)).sum(axis=1)
     chance = binom.sf(around - 1, wanted, len(failing) / (len(images) - 1))
@@ -195,7 +200,7 @@ def find_plain(failing: Floats, passing: Floats, widths: Sequence[int]) -> NDArr
 def _scaling(
     passing: Floats, widths: Sequence[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and divisor of each feature's logarithm."""
+    """Return the mean and the divisor of each feature's logarithm (see `Contrast`)."""
     logarithms = np.log1p(passing.astype(np.float64))
     scale = logarithms.std(axis=0)
     start = 0
@@ -216,24 +221,26 @@ def _scaled(
 
 
 def project(contrast: Contrast, features: Floats) -> Floats:
-    """Return where images lie as seen from the passing images' mean, their distance included.
+    """Project features: compute the ray of each image from the passing images' mean.
+
+    Time and memory grow linearly with the number of images.
 
     Parameters
     ----------
     features : array of float32, shape (n, sum of widths)
-        Of the same images or of others.
+        Features of the same images or of others.
 
     Returns
     -------
     array of float32, shape (n, components)
-        In the passing images' deviations.
+        Rays, in units of the passing images' deviation.
     """
     scaled = (np.log1p(features) - contrast.mean) / contrast.scale
     return np.asarray(scaled @ contrast.axes.T, dtype=np.float32)
 
 
 def compute_directions(contrast: Contrast, rays: Floats) -> Floats:
-    """Return the directions of projected images: of length near 1, less where they are not sure.
+    """Compute the directions of rays: of length near 1, and shorter where they are uncertain.
 
     Parameters
     ----------

@@ -1,13 +1,13 @@
-"""DBSCAN at any eps from one tree (Ester et al., 1996; SAFE, section 2: clustering).
+"""DBSCAN at any eps from one spanning tree (Ester et al., 1996; SAFE, section 2: clustering).
 
-- The core distance of an image is its distance to its min_samples-th neighbour, itself included:
-  it is a core image at eps when its core distance is at most eps.
-- Two core images are linked at eps when the largest of their distance and their two core
-  distances, the mutual reachability distance, is at most eps.
-- So the clusters at eps are the parts into which the minimum spanning tree of mutual reachability
-  falls when the edges above eps are cut (Campello et al., 2013).
-- An image that is not core has fewer than min_samples neighbours within eps, so its nearest
-  min_samples neighbours tell which cluster it borders on.
+- The core distance of an image is its distance to its min_samples-th neighbour, where the image
+  itself is the first. It is a core image at eps where its core distance is at most eps.
+- The mutual reachability distance of two images is the largest of their distance and their two core
+  distances. Two core images are linked at eps where it is at most eps.
+- So the clusters at eps are the parts of the minimum spanning tree of mutual reachability distances
+  that remain when the edges longer than eps are cut (Campello et al., 2013).
+- An image that is not a core image has fewer than min_samples neighbours within eps. So its nearest
+  min_samples neighbours show which clusters it borders on.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ MATRIX_LIMIT = 20_000
 class Distances:
     """Euclidean distances between images, row by row.
 
-    Up to `MATRIX_LIMIT` images they are computed once and kept, 4 n^2 bytes (1.6 GB at 20,000).
-    Above it each row is computed when it is asked for: slower, but memory grows with n alone.
+    Up to `MATRIX_LIMIT` images they are computed once and kept in 4 n^2 bytes (1.6 GB for 20,000
+    images). Above it, each row is computed when it is needed, which is slower, but memory grows
+    only linearly with n.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ class Distances:
         elif isinstance(index, slice):
             rows = _between(self.points[index], self.points)
         else:
-            # The square expanded, as in `_between`: one matrix-vector product a row.
+            # The expanded square, as in `_between`: one matrix-vector product a row.
             squares = self.squares + self.squares[index] - 2 * (self.exact @ self.exact[index])
             squares[index] = 0
             rows = np.sqrt(np.maximum(squares, 0)).astype(np.float32)
@@ -64,7 +65,7 @@ class Distances:
 def _between(some: Floats, all_points: Floats) -> Floats:
     from sklearn.metrics import euclidean_distances
 
-    # scikit-learn expands the square in float64, so near-duplicates keep their small distances.
+    # scikit-learn expands the square in float64, so that near-duplicates keep small distances.
     distances: Floats = euclidean_distances(some, None if some is all_points else all_points)
     return distances.astype(np.float32, copy=False)
 
@@ -76,7 +77,7 @@ class Neighbours:
     Attributes
     ----------
     distances : array of float32, shape (n, k)
-        Rising; column m - 1 is the core distance for min_samples m.
+        Ascending; column m - 1 is the core distance for min_samples = m.
     indices : array of int64, shape (n, k)
     """
 
@@ -85,7 +86,7 @@ class Neighbours:
 
 
 def find_nearest(points: Floats, k: int) -> Neighbours:
-    """Find the k nearest images of each image; all of them when there are fewer than k.
+    """Find the k nearest images of each image, itself included; all where there are fewer than k.
 
     Time grows with n^2, memory with n k.
     """
@@ -103,6 +104,7 @@ class Tree:
     Attributes
     ----------
     ends : array of int64, shape (2, n - 1)
+        The two images that each edge links.
     lengths : array of float32, shape (n - 1,)
     """
 
@@ -111,7 +113,7 @@ class Tree:
 
 
 def grow_spanning_tree(distances: Distances, core_distances: Floats) -> Tree:
-    """Grow the tree by Prim's algorithm: n rows of distances, each looked at once.
+    """Grow the minimum spanning tree by Prim's algorithm, which reads each row of distances once.
 
     Time grows with n^2, memory with n.
 
@@ -144,14 +146,14 @@ def cut(tree: Tree, neighbours: Neighbours, eps: float, min_samples: int) -> Lab
     """Return DBSCAN's labels at `eps`, numbered as scikit-learn numbers them.
 
     Clusters are numbered by their first core image; an image that borders on several clusters
-    belongs to the one with the lowest number.  Time grows with n.
+    belongs to the one with the lowest number. Time grows linearly with n.
 
     Parameters
     ----------
     tree : Tree
-        For this `min_samples`.
+        The tree for this `min_samples`.
     neighbours : Neighbours
-        At least `min_samples` of each image.
+        At least `min_samples` neighbours of each image.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from pipelines.safe.weights import DENSES, Weights, load_weights
 LOADING = "loading weights"
 PASSING_STAGE = "extracting features of passing images"
 CONDITIONS = "block3_pool"
-"""The layer whose features tell imaging conditions, and so families."""
+"""The layer whose features show imaging conditions; families are found from it."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,19 @@ class Features:
     images : list of ImageFile, length n
         Failing images that could be decoded.
     rejected : list of Rejected
-        The other failing ones.
+        Failing images that could not.
     vectors : array of float32, shape (n, sum of widths)
-        Of the layers that are asked for.
+        Features of the recipe's layers, or of those that the user chose.
     conditions : array of float32, shape (n, 256)
-        Of the layer that tells imaging conditions, at unit length.
+        Features of the layer that shows imaging conditions, scaled to unit length.
     passing : CheckedPassing or None
-        Those that could be decoded.
+        Passing images that could be decoded.
     passing_vectors : array of float32, shape (m, sum of widths)
+        Features of the passing images; m is 0 where there are none.
     shallow, passing_shallow : arrays of float32, shapes (n, 64) and (m, 64)
-        Of the shallowest layer.
+        Features of the shallowest pooling layer.
     deep, passing_deep : arrays of float32, shapes (n, 512) and (m, 512)
-        Of the deepest pooling layer.
+        Features of the deepest pooling layer.
     """
 
     images: list[ImageFile]
@@ -58,7 +59,7 @@ class Features:
 
 
 def list_extracted_layers(layers: Sequence[str]) -> tuple[str, ...]:
-    """Return the layers that are extracted for some: all pools, so that every recipe finds them."""
+    """List the layers to extract: all pooling layers, and those of `layers` that are none."""
     return (*features.POOLS, *(layer for layer in layers if layer not in features.POOLS))
 
 
@@ -70,7 +71,16 @@ def extract_features(
     recipe: str,
     options: Options,
 ) -> Features:
-    """Extract the features of failing and of passing images, through the store."""
+    """Extract the features of failing and of passing images through the feature store.
+
+    Time and memory grow linearly with the number of images.
+
+    Raises
+    ------
+    InputError
+        When no failing image, or too few passing images, can be decoded, or when the weights or the
+        store cannot be used.
+    """
     layers = options.layers or RECIPES[recipe].layers
     precision = features.choose_precision(options.precision)
     with run.stage(LOADING):

@@ -1,7 +1,7 @@
 """Features of images from VGG16 pre-trained on ImageNet (SAFE, section 2: features extraction).
 
-The network sees 224 x 224 pixels with Keras' own preprocessing.  A convolution or pooling layer
-gives one feature per channel, its average over the picture; a dense layer gives its outputs.
+The network takes images of 224 x 224 pixels with Keras' preprocessing. A convolution or pooling
+layer gives one feature per channel, its average over the picture; a dense layer gives its outputs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ WIDTHS = {name: shape[-1] for name, shape in (CONVOLUTIONS | DENSES).items()} | 
 }
 """Number of features by layer."""
 POOLS = ("block1_pool", "block2_pool", "block3_pool", "block4_pool", "block5_pool")
-"""Extracted for every recipe: the store then serves all of them, at no cost worth speaking of."""
+"""Layers that are extracted for every recipe, so that the store serves all recipes. The cost is
+negligible."""
 
 
 def list_widths(layers: Sequence[str]) -> tuple[int, ...]:
@@ -48,24 +49,28 @@ def list_widths(layers: Sequence[str]) -> tuple[int, ...]:
     Raises
     ------
     InputError
-        When VGG16 has no such layer, or none is given.
+        When VGG16 has no such layer, or `layers` is empty.
     """
     for layer in layers:
         if layer not in WIDTHS:
-            raise InputError(f"VGG16 has no layer {layer!r}. Choose among {', '.join(WIDTHS)}.")
+            raise InputError(
+                f"layers: VGG16 has no layer {layer!r}. Choose from {', '.join(WIDTHS)}."
+            )
     if not layers:
-        raise InputError(f"no layer given. Choose among {', '.join(WIDTHS)}.")
+        raise InputError(
+            f"layers: expected at least one, received none. Choose from {', '.join(WIDTHS)}."
+        )
     return tuple(WIDTHS[layer] for layer in layers)
 
 
 def select_columns(vectors: Floats, extracted: Sequence[str], layers: Sequence[str]) -> Floats:
-    """Return the features of some layers, side by side.
+    """Select the features of some layers, side by side.
 
     Parameters
     ----------
     vectors : array of float32, shape (n, sum of widths of `extracted`)
     extracted, layers : sequence of str
-        Every one of `layers` is among `extracted`.
+        `extracted` includes all of `layers`.
 
     Returns
     -------
@@ -88,9 +93,14 @@ def list_columns(extracted: Sequence[str], layers: Sequence[str]) -> NDArray[np.
 
 
 def choose_precision(wanted: str) -> Precision:
-    """Return the precision to compute in; "auto" takes bfloat16 where the CPU multiplies it.
+    """Choose the precision to compute in; "auto" takes bfloat16 where the CPU supports it.
 
-    Without such instructions bfloat16 is emulated and slower than float32.
+    Without the CPU's instructions bfloat16 is emulated, and slower than float32.
+
+    Raises
+    ------
+    InputError
+        When `wanted` is not "auto", "float32" or "bfloat16".
     """
     if wanted == "float32":
         return "float32"
@@ -111,14 +121,14 @@ def build_network(weights: Weights, layers: Sequence[str], precision: Precision)
     Parameters
     ----------
     weights : Weights
-        With `fc1` and `fc2` if a layer needs them.
+        Including `fc1` and `fc2` if a layer needs them.
     layers : sequence of str
-        Their features stand side by side in this order.
+        Layers whose features the network returns, side by side in this order.
 
     Returns
     -------
     callable
-        From uint8 images of shape (n, 224, 224, 3), RGB, to float32 features of shape
+        Function from uint8 RGB images, shape (n, 224, 224, 3), to float32 features, shape
         (n, sum of widths).
     """
     keras, tf = import_keras()
@@ -156,12 +166,12 @@ class ExtractedFeatures:
     Attributes
     ----------
     images : list of ImageFile, length n
-        Those that could be decoded.
+        Images that could be decoded.
     rejected : list of Rejected
-        The others.
+        Images that could not.
     vectors : array of float32, shape (n, sum of widths)
     new : int
-        Files whose features were not in the store before.
+        Number of files whose features were not in the store before.
     """
 
     images: list[ImageFile]
@@ -179,7 +189,15 @@ def extract_through_store(
     batch_size: int,
     progress: Progress,
 ) -> ExtractedFeatures:
-    """Return the features of images, those that were extracted before from the feature store."""
+    """Return the features of images; only those missing in the feature store are extracted.
+
+    Time grows linearly with the number of missing images, memory with that of all images.
+
+    Raises
+    ------
+    InputError
+        When a layer is unknown, or the feature store cannot be used.
+    """
     with open_store(
         cache_folder(), weights.digest, layers, precision, sum(list_widths(layers))
     ) as store:
@@ -208,25 +226,28 @@ def extract(
 ) -> tuple[int, list[Rejected]]:
     """Extract the features of all images that the store does not hold yet, and store them.
 
-    Threads decode at most two batches ahead of the network.  A batch goes into the store as soon
-    as it is computed, and images are batched by their place in `images`: a job that was killed
-    and is started again computes the very batches that an uninterrupted one would, and so the
-    very same features (an image's last bits depend on its neighbours in a batch).  Time grows with
-    the number of images, memory with `batch_size` alone.
+    Threads decode at most two batches ahead of the network. A batch goes into the store as soon as
+    it is computed.
+
+    Batches follow from the place of an image in `images`, because the last bits of an image's
+    features depend on the other images of its batch. So a job that was killed and is started again
+    computes the same batches, and the same features, as a job that was not.
+
+    Time grows with the number of images, memory with `batch_size` only.
 
     Parameters
     ----------
     network : callable
-        Builds the network; only called when something is to be extracted.
+        Builds the network; only called when there are images to extract.
     batch_size : int
-        Images a batch; 8 to 16 is fastest on a CPU.
+        Images per batch; 8 to 16 is fastest on a CPU.
 
     Returns
     -------
     extracted : int
-        Files whose features were not in the store before.
+        Number of files whose features were not in the store before.
     rejected : list of Rejected
-        Files whose header is that of an image, but whose pixels cannot be decoded.
+        Files with the header of an image whose pixels cannot be decoded.
     """
     missing = store.missing([image.digest for image in images])
     pending = _assign_batches(images, missing, batch_size)
@@ -261,7 +282,7 @@ def extract(
 def _assign_batches(
     images: Sequence[ImageFile], missing: Collection[str], batch_size: int
 ) -> list[tuple[int, ImageFile]]:
-    """Return the images that are to be decoded, each with its batch; equal files once."""
+    """Return the images to decode with their batch numbers; equal files are decoded once."""
     pending: list[tuple[int, ImageFile]] = []
     left = set(missing)
     for place, image in enumerate(images):

@@ -1,6 +1,7 @@
 """Looks: frames of one track that lie in one direction from the passing images.
 
-Not in SAFE. They are clustered in the place of their frames, which then follow them.
+Not in SAFE. A track has many similar frames, so looks are clustered instead of frames, and each
+frame then gets the cluster of its look.
 """
 
 from __future__ import annotations
@@ -13,22 +14,25 @@ from pipelines.safe.situations import TOGETHER, to_unit_length
 
 
 def find_looks(rays: Floats, groups: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Tell the looks of each group apart: frames of one track that lie in one direction.
+    """Find the looks of each group: frames of one track that lie in one direction.
 
-    Thirty frames of one sign are no situation, however dense they lie: looks are clustered in their
-    place. Average linkage of cosine distances within a group, cut at `TOGETHER`.
+    Thirty frames of one sign are close to one another, but they are no situation. So looks are
+    clustered instead of frames. The method is average linkage of the cosine distances within a
+    group, cut at `TOGETHER`.
 
     Time and memory grow with the square of the largest group.
 
     Parameters
     ----------
     rays : array of float32, shape (n, c)
+        Rays of the frames, as `contrast.project` returns them.
     groups : array of int64, shape (n,)
+        Group (track) of each frame.
 
     Returns
     -------
     array of intp, shape (n,)
-        From 0, no look of two groups.
+        Look of each frame, from 0; a look has frames of one group only.
     """
     from scipy.cluster.hierarchy import fcluster, linkage
 
@@ -48,7 +52,12 @@ def find_looks(rays: Floats, groups: NDArray[np.int64]) -> NDArray[np.intp]:
 
 
 def average_rays(rays: Floats, looks: NDArray[np.intp]) -> Floats:
-    """Return the mean ray of each look, shape (looks, c)."""
+    """Average the rays of each look.
+
+    Returns
+    -------
+    array of float32, shape (number of looks, c)
+    """
     sums = np.zeros((int(looks.max()) + 1, rays.shape[1]), dtype=np.float64)
     np.add.at(sums, looks, rays)
     return (sums / np.bincount(looks)[:, None]).astype(np.float32)

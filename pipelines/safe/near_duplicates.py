@@ -1,15 +1,15 @@
-"""Groups of pictures that are nearly the same, where names tell of none: frames of one track.
+"""Near-duplicates: groups of pictures that are nearly the same, such as the frames of one track.
 
-Not in SAFE. Frames of a track are no independent images (see `pipelines.data.groups`), and files
-are not always named after their track.  What tells is the deepest pooling layer: what a picture
-shows moves it far, and how it was taken (blur, little light) less than it moves the shallow
-layers.
+Not in SAFE. Frames of a track are not independent images (see `pipelines.data.groups`), and file
+names do not always show the track. The features of the deepest pooling layer show it: they depend
+strongly on what a picture shows, and depend on how it was taken (blur, little light) less than the
+features of shallow layers.
 
-Dark pictures of different things are near one another, too, and so are pictures of one kind of
-thing.  Being near is therefore measured by how near other pictures are, and a group must be far
-from all that it does not hold.  Measured by `benchmarks/near_duplicates.py`: of independent
-photographs that are spoiled, and of drawn eyes and signs, none are told; of pairs of frames of
-drawn tracks all, or 68 to 77 % where each frame was spoiled anew and strongly, and no false pair.
+Dark pictures of different things are also near one another, and so are pictures of one kind of
+thing. So a distance is compared with the distances to other pictures, and a group must be far from
+all images outside. `benchmarks/near_duplicates.py` measures it: no group among independent
+photographs with added faults, or among drawn eyes and signs; all pairs of frames of drawn tracks
+(68 to 77 % where each frame has strong faults of its own), and no false pair.
 """
 
 from __future__ import annotations
@@ -24,28 +24,29 @@ from pipelines.data.arrays import Floats
 from pipelines.data.groups import ALONE, FEWEST_STEMS, LARGEST_SHARE, Groups
 
 RANK = 30
-"""The image of this rank is taken to be independent of an image: longer tracks may be missed."""
+"""The neighbour of this rank counts as independent of an image, so longer tracks may be missed."""
 NEAR = 0.25
-"""Share of the distance to that image, below which another image is near."""
+"""An image is near where its distance is below this share of the distance to that neighbour."""
 FARTHEST = 0.1
-"""Cosine distance from which on two pictures are never near."""
+"""Cosine distance from which two pictures are never near."""
 ISOLATION = 3.0
-"""How many times farther than its images are from one another the next image is from a group."""
+"""Least ratio of a group's distance to the nearest image outside to the distances of its images."""
 FEWEST_ISOLATED = 0.5
-"""Share of the images that are near others: with fewer in isolated groups, all is alike by kind."""
+"""Least share of the linked images that are in isolated groups: with fewer, the images are near one
+another because they are of one kind."""
 FEWEST_IMAGES = 0.05
-"""Share of all images: where fewer are in groups, the set is not one of tracks."""
+"""Least share of all images that are in groups: with fewer, the set does not consist of tracks."""
 BLOCK = 4_000_000
-"""Distances held at a time."""
+"""Distances that are in memory at a time."""
 HOW = "by near-duplicate pictures"
 
 
 def link_near_pictures(vectors: Floats) -> NDArray[np.int64]:
-    """Link pictures that are nearer than independent ones; number what is connected.
+    """Link pictures that are nearer than independent ones, and number the connected components.
 
-    An image's distance to the image of rank `RANK` (or of a tenth of all images, where these are
-    fewer) is one to an independent image.  Two images are linked where their distance is below
-    `NEAR` of that of either, and below `FARTHEST`.
+    The neighbour of rank `RANK` (or of a tenth of all images, if this is lower) counts as
+    independent of an image. Two images are linked where their distance is below `FARTHEST`, and
+    below the share `NEAR` of the distance from either image to its independent neighbour.
 
     Time grows with n^2 d, memory with n d and `BLOCK`.
 
@@ -57,7 +58,7 @@ def link_near_pictures(vectors: Floats) -> NDArray[np.int64]:
     Returns
     -------
     array of int64, shape (n,)
-        From 0; images of one number are connected.
+        Number of the image's connected component, from 0.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -67,7 +68,7 @@ def link_near_pictures(vectors: Floats) -> NDArray[np.int64]:
     rank = min(RANK, int(LARGEST_SHARE * n) + 1)
     if rank >= n:
         return numbers
-    # The image itself is first, at distance 0.
+    # The image itself has rank 0, at distance 0.
     ranked = [np.partition(distances, rank, axis=1)[:, rank] for _, distances in _rows(vectors)]
     limits = np.minimum(NEAR * np.concatenate(ranked), FARTHEST)
     for start, distances in _rows(vectors):
@@ -80,7 +81,7 @@ def link_near_pictures(vectors: Floats) -> NDArray[np.int64]:
 
 
 def measure_isolation(vectors: Floats, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Compare how far the next image is from a group with how near its own images are.
+    """Measure how far each group is from the other images, relative to the distances within it.
 
     Time grows with n^2 d, memory with n d and `BLOCK`.
 
@@ -93,8 +94,9 @@ def measure_isolation(vectors: Floats, numbers: NDArray[np.int64]) -> NDArray[np
     Returns
     -------
     array of float64, shape (k,)
-        The smallest distance between an image of the group and one that is not, over the largest
-        between an image of it and the nearest other of it; 0 for one image.
+        Smallest distance between an image of the group and an image outside, divided by the largest
+        distance between an image of the group and its nearest neighbour in the group; 0 for a group
+        of one image.
     """
     inside = np.zeros(int(numbers.max(initial=-1)) + 1)
     outside = np.full(len(inside), np.inf)
@@ -113,7 +115,7 @@ def measure_isolation(vectors: Floats, numbers: NDArray[np.int64]) -> NDArray[np
 
 
 def _rows(vectors: Floats) -> Iterator[tuple[int, Floats]]:
-    """Yield cosine distances of some images to all, and the place of the first of them."""
+    """Yield blocks of cosine distances to all images, each with the position of its first row."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
     rows = max(1, BLOCK // max(1, len(unit)))
@@ -122,23 +124,26 @@ def _rows(vectors: Floats) -> Iterator[tuple[int, Floats]]:
 
 
 def group_near_duplicates(paths: Sequence[str], vectors: Floats) -> Groups:
-    """Group images that are nearly the same picture; `ALONE` unless the set is one of tracks.
+    """Group images that are nearly the same picture; `ALONE` unless the set consists of tracks.
 
-    A group is what is connected (`link_near_pictures`) and isolated by `ISOLATION`. At least
-    `FEWEST_ISOLATED` of what is connected must be, and at least `FEWEST_IMAGES` of all images; and
-    as by names, there are at least `FEWEST_STEMS` groups, none of more than `LARGEST_SHARE`.
+    A group is a connected component (`link_near_pictures`) whose isolation is at least `ISOLATION`.
+    The set consists of tracks where the groups have at least `FEWEST_ISOLATED` of the linked images
+    and `FEWEST_IMAGES` of all images, and where, as for groups by names, there are at least
+    `FEWEST_STEMS` groups and none has more than `LARGEST_SHARE` of all images.
+
+    Time grows with n^2 d, memory with n d.
 
     Parameters
     ----------
     paths : sequence of str, length n
-        Those that occur twice (in two folders) name no image, and are left out.
+        A path that occurs twice (in two folders) is ambiguous; its images are in no group.
     vectors : array of float32, shape (n, d)
         See `link_near_pictures`.
 
     Returns
     -------
     Groups
-        A group has the name of its first image.
+        Each group has the name of its first image.
     """
     numbers = link_near_pictures(vectors)
     counts = np.bincount(numbers)

@@ -1,4 +1,4 @@
-"""Failing images put into clusters, by what they look like or in contrast with passing images."""
+"""Partitions of failing images into clusters, by appearance or in contrast with passing images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FOLDS = 3
 
 @dataclass(frozen=True)
 class Partition:
-    """The clusters of the failing images, and where images stand.
+    """The clusters of the failing images, and the points that they were found from.
 
     Attributes
     ----------
@@ -39,22 +39,22 @@ class Partition:
         -1 is noise.
     core : array of bool, shape (n,)
     parts : array of int32, shape (n,), optional
-        Appearances within situations; None of clusters by appearance.
+        Appearances within situations; None where clusters are by appearance.
     points, moved : arrays of float32, shape (n, c)
         Reduced features (directions, in contrast), before and after denoising.
     space : Reduction or Contrast
     passing_points : array of float32, shape (m, c)
-        Of the passing images, if there are any.
+        Reduced features of the passing images; m may be 0.
     passing_labels : array of int32, shape (m,)
-        The cluster that holds each.
+        The cluster that holds each passing image, -1 for none.
     plain : array of bool, shape (m,)
         Passing images that the contrast was fitted to.
     clusters : Clustering
-        What DBSCAN found.
+        The result of DBSCAN.
     hold : callable
-        From features of any images to the cluster that holds each, -1 for none.
+        Function from the features of any images to the cluster that holds each, -1 for none.
     layers : tuple of str
-        Whose features tell the clusters apart.
+        Layers whose features the clusters were found from.
     """
 
     labels: Labels
@@ -73,13 +73,13 @@ class Partition:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let linear algebra use one thread.
+    """Limit linear algebra to one thread.
 
-    A search is many small steps. On a machine that does anything else at the same time, threads
-    that wait for one another take several times as long as one thread alone.
+    A search has many small steps. Where other programs use the CPU at the same time, several
+    threads wait for one another, and take several times as long as one thread.
     """
     import scipy.linalg  # noqa: F401
-    import sklearn.neighbors  # noqa: F401  (the limit reaches the libraries that are loaded)
+    import sklearn.neighbors  # noqa: F401  (the limit applies to loaded libraries only)
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
@@ -87,14 +87,16 @@ def _one_thread() -> Iterator[None]:
 
 
 def find_partition(vectors: Floats, passing: Floats, search: Search) -> Partition:
-    """Put failing images into clusters, as the recipe says.
+    """Partition failing images into clusters, by the recipe (SAFE, section 2: clustering).
+
+    Time grows with (n + m)^2.
 
     Parameters
     ----------
     vectors : array of float32, shape (n, sum of widths)
         Features of failing images.
     passing : array of float32, shape (m, sum of widths)
-        Of passing images; m may be 0 unless the recipe is one of contrast.
+        Features of passing images; m may be 0 unless the recipe uses contrast.
     """
     with _one_thread():
         if search.choices.contrast:
@@ -103,11 +105,12 @@ def find_partition(vectors: Floats, passing: Floats, search: Search) -> Partitio
 
 
 def _find_by_contrast(vectors: Floats, passing: Floats, search: Search) -> Partition:
-    """Find the situations of failing images, seen in contrast with passing ones.
+    """Find the situations of failing images in contrast with passing images, in two rounds.
 
-    Twice: passing images of a cause do not say what pictures without one look like. The first time
-    those that are surrounded by failing ones are left out of the fit, the second time those that
-    lie in a situation that fails more often; they are counted all the same.
+    Passing images that have a cause of failure do not show what images without a cause look like,
+    so the contrast is not fitted to them. The first round leaves out passing images that are
+    surrounded by failing ones, the second those in a situation that fails more often. All passing
+    images are counted nevertheless.
     """
     plain = _find_plain(vectors, passing, search)
     partition = _contrast(vectors, passing, plain, search)
@@ -133,27 +136,30 @@ def count_unseen(
     groups: NDArray[np.int64],
     passing_groups: NDArray[np.int64],
 ) -> tuple[Labels, Labels]:
-    """Put images to clusters that were found without them, so that chance does not count itself.
+    """Assign images to clusters that were found without them, by cross-validation.
 
-    Axes, clusters and reaches are fitted to the failing images: they hold these better than any
-    others, cause or not. Therefore a third of all images, groups undivided, is left out in turn;
-    clusters are found in the rest, and hold of that third what they hold. A cluster of the rest
-    stands for the one that most of its images are in, if it has most of that one's.
+    Axes, clusters and reaches are fitted to the failing images, so clusters hold these images
+    better than others, whether there is a cause or not. Failure rates would be too high. So each
+    third of all images, with groups undivided, is left out once: clusters are found in the rest,
+    and the images of the third are assigned to these. A cluster of the rest counts as the cluster
+    of all images that has more than half of its images, if it also has more than half of that
+    cluster's.
 
-    Time grows as that of one search, three times.
+    Time is that of three searches.
 
     Parameters
     ----------
     vectors, passing : arrays of float32, shapes (n, d) and (m, d)
-        Features.
+        Features of failing and of passing images.
     labels : array of int32, shape (n,)
-        The clusters of all failing images.
+        Clusters of all failing images.
     groups, passing_groups : arrays of int64, shapes (n,) and (m,)
+        Group of each image.
 
     Returns
     -------
     arrays of int32, shapes (n,) and (m,)
-        Cluster that holds each image, found without it; -1 for none.
+        Cluster that each image is assigned to; -1 for none.
     """
     count = int(max(groups.max(initial=0), passing_groups.max(initial=0))) + 1
     folds = np.random.default_rng(search.seed).permutation(count) % FOLDS
@@ -168,10 +174,10 @@ def count_unseen(
         own = search.groups[seen] if search.groups is not None else None
         rest = replace(search, groups=own, step=lambda done, total: None)
         with _one_thread():
-            found = _find_once(vectors[seen], passing[passing_seen], rest)
-        names = _match(found.labels, labels[seen])
-        held[~seen] = names[found.hold(vectors[~seen])]
-        passing_held[~passing_seen] = names[found.hold(passing[~passing_seen])]
+            partition = _find_once(vectors[seen], passing[passing_seen], rest)
+        names = _match(partition.labels, labels[seen])
+        held[~seen] = names[partition.hold(vectors[~seen])]
+        passing_held[~passing_seen] = names[partition.hold(passing[~passing_seen])]
     return held, passing_held
 
 
@@ -181,17 +187,18 @@ def _find_once(vectors: Floats, passing: Floats, search: Search) -> Partition:
     return _contrast(vectors, passing, _find_plain(vectors, passing, search), search)
 
 
-def _match(found: Labels, labels: Labels) -> Labels:
-    """Name clusters after those of other labels that have most of their images, and they theirs.
+def _match(new: Labels, labels: Labels) -> Labels:
+    """Match new clusters to the clusters of `labels` with which they share most images.
 
     Returns
     -------
     array of int32, shape (k + 1,)
-        -1 for a cluster that stands for none; the last entry, which -1 reaches, is noise's.
+        For each new cluster, the cluster that has more than half of its images, if it also has more
+        than half of that cluster's, and else -1. The last entry, which index -1 reaches, is noise.
     """
-    names = np.full(int(found.max(initial=NOISE)) + 2, NOISE, dtype=np.int32)
+    names = np.full(int(new.max(initial=NOISE)) + 2, NOISE, dtype=np.int32)
     for cluster in range(len(names) - 1):
-        own = labels[found == cluster]
+        own = labels[new == cluster]
         kinds, sizes = np.unique(own[own != NOISE], return_counts=True)
         if len(kinds):
             most = int(sizes.argmax())
@@ -204,7 +211,7 @@ def _match(found: Labels, labels: Labels) -> Labels:
 def _contrast(
     vectors: Floats, passing: Floats, plain: NDArray[np.bool_], search: Search
 ) -> Partition:
-    """Find the situations in contrast with the plain ones of the passing images; place all."""
+    """Find the situations in contrast with the plain passing images, and place all images."""
     space = contrast.fit(vectors, passing[plain], search.widths, components=search.wanted)
     rays, passing_rays = (contrast.project(space, part) for part in (vectors, passing))
     points = contrast.compute_directions(space, rays)
@@ -238,7 +245,7 @@ def _contrast(
 
 
 def _has_a_cause(partition: Partition) -> NDArray[np.bool_]:
-    """Tell which passing images lie in a situation that seems to fail more often than others."""
+    """Find the passing images that lie in a situation with a raised failure rate."""
     failing, passing = partition.labels, partition.passing_labels
     alone = np.arange(len(failing) + len(passing))
     rates = estimate_rates(
@@ -249,7 +256,7 @@ def _has_a_cause(partition: Partition) -> NDArray[np.bool_]:
 
 
 def _find_by_appearance(vectors: Floats, passing: Floats, search: Search) -> Partition:
-    """Find the clusters of failing images by what they look like, as SAFE does."""
+    """Find the clusters of failing images by appearance, as SAFE does."""
     view = find_view(vectors, search)
     space, points, clusters = view.space, view.points, view.clusters
     others = reduction.apply(space, passing) if len(passing) else points[:0]
@@ -270,7 +277,7 @@ def _find_by_appearance(vectors: Floats, passing: Floats, search: Search) -> Par
 
 
 def _hold(passing: Floats, points: Floats, clusters: Clustering) -> Labels:
-    """Return the cluster that holds each passing image: whose core images it is near enough to."""
+    """Return the cluster whose core images each passing image is near enough to, -1 for none."""
     labels = np.full(len(passing), NOISE, dtype=np.int32)
     inside = clusters.labels != NOISE
     core = inside & clusters.core
@@ -281,13 +288,21 @@ def _hold(passing: Floats, points: Floats, clusters: Clustering) -> Labels:
         points[inside], clusters.labels[inside], clusters.core[inside]
     )
     nearest = np.where(held, distances, np.inf)
-    found = held.any(axis=1)
-    labels[found] = nearest[found].argmin(axis=1)
+    placed = held.any(axis=1)
+    labels[placed] = nearest[placed].argmin(axis=1)
     return labels
 
 
 def describe_choices(partition: Partition, search: Search) -> tuple[dict[str, object], list[str]]:
-    """Return what the search settled on, for the manifest, and what the user should know."""
+    """Describe the outcome of the search.
+
+    Returns
+    -------
+    chosen : dict
+        Values for `chosen` of the manifest.
+    notes : list of str
+        Notes to the user.
+    """
     clusters, space = partition.clusters, partition.space
     kept = partition.points.shape[1]
     chosen: dict[str, object] = {
@@ -304,17 +319,17 @@ def describe_choices(partition: Partition, search: Search) -> tuple[dict[str, ob
     if partition.layers != search.wanted_layers:
         chosen["layers"] = list(partition.layers)
     if len(partition.passing_labels):
-        # Clusters are numbered anew by their failures: which setting found which is not told.
+        # Clusters were renumbered by their failures, so settings are listed without cluster ids.
         chosen["settings"] = _different(clusters)
         chosen["passing_fitted"] = int(partition.plain.sum())
-    # In contrast, clusters are taken apart and joined after what the note says.
+    # The contrast recipe splits and joins clusters afterwards, so the note would be wrong.
     notes = [clusters.note] if clusters.note and not search.choices.contrast else []
     if kept < search.wanted:
         n, width = len(partition.points), sum(features.list_widths(partition.layers))
         notes.insert(
             0,
-            f"{search.wanted} principal components were wanted; {n} images of {width} features "
-            f"allow {kept}.",
+            f"{search.wanted} principal components were requested, but {n} images with {width} "
+            f"features allow only {kept}.",
         )
     return chosen, notes
 

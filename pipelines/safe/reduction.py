@@ -37,7 +37,7 @@ class Reduction:
 def scale_to_unit_length(
     features: NDArray[np.float32], widths: Sequence[int]
 ) -> NDArray[np.float32]:
-    """Scale each layer's part of each image's features to Euclidean length 1; zeros stay zeros.
+    """Scale the features of each layer and image to Euclidean length 1; zeros stay zeros.
 
     Parameters
     ----------
@@ -67,15 +67,15 @@ def fit(
 ) -> Reduction:
     """Fit the principal components of a set of images.
 
-    The paper keeps 256 components; there are never more than images and features allow.  Below
-    1,000 images the decomposition is exact, above it randomised (Halko et al., 2011), whose time
-    and memory grow linearly with the number of images.
+    The paper keeps 256 components; images and features may allow fewer. Below 1,000 images the
+    decomposition is exact. From there it is randomised (Halko et al., 2011), and its time and
+    memory grow linearly with the number of images.
 
     Parameters
     ----------
     features : array of float32, shape (n, sum of widths)
     components : int
-        At least 1.
+        Number of components at most, at least 1.
 
     Raises
     ------
@@ -102,7 +102,11 @@ def fit(
 
 
 def apply(reduction: Reduction, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Project features, of the same images or of new ones.
+    """Project the features of the same images or of new ones; time grows linearly with n.
+
+    Parameters
+    ----------
+    features : array of float32, shape (n, sum of widths)
 
     Returns
     -------

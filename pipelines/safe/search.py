@@ -1,4 +1,4 @@
-"""How failing images are searched for clusters: the recipe's choices, and what the user decided."""
+"""Settings of a search for clusters: the choices of the recipe and those of the user."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from pipelines.safe.clustering import Clustering
 from pipelines.safe.recipe import RECIPES, ClusteringRecipe
 
 ALIKE = 1e-4
-"""Features nearer to one another than this share of their mean's length count as equal."""
+"""Features that differ by less than this share of their mean's length count as equal."""
 
 Step = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Search:
-    """How a partition is searched for; None leaves it to the recipe or to the search.
+    """Settings of the search for a partition; None leaves a value to the recipe or to the search.
 
     Attributes
     ----------
     recipe : str
         A key of `RECIPES`.
     layers : tuple of str
-        That the features are of; empty stands for the recipe's.
+        Layers of the features; empty for those of the recipe.
     components, min_samples : int, optional
     eps : float, optional
     seed : int
     groups : array of int64, shape (n,), optional
-        Images with the same number are of one group: contrast then clusters the looks of groups in
-        the place of images.
+        Group of each image. The contrast recipe then clusters the looks of groups instead of
+        images.
     step : callable
-        Told of ``(done, total)``.
+        Called with ``(done, total)``.
     """
 
     recipe: str
@@ -50,17 +50,17 @@ class Search:
 
     @property
     def choices(self) -> ClusteringRecipe:
-        """The recipe's choices."""
+        """The choices of the recipe."""
         return RECIPES[self.recipe]
 
     @property
     def wanted_layers(self) -> tuple[str, ...]:
-        """Layers that the features are of."""
+        """Layers of the features: the user's, or else those of the recipe."""
         return self.layers or self.choices.layers
 
     @property
     def views(self) -> tuple[tuple[str, ...], ...]:
-        """Layers that are seen apart from the others: see `Recipe`."""
+        """Sets of layers that are clustered separately: see `ClusteringRecipe`."""
         return (not self.layers and self.choices.views) or (self.wanted_layers,)
 
     @property
@@ -75,7 +75,7 @@ class Search:
 
 
 def find_clusters(moved: Floats, search: Search, alike: float) -> Clustering:
-    """Find the clusters of denoised points as the recipe says: see `clustering.search`."""
+    """Find the clusters of denoised points, by the choices of the recipe (`clustering.search`)."""
     recipe = search.choices
     return clustering.search(
         moved,

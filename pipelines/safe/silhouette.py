@@ -1,4 +1,4 @@
-"""The silhouette index, of many labellings at once (SAFE, section 2: clustering)."""
+"""The silhouette index of many labellings at once (SAFE, section 2: clustering)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ BLOCK = 1024
 def compute_silhouettes(distances: Distances, labellings: Sequence[Labels]) -> list[Floats]:
     """Compute the silhouette of every image under several labellings (Rousseeuw, 1987).
 
-    s = (b - a) / max(a, b), a the mean distance to the other images of the own cluster, b the
-    least mean distance to the images of another.  Noise neither has a silhouette nor is a
-    neighbour; noise, single images and labellings of fewer than two clusters get 0.
+    s = (b - a) / max(a, b), where a is the mean distance to the other images of the image's
+    cluster, and b the least mean distance to the images of another cluster. Noise has no silhouette
+    and does not count as another cluster. Noise, single images and labellings of fewer than two
+    clusters get 0.
 
-    Sums of distances are taken once over the groups of images that no labelling separates; each
-    labelling adds up these.  Time grows with n^2, memory with n.
+    Distances are summed once over the groups of images that no labelling separates; each labelling
+    then adds up these sums. Time grows with n^2, memory with n.
 
     Parameters
     ----------
@@ -59,7 +60,13 @@ def compute_silhouettes(distances: Distances, labellings: Sequence[Labels]) -> l
 
 
 def _silhouettes(sums: Floats, sizes: Floats, labels: Labels) -> Floats:
-    """Silhouettes of a block of images from their summed distances to each cluster, (k, block)."""
+    """Compute the silhouettes of a block of images.
+
+    Parameters
+    ----------
+    sums : array of float32, shape (k, b)
+        Summed distances of the b images to the images of each cluster.
+    """
     values = np.zeros(len(labels), dtype=np.float32)
     images = np.flatnonzero((labels != NOISE) & (sizes[labels] > 1))
     own = labels[images]

@@ -1,10 +1,10 @@
 """Situations: clusters whose images lie in one direction from the passing images.
 
-DBSCAN at the scale that keeps clusters pure splits a cause into its appearances, and lumps mild
-causes together beside a strong one. Directions mend both: a cluster whose parts point different
-ways is several causes, and clusters that point the same way are one, whatever they show. What a
-situation then holds, failing and passing images alike, is told by one rule: its direction, and how
-far its images stray from it.
+DBSCAN at the scale that keeps clusters pure splits a cause into its appearances, and merges mild
+causes when there is a strong one beside them. Directions correct both: a cluster whose parts have
+different directions is several causes, and clusters with the same direction are one cause, whatever
+their images show. One rule then decides which images a situation holds, failing and passing ones
+alike: the direction of the situation, and how far its images stray from it.
 
 Not in SAFE; `benchmarks/photographs.py` compares.
 """
@@ -31,35 +31,36 @@ from pipelines.safe.dbscan import NOISE, Labels
 from pipelines.safe.denoising import denoise
 
 APART = 0.4
-"""Cosine distance of the shifts of two parts, from which on they are two causes."""
+"""Cosine distance of the shifts of two parts from which they are two causes."""
 AGREEING = 0.6
-"""Median cosine of images with the direction of the others of their part, from which on parts are
-more than what chance tears out of a cloud: of clouds it is 0.3 to 0.55, of causes 0.65 to 0.95."""
+"""Parts are kept where the median cosine of images with the direction of the other images of their
+part is at least this. It is 0.3 to 0.55 for random parts of a cloud, 0.65 to 0.95 for causes."""
 TOGETHER = 0.42
-"""Mean cosine distance of the shifts of clusters, up to which they are one situation."""
+"""Mean cosine distance of the shifts of clusters up to which they are one situation."""
 AGAIN = 0.36
-"""The same of situations as images were placed in them: by then they are told apart better."""
+"""The same limit once images were placed in situations, whose directions are more certain then."""
 SMALLEST = 6
-"""Images of a cluster that can fall into two clusters."""
+"""Least number of images of a cluster that can be split into two."""
 MOST_NOISE = 0.2
-"""Share of a cluster that may become noise when it is taken apart."""
+"""Largest share of a cluster that may become noise when it is split."""
 AWAY = 0.75
-"""Of the passing images' root mean square length: an image nearer to their mean has no cause."""
+"""An image has no cause where it is nearer to the passing images' mean than this share of their
+root mean square length."""
 STRAYING = 1.5
-"""Interquartile ranges beyond the quartile (Tukey's fence) that an image may stray from its
-situation."""
+"""Number of interquartile ranges beyond the quartile (Tukey's fence) by which an image may stray
+from its situation."""
 FARTHEST_FROM_ALL = -2.0
 
 
 def compute_shifts(rays: Floats, labels: Labels) -> Floats:
-    """Return the mean of each cluster as seen from the passing images' mean.
+    """Compute the shift of each cluster: its mean relative to the passing images' mean.
 
     Parameters
     ----------
     rays : array of float32, shape (n, c)
         As `contrast.project` returns them.
     labels : array of int32, shape (n,)
-        0 to k - 1, every one of which occurs; -1 is noise.
+        0 to k - 1, where every id occurs; -1 is noise.
 
     Returns
     -------
@@ -78,11 +79,12 @@ def to_unit_length(vectors: Floats) -> Floats:
 
 
 def take_apart(clustering: Clustering, directions: Floats, rays: Floats) -> Clustering:
-    """Search each cluster again by itself; keep its parts where they point different ways.
+    """Cluster each cluster again by itself, and split it where its parts have different directions.
 
-    Its images are denoised among themselves, so that a frequent cause beside it no longer draws
-    them. Parts are kept where the shifts of two are at least `APART`, their images agree on their
-    ways (`AGREEING`) and at most a fifth of the cluster becomes noise; each part is searched again.
+    The images of a cluster are denoised among themselves, so that a frequent cause beside the
+    cluster no longer attracts them. The parts replace the cluster where the shifts of two parts are
+    at least `APART`, the images of the parts agree on their directions (`AGREEING`), and at most a
+    fifth of the cluster becomes noise. Each part is then clustered again.
 
     Time grows with the square of the largest cluster.
 
@@ -113,13 +115,13 @@ def take_apart(clustering: Clustering, directions: Floats, rays: Floats) -> Clus
 
 
 def _with_others(rays: Floats) -> Floats:
-    """Return the mean direction of the other images, for each image of a cluster."""
+    """Compute, for each image of a cluster, the mean direction of the cluster's other images."""
     units = to_unit_length(rays)
     return to_unit_length(units.sum(axis=0) - units)
 
 
 def _agreement(rays: Floats, labels: Labels) -> float:
-    """Return the median cosine of images with the direction of the others of their cluster."""
+    """Compute the median cosine of images with the direction of their cluster's other images."""
     cosines = [
         (_with_others(rays[labels == cluster]) * to_unit_length(rays[labels == cluster])).sum(
             axis=1
@@ -130,10 +132,11 @@ def _agreement(rays: Floats, labels: Labels) -> float:
 
 
 def join(rays: Floats, labels: Labels, together: float = TOGETHER) -> Labels:
-    """Put clusters that point the same way into one situation.
+    """Join clusters that have the same direction into one situation.
 
-    Average linkage of the clusters' shifts by cosine distance, cut at `together`. Time and memory
-    grow with the square of the number of clusters, and linearly with images.
+    The method is average linkage of the clusters' shifts by cosine distance, cut at `together`.
+    Time and memory grow with the square of the number of clusters, and linearly with the number of
+    images.
 
     Parameters
     ----------
@@ -157,16 +160,16 @@ def join(rays: Floats, labels: Labels, together: float = TOGETHER) -> Labels:
 
 @dataclass(frozen=True)
 class Reach:
-    """What each situation holds.
+    """The reach of each situation: the limits within which it holds an image.
 
     Attributes
     ----------
     ways : array of float32, shape (k, c)
         Direction of each situation, of length 1.
     least_cosines : array of float32, shape (k,)
-        Cosine of an image's ray with its situation's direction, at least.
+        Least cosine of an image's ray with the direction of the situation.
     least_lengths : array of float32, shape (k,)
-        Length of the ray along that direction, at least.
+        Least length of the ray along that direction.
     """
 
     ways: Floats
@@ -177,10 +180,11 @@ class Reach:
 def measure_reach(rays: Floats, labels: Labels, passing_length: float) -> Reach:
     """Measure how far the images of each situation stray from its direction.
 
-    The direction of a situation is the mean of its images' directions; each image is measured
-    against that of the others, as a new one would be. An image belongs as long as its cosine and
-    its length along the direction are within Tukey's fence, 1.5 interquartile ranges below the
-    lower quartile, and as it is about as far off as passing images usually are, or farther.
+    The direction of a situation is the mean of its images' directions. To measure the limits, each
+    image is compared with the direction of the other images, as a new image would be. A situation
+    holds an image where its cosine and its length along the direction are at least the lower
+    quartile minus 1.5 interquartile ranges (Tukey's fence), and where its length is at least `AWAY`
+    of that of passing images. Time grows linearly with the number of images.
 
     Parameters
     ----------
@@ -210,17 +214,19 @@ def _fence(values: NDArray[np.float32]) -> float:
 
 
 def place(rays: Floats, reach: Reach) -> Labels:
-    """Put images to the situations that hold them: of several, to the one that they point to most.
+    """Place images in the situations that hold them; among several, in that of the largest cosine.
+
+    Time grows with the number of images times the number of situations.
 
     Parameters
     ----------
     rays : array of float32, shape (n, c)
-        Of any images.
+        Rays of any images.
 
     Returns
     -------
     array of int32, shape (n,)
-        -1 where none does.
+        Situation of each image; -1 where none holds it.
     """
     if not len(reach.ways):
         return np.full(len(rays), NOISE, dtype=np.int32)
@@ -244,7 +250,7 @@ class Situations:
     core : array of bool, shape (n,)
         Core images of the clusters that became situations.
     reach : Reach
-        By situation.
+        Limits of each situation.
     """
 
     labels: Labels
@@ -263,19 +269,22 @@ def find_situations(
     *,
     apart: bool = True,
 ) -> Situations:
-    """Take clusters apart that point different ways, and join those that point the same way.
+    """Find situations: split clusters with several directions, and join those of one direction.
 
-    Noise goes to the situation that holds it, and images that their situation does not hold are
-    noise, so that failing and passing images are counted by the same rule. Where looks were
-    clustered, their frames follow, each by that rule.
+    Afterwards every image is placed by the reach of the situations: an image of noise goes to the
+    situation that holds it, and an image that its situation does not hold becomes noise. So failing
+    and passing images are counted by the same rule. Where looks were clustered, each of their
+    frames is placed by this rule.
+
+    Time grows with the square of the largest cluster.
 
     Parameters
     ----------
     clustering : Clustering
-        Of the denoised directions.
+        Clusters of the denoised directions.
     directions, rays : arrays of float32, shape (n, c)
-        As `contrast.compute_directions` and `contrast.project` return them; of looks, where there
-        are any.
+        As `contrast.compute_directions` and `contrast.project` return them; those of looks, where
+        looks were clustered.
     passing_length : float
         Root mean square length of passing images' rays.
     looks : array of intp, shape (f,), optional
@@ -283,12 +292,12 @@ def find_situations(
     frames : array of float32, shape (f, c), optional
         Rays of the frames.
     apart : bool
-        Whether clusters are taken apart; not where the user fixed the scale.
+        Whether clusters may be split; False where the user fixed eps.
 
     Returns
     -------
     Situations
-        Of the images; of the frames, where looks were clustered.
+        Situations of the images; of the frames, where looks were clustered.
     """
     first = take_apart(clustering, directions, rays) if apart else clustering
     joined, clusters, core = join(rays, first.labels), first.labels, first.core
@@ -302,16 +311,16 @@ def find_situations(
     reach = Reach(whole.ways[numbers], whole.least_cosines[numbers], whole.least_lengths[numbers])
     core = core & (labels != NOISE)
     for situation in range(labels.max() + 1):
-        if not core[labels == situation].any():  # the cores were farther off than it reaches
+        if not core[labels == situation].any():  # its core images are all beyond its reach
             core = core | (labels == situation)
     return Situations(labels, parts, core, reach)
 
 
 def _place_and_join(rays: Floats, labels: Labels, passing_length: float) -> tuple[Reach, Labels]:
-    """Put images to the situations that hold them, and join those that then point the same way.
+    """Place images in the situations that hold them, and join situations of the same direction.
 
-    What a situation gains and loses by its reach moves its direction a little, and with it how far
-    it is from others: joining is therefore tried until nothing changes.
+    Placing changes the images of a situation, and so its direction and its distance to others. So
+    both steps are repeated until no situations are joined.
     """
     while True:
         reach = measure_reach(rays, labels, passing_length)
@@ -323,7 +332,7 @@ def _place_and_join(rays: Floats, labels: Labels, passing_length: float) -> tupl
 
 
 def _add_single_subjects(labels: Labels, looks: NDArray[np.intp]) -> Labels:
-    """Make a cluster of each look of several frames that no other look lies beside."""
+    """Make a cluster of each look of noise that has at least `SMALLEST_CLUSTER` frames."""
     sizes = np.bincount(looks)
     alone = (labels == NOISE) & (sizes[looks] >= SMALLEST_CLUSTER)
     first = int(labels.max(initial=NOISE)) + 1
@@ -334,7 +343,7 @@ def _add_single_subjects(labels: Labels, looks: NDArray[np.intp]) -> Labels:
 
 
 def _appearances(rays: Floats, labels: Labels, clusters: Labels) -> Labels:
-    """Tell the clusters within each situation; who was in none of them joins the nearest."""
+    """Assign numbers to the clusters of each situation; images of no cluster join the nearest."""
     parts = np.full_like(labels, NOISE)
     for situation in range(int(labels.max(initial=NOISE)) + 1):
         inside = np.flatnonzero(labels == situation)
@@ -354,7 +363,7 @@ def _appearances(rays: Floats, labels: Labels, clusters: Labels) -> Labels:
 
 
 def _renumber(parts: Labels) -> Labels:
-    """Renumber parts by size, the largest 0; of equal ones, by their first image."""
+    """Renumber parts by size, the largest 0; equal sizes by their first image."""
     numbers, first, sizes = np.unique(parts, return_index=True, return_counts=True)
     order = np.lexsort((first, -sizes))
     result = np.empty_like(parts)

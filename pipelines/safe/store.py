@@ -1,7 +1,7 @@
-"""The feature store: features that were extracted once are never extracted again.
+"""The feature store: it keeps features, so that they are extracted only once.
 
-One SQLite file in the user's cache, one row per image, weights, layers and precision.  A batch is
-written as one transaction, so a job that is killed loses at most the batch it was working on.
+The store is one SQLite file in the user's cache, with one row per image, weights, layers and
+precision. A batch is written in one transaction, so a job that is killed loses at most one batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FeatureStore:
     Attributes
     ----------
     network : tuple of (weights digest, layers, precision)
-        Precisions are never mixed: their features differ in the third digit.
+        Precisions are kept apart, because their features differ in the third digit.
     width : int
         Number of features of an image.
     """
@@ -38,7 +38,7 @@ class FeatureStore:
     width: int
 
     def missing(self, digests: Sequence[str]) -> set[str]:
-        """Return those of the image digests that have no features yet."""
+        """Return the image digests that have no features yet."""
         rows = self.connection.execute(
             "SELECT image FROM features WHERE (weights, layers, precision) = (?, ?, ?)",
             self.network,
@@ -46,7 +46,7 @@ class FeatureStore:
         return set(digests) - {image for (image,) in rows}
 
     def read(self, digests: Sequence[str]) -> NDArray[np.float32]:
-        """Return the features of images that are all in the store.
+        """Return the features of images, all of which have to be in the store.
 
         Returns
         -------
@@ -83,7 +83,7 @@ class FeatureStore:
 def open_store(
     cache: Path, weights: str, layers: Sequence[str], precision: str, width: int
 ) -> Iterator[FeatureStore]:
-    """Open the feature store in a cache folder for one network; it is made if new.
+    """Open the feature store of a cache folder for one network; the file is made if it is missing.
 
     Raises
     ------

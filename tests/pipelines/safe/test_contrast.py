@@ -117,7 +117,7 @@ def test_same_passing_images_give_a_finite_space():
 @pytest.mark.parametrize(("failing", "passing", "components"), [(0, 9, 1), (9, 1, 1), (9, 9, 0)])
 def test_what_cannot_be_fitted_is_refused(failing, passing, components):
     rows = np.ones((10, 3), np.float32)
-    with pytest.raises(ValueError, match="expected failing images, two passing ones"):
+    with pytest.raises(ValueError, match="expected at least one failing image, two passing images"):
         contrast.fit(rows[:failing], rows[:passing], (3,), components=components)
 
 

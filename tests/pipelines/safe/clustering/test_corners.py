@@ -103,9 +103,7 @@ def test_images_all_far_apart_are_noise_with_a_note():
     assert found.chosen.noise == 1
     assert found.chosen.score == -1
     assert not found.core.any()
-    assert found.note == (
-        "The --eps or --min-samples that was given finds no cluster among 60 images."
-    )
+    assert found.note == ("The given --eps or --min-samples finds no cluster among 60 images.")
 
 
 def test_more_min_samples_than_images_is_all_noise():
