@@ -343,4 +343,4 @@ def test_a_shell_understands_the_line_from_any_folder(tmp_path):
         text=True,
         check=False,
     )
-    assert done.stderr.startswith(f"Error: {folder} is not empty")
+    assert done.stderr.startswith(f"Error: {folder} holds files and is no run folder")

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from app.cli.options import job
 from app.exit_codes import ERROR, FAULT
-from app.server import jobs, routes
+from app.server import changes, jobs, new_images, routes
 from app.server.access import Access
 from app.server.routes import ServedRuns
 from app.server.views import clusters
@@ -59,9 +59,9 @@ PLANTED = [
     ("pair/0/1", None, routes, "describe_pair"),
     ("report.html", None, report, "_render"),
     ("report.html", None, results, "_row"),
-    ("new/0/0123456789abcdef01234567.jpg", None, routes, "read_selection"),
-    ("words", WORDS, routes, "read_manifest"),
-    ("recut", CUT, routes, "read_selection"),
+    ("new/0/0123456789abcdef01234567.jpg", None, new_images, "read_selection"),
+    ("words", WORDS, changes, "read_manifest"),
+    ("recut", CUT, changes, "read_selection"),
 ]
 
 
