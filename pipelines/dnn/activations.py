@@ -1,7 +1,7 @@
-"""What each neuron of a network gives for each image.
+"""The activation of each neuron of a network for each image.
 
-Both papers that look at neurons from within count as DeepInspect, section III-A, does: a neuron is
-a unit of a dense layer, or a feature map of a convolution, whose activation is the map's mean.
+DeepImportance and DeepInspect share the definition of DeepInspect, section III-A: a neuron is a
+unit of a dense layer or a feature map of a convolution. A feature map's activation is its mean.
 """
 
 from __future__ import annotations
@@ -11,12 +11,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipelines.data.arrays import Floats
 from pipelines.data.images import ImageFile, Rejected
+from pipelines.dnn.graph import (
+    Layer,
+    Model,
+    Node,
+    Tensor,
+    check_single,
+    find_graph,
+    iterate_nodes,
+    read_graph,
+)
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.lrp_layers import ACTIVATIONS
 from pipelines.dnn.lrp_plan import INPUT
@@ -27,26 +36,29 @@ from pipelines.runs.folder import Progress
 STAGE = "measuring activations"
 WITH_NEURONS = ("Dense", "Conv2D", "SeparableConv2D", "DepthwiseConv2D")
 NORMALISATION = "BatchNormalization"
-FUNCTIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "HardSilu",
-             "Sigmoid", "HardSigmoid", "Softplus", "Softsign", "Tanh", "Softmax")  # fmt: skip
-"""Operations of Keras that do in a graph what activation layers do."""
+ACTIVATION_OPERATIONS = (
+    "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "HardSilu", "Sigmoid",
+    "HardSigmoid", "Softplus", "Softsign", "Tanh", "Softmax",
+)  # fmt: skip
+"""Keras operations that compute an activation, as activation layers do."""
 
-Measured = tuple[Floats, dict[str, Floats]]
+Activations = tuple[Floats, dict[str, Floats]]
+"""Outputs, shape (n, k), and by layer the activations of its neurons, shape (n, neurons)."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a network does for some images.
+    """The outputs and activations of a network for a batch of images.
 
     Attributes
     ----------
     images : list of ImageFile, length n
-        Those of the batch that could be decoded; n may be 0.
+        The images that could be decoded; n may be 0.
     rejected : list of Rejected
-        The others.
+        The images that could not.
     outputs : array of float32, shape (n, k)
     layers : dict of str to array of float32, shape (n, neurons)
-        By layer, its neurons' activations.
+        The activations of each layer's neurons.
     """
 
     images: list[ImageFile]
@@ -62,33 +74,33 @@ class _Step:
     Attributes
     ----------
     node : keras node
-        What is computed, and from which symbolic tensors.
+        The call of the layer, with its symbolic tensors.
     name : str
     values : dict of int to int
-        By the id of a symbolic tensor, which value it is.
+        The number of each value, by the id of its symbolic tensor.
     inputs, outputs : tuple of int
-        The values that it reads and gives.
+        Numbers of the values that the step reads and computes.
     """
 
-    node: Any
+    node: Node
     name: str
     values: dict[int, int]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
 
-def neuron_layers(model: Any) -> dict[str, int]:
-    """Name the layers that have neurons, from input to output, with the number of each.
+def neuron_layers(model: Model) -> dict[str, int]:
+    """Return the number of neurons of each layer that has some, by name, from input to output.
 
-    Layers of nested models are named "outer/inner", all as `dnn.relevance.relevance_layers` does.
-    A layer that is used several times is named once.
+    Layers of nested models are named "outer/inner", as in `relevance.relevance_layers`. A layer
+    that is used several times is listed once.
 
     Raises
     ------
     InputError
         When the model does not tell how its layers are connected, or has several inputs or outputs.
     """
-    steps, _ = _walk_model(model)
+    steps, _ = _read_steps(model)
     counts: dict[str, int] = {}
     for step in steps:
         if _has_neurons(step):
@@ -97,38 +109,37 @@ def neuron_layers(model: Any) -> dict[str, int]:
     return counts
 
 
-def build_activations(model: Any, layers: Sequence[str]) -> Callable[[Floats], Measured]:
-    """Compile one pass that gives the outputs, and the activations of the neurons of some layers.
+def build_activations(model: Model, layers: Sequence[str]) -> Callable[[Floats], Activations]:
+    """Compile a forward pass that returns the outputs and the activations of some layers.
 
-    A feature map is averaged inside the pass and never leaves it.  A layer without a nonlinearity
-    of its own, whose values go to a BatchNormalization or an activation and nowhere else, is
-    measured behind these.  Of a layer that is used several times the mean over its uses counts.
-    Time grows with the number of images, memory with the size of a batch.
+    Feature maps are averaged inside the pass. A layer without an activation function whose outputs
+    are read only by a BatchNormalization or an activation layer is measured after these. The
+    activation of a layer that is used several times is the mean over its uses. Time grows with the
+    number of images, memory with the size of a batch.
 
     Parameters
     ----------
     model : keras.Model
-        Its present weights are used at each call; nothing of it is copied or changed.
+        Each call uses the weights that the model has at that moment. The model is not changed.
     layers : sequence of str
-        Of `neuron_layers`.
+        Names from `neuron_layers`.
 
     Returns
     -------
     callable
-        From images, float32, of shape (n, height, width, channels), n > 0, scaled as the model
-        expects them, to its outputs, float32, of shape (n, k), and by layer the activations,
-        float32, of shape (n, neurons).
+        Takes images (float32, shape (n, height, width, channels), n > 0, scaled as the model
+        expects them); returns `Activations`.
 
     Raises
     ------
     InputError
         As `neuron_layers`; for a layer that has no neurons.
     """
-    steps, output = _walk_model(model)
-    places = _find_uses(steps, output, layers)
+    steps, output = _read_steps(model)
+    uses = _find_uses(steps, output, layers)
     _, tf = import_keras()
 
-    def average(value: Any, step: _Step) -> Any:
+    def average(value: Tensor, step: _Step) -> Tensor:
         rank = len(value.shape)
         others = [axis for axis in range(1, rank) if axis != _axis(step, rank)]
         return tf.reduce_mean(tf.cast(value, tf.float32), axis=others)
@@ -141,12 +152,12 @@ def build_activations(model: Any, layers: Sequence[str]) -> Callable[[Floats], M
         values = _compute(steps, images)
         outputs = tf.reshape(tf.cast(values[output], tf.float32), (tf.shape(images)[0], -1))
         neurons = {
-            name: tf.add_n([average(values[i], step) for i, step in uses]) / len(uses)
-            for name, uses in places.items()
+            name: tf.add_n([average(values[i], step) for i, step in of_layer]) / len(of_layer)
+            for name, of_layer in uses.items()
         }
         return outputs, neurons
 
-    def measure(images: Floats) -> Measured:
+    def measure(images: Floats) -> Activations:
         outputs, neurons = run(tf.constant(images))
         return outputs.numpy(), {name: neurons[name].numpy() for name in layers}
 
@@ -156,16 +167,16 @@ def build_activations(model: Any, layers: Sequence[str]) -> Callable[[Floats], M
 def _find_uses(
     steps: Sequence[_Step], output: int, layers: Sequence[str]
 ) -> dict[str, list[tuple[int, _Step]]]:
-    """Find, for each layer, its uses, each with the value that its neurons are measured by."""
+    """Find the uses of each layer, with the number of the value that holds its activations."""
     known = list(dict.fromkeys(step.name for step in steps if _has_neurons(step)))
     for name in layers:
         if name not in known:
-            received = f"no neurons in a layer {name!r}."
-            raise InputError(f"{received} Choose among {', '.join(known) or 'none: it has none'}.")
+            choices = f"Choose among {', '.join(known)}." if known else "No layer has neurons."
+            raise InputError(f"no neurons in a layer {name!r}. {choices}")
     uses: dict[str, list[tuple[int, _Step]]] = {name: [] for name in layers}
     for step in steps:
         if step.name in uses and _has_neurons(step):
-            uses[step.name].append((_measured_at(steps, step, output), step))
+            uses[step.name].append((_find_activation(steps, step, output), step))
     return uses
 
 
@@ -177,20 +188,24 @@ def stream_activations(
     progress: Progress,
     batch_size: int = BATCH,
 ) -> Iterator[Batch]:
-    """Measure the neurons of some layers over the images of a folder, a batch at a time.
+    """Measure the activations of some layers for the images of a folder, batch by batch.
 
-    Time grows linearly with the number of images, memory with the size of a batch alone.
+    Time grows linearly with the number of images; memory depends only on the size of a batch.
 
     Parameters
     ----------
     layers : sequence of str
-        Of `neuron_layers`.
+        Names from `neuron_layers`.
+
+    Yields
+    ------
+    Batch
 
     Raises
     ------
     InputError
-        As `build_activations`; when an output or an activation is not a number, naming the image
-        and the layer.
+        As `build_activations`; when an output or an activation is not a finite number. The message
+        names the image and the layer.
     """
     measure = build_activations(network.model, layers)
     counts = neuron_layers(network.model)
@@ -214,78 +229,64 @@ def stream_activations(
 def _check_finite(
     network: Network, images: Sequence[ImageFile], outputs: Floats, neurons: dict[str, Floats]
 ) -> None:
-    """Check that all that was measured are numbers.
+    """Check that all outputs and activations are finite numbers.
 
     Raises
     ------
     InputError
     """
-    named = {f"an activation of its layer {name!r}": values for name, values in neurons.items()}
-    for what, values in (named | {"its output": outputs}).items():  # the first layer is the cause
+    measured = {f"an activation of its layer {name!r}": values for name, values in neurons.items()}
+    measured["its output"] = outputs
+    for what, values in measured.items():  # the first layer that is not finite is the cause
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
             image = images[int(np.argmin(finite))].path
             raise InputError(
-                f"{network.file}: {what} for {image} is not a number. Expected finite ones: is "
-                f"--scaling {network.scaling} right, and are the weights whole?"
+                f"{network.file}: {what} for {image} is not a number. Expected finite numbers. "
+                f"Check that --scaling {network.scaling} is right and the weights are complete."
             )
 
 
-def _walk_model(model: Any) -> tuple[list[_Step], int]:
-    """List what a model computes, in an order in which it can; return which value it gives.
+def _read_steps(model: Model) -> tuple[list[_Step], int]:
+    """List the steps of a model, each after the steps that it reads; return the output's number.
 
     Raises
     ------
     InputError
     """
-    for what in ("inputs", "outputs"):
-        count = len(getattr(model, what, None) or ())
-        if count > 1:
-            raise InputError(f"model {model.name!r}: expected one of {what}, received {count}")
-    if _graph(model) is None:
-        raise InputError(
-            f"model {model.name!r} ({type(model).__name__}) does not tell how its layers are "
-            "connected. Expected a Functional model, or a Sequential one with an input shape."
-        )
+    check_single(model)
     steps: list[_Step] = []
-    (output,) = _walk(model, "", [0], steps)
+    (output,) = _append_model(model, "", [0], steps)
     return steps, output
 
 
-def _graph(model: Any) -> Any:
-    """Return what holds a model's nodes; None for layers, and for models that do not tell."""
-    graph = getattr(model, "_functional", None) or model  # of a Sequential model
-    return graph if hasattr(graph, "_nodes_by_depth") else None
-
-
-def _walk(model: Any, prefix: str, inputs: Sequence[int], steps: list[_Step]) -> list[int]:
-    """Append the steps of a model, those of nested models too; return which values it gives."""
-    graph = _graph(model)
+def _append_model(
+    model: Model | Layer, prefix: str, inputs: Sequence[int], steps: list[_Step]
+) -> list[int]:
+    """Append the steps of a model and of its nested models; return the numbers of its outputs."""
+    graph = read_graph(model)
     values = {id(tensor): i for tensor, i in zip(graph.inputs, inputs, strict=True)}
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            if node.is_input:
-                continue
-            name = prefix + node.operation.name
-            received = tuple(values[id(tensor)] for tensor in node.input_tensors)
-            if _graph(node.operation) is not None:
-                places = _walk(node.operation, f"{name}/", received, steps)
-            else:
-                start = steps[-1].outputs[-1] + 1 if steps else 1
-                places = list(range(start, start + len(node.outputs)))
-                name = f"{name}_" if name == INPUT else name
-                steps.append(_Step(node, name, values, received, tuple(places)))
-            values |= {id(tensor): i for tensor, i in zip(node.outputs, places, strict=True)}
+    for node in iterate_nodes(graph):
+        name = prefix + node.operation.name
+        received = tuple(values[id(tensor)] for tensor in node.input_tensors)
+        if find_graph(node.operation) is not None:
+            outputs = _append_model(node.operation, f"{name}/", received, steps)
+        else:
+            start = steps[-1].outputs[-1] + 1 if steps else 1
+            outputs = list(range(start, start + len(node.outputs)))
+            name = f"{name}_" if name == INPUT else name
+            steps.append(_Step(node, name, values, received, tuple(outputs)))
+        values |= {id(tensor): i for tensor, i in zip(node.outputs, outputs, strict=True)}
     return [values[id(tensor)] for tensor in graph.outputs]
 
 
-def _compute(steps: Sequence[_Step], images: Any) -> list[Any]:
-    """Compute all values: the images first, then what each step gives."""
+def _compute(steps: Sequence[_Step], images: Tensor) -> list[Tensor]:
+    """Compute all values: the images first, then the outputs of each step."""
     keras, _ = import_keras()
     values = [images]
     for step in steps:
-        known = {i: values[place] for i, place in step.values.items() if place < len(values)}
-        args, kwargs = step.node.arguments.fill_in(known)
+        computed = {i: values[number] for i, number in step.values.items() if number < len(values)}
+        args, kwargs = step.node.arguments.fill_in(computed)
         operation = step.node.operation
         if (
             isinstance(operation, keras.Layer)
@@ -303,24 +304,25 @@ def _has_neurons(step: _Step) -> bool:
 
 
 def _axis(step: _Step, rank: int) -> int:
-    """Return along which axis of what a layer gives its neurons lie."""
+    """Return the axis of a layer's output that counts its neurons."""
     first = getattr(step.node.operation, "data_format", None) == "channels_first"
     return 1 if first else rank - 1
 
 
-def _measured_at(steps: Sequence[_Step], step: _Step, output: int) -> int:
-    """Find the value that tells what a layer's neurons give: behind its nonlinearity."""
+def _find_activation(steps: Sequence[_Step], step: _Step, output: int) -> int:
+    """Find the number of the value that holds a layer's activations: after its nonlinearity."""
     keras, _ = import_keras()
     uses = Counter([output, *(i for reader in steps for i in reader.inputs)])
-    (place,) = step.outputs
-    if step.node.operation.activation not in (None, keras.activations.linear):
-        return place
-    while uses[place] == 1 and place != output:
-        reader = next(reader for reader in steps if place in reader.inputs)
+    (number,) = step.outputs
+    activation = getattr(step.node.operation, "activation", None)
+    if activation not in (None, keras.activations.linear):
+        return number
+    while uses[number] == 1 and number != output:
+        reader = next(reader for reader in steps if number in reader.inputs)
         kind = type(reader.node.operation).__name__
-        if kind not in (NORMALISATION, *ACTIVATIONS, *FUNCTIONS):
+        if kind not in (NORMALISATION, *ACTIVATIONS, *ACTIVATION_OPERATIONS):
             break
-        (place,) = reader.outputs
+        (number,) = reader.outputs
         if kind != NORMALISATION:
             break
-    return place
+    return number

@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture: expected classes from top to bottom, predicted ones across."""
+"""A picture of a confusion matrix: a row per expected class, a column per predicted class."""
 
 from __future__ import annotations
 
@@ -10,35 +10,40 @@ from PIL import Image, ImageDraw, ImageFont
 
 CELL = 44
 SMALL_CELL = 12
-MOST_NUMBERED = 30
-"""Classes above which cells are small and hold no numbers."""
+MAX_LARGE_CELLS = 30
+"""With more classes than this, cells are small and have no numbers."""
 TEXT = 15
 MARGIN = 16
-LONGEST = 24
+MAX_NAME_LENGTH = 24
+"""Longer names of classes are cut."""
 INK, PAPER, FAINT = (31, 41, 55), (255, 255, 255), (229, 231, 235)
 RIGHT, WRONG = np.array((37, 99, 235)), np.array((220, 38, 38))
 
 
 def draw_confusions(matrix: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
-    """Draw a confusion matrix; the deeper a cell's colour, the larger its share of its row.
+    """Draw a confusion matrix; a cell with a larger share of its row has a deeper colour.
 
     Parameters
     ----------
     matrix : array of int64, shape (k, k)
         Rows are expected classes.
+    names : sequence of str, length k
 
     Returns
     -------
     Image
-        RGB.  Right images are blue, on the diagonal, and wrong ones red.
+        RGB. Cells of correct predictions, on the diagonal, are blue; the others are red.
     """
     font = ImageFont.load_default(TEXT)
     small = ImageFont.load_default(TEXT - 3)
-    cell = CELL if len(names) <= MOST_NUMBERED else SMALL_CELL
-    shown = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
+    cell = CELL if len(names) <= MAX_LARGE_CELLS else SMALL_CELL
+    labels = [
+        name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
+        for name in names
+    ]
     ruler = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    widest = int(max(ruler.textlength(name, font) for name in shown))
-    step = max(1, -(-TEXT // cell))  # names that would overlap are left out
+    widest = int(max(ruler.textlength(name, font) for name in labels))
+    step = max(1, -(-TEXT // cell))  # where names would overlap, only every step-th is drawn
     left = MARGIN + TEXT + 10 + widest + 8
     top = MARGIN + TEXT + 10 + widest + 8
     side = cell * len(names)
@@ -47,7 +52,7 @@ def draw_confusions(matrix: NDArray[np.int64], names: Sequence[str]) -> Image.Im
     draw.text((left + side / 2, MARGIN), "predicted", INK, font, anchor="mt")
     _draw_upright(image, "expected", font, (MARGIN, top + side // 2))
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    for row, name in enumerate(shown):
+    for row, name in enumerate(labels):
         middle = top + cell * row + cell / 2
         if row % step == 0:
             draw.text((left - 8, middle), name, INK, font, anchor="rm")
@@ -68,16 +73,16 @@ def _draw_upright(
     image: Image.Image,
     text: str,
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    place: tuple[int, int],
+    position: tuple[int, int],
     *,
     foot: bool = False,
 ) -> None:
-    """Draw text from bottom to top: around `place`, or (`foot`) upwards from it."""
+    """Draw text that reads upwards: centred on `position`, or starting there (`foot`)."""
     box = ImageDraw.Draw(image).textbbox((0, 0), text, font)
     width, height = int(box[2]) + 2, int(box[3]) + 2
     label = Image.new("L", (width, height), 0)
     ImageDraw.Draw(label).text((0, 0), text, 255, font)
     turned = label.rotate(90, expand=True)
-    x, y = place
+    x, y = position
     corner = (x - height // 2, y - width) if foot else (x, y - width // 2)
     image.paste(INK, corner, turned)

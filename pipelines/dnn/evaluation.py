@@ -1,6 +1,6 @@
-"""What a DNN gets wrong: its predictions for labelled images, and how good they are.
+"""The test of a DNN: its predictions for labelled images, compared with the labels.
 
-HUDD's TestModule (`hudd-tool`, section 3).
+This is HUDD's TestModule (`hudd-tool`, section 3).
 """
 
 from __future__ import annotations
@@ -17,33 +17,35 @@ from pipelines.data.labels import CLASS_FOLDERS, SEPARATOR, Truth, order_classes
 from pipelines.runs.errors import InputError
 
 Task = Literal["classes", "several", "numbers"]
-"""One class an image, several labels an image, or numbers."""
+"""One class per image, several labels per image, or numbers."""
 THRESHOLD = 0.5
-"""Of a sigmoid output, above which its class is predicted."""
-SUSPICIOUS = 0.3
-"""Accuracy that another order of the classes would add, above which the order is doubted."""
+"""A class is predicted when its sigmoid output is above this."""
+SUSPICIOUS_GAIN = 0.3
+"""The order of the classes is doubted when another order would raise accuracy by more than this."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a network said of labelled images, against what they show.
+    """The predictions of a network for labelled images, and which of them are correct.
 
     Attributes
     ----------
     task : str
+        See `Task`.
     names : tuple of str
-        Of classes, or of the numbers.
+        Names of the classes, or of the numbers.
     expected, predicted : tuple of str, length n
-        Several classes, or numbers, with semicolons between.
+        Labels and predictions; several classes or numbers are separated by semicolons.
     correct : array of bool, shape (n,)
     scores : array of float32, shape (n, len(names))
-        A share a class; of numbers, the absolute error of each.
+        The score of each class, 0 to 1; for numbers, the absolute error of each number.
     targets : array of int32, shape (n,)
-        The output that is to be explained: of the predicted class, or the worst number.
+        Position of the output that heatmaps explain: that of the predicted class, or of the number
+        with the largest error.
     errors : array of float32, shape (n,), or None
-        Of numbers: the mean error, or where they are key points, the mean distance.
+        For numbers: the mean error; for key points, the mean distance. None for classes.
     note : str
-        What is to be doubted, or empty.
+        A doubt that the user should know, in a sentence; empty where there is none.
     """
 
     task: Task
@@ -57,26 +59,33 @@ class Outcome:
     note: str = ""
 
     def accuracy(self) -> float:
-        """Return the share of images that are right."""
+        """Return the share of images with a correct prediction, 0 to 1."""
         return float(self.correct.mean())
 
 
 def find_task(truth: Truth, activation: str, outputs: int) -> Task:
-    """Tell what a network predicts, from its labels and its last layer.
+    """Find what a network predicts, from the labels and the network's last layer.
 
-    Numbers: labels are as many numbers as there are outputs, and the last layer is neither softmax
-    nor sigmoid.  Several classes an image: a label has a semicolon.
+    It predicts numbers when every label has as many numbers as the network has outputs, and the
+    last layer is neither softmax nor sigmoid. It predicts several labels per image when a label has
+    a semicolon. Otherwise it predicts one class per image.
+
+    Raises
+    ------
+    InputError
+        When the labels are 0 and 1 and the network has one output without an activation: this may
+        be a class or a number.
     """
     rows = list(truth.values.values())
     if activation not in {"softmax", "sigmoid"} and outputs == 1 and _are_bits(rows):
         raise InputError(
-            "the labels are 0 and 1, and the network gives one number: give --task classes if that "
-            "is a class before a sigmoid, or --task numbers."
+            "the labels are 0 and 1, and the network has one output without an activation: give "
+            "--task classes if the output is the logit of a class, or --task numbers."
         )
     if activation not in {"softmax", "sigmoid"} and all(_numbers(row, outputs) for row in rows):
         return "numbers"
-    listed = truth.source != CLASS_FOLDERS  # a folder's name is one class, whatever is in it
-    several = listed and any(SEPARATOR in cell for row in rows for cell in row)
+    from_table = truth.source != CLASS_FOLDERS  # a folder's name is one class, also with semicolons
+    several = from_table and any(SEPARATOR in cell for row in rows for cell in row)
     return "several" if several and activation != "softmax" else "classes"
 
 
@@ -85,16 +94,18 @@ def _are_bits(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def are_points(names: Sequence[str]) -> bool:
-    """Tell whether names of numbers are those of places: pairs that differ by an x and a y alone.
+    """Tell whether numbers are coordinates of key points, from their names.
 
-    Such as ``nose_x, nose_y, chin_x, chin_y``.
+    Coordinates come in pairs whose names differ only by an x and a y, such as
+    ``nose_x, nose_y, chin_x, chin_y``.
     """
     pairs = list(zip(names[::2], names[1::2], strict=False))
     if not pairs or len(names) % 2:
         return False
-    for one, other in pairs:
-        unlike = [(a, b) for a, b in zip(one.lower(), other.lower(), strict=False) if a != b]
-        if len(one) != len(other) or unlike != [("x", "y")]:
+    for first, second in pairs:
+        letters = zip(first.lower(), second.lower(), strict=False)
+        differences = [(a, b) for a, b in letters if a != b]
+        if len(first) != len(second) or differences != [("x", "y")]:
             return False
     return True
 
@@ -121,27 +132,29 @@ def judge(
     error_threshold: float | None = None,
     key_points: bool = False,
 ) -> Outcome:
-    """Compare what a network said with what the images show.
+    """Compare the outputs of a network with the labels of the images.
 
     Parameters
     ----------
     paths : sequence of str, length n
-        Each has a label in `truth`.
+        Paths of the images; each has a label in `truth`.
     outputs : array of float32, shape (n, m)
     activation : str
-        Of the network's last layer; outputs of a classifier that ends without one are logits.
+        Activation of the network's last layer; the outputs of a classifier that ends with neither
+        softmax nor sigmoid are logits.
+    task : str, optional
+        See `Task`; if None, `find_task` finds it.
     classes : sequence of str, optional
-        Names in the order of the outputs; otherwise sorted.
+        Names of the classes in the order of the outputs; if None, see `labels.order_classes`.
     error_threshold : float, optional
-        Of numbers: the error above which an image counts as failed.
+        For numbers: an image with a larger error counts as failing.
     key_points : bool
-        Whether numbers are places, x and y of each point; otherwise their names tell
-        (`are_points`).
+        Whether numbers are the x and y of key points. If False, their names decide (`are_points`).
 
     Raises
     ------
     InputError
-        When labels and outputs do not go together, or numbers come without a threshold.
+        When labels and outputs do not match, or labels are numbers and there is no threshold.
     """
     task = task or find_task(truth, activation, outputs.shape[1])
     if task == "numbers":
@@ -167,7 +180,7 @@ def judge(
 
 
 def class_shares(outputs: Floats, activation: str, task: Task) -> Floats:
-    """Return a share for each class; one output becomes two classes."""
+    """Return the score of each class, 0 to 1; a single output becomes the scores of two classes."""
     if activation not in {"softmax", "sigmoid"}:  # logits
         if task == "several" or outputs.shape[1] == 1:
             outputs = (1 / (1 + np.exp(-outputs.astype(np.float64)))).astype(np.float32)
@@ -186,9 +199,9 @@ def _judge_several(
     predicted = [
         tuple(sorted(names[place] for place in np.flatnonzero(row > THRESHOLD))) for row in shares
     ]
-    # What is most wrong is explained: the class furthest on the wrong side.
-    there = np.array([[name in row for name in names] for row in expected])
-    worst = np.where(there, THRESHOLD - shares, shares - THRESHOLD).argmax(axis=1)
+    # Heatmaps explain the worst error: the class whose score is furthest on the wrong side.
+    labelled = np.array([[name in row for name in names] for row in expected])
+    worst = np.where(labelled, THRESHOLD - shares, shares - THRESHOLD).argmax(axis=1)
     return Outcome(
         "several",
         names,
@@ -211,25 +224,26 @@ def _judge_numbers(
     if error_threshold is None or not error_threshold > 0:
         raise InputError(
             "the labels are numbers: give --error-threshold, the error above which an image counts "
-            f"as failed; received {error_threshold}. If they are classes, give --task classes."
+            f"as failing; received {error_threshold}. If they are classes, give --task classes."
         )
     width = outputs.shape[1]
     rows = [_numbers(truth.values[path], width) for path in paths]
     for path, row in zip(paths, rows, strict=True):
         if row is None:
             raise InputError(
-                f"the label of {path}: expected {width} numbers, one an output of the network, "
-                f"received {SEPARATOR.join(truth.values[path])!r} ({truth.source})."
+                f"the label of {path}: expected {width} numbers, one for each output of the "
+                f"network, received {SEPARATOR.join(truth.values[path])!r} ({truth.source}). "
+                "Correct that label."
             )
     wanted = np.array(rows, dtype=np.float64)
     off = np.abs(outputs - wanted)
     names = truth.columns if len(truth.columns) == width else tuple(map(str, range(width)))
-    # Pairs are places in the picture: HUDD measures how far off they are, in px (section V-A).
+    # Pairs are positions in the image: their error is a distance (HUDD, section V-A).
     points = key_points or are_points(names)
     if points and width % 2:
         raise InputError(
-            "key points: expected x and y of each point, an even number of outputs, received "
-            f"{width}."
+            "key points: expected x and y of each point, so an even number of outputs, received "
+            f"{width}. Do not give --key-points if the outputs are other numbers."
         )
     distances = np.sqrt((off.reshape(len(off), -1, 2) ** 2).sum(axis=2)) if points else off
     errors = distances.mean(axis=1)
@@ -247,7 +261,12 @@ def _judge_numbers(
 
 
 def confusion_matrix(outcome: Outcome) -> NDArray[np.int64]:
-    """Count the images of each class (rows) that are taken for each class (columns)."""
+    """Count the images of each expected class (rows) with each predicted class (columns).
+
+    Returns
+    -------
+    array of int64, shape (k, k)
+    """
     places = {name: place for place, name in enumerate(outcome.names)}
     matrix = np.zeros((len(places), len(places)), dtype=np.int64)
     rows = [places[name] for name in outcome.expected]
@@ -257,7 +276,10 @@ def confusion_matrix(outcome: Outcome) -> NDArray[np.int64]:
 
 
 def doubt_order(labels: NDArray[np.int32], best: NDArray[np.int32], classes: int) -> str:
-    """Say so when another order of the classes would be much better: sorting them was a guess."""
+    """Return a warning when another order of the classes would be far more accurate, else "".
+
+    Without names from the user, classes are sorted, which need not be the order of the outputs.
+    """
     from scipy.optimize import linear_sum_assignment
 
     matrix = np.zeros((classes, classes), dtype=np.int64)
@@ -265,7 +287,7 @@ def doubt_order(labels: NDArray[np.int32], best: NDArray[np.int32], classes: int
     rows, columns = linear_sum_assignment(-matrix)
     possible = matrix[rows, columns].sum() / len(labels)
     accuracy = float((labels == best).mean())
-    if possible - accuracy < SUSPICIOUS:
+    if possible - accuracy < SUSPICIOUS_GAIN:
         return ""
     return (
         f"With the classes in another order, the accuracy would be {possible:.0%} instead of "

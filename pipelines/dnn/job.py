@@ -1,11 +1,11 @@
-"""From a model and labelled images to a run folder that tells which ones the DNN gets wrong."""
+"""The job that tests a DNN on labelled images, and lists its failing images (`hudd-tool`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack, get_args
+from typing import Unpack, cast, get_args
 
 from pipelines.data.groups import Groups, describe_groups, find_groups_beside, number_groups
 from pipelines.data.image_lists import CHECKING, ListedImages, check_listed, list_images
@@ -46,31 +46,31 @@ OUTPUTS = Outputs(
 )
 LOADING = "loading the model"
 TARGET = "explained output"
-"""Column of the output that heatmaps explain: of the predicted class, or the worst number."""
+"""Column with the position of the output that heatmaps explain; see `evaluation.Outcome`."""
 UNLABELLED = "it has no label"
 SHARE_DIGITS, NUMBER_DIGITS = 4, 6
 
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What the user may decide.
+    """How a DNN is loaded and tested.
 
     Attributes
     ----------
     scaling : str, optional
-        See `dnn.model.load_network`.
+        See `model.load_network`.
     trust : bool
         Whether code in the model file may run.
     classes : Path, optional
-        A file with the names of the classes, one a line, in the order of the outputs.
+        A file with the names of the classes, one per line, in the order of the outputs.
     task : str, optional
-        See `dnn.evaluation.Task`; otherwise it follows from labels and model.
+        See `evaluation.Task`; if None, it follows from the labels and the model.
     error_threshold : float, optional
-        Of numbers: the error above which an image counts as failed.
+        For numbers: an image with a larger error counts as failing.
     key_points : bool
-        Whether numbers are places, x and y of each point.
+        Whether numbers are the x and y of key points.
     groups : str, optional
-        Of test images, see `groups.find_groups_beside`.
+        How the groups of the test images are found; see `groups.find_groups`.
     """
 
     scaling: str | None = None
@@ -86,10 +86,10 @@ def test_model(
     model: Path,
     source: Path,
     out: Path,
-    asked: EvaluationOptions,
+    options: EvaluationOptions,
     **start: Unpack[Start],
 ) -> Manifest:
-    """Test a model on the labelled images of a folder, and write what it gets wrong to `out`.
+    """Test a model on labelled images, and write its predictions and failing images to `out`.
 
     Parameters
     ----------
@@ -107,10 +107,10 @@ def test_model(
     InputError
         When the model, the labels or an option cannot be used, or no image is left.
     """
-    if asked.task is not None and asked.task not in get_args(Task):
-        raise InputError(f"task: expected {', '.join(get_args(Task))}, received {asked.task!r}")
+    if options.task is not None and options.task not in get_args(Task):
+        raise InputError(f"task: expected {', '.join(get_args(Task))}, received {options.task!r}")
     listed = list_images(source)
-    classes = read_classes(asked.classes) if asked.classes else None
+    classes = read_classes(options.classes) if options.classes else None
     job = Job(
         name=JOB,
         folder=listed.folder,
@@ -118,23 +118,23 @@ def test_model(
         parameters=DnnTestParameters(
             model=as_text(model.resolve()),
             images=as_text(source.resolve()),
-            scaling=asked.scaling,
-            trust_model=asked.trust,
+            scaling=options.scaling,
+            trust_model=options.trust,
             classes=list(classes) if classes else None,
-            task=asked.task,
-            error_threshold=asked.error_threshold,
-            key_points=asked.key_points,
-            groups=asked.groups,
+            task=options.task,
+            error_threshold=options.error_threshold,
+            key_points=options.key_points,
+            groups=options.groups,
         ),
         outputs={JOB: OUTPUTS},
-        work=lambda run: _test(run, model, listed, classes, asked),
+        work=lambda run: _test(run, model, listed, classes, options),
     )
     return run_job(job, out, **start)
 
 
 @dataclass(frozen=True)
 class _Labelled:
-    """The images that can be tested, what they should be, and their groups."""
+    """The images that can be tested, their labels and their groups."""
 
     images: list[ImageFile]
     rejected: list[Rejected]
@@ -147,14 +147,14 @@ def _test(
     model: Path,
     listed: ListedImages,
     classes: tuple[str, ...] | None,
-    asked: EvaluationOptions,
+    options: EvaluationOptions,
 ) -> None:
     folder = listed.folder
     with run.stage(CHECKING):
-        labelled = _read_labelled(run, listed, asked)
+        labelled = _read_labelled(run, listed, options)
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)
-        network = load_network(model, asked.scaling, trust=asked.trust)
+        network = load_network(model, options.scaling, trust=options.trust)
         network = fix_size(network, folder, labelled.images)
         run.progress(LOADING, 1, 1)
     with run.stage(PREDICTING):
@@ -163,7 +163,7 @@ def _test(
     if not predicted.images:
         raise no_usable_image(folder, rejected)
     tested = [image.path for image in predicted.images]
-    task: Any = asked.task
+    task = cast(Task | None, options.task)  # `test_model` has checked it
     outcome = judge(
         labelled.truth,
         tested,
@@ -171,8 +171,8 @@ def _test(
         network.activation,
         task=task,
         classes=classes,
-        error_threshold=asked.error_threshold,
-        key_points=asked.key_points,
+        error_threshold=options.error_threshold,
+        key_points=options.key_points,
     )
     run.manifest.images = ImageCounts(
         found=len(tested) + len(rejected), used=len(tested), rejected=len(rejected)
@@ -183,44 +183,47 @@ def _test(
     _write(run.folder, folder, tested, outcome, rejected)
 
 
-def _read_labelled(run: Run, listed: ListedImages, asked: EvaluationOptions) -> _Labelled:
-    """Check the images, and read their labels; InputError where none is left."""
+def _read_labelled(run: Run, listed: ListedImages, options: EvaluationOptions) -> _Labelled:
+    """Check the images and read their labels; raise InputError when no image has a label."""
     folder = listed.folder
     images, rejected = check_listed(listed, run.progress)
-    known = [image.path for image in images]
-    if listed.source.is_file():  # the classes are those of the whole folder
-        known = [path for path in find_files(folder)[0] if not check_header(folder, path)]
-    truth = read_truth(folder, known)
+    candidates = [image.path for image in images]
+    if listed.source.is_file():  # a list may lack images of some classes: the folder has them all
+        candidates = [path for path in find_files(folder)[0] if not check_header(folder, path)]
+    truth = read_truth(folder, candidates)
     unlabelled = [image.path for image in images if image.path not in truth.values]
     rejected += [Rejected(path, UNLABELLED) for path in unlabelled]
     images = [image for image in images if image.path in truth.values]
     if not images:
         raise no_usable_image(folder, rejected)
-    groups = find_groups_beside(asked.groups, [image.path for image in images], folder)
+    groups = find_groups_beside(options.groups, [image.path for image in images], folder)
     return _Labelled(images, rejected, truth, groups)
 
 
 def read_test(folder: Path) -> tuple[int, float]:
-    """Return the number of test images, and the accuracy on them, of a folder that a test wrote.
+    """Return the number of test images and the accuracy on them, from the run folder of a test.
 
     Raises
     ------
     InputError
-        When it holds no finished test.
+        When the folder holds no finished test.
     """
     figures = read_part(read_tested(folder), DnnTestFigures)
     return figures.images, figures.accuracy
 
 
 def read_tested(folder: Path) -> Manifest:
-    """Read the manifest of a test that finished; InputError where there is none."""
+    """Read the manifest of a finished test; raise InputError when the folder holds none."""
     try:
         manifest = read_manifest(folder)
     except InputError as error:
-        raise InputError(f"{folder} holds no test: {error}.") from error
+        raise InputError(
+            f"{folder} holds no test: {error}. Name the folder that a test of the model wrote."
+        ) from error
     if manifest.job != "test" or manifest.ended != "finished":
         raise InputError(
-            f"{folder} holds no finished test: its job, {manifest.job}, {manifest.ended}."
+            f"{folder} holds no finished test: its job, {manifest.job}, {manifest.ended}. Name the "
+            "folder of a test that finished."
         )
     return manifest
 
@@ -280,14 +283,15 @@ def _write(
     for place, path in enumerate(paths):
         scores = [round(score, digits) for score in outcome.scores[place].tolist()]
         mean = [round(means[place], digits)] if numbers else []
-        said = (outcome.expected[place], outcome.predicted[place], int(outcome.correct[place]))
-        rows.append((path, *said, int(outcome.targets[place]), *mean, *scores))
+        classes = (outcome.expected[place], outcome.predicted[place])
+        correct, target = int(outcome.correct[place]), int(outcome.targets[place])
+        rows.append((path, *classes, correct, target, *mean, *scores))
     header = ("path", "expected", "predicted", "correct", TARGET, *["error"] * numbers, *columns)
     write_csv(out / RESULT_FILE, header, rows)
     if outcome.task == "classes":
         matrix = confusion_matrix(outcome)
-        named = [(name, *row) for name, row in zip(outcome.names, matrix.tolist(), strict=True)]
-        write_csv(out / CONFUSION_FILE, ("expected", *outcome.names), named)
+        counts = [(name, *row) for name, row in zip(outcome.names, matrix.tolist(), strict=True)]
+        write_csv(out / CONFUSION_FILE, ("expected", *outcome.names), counts)
         with atomic_write(out / PICTURE_FILE) as file:
             draw_confusions(matrix, outcome.names).save(file, "PNG")
     failed = [path for path, right in zip(paths, outcome.correct, strict=True) if not right]

@@ -1,24 +1,25 @@
 """What the layers of a network compute, as relevance propagation needs it (see `lrp_rules`).
 
-Forward, each layer gives values of which it is known whether they can be negative, and whether they
-still are pixels.  Layers that sum their inputs, weighed, are linear maps, apart from their bias.
+The forward pass keeps, with the values of each layer, whether they can be negative and whether they
+are still pixels. A layer that computes weighted sums of its inputs is a linear map plus a bias.
 
-What is here builds a TensorFlow graph: tensors are float32, a row an image.
+These functions build a TensorFlow graph. Tensors are float32, with one row per image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import cast
 
+from pipelines.dnn.graph import Layer, NormalizationLayer, Tensor, WeightedLayer
 from pipelines.dnn.keras import import_keras
 
 LINEAR = ("Dense", "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "AveragePooling2D",
           "GlobalAveragePooling2D", "Add")  # fmt: skip
 ROUTING = ("MaxPooling2D", "GlobalMaxPooling2D", "Concatenate", "Flatten", "Reshape",
            "ZeroPadding2D", "UpSampling2D")  # fmt: skip
-"""Each output is one of the inputs (or padding), and its relevance that input's."""
+"""Each output is a copy of one input, or padding: the input gets the output's relevance."""
 SCALING = ("BatchNormalization", "Rescaling", "Normalization")
 """Each output is one input, scaled and shifted."""
 ACTIVATIONS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax")
@@ -29,31 +30,32 @@ NEVER_NEGATIVE = (
 
 @dataclass(frozen=True)
 class Step:
-    """One layer's place in the network.
+    """One use of a layer in the network.
 
     Attributes
     ----------
     layer : keras.Layer
     kind : str
-        The class of the layer, but for the halves of SeparableConv2D, "depthwise" and
-        "pointwise", and for a BatchNormalization that the layer before has taken over, "folded".
+        The name of the layer's class. Exceptions: the two halves of a SeparableConv2D are
+        "depthwise" and "pointwise", and a BatchNormalization that the layer before computes is
+        "folded".
     name : str
         Unique; "outer/inner" in nested models.
     inputs : tuple of int
-        Which values go in: 0 is the network's input, i + 1 what step i gives.
+        Numbers of the values that it reads: 0 is the network's input, i + 1 the output of step i.
     norm : keras.Layer, optional
-        A BatchNormalization taken over: it scales this layer's weights and bias.
+        The BatchNormalization that this layer computes as well: it scales weights and bias.
     """
 
-    layer: Any
+    layer: Layer
     kind: str
     name: str
     inputs: tuple[int, ...]
-    norm: Any = None
+    norm: NormalizationLayer | None = None
 
     @property
-    def activation(self) -> Any:
-        """Its activation as a function, None where it has none."""
+    def activation(self) -> Callable[[Tensor], Tensor] | None:
+        """The activation function of the layer; None where it has none, or the linear one."""
         keras, _ = import_keras()
         if self.kind == "Softmax":
             return self.layer
@@ -62,94 +64,97 @@ class Step:
 
     @property
     def linear(self) -> bool:
-        """Whether it sums its inputs, weighed."""
+        """Whether the outputs are weighted sums of the inputs, plus a bias."""
         return self.kind in (*LINEAR, "depthwise", "pointwise")
 
 
 @dataclass(frozen=True)
 class Value:
-    """What goes from layer to layer for a batch of images.
+    """The values between two layers, for a batch of images.
 
     Attributes
     ----------
-    tensor : float32, shape (n, ...)
+    tensor : tensor of float32, shape (n, ...)
     positive : bool
-        Whether it is known not to be negative, which halves the work.
+        Whether no value can be negative: one of two products per rule is then left out.
     pixels : bool
-        Whether it still is the network's input, each value by itself scaled or moved.
-    bounds : pair of float32 tensors, shape (1, ...), optional
+        Whether the values are the network's input, at most scaled, shifted or rearranged.
+    bounds : pair of tensors of float32, shape (1, ...), optional
         Smallest and largest possible pixels, for the box rule.
-    inside : float32, shape (1, height, width, channels), optional
-        0 where ZeroPadding2D has padded it, else 1.
+    inside : tensor of float32, shape (1, height, width, channels), optional
+        0 in the padding of a ZeroPadding2D, else 1.
     """
 
-    tensor: Any
+    tensor: Tensor
     positive: bool = False
     pixels: bool = False
-    bounds: tuple[Any, Any] | None = None
-    inside: Any = None
+    bounds: tuple[Tensor, Tensor] | None = None
+    inside: Tensor | None = None
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearMap:
     """A layer as a linear map.
 
     Attributes
     ----------
     apply : callable
-        From inputs and weights, linear in both, to the outputs without bias.
-    kernel : float32, optional
+        Computes the outputs, without bias, from inputs and weights. It is linear in both.
+    kernel : tensor of float32, optional
         The weights; None where all are fixed and positive.
-    bias : float32, optional
+    bias : tensor of float32, optional
     spread : callable
-        From a value and the outputs' relevance to the inputs', shared out evenly; may be of a
-        shape that broadcasts to the inputs'.
+        Shares the outputs' relevance evenly among the inputs. Takes the inputs as a `Value` and the
+        relevance; returns a tensor that broadcasts to the inputs' shape.
     """
 
-    apply: Callable[[Any, Any], Any]
-    kernel: Any
-    bias: Any
-    spread: Callable[[Value, Any], Any]
+    apply: Callable[[Tensor, Tensor | None], Tensor]
+    kernel: Tensor | None
+    bias: Tensor | None
+    spread: Callable[[Value, Tensor], Tensor]
 
 
-def forward(step: Step, values: Sequence[Value], *, bare: bool = False) -> tuple[Value, Any]:
-    """Compute what a layer gives.
+def forward(step: Step, values: Sequence[Value], *, bare: bool = False) -> tuple[Value, Tensor]:
+    """Compute the outputs of a layer.
 
     Parameters
     ----------
     values : sequence of Value
-        What goes in.
+        The layer's inputs.
     bare : bool
-        Leave its activation out.
+        Whether to leave out the activation.
 
     Returns
     -------
     value : Value
-    total : float32, shape of the value
-        Of a layer with weights, what its activation receives; else the value's tensor.
+        The outputs.
+    total : tensor of float32, shape of the outputs
+        Of a layer with weights, the input of its activation; of other layers, the outputs.
     """
     keras, tf = import_keras()
     first = values[0]
     if step.kind == "folded":
         return first, first.tensor
     activation = None if bare else step.activation
-    known = [name for name in NEVER_NEGATIVE if activation is getattr(keras.activations, name)]
+    never_negative = activation is not None and any(
+        activation is getattr(keras.activations, name) for name in NEVER_NEGATIVE
+    )
     if step.linear:
-        first, linear = joined(values), linear_map(step)
+        first, linear = stack_values(values), build_linear_map(step)
         total = linear.apply(first.tensor, linear.kernel)
         total = total if linear.bias is None else total + linear.bias
         output = total if activation is None else tf.cast(activation(total), tf.float32)
-        still = activation is None and linear.kernel is None and first.positive
-        return Value(output, positive=bool(known) or still), total
+        stays_positive = activation is None and linear.kernel is None and first.positive
+        return Value(output, positive=never_negative or stays_positive), total
     if step.kind in ACTIVATIONS:
         function = activation if step.kind in ("Activation", "Softmax") else step.layer
         output = first.tensor if function is None else tf.cast(function(first.tensor), tf.float32)
-        rectified = step.kind == "ReLU" and not step.layer.negative_slope
-        positive = bool(known) or rectified or (function is None and first.positive)
+        rectified = step.kind == "ReLU" and not getattr(step.layer, "negative_slope", 0)
+        positive = never_negative or rectified or (function is None and first.positive)
         positive = positive or (step.kind == "Softmax" and not bare)
         return Value(output, positive=positive), output
 
-    def call(*tensors: Any) -> Any:
+    def call(*tensors: Tensor) -> Tensor:
         result = step.layer(list(tensors) if step.kind == "Concatenate" else tensors[0])
         return tf.cast(result, tf.float32)
 
@@ -166,21 +171,21 @@ def forward(step: Step, values: Sequence[Value], *, bare: bool = False) -> tuple
     return result, output
 
 
-def linear_map(step: Step) -> Linear:
-    """Express a layer as a linear map."""
+def build_linear_map(step: Step) -> LinearMap:
+    """Express a layer that computes weighted sums as a linear map."""
     keras, tf = import_keras()
-    layer, ops = step.layer, keras.ops
-    apply: Callable[[Any, Any], Any]
+    layer, ops = cast(WeightedLayer, step.layer), keras.ops
+    apply: Callable[[Tensor, Tensor | None], Tensor]
     if step.kind == "Add":
         return _without_weights(lambda x, _: tf.reduce_sum(x, axis=-1))
     if step.kind in ("AveragePooling2D", "GlobalAveragePooling2D"):
         return _without_weights(lambda x, _: tf.cast(layer(x), tf.float32))
     if step.kind == "Dense":
         kernel, bias = _weights(layer.kernel, step)
-        return Linear(ops.matmul, kernel, bias, _spread_over_channels)
+        return LinearMap(ops.matmul, kernel, bias, _spread_over_channels)
     if step.kind == "pointwise":
         kernel, bias = _weights(layer.pointwise_kernel, step)
-        return Linear(ops.conv, kernel, bias, _spread_over_channels)
+        return LinearMap(ops.conv, kernel, bias, _spread_over_channels)
     options = {
         "strides": layer.strides,
         "padding": layer.padding,
@@ -197,8 +202,8 @@ def linear_map(step: Step) -> Linear:
         apply, groups = lambda x, w: ops.depthwise_conv(x, w, **options), kernel.shape[2]
         ones = tf.ones((*kernel.shape[:3], 1))
 
-    def spread(value: Value, relevance: Any) -> Any:
-        # All channels of a group get the same, so that one of each does for the convolution.
+    def spread(value: Value, relevance: Tensor) -> Tensor:
+        # All channels of a group get equal shares: one channel per group is enough to compute them.
         shape = tf.concat([tf.shape(relevance)[:-1], [groups, -1]], axis=0)
         grouped = tf.reduce_sum(tf.reshape(relevance, shape), axis=-1)
         one = tf.ones_like(value.tensor[:1, ..., :groups])
@@ -208,32 +213,32 @@ def linear_map(step: Step) -> Linear:
         (shares,) = pull_back(lambda x: apply(x[0], ones), [value.tensor[..., :groups]], share)
         return shares if groups == 1 else tf.repeat(shares, channels, axis=-1)
 
-    return Linear(apply, kernel, bias, spread)
+    return LinearMap(apply, kernel, bias, spread)
 
 
-def _without_weights(apply: Callable[[Any, Any], Any]) -> Linear:
+def _without_weights(apply: Callable[[Tensor, Tensor | None], Tensor]) -> LinearMap:
     _, tf = import_keras()
 
-    def spread(value: Value, relevance: Any) -> Any:
+    def spread(value: Value, relevance: Tensor) -> Tensor:
         inside = tf.ones_like(value.tensor[:1]) if value.inside is None else value.inside
         share = tf.math.divide_no_nan(relevance, apply(inside, None))
         (shares,) = pull_back(lambda x: apply(x[0], None), [value.tensor], share)
         return shares
 
-    return Linear(apply, None, None, spread)
+    return LinearMap(apply, None, None, spread)
 
 
-def _spread_over_channels(value: Value, relevance: Any) -> Any:
+def _spread_over_channels(value: Value, relevance: Tensor) -> Tensor:
     _, tf = import_keras()
     mean = tf.reduce_sum(relevance, axis=-1, keepdims=True) / value.tensor.shape[-1]
     return tf.zeros_like(value.tensor) + mean
 
 
-def _weights(kernel: Any, step: Step) -> tuple[Any, Any]:
-    """Return kernel and bias, those of a BatchNormalization folded in."""
+def _weights(kernel: Tensor, step: Step) -> tuple[Tensor, Tensor | None]:
+    """Return kernel and bias; both include the BatchNormalization that the layer computes."""
     keras, tf = import_keras()
 
-    def plain(variable: Any) -> Any:
+    def plain(variable: Tensor) -> Tensor:
         return tf.cast(keras.ops.convert_to_tensor(variable), tf.float32)
 
     kernel = plain(kernel)
@@ -251,8 +256,8 @@ def _weights(kernel: Any, step: Step) -> tuple[Any, Any]:
     return kernel * by_output, shift
 
 
-def joined(values: Sequence[Value]) -> Value:
-    """Return the one value, or all that an Add receives, side by side on a last axis."""
+def stack_values(values: Sequence[Value]) -> Value:
+    """Return the only value of a layer, or the several values of an Add, stacked on a last axis."""
     _, tf = import_keras()
     if len(values) == 1:
         return values[0]
@@ -260,11 +265,25 @@ def joined(values: Sequence[Value]) -> Value:
     return Value(stacked, positive=all(value.positive for value in values))
 
 
-def pull_back(function: Callable[[list[Any]], Any], inputs: list[Any], relevance: Any) -> list[Any]:
-    """Apply the transpose of a function's derivative; TensorFlow drops what it does not need."""
+def pull_back(
+    function: Callable[[list[Tensor]], Tensor], inputs: list[Tensor], relevance: Tensor
+) -> list[Tensor]:
+    """Multiply relevance by the transpose of a function's Jacobian at the inputs.
+
+    Parameters
+    ----------
+    function : callable
+        From the inputs to one tensor, the outputs.
+    inputs : list of tensors of float32
+    relevance : tensor of float32, shape of the outputs
+
+    Returns
+    -------
+    list of tensors of float32, with the shapes of the inputs
+    """
     _, tf = import_keras()
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(inputs)
         outputs = tf.cast(function(inputs), tf.float32)
-    gradients: list[Any] = tape.gradient(outputs, inputs, output_gradients=relevance)
+    gradients: list[Tensor] = tape.gradient(outputs, inputs, output_gradients=relevance)
     return gradients

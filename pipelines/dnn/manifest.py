@@ -26,7 +26,7 @@ class ModelWeights(Part):
 
 
 class DnnTestParameters(Part):
-    """The options of a test; see `dnn.job.Asked`."""
+    """The options of a test; see `job.EvaluationOptions`."""
 
     part: ClassVar[Literal["parameters"]] = "parameters"
 

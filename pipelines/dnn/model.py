@@ -1,6 +1,6 @@
-"""The DNN under analysis: a Keras model file, loaded without running code that it may hold.
+"""The DNN under analysis: a Keras model file, which is loaded without running any code inside it.
 
-One image goes in, grey or colour; classes, labels or numbers come out.
+The DNN takes one image, grey or colour, and returns scores of classes or labels, or numbers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from pipelines.data.arrays import Floats
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.pixels import load_pixels, upright_size
 from pipelines.data.prefetch import prefetch
+from pipelines.dnn.graph import Layer, Model
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
@@ -27,13 +28,13 @@ from pipelines.runs.folder import Progress
 Scaling = Literal["none", "0-1", "-1-1", "caffe", "torch"]
 SCALINGS: tuple[str, ...] = get_args(Scaling)
 RESCALING_LAYERS = ("Rescaling", "Normalization")
-LOOKED_AT = 4
-"""Layers from the input in which one that rescales is looked for."""
+RESCALING_DEPTH = 4
+"""Number of layers after the input among which a rescaling layer is searched."""
 HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK\x03\x04"
-OTHERS = {
+OTHER_FORMATS = {
     ".pt": "PyTorch", ".pth": "PyTorch", ".onnx": "ONNX", ".pb": "TensorFlow's SavedModel format",
-    ".tflite": "TensorFlow Lite", ".caffemodel": "Caffe", ".safetensors": "weights alone",
+    ".tflite": "TensorFlow Lite", ".caffemodel": "Caffe", ".safetensors": "weights only",
 }  # fmt: skip
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -55,19 +56,20 @@ class Network:
     digest : str
         SHA-256 of the file.
     size : tuple of int or None
-        Width and height of its input in px; None for a side of which it takes any length.
+        Width and height of the input in px; None for a side that may have any length.
     channels : int
         1 (grey) or 3 (RGB).
     outputs : int
+        Number of outputs.
     activation : str
-        Of its last layer: "softmax", "sigmoid", "linear" or another.
+        Of the last layer: "softmax", "sigmoid", "linear" or another.
     scaling : str
-        What happens to pixels of 0 to 255 before they go in: nothing ("none"), to 0 to 1, to -1 to
-        1, or as networks trained on ImageNet take them: "caffe" (BGR, mean subtracted) or "torch"
-        (0 to 1, mean subtracted, divided by the deviation).
+        How pixels of 0 to 255 are scaled for the network: "none" (not at all), "0-1", "-1-1", or as
+        for networks trained on ImageNet: "caffe" (BGR, mean subtracted) or "torch" (0 to 1, mean
+        subtracted, divided by the standard deviation).
     """
 
-    model: Any
+    model: Model
     file: Path
     digest: str
     size: Size
@@ -79,17 +81,17 @@ class Network:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network says of the images of a folder.
+    """The outputs of a network for the images of a folder.
 
     Attributes
     ----------
     images : list of ImageFile, length n
-        Those that could be decoded.
+        The images that could be decoded.
     rejected : list of Rejected
-        The others.
+        The images that could not.
     outputs : array of float32, shape (n, outputs)
     resized : int
-        Images that have another size than the network's input.
+        Number of images whose size differs from the network's input.
     """
 
     images: list[ImageFile]
@@ -106,31 +108,33 @@ def load_network(
     Parameters
     ----------
     scaling : str, optional
-        One of `SCALINGS`; without, it is "none" for a model that rescales its input by itself.
+        One of `SCALINGS`. If None, the model must have a layer that rescales its input; the scaling
+        is then "none".
     trust : bool
-        Whether code inside the file may run: that of Lambda layers.
+        Whether the code of Lambda layers inside the file may run.
     digest : str, optional
-        SHA-256 that the file must have, so that nothing of another file is run.
+        SHA-256 that the file must have, so that no code of another file runs.
 
     Raises
     ------
     InputError
-        When the file is another one or no such model, holds code that is not trusted, does not
-        take one image and give one vector, or when it does not tell its scaling and none is given.
+        When the file is no Keras model or has another digest; when it holds code that is not
+        trusted; when the model does not take one image and return one vector; when `scaling` is
+        None and the model does not rescale its input.
     """
     if scaling is not None and scaling not in SCALINGS:
         raise InputError(f"scaling: expected {', '.join(SCALINGS)}, received {scaling!r}")
-    found = _check_file(file)
-    if digest is not None and found != digest:
+    received = _check_file(file)
+    if digest is not None and received != digest:
         raise InputError(
-            f"{file} is another model than before (SHA-256 {found[:12]}..., expected "
-            f"{digest[:12]}...). Put that back, or start from its test or clusters again."
+            f"{file} is another model than before (expected SHA-256 {digest[:12]}..., received "
+            f"{received[:12]}...). Put the earlier file back, or run its test or clustering again."
         )
     _check_code(file, _read_config(file), trust)
     keras, _ = import_keras()
     try:
         model = keras.models.load_model(file, compile=False, safe_mode=not trust)
-    except Exception as error:  # whatever a damaged file leads Keras to
+    except Exception as error:  # a damaged file makes Keras raise errors of any kind
         reason = str(error).strip().split("\n")[0][:300]
         raise InputError(f"{file} cannot be loaded as a Keras model: {reason}") from error
     size, channels = _check_input(file, model)
@@ -138,16 +142,20 @@ def load_network(
     if scaling is None and not _rescales(model):
         raise InputError(
             f"{file} does not tell how its input is scaled: no layer near its input rescales. Give "
-            "--scaling: none (pixels of 0 to 255), 0-1, -1-1, caffe or torch (as networks trained "
-            "on ImageNet)."
+            "--scaling: none (pixels of 0 to 255), 0-1, -1-1, or caffe or torch (the scalings of "
+            "networks trained on ImageNet)."
         )
-    chosen: Any = scaling or "none"
-    if chosen in {"caffe", "torch"} and channels == 1:
-        raise InputError(f"scaling {chosen}: needs colour images, and {file} takes grey ones.")
-    return Network(model, file, found, size, channels, outputs, _activation(model), chosen)
+    checked = cast(Scaling, scaling or "none")
+    if checked in {"caffe", "torch"} and channels == 1:
+        raise InputError(
+            f"scaling {checked}: needs colour images, and {file} takes grey ones. Choose another "
+            "scaling."
+        )
+    return Network(model, file, received, size, channels, outputs, _find_activation(model), checked)
 
 
 def _check_file(file: Path) -> str:
+    """Return the file's SHA-256; raise InputError unless its format is one of Keras."""
     try:
         with file.open("rb") as opened:
             begin = opened.read(8)
@@ -155,20 +163,20 @@ def _check_file(file: Path) -> str:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except IsADirectoryError:
         raise InputError(
-            f"{file} is a folder: expected a Keras model file (.keras or .h5). A SavedModel can be "
-            "loaded and saved as .keras with Keras 2."
+            f"{file} is a folder: expected a Keras model file (.keras or .h5). Load a SavedModel "
+            "with Keras 2 and save it as .keras."
         ) from None
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}.") from error
-    if begin.startswith((ZIP, HDF5)) and file.suffix not in OTHERS:
+    if begin.startswith((ZIP, HDF5)) and file.suffix not in OTHER_FORMATS:
         return digest
-    other = OTHERS.get(file.suffix)
+    other = OTHER_FORMATS.get(file.suffix)
     kind = f"it is a file of {other}" if other else f"it begins with {begin!r}"
     raise InputError(f"{file} is no Keras model file (.keras, .h5): {kind}.")
 
 
-def _read_config(file: Path) -> Any:
-    """Read the description of the layers, without making them."""
+def _read_config(file: Path) -> object:
+    """Read the JSON description of the layers, without building them."""
     try:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
@@ -179,40 +187,42 @@ def _read_config(file: Path) -> Any:
             return json.loads(archive.attrs["model_config"])
     except (OSError, LookupError, ValueError) as error:
         raise InputError(
-            f"{file} holds no whole Keras model ({error}): weights alone are not enough."
+            f"{file} holds no whole Keras model ({error}): weights alone are not enough. Save the "
+            "model with its layers, as .keras."
         ) from error
 
 
-def _check_code(file: Path, config: Any, trust: bool) -> None:
-    """Refuse code inside the file, and classes that come from elsewhere, by the layer's name."""
-    for entry in _entries(config):
-        kind, name = entry["class_name"], entry.get("config", {})
-        name = name.get("name", "") if isinstance(name, dict) else ""
-        module = entry.get("module")
+def _check_code(file: Path, config: object, trust: bool) -> None:
+    """Raise InputError for code inside the file, and for classes that are not Keras's own."""
+    for entry in _iterate_entries(config):
+        kind, settings, module = entry["class_name"], entry.get("config"), entry.get("module")
+        name = settings.get("name", "") if isinstance(settings, dict) else ""
         if kind in {"Lambda", "__lambda__"} and not trust:
             raise InputError(
                 f"{file}: layer {name or kind!r} is a Lambda layer, code that would run on this "
                 "machine. Give --trust-model on the command line if you trust the file."
             )
-        if module and module.split(".")[0] not in {"keras", "builtins"}:
+        if module and str(module).split(".")[0] not in {"keras", "builtins"}:
             raise InputError(
                 f"{file}: layer {name!r} is of the class {kind} of {module}, which is not in the "
-                "file: only Keras's own layers can be loaded."
+                "file. Only Keras's own layers can be loaded: replace that layer."
             )
 
 
-def _entries(config: Any) -> Iterator[dict[str, Any]]:
+def _iterate_entries(config: object) -> Iterator[dict[str, object]]:
+    """Go through all objects of a description that name a class."""
     if isinstance(config, dict):
         if isinstance(config.get("class_name"), str):
             yield config
         for value in config.values():
-            yield from _entries(value)
+            yield from _iterate_entries(value)
     elif isinstance(config, list):
         for value in config:
-            yield from _entries(value)
+            yield from _iterate_entries(value)
 
 
-def _check_input(file: Path, model: Any) -> tuple[Size, int]:
+def _check_input(file: Path, model: Model) -> tuple[Size, int]:
+    """Return size and channels of the input; raise InputError unless it is one image."""
     inputs = getattr(model, "inputs", None) or []
     shapes = [tuple(tensor.shape) for tensor in inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in {1, 3}:
@@ -224,7 +234,8 @@ def _check_input(file: Path, model: Any) -> tuple[Size, int]:
     return (width, height), int(channels)
 
 
-def _check_output(file: Path, model: Any) -> int:
+def _check_output(file: Path, model: Model) -> int:
+    """Return the number of outputs; raise InputError unless they are one vector."""
     shapes = [tuple(tensor.shape) for tensor in model.outputs]
     if len(shapes) != 1 or len(shapes[0]) != 2 or not shapes[0][1]:
         raise InputError(
@@ -234,22 +245,22 @@ def _check_output(file: Path, model: Any) -> int:
     return int(shapes[0][1])
 
 
-def leaves(model: Any) -> Iterator[Any]:
-    """Go through the layers of a model, and of the models inside it."""
+def iterate_layers(model: Model) -> Iterator[Layer]:
+    """Go through the layers of a model and of its nested models."""
     for layer in model.layers:
         if getattr(layer, "layers", None):
-            yield from leaves(layer)
+            yield from iterate_layers(cast(Model, layer))
         else:
             yield layer
 
 
-def _rescales(model: Any) -> bool:
-    first = [layer for layer in leaves(model) if type(layer).__name__ != "InputLayer"]
-    return any(type(layer).__name__ in RESCALING_LAYERS for layer in first[:LOOKED_AT])
+def _rescales(model: Model) -> bool:
+    first = [layer for layer in iterate_layers(model) if type(layer).__name__ != "InputLayer"]
+    return any(type(layer).__name__ in RESCALING_LAYERS for layer in first[:RESCALING_DEPTH])
 
 
-def _activation(model: Any) -> str:
-    last = list(leaves(model))[-1]
+def _find_activation(model: Model) -> str:
+    last = list(iterate_layers(model))[-1]
     if type(last).__name__ == "Softmax":
         return "softmax"
     function = getattr(last, "activation", None)
@@ -257,7 +268,7 @@ def _activation(model: Any) -> str:
 
 
 def scale(network: Network, pixels: NDArray[np.uint8] | Floats) -> Floats:
-    """Scale pixels as the network takes them.
+    """Scale pixels by the network's scaling.
 
     Parameters
     ----------
@@ -266,7 +277,7 @@ def scale(network: Network, pixels: NDArray[np.uint8] | Floats) -> Floats:
 
     Returns
     -------
-    array of float32, of the same shape
+    array of float32, shape (n, height, width, channels)
     """
     values: Floats = pixels.astype(np.float32)
     if network.scaling == "0-1":
@@ -284,13 +295,20 @@ def scale(network: Network, pixels: NDArray[np.uint8] | Floats) -> Floats:
 def load_batches(
     network: Network, folder: Path, images: Sequence[ImageFile], batch_size: int = BATCH
 ) -> Iterator[list[tuple[ImageFile, NDArray[np.uint8]] | Rejected]]:
-    """Decode images to the network's input, a batch at a time; threads work ahead.
+    """Decode images to the size of the network's input, batch by batch, in threads.
 
-    Memory grows with the size of a batch alone.
+    Memory depends only on the size of a batch.
 
     Yields
     ------
-    list of (ImageFile, array of uint8, shape (height, width, channels)) or Rejected
+    list
+        Of each image: its ImageFile with its pixels (uint8, shape (height, width, channels)), or
+        Rejected.
+
+    Raises
+    ------
+    ValueError
+        When the network's input has no fixed size; see `fix_size`.
     """
     width, height = network.size
     if width is None or height is None:
@@ -314,23 +332,27 @@ def load_batches(
 def fix_size(
     network: Network, folder: Path, images: Sequence[ImageFile], size: Sequence[int] | None = None
 ) -> Network:
-    """Decide on the size of the input where the network takes any: that of the first image.
+    """Set the size of an input that may have any size to that of the first usable image.
 
     Parameters
     ----------
     size : sequence of int, optional
-        Width and height that were decided on before; taken instead.
+        Width and height that an earlier run used; taken instead of the first image's.
     """
     width, height = network.size
     if width is not None and height is not None:
         return network
-    found: tuple[int, int] | Rejected = (1, 1)
-    for image in images:
-        found = (size[0], size[1]) if size else upright_size(folder, image.path)
-        if not isinstance(found, Rejected):
-            break
-    first = (1, 1) if isinstance(found, Rejected) else found
+    first = (size[0], size[1]) if size else _first_size(folder, images)
     return replace(network, size=(width or first[0], height or first[1]))
+
+
+def _first_size(folder: Path, images: Sequence[ImageFile]) -> tuple[int, int]:
+    """Return width and height of the first usable image, in px; 1 x 1 where there is none."""
+    for image in images:
+        size = upright_size(folder, image.path)
+        if not isinstance(size, Rejected):
+            return size
+    return 1, 1
 
 
 def predict(
@@ -345,7 +367,7 @@ def predict(
     Raises
     ------
     InputError
-        When the network's outputs are not all numbers.
+        When an output is not a finite number; the message names the image.
     """
     kept: list[ImageFile] = []
     rejected: list[Rejected] = []
@@ -362,7 +384,7 @@ def predict(
                 place = int(np.flatnonzero(~np.isfinite(outputs).all(axis=1))[0])
                 raise InputError(
                     f"{network.file}: its output for {usable[place][0].path} is not a number: "
-                    f"{outputs[place]}. Is --scaling {network.scaling} right?"
+                    f"{outputs[place]}. Check that --scaling {network.scaling} is right."
                 )
             parts.append(outputs)
             kept += [image for image, _ in usable]

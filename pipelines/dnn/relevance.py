@@ -1,24 +1,26 @@
-"""Layer-wise relevance propagation: what each neuron of each layer did for an output.
+"""Layer-wise relevance propagation: how much each neuron of each layer contributed to an output.
 
-HUDD, section III-A, for its heatmaps; DeepImportance, section 3.1, for its important neurons.  The
-output's value, before softmax or sigmoid, is its relevance; every layer passes it back to its
-inputs by their share in it (see `lrp_rules`).  Activations, BatchNormalization, reshaping and
-dropout pass it unchanged, max pooling to the largest input.
+HUDD, section III-A, uses it for heatmaps; DeepImportance, section 3.1, for important neurons. The
+relevance of the explained output is its value before softmax or sigmoid. Every layer passes the
+relevance of its outputs back to its inputs, by a rule of `lrp_rules`. Activations,
+BatchNormalization, reshaping and dropout pass it back unchanged; max pooling gives it to the
+largest input.
 
-Of a regression HUDD explains the output that is furthest from the truth (section V-A): the caller
-gives its position.
+For a regression, HUDD explains the output that is furthest from the truth (section V-A); the caller
+names that output.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipelines.data.arrays import Floats
+from pipelines.dnn.graph import Model, Tensor
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.lrp_layers import Value, forward
 from pipelines.dnn.lrp_plan import Plan, read_plan, reported_values
@@ -26,7 +28,7 @@ from pipelines.dnn.lrp_rules import InputRule, Rule, Rules, backward
 from pipelines.runs.errors import InputError
 
 PREDICTED = -1
-"""As target: the output that the network predicts."""
+"""A target that stands for the output with the largest logit."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,14 @@ class Relevances:
     Attributes
     ----------
     outputs : array of float32, shape (n, ...)
-        As the model gives them.
+        The model's outputs.
     logits : array of float32, shape (n, k)
-        The outputs, flat, before softmax or sigmoid if the model ends with one.
+        The outputs, flattened, before softmax or sigmoid if the model ends with one.
     targets : array of int32, shape (n,)
-        Which output is explained: as given, or the largest logit.
+        Position of the explained output: as the caller chose it, or that of the largest logit.
     layers : dict of str to array of float32, shape (n, ...)
-        By layer, from input to output, the relevance of what it gives, of that shape.  Each sums
-        up to the target's logit, but for the rule epsilon, and for what goes to padding that max
-        pooling prefers.
+        The relevance of each layer's outputs, in their shape, from input to output. It sums up to
+        the target's logit, except for the rule epsilon and where max pooling selects padding.
     """
 
     outputs: Floats
@@ -53,22 +54,23 @@ class Relevances:
     layers: dict[str, Floats]
 
 
-def check_supported(model: Any) -> None:
-    """Check that relevance can be passed through all of a model.
+def check_supported(model: Model) -> None:
+    """Check that relevance can be passed through all layers of a model.
 
     Raises
     ------
     InputError
-        Naming the layer through which it cannot; when the model has several inputs or outputs.
+        When it cannot be passed through a layer, which the message names; when the model has
+        several inputs or outputs.
     """
     read_plan(model)
 
 
-def relevance_layers(model: Any) -> tuple[str, ...]:
-    """Name what has heatmaps: the input, then layers from input to output.
+def relevance_layers(model: Model) -> tuple[str, ...]:
+    """Return the names that have heatmaps: the input, then layers from input to output.
 
-    Layers that only pass on the relevance of others have none: activations, BatchNormalization,
-    reshaping, padding.  Layers of nested models are named "outer/inner".
+    Layers that only pass relevance on have none: activations, BatchNormalization, reshaping,
+    padding. Layers of nested models are named "outer/inner".
 
     Raises
     ------
@@ -79,7 +81,7 @@ def relevance_layers(model: Any) -> tuple[str, ...]:
 
 
 def build_relevance(
-    model: Any,
+    model: Model,
     *,
     rule: Rule = "z+",
     input_rule: InputRule | None = None,
@@ -87,37 +89,36 @@ def build_relevance(
     high: ArrayLike | None = None,
     layers: Sequence[str] | None = None,
 ) -> Callable[[Floats, NDArray[np.int32]], Relevances]:
-    """Compile one forward and one backward pass that give the relevance in all layers.
+    """Compile a forward and a backward pass that compute the relevance in the chosen layers.
 
-    Time grows with the number of images, memory with the size of a batch, and with the layers
-    asked for.
+    Time grows with the number of images, memory with the size of a batch and the number of layers.
 
     Parameters
     ----------
     model : keras.Model
-        Its present weights are used at each call.
+        Each call uses the weights that the model has at that moment.
     rule : {"z+", "epsilon", "alpha-beta"}
-        The paper's is z+.
+        HUDD and DeepImportance use "z+".
     input_rule : {"z+", "epsilon", "alpha-beta", "box"}, optional
-        Of the first layers, those that receive pixels; as `rule` if None.
+        Rule of the layers that receive pixels; equal to `rule` if None.
     low, high : float or array that broadcasts to (height, width, channels), optional
-        Smallest and largest pixel as the model receives them; for the box rule alone.
+        Smallest and largest pixel that the model receives; only the box rule needs them.
     layers : sequence of str, optional
-        Of `relevance_layers`; all if None.
+        Names from `relevance_layers`; all if None.
 
     Returns
     -------
     callable
-        From images, float32, of shape (n, height, width, channels), n > 0, scaled as the model
-        expects them, and targets, int32, of shape (n,), to `Relevances`.  A target is the position
-        of an output (flattened, if outputs are maps), or -1 for that of the largest logit.  With
-        one sigmoid output the only target is 0, and relevance is negative where its logit is.
+        Takes images (float32, shape (n, height, width, channels), n > 0, scaled as the model
+        expects them) and targets (int32, shape (n,)); returns `Relevances`. A target is the
+        position of an output, flattened if outputs are maps, or -1 for the largest logit. A model
+        with one sigmoid output has only target 0; where its logit is negative, so is relevance.
 
     Raises
     ------
     InputError
-        As `check_supported`; for unknown rules and layers, and bounds that are missing or
-        reversed.  The callable raises it for targets that the model does not have.
+        As `check_supported`; for an unknown rule or layer; when the box rule has no bounds, or
+        `low` is not below `high`. The callable raises it for targets that the model does not have.
     """
     plan = read_plan(model)
     places = _choose_layers(plan, layers)
@@ -141,21 +142,21 @@ def build_relevance(
 
 
 def _compile(
-    model: Any, plan: Plan, places: Mapping[str, int], rules: Rules, ends: Sequence[Floats]
-) -> Callable[..., tuple[Any, Any, Any, dict[str, Any]]]:
-    """Compile the pass itself.
+    model: Model, plan: Plan, places: Mapping[str, int], rules: Rules, ends: Sequence[Floats]
+) -> Callable[..., tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]]:
+    """Compile the forward and the backward pass.
 
     Parameters
     ----------
     places : mapping of str to int
-        By the name of a layer, the value whose relevance is returned.
+        By layer name, the number of the value whose relevance is returned.
     ends : sequence of array
-        Smallest and largest pixels, for the box rule; else none.
+        Smallest and largest pixels for the box rule; empty for other rules.
 
     Returns
     -------
     callable
-        From images and targets to outputs, logits, targets and relevance by layer, as tensors.
+        Takes images and targets; returns outputs, logits, targets and relevance by layer.
     """
     _, tf = import_keras()
 
@@ -182,8 +183,8 @@ def _compile(
     return run  # type: ignore[no-any-return]
 
 
-def _go_forward(plan: Plan, images: Value) -> tuple[list[Value], list[Any]]:
-    """Compute all values of a network, and by step what its activation receives."""
+def _go_forward(plan: Plan, images: Value) -> tuple[list[Value], list[Tensor]]:
+    """Compute all values of a network, and the totals of its steps (see `lrp_layers.forward`)."""
     values, totals = [images], []
     for index, step in enumerate(plan.steps):
         received = [values[i] for i in step.inputs]
@@ -194,9 +195,9 @@ def _go_forward(plan: Plan, images: Value) -> tuple[list[Value], list[Any]]:
 
 
 def _go_backward(
-    plan: Plan, values: Sequence[Value], totals: Sequence[Any], start: Any, rules: Rules
-) -> dict[int, Any]:
-    """Pass the relevance of the output back; return that of each value, summed over its uses."""
+    plan: Plan, values: Sequence[Value], totals: Sequence[Tensor], start: Tensor, rules: Rules
+) -> dict[int, Tensor]:
+    """Pass the output's relevance back; return each value's relevance, summed over its uses."""
     relevances = {plan.output: start}
     for index in reversed(range(len(plan.steps))):
         step = plan.steps[index]
@@ -208,7 +209,7 @@ def _go_backward(
 
 
 def _choose_layers(plan: Plan, layers: Sequence[str] | None) -> dict[str, int]:
-    """Return, by the name of a layer whose relevance is wanted, which value it gives."""
+    """Return the number of the value that each chosen layer computes, by layer name."""
     reported = reported_values(plan)
     if layers is None:
         return reported
@@ -240,13 +241,15 @@ def _check_rules(rules: Rules, low: ArrayLike | None, high: ArrayLike | None) ->
         )
 
 
-def _finish(plan: Plan, values: Sequence[Value]) -> Any:
-    """Compute what the model gives, its last activation with it."""
+def _finish(plan: Plan, values: Sequence[Value]) -> Tensor:
+    """Compute the model's outputs from its logits."""
     _, tf = import_keras()
     if plan.last is None:
         return values[plan.output].tensor
     logits = values[plan.last + 1].tensor
-    value = Value(tf.cast(plan.steps[plan.last].activation(logits), tf.float32))
-    for step in plan.steps[plan.last + 1 :]:  # nothing else can follow, see `_last`
+    activation = plan.steps[plan.last].activation
+    assert activation is not None  # see `lrp_plan._find_last`
+    value = Value(tf.cast(activation(logits), tf.float32))
+    for step in plan.steps[plan.last + 1 :]:  # these only change the shape, see `_find_last`
         value, _ = forward(step, [value])
     return value.tensor

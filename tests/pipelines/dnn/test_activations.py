@@ -223,7 +223,7 @@ def test_models_that_cannot_be_walked_are_refused():
         neuron_layers(Own())
     start = keras.Input((3,))
     two = keras.Model(start, [L.Dense(1)(start), L.Dense(1)(start)])
-    with pytest.raises(InputError, match="expected one of outputs, received 2"):
+    with pytest.raises(InputError, match="expected one output, received 2"):
         build_activations(two, [])
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipelines.dnn.job import Asked, read_test, test_model
+from pipelines.dnn.job import EvaluationOptions, read_test, test_model
 from pipelines.dnn.manifest import (
     DnnTestChoices,
     DnnTestFigures,
@@ -22,7 +22,7 @@ test_model.__test__ = False  # a job, not a test
 def tested(model, images, tmp_path):
     """Return the run folder of a test."""
     run = tmp_path / "tested"
-    test_model(model, images, run, Asked(groups=r"(\d)"), progress=lambda *step: None)
+    test_model(model, images, run, EvaluationOptions(groups=r"(\d)"), progress=lambda *step: None)
     return run
 
 

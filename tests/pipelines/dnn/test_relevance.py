@@ -294,9 +294,9 @@ def test_unsupported_layers_are_refused_by_name():
 
 def test_models_that_cannot_be_walked_are_refused():
     one, two = L.Input((4,), name="one"), L.Input((4,), name="two")
-    with pytest.raises(InputError, match="one of inputs, received 2"):
+    with pytest.raises(InputError, match="expected one input, received 2"):
         check_supported(keras.Model([one, two], L.Add()([one, two])))
-    with pytest.raises(InputError, match="one of outputs, received 2"):
+    with pytest.raises(InputError, match="expected one output, received 2"):
         check_supported(keras.Model(one, [L.Dense(2)(one), L.Dense(2)(one)]))
     with pytest.raises(InputError, match="input shape"):
         check_supported(keras.Sequential([L.Dense(2)]))
