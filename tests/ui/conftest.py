@@ -71,7 +71,7 @@ def chromium(chromium_path):
 
 @pytest.fixture(scope="session")
 def serve(warm_cache, tmp_path_factory):
-    """Return a context manager that starts a page server with the options given."""
+    """Return a context manager that starts a page server with these options."""
 
     @contextmanager
     def start(runs: Path, *options: object):
@@ -90,15 +90,15 @@ def serve(warm_cache, tmp_path_factory):
             stderr=subprocess.STDOUT,
             text=True,
         ) as process:
-            said = []
+            output = []
             for line in process.stdout:
-                said.append(line)
-                if found := re.search(r"http://\S+", line):
+                output.append(line)
+                if address := re.search(r"http://\S+", line):
                     break
             else:
-                pytest.fail(f"the page did not come up: {''.join(said)}")
+                pytest.fail(f"the page did not come up: {''.join(output)}")
             try:
-                yield Server(process, found[0], runs, network)
+                yield Server(process, address[0], runs, network)
             finally:
                 process.terminate()
                 rest, _ = process.communicate(timeout=LONG / 1000)

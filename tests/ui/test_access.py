@@ -47,7 +47,7 @@ def test_of_an_image_folder_nothing_is_served(mixed, server, visit):
     assert status_of(server.url + thumbnail)[0] == 200
 
 
-def test_nothing_outside_of_the_roots_is_reached(serve, failures, visit, tmp_path):
+def test_nothing_outside_the_roots_can_be_reached(serve, failures, visit, tmp_path):
     inside = tmp_path / "inside"
     (inside / "images").mkdir(parents=True)
     (inside / "way out").symlink_to(failures)

@@ -98,9 +98,9 @@ def test_figures_come_from_clusters_csv(browsing, planted):
 
 def test_what_sets_a_cluster_apart_stands_beside_it(browsing, planted):
     rows = {row["cluster"]: row["hint"] for row in read_csv(planted / "clusters.csv")}
-    told = next(cluster for cluster, hint in rows.items() if hint)
+    hinted = next(cluster for cluster, hint in rows.items() if hint)
     silent = next(cluster for cluster, hint in rows.items() if not hint)
-    for cluster in (told, silent):
+    for cluster in (hinted, silent):
         browsing.locator(f".tile[data-cluster='{cluster}']").click()
         expected = rows[cluster].split("; ") if rows[cluster] else []
         expect(browsing.locator(".hints li")).to_have_text(expected)
@@ -108,9 +108,9 @@ def test_what_sets_a_cluster_apart_stands_beside_it(browsing, planted):
 
 def test_a_cluster_is_explained_by_its_parameters(browsing, planted):
     rows = {row["cluster"]: row["parameters"] for row in read_csv(planted / "clusters.csv")}
-    told = next(cluster for cluster, parameters in rows.items() if parameters)
-    browsing.locator(f".tile[data-cluster='{told}']").click()
-    first = rows[told].split("; ")[0]
+    explained = next(cluster for cluster, parameters in rows.items() if parameters)
+    browsing.locator(f".tile[data-cluster='{explained}']").click()
+    first = rows[explained].split("; ")[0]
     expect(browsing.locator("ul.parameters li").first).to_have_text(first)
     expect(browsing.locator(".confusions li").first).to_contain_text(" taken for ")
     expect(browsing.locator(".unsafe summary")).to_contain_text(f"of {UNSAFE_VALUES} unsafe values")
@@ -170,7 +170,7 @@ def test_a_name_and_a_note_are_saved_as_they_are_typed_and_survive_a_reload(brow
     expect(browsing.get_by_label("Note")).to_have_value("seen on\nfive images")
 
 
-def test_words_that_cannot_be_saved_are_said_and_kept(browsing, planted):
+def test_words_that_cannot_be_saved_give_an_error_and_are_kept(browsing, planted):
     (planted / "clusters.csv").rename(planted / "away.csv")
     try:
         browsing.locator(".tile[data-cluster='5']").click()
@@ -179,9 +179,9 @@ def test_words_that_cannot_be_saved_are_said_and_kept(browsing, planted):
         expect(browsing.get_by_label("Name")).to_have_value("lost?")
     finally:
         (planted / "away.csv").rename(planted / "clusters.csv")
-    browsing.get_by_label("Name").fill("found")
+    browsing.get_by_label("Name").fill("glasses")
     expect(browsing.locator(".saved")).to_have_text("Saved")
-    assert read_csv(planted / "clusters.csv")[5]["name"] == "found"
+    assert read_csv(planted / "clusters.csv")[5]["name"] == "glasses"
 
 
 def test_two_pages_do_not_overwrite_each_others_words(browsing, planted, server, visit):
@@ -214,7 +214,7 @@ def test_what_is_typed_just_before_another_cluster_is_chosen_is_saved_to_its_own
     def names():
         return {row["cluster"]: row["name"] for row in read_csv(planted / "clusters.csv")}
 
-    until(lambda: names()["3"])  # it may have been saved, and told of, before the click
+    until(lambda: names()["3"])  # it may have been saved, with its message, before the click
     assert (names()["3"], names()["4"]) == ("quick", "")
 
 

@@ -136,10 +136,10 @@ def test_the_heat_map_shows_the_distances_and_chooses_pairs(looking, finished):
 
 
 def read_pixels(canvas, x, y, width, height):
-    found = canvas.evaluate(
+    pixels = canvas.evaluate(
         "(c, at) => Array.from(c.getContext('2d').getImageData(...at).data)", [x, y, width, height]
     )
-    return np.array(found).reshape(-1, 4)
+    return np.array(pixels).reshape(-1, 4)
 
 
 def first_cell(row):
@@ -160,9 +160,9 @@ def test_a_chosen_pair_shows_both_classes_and_their_confusions(looking, finished
     )
     pair = {row["class_a"], row["class_b"]}
     wrong = [
-        each["path"]
-        for each in read_csv(finished / "predictions.csv")
-        if {each["predicted"], each["expected"]} == pair
+        image["path"]
+        for image in read_csv(finished / "predictions.csv")
+        if {image["predicted"], image["expected"]} == pair
     ]
     tiles = looking.locator(".pair .side").nth(1).locator("figure")
     assert {tile.get_attribute("title") for tile in tiles.all()} == set(wrong)
@@ -200,7 +200,7 @@ def test_one_click_finds_the_root_causes_of_a_confusion(looking, finished, serve
         f"root causes are in {out.name}", timeout=LONG
     )
     listed = source.read_text().splitlines()[1:]
-    assert sorted(each["path"] for each in read_csv(out / "images.csv")) == sorted(listed)
+    assert sorted(image["path"] for image in read_csv(out / "images.csv")) == sorted(listed)
     report = (out / "report.html").read_text()
     assert "The images come from one confusion" in report
     assert HOSTILE not in report
@@ -239,14 +239,14 @@ def test_distances_of_another_framework_are_inspected(server, visit, tmp_path):
     expect(page.get_by_role("button", name=CAUSES)).to_have_count(0)
 
 
-def test_what_cannot_be_used_is_said(server, visit, images, tmp_path):
+def test_options_that_cannot_be_used_give_an_error(server, visit, images, tmp_path):
     page = visit(server.url)
     page.get_by_role("tab", name=TAB).click()
-    told = page.locator("#job .error")
+    error = page.locator("#job .error")
     find = page.get_by_role("button", name="Inspect", exact=True)
     find.click()
-    expect(told).to_contain_text("Give the model file of the classifier")
+    expect(error).to_contain_text("Give the model file of the classifier")
     (tmp_path / "text.keras").write_text("no model")
     fill(page, tmp_path / "text.keras", images)
     find.click()
-    expect(told).to_contain_text("text.keras is no Keras model file", timeout=LONG)
+    expect(error).to_contain_text("text.keras is no Keras model file", timeout=LONG)

@@ -36,7 +36,7 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("coverage")
-    found = {
+    sets = {
         "training": draw(root / "training", 1, 120),
         "test": draw(root / f"test {os.urandom(3).hex()}", 2, 40),
         "noisy": draw(root / "<b>noisy", 6, 20),
@@ -47,9 +47,9 @@ def folders(tmp_path_factory):
         pixels = rng.integers(0, 256, (2 + number % 5, 2 + number % 4, 3)).astype(np.uint8)
         Image.fromarray(pixels).resize(SIZE).save(root / "new" / f"odd {number:02d}.png")
     for number, name in enumerate(HOSTILE):
-        file = found["test"] / "left" / f"2_{2 * number + 1:02d}.png"
+        file = sets["test"] / "left" / f"2_{2 * number + 1:02d}.png"
         file.rename(file.with_name(f"{name}.png"))
-    return found
+    return sets
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +85,15 @@ def looking(finished, server, visit):
 
 
 def test_scores_and_neurons(looking, finished, folders, shoot):
-    told = read_coverage(finished)
-    test = told["tests"][0]
+    results = read_coverage(finished)
+    test = results["tests"][0]
     pane = looking.locator("#coverage")
     expect(pane.locator(".facts")).to_contain_text(
-        f"{100 * test['coverage']:.1f} %: {test['covered']} combinations of {told['combinations']}"
+        f"{100 * test['coverage']:.1f} %: {test['covered']} combinations of "
+        f"{results['combinations']}"
     )
     expect(pane.locator(".neurons figure")).to_have_count(4)
-    for row, figure in zip(told["neurons"], pane.locator(".neurons figure").all(), strict=True):
+    for row, figure in zip(results["neurons"], pane.locator(".neurons figure").all(), strict=True):
         expect(figure.locator("rect.region")).to_have_count(len(row["centroids"]))
         expect(figure.locator("line.border")).to_have_count(len(row["borders"]))
         bars = sum(1 for number in row["tests"][0] if number)
@@ -107,7 +108,7 @@ def test_scores_and_neurons(looking, finished, folders, shoot):
     for line in cells.all():
         criterion, *values = line.locator("td").all_inner_texts()
         criterion = criterion.split("\n")[0]
-        one, two = (rows[each, criterion] for each in (name, "<b>noisy"))
+        one, two = (rows[test_set, criterion] for test_set in (name, "<b>noisy"))
         shares = [one["value"], two["value"], two["added_to_the_first"]]
         assert [float(v[:-2]) for v in values] == pytest.approx(
             [100 * float(share) for share in shares], abs=0.051
@@ -137,21 +138,21 @@ def test_combinations_growth_and_images_alone(looking, finished):
     expect(caption).to_contain_text(f"second half adds {test['covered'] - half:.1f} combinations")
     alone = looking.get_by_role("region", name="Images alone with their combination")
     shown = alone.locator(".thumb").all()
-    assert {each.get_attribute("title") for each in shown} <= {
+    assert {image.get_attribute("title") for image in shown} <= {
         row["path"] for row in test["contributors"]
     }
     assert len(shown) == min(24, test["alone"])
-    for each in shown:
-        picture = each.locator("img")
+    for image in shown:
+        picture = image.locator("img")
         picture.scroll_into_view_if_needed()
         assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 50
 
 
 def test_another_test_set(looking, finished):
-    told = read_coverage(finished)
+    results = read_coverage(finished)
     looking.get_by_label("Test set", exact=True).select_option("1")
     expect(looking.locator("#coverage .facts")).to_contain_text(
-        f"are covered by {told['tests'][1]['images']} images of <b>noisy"
+        f"are covered by {results['tests'][1]['images']} images of <b>noisy"
     )
     assert looking.evaluate("window.hit") is None
 
@@ -159,33 +160,33 @@ def test_another_test_set(looking, finished):
 def test_new_images_are_ranked_and_exported(looking, finished, tmp_path):
     rows = read_csv(finished / "widening.csv")
     part = looking.get_by_role("region", name="New images that widen the test set")
-    shown = [each.get_attribute("title") for each in part.locator(".thumb").all()]
+    shown = [image.get_attribute("title") for image in part.locator(".thumb").all()]
     assert shown == [row["path"] for row in rows[:24]]
     looking.get_by_role("button", name="Export new images").click()
     looking.locator("#export-widening").click()
-    told = looking.locator("#job")
-    expect(told).to_contain_text("Give the new folder")
+    message = looking.locator("#job")
+    expect(message).to_contain_text("Give the new folder")
     looking.locator("#widening-folder input").fill(str(tmp_path / "out"))
     looking.locator("#export-widening").click()
     adds = sum(row["adds"] == "1" for row in rows)
-    expect(told).to_contain_text(f"{adds} image", timeout=LONG)
+    expect(message).to_contain_text(f"{adds} image", timeout=LONG)
     assert len(list((tmp_path / "out").rglob("*.png"))) == adds
 
 
-def test_what_cannot_be_used_is_said(server, visit, model, folders):
+def test_options_that_cannot_be_used_give_an_error(server, visit, model, folders):
     page = visit(server.url)
     page.get_by_role("tab", name="Coverage").click()
-    told = page.locator("#job .error")
+    message = page.locator("#job .error")
     measure = page.get_by_role("button", name="Measure coverage")
     measure.click()
-    expect(told).to_contain_text("Give the model file of the DNN")
+    expect(message).to_contain_text("Give the model file of the DNN")
     fill(page, model, folders)
     page.locator("#coverage-options button").first.click()
     page.locator("#neurons textarea").fill("six")
     measure.click()
-    expect(told).to_contain_text(
+    expect(message).to_contain_text(
         "Important neurons: expected a whole number, 1 or more, received 'six'"
     )
     page.locator("#neurons textarea").fill("7")
     measure.click()
-    expect(told).to_contain_text("layer 'hidden' has 6 neurons, received 7", timeout=LONG)
+    expect(message).to_contain_text("layer 'hidden' has 6 neurons, received 7", timeout=LONG)

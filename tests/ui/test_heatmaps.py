@@ -179,21 +179,21 @@ def test_a_test_alone_says_how_good_the_dnn_is(server, visit, model, images):
     expect(page.locator("#job")).to_contain_text("failures.txt")
 
 
-def test_what_cannot_be_used_is_said(server, visit, model, images, tmp_path):
+def test_options_that_cannot_be_used_give_an_error(server, visit, model, images, tmp_path):
     page = visit(server.url)
     page.get_by_role("tab", name="Heatmaps").click()
-    told = page.locator("#job .error")
+    error = page.locator("#job .error")
     find = page.get_by_role("button", name="Find clusters by heatmaps")
     find.click()
-    expect(told).to_contain_text("Give the model file of the DNN")
+    expect(error).to_contain_text("Give the model file of the DNN")
     fill(page, tmp_path / "text.keras", images)
     (tmp_path / "text.keras").write_text("no model")
     find.click()
-    expect(told).to_contain_text("text.keras is no Keras model file", timeout=LONG)
+    expect(error).to_contain_text("text.keras is no Keras model file", timeout=LONG)
     keras, _ = import_keras()
     sneaky = save_model(tmp_path / "sneaky.keras", keras.layers.Lambda(lambda x: x + 0))
     fill(page, sneaky, images)
     find.click()
-    expect(told).to_contain_text("is a Lambda layer", timeout=LONG)
+    expect(error).to_contain_text("is a Lambda layer", timeout=LONG)
     document = json.loads((server.runs / f"{images.name}-test" / "run.json").read_text())
     assert document["job"] == "test"

@@ -30,8 +30,10 @@ from tests.waiting import until
 def test_the_example_is_found_and_explained_with_its_parameters(example, server, visit):
     """What holds whatever the example's DNN, trained on this machine, gets wrong."""
     command = read_manifest(example).command
-    given = [Path(a).name for o, a in pairwise(command) if o in {"--parameters", "--unsafe-values"}]
-    assert given == ["parameters.csv", "unsafe_values.csv"]
+    tables = [
+        Path(a).name for o, a in pairwise(command) if o in {"--parameters", "--unsafe-values"}
+    ]
+    assert tables == ["parameters.csv", "unsafe_values.csv"]
     page = visit(f"{server.url}?run={example}")
     rows = read_csv(example / "clusters.csv")
     expect(page.locator(".tile")).to_have_count(len(rows))
@@ -76,7 +78,9 @@ def test_the_command_line_shown_is_the_one_that_runs(failures, server, visit):
     assert manifest.parameters["seed"] == 5
 
 
-def test_an_option_that_cannot_be_used_is_said_before_anything_starts(failures, server, visit):
+def test_an_option_that_cannot_be_used_gives_an_error_before_anything_starts(
+    failures, server, visit
+):
     page = visit(server.url)
     page.get_by_role("button", name="Options").click()
     page.get_by_label("eps of DBSCAN").fill("wide")
@@ -109,7 +113,7 @@ def test_a_stopped_job_goes_on_from_there(failures, server, visit):
     assert manifest.result["extracted"] < 60
 
 
-def test_a_second_job_is_told_of_the_first(failures, server, visit):
+def test_a_second_job_is_refused_and_the_first_is_shown(failures, server, visit):
     early = visit(server.url)
     page = visit(server.url)
     give(early, failures)

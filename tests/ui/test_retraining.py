@@ -46,18 +46,18 @@ def test_from_an_unsafe_set_to_the_clusters_that_are_repaired(tab, run, spots, s
     expect(tab.locator(".curve figcaption")).to_contain_text("Epoch", timeout=LONG)
     expect(tab.get_by_text("Other ways to spend as many labels")).to_be_visible(timeout=LONG)
     out = server.runs / "spots-retrained"
-    found = read_retraining(out)
+    results = read_retraining(out)
     expect(tab.locator("#retraining .facts")).to_contain_text(
-        f"It repairs {found.change.repaired} image"
+        f"It repairs {results.change.repaired} image"
     )
-    expect(tab.locator(".curve circle.accuracy")).to_have_count(found.epochs)
+    expect(tab.locator(".curve circle.accuracy")).to_have_count(results.epochs)
     rows = tab.locator(".repairs tr[data-cluster]")
-    expect(rows).to_have_count(len(found.repairs))
-    for place, repair in enumerate(found.repairs):
+    expect(rows).to_have_count(len(results.repairs))
+    for place, repair in enumerate(results.repairs):
         expect(rows.nth(place)).to_contain_text(f"{repair.after.right} of {repair.failing}")
         expect(rows.nth(place)).to_contain_text(repair.state)
     rows.first.get_by_role("button").click()
-    of = str(found.repairs[0].cluster)
+    of = str(results.repairs[0].cluster)
     changed = [row for row in read_csv(out / "before_after.csv") if row["cluster"] == of]
     right = [row["path"] for row in changed if row["right after"] == "1"]
     strip = tab.locator(".looked:visible .strip").first
@@ -65,7 +65,7 @@ def test_from_an_unsafe_set_to_the_clusters_that_are_repaired(tab, run, spots, s
     if right:
         expect(strip.locator("img").first).to_have_attribute("alt", re.compile(re.escape(right[0])))
         tab.wait_for_function("document.querySelector('.looked .strip img').naturalWidth > 0")
-    for method in found.comparison.methods:
+    for method in results.comparison.methods:
         expect(tab.locator("#retraining")).to_contain_text(f"{int(1000 * method.mean) / 10:.1f}")
     shoot(tab, "retraining")
 
@@ -98,17 +98,17 @@ def test_stop_keeps_the_best_epoch_so_far(tab, server):
     assert (out / "retrained.keras").is_file()
 
 
-def test_what_cannot_be_retrained_is_told(tab, spots, tmp_path):
-    told = tab.locator("#job .error")
+def test_options_that_cannot_be_used_give_an_error(tab, spots, tmp_path):
+    error = tab.locator("#job .error")
     field = tab.get_by_label("Folder of its training images")
     field.fill(str(tmp_path / "nowhere"))
     field.press("Enter")
     press(tab)
-    expect(told).to_contain_text("nowhere", timeout=LONG)
+    expect(error).to_contain_text("nowhere", timeout=LONG)
     field.fill(str(spots.test))
     field.press("Enter")
     press(tab)
-    expect(told).to_contain_text("share 80 images (the same bytes)", timeout=LONG)
+    expect(error).to_contain_text("share 80 images (the same bytes)", timeout=LONG)
 
 
 def test_a_run_without_an_unsafe_set_says_what_to_do(run, server, visit):

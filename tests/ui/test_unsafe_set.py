@@ -255,7 +255,7 @@ def test_labels_are_shown_and_outlive_a_smaller_number(choosing, selected):
     assert rows[last] == "<b>Top</b>Left"
 
 
-def test_a_name_given_on_the_clusters_tab_is_shown(choosing, selected):
+def test_a_name_typed_on_the_clusters_tab_is_shown(choosing, selected):
     choosing.get_by_role("tab", name="Clusters").click()
     choosing.locator(".tile[data-cluster='0']").click()
     choosing.get_by_label("Name").fill("flat & grey")
@@ -267,27 +267,27 @@ def test_a_name_given_on_the_clusters_tab_is_shown(choosing, selected):
 # --- what cannot be done ------------------------------------------------------------------------
 
 
-def test_what_is_missing_is_asked_for(run, improvement, server, visit, tmp_path):
+def test_entries_that_are_missing_give_an_error(run, improvement, server, visit, tmp_path):
     page = open_tab(visit, server, run)
-    told = page.locator("#job .error")
+    error = page.locator("#job .error")
     page.get_by_role("button", name="Select the unsafe set").click()
-    expect(told).to_contain_text("Give the folder that holds the new images")
+    expect(error).to_contain_text("Give the folder that holds the new images")
     page.get_by_role("button", name="Export to a labelling tool").click()
     page.get_by_role("button", name="Export", exact=True).click()
-    expect(told).to_contain_text("The run has no unsafe set yet")
+    expect(error).to_contain_text("The run has no unsafe set yet")
     page.get_by_label(FIELD).fill(str(tmp_path / "nowhere"))
     page.get_by_label(FIELD).press("Enter")
     page.get_by_role("button", name="Select the unsafe set").click()
-    expect(told).to_contain_text("nowhere does not exist")
+    expect(error).to_contain_text("nowhere does not exist")
     page.get_by_label(FIELD).fill(str(improvement))
     page.get_by_label(FIELD).press("Enter")
     page.get_by_role("button", name="How many images").click()
     page.get_by_label("Accuracy on them").fill("most")
     page.get_by_role("button", name="Select the unsafe set").click()
-    expect(told).to_contain_text("Accuracy on them: expected a share, 0 to 1, received 'most'")
+    expect(error).to_contain_text("Accuracy on them: expected a share, 0 to 1, received 'most'")
     page.get_by_label("Accuracy on them").fill("0.9")
     page.get_by_role("button", name="Select the unsafe set").click()
-    expect(told).to_contain_text("give both or neither", timeout=LONG)
+    expect(error).to_contain_text("give both or neither", timeout=LONG)
     assert not (run / "selection.json").exists()
 
 

@@ -60,17 +60,17 @@ def plain(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def told(plain):
+def explained_run(plain):
     """Explain the run by the command line, with all tables."""
-    run = plain.with_name("told")
+    run = plain.with_name("explained")
     shutil.copytree(plain, run)
     explain(run, plain.with_name("images"))
     return run
 
 
 @pytest.fixture
-def browsing(told, server, visit):
-    page = visit(f"{server.url}?run={told}")
+def browsing(explained_run, server, visit):
+    page = visit(f"{server.url}?run={explained_run}")
     expect(page.locator(".tile").first).to_be_visible()
     return page
 

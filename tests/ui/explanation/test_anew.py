@@ -1,4 +1,4 @@
-"""Runs of older versions, and what is given to explain a run afterwards."""
+"""Runs of older versions, and tables that explain a run afterwards."""
 
 import os
 import re
@@ -18,7 +18,7 @@ def test_a_run_of_an_older_version_opens(older, server, visit):
     page = visit(f"{server.url}?run={older}")
     tiles = page.locator(".tile")
     expect(tiles).to_have_count(7)
-    assert [each.get_attribute("data-cluster") for each in tiles.all()] == [*"012345", "-1"]
+    assert [tile.get_attribute("data-cluster") for tile in tiles.all()] == [*"012345", "-1"]
     expect(page.locator(".hints li")).to_have_text(
         ["darker than the rest", "blurrier than the rest"]
     )
@@ -31,7 +31,7 @@ def test_a_run_of_an_older_version_opens(older, server, visit):
     assert read_csv(older / "clusters.csv")[0]["verdict"] == "unclear"
 
 
-def test_the_open_run_is_explained_by_tables_that_are_given_afterwards(older, server, visit):
+def test_tables_explain_the_open_run_afterwards(older, server, visit):
     page = visit(f"{server.url}?run={older}&cluster=2")
     page.get_by_label("Name").fill("turned heads")
     saved(page)
@@ -66,7 +66,7 @@ def test_the_open_run_is_explained_by_tables_that_are_given_afterwards(older, se
     page.get_by_role("button", name="Explain the open run").click()
     expect(page.get_by_label("Name")).to_be_disabled()
     expect(page.get_by_label("Name")).to_be_enabled(timeout=LONG)
-    assert read_explanation(older) == explanation  # by the tables that were given before
+    assert read_explanation(older) == explanation  # by the tables of the earlier explanation
 
 
 def job_of(server):
@@ -84,8 +84,8 @@ def test_a_tab_that_opens_a_run_while_another_explains_it_follows(older, server,
     other = visit(server.url)
     page = visit(f"{server.url}?run={older}")
     expect(tile(page, 0)).to_be_visible()
-    for each in (page, other):
-        each.get_by_role("button", name="Parameters").click()
+    for tab in (page, other):
+        tab.get_by_role("button", name="Parameters").click()
     page.get_by_role("button", name="Explain the open run").click()
     expect(page.get_by_label("Name")).to_be_disabled()
     job = job_of(server)
@@ -98,10 +98,10 @@ def test_a_tab_that_opens_a_run_while_another_explains_it_follows(older, server,
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Kill")).to_be_visible()
     os.kill(job, signal.SIGCONT)
-    for each in (page, other):
-        expect(each.locator("#job")).to_contain_text("explain the run again", timeout=LONG)
-        expect(each.get_by_label("Name")).to_be_enabled()
-        expect(each.get_by_role("button", name="Explain the open run")).to_be_enabled()
+    for tab in (page, other):
+        expect(tab.locator("#job")).to_contain_text("explain the run again", timeout=LONG)
+        expect(tab.get_by_label("Name")).to_be_enabled()
+        expect(tab.get_by_role("button", name="Explain the open run")).to_be_enabled()
 
 
 def test_tables_beside_other_images_are_not_used(older, server, visit, tmp_path):
@@ -131,7 +131,7 @@ def test_a_verdict_that_a_table_holds_and_none_may_choose(older, server, visit):
     expect(page.get_by_label("Verdict").locator("option[value='OK']")).to_be_disabled()
 
 
-def test_a_table_that_cannot_be_used_is_said_and_the_run_stays_open(older, server, visit):
+def test_a_table_that_cannot_be_used_gives_an_error_and_the_run_stays_open(older, server, visit):
     page = visit(f"{server.url}?run={older}&cluster=3")
     expect(tile(page, 3)).to_have_attribute("aria-selected", "true")
     page.get_by_role("button", name="Parameters").click()

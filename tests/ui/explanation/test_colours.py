@@ -15,12 +15,12 @@ from tests.ui.explanation.explained import HOSTILE, SHOWN, choose, colour_by, pi
     ("label", "source", "column"),
     [("yaw", "parameters", "yaw"), ("mean brightness", "properties", "brightness")],
 )
-def test_the_map_is_coloured_by_numbers(browsing, told, label, source, column):
+def test_the_map_is_coloured_by_numbers(browsing, explained_run, label, source, column):
     choose(browsing, 1)
     before = pixels(browsing)
     expect(browsing.locator(".key")).to_be_hidden()
     colour_by(browsing, label)
-    values = {row["path"]: row[column] for row in read_csv(told / f"{source}.csv")}
+    values = {row["path"]: row[column] for row in read_csv(explained_run / f"{source}.csv")}
     known = sorted(float(value) for value in values.values() if value)
     key = browsing.locator(".key")
     expect(key).to_contain_text(f"{known[0]:.4g}")
@@ -28,13 +28,13 @@ def test_the_map_is_coloured_by_numbers(browsing, told, label, source, column):
     unknown = len(values) - len(known)
     expect(key.get_by_text("unknown")).to_have_count(1 if unknown else 0)
     after = pixels(browsing)
-    assert not {tuple(each) for each in before} & {tuple(each) for each in after}
+    assert not {tuple(colour) for colour in before} & {tuple(colour) for colour in after}
     # The colours are of one scale: of the lowest value a dark violet, of the highest yellow.
     colours = {}
     for end in (known[0], known[-1]):
         path = next(path for path, value in values.items() if value and float(value) == end)
         cluster = next(
-            row["cluster"] for row in read_csv(told / "images.csv") if row["path"] == path
+            row["cluster"] for row in read_csv(explained_run / "images.csv") if row["path"] == path
         )
         choose(browsing, cluster)
         shades = [tuple(map(int, shade.split(","))) for shade in pixels(browsing)]
@@ -43,7 +43,7 @@ def test_the_map_is_coloured_by_numbers(browsing, told, label, source, column):
     assert (223, 227, 24) in colours[known[-1]]
 
 
-def test_an_image_tells_its_value_of_the_colouring(browsing, told):
+def test_the_details_of_an_image_have_its_value_of_the_colouring(browsing, explained_run):
     choose(browsing, 0)
     expect(browsing.locator(".pager")).to_contain_text("of 16")
     first = browsing.locator(".thumb").first
@@ -52,7 +52,7 @@ def test_an_image_tells_its_value_of_the_colouring(browsing, told):
     expect(browsing.locator(".detail .value")).to_have_count(0)
     for label, unit in (("yaw", ""), ("turn", "°"), (HOSTILE[1], "")):
         colour_by(browsing, label)
-        row = next(row for row in read_csv(told / "parameters.csv") if row["path"] == path)
+        row = next(row for row in read_csv(explained_run / "parameters.csv") if row["path"] == path)
         value = list(row.values())[1 + ("yaw", "turn", HOSTILE[1]).index(label)]
         first.hover()
         shown = value if label == HOSTILE[1] else f"{float(value):.4g}{unit}"
@@ -78,9 +78,9 @@ def test_angles_and_categories_have_colours_of_their_own(browsing):
     assert shades[0] == shades[1] != shades[2]
 
 
-def test_many_categories_are_named_up_to_twelve(told, tmp_path, server, visit):
+def test_many_categories_are_named_up_to_twelve(explained_run, tmp_path, server, visit):
     run = tmp_path / "many"
-    shutil.copytree(told, run)
+    shutil.copytree(explained_run, run)
     rows = read_csv(run / "parameters.csv")
     write_csv(
         run / "parameters.csv",
@@ -96,9 +96,11 @@ def test_many_categories_are_named_up_to_twelve(told, tmp_path, server, visit):
     expect(page.locator(".key > span").last).to_contain_text("8 others")
 
 
-def test_values_that_cannot_be_read_are_said_and_the_colours_stay(told, tmp_path, server, visit):
+def test_values_that_cannot_be_read_give_an_error_and_the_colours_stay(
+    explained_run, tmp_path, server, visit
+):
     run = tmp_path / "damaged"
-    shutil.copytree(told, run)
+    shutil.copytree(explained_run, run)
     text = (run / "properties.csv").read_text()
     (run / "properties.csv").write_text(text.replace("contrast", "contest"))
     page = visit(f"{server.url}?run={run}")
@@ -109,9 +111,11 @@ def test_values_that_cannot_be_read_are_said_and_the_colours_stay(told, tmp_path
     assert pixels(page) == before
 
 
-def test_columns_of_an_explanation_that_was_replaced_are_not_shown(told, tmp_path, server, visit):
+def test_columns_of_an_explanation_that_was_replaced_are_not_shown(
+    explained_run, tmp_path, server, visit
+):
     run = tmp_path / "replaced"
-    shutil.copytree(told, run)
+    shutil.copytree(explained_run, run)
     page = visit(f"{server.url}?run={run}")
     expect(page.locator(".tile").first).to_be_visible()
     explanation = read_explanation(run)

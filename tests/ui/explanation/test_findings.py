@@ -1,4 +1,4 @@
-"""What is said of clusters, as the user of the Clusters tab meets it: in a real browser."""
+"""The findings on clusters and families, as a user of the Clusters tab sees them in a browser."""
 
 import html
 import shutil
@@ -22,11 +22,11 @@ from tests.ui.explanation.explained import (
 
 def test_tiles_stand_family_by_family_and_noise_last(browsing):
     tiles = browsing.locator(".tile")
-    assert [each.get_attribute("data-cluster") for each in tiles.all()] == SHOWN
+    assert [tile.get_attribute("data-cluster") for tile in tiles.all()] == SHOWN
     brackets = browsing.locator(".family")
     expect(brackets).to_have_count(2)  # a family of one cluster has none
-    inside = [each.locator(".tile") for each in brackets.all()]
-    assert [[each.get_attribute("data-cluster") for each in group.all()] for group in inside] == [
+    inside = [bracket.locator(".tile") for bracket in brackets.all()]
+    assert [[tile.get_attribute("data-cluster") for tile in group.all()] for group in inside] == [
         ["1", "2"],
         ["3", "4"],
     ]
@@ -48,25 +48,25 @@ def test_arrow_keys_follow_the_order_that_is_shown(browsing):
     expect(browsing.locator(".tile[tabindex='0']")).to_have_count(1)
 
 
-# --- what is said of a cluster --------------------------------------------------------------------
+# --- the findings on a cluster --------------------------------------------------------------------
 
 
-def test_what_is_said_of_a_cluster_stands_beside_it(browsing, told):
-    explanation = read_explanation(told)
+def test_the_findings_on_a_cluster_stand_beside_it(browsing, explained_run):
+    explanation = read_explanation(explained_run)
     assert explanation.clusters[4].unsafe_values == [0]
-    for cluster, said in explanation.clusters.items():
+    for cluster, findings in explanation.clusters.items():
         choose(browsing, cluster)
-        hints = [hint.words for hint in said.hints]
+        hints = [hint.words for hint in findings.hints]
         expect(browsing.locator(".hints > li")).to_have_text(hints)
-        findings = [finding.words for finding in said.parameters]
-        expect(browsing.locator("ul.parameters > li")).to_have_text(findings)
+        parameters = [finding.words for finding in findings.parameters]
+        expect(browsing.locator("ul.parameters > li")).to_have_text(parameters)
         expect(browsing.locator(".confusions > li")).to_have_text(
             [
-                f"{each.label} taken for {each.prediction}: {each.images} images"
-                for each in said.confusions
+                f"{pair.label} taken for {pair.prediction}: {pair.images} images"
+                for pair in findings.confusions
             ]
         )
-        beside = ["Next to yaw near 40"] if said.unsafe_values else []
+        beside = ["Next to yaw near 40"] if findings.unsafe_values else []
         expect(browsing.locator(".values > li")).to_have_text(beside)
     choose(browsing, 1)
     expect(browsing.locator(".parameters li b").first).to_have_text("yaw")
@@ -75,12 +75,12 @@ def test_what_is_said_of_a_cluster_stands_beside_it(browsing, told):
     expect(browsing.locator(".explanation")).to_be_hidden()
 
 
-def test_more_than_three_findings_open_at_a_click(told, tmp_path, server, visit):
+def test_more_than_three_findings_open_at_a_click(explained_run, tmp_path, server, visit):
     run = tmp_path / "many"
-    shutil.copytree(told, run)
+    shutil.copytree(explained_run, run)
     explanation = read_explanation(run)
-    said = explanation.clusters[1]
-    said.parameters = [said.parameters[0]] * 5
+    findings = explanation.clusters[1]
+    findings.parameters = [findings.parameters[0]] * 5
     (run / "explanation.json").write_text(explanation.model_dump_json())
     page = visit(f"{server.url}?run={run}&cluster=1")
     shown = page.locator(".parameters li:visible")
@@ -89,14 +89,14 @@ def test_more_than_three_findings_open_at_a_click(told, tmp_path, server, visit)
     expect(shown).to_have_count(5)
 
 
-def test_unsafe_values_and_problems_of_tables_are_listed(browsing, told):
+def test_unsafe_values_and_problems_of_tables_are_listed(browsing, explained_run):
     summary = browsing.locator(".unsafe summary")
     expect(summary).to_contain_text("1 of 3 unsafe values is covered by clusters")
     expect(summary).to_contain_text("1 has no failing image next to it")
     summary.click()
     expect(browsing.locator(".unsafe tr", has_text="yaw near 40")).to_contain_text("Cluster 4")
     listed = browsing.locator(".problems")
-    problems = read_explanation(told).problems
+    problems = read_explanation(explained_run).problems
     unused = left_out(problems)
     count = f"{unused} {'entry' if unused == 1 else 'entries'} of the parameter tables could not"
     expect(listed.locator("summary")).to_contain_text(count)
@@ -109,8 +109,8 @@ def test_unsafe_values_and_problems_of_tables_are_listed(browsing, told):
 # --- the engineer's verdict -----------------------------------------------------------------------
 
 
-def test_a_verdict_is_saved_and_survives_a_reload(browsing, told):
-    before = read_csv(told / "clusters.csv")
+def test_a_verdict_is_saved_and_survives_a_reload(browsing, explained_run):
+    before = read_csv(explained_run / "clusters.csv")
     choose(browsing, 2)
     expect(tile(browsing, 2).locator(".mark")).to_be_hidden()
     browsing.get_by_label("Verdict").select_option("plausible cause")
@@ -119,7 +119,7 @@ def test_a_verdict_is_saved_and_survives_a_reload(browsing, told):
     browsing.get_by_label("Likelihood").press_sequentially("<b>E3</b>")
     browsing.get_by_label("Note").focus()
     saved(browsing)
-    after = read_csv(told / "clusters.csv")
+    after = read_csv(explained_run / "clusters.csv")
     words = {"verdict": "plausible cause", "severity": "S2", "likelihood": "<b>E3</b>"}
     assert after[2] == before[2] | words
     assert after[:2] + after[3:] == before[:2] + before[3:]
@@ -134,11 +134,11 @@ def test_a_verdict_is_saved_and_survives_a_reload(browsing, told):
     browsing.get_by_label("Verdict").select_option("")
     saved(browsing)
     expect(mark).to_be_hidden()
-    assert read_csv(told / "clusters.csv")[2]["verdict"] == ""
+    assert read_csv(explained_run / "clusters.csv")[2]["verdict"] == ""
 
 
-def test_a_verdict_that_is_none_is_refused(browsing, told):
-    before = (told / "clusters.csv").read_bytes()
+def test_a_verdict_that_is_not_in_the_list_is_refused(browsing, explained_run):
+    before = (explained_run / "clusters.csv").read_bytes()
     choose(browsing, 3)
     browsing.get_by_label("Verdict").evaluate("""select => {
         select.append(new Option("certain"));
@@ -146,7 +146,7 @@ def test_a_verdict_that_is_none_is_refused(browsing, told):
         select.dispatchEvent(new Event("input"));
     }""")
     expect(browsing.locator(".saved")).to_contain_text("Cluster 3 is not saved: verdict: expected")
-    assert (told / "clusters.csv").read_bytes() == before
+    assert (explained_run / "clusters.csv").read_bytes() == before
 
 
 # --- the report -----------------------------------------------------------------------------------
