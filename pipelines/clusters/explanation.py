@@ -1,4 +1,4 @@
-"""What is said of a run's clusters and families: `explanation.json` and the tables beside it."""
+"""The explanation of clusters and families: `explanation.json` and the tables beside it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PROPERTIES_FILE = "properties.csv"
 PARAMETERS_FILE = "parameters.csv"
 PASSING_PARAMETERS_FILE = "passing_parameters.csv"
 DIGITS = 5
-"""Decimals that pixel properties are kept with."""
+"""Decimals of pixel properties in files."""
 
 
 class Confusion(BaseModel):
-    """How many images of a label the DNN takes for something else, within a group."""
+    """Number of images of a label that the DNN predicts as another one, in a cluster or family."""
 
     label: str
     prediction: str
@@ -35,18 +35,18 @@ class Confusion(BaseModel):
 
 
 class ClusterExplanation(BaseModel):
-    """What is said of one cluster, or of one family.
+    """What the images of one cluster, or of one family, share.
 
     Attributes
     ----------
     hints : list of Hint
-        What sets its pictures apart, strongest first, at most three.
+        Pixel properties that set its images apart, strongest first, at most three.
     parameters : list of Finding
         Parameters that its images share beyond chance, strongest first.
     confusions : list of Confusion
-        Most frequent first; empty without columns `label` and `prediction`.
+        Most frequent first; empty without the parameters `label` and `prediction`.
     unsafe_values : list of int
-        Positions in `Explanation.unsafe_values` of those that it covers.
+        The unsafe values that it covers, as positions in `Explanation.unsafe_values`.
     """
 
     hints: list[Hint] = []
@@ -56,16 +56,16 @@ class ClusterExplanation(BaseModel):
 
 
 class Family(ClusterExplanation):
-    """Clusters that look different and share their situation.
+    """Clusters that look different but share a situation.
 
     Attributes
     ----------
     family : int
         From 0, the largest first.
     clusters : list of int
-        Largest first.
+        Cluster ids, the largest cluster first.
     size : int
-        Images.
+        Number of images.
     """
 
     family: int
@@ -74,14 +74,15 @@ class Family(ClusterExplanation):
 
 
 class UnsafeCoverage(BaseModel):
-    """One unsafe value, and who lies next to it (HUDD, RQ1.3).
+    """An unsafe value, and the images and clusters that lie next to it (HUDD, RQ1.3).
 
     Attributes
     ----------
     images : int
-        Failing images of the run that lie next to it.
+        Number of the run's failing images that lie next to it.
     clusters : list of int
-        Clusters that do: their variance of the parameter is reduced by half or more.
+        Clusters that cover it: their average lies next to it, and their variance of the parameter
+        is reduced by half or more.
     """
 
     parameter: str
@@ -97,7 +98,7 @@ class ParameterColumn(BaseModel):
     Attributes
     ----------
     outcome : bool
-        Whether it says how wrong the DNN is, and is not compared with passing images.
+        Whether it measures how wrong the DNN is; it is not compared with passing images then.
     """
 
     name: str
@@ -106,27 +107,28 @@ class ParameterColumn(BaseModel):
 
 
 class Explanation(BaseModel):
-    """`explanation.json`: what a run's clusters and families have in common.
+    """`explanation.json`: what the images of each cluster and family share.
 
     Attributes
     ----------
     parameters : list of ParameterColumn
-        What the images' parameters are, in the order of `parameters.csv`.
+        The parameters of the images, in the order of `parameters.csv`.
     parameter_files, angles : list of str
-        What was given; empty for none.
+        The user's tables of parameters and names of angles; empty for none.
     unsafe_values_file : str
-        The same.
+        The user's table of unsafe values; empty for none.
     images_with_parameters : int
-    clusters : dict of int to Explained
-        By cluster; noise is not explained.
+        Number of images with at least one value of a parameter.
+    clusters : dict of int to ClusterExplanation
+        By cluster; noise has no explanation.
     families : list of Family
-        Largest first; every cluster is in one.
+        Largest first; every cluster is in one family.
     unsafe_values : list of UnsafeCoverage
-        As in the file.
+        In the order of the user's table.
     problems : list of Problem
-        What of the files could not be used.
+        Entries of the tables that could not be used.
     notes : list of str
-        Which parameters are not compared with passing images, and why.
+        Notes on parameters that are not compared with passing images, with the reasons.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -163,14 +165,14 @@ def read_explanation(folder: Path) -> Explanation | None:
 
 
 def write_properties(folder: Path, paths: Sequence[str], values: NDArray[np.float64]) -> None:
-    """Write `properties.csv`: a line an image, a column a pixel property, empty where undefined.
+    """Write `properties.csv`: one line an image, one column a property; empty where undefined.
 
     Parameters
     ----------
     values : array of float64, shape (n, p)
-        As `properties.measure` gives them.
+        As `properties.measure` returns them.
     """
-    header = ("path", *(each.key for each in PROPERTIES))
+    header = ("path", *(property_.key for property_ in PROPERTIES))
     rows = (
         (path, *("" if np.isnan(value) else round(float(value), DIGITS) for value in row))
         for path, row in zip(paths, values, strict=True)
@@ -186,25 +188,26 @@ def read_properties(
     Parameters
     ----------
     partly : bool
-        Whether properties may be missing that an older version did not measure: they are nan.
+        Whether the file may lack properties that older versions did not measure; they are nan then.
 
     Returns
     -------
-    array of float64, shape (n, p)
-        In the order of `paths`; nan where a picture does not have a property.
+    array of float64, shape (n, p), or None
+        Values in the order of `paths`; nan where a picture does not have a property.
     """
     try:
         rows = {row["path"]: row for row in read_csv(folder / PROPERTIES_FILE)}
+        keys = [property_.key for property_ in PROPERTIES]
         values = np.array(
             [
                 [
-                    float((rows[path].get(each.key) if partly else rows[path][each.key]) or "nan")
-                    for each in PROPERTIES
+                    float((rows[path].get(key) if partly else rows[path][key]) or "nan")
+                    for key in keys
                 ]
                 for path in paths
             ]
         )
-        # A picture of which nothing is known could not be measured then.
+        # A picture without any property could not be measured when the file was written.
         return None if np.isnan(values).all(axis=1).any() else values
     except (OSError, LookupError, ValueError):
         return None

@@ -1,4 +1,4 @@
-"""What a run folder holds, read back as one: clusters, what is said of them, rejected files."""
+"""The results of a run, read back from its folder: clusters, their explanation, rejected files."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ class ClusterRow:
     Attributes
     ----------
     name, note, verdict, severity, likelihood : str
-        The engineer's own; empty where the file has no such column.
+        The engineer's words; empty where the file has no such column.
     silhouette : float or None
-        None where it is not defined: of noise, and where there is one cluster.
+        Mean silhouette. None where it is not defined: for noise, and where there is one cluster.
     hints, parameters : tuple of str
-        As one cell holds them, apart.
+        The sentences of the cell.
     central_image : str
         Path of the most central image.
     family : int or None
-        None where clusters have none.
+        None where there are no families.
     kind : str
-        Of `rates.CLUSTER_KINDS`; empty in runs without passing images, and of noise.
+        One of `rates.CLUSTER_KINDS`; empty for noise, and in runs without passing images.
     rate : FailureRate or None
-        None where `kind` is empty, and where there was no such cluster without a third of the
-        images.
+        None where `kind` is empty, and where no such cluster was found when a third of the images
+        was left out.
     parts : int or None
-        Appearances of a situation; None where clusters have none.
+        Number of appearances of a situation; None where clusters have no appearances.
     groups : int or None
-        Groups that its images are of; None where each image is its own.
+        Number of groups of its images; None where every image is a group of its own.
     """
 
     cluster: int
@@ -77,20 +77,21 @@ class ClusterRow:
 
 @dataclass(frozen=True)
 class Results:
-    """What a run folder holds.
+    """The results in a run folder.
 
     Attributes
     ----------
     ended : str
-        As in the manifest; "killed" where it says "running": whoever asks holds the run.
+        As in the manifest, but "killed" where the manifest says "running": the caller holds the
+        run's lock, so no job is running.
     clusters : RootCauseClusters or None
-        None where the job ended before it had any; `rows` is empty then.
+        None where the job ended before it found clusters; `rows` is empty then.
     rows : tuple of ClusterRow
         The largest cluster first, noise last.
     explanation : Explanation or None
         None in runs of older versions.
     rejected : tuple of (str, str)
-        Path and reason, sorted.
+        Path and reason of each rejected file, sorted.
     """
 
     folder: Path
@@ -103,12 +104,12 @@ class Results:
 
 
 def read_results(run: Path) -> Results:
-    """Read a run folder; time and memory grow linearly with the number of images.
+    """Read the results of a run; time and memory grow linearly with the number of images.
 
     Raises
     ------
     InputError
-        When the folder is no run, or a file of it is not as the tool writes it.
+        When the folder is not a run, or a file of it is not as the tool writes it.
     """
     manifest = read_run_manifest(run)
     clusters, rows = read_clustering(run, manifest.ended)
@@ -132,10 +133,10 @@ def read_results(run: Path) -> Results:
 def read_clustering(
     run: Path, ended: str = "finished"
 ) -> tuple[RootCauseClusters | None, tuple[ClusterRow, ...]]:
-    """Read the clusters of a run, and what is said of each.
+    """Read the clusters of a run, and their rows of `clusters.csv`.
 
-    Columns that came with later versions of the tool, and an engineer's own, may be missing;
-    rows, sizes and figures may not.
+    Columns of later versions of the tool and an engineer's words may be missing; rows, sizes and
+    figures may not. Time and memory grow linearly with the number of images.
 
     Parameters
     ----------
@@ -145,14 +146,14 @@ def read_clustering(
     Returns
     -------
     RootCauseClusters or None
-        None where the job ended before it had both files.
+        None where the job ended before it wrote both files.
     tuple of ClusterRow
         The largest cluster first, noise last.
 
     Raises
     ------
     InputError
-        When a file is not as the tool writes it, or the two do not belong together.
+        When a file is not as the tool writes it, or the two files do not fit together.
     """
     there = [(run / name).exists() for name in (IMAGES_FILE, CLUSTERS_FILE)]
     if not any(there) or not (all(there) or ended == "finished"):
@@ -166,19 +167,19 @@ def read_clustering(
     central = {c: clusters.paths[list_members(clusters, c)[0]] for c in list_clusters(clusters)}
     with name_damaged_file(run / CLUSTERS_FILE, SAVE_AGAIN):
         rows = [_row(row, central) for row in read_csv(find_file_inside(run, CLUSTERS_FILE))]
-        rows.sort(key=lambda each: (each.cluster == NOISE, each.cluster))
+        rows.sort(key=lambda row: (row.cluster == NOISE, row.cluster))
         sizes = Counter(clusters.labels.tolist())
-        if [(each.cluster, each.size) for each in rows] != sorted(
+        if [(row.cluster, row.size) for row in rows] != sorted(
             sizes.items(), key=lambda pair: (pair[0] == NOISE, pair[0])
         ):
             raise ValueError(f"its clusters and their sizes are not those of {IMAGES_FILE}")
-        if unknown := {each.central_image for each in rows} - {*clusters.paths}:
+        if unknown := {row.central_image for row in rows} - {*clusters.paths}:
             raise ValueError(f"{min(unknown)} is no image of {IMAGES_FILE}")
     return clusters, tuple(rows)
 
 
 def read_known_clusters(run: Path) -> tuple[RootCauseClusters, tuple[ClusterRow, ...]]:
-    """Read the clusters of a run that must have them; see `read_clustering`."""
+    """Read the clusters of a run as `read_clustering` does; raise InputError where it has none."""
     clusters, rows = read_clustering(run)
     if clusters is None:
         raise InputError(f"{run} has no clusters: it has no {IMAGES_FILE}. Find them first.")
@@ -186,7 +187,7 @@ def read_known_clusters(run: Path) -> tuple[RootCauseClusters, tuple[ClusterRow,
 
 
 def collect_families(rows: Sequence[ClusterRow]) -> dict[int, int]:
-    """Return the family of each cluster; none where one has no family."""
+    """Return the family of each cluster; an empty dict where any cluster has no family."""
     families = {row.cluster: row.family for row in rows if row.cluster != NOISE}
     known = {cluster: family for cluster, family in families.items() if family is not None}
     return known if len(known) == len(families) else {}
@@ -209,8 +210,8 @@ def _row(row: Mapping[str, str], central: Mapping[int, str]) -> ClusterRow:
         share=figures[0],
         cores=int(row["cores"]),
         silhouette=silhouette,
-        hints=_apart(row.get("hint", "")),
-        parameters=_apart(row.get("parameters", "")),
+        hints=_split_cell(row.get("hint", "")),
+        parameters=_split_cell(row.get("parameters", "")),
         central_image=row.get("central_image") or central.get(cluster, ""),
         family=int(row["family"]) if row.get("family") else None,
         kind=row.get("kind", ""),
@@ -245,7 +246,7 @@ def _rate(row: Mapping[str, str]) -> FailureRate | None:
     return rate
 
 
-def _apart(cell: str) -> tuple[str, ...]:
+def _split_cell(cell: str) -> tuple[str, ...]:
     return tuple(part for part in cell.split("; ") if part)
 
 
@@ -257,12 +258,12 @@ def _read_explanation(run: Path, rows: Sequence[ClusterRow]) -> Explanation | No
         find_file_inside(run, EXPLANATION_FILE)
         explanation = read_explanation(run)
         if explanation:
-            _check_explanation(explanation, {each.cluster for each in rows} - {NOISE})
+            _check_explanation(explanation, {row.cluster for row in rows} - {NOISE})
     return explanation
 
 
 def _check_explanation(explanation: Explanation, known: set[int]) -> None:
-    """Raise ValueError unless an explanation is one of these clusters, and of one piece."""
+    """Raise ValueError unless an explanation fits these clusters and is complete."""
     grouped = [cluster for family in explanation.families for cluster in family.clusters]
     covering = [cluster for unsafe in explanation.unsafe_values for cluster in unsafe.clusters]
     if unknown := sorted({*explanation.clusters, *grouped, *covering} - known):
@@ -274,6 +275,6 @@ def _check_explanation(explanation: Explanation, known: set[int]) -> None:
     if not np.isfinite([unsafe.value for unsafe in explanation.unsafe_values]).all():
         raise ValueError("an unsafe value is no number")
     explained = [*explanation.clusters.values(), *explanation.families]
-    places = {place for each in explained for place in each.unsafe_values}
+    places = {place for group in explained for place in group.unsafe_values}
     if not places <= set(range(len(explanation.unsafe_values))):
         raise ValueError("a cluster or family covers an unsafe value that is not listed")

@@ -1,7 +1,7 @@
-"""An engineer's words on clusters outlive a new clustering of the same images.
+"""Engineers' words on clusters (name, note, verdict) are kept when the images are clustered again.
 
-A verdict is evidence for a safety case: it moves to the new cluster that holds the same images, and
-where there is none, it is told, and kept for the clusterings to come.
+A verdict is evidence for a safety case. So it moves to the new cluster that holds the same images.
+Where there is none, a note says so, and the words are kept for later clusterings.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from pipelines.runs.guard import SAVE_AGAIN, name_damaged_file
 from pipelines.runs.manifest import NoManifestError, list_runs, read_manifest
 
 KEPT_FILE = "earlier_words.json"
-"""Words that fit no cluster of a run; unlike results, it stays when the run is overwritten."""
+"""File of words that fit no cluster of a run; it stays when the run is overwritten."""
 SAME = 0.5
-"""Share of common images of all images of both above which two clusters are the same situation."""
+"""Two clusters are the same situation where they share more than this part of their images."""
 FEWEST = 3
-"""Common images below which no words move, unless a cluster has fewer."""
+"""Least number of common images for words to move, unless the earlier cluster has fewer images."""
 
 Image = tuple[str, str]
-"""Relative path and digest: other bytes under the same name are another image."""
+"""Relative path and digest: a file with other bytes is another image, even if the path is equal."""
 
 
 class EarlierWords(BaseModel):
-    """The words on an earlier run's clusters.
+    """The words on the clusters of an earlier run.
 
     Attributes
     ----------
     run : str
-        Name of its folder.
-    words : dict
-        By cluster and column.
+        Name of the run folder.
+    words : dict of int to dict of str to str
+        Words by cluster and column of `clusters.csv`.
     images : list of (path, digest, cluster)
-        All of that run, noise included.
+        All images of that run, noise included.
     """
 
     run: str
@@ -58,19 +58,19 @@ _KEPT = TypeAdapter(list[EarlierWords])
 
 
 def find_earlier_words(out: Path, images: str) -> list[EarlierWords]:
-    """Find the words on the latest run of the same images: that in `out`, or one beside it.
+    """Find the words on the latest run of the same images: the run in `out`, or one beside it.
 
     Parameters
     ----------
     out : Path
-        The run folder to be; it may hold a run that is replaced.
+        The run folder that will be written; it may hold a run that is replaced.
     images : str
         The folder of images, as manifests name it.
 
     Returns
     -------
     list of EarlierWords
-        The run's own, and those that fitted no cluster of it.
+        The words on the run's clusters, and earlier words that fitted none of them.
 
     Raises
     ------
@@ -78,30 +78,30 @@ def find_earlier_words(out: Path, images: str) -> list[EarlierWords]:
         When the words in `out` cannot be read: they would be lost.
     """
     with suppress(NoManifestError):
-        if read_manifest(out).folder == images and (found := _read(out)):
-            return found
+        if read_manifest(out).folder == images and (words := _read(out)):
+            return words
     for folder, manifest in list_runs(out.parent):
         if manifest.folder == images and folder != out:
-            # A damaged run has nothing to hand on, and loses nothing.
+            # A damaged run beside `out` is left out; nothing of it is overwritten.
             with suppress(InputError):
-                if found := _read(folder):
-                    return found
+                if words := _read(folder):
+                    return words
     return []
 
 
 def _read(folder: Path) -> list[EarlierWords]:
-    found = []
+    earlier = []
     if (folder / CLUSTERS_FILE).exists():
         with name_damaged_file(folder / CLUSTERS_FILE, SAVE_AGAIN):
             words = read_words(folder)
         if words:
             with name_damaged_file(folder / CLUSTERS_FILE, "put its images.csv back"):
                 clusters = read_clusters(folder)
-            found.append(EarlierWords(run=folder.name, words=words, images=_images(clusters)))
+            earlier.append(EarlierWords(run=folder.name, words=words, images=_images(clusters)))
     if (folder / KEPT_FILE).exists():
         with name_damaged_file(folder / KEPT_FILE, "delete it"):
-            found += _KEPT.validate_json((folder / KEPT_FILE).read_bytes())
-    return found
+            earlier += _KEPT.validate_json((folder / KEPT_FILE).read_bytes())
+    return earlier
 
 
 def _images(clusters: RootCauseClusters) -> list[tuple[str, str, int]]:
@@ -110,7 +110,7 @@ def _images(clusters: RootCauseClusters) -> list[tuple[str, str, int]]:
 
 
 def keep_words(folder: Path, words: Sequence[EarlierWords]) -> None:
-    """Keep words in a run folder, whatever becomes of its results; none takes the file away."""
+    """Write words into the run folder's `KEPT_FILE`; remove the file where there are none."""
     if words:
         write_text(folder / KEPT_FILE, _KEPT.dump_json(list(words)).decode("utf-8") + "\n")
     else:
@@ -120,19 +120,20 @@ def keep_words(folder: Path, words: Sequence[EarlierWords]) -> None:
 def carry_over(
     earlier: Sequence[EarlierWords], clusters: RootCauseClusters
 ) -> tuple[dict[int, dict[str, str]], list[EarlierWords]]:
-    """Give each new cluster the words on the earlier one that holds the same images.
+    """Carry the words on earlier clusters over to the new clusters that hold the same images.
 
-    Of the images that both runs know, more than half of those in either cluster have to be in
-    both, so that no words go to two clusters; and these have to be at least half of the earlier
-    cluster, and three, so that no verdict stands on a few images.  Words of earlier entries come
-    first.  Time grows linearly with the number of images.
+    A new cluster takes the words of an earlier one where the two share more than half of the images
+    that both runs have and that are in either cluster, so that no words go to two clusters. The
+    shared images also have to be at least half of the earlier cluster, and at least three, so that
+    no verdict is based on a few images. Words of earlier entries of the list come first. Time grows
+    linearly with the number of images.
 
     Returns
     -------
-    words : dict
-        By new cluster and column.
+    words : dict of int to dict of str to str
+        Words by new cluster and column.
     left : list of EarlierWords
-        Those that no new cluster took.
+        Words that no new cluster took.
     """
     new_of = {(path, digest): label for path, digest, label in _images(clusters)}
     words: dict[int, dict[str, str]] = {}
@@ -148,7 +149,7 @@ def carry_over(
 
 
 def _pairs(run: EarlierWords, new_of: dict[Image, int]) -> Iterator[tuple[int, int]]:
-    """Yield an earlier and a new cluster that are the same situation."""
+    """Yield pairs of an earlier and a new cluster that are the same situation."""
     old_of = {(path, digest): cluster for path, digest, cluster in run.images}
     whole = Counter(old_of.values())
     both = Counter((old, new_of[image]) for image, old in old_of.items() if image in new_of)
@@ -167,15 +168,21 @@ def _pairs(run: EarlierWords, new_of: dict[Image, int]) -> Iterator[tuple[int, i
 def describe_carried(
     earlier: Sequence[EarlierWords], kept: int, left: Sequence[EarlierWords]
 ) -> list[str]:
-    """Say what became of earlier words, in sentences for the run's notes; those left whole."""
+    """Return notes on earlier words: how many clusters have them, and the words that none has.
+
+    Parameters
+    ----------
+    kept : int
+        Number of new clusters that have earlier words.
+    """
     notes = []
     if kept:
         noun = "cluster has" if kept == 1 else "clusters have"
         notes.append(f"{kept} {noun} the words (name, note, verdict) of the run {earlier[0].run}.")
     for run in left:
-        for cluster, said in run.words.items():
+        for cluster, texts in run.words.items():
             which = "the noise" if cluster == NOISE else f"cluster {cluster}"
-            words = ", ".join(f"{name}: {text}" for name, text in said.items())
+            words = ", ".join(f"{name}: {text}" for name, text in texts.items())
             notes.append(
                 f"The words on {which} of the run {run.run} fit no cluster now ({words}). "
                 f"{KEPT_FILE} keeps them for the next clustering."

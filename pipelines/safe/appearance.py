@@ -1,9 +1,10 @@
-"""Clusters of failing images by what they look like (SAFE, section 2), without passing images.
+"""Clusters of failing images by appearance, without passing images (SAFE, section 2).
 
-Deep layers tell what pictures show, shallower ones how they were taken. Which of the two the causes
-are is not known beforehand, and features of one kind drown those of the other. The silhouette that
-chooses DBSCAN's parameters therefore chooses between views of the images, too
-(`benchmarks/photographs.py` compares them).
+Features of deep layers describe what pictures show, those of shallower layers how they were taken.
+It is not known beforehand which of the two the causes concern, and features of one kind hide those
+of the other. So the images are clustered in several views, each with some of the layers, and the
+silhouette that chooses DBSCAN's parameters also chooses the view. `benchmarks/photographs.py`
+compares them.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ class View:
     Attributes
     ----------
     layers : tuple of str
+        Layers of this view.
     space : Reduction
-        From the features of all layers; it uses those of `layers`.
+        Projection of the features of all layers; it uses only those of `layers`.
     points, moved : arrays of float32, shape (n, c)
         Reduced features, before and after denoising.
     clusters : Clustering
@@ -42,14 +44,14 @@ class View:
 
 
 def find_view(vectors: Floats, search: Search) -> View:
-    """Find the clusters in each view of the recipe, and return the view of the best score.
+    """Find the clusters in each view of the recipe, and return the view with the best score.
 
-    Equal scores: the first view. Time grows with n^2, once a view.
+    Among equal scores, the first view is returned. Time grows with n^2 times the number of views.
 
     Parameters
     ----------
     vectors : array of float32, shape (n, sum of widths)
-        Features of failing images, of all of the search's layers.
+        Features of failing images, of all layers of the search.
     """
     views = [_see(vectors, layers, search) for layers in search.views]
     return max(views, key=lambda view: view.clusters.chosen.score)

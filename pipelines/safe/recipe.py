@@ -1,4 +1,4 @@
-"""What the user may decide of a search for clusters, and choices that belong together."""
+"""Options of the user for a search for clusters, and recipes: choices that belong together."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ CONTRAST, ALONE = "contrast", "appearance"
 
 @dataclass(frozen=True)
 class ClusteringRecipe:
-    """Choices that belong together.
+    """Choices for a search for clusters that belong together.
 
     Attributes
     ----------
     layers : tuple of str
-        Of VGG16, their features side by side.
+        Layers of VGG16 whose features are used, side by side.
     views : tuple of tuple of str
-        Layers whose features are clustered apart from the others, view after view; the view whose
-        clusters have the best silhouette is kept. Empty: all layers are seen together.
+        Sets of layers that are clustered separately; the set whose clusters have the best
+        silhouette is kept. Empty to cluster all layers together.
     unit_length : bool
         Whether each layer's features are scaled to length 1.
     components : int
@@ -34,9 +34,9 @@ class ClusteringRecipe:
     noise_is_a_cluster : bool
         Whether the silhouette that chooses eps counts noise as one more cluster.
     largest_share : float
-        Share of all images above which a cluster is searched again by itself; 1 for never.
+        Share of all images above which a cluster is clustered again by itself; 1 for never.
     contrast : bool
-        Whether failing images are seen in contrast with passing ones: see `safe.contrast`.
+        Whether failing images are clustered in contrast with passing ones: see `safe.contrast`.
     """
 
     layers: tuple[str, ...]
@@ -65,13 +65,14 @@ RECIPES = {
     "default": ClusteringRecipe(("block4_pool", "block5_pool"), True, 50, True, False, 0.25),
     "paper": ClusteringRecipe(("fc2",), False, 256, False, True, 1.0),
 }
-"""What measured best with and without passing images (benchmarks/photographs.py), what measured
-best on drawn pictures before there were any (quality.py), and SAFE as printed in section 2."""
+"""In this order: the best recipe with passing images and the best one without, both measured by
+benchmarks/photographs.py; an earlier one that was measured on drawn pictures (quality.py); and SAFE
+as section 2 of the paper describes it."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may decide; None leaves it to the recipe or to the search.
+    """Options of the user; None leaves a value to the recipe or to the search.
 
     Attributes
     ----------
@@ -80,7 +81,7 @@ class Options:
     weights : Path, optional
         A Keras weights file of VGG16.
     layers : tuple of str
-        Layers of VGG16; empty takes the recipe's.
+        Layers of VGG16; empty for those of the recipe.
     components, min_samples : int, optional
     eps : float, optional
     seed : int
@@ -88,13 +89,13 @@ class Options:
     precision : str
         "auto", "float32" or "bfloat16".
     table_files : TableFiles
-        What is known of the images.
+        Tables of parameters and unsafe values of the images.
     passing : Path, optional
         Folder or list of passing images of the same test.
     test_run : Path, optional
-        Folder that `test` wrote: it names failing and passing images.
+        Run folder of `test`, which lists failing and passing images.
     sample : int
-        Passing images that are looked at, at most.
+        Number of passing images that are used, at most.
     groups : str, optional
         See `groups.find_groups`.
     """
@@ -129,10 +130,11 @@ def check_options(options: Options) -> None:
     features.choose_precision(options.precision)
     if options.passing and options.test_run:
         raise InputError(
-            "a test names its passing images itself: give either --passing or --test-run."
+            "passing images: expected --passing or --test-run, received both. A test run lists its "
+            "passing images itself: leave out one of the two."
         )
     if options.recipe == CONTRAST and not (options.passing or options.test_run):
         raise InputError(
-            "recipe contrast: expected passing images to contrast with, received none. Give them "
-            "by --passing, or a test by --test-run."
+            "recipe contrast: expected passing images, received none. Give them by --passing, or a "
+            "test run by --test-run."
         )

@@ -1,4 +1,4 @@
-"""Families, clusters and unsafe values as a report shows them."""
+"""Cards of the report: families, clusters and unsafe values as it shows them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Still:
     Attributes
     ----------
     equal : int
-        Further images of the cluster with the same bytes.
+        Number of further images of the cluster with the same bytes.
     picture : str
         A data: URI; empty where the thumbnail is missing.
     """
@@ -51,14 +51,14 @@ class Still:
 
 @dataclass(frozen=True)
 class Description:
-    """What is said of a cluster or of a family.
+    """What the images of a cluster or of a family share, in words.
 
     Attributes
     ----------
     brief : str
-        The first parameter, without what surrounds it; empty for none.
+        The first parameter in short form; empty for none.
     more_confusions : str
-        About those that are left out; empty for none.
+        A summary of the confusions that are left out; empty for none.
     """
 
     hints: tuple[str, ...]
@@ -76,9 +76,9 @@ class Card:
     Attributes
     ----------
     verdict : str
-        The engineer's, or that there is none yet; empty for noise without one.
+        The engineer's verdict, or `NO_VERDICT`; empty for noise without one.
     rate : str
-        How often images like its own fail; empty where that is not known.
+        How often images like those of the cluster fail; empty where that is not known.
     """
 
     row: ClusterRow
@@ -94,7 +94,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """One family, or clusters of one kind; all, where there are neither (`title` is empty then)."""
+    """The cards of one family or of one kind; all cards under an empty `title` otherwise."""
 
     family: int | None
     title: str
@@ -106,7 +106,7 @@ class Section:
 
 @dataclass(frozen=True)
 class UnsafeRow:
-    """One unsafe value, and what became of it."""
+    """One unsafe value, and whether a cluster covers it (`state`)."""
 
     parameter: str
     value: str
@@ -116,7 +116,7 @@ class UnsafeRow:
 
 
 def group_clusters(results: Results) -> tuple[list[Section], Card | None]:
-    """Return the families with their cards, and the noise's card."""
+    """Return the sections of the report with their cards, and the card of noise (None if none)."""
     clusters, explanation = results.clusters, results.explanation
     if clusters is None:
         return [], None
@@ -140,7 +140,7 @@ def group_clusters(results: Results) -> tuple[list[Section], Card | None]:
 
 
 def _group_by_kind(cards: dict[int, Card], total: int) -> list[Section]:
-    """Put situations first, and apart what is none."""
+    """Return one section a kind of clusters, situations first."""
     sections = []
     for kind in CLUSTER_KINDS:
         inside = tuple(card for card in cards.values() if card.row.kind == kind)
@@ -157,12 +157,12 @@ def _size(cards: Sequence[Card], total: int) -> str:
 
 
 def _about(family: Family, cards: Sequence[Card]) -> str:
-    """Say in a few words what a family is about; its figures stand below."""
+    """Describe a family in a few words: its name, its first hint or its first parameter."""
     names = [card.row.name for card in cards if card.row.name]
     hints = [hint.words.split(":")[0] for hint in family.hints]
-    shared = [f"{each.parameter} {each.category}".strip() for each in family.parameters]
+    shared = [f"{finding.parameter} {finding.category}".strip() for finding in family.parameters]
     alike = [f"alike in {parameter}" for parameter in shared]
-    # A name is an engineer's, and the best there is; but one of many is not the family's.
+    # An engineer's name is best, but the name of one cluster of several is not the family's name.
     subjects = [*names, *hints, *alike] if len(cards) == 1 else [*hints, *alike, *names]
     return subjects[0] if subjects else ""
 
@@ -201,7 +201,7 @@ def _card(results: Results, clusters: RootCauseClusters, row: ClusterRow) -> Car
 
 
 def _stills(run: Path, clusters: RootCauseClusters, cluster: int) -> tuple[Still, ...]:
-    """Return the most central images; those with equal bytes share one place."""
+    """Return the most central images; images with equal bytes share one picture."""
     alike: dict[str, list[str]] = {}
     for position in list_members(clusters, cluster):
         alike.setdefault(clusters.digests[position], []).append(clusters.paths[position])
@@ -233,7 +233,9 @@ def _describe(explained: ClusterExplanation, explanation: Explanation) -> Descri
         brief=_brief(explained.parameters[0]) if explained.parameters else "",
         confusions=tuple(shown),
         more_confusions=more,
-        unsafe=tuple(f"{each.parameter} {_beside(each.side, each.value)}" for each in unsafe),
+        unsafe=tuple(
+            f"{value.parameter} {_format_limit(value.side, value.value)}" for value in unsafe
+        ),
     )
 
 
@@ -246,16 +248,16 @@ def _brief(finding: Finding) -> str:
     return f"{finding.parameter} {MINUS}{100 * finding.reduction:.0f}{SPACE}%"
 
 
-def _beside(side: Side, value: float) -> str:
+def _format_limit(side: Side, value: float) -> str:
     return f"{side} {value:.10g}".replace("-", MINUS)
 
 
 def describe_unsafe_value(coverage: UnsafeCoverage) -> UnsafeRow:
-    """Say what became of an unsafe value."""
+    """Describe an unsafe value: covered, not covered, or without a failing image next to it."""
     state = COVERED if coverage.clusters else NOT_COVERED if coverage.images else NO_IMAGE
     return UnsafeRow(
         parameter=coverage.parameter,
-        value=_beside(coverage.side, coverage.value),
+        value=_format_limit(coverage.side, coverage.value),
         images=coverage.images,
         clusters=tuple(coverage.clusters),
         state=state,

@@ -274,7 +274,7 @@ def test_without_passing_images_a_note_says_what_they_would_give(world, store, t
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"recipe": "contrast"}, "expected passing images to contrast with"),
+        ({"recipe": "contrast"}, "recipe contrast: expected passing images, received none"),
         ({"passing": "passing.txt", "test_run": "run"}, "either --passing or --test-run"),
         ({"sample": 0, "passing": "passing.txt"}, "sample: expected a positive number"),
         ({"passing": "nowhere"}, "nowhere does not exist"),
