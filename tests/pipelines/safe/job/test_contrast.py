@@ -275,7 +275,7 @@ def test_without_passing_images_a_note_says_what_they_would_give(world, store, t
     ("options", "message"),
     [
         ({"recipe": "contrast"}, "recipe contrast: expected passing images, received none"),
-        ({"passing": "passing.txt", "test_run": "run"}, "either --passing or --test-run"),
+        ({"passing": "passing.txt", "test_run": "run"}, "--passing or --test-run, received both"),
         ({"sample": 0, "passing": "passing.txt"}, "sample: expected a positive number"),
         ({"passing": "nowhere"}, "nowhere does not exist"),
         ({"test_run": "run"}, "give either .*failures.txt or --test-run"),
