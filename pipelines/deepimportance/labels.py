@@ -74,7 +74,7 @@ def interpret_outputs(
     names: tuple[str, ...] | None = tuple(class_names) if class_names else None
     try:
         if truth is not None:
-            guessed = tell_task(truth, network, class_names)
+            guessed = infer_task(truth, network, class_names)
             if guessed != "numbers":
                 names = order_classes(truth, network.outputs, class_names, guessed == "several")
     except InputError as error:
@@ -100,7 +100,7 @@ def interpret_outputs(
     return OutputMeaning(guessed, names)
 
 
-def tell_task(truth: Truth, network: Network, class_names: Sequence[str] | None) -> Task:
+def infer_task(truth: Truth, network: Network, class_names: Sequence[str] | None) -> Task:
     """Infer what a network predicts from the labels of images.
 
     Parameters

@@ -89,9 +89,8 @@ def measure_training(
 ) -> TrainingMeasurements:
     """Measure relevance and activations of all training images (Algorithm 1).
 
-    Images that the DNN gets wrong count as well: importance is about what decides, right or wrong.
-    Time grows linearly with the number of images; memory with a batch, and with the number of
-    images times the neurons of one layer.
+    Images that the DNN gets wrong count as well.  Time grows linearly with the number of images,
+    memory with a batch and with the images times the neurons of one layer.
 
     Parameters
     ----------
@@ -99,8 +98,6 @@ def measure_training(
         All layers with neurons; the ranges of their activations are measured.
     layer : str
         The measured layer, whose activations and relevance are kept.
-    stage : str
-        Name of the stage, for progress.
     rule : str
         See `dnn.relevance.build_relevance`.
     targets : mapping of str to int
@@ -110,8 +107,7 @@ def measure_training(
     Raises
     ------
     InputError
-        When relevance cannot pass through the network, no image can be decoded, or an activation or
-        its relevance is not a number.
+        When relevance cannot pass through the network, no image can be decoded, or a value is NaN.
     """
     measure = _build_measure(network, layers, layer, rule, targets)
     kept: list[ImageFile] = []
@@ -126,9 +122,7 @@ def measure_training(
             batch_outputs, neurons, relevance = measure(usable)
             added = sum_relevance(relevance)
             total = added if total is None else total + added
-            ranges |= {
-                name: extend_range(ranges.get(name), known) for name, known in neurons.items()
-            }
+            ranges |= {name: extend_range(ranges.get(name), a) for name, a in neurons.items()}
             kept += [image for image, _ in usable]
             outputs.append(batch_outputs)
             values.append(neurons[layer])
@@ -222,8 +216,6 @@ def measure_images(
     ----------
     layer : str
         The measured layer, whose activations are kept.
-    stage : str
-        Name of the stage, for progress.
     ranges : mapping of str to Range, optional
         Range of activations on the training images, by layer.  If None, no criterion is measured.
 

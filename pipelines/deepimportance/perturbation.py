@@ -42,7 +42,7 @@ known, which stands for the predicted class.
 """
 
 
-def most_relevant(relevance: Floats, count: int) -> Bits:
+def find_most_relevant(relevance: Floats, count: int) -> Bits:
     """Return which pixels are the most relevant ones of each image.
 
     Parameters
@@ -61,7 +61,7 @@ def most_relevant(relevance: Floats, count: int) -> Bits:
     return relevant.reshape(relevance.shape)
 
 
-def random_places(shape: tuple[int, int, int], count: int, rng: np.random.Generator) -> Bits:
+def choose_random_pixels(shape: tuple[int, int, int], count: int, rng: np.random.Generator) -> Bits:
     """Choose random pixels of each image.
 
     Parameters
@@ -77,7 +77,7 @@ def random_places(shape: tuple[int, int, int], count: int, rng: np.random.Genera
     """
     n, height, width = shape
     order = rng.random((n, height * width))
-    return most_relevant(order.reshape(shape).astype(np.float32), count)
+    return find_most_relevant(order.reshape(shape).astype(np.float32), count)
 
 
 def add_noise(pixels: Pixels, where: Bits, deviation: float, rng: np.random.Generator) -> Pixels:
@@ -102,8 +102,14 @@ def add_noise(pixels: Pixels, where: Bits, deviation: float, rng: np.random.Gene
     return _as_pixels(pixels + noise * where[..., None])
 
 
-def check_perturbing(how: str, strength: float | None) -> float:
-    """Return the strength, or the usual one; raise InputError when it or `how` is none."""
+def check_perturbation(how: str, strength: float | None) -> float:
+    """Return the strength of a perturbation; its default where `strength` is None.
+
+    Raises
+    ------
+    InputError
+        When `how` is not one of `HOWS`, or `strength` is not a share above 0.
+    """
     if how not in HOWS:
         raise InputError(f"--how: expected {', '.join(HOWS)}, received {how!r}.")
     amount = (NOISE if how.startswith("gaussian") else CHANGE) if strength is None else strength
@@ -112,7 +118,7 @@ def check_perturbing(how: str, strength: float | None) -> float:
     return amount
 
 
-def build_perturbing(
+def build_perturbation(
     network: Network, how: str, strength: float | None = None, seed: int = 0
 ) -> Perturb:
     """Build a function that perturbs batches of images, at the size of the network's input.
@@ -132,14 +138,14 @@ def build_perturbing(
     InputError
         When `how` or `strength` cannot be used, or relevance cannot pass through the network.
     """
-    amount = check_perturbing(how, strength)
+    amount = check_perturbation(how, strength)
     rng = np.random.default_rng(seed)
     width, height = network.size
     assert width is not None and height is not None
     count = max(1, int(SHARE * width * height))
     if how == "gaussian-random":
         return lambda pixels, _: add_noise(
-            pixels, random_places(pixels.shape[:3], count, rng), amount, rng
+            pixels, choose_random_pixels(pixels.shape[:3], count, rng), amount, rng
         )
     if how == "gaussian":
         explain = build_relevance(network.model, rule="epsilon", layers=(INPUT,))  # Equation 1
@@ -150,7 +156,7 @@ def build_perturbing(
             relevance = relevances.layers[INPUT].sum(axis=3)
             if network.outputs == 1:  # below 0, what lowers the output speaks for the prediction
                 relevance *= np.where(relevances.logits < 0, -1, 1).astype(np.float32)[..., None]
-            return add_noise(pixels, most_relevant(relevance, count), amount, rng)
+            return add_noise(pixels, find_most_relevant(relevance, count), amount, rng)
 
         return disturb
     ascend = build_gradient_signs(network)

@@ -1,4 +1,7 @@
-"""From a folder of images to a perturbed copy of it, a test set again."""
+"""Perturbation as a job: from a folder of images to a perturbed copy of it, a test set again.
+
+DeepImportance, section 5.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ from pipelines.data.images import (
     no_usable_image,
 )
 from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_classes, read_truth
-from pipelines.deepimportance.labels import tell_task
-from pipelines.deepimportance.perturbation import Perturb, build_perturbing, check_perturbing
+from pipelines.deepimportance.labels import infer_task
+from pipelines.deepimportance.perturbation import Perturb, build_perturbation, check_perturbation
 from pipelines.dnn.model import Network, fix_size, load_batches, load_network
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import (
@@ -56,13 +59,13 @@ class Options:
     how : str
         One of `perturbation.HOWS`.
     strength : float, optional
-        See `perturbation.build_perturbing`.
+        See `perturbation.build_perturbation`.
     seed : int
-        Of the noise.
+        Seed of the noise.
     scaling, trust
         See `dnn.model.load_network`.
     classes : Path, optional
-        A file with the names of the classes, one a line, in the order of the outputs.
+        A file with the names of the classes, one on each line, in the order of the outputs.
     """
 
     how: str = "gaussian"
@@ -75,7 +78,7 @@ class Options:
 
 @dataclass(frozen=True)
 class _Originals:
-    """The images that are copied, and what they show as far as labels tell."""
+    """The images to copy, and the names of their classes where the user gave some."""
 
     folder: Path
     paths: list[str]
@@ -85,14 +88,15 @@ class _Originals:
 
 @dataclass(frozen=True)
 class _Copies:
-    """What became of the images.
+    """The perturbed copies of the images.
 
     Attributes
     ----------
     names : dict of str to str
-        Of the perturbed image, by the path of the original.
+        Path of each perturbed image, by the path of the original.
     unchanged : int
-        Of them, those that are as before: a gradient was 0 everywhere, or the change too small.
+        Number of copies that equal the original: a gradient was 0 everywhere, or the change was
+        too small.
     rejected : list of Rejected
         Images that could not be decoded.
     """
@@ -111,28 +115,31 @@ def perturb_images(
 ) -> Manifest:
     """Write a perturbed copy of each image of a folder to the run folder `out`, with its labels.
 
-    Class folders stay, and `labels.csv` is written anew: copies are PNG files, without loss, and
-    their names end so.  Time grows linearly with the number of images, memory with a batch.
+    Copies are PNG files, which lose nothing.  Class folders are kept, and `labels.csv` is written
+    again, since names of files change.  Time grows linearly with the number of images, memory with
+    a batch.
 
     Parameters
     ----------
     source : Path
         A folder of images, or a list such as `failures.txt`.
+    out : Path
+        The run folder: new or empty, or an earlier run of this kind that is overwritten.
     start : Start
         Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------
     Manifest
-        `result` has the number of `images`, how many are `unchanged`, and where their `labels` come
-        from, in words; empty where there are none.
+        `result` has the number of `images`, how many are `unchanged`, and in words where their
+        `labels` come from; empty where there are none.
 
     Raises
     ------
     InputError
         When the model, an option, `out` or the images cannot be used.
     """
-    check_perturbing(options.how, options.strength)
+    check_perturbation(options.how, options.strength)
     folder, paths, rejected = find_images(source)
     class_names = read_classes(options.classes) if options.classes else None
     originals = _Originals(folder, paths, rejected, class_names)
@@ -173,7 +180,7 @@ def _perturb(run: Run, model: Path, originals: _Originals, options: Options) -> 
         network = fix_size(
             load_network(model, options.scaling, trust=options.trust), folder, images
         )
-        perturb = build_perturbing(network, options.how, options.strength, options.seed)
+        perturb = build_perturbation(network, options.how, options.strength, options.seed)
         truth = _read_truth(folder, images)
         shown: dict[str, int] = {}
         if options.how in ATTACKS:
@@ -187,7 +194,7 @@ def _perturb(run: Run, model: Path, originals: _Originals, options: Options) -> 
         _describe(run.manifest, network, copies, rejected, truth)
         _check_free(run, copies.names.values())
         run.begin_results()
-        # First: should this be killed, the table names whatever is there.
+        # The table is written first: after a kill, it names the images that are there.
         pairs = [(name, path) for path, name in copies.names.items()]
         write_csv(run.folder / PERTURBED_FILE, ("path", "original"), pairs)
         move_files(partial, run.folder, copies.names.values())
@@ -206,7 +213,7 @@ def _write_copies(
     perturb: Perturb,
     shown: Mapping[str, int],
 ) -> _Copies:
-    """Write the perturbed images into `out`."""
+    """Write the perturbed images into `out`; `shown` has the class of each image by path."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     rejected: list[Rejected] = []
@@ -247,18 +254,19 @@ def _describe(
 
 
 def _check_free(run: Run, names: Iterable[str]) -> None:
-    """Raise InputError where a file of the user has the place of an image."""
+    """Raise InputError when an image would replace a file that an earlier run did not write."""
     own = {*list_files(run.folder, OUTPUTS)} if run.replaces else set()
     for name in names:
         file = run.folder / name
         if name not in own and os.path.lexists(file):
             raise InputError(
-                f"{file} is there and no image of the earlier run; it is left as it is. Move it "
+                f"{file} exists and is no image of the earlier run: it is not overwritten. Move it "
                 "elsewhere, or choose another --out."
             )
         if not file.parent.resolve().is_relative_to(run.folder.resolve()):
             raise InputError(
-                f"{file.parent} is a link that leads elsewhere. Remove it, or choose another --out."
+                f"{file.parent} is a link to a place outside the run folder. Remove it, or choose "
+                "another --out."
             )
 
 
@@ -274,14 +282,14 @@ def _read_truth(folder: Path, images: Sequence[ImageFile]) -> Truth | None:
 def _read_shown(
     network: Network, truth: Truth | None, class_names: tuple[str, ...] | None, how: str
 ) -> dict[str, int]:
-    """Return the output that each image shows, by path; none where there are no labels."""
+    """Return the position of the class that each image shows, by path; none without labels."""
     classifies = class_names is not None or network.activation in {"softmax", "sigmoid"}
-    task = tell_task(truth, network, class_names) if truth else "classes"
+    task = infer_task(truth, network, class_names) if truth else "classes"
     if task != "classes" or not (truth or classifies):
         raise InputError(
-            f"--how {how} needs a DNN that predicts one class an image, and this one "
-            f"predicts {'several labels' if task == 'several' else 'numbers'}, or there are no "
-            "labels to tell. Take gaussian or gaussian-random."
+            f"--how {how}: expected a DNN that predicts one class for each image, received one "
+            f"that predicts {'several labels' if task == 'several' else 'numbers'}, as far as its "
+            "last layer and labels say. Use --how gaussian or --how gaussian-random."
         )
     if truth is None:
         return {}

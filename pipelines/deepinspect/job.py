@@ -38,7 +38,7 @@ from pipelines.deepinspect.inspection import (
 )
 from pipelines.deepinspect.predictions import (
     InspectedImages,
-    Predictions,
+    PredictionBatches,
     choose_layers,
     choose_task,
     join_predictions,
@@ -235,7 +235,7 @@ def _measure(
         names = name_classes(truth, network, class_names, task)
         neurons = choose_layers(network, options.layers)
         run.progress(LOADING, 1, 1)
-    predictions = Predictions()
+    predictions = PredictionBatches()
     with run.stage(MEASURING):
         batches = stream_predictions(
             network, neurons, folder, files, task, predictions, run.progress, options.batch_size

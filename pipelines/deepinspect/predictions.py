@@ -23,7 +23,7 @@ from pipelines.runs.folder import Progress
 
 
 @dataclass
-class Predictions:
+class PredictionBatches:
     """Predictions for the images so far, batch by batch.
 
     Memory grows with the number of images times that of classes.
@@ -50,7 +50,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class InspectedImages:
-    """All inspected images with their predictions and labels; see `Predictions`.
+    """All inspected images with their predictions and labels; see `PredictionBatches`.
 
     Attributes
     ----------
@@ -196,7 +196,7 @@ def stream_predictions(
     folder: Path,
     files: Sequence[ImageFile],
     task: Task,
-    predictions: Predictions,
+    predictions: PredictionBatches,
     progress: Progress,
     batch_size: int,
 ) -> Iterator[tuple[Mapping[str, Floats], Bools]]:
@@ -206,7 +206,7 @@ def stream_predictions(
     ----------
     neurons : mapping of str to int
         Number of neurons of each layer; see `choose_layers`.
-    predictions : Predictions
+    predictions : PredictionBatches
         Extended by each batch.
 
     Yields
@@ -228,7 +228,7 @@ def stream_predictions(
 
 
 def _predict(shares: Floats, task: Task) -> tuple[Bools, NDArray[np.int32], Floats]:
-    """Return the predicted classes, the runner-up, and the margin between both (`Predictions`)."""
+    """Return the predicted classes, the runner-up and the margin; see `PredictionBatches`."""
     count = len(shares)
     if task == "several" or shares.shape[1] < 2:
         none = np.full(count, -1, np.int32)
@@ -243,7 +243,7 @@ def _predict(shares: Floats, task: Task) -> tuple[Bools, NDArray[np.int32], Floa
 
 
 def join_predictions(
-    predictions: Predictions, truth: Truth | None, names: Sequence[str], task: Task
+    predictions: PredictionBatches, truth: Truth | None, names: Sequence[str], task: Task
 ) -> InspectedImages:
     """Join the predictions of all batches with the labels of the images, where there are some."""
     paths = [image.path for image in predictions.images]

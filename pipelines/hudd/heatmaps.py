@@ -94,9 +94,8 @@ def write_heatmaps(
 ) -> dict[str, LayerHeatmaps]:
     """Write the heatmaps of images at several layers, in the order of the images.
 
-    One forward and one backward pass per batch give the heatmaps of all layers.  Time grows
-    linearly with the number of images, memory with a batch, and disk space with the number of
-    images times the entries of all layers.
+    Time grows linearly with the number of images, memory with a batch, and disk space with the
+    number of images times the entries of all layers.
 
     Parameters
     ----------
@@ -112,10 +111,6 @@ def write_heatmaps(
         An existing folder for the files.
     on_batch : callable, optional
         Called with the name of a layer and its heatmaps (float32, shape (b, d)), for each batch.
-
-    Returns
-    -------
-    dict of str to LayerHeatmaps
 
     Raises
     ------

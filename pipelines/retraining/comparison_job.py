@@ -8,7 +8,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.data.arrays import Floats
 from pipelines.retraining.balancing import Positions
+from pipelines.retraining.checkpoint import Weights
 from pipelines.retraining.comparison import (
     OURS,
     compare_methods,
@@ -17,7 +22,7 @@ from pipelines.retraining.comparison import (
     summarise,
 )
 from pipelines.retraining.results import Comparison
-from pipelines.retraining.training import Options, Weights
+from pipelines.retraining.training import Options
 from pipelines.retraining.trial import Subject, find_positions, run_trial, split_images
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import write_text
@@ -40,28 +45,19 @@ def run_comparison(
 
     Parameters
     ----------
-    repeats : int
-        Number of trainings with each method.
     weights : list of array
         Weights of the model before retraining, from which each training starts.
     kept : Path
         Folder with the finished trials, from which an interrupted job continues.
-    stop : callable
-        Returns True when the user wants to stop.
 
     Raises
     ------
     KeyboardInterrupt
         When the user stops the comparison.
     """
-    model = subject.network.model
-    model.set_weights(weights)
+    subject.network.model.set_weights(weights)
     chosen, improvement = find_positions(subject, "unsafe"), find_positions(subject, "improvement")
-    examples = [subject.pictures.examples[place] for place in improvement.tolist()]
-    outcome = subject.judge(examples, subject.predict(subject.pictures, improvement))
-    confidences = None
-    if outcome.errors is None:
-        confidences = compute_confidence(outcome.scores, several=outcome.task == "several")
+    wrong, confidences = _judge_improvement(subject, improvement)
     file = kept / REPEATS_FILE
     fingerprint = fingerprint_of(run.manifest, subject, with_improvement=True)
     earlier = _read_repeats(file, fingerprint)
@@ -72,39 +68,58 @@ def run_comparison(
         split = our_split = split_images(subject, chosen, options, seed)
         if method != OURS:
             split = split_images(subject, improvement[places], options, seed, like=our_split)
-        model.set_weights(weights)
+        subject.network.model.set_weights(weights)
 
         def report_progress(done: int, total: int) -> None:
             run.progress(COMPARING, len(earlier) * total + done, trials * total)
 
-        ended = run_trial(subject, split, options, seed, progress=report_progress, stop=stop).ended
-        if ended == "stopped":
+        trained = run_trial(subject, split, options, seed, progress=report_progress, stop=stop)
+        if trained.ended == "stopped":
             raise KeyboardInterrupt
-        diverged[method] += ended == "diverged"
+        diverged[method] += trained.ended == "diverged"
         return subject.test_now().accuracy()
-
-    def keep(method: str, repeat: int, accuracy: float) -> None:
-        rows = [[*key, value] for key, value in earlier.items()]
-        write_text(file, json.dumps({"fingerprint": fingerprint, "repeats": rows}))
 
     accuracies = compare_methods(
         len(chosen),
-        ~outcome.correct,
+        wrong,
         confidences,
         train_with,
         repeats=repeats,
         seed=options.seed,
         earlier=earlier,
-        keep=keep,
+        keep=lambda *trial: _write_repeats(file, fingerprint, earlier),
     )
-    run.manifest.notes += [
+    _note_divergence(run.manifest, diverged)
+    first = split_images(subject, chosen, options, options.seed)
+    return summarise(accuracies, len(chosen), first.chosen)
+
+
+def _judge_improvement(
+    subject: Subject, improvement: Positions
+) -> tuple[NDArray[np.bool_], Floats | None]:
+    """Return which images of the improvement set the DNN gets wrong, and its confidences."""
+    examples = [subject.pictures.examples[place] for place in improvement.tolist()]
+    outcome = subject.judge(examples, subject.predict(subject.pictures, improvement))
+    if outcome.errors is not None:  # a DNN that predicts numbers has no confidences
+        return ~outcome.correct, None
+    several = outcome.task == "several"
+    return ~outcome.correct, compute_confidence(outcome.scores, several=several)
+
+
+def _note_divergence(manifest: Manifest, diverged: Counter[str]) -> None:
+    """Note how often training with each method diverged."""
+    manifest.notes += [
         f"Comparison: training with {method} diverged {times} times; its best epoch before that "
         "counts."
         for method, times in diverged.items()
         if times
     ]
-    first = split_images(subject, chosen, options, options.seed)
-    return summarise(accuracies, len(chosen), first.chosen)
+
+
+def _write_repeats(file: Path, fingerprint: str, accuracies: dict[tuple[str, int], float]) -> None:
+    """Write the accuracies of the finished trials, from which a later job continues."""
+    rows = [[*trial, accuracy] for trial, accuracy in accuracies.items()]
+    write_text(file, json.dumps({"fingerprint": fingerprint, "repeats": rows}))
 
 
 def _read_repeats(file: Path, fingerprint: str) -> dict[tuple[str, int], float]:

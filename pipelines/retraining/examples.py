@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,11 +21,10 @@ from pipelines.data.images import (
     no_usable_image,
     resolve_folder,
 )
-from pipelines.data.labels import LABEL, LABELS_TABLE, Truth, order_classes, read_truth, split_label
+from pipelines.data.labels import LABEL, LABELS_TABLE, Truth, read_truth
 from pipelines.data.pixels import load_pixels
 from pipelines.data.prefetch import prefetch
 from pipelines.data.tables import clean
-from pipelines.dnn.evaluation import Task
 from pipelines.dnn.job import UNLABELLED
 from pipelines.dnn.model import Network, scale
 from pipelines.runs.errors import InputError
@@ -42,8 +40,6 @@ AHEAD = 64
 MOST_LISTED = 5
 
 Positions = NDArray[np.intp]
-Targets = NDArray[np.int32] | Floats
-"""Targets of the loss; see `encode_labels`."""
 
 
 @dataclass(frozen=True)
@@ -227,136 +223,6 @@ def check_apart(one: LabelledSet, other: LabelledSet) -> None:
         f"{count_of(len(both), 'image')} (the same bytes): {listed}"
         f"{', ...' if len(both) > MOST_LISTED else ''}. Take them out of one of the two."
     )
-
-
-def align_numbers(first: LabelledSet, other: LabelledSet) -> LabelledSet:
-    """Bring the numbers of a set into the order of the columns of another.
-
-    Raises
-    ------
-    InputError
-        When the two name different numbers.
-    """
-    wanted, columns = first.truth.columns, other.truth.columns
-    if columns == wanted or LABEL in {wanted[0].lower(), columns[0].lower()}:
-        return other  # the numbers are in one cell and have no names
-    if sorted(columns) != sorted(wanted):
-        raise InputError(
-            f"the {other.examples[0].role} set {other.folder} gives {', '.join(columns)} and the "
-            f"{first.examples[0].role} set {first.folder} gives {', '.join(wanted)}: expected the "
-            "same columns in both tables."
-        )
-    order = [columns.index(name) for name in wanted]
-    examples = [
-        replace(example, label=tuple(example.label[place] for place in order))
-        if len(example.label) == len(order)
-        else example
-        for example in other.examples
-    ]
-    return replace(other, examples=examples)
-
-
-def join_truth(sets: Sequence[LabelledSet]) -> Truth:
-    """Join the labels of several sets, by the names of their examples."""
-    first = sets[0].truth
-    values = {example.name: example.label for part in sets for example in part.examples}
-    return Truth(first.columns, values, first.source)
-
-
-def name_classes(
-    sets: Sequence[LabelledSet], network: Network, class_names: Sequence[str] | None, task: Task
-) -> tuple[str, ...]:
-    """Return the names of the classes in the order of the outputs.
-
-    Parameters
-    ----------
-    sets : sequence of LabelledSet
-        The training set, whose labels name the classes, then the others.
-    class_names : sequence of str or None
-        Names from the user, which count before those of the training set.
-
-    Raises
-    ------
-    InputError
-        When a set has a label that is not a class of the network.
-    """
-    names = order_classes(sets[0].truth, network.outputs, class_names, task == "several")
-    for part in sets[1:]:
-        unknown = [
-            (label, example)
-            for example in part.examples
-            for label in (split_label(example.label[0]) if task == "several" else example.label)
-            if label not in names
-        ]
-        if unknown:
-            label, example = unknown[0]
-            raise InputError(
-                f"the model has no class {label!r}, the label of {example.name}: expected one of "
-                f"{', '.join(names)}. {len(unknown):,} labels of the {example.role} set are "
-                "unknown. Correct them, or name the classes with --classes."
-            )
-    return names
-
-
-def encode_labels(
-    examples: Sequence[Example],
-    task: Task,
-    names: Sequence[str],
-    outputs: int,
-    sparse_targets: bool,
-) -> Targets:
-    """Encode labels as targets of the loss.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Names of the classes in the order of the outputs.
-    outputs : int
-        Number of outputs of the network.
-    sparse_targets : bool
-        Whether the loss takes positions of classes instead of one number for each output.
-
-    Returns
-    -------
-    array of int32, shape (n,), or of float32, shape (n, outputs)
-        Positions of classes if `sparse_targets`; else numbers for each output.
-    """
-    if task == "numbers":
-        rows = [[float(n) for cell in e.label for n in cell.split(";")] for e in examples]
-        return np.array(rows, dtype=np.float32)
-    place = {name: position for position, name in enumerate(names)}
-    if task == "several":
-        shares = np.zeros((len(examples), outputs), dtype=np.float32)
-        for row, example in enumerate(examples):
-            shares[row, [place[label] for label in split_label(example.label[0])]] = 1
-        return shares
-    positions = np.array([place[example.label[0]] for example in examples], dtype=np.int32)
-    if sparse_targets:
-        return positions
-    if outputs == 1:
-        return positions[:, None].astype(np.float32)
-    return np.eye(outputs, dtype=np.float32)[positions]
-
-
-def check_numbers(sets: Sequence[LabelledSet], outputs: int) -> None:
-    """Raise InputError unless every label has one finite number for each output of the network."""
-    for part in sets:
-        for example in part.examples:
-            cells = [number for cell in example.label for number in cell.split(";")]
-            try:
-                fine = len(cells) == outputs and bool(np.isfinite([float(c) for c in cells]).all())
-            except ValueError:
-                fine = False
-            if not fine:
-                raise InputError(
-                    f"the label of {example.name}: expected {outputs} numbers, one for each output "
-                    f"of the network, received {';'.join(example.label)!r}."
-                )
-
-
-def count_classes(examples: Sequence[Example]) -> Counter[str]:
-    """Count the images of each label."""
-    return Counter(example.label[0] for example in examples)
 
 
 class Pictures:

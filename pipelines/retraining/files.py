@@ -15,6 +15,7 @@ from pipelines.data.groups import Groups
 from pipelines.data.images import Rejected
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES, draw_thumbnail
 from pipelines.dnn.evaluation import Outcome
+from pipelines.retraining.checkpoint import Epoch
 from pipelines.retraining.examples import Example
 from pipelines.retraining.picture import draw_repairs
 from pipelines.retraining.recipe import KerasObject
@@ -29,7 +30,7 @@ from pipelines.retraining.results import (
     Comparison,
     Retraining,
 )
-from pipelines.retraining.training import Epoch, TrainingOutcome
+from pipelines.retraining.training import TrainingOutcome
 from pipelines.retraining.trial import Subject, TrialSplit
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import Outputs, atomic_write, write_csv, write_pairs, write_text

@@ -8,9 +8,9 @@ from pipelines.data.groups import describe_groups, number_groups
 from pipelines.dnn.evaluation import Outcome
 from pipelines.dnn.model import Network
 from pipelines.retraining.before_after import measure_change, measure_classes, measure_repairs
-from pipelines.retraining.examples import count_classes
 from pipelines.retraining.results import Retraining
 from pipelines.retraining.sets import ClusteredRun, LabelledSets
+from pipelines.retraining.targets import count_classes
 from pipelines.retraining.training import TrainingOutcome
 from pipelines.retraining.trial import Subject, TrialSplit
 from pipelines.runs.files import as_text
@@ -71,11 +71,6 @@ def measure_retraining(
 
     Parameters
     ----------
-    sets : LabelledSets
-    split : TrialSplit
-        Which images were trained with, and which were held out.
-    trained : TrainingOutcome
-    clustered : ClusteredRun
     before, after : Outcome
         Test of the model before, and of the retrained model, on the test images in their order.
     """

@@ -17,7 +17,7 @@ from pipelines.dnn.evaluation import Outcome, Task, find_task
 from pipelines.dnn.job import UNLABELLED, EvaluationOptions
 from pipelines.dnn.model import Network, fix_size, load_network
 from pipelines.retraining.comparison_job import COMPARING, fingerprint_of, run_comparison
-from pipelines.retraining.examples import Pictures, check_numbers, join_truth, name_classes
+from pipelines.retraining.examples import Pictures
 from pipelines.retraining.files import (
     DRAWING,
     OUTPUTS,
@@ -43,6 +43,7 @@ from pipelines.retraining.sets import (
     gather_sets,
     read_clustered,
 )
+from pipelines.retraining.targets import check_numbers, join_truth, name_classes
 from pipelines.retraining.training import STAGE, Options, check_options
 from pipelines.retraining.trial import (
     Subject,
@@ -82,8 +83,7 @@ def retrain(
 ) -> Manifest:
     """Retrain a model with the labelled unsafe set of a run, and measure what that changed.
 
-    The model file is never changed.  A job that was killed continues from its last epoch, and its
-    last repeat, when it is started again with the same inputs.
+    The model file is never changed.  A killed job continues when it is started again.
 
     Parameters
     ----------
@@ -93,10 +93,8 @@ def retrain(
         A run of `cluster` or `heatmaps` with a selected unsafe set.
     out : Path
         The run folder: new or empty, or an earlier run of this kind that is overwritten.
-    evaluation : EvaluationOptions
-        How the model is loaded and tested.
-    options : Options
-        How the model is trained.
+    evaluation, options : EvaluationOptions, Options
+        How the model is loaded and tested, and how it is trained.
     validation : Path, optional
         A folder of labelled images to find the best epoch with, instead of held-out images.
     repeats : int

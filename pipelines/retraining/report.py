@@ -75,13 +75,7 @@ def write_run_report(run: Path) -> Path:
 
 
 def describe_retraining(retraining: Retraining, folder: Path) -> RetrainingSection:
-    """Describe a retraining for the report.
-
-    Parameters
-    ----------
-    folder : Path
-        The run folder of the retraining.
-    """
+    """Describe the retraining of a run folder for the report."""
     return RetrainingSection(
         sentence=summarise_change(retraining.change),
         facts=(

@@ -11,11 +11,11 @@ from pipelines.data.groups import Groups, find_groups_beside
 from pipelines.dnn.job import UNLABELLED
 from pipelines.retraining.examples import (
     LabelledSet,
-    align_numbers,
     check_apart,
     gather_set,
     gather_unsafe_set,
 )
+from pipelines.retraining.targets import align_numbers
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.job import check_apart as check_apart_from_run

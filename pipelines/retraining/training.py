@@ -6,12 +6,10 @@ test set is not used for that.
 
 from __future__ import annotations
 
-import json
 import math
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, SupportsFloat
 
@@ -21,23 +19,24 @@ from numpy.typing import NDArray
 from pipelines.data.arrays import Floats
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import Network, scale
-from pipelines.retraining.examples import Pictures, Positions, Targets, predict_pictures
+from pipelines.retraining.checkpoint import (
+    Epoch,
+    TrainingState,
+    load_checkpoint,
+    save_checkpoint,
+)
+from pipelines.retraining.examples import Pictures, Positions, predict_pictures
 from pipelines.retraining.recipe import KerasObject, TrainingRecipe
+from pipelines.retraining.targets import Targets
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import atomic_write
 
 STAGE = "retraining"
-STATE_FILE = "state.npz"
-HISTORY_ENTRY = "told"
-"""Name of the entry of that file with the history of epochs; the other entries are arrays."""
 BRIGHTNESS = CONTRAST = 0.2
 FAR = 10.0
 """Training has diverged when an epoch's mean loss is this many times that of its first batch."""
 
 Schedule = Literal["cosine", "constant"]
 Ended = Literal["done", "early", "stopped", "diverged"]
-Weights = list[NDArray[np.generic]]
-"""The weights of a model, in the order of Keras."""
 
 
 @dataclass(frozen=True)
@@ -73,31 +72,6 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """Loss, accuracy and duration of an epoch.
-
-    Attributes
-    ----------
-    epoch : int
-        Counted from 1.
-    loss : float
-        Mean loss of the batches during training.
-    validation_loss, validation_accuracy : float
-        Loss and accuracy on the held-out images after the epoch.
-    learning_rate : float
-        Learning rate at the end of the epoch.
-    seconds : float
-    """
-
-    epoch: int
-    loss: float
-    validation_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    seconds: float
-
-
-@dataclass(frozen=True)
 class TrainingOutcome:
     """The outcome of training; the network then has the weights of the best epoch.
 
@@ -127,7 +101,7 @@ class TrainingData:
     ----------
     pictures : Pictures
     targets : array, shape (n,) or (n, outputs)
-        Target of the loss for each picture; see `examples.encode_labels`.
+        Target of the loss for each picture; see `targets.encode_labels`.
     training : array of intp
         Positions of pictures to train with, including duplicates of the balanced unsafe set.
     validation : array of intp
@@ -141,15 +115,6 @@ class TrainingData:
     training: Positions
     validation: Positions
     accuracy: Callable[[Floats], float]
-
-
-@dataclass
-class _State:
-    """The state of training that a checkpoint holds."""
-
-    history: list[Epoch] = field(default_factory=list)
-    best: int = 0
-    best_weights: Weights = field(default_factory=list)
 
 
 def check_options(options: Options) -> None:
@@ -211,28 +176,24 @@ def train(
 ) -> TrainingOutcome:
     """Train a network further; it then has the weights of the best epoch.
 
-    The same arguments give the same weights on one machine: TensorFlow is switched to deterministic
-    operations for the rest of the process.  Time grows with the number of images times epochs.
+    TensorFlow is switched to deterministic operations: on one machine, the same arguments give the
+    same weights.  Time grows with the number of images times epochs.
 
     Parameters
     ----------
-    progress : callable
-        Called with the number of batches that are done, and of all.
-    on_epoch : callable
-        Called after every epoch with the history and the best epoch.
+    progress, on_epoch : callable
+        Called with the batches that are done, and all; with the history and the best epoch.
     stop : callable
         Called after every batch; returns True to end training.
-    checkpoint : Path, optional
-        A folder for the state of training after each epoch.  Training continues from the state that
-        an earlier one with the same `fingerprint` left there.
-    fingerprint : str
-        Identifies a training; see `comparison_job.fingerprint_of`.
+    checkpoint, fingerprint : Path, str
+        A folder for the state after each epoch: the same training continues from it after a kill.
+        See `comparison_job.fingerprint_of`.
     """
     model = network.model
     _compile(model, recipe, options.seed)
     before = model.get_weights()
     _, accuracy_before = _validate(network, sets, recipe, options)
-    state = _load_checkpoint(model, checkpoint, fingerprint)
+    state = load_checkpoint(model, checkpoint, fingerprint)
     on_epoch(state.history, state.best)
     ended: Ended = "done"
     for epoch in range(len(state.history) + 1, options.epochs + 1):
@@ -250,12 +211,10 @@ def train(
         rate = _round(model.optimizer.learning_rate)
         seconds = round(time.perf_counter() - start, 3)
         state.history.append(Epoch(epoch, _round(np.mean(losses)), loss, accuracy, rate, seconds))
-        if state.best == 0 or _order_epoch(state.history[-1]) > _order_epoch(
-            state.history[state.best - 1]
-        ):
+        if _is_last_best(state):
             state.best, state.best_weights = epoch, model.get_weights()
         if checkpoint is not None:
-            _save_checkpoint(model, state, checkpoint, fingerprint)
+            save_checkpoint(model, state, checkpoint, fingerprint)
         on_epoch(state.history, state.best)
         if ended == "stopped":
             break
@@ -311,11 +270,16 @@ def _train_epoch(
     return losses, "done"
 
 
-def _order_epoch(epoch: Epoch) -> tuple[float, float]:
-    return epoch.validation_accuracy, -epoch.validation_loss
+def _is_last_best(state: TrainingState) -> bool:
+    """Return whether the last epoch is better than all before: by accuracy, then by loss."""
+    last, best = (
+        (epoch.validation_accuracy, -epoch.validation_loss)
+        for epoch in (state.history[-1], state.history[state.best - 1])
+    )
+    return state.best == 0 or last > best
 
 
-def _is_patience_over(state: _State, patience: int | None) -> bool:
+def _is_patience_over(state: TrainingState, patience: int | None) -> bool:
     return patience is not None and state.best > 0 and len(state.history) - state.best >= patience
 
 
@@ -368,44 +332,3 @@ def _validate(
 
 def _round(value: SupportsFloat) -> float:
     return float(f"{float(value):.6g}")
-
-
-def _save_checkpoint(model: KerasObject, state: _State, folder: Path, fingerprint: str) -> None:
-    course = {
-        "fingerprint": fingerprint,
-        "best": state.best,
-        "history": [asdict(epoch) for epoch in state.history],
-    }
-    arrays: dict[str, NDArray[np.generic]] = {HISTORY_ENTRY: np.array(json.dumps(course))}
-    for kind, values in (
-        ("weights", model.get_weights()),
-        ("best", state.best_weights),
-        ("optimizer", [np.asarray(variable) for variable in model.optimizer.variables]),
-    ):
-        arrays |= {f"{kind} {place}": value for place, value in enumerate(values)}
-    with atomic_write(folder / STATE_FILE) as file:
-        np.savez(file, allow_pickle=False, **arrays)
-
-
-def _load_checkpoint(model: KerasObject, folder: Path | None, fingerprint: str) -> _State:
-    """Restore the state that an earlier training left; return a new state where there is none."""
-    if folder is None or not (folder / STATE_FILE).is_file():
-        return _State()
-    try:
-        with np.load(folder / STATE_FILE, allow_pickle=False) as kept:
-            course = json.loads(str(kept[HISTORY_ENTRY]))
-            arrays = {name: kept[name] for name in kept.files if name != HISTORY_ENTRY}
-    except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile):
-        return _State()  # damaged: train from the start
-    if course["fingerprint"] != fingerprint:
-        return _State()
-
-    def listed(kind: str) -> Weights:
-        count = sum(name.startswith(f"{kind} ") for name in arrays)
-        return [arrays[f"{kind} {place}"] for place in range(count)]
-
-    model.set_weights(listed("weights"))
-    for variable, value in zip(model.optimizer.variables, listed("optimizer"), strict=True):
-        variable.assign(value)
-    history = [Epoch(**epoch) for epoch in course["history"]]
-    return _State(history, course["best"], listed("best"))

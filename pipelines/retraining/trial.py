@@ -14,16 +14,15 @@ from pipelines.dnn.evaluation import Outcome, Task, judge
 from pipelines.dnn.job import EvaluationOptions
 from pipelines.dnn.model import Network
 from pipelines.retraining.balancing import Positions, balance, enlarge
+from pipelines.retraining.checkpoint import Epoch
 from pipelines.retraining.examples import (
     Example,
     Pictures,
-    Targets,
-    encode_labels,
     predict_pictures,
 )
 from pipelines.retraining.recipe import TrainingRecipe
+from pipelines.retraining.targets import Targets, encode_labels
 from pipelines.retraining.training import (
-    Epoch,
     Options,
     TrainingData,
     TrainingOutcome,
@@ -53,7 +52,7 @@ class Subject:
     pictures : Pictures
         All images that may be trained with or held out.
     targets : array, shape (n,) or (n, outputs)
-        Target of the loss for each of them; see `examples.encode_labels`.
+        Target of the loss for each of them; see `targets.encode_labels`.
     test : Pictures
         The test images.
     """

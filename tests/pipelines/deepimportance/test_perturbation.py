@@ -6,9 +6,9 @@ import pytest
 from pipelines.deepimportance.perturbation import (
     add_noise,
     build_gradient_signs,
-    build_perturbing,
-    most_relevant,
-    random_places,
+    build_perturbation,
+    choose_random_pixels,
+    find_most_relevant,
 )
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.lrp_plan import INPUT
@@ -34,7 +34,7 @@ def pixels(n=6):
 
 def test_the_most_relevant_pixels():
     relevance = np.random.default_rng(0).normal(0, 1, (3, 5, 4)).astype(np.float32)
-    chosen = most_relevant(relevance, 6)
+    chosen = find_most_relevant(relevance, 6)
     for one, places in zip(relevance, chosen, strict=True):
         least = sorted(one.ravel().tolist())[-6]
         assert (places == (one >= least)).all()
@@ -43,7 +43,7 @@ def test_the_most_relevant_pixels():
 def test_noise_of_one_strength_on_as_many_pixels():
     rng = np.random.default_rng(1)
     grey = np.full((40, 30, 30, 3), 128, dtype=np.uint8)
-    where = random_places((40, 30, 30), 90, rng)
+    where = choose_random_pixels((40, 30, 30), 90, rng)
     assert (where.sum(axis=(1, 2)) == 90).all()
     assert (where[0] != where[1]).any()
     made = add_noise(grey, where, 0.1, rng)
@@ -56,10 +56,10 @@ def test_noise_of_one_strength_on_as_many_pixels():
 def test_noise_falls_on_the_pixels_that_decide(model):
     network = load_network(model)
     before = pixels()
-    after = build_perturbing(network, "gaussian", seed=2)(before, np.full(6, -1, np.int32))
+    after = build_perturbation(network, "gaussian", seed=2)(before, np.full(6, -1, np.int32))
     explain = build_relevance(network.model, rule="epsilon", layers=(INPUT,))
     relevance = explain(before.astype(np.float32), np.full(6, PREDICTED, np.int32))
-    where = most_relevant(relevance.layers[INPUT].sum(axis=3), int(0.02 * SIZE[0] * SIZE[1]))
+    where = find_most_relevant(relevance.layers[INPUT].sum(axis=3), int(0.02 * SIZE[0] * SIZE[1]))
     changed = (after != before).any(axis=3)
     assert changed.any()
     assert not (changed & ~where).any()
@@ -77,8 +77,8 @@ def test_noise_falls_on_what_lowers_an_output_below_0(tmp_path):
     explain = build_relevance(network.model, rule="epsilon", layers=(INPUT,))
     relevances = explain(before.astype(np.float32), np.zeros(6, np.int32))
     assert (relevances.logits < 0).all()
-    where = most_relevant(-relevances.layers[INPUT].sum(axis=3), int(0.02 * SIZE[0] * SIZE[1]))
-    after = build_perturbing(network, "gaussian", seed=2)(before, np.full(6, -1, np.int32))
+    where = find_most_relevant(-relevances.layers[INPUT].sum(axis=3), int(0.02 * SIZE[0] * SIZE[1]))
+    after = build_perturbation(network, "gaussian", seed=2)(before, np.full(6, -1, np.int32))
     changed = (after != before).any(axis=3)
     assert changed.any()
     assert not (changed & ~where).any()
@@ -135,11 +135,11 @@ def test_attacks_raise_the_loss_and_keep_their_bounds(model, how):
     before = pixels(8)
     outputs = np.asarray(network.model(before.astype(np.float32)))
     shown = outputs.argmax(axis=1).astype(np.int32)
-    after = build_perturbing(network, how, 0.05)(before, shown)
+    after = build_perturbation(network, how, 0.05)(before, shown)
     assert np.abs(after.astype(int) - before).max() == 13  # 12.75, rounded
     attacked = np.asarray(network.model(after.astype(np.float32)))
     assert (attacked[np.arange(8), shown] < outputs[np.arange(8), shown]).all()
-    guessed = build_perturbing(network, how, 0.05)(before, np.full(8, -1, np.int32))
+    guessed = build_perturbation(network, how, 0.05)(before, np.full(8, -1, np.int32))
     assert (guessed == after).all()
 
 
@@ -149,4 +149,4 @@ def test_fgsm_is_one_step_along_the_signs(model):
     shown = np.array([0, 1, 1], dtype=np.int32)
     signs = build_gradient_signs(network)(before.astype(np.float32), shown)
     expected = np.clip(np.round(before + 0.1 * 255 * signs), 0, 255)
-    assert (build_perturbing(network, "fgsm")(before, shown) == expected).all()
+    assert (build_perturbation(network, "fgsm")(before, shown) == expected).all()

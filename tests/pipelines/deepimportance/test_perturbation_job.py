@@ -48,9 +48,9 @@ def perturb(model, images, out, *, command=(), overwrite=False, progress=quiet, 
 
 @pytest.mark.parametrize("how", ["gaussian", "gaussian-random", "fgsm", "bim"])
 def test_the_result_is_a_test_set_again(model, images, tmp_path, how):
-    found = perturb(model, images, tmp_path / "out", how=how)
-    assert found.result == {"images": 21, "unchanged": 0, "labels": "class folders"}
-    assert (found.images.found, found.images.used, found.images.rejected) == (22, 21, 1)
+    manifest = perturb(model, images, tmp_path / "out", how=how)
+    assert manifest.result == {"images": 21, "unchanged": 0, "labels": "class folders"}
+    assert (manifest.images.found, manifest.images.used, manifest.images.rejected) == (22, 21, 1)
     assert list(read_pairs(tmp_path / "out" / "rejected.txt")) == ["right/bad.png"]
     made = sorted(
         f.relative_to(tmp_path / "out").as_posix() for f in (tmp_path / "out").rglob("*.png")
@@ -64,7 +64,7 @@ def test_the_result_is_a_test_set_again(model, images, tmp_path, how):
     after = np.asarray(Image.open(tmp_path / "out" / "left" / "1_03.png"))
     assert after.shape == before.shape
     assert (after != before).any()
-    assert perturb(model, images, tmp_path / "again", how=how).result == found.result
+    assert perturb(model, images, tmp_path / "again", how=how).result == manifest.result
     for name in made:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
@@ -78,33 +78,33 @@ def test_a_table_of_labels_goes_with_the_images(model, images, tmp_path):
         tmp_path / "images" / "labels.csv", ("path", "label"), [(p, p[0] == "l") for p in paths]
     )
     out = tmp_path / "out"
-    found = perturb(model, tmp_path / "images", out, how="fgsm").result
-    assert found["labels"] == "labels.csv"
+    result = perturb(model, tmp_path / "images", out, how="fgsm").result
+    assert result["labels"] == "labels.csv"
     rows = read_csv(out / "labels.csv")
-    assert len(rows) == found["images"]
+    assert len(rows) == result["images"]
     for row in rows:
         assert (out / row["path"]).is_file()
         assert row["label"] == str(row["path"].startswith("left"))
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("options", "words"),
     [
         ({"how": "blur"}, "--how: expected gaussian, gaussian-random, fgsm, bim, received 'blur'"),
         ({"strength": 0}, "--strength: expected a share above 0, at most 1, received 0"),
         ({"strength": 2}, "--strength: expected a share above 0, at most 1, received 2"),
     ],
 )
-def test_what_cannot_be_used_is_named(model, images, tmp_path, asked, words):
+def test_what_cannot_be_used_is_named(model, images, tmp_path, options, words):
     with pytest.raises(InputError, match=words):
-        perturb(model, images, tmp_path / "out", **asked)
+        perturb(model, images, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 
 def test_numbers_cannot_be_attacked(images, tmp_path):
     keras, _ = import_keras()
     build(keras.layers.Dense(1, name="angle")).save(tmp_path / "dnn.keras")
-    with pytest.raises(InputError, match="--how bim needs a DNN that predicts one class"):
+    with pytest.raises(InputError, match="--how bim: expected a DNN that predicts one class"):
         shutil.copytree(images, tmp_path / "images")
         paths = [p.relative_to(tmp_path / "images") for p in (tmp_path / "images").rglob("*.png")]
         rows = [(path.as_posix(), 1.5 * n) for n, path in enumerate(paths)]
