@@ -52,6 +52,7 @@ LISTED = 200
 DIGITS = 6
 
 Row = dict[str, Any]
+"""A JSON object of `coverage.json`: its entries have any type."""
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def describe_retraining(retraining: Retraining, folder: Path) -> RetrainingSecti
                 "Test set",
                 f"{retraining.test}, {count_of(retraining.change.before.images, 'image')}",
             ),
-            ("Groups of test images", retraining.groups or "none, every image is by itself"),
+            ("Groups of test images", retraining.groups or "none: images count as independent"),
             *((name.capitalize(), value) for name, value in retraining.recipe.items()),
             (
                 "Best epoch",
@@ -159,14 +159,14 @@ def describe_comparison(comparison: Comparison) -> str:
     """Return a paragraph that compares our selection with other methods for as many labels."""
     best = next(method for method in comparison.methods if method.name == comparison.best_baseline)
     points = 100 * comparison.difference
-    words = "better" if points >= 0 else "worse"
+    direction = "higher" if points >= 0 else "lower"
     sentence = _describe_added(comparison) + (
-        f"Retrained with {count_of(comparison.labels, 'label')} chosen by the clusters, the model "
-        f"is {abs(points):.2f} points {words} than with as many by the best baseline, "
-        f"{best.name}, in the mean of {count_of(comparison.repeats, 'repeat')}"
+        f"Retrained with {count_of(comparison.labels, 'label')} chosen by the clusters, the "
+        f"model's accuracy is {abs(points):.2f} points {direction} than with as many chosen by the "
+        f"best baseline ({best.name}), averaged over {count_of(comparison.repeats, 'repeat')}"
     )
     if best.a12 is None:
-        return f"{sentence}; one repeat says nothing of chance."
+        return f"{sentence}; one repeat cannot show whether this is chance."
     larger = "no" if best.effect == "none" else f"a {best.effect}"
     return f"{sentence} (A12 = {best.a12:.2f}, {larger} effect; Mann-Whitney p = {best.p:.2g})."
 
@@ -176,8 +176,11 @@ def _describe_added(comparison: Comparison) -> str:
     if comparison.added is None:
         return ""
     points = f"{abs(100 * comparison.added):.2f} points"
-    change = f"added {points} to" if comparison.added >= 0 else f"took {points} from"
-    return f"New labels {change} what the same training gets without them. "
+    change = "raise" if comparison.added >= 0 else "lower"
+    return (
+        f"New labels {change} the accuracy by {points}, compared with the same training without "
+        "them. "
+    )
 
 
 def format_share(accuracy: Accuracy) -> str:

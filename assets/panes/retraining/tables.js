@@ -38,7 +38,7 @@ export function setup(found) {
     ["Unsafe set", `${count(found.unsafe_images, "image")}, balanced to ${whole(found.balanced_images)}`],
     ["Held out", count(found.held_out, "image")],
     ["Test set", `${found.test}, ${count(found.change.before.images, "image")}`],
-    ["Groups of test images", found.groups || "none, every image is by itself"],
+    ["Groups of test images", found.groups || "none: images count as independent"],
     ...Object.entries(found.recipe).map(([name, value]) => [name[0].toUpperCase() + name.slice(1), value]),
   ];
   return make(

@@ -66,7 +66,7 @@ def test_it_is_told_which_images_count_together_and_which_test_was_made(grouped,
         assert "exact sign-flip test of the groups" in prose
         assert "McNemar" not in prose
     assert read_retraining(done).groups == ""
-    assert "none, every image is by itself" in (done / "report.html").read_text()
+    assert "none: images count as independent" in (done / "report.html").read_text()
 
 
 def test_groups_that_no_path_has_are_refused_before_training(spots, tmp_path):
