@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE
-from pipelines.clusters.variance_reduction import Positions
-from pipelines.data.arrays import Doubles
+from pipelines.data.arrays import Doubles, Positions
 from pipelines.data.group_resampling import draw_orders, draw_with_replacement
 from pipelines.data.properties import PROPERTIES, Property
 

@@ -29,8 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.variance_reduction import DECIMALS, ROUNDING, Positions, compute_direction
-from pipelines.data.arrays import Doubles
+from pipelines.clusters.variance_reduction import DECIMALS, ROUNDING, compute_direction
+from pipelines.data.arrays import Doubles, Positions
 from pipelines.data.group_resampling import draw_orders
 from pipelines.data.parameters import Parameter
 

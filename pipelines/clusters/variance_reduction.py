@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE
-from pipelines.data.arrays import Doubles
+from pipelines.data.arrays import Doubles, Positions
 from pipelines.data.parameters import Parameter
 
 HIGH_REDUCTION = 0.5
@@ -33,8 +33,6 @@ DECIMALS = 9
 """Decimals of figures: rounding makes the figures of equal groups equal."""
 ROUNDING = 1e-12
 """Circular variance up to which all directions count as equal."""
-
-Positions = NDArray[np.intp]
 
 
 @dataclass(frozen=True)

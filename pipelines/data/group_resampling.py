@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Positions = NDArray[np.intp]
+from pipelines.data.arrays import Positions
 
 
 def number_group_names(names: Sequence[str]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Floats
+from pipelines.data.arrays import Bools, Floats
 
 THRESHOLD = 0.75
 SECTIONS = 1000
@@ -31,8 +31,6 @@ FLAT = 1e-9
 """Share of the largest variance below which a direction counts as one without variance."""
 BLOCK = 1 << 24
 """Number of distances that are computed at once."""
-
-Bits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def extend_range(known: Range | None, values: Floats) -> Range:
     return Range(np.minimum(known.low, low), np.maximum(known.high, high))
 
 
-def neuron_coverage(values: Floats, threshold: float = THRESHOLD) -> Bits:
+def neuron_coverage(values: Floats, threshold: float = THRESHOLD) -> Bools:
     """Return which neurons are above the threshold for at least one image (NC).
 
     The activations of an image are scaled to 0 to 1 over the layer; where all are equal, no neuron
@@ -83,11 +81,11 @@ def neuron_coverage(values: Floats, threshold: float = THRESHOLD) -> Bits:
     low = values.min(axis=1, keepdims=True)
     spread = values.max(axis=1, keepdims=True) - low
     scaled = np.divide(values - low, spread, out=np.zeros_like(values), where=spread > 0)
-    above: Bits = (scaled > threshold).any(axis=0)
+    above: Bools = (scaled > threshold).any(axis=0)
     return above
 
 
-def multisection_coverage(values: Floats, known: Range, k: int = SECTIONS) -> Bits:
+def multisection_coverage(values: Floats, known: Range, k: int = SECTIONS) -> Bools:
     """Return which of k equal sections of each neuron's training range have an image (KMNC).
 
     The upper end belongs to the last section.  A neuron that is constant in training can cover its
@@ -120,7 +118,7 @@ def multisection_coverage(values: Floats, known: Range, k: int = SECTIONS) -> Bi
     return covered
 
 
-def boundary_coverage(values: Floats, known: Range) -> Bits:
+def boundary_coverage(values: Floats, known: Range) -> Bools:
     """Return which neurons go below, and which above, their training range (NBC, SNAC).
 
     Parameters
@@ -137,7 +135,7 @@ def boundary_coverage(values: Floats, known: Range) -> Bits:
     return np.stack([(values < known.low).any(axis=0), (values > known.high).any(axis=0)], axis=1)
 
 
-def top_coverage(values: Floats, k: int = TOP) -> Bits:
+def top_coverage(values: Floats, k: int = TOP) -> Bools:
     """Return which neurons are among the k most active of the layer for any image (TKNC).
 
     Among equal activations, the first neurons count.
@@ -158,11 +156,11 @@ def top_coverage(values: Floats, k: int = TOP) -> Bits:
     above = values > least
     equal = values == least
     taken = equal & (np.cumsum(equal, axis=1) <= k - above.sum(axis=1, keepdims=True))
-    top: Bits = (above | taken).any(axis=0)
+    top: Bools = (above | taken).any(axis=0)
     return top
 
 
-def surprise_coverage(surprise: NDArray[np.float64], largest: float, k: int = BUCKETS) -> Bits:
+def surprise_coverage(surprise: NDArray[np.float64], largest: float, k: int = BUCKETS) -> Bools:
     """Return which of k equal buckets, from 0 (exclusive) to the largest surprise, have an image.
 
     Parameters

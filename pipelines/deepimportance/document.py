@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.arrays import Bools
 from pipelines.data.images import ImageFile
 from pipelines.data.prefetch import prefetch
 from pipelines.data.thumbnails import (
@@ -56,8 +57,6 @@ POINTS = 200
 """Number of points of the curve of expected growth."""
 EXACT = 9
 """Significant digits that distinguish any two float32 activations."""
-
-Bits = NDArray[np.bool_]
 
 
 @dataclass
@@ -310,7 +309,7 @@ def _criteria(result: CoverageResult, combinations: Combinations) -> list[Row]:
     return table
 
 
-def _count(bits: Bits | None, first: Bits | None) -> tuple[int, int, int | None] | None:
+def _count(bits: Bools | None, first: Bools | None) -> tuple[int, int, int | None] | None:
     if bits is None:
         return None
     both = None if first is None else int((bits | first).sum())

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Floats
+from pipelines.data.arrays import Bools, Floats
 from pipelines.data.images import ImageFile, Rejected, no_usable_image
 from pipelines.deepimportance import criteria
 from pipelines.deepimportance.criteria import Range, extend_range
@@ -25,7 +25,6 @@ from pipelines.dnn.relevance import build_relevance
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 
-Bits = NDArray[np.bool_]
 Decoded = tuple[ImageFile, NDArray[np.uint8]]
 
 
@@ -53,7 +52,7 @@ class ImageActivations:
     rejected: list[Rejected]
     outputs: Floats
     values: Floats
-    covered: dict[str, Bits | None]
+    covered: dict[str, Bools | None]
 
 
 @dataclass(frozen=True)
@@ -227,7 +226,7 @@ def measure_images(
     kept: list[ImageFile] = []
     rejected: list[Rejected] = []
     outputs, values = [], []
-    covered: dict[tuple[str, str], Bits] = {}
+    covered: dict[tuple[str, str], Bools] = {}
     layers = tuple(ranges) if ranges else (layer,)
 
     def notify(_: str, done: int, total: int) -> None:
@@ -246,7 +245,7 @@ def measure_images(
                 covered[key] = covered[key] | bits if key in covered else bits
     if not kept:
         raise no_usable_image(folder, rejected)
-    merged: dict[str, Bits | None] = {
+    merged: dict[str, Bools | None] = {
         criterion: np.concatenate(
             [bits.reshape(-1) for (other, _), bits in covered.items() if other == criterion]
         )
@@ -257,7 +256,7 @@ def measure_images(
     )
 
 
-def _cover(values: Floats, known: Range) -> dict[str, Bits]:
+def _cover(values: Floats, known: Range) -> dict[str, Bools]:
     boundaries = criteria.boundary_coverage(values, known)
     return {
         "NC": criteria.neuron_coverage(values),
@@ -274,7 +273,7 @@ def cover_surprises(
     training: ImageActivations,
     classes: NDArray[np.int32],
     classifies: bool,
-) -> dict[str, Bits | None]:
+) -> dict[str, Bools | None]:
     """Return which buckets of surprise (LSC, DSC) a set of images covers, at the measured layer.
 
     Parameters

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Doubles, Floats
+from pipelines.data.arrays import Bools, Doubles, Floats
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.model import Network, scale
@@ -33,7 +33,6 @@ Ten steps of an eighth can go farther than the largest change: this leaves room 
 WHITE = 255
 
 Pixels = NDArray[np.uint8]
-Bits = NDArray[np.bool_]
 Perturb = Callable[[Pixels, NDArray[np.int32]], Pixels]
 """Perturbs images (uint8, shape (n, height, width, channels)).
 
@@ -42,7 +41,7 @@ known, which stands for the predicted class.
 """
 
 
-def find_most_relevant(relevance: Floats, count: int) -> Bits:
+def find_most_relevant(relevance: Floats, count: int) -> Bools:
     """Return which pixels are the most relevant ones of each image.
 
     Parameters
@@ -61,7 +60,9 @@ def find_most_relevant(relevance: Floats, count: int) -> Bits:
     return relevant.reshape(relevance.shape)
 
 
-def choose_random_pixels(shape: tuple[int, int, int], count: int, rng: np.random.Generator) -> Bits:
+def choose_random_pixels(
+    shape: tuple[int, int, int], count: int, rng: np.random.Generator
+) -> Bools:
     """Choose random pixels of each image.
 
     Parameters
@@ -80,7 +81,7 @@ def choose_random_pixels(shape: tuple[int, int, int], count: int, rng: np.random
     return find_most_relevant(order.reshape(shape).astype(np.float32), count)
 
 
-def add_noise(pixels: Pixels, where: Bits, deviation: float, rng: np.random.Generator) -> Pixels:
+def add_noise(pixels: Pixels, where: Bools, deviation: float, rng: np.random.Generator) -> Pixels:
     """Add white noise to some pixels.
 
     Noise is drawn for all pixels and used for the chosen ones, so that different choices are

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Floats
+from pipelines.data.arrays import Bools, Floats
 from pipelines.runs.errors import InputError
 
 THRESHOLD = 0.5
 """Scaled activation above which a neuron is active (section V, RQ1a)."""
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

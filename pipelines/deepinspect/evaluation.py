@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipelines.data.arrays import Doubles
+from pipelines.data.arrays import Bools, Doubles
 from pipelines.deepinspect.ranking import Ranking
 
 BLOCK = 4096
@@ -17,8 +16,6 @@ MOST_POINTS = 200
 DIGITS = 4
 EXACT = 12
 """Decimals of a sum of shares that rounding errors do not reach."""
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Doubles
+from pipelines.data.arrays import Bools, Doubles
 from pipelines.deepinspect.bias import LEAST, Bias, average_bias
 from pipelines.deepinspect.confusion import known_classes, order_by_similarity, place_classes
 from pipelines.deepinspect.evaluation import (
@@ -27,7 +27,6 @@ from pipelines.deepinspect.evaluation import (
 from pipelines.deepinspect.ranking import Ranking, pairs_of, rank_pairs
 
 Kind = Literal["confusion", "bias"]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pipelines.runs.errors import InputError
 ALIKE = 1e-6
 """Relative difference up to which two distances of one pair count as equal."""
 
-Labels = dict[str, tuple[str, ...]]
+ImageLabels = dict[str, tuple[str, ...]]
 
 
 def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
@@ -131,7 +131,7 @@ def _number(file: Path, table: Table, line: int, cell: str) -> float:
     return value
 
 
-def read_labels(file: Path, option: str, names: Sequence[str]) -> Labels:
+def read_labels(file: Path, option: str, names: Sequence[str]) -> ImageLabels:
     """Read the classes of images: a column of images, and one of classes separated by semicolons.
 
     Parameters
@@ -157,7 +157,7 @@ def read_labels(file: Path, option: str, names: Sequence[str]) -> Labels:
     classes = split_label(table.header[1])
     titled = not classes or not known.issuperset(classes)
     _check_rows(f"{option} {file}", table, "image,labels", titled=titled)
-    labels: Labels = {}
+    labels: ImageLabels = {}
     for line, row in zip(table.lines, table.rows, strict=True):
         image, classes = clean(row[0]), tuple(clean(part) for part in split_label(row[1]))
         if image in labels:
@@ -176,7 +176,7 @@ def read_labels(file: Path, option: str, names: Sequence[str]) -> Labels:
     return labels
 
 
-def join_labels(labels: Labels, predictions: Labels) -> tuple[str, ...]:
+def join_labels(labels: ImageLabels, predictions: ImageLabels) -> tuple[str, ...]:
     """Return the images that have both labels and predictions, sorted.
 
     Raises

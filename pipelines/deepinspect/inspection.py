@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.deepinspect.activation import Bools, Probabilities
+from pipelines.data.arrays import Bools
+from pipelines.deepinspect.activation import Probabilities
 from pipelines.deepinspect.confusion import known_classes
 from pipelines.deepinspect.evaluation import evaluate_ranking, spearman
 from pipelines.deepinspect.findings import Findings, Truths, find_pairs, find_truths

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Floats
+from pipelines.data.arrays import Bools, Floats
 from pipelines.data.images import ImageFile, Rejected, check_header, find_files
 from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_truth, split_label
-from pipelines.deepinspect.activation import Bools
 from pipelines.deepinspect.imports import as_matrix
 from pipelines.dnn.activations import neuron_layers, stream_activations
 from pipelines.dnn.evaluation import THRESHOLD as PREDICTED

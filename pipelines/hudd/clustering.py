@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.arrays import Doubles
+from pipelines.hudd.distances import Distances
 from pipelines.hudd.wicd import choose_number, compute_wicd_curve, limit_clusters
 
 FEWEST_IMAGES = 4
@@ -26,7 +27,6 @@ FEWEST_IMAGES = 4
 DENSE = 200
 """Number of images up to which all eigenvectors are computed: an iterative solver is no faster."""
 
-Distances = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
 

@@ -19,6 +19,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from pipelines.data.arrays import Positions
+
 NARROWEST = 4096
 """Smallest number of columns of a block: 16 KB of a row, as seeking is slower than reading."""
 BLOCK = 4_000_000
@@ -36,7 +38,6 @@ ZERO = 1e-13
 
 Heatmaps = NDArray[np.float32]
 Distances = NDArray[np.float32]
-Positions = NDArray[np.intp]
 Limits = tuple[float, float]
 
 

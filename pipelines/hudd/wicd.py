@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.arrays import Doubles
+from pipelines.hudd.distances import Distances
 
 MOST = 100
 """Largest number of clusters to consider.
@@ -19,8 +20,6 @@ inspects five images of each already has to look at 500.
 """
 REACH = 2
 """Number of neighbours on each side that the derivative of fourth order needs."""
-
-Distances = NDArray[np.float32]
 
 
 def limit_clusters(n: int, most: int | None = None) -> int:

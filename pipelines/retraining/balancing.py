@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Positions = NDArray[np.intp]
+from pipelines.data.arrays import Positions
 
 
 def balance(clusters: NDArray[np.int32], rng: np.random.Generator) -> Positions:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE, RootCauseClusters
+from pipelines.data.arrays import Bools
 from pipelines.data.intervals import accuracy_interval
 from pipelines.retraining.results import Accuracy, Change, Repair, State
 from pipelines.retraining.statistics import mcnemar, sign_flip
@@ -16,12 +17,11 @@ from pipelines.retraining.statistics import mcnemar, sign_flip
 DIGITS = 4
 HALF = 0.5
 
-Booleans = NDArray[np.bool_]
-Numbers = NDArray[np.int64]
+GroupNumbers = NDArray[np.int64]
 """The number of each image's group.  None instead means that images are independent."""
 
 
-def measure_accuracy(correct: Booleans, groups: Numbers | None = None) -> Accuracy:
+def measure_accuracy(correct: Bools, groups: GroupNumbers | None = None) -> Accuracy:
     """Count correct images, with Wilson's 95 % interval for the effective number of images.
 
     Parameters
@@ -43,7 +43,7 @@ def measure_accuracy(correct: Booleans, groups: Numbers | None = None) -> Accura
 
 
 def measure_change(
-    before: Booleans, after: Booleans, name: str = "", groups: Numbers | None = None
+    before: Bools, after: Bools, name: str = "", groups: GroupNumbers | None = None
 ) -> Change:
     """Compare which of the same images two models get right.
 
@@ -74,13 +74,13 @@ def measure_change(
     )
 
 
-def _count_groups(groups: Numbers | None, images: Booleans | slice = slice(None)) -> int | None:
+def _count_groups(groups: GroupNumbers | None, images: Bools | slice = slice(None)) -> int | None:
     """Count the groups of some images; None where images are independent."""
     return None if groups is None else len(np.unique(groups[images]))
 
 
 def measure_classes(
-    labels: Sequence[str], before: Booleans, after: Booleans, groups: Numbers | None = None
+    labels: Sequence[str], before: Bools, after: Bools, groups: GroupNumbers | None = None
 ) -> list[Change]:
     """Compare two models class by class, in the order of the names of classes.
 
@@ -106,9 +106,9 @@ def measure_repairs(
     names: dict[int, str],
     labelled: Counter[int],
     digests: Sequence[str],
-    before: Booleans,
-    after: Booleans,
-    groups: Numbers | None = None,
+    before: Bools,
+    after: Bools,
+    groups: GroupNumbers | None = None,
 ) -> list[Repair]:
     """Count, for each root cause cluster, how many of its failing images are right now.
 

@@ -18,8 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Floats
-from pipelines.retraining.balancing import Positions
+from pipelines.data.arrays import Floats, Positions
 from pipelines.retraining.results import Comparison, Method
 from pipelines.retraining.statistics import a12, effect, mann_whitney
 

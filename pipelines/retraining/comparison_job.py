@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Floats
-from pipelines.retraining.balancing import Positions
+from pipelines.data.arrays import Floats, Positions
 from pipelines.retraining.checkpoint import Weights
 from pipelines.retraining.comparison import (
     OURS,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE
-from pipelines.data.arrays import Floats
+from pipelines.data.arrays import Floats, Positions
 from pipelines.data.images import (
     ImageFile,
     Rejected,
@@ -38,8 +38,6 @@ KEPT_BYTES = 1 << 30
 """Bytes of decoded images that may stay in memory; a larger set is decoded again for each use."""
 AHEAD = 64
 MOST_LISTED = 5
-
-Positions = NDArray[np.intp]
 
 
 @dataclass(frozen=True)

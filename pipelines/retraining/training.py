@@ -16,7 +16,7 @@ from typing import Literal, SupportsFloat
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Floats
+from pipelines.data.arrays import Floats, Positions
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import Network, scale
 from pipelines.retraining.checkpoint import (
@@ -25,7 +25,7 @@ from pipelines.retraining.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from pipelines.retraining.examples import Pictures, Positions, predict_pictures
+from pipelines.retraining.examples import Pictures, predict_pictures
 from pipelines.retraining.recipe import KerasObject, TrainingRecipe
 from pipelines.retraining.targets import Targets
 from pipelines.runs.errors import InputError

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.data.arrays import Floats
+from pipelines.data.arrays import Floats, Positions
 from pipelines.data.labels import Truth
 from pipelines.dnn.evaluation import Outcome, Task, judge
 from pipelines.dnn.job import EvaluationOptions
 from pipelines.dnn.model import Network
-from pipelines.retraining.balancing import Positions, balance, enlarge
+from pipelines.retraining.balancing import balance, enlarge
 from pipelines.retraining.checkpoint import Epoch
 from pipelines.retraining.examples import (
     Example,

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Floats
+from pipelines.data.arrays import Floats, Positions
 
 SELECTION_FACTOR = 0.3
 """Of the papers: the share of the test set's size that bounds the unsafe set."""
 BLOCK = 8_000_000
 """Distances held at a time."""
 NO_CLUSTER = -1
-
-Positions = NDArray[np.intp]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.arrays import Floats
+from pipelines.data.arrays import Floats, Positions
 from pipelines.data.groups import Groups, number_groups
-from pipelines.unsafe_set.allocation import Choice, Positions, Same, allocate, fill
+from pipelines.unsafe_set.allocation import Choice, Same, allocate, fill
 
 Allocation = Literal["uniform", "proportional"]
 Ranking = Literal["contrast", "distance"]
