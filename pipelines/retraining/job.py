@@ -225,8 +225,10 @@ def _retrain(
     with run.stage(AFTER):
         run.progress(AFTER, 0, 1)
         after = subject.test_now()
-    change = measure_retraining(manifest, sets, subject, split, trained, clustered, before, after)
-    describe_findings(manifest, network, change, trained, before)
+    retraining = measure_retraining(
+        manifest, sets, subject, split, trained, clustered, before, after
+    )
+    describe_findings(manifest, network, retraining, trained, before)
     note_clusters(manifest, clustered, subject, before, network)
     count = len(subject.pictures.examples) + len(subject.test.examples)
     manifest.images = ImageCounts(found=count + len(rejected), used=count, rejected=len(rejected))
@@ -235,7 +237,7 @@ def _retrain(
         manifest.notes.append("Training was stopped: methods of choosing images are not compared.")
     run.begin_results()
     write_results(
-        run.folder, subject, split, trained, clustered.clusters, before, after, change,
+        run.folder, subject, split, trained, clustered.clusters, before, after, retraining,
         sets.groups, rejected,
     )  # fmt: skip
     with run.stage(DRAWING):
@@ -243,8 +245,8 @@ def _retrain(
     if compared:
         with run.stage(COMPARING):
             comparison = run_comparison(run, subject, options, repeats, weights, kept, stop)
-        change = change.model_copy(update={"comparison": comparison})
-        write_comparison(run.folder, change, comparison)
+        retraining = retraining.model_copy(update={"comparison": comparison})
+        write_comparison(run.folder, retraining, comparison)
     shutil.rmtree(kept)
 
 
