@@ -44,9 +44,10 @@ from pipelines.retraining.sets import (
     read_clustered,
 )
 from pipelines.retraining.targets import check_numbers, join_truth, name_classes
-from pipelines.retraining.training import STAGE, Options, check_options
+from pipelines.retraining.training import STAGE, Options, TrainingOutcome, check_options
 from pipelines.retraining.trial import (
     Subject,
+    TrialSplit,
     find_positions,
     make_subject,
     run_trial,
@@ -203,25 +204,11 @@ def _retrain(
         sets = gather_sets(run, paths, compared=repeats > 0, groups=evaluation.groups)
     network = _load(run, paths, sets, clustered, evaluation)
     subject, rejected = _prepare(run, sets, network, evaluation, options)
-    fingerprint = fingerprint_of(manifest, subject)
     before = _test_before(run, subject, evaluation)
     weights = network.model.get_weights()
     split = split_images(subject, find_positions(subject, "unsafe"), options, options.seed)
     note_classes(manifest, subject, split)
-    with run.stage(STAGE):
-        trained = run_trial(
-            subject,
-            split,
-            options,
-            options.seed,
-            progress=lambda done, total: run.progress(STAGE, done, total),
-            on_epoch=lambda history, best: write_history(kept / HISTORY_FILE, history, best),
-            stop=stop,
-            checkpoint=kept,
-            fingerprint=fingerprint,
-        )
-    if trained.ended == "stopped" and not trained.best:
-        raise KeyboardInterrupt  # without a finished epoch, an earlier retraining is kept
+    trained = _train(run, subject, split, options, kept, stop)
     with run.stage(AFTER):
         run.progress(AFTER, 0, 1)
         after = subject.test_now()
@@ -248,6 +235,38 @@ def _retrain(
         retraining = retraining.model_copy(update={"comparison": comparison})
         write_comparison(run.folder, retraining, comparison)
     shutil.rmtree(kept)
+
+
+def _train(
+    run: Run,
+    subject: Subject,
+    split: TrialSplit,
+    options: Options,
+    kept: Path,
+    stop: Callable[[], bool],
+) -> TrainingOutcome:
+    """Train the model, continuing from the state in the folder `kept`.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When the user stops training before an epoch is finished: an earlier retraining is kept.
+    """
+    with run.stage(STAGE):
+        trained = run_trial(
+            subject,
+            split,
+            options,
+            options.seed,
+            progress=lambda done, total: run.progress(STAGE, done, total),
+            on_epoch=lambda history, best: write_history(kept / HISTORY_FILE, history, best),
+            stop=stop,
+            checkpoint=kept,
+            fingerprint=fingerprint_of(run.manifest, subject),
+        )
+    if trained.ended == "stopped" and not trained.best:
+        raise KeyboardInterrupt
+    return trained
 
 
 def _load(
