@@ -36,14 +36,13 @@ from pipelines.clusters.parameter_findings import PASSING, Finding, Samples, des
 from pipelines.clusters.variance_reduction import (
     HIGH_REDUCTION,
     ROUNDING,
-    Positions,
     PreparedParameter,
     compute_figures,
     prepare_parameter,
     select_with_values,
     split_groups,
 )
-from pipelines.data.arrays import Doubles
+from pipelines.data.arrays import Doubles, Positions
 from pipelines.data.group_resampling import draw_orders
 from pipelines.data.parameters import Parameter, as_cells
 

@@ -191,7 +191,7 @@ def test_an_image_of_the_user_is_not_replaced(model, images, tmp_path):
     shutil.copytree(images, more)
     shutil.copy(more / "left" / "1_03.png", more / "left" / "new.png")
     (out / "left" / "new.png").write_text("mine")
-    with pytest.raises(InputError, match="is there and no image of the earlier run"):
+    with pytest.raises(InputError, match="exists and is no image of the earlier run"):
         perturb(model, more, out, seed=1, overwrite=True)
     assert (out / "left" / "new.png").read_text() == "mine"
     assert {path: (out / path).read_bytes() for path in before} == before
