@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipelines.data.arrays import Floats
 from pipelines.safe.dbscan import NOISE, Distances, Labels
@@ -41,15 +40,16 @@ def compute_silhouettes(distances: Distances, labellings: Sequence[Labels]) -> l
     table = np.stack([labellings[place] for place in several])
     kinds, group = np.unique(table, axis=1, return_inverse=True)
 
-    def indicator(members: NDArray[np.int64], numbers: Labels) -> csr_array:
-        shape = (int(numbers.max()) + 1, int(members.max()) + 1)
-        inside = numbers != NOISE
-        ones = np.ones(int(inside.sum()), dtype=np.float32)
-        return csr_array((ones, (numbers[inside], members[inside])), shape=shape)
+    def indicator(numbers: Labels) -> csr_array:
+        counts = np.bincount(numbers[numbers != NOISE])
+        members = np.argsort(numbers, kind="stable")[len(numbers) - counts.sum() :]
+        ones = np.ones(len(members), dtype=np.float32)
+        rows = np.concatenate([[0], counts.cumsum()])
+        return csr_array((ones, members, rows), shape=(len(counts), len(numbers)))
 
     n = len(distances)
-    groups = indicator(np.arange(n), group.ravel().astype(np.int32))
-    clusters = [indicator(np.arange(kinds.shape[1]), kind) for kind in kinds]
+    groups = indicator(group.ravel().astype(np.int32))
+    clusters = [indicator(kind) for kind in kinds]
     sizes = [np.bincount(labels[labels != NOISE]).astype(np.float32) for labels in table]
     for start in range(0, n, BLOCK):
         block = slice(start, start + BLOCK)
