@@ -15,6 +15,7 @@ import gradio as gr
 
 from app.page import wiring
 from app.page.context import Page
+from app.page.faults import guard_events
 from app.page.tabs import clusters, confusion, coverage, heatmaps, retraining, unsafe_set
 from app.server import access, panes
 from app.server.access import Access
@@ -55,6 +56,7 @@ def build(page: Page) -> gr.Blocks:
                 coverage.create_tab(page, parts, tab)
             with gr.Tab("Confusion and bias") as tab:
                 confusion.create_tab(page, parts, tab)
+    guard_events(blocks)
     return blocks
 
 
