@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 from PIL import Image
@@ -41,7 +42,15 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, as_text, move_files, write_csv, write_text
 from pipelines.runs.folder import Progress, Run
 from pipelines.runs.job import Job, run_job
-from pipelines.runs.manifest import MANIFEST_FILE, ImageCounts, Manifest, write_manifest
+from pipelines.runs.manifest import (
+    MANIFEST_FILE,
+    ImageCounts,
+    Manifest,
+    Part,
+    read_part,
+    write_manifest,
+    write_part,
+)
 
 __all__ = [
     "DIRECTIONS",
@@ -169,12 +178,38 @@ def write_example(
         name=JOB,
         folder=folder,
         sources=(),
-        parameters={**counts, "seed": seed, "epochs": epochs, "size": size},
+        parameters=ExampleParameters(**counts, seed=seed, epochs=epochs, size=size),
         outputs={JOB: OUTPUTS},
         work=lambda run: _write(run, plan),
     )
     manifest = run_job(job, folder, progress=progress, command=command, overwrite=overwrite)
-    return ExampleSummary(folder=folder, **manifest.result)
+    return ExampleSummary(folder=folder, **vars(read_part(manifest, ExampleFigures)))
+
+
+class ExampleParameters(Part):
+    """The options of `example`, as `run.json` keeps them."""
+
+    part: ClassVar[Literal["parameters"]] = "parameters"
+
+    train: int
+    test: int
+    improvement: int
+    seed: int
+    epochs: int
+    size: tuple[int, int]
+
+
+class ExampleFigures(Part):
+    """Images of each set, those that the DNN gets wrong, and shares that it gets right."""
+
+    part: ClassVar[Literal["result"]] = "result"
+
+    train: int
+    test: int
+    improvement: int
+    failures: int
+    train_accuracy: float
+    test_accuracy: float
 
 
 @dataclass(frozen=True)
@@ -223,7 +258,8 @@ def _write(run: Run, plan: _Plan) -> None:
         dnn.save(partial / MODEL)
         images = sum(plan.counts.values())
         run.manifest.images = ImageCounts(found=images, used=images)
-        run.manifest.result = {**plan.counts, "failures": failures, **correct}
+        figures = {**plan.counts, "failures": failures, **correct}
+        write_part(run.manifest, ExampleFigures.model_validate(figures))
         _write_description(partial / COMPLETE, run.manifest.result, plan)
         # The mark of completeness goes first and comes last: no half example looks complete.
         (run.folder / COMPLETE).unlink(missing_ok=True)

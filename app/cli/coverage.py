@@ -37,9 +37,11 @@ def coverage(options: CoverageOptions) -> None:
 def perturb(options: PerturbOptions) -> None:
     """Make a noisy or adversarial copy of a test set, to check criteria of coverage with."""
     from pipelines.data.images import Rejected
+    from pipelines.deepimportance.manifest import PerturbFigures
     from pipelines.deepimportance.perturbation_job import ATTACKS, Options, perturb_images
     from pipelines.runs.files import read_pairs
     from pipelines.runs.folder import REJECTED_FILE
+    from pipelines.runs.manifest import read_part
 
     wanted = take_options(Options, options, trust=options.trust_model)
     with job("Nothing was written; start again with --overwrite.") as told:
@@ -50,15 +52,15 @@ def perturb(options: PerturbOptions) -> None:
             wanted,
             **take_start(options, told),
         )
-    copies = manifest.result
-    print(f"{copies['images']:,} images are in {options.out}, at the size of the model's input.")
-    if copies["labels"]:
-        print(f"Their labels are those of the originals ({copies['labels']}).")
-    if copies["unchanged"]:
+    copies = read_part(manifest, PerturbFigures)
+    print(f"{copies.images:,} images are in {options.out}, at the size of the model's input.")
+    if copies.labels:
+        print(f"Their labels are those of the originals ({copies.labels}).")
+    if copies.unchanged:
         why = "--strength is too small to change a pixel"
         if options.how in ATTACKS:
             why = f"the model's gradient is 0 for them, or {why}"
-        print(f"Note: {copies['unchanged']:,} are as before: {why}.")
+        print(f"Note: {copies.unchanged:,} are as before: {why}.")
     rejected = read_pairs(options.out / REJECTED_FILE).items()
     print_left_out([Rejected(path, reason) for path, reason in rejected], "Not used")
 

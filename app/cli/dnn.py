@@ -22,6 +22,8 @@ def test(options: TestOptions) -> None:
     """Test a DNN on labelled images, and list those that it gets wrong."""
     from pipelines.clusters.passing import FEWEST
     from pipelines.dnn.job import FAILURES_FILE, test_model
+    from pipelines.dnn.manifest import DnnTestFigures
+    from pipelines.runs.manifest import read_part
 
     out = options.out
     with job("Nothing was written; start again with --overwrite.") as told:
@@ -32,18 +34,18 @@ def test(options: TestOptions) -> None:
             take_evaluation(options),
             **take_start(options, told),
         )
-    found = manifest.result
+    found = read_part(manifest, DnnTestFigures)
     print(
-        f"The DNN is right on {found['accuracy']:.1%} of {found['images']:,} images (95 % "
-        f"interval {found['accuracy_low']:.1%} to {found['accuracy_high']:.1%})."
+        f"The DNN is right on {found.accuracy:.1%} of {found.images:,} images (95 % "
+        f"interval {found.accuracy_low:.1%} to {found.accuracy_high:.1%})."
     )
     print_rest(manifest, out)
-    if not found["failures"]:
+    if not found.failures:
         print("It gets none of them wrong: there are no failures to look at.")
         return
     failures = out / FAILURES_FILE
-    print(f"The {found['failures']:,} images that it gets wrong are listed in {failures}.")
-    enough = found["images"] - found["failures"] >= FEWEST
+    print(f"The {found.failures:,} images that it gets wrong are listed in {failures}.")
+    enough = found.images - found.failures >= FEWEST
     source = f"--test-run {shlex.quote(str(out))}" if enough else shlex.quote(str(failures))
     print(f"Next: python SAFE_Tool.py cluster {source} --out RUN")
 
@@ -51,7 +53,9 @@ def test(options: TestOptions) -> None:
 @takes(HeatmapsOptions)
 def heatmaps(options: HeatmapsOptions) -> None:
     """Find root cause clusters by what drove the DNN: the heatmaps of its layers (HUDD)."""
+    from pipelines.clusters.manifest import ChosenLayer
     from pipelines.hudd.job import Options, find_clusters_by_heatmaps
+    from pipelines.runs.manifest import read_part
 
     wanted = take_options(
         Options,
@@ -69,5 +73,6 @@ def heatmaps(options: HeatmapsOptions) -> None:
             **take_start(options, told),
         )
     layers = options.out / "layers.csv"
-    print(f"Clustered by the heatmaps of {manifest.chosen['layer']}, see {layers}.")
+    layer = read_part(manifest, ChosenLayer).layer
+    print(f"Clustered by the heatmaps of {layer}, see {layers}.")
     print_clusters(manifest, options.out)

@@ -99,6 +99,7 @@ def _inspect_exported(
 
 
 def _print(manifest: Manifest, out: Path) -> None:
+    from pipelines.deepinspect.manifest import InspectionFigures
     from pipelines.deepinspect.results import (
         BIAS_FILE,
         CONFUSION_FILE,
@@ -106,21 +107,22 @@ def _print(manifest: Manifest, out: Path) -> None:
         read_evaluation,
         read_top_pairs,
     )
+    from pipelines.runs.manifest import read_part
     from pipelines.runs.wording import count_of
 
-    found = manifest.result
+    found = read_part(manifest, InspectionFigures)
     print(
-        f"{count_of(found['pairs'], 'pair')} of {found['classes']:,} classes; likely confused are "
-        f"{found['confusion']['one_sd']:,} (NAPVD below {found['confusion']['cut']:g}, mean - 1 "
+        f"{count_of(found.pairs, 'pair')} of {found.classes:,} classes; likely confused are "
+        f"{found.confusion.one_sd:,} (NAPVD below {found.confusion.cut:g}, mean - 1 "
         "sd):"
     )
     for row in read_top_pairs(out, "confusion")[:SHOWN]:
         images = f"  {count_of(int(row['images']), 'image')} confused" if row.get("images") else ""
         print(_row(row, "napvd", "below_one_sd") + images)
-    if "bias" in found:
+    if found.bias is not None:
         print(
-            f"Bias: likely biased are {found['bias']['one_sd']:,} (average bias above "
-            f"{found['bias']['cut']:g}, mean + 1 sd):"
+            f"Bias: likely biased are {found.bias.one_sd:,} (average bias above "
+            f"{found.bias.cut:g}, mean + 1 sd):"
         )
         for row in read_top_pairs(out, "bias")[:SHOWN]:
             side = f"  {row['third_1']} sides with {row['nearer_1']}" if row["third_1"] else ""
@@ -138,7 +140,11 @@ def _print(manifest: Manifest, out: Path) -> None:
         print(f"Files that could not be used: {manifest.images.rejected:,}.")
     for note in manifest.notes:
         print(f"Note: {note}")
-    files = [CONFUSION_FILE, *[BIAS_FILE] * ("bias" in found), *[EVALUATION_FILE] * bool(told)]
+    files = [
+        CONFUSION_FILE,
+        *[BIAS_FILE] * (found.bias is not None),
+        *[EVALUATION_FILE] * bool(told),
+    ]
     print(f"All pairs are in {', '.join(str(out / name) for name in files)}.")
     _print_next(out)
 

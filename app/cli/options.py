@@ -129,7 +129,7 @@ def print_clusters(manifest: Manifest, out: Path) -> None:
     from pipelines.clusters.report.headline import write_headline
 
     counts = manifest.images
-    for sentence in write_headline(manifest.result, counts.used):
+    for sentence in write_headline(manifest, counts.used):
         print(sentence)
     if counts.rejected:
         print(f"Files that could not be used: {counts.rejected}, see {out / 'rejected.txt'}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -31,24 +31,6 @@ def takes(kind: type[Options]) -> Callable[[Callable[[Options], Any]], Callable[
         return command
 
     return decorate
-
-
-def parse(kind: type[Options], words: Sequence[str]) -> Options:
-    """Return the options that a command line gives, without the command's name.
-
-    Raises
-    ------
-    ValueError
-        When they are none of this command's.
-    """
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command()(takes(kind)(lambda options: options))
-    try:
-        options = typer.main.get_command(app).main(list(words), standalone_mode=False)
-    except typer.TyperException as error:
-        raise ValueError(str(error)) from None
-    assert isinstance(options, kind)
-    return options
 
 
 def number_option(numbers: Numbers, *names: str, help: str, metavar: str | None = None) -> Any:

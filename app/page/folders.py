@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from app.page.context import Page
 from app.page.notices import notice
 from pipelines.clusters.clusters import IMAGES_FILE
+from pipelines.clusters.manifest import ClusterFigures
 from pipelines.data.images import TABLES, Rejected, check_header, walk_files
+from pipelines.dnn.manifest import DnnTestFigures
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import CLUSTERING_JOBS, is_written
-from pipelines.runs.manifest import Manifest, list_runs, read_manifest
+from pipelines.runs.manifest import Manifest, Part, find_part, list_runs, read_manifest
 from pipelines.runs.wording import count_of
 from pipelines.unsafe_set.files import read_selection
 
@@ -24,6 +26,7 @@ MOST_FOLDERS = 500
 EXAMPLE_RUN, EXAMPLE_TEST = "example", "example-test"
 """Names of the example's run and of its DNN's test: no other run takes them."""
 
+Figures = TypeVar("Figures", bound=Part)
 Choice = tuple[str, str]
 """The text of a choice, and the path that it stands for."""
 
@@ -155,8 +158,9 @@ def list_test_choices(page: Page) -> list[Choice]:
     choices = []
     for folder, manifest in list_runs(page.runs):
         if manifest.job == "test" and manifest.ended == "finished":
-            failures = count_of(int(manifest.result.get("failures", 0)), "failure")
-            choices.append((f"{folder.name} · test with {failures}", str(folder)))
+            figures = find_figures(manifest, DnnTestFigures)
+            what = f"with {count_of(figures.failures, 'failure')}" if figures else "without figures"
+            choices.append((f"{folder.name} · test {what}", str(folder)))
     return choices
 
 
@@ -173,9 +177,19 @@ def images_of(run: Path) -> Path:
     return Path(read_manifest(run).folder)
 
 
+def find_figures(manifest: Manifest, kind: type[Figures]) -> Figures | None:
+    """Return what a run in a list found; None where that is missing, or cannot be read.
+
+    One run that somebody edited must not hide the others: who opens it is told what is wrong.
+    """
+    with suppress(InputError):
+        return find_part(manifest, kind)
+    return None
+
+
 def _run_label(folder: Path, manifest: Manifest) -> str:
-    clusters: Any = manifest.result.get("clusters")
-    what = count_of(clusters, "cluster") if isinstance(clusters, int) else "no clusters"
+    figures = find_figures(manifest, ClusterFigures)
+    what = count_of(figures.clusters, "cluster") if figures else "no clusters"
     if manifest.ended != "finished":
         what = "running" if is_written(folder) else "did not finish"
     when = datetime.fromisoformat(manifest.started_at).astimezone().strftime("%Y-%m-%d %H:%M")

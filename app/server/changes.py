@@ -18,8 +18,9 @@ from app.server.files import find_file
 from app.server.views.clusters import LONGEST
 from app.server.views.unsafe_set import describe_cut
 from pipelines.clusters.clusters import save_words
+from pipelines.retraining.manifest import RetrainParameters
 from pipelines.runs.errors import InputError
-from pipelines.runs.manifest import read_manifest
+from pipelines.runs.manifest import read_manifest, read_part
 from pipelines.unsafe_set.files import read_selection, recut
 
 Sent = TypeVar("Sent")
@@ -88,7 +89,7 @@ class Changes:
 
         manifest = read_manifest(folder)
         if manifest.job == "retrain":  # its report is that of the clusters, too
-            self._access.resolve(str(manifest.parameters.get("unsafe", "")))
+            self._access.resolve(read_part(manifest, RetrainParameters).unsafe)
         with self._saving:  # words that come meanwhile wait
             name = write_run_report(folder).name
         return FileResponse(

@@ -38,6 +38,7 @@ from pipelines.clusters.explanation_tables import (
 )
 from pipelines.clusters.families import label_families
 from pipelines.clusters.hints import find_hints
+from pipelines.clusters.manifest import read_search
 from pipelines.clusters.passing import PASSING_FILE, PassingProperties, read_passing
 from pipelines.clusters.results import collect_families, read_known_clusters
 from pipelines.clusters.shared_parameters import find_confusions, find_parameters
@@ -308,7 +309,7 @@ def explain_run(
                 earlier = read_properties(folder, clusters.paths, partly=True)
                 values = values if earlier is None else earlier
             tables = replace(tables, problems=(*tables.problems, *_unmeasured(manifest, values)))
-        seed = int(manifest.parameters.get("seed", 0)) if seed is None else seed
+        seed = read_search(manifest).seed if seed is None else seed
         explanation = explain(
             clusters, values, tables, collect_families(rows), seed=seed, passing=sample
         )

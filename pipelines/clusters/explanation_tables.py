@@ -13,6 +13,7 @@ from pipelines.clusters.explanation import (
     PASSING_PARAMETERS_FILE,
     read_explanation,
 )
+from pipelines.clusters.manifest import ClusterParameters, PassingFigures
 from pipelines.clusters.shared_parameters import FEWEST_PASSING, is_contrasted
 from pipelines.clusters.unsafe_values import UnsafeValue, read_unsafe_values
 from pipelines.data.parameter_tables import read_parameters
@@ -20,7 +21,7 @@ from pipelines.data.parameters import ParameterTable, Problem, join_passing, rea
 from pipelines.data.tables import PassingImages
 from pipelines.runs.errors import InputError
 from pipelines.runs.guard import name_damaged_file
-from pipelines.runs.manifest import Manifest
+from pipelines.runs.manifest import Manifest, find_part, read_part
 
 NO_VALUES = "no values of passing images"
 BY_DEFINITION = "what makes an image fail, so that passing images differ in it by definition"
@@ -140,9 +141,11 @@ def describe_uncompared(tables: Tables) -> list[str]:
 
 def find_passing_folder(manifest: Manifest) -> Path:
     """Return the folder of the passing images; older versions did not write it down by itself."""
-    option = manifest.parameters.get("passing")
-    older = option if option and Path(str(option)).is_dir() else manifest.folder
-    return Path(str(manifest.result.get("passing_folder", older)))
+    figures = find_part(manifest, PassingFigures)
+    if figures and figures.passing_folder is not None:
+        return Path(figures.passing_folder)
+    option = read_part(manifest, ClusterParameters).passing
+    return Path(option if option and Path(option).is_dir() else manifest.folder)
 
 
 def read_earlier_tables(

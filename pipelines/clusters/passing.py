@@ -10,20 +10,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.clusters.manifest import TestedModel
 from pipelines.clusters.rates import ClusterKind, FailureRate
 from pipelines.clusters.shared_parameters import FEWEST_PASSING
 from pipelines.data.groups import Groups, number_groups
 from pipelines.data.images import find_images
 from pipelines.data.properties import PROPERTIES
 from pipelines.dnn.job import RESULT_FILE, read_tested
+from pipelines.dnn.manifest import DnnTestChoices, DnnTestFigures, ModelWeights
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.runs.guard import name_damaged_file
+from pipelines.runs.manifest import Manifest, read_part
 from pipelines.runs.wording import count_of
 
 SAMPLE = 2000
@@ -62,7 +64,7 @@ class TestedImages:
         Relative paths, sorted.
     labels, predictions : dict of str to str
         By path, of failing and passing images; empty where the DNN predicts numbers.
-    about : dict
+    about : TestedModel
         For the manifest: folder of the test, network and accuracy.
     """
 
@@ -71,7 +73,7 @@ class TestedImages:
     passing: tuple[str, ...]
     labels: dict[str, str]
     predictions: dict[str, str]
-    about: dict[str, Any]
+    about: TestedModel
 
 
 @dataclass(frozen=True)
@@ -121,26 +123,32 @@ def read_test_images(test: Path) -> TestedImages:
         correct = {path: row["correct"] for path, row in rows.items()}
         if not set(correct.values()) <= {"0", "1"}:
             raise ValueError("its column correct holds more than 0 and 1")
-        numbers = manifest.chosen.get("task") == "numbers"
+        numbers = read_part(manifest, DnnTestChoices).task == "numbers"
         labels = {} if numbers else {path: row["expected"] for path, row in rows.items()}
         predictions = {} if numbers else {path: row["predicted"] for path, row in rows.items()}
     failing = tuple(sorted(path for path, right in correct.items() if right == "0"))
     if not failing:
         raise InputError(f"{test}: nothing failed in this test, so that there are no causes.")
-    result = manifest.result
     return TestedImages(
         folder=Path(manifest.folder),
         failing=failing,
         passing=tuple(sorted(path for path, right in correct.items() if right == "1")),
         labels=labels,
         predictions=predictions,
-        about={
-            "folder": str(test.resolve()),
-            "network": manifest.weights.get("source", ""),
-            "network_sha256": manifest.weights.get("sha256", ""),
-            **{key: result[key] for key in sorted(result) if key.startswith("accuracy")},
-            "images": result.get("images", len(rows)),
-        },
+        about=_describe_test(test, manifest),
+    )
+
+
+def _describe_test(test: Path, manifest: Manifest) -> TestedModel:
+    weights, figures = read_part(manifest, ModelWeights), read_part(manifest, DnnTestFigures)
+    return TestedModel(
+        folder=str(test.resolve()),
+        network=weights.source,
+        network_sha256=weights.sha256,
+        accuracy=figures.accuracy,
+        accuracy_high=figures.accuracy_high,
+        accuracy_low=figures.accuracy_low,
+        images=figures.images,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 from pipelines.clusters import explain, pictures, verdicts
 from pipelines.clusters.clusters import (
@@ -32,6 +33,7 @@ from pipelines.clusters.explanation import (
 )
 from pipelines.clusters.explanation_tables import TableFiles, read_tables
 from pipelines.clusters.families import label_families
+from pipelines.clusters.manifest import ClusterFigures, ExplanationFigures, PassingFigures
 from pipelines.clusters.passing import PASSING_FILE, PassingProperties, PassingSample, write_passing
 from pipelines.clusters.rates import (
     AS_COMMON,
@@ -50,7 +52,7 @@ from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, as_text, write_pairs
-from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.manifest import ImageCounts, Manifest, write_part
 from pipelines.runs.wording import count_of
 from pipelines.unsafe_set.files import (
     CANDIDATES_FILE,
@@ -127,12 +129,21 @@ def _check_labels(out: Path) -> None:
         )
 
 
-def describe_table_files(table_files: TableFiles) -> dict[str, object]:
+class TableParameters(TypedDict):
+    """Tables of what is known of the images, as parameters of a job."""
+
+    parameters: list[str]
+    angles: list[str]
+    unsafe_values: str | None
+
+
+def describe_table_files(table_files: TableFiles) -> TableParameters:
     """Return what is known of the images as `run.json` keeps it."""
+    unsafe_values = table_files.unsafe_values
     return {
         "parameters": [as_text(file.resolve()) for file in table_files.parameters],
         "angles": list(table_files.angles),
-        "unsafe_values": table_files.unsafe_values and as_text(table_files.unsafe_values.resolve()),
+        "unsafe_values": as_text(unsafe_values.resolve()) if unsafe_values else None,
     }
 
 
@@ -261,16 +272,17 @@ def _draw(run: run_folder.Run, folder: Path, clusters: RootCauseClusters) -> Non
 def _describe_clusters(manifest: Manifest, clusters: RootCauseClusters) -> None:
     noise = clusters.labels == NOISE
     count = int(clusters.labels.max(initial=NOISE)) + 1
-    manifest.result |= {
-        "clusters": count,
-        "noise": int(noise.sum()),
-        "noise_share": round(float(noise.mean()), 4),
-        "inspection_share": round(compute_inspection_share(clusters.labels), 4),
-    }
+    figures = ClusterFigures(
+        clusters=count,
+        noise=int(noise.sum()),
+        noise_share=round(float(noise.mean()), 4),
+        inspection_share=round(compute_inspection_share(clusters.labels), 4),
+    )
     if count < 2:
+        write_part(manifest, figures)
         return
     mean = float(clusters.silhouettes[~noise].mean())
-    manifest.result["silhouette"] = round(mean, 4)
+    write_part(manifest, figures.model_copy(update={"silhouette": round(mean, 4)}))
     if mean < COHESIVE:
         manifest.notes.append(
             f"The clusters shade into one another (mean silhouette {mean:.2f}, below {COHESIVE}; "
@@ -287,24 +299,25 @@ def _describe_passing(
     sizes = {cluster: int((clusters.labels == cluster).sum()) for cluster in kinds}
     images = {kind: sum(sizes[c] for c in kinds if kinds[c] == kind) for kind in CLUSTER_KINDS}
     failing, total = len(clusters.paths), round(float(passing.weights.sum()))
-    manifest.result |= {
-        "failing_sha256": digest_of_files(clusters.paths, clusters.digests),
-        "passing": total,
-        "passing_folder": as_text(passing.folder.resolve()),
-        "passing_sample": len(passing.paths),
-        "passing_sha256": digest_of_files(passing.paths, passing.digests),
-        "failure_rate": round(failing / (failing + total), 4),
-        "situations": sum(1 for kind in kinds.values() if kind == SITUATION),
-        "situation_images": images[SITUATION],
-        "as_common": sum(1 for kind in kinds.values() if kind == AS_COMMON),
-        "as_common_images": images[AS_COMMON],
-        "too_few": sum(1 for kind in kinds.values() if kind == TOO_FEW),
-        "too_few_images": images[TOO_FEW],
-        "one_subject": sum(1 for kind in kinds.values() if kind == ONE_SUBJECT),
-        "one_subject_images": images[ONE_SUBJECT],
-    }
+    figures = PassingFigures(
+        failing_sha256=digest_of_files(clusters.paths, clusters.digests),
+        passing=total,
+        passing_folder=as_text(passing.folder.resolve()),
+        passing_sample=len(passing.paths),
+        passing_sha256=digest_of_files(passing.paths, passing.digests),
+        failure_rate=round(failing / (failing + total), 4),
+        situations=sum(1 for kind in kinds.values() if kind == SITUATION),
+        situation_images=images[SITUATION],
+        as_common=sum(1 for kind in kinds.values() if kind == AS_COMMON),
+        as_common_images=images[AS_COMMON],
+        too_few=sum(1 for kind in kinds.values() if kind == TOO_FEW),
+        too_few_images=images[TOO_FEW],
+        one_subject=sum(1 for kind in kinds.values() if kind == ONE_SUBJECT),
+        one_subject_images=images[ONE_SUBJECT],
+    )
     if clusters.groups is not None:
-        manifest.result["groups"] = len({*clusters.groups})
+        figures = figures.model_copy(update={"groups": len({*clusters.groups})})
+    write_part(manifest, figures)
 
 
 def _describe_explanation(
@@ -314,13 +327,14 @@ def _describe_explanation(
     explanation: Explanation,
 ) -> None:
     of_images = label_families(families, clusters.labels)
-    manifest.result |= {
-        "explained": sum(
+    figures = ExplanationFigures(
+        explained=sum(
             1 for cluster in explanation.clusters.values() if cluster.hints or cluster.parameters
         ),
-        "families": len(explanation.families),
-        "family_inspection_share": round(compute_inspection_share(of_images), 4),
-    }
+        families=len(explanation.families),
+        family_inspection_share=round(compute_inspection_share(of_images), 4),
+    )
+    write_part(manifest, figures)
     if unused := left_out(explanation.problems):
         manifest.notes.append(
             f"Of the tables of parameters, {count_of(unused, 'entry', 'entries')} could not be "

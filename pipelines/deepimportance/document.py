@@ -25,6 +25,7 @@ from pipelines.deepimportance.coverage import (
     find_combinations,
     find_contributors,
 )
+from pipelines.deepimportance.manifest import CoverageFigures
 from pipelines.deepimportance.measurement import ImageActivations
 from pipelines.deepimportance.quantisation import find_regions
 from pipelines.deepimportance.results import (
@@ -82,14 +83,14 @@ class _Thumbnails:
             progress(stage, done, len(self.wanted))
 
 
-def write_coverage(run: Path, result: CoverageResult, progress: Progress, stage: str) -> Row:
+def write_coverage(
+    run: Path, result: CoverageResult, progress: Progress, stage: str
+) -> CoverageFigures:
     """Write all files of a coverage run, and return the result for `run.json`.
 
     Returns
     -------
-    dict
-        For the first test set: the number of combinations, how many of them it covers, its coverage
-        and images; with new images, how many there are and how many combinations they add.
+    CoverageFigures
     """
     combinations = find_all_combinations(result)
     thumbnails = _Thumbnails({})
@@ -116,26 +117,27 @@ def write_coverage(run: Path, result: CoverageResult, progress: Progress, stage:
     write_combinations(run, result, combinations)
     write_growth(run, result, combinations)
     write_criteria(run, result.names, document["criteria"])
-    summary = _summary(result, combinations)
+    figures = _count_first(result, combinations)
     if result.new is not None:
         widening = _widen(run, result, result.new, combinations, thumbnails)
         document["widening"] = widening
-        summary |= {"new_images": widening["images"], "new_combinations": widening["adds"]}
+        of_new = {"new_images": widening["images"], "new_combinations": widening["adds"]}
+        figures = figures.model_copy(update=of_new)
     write_text(run / COVERAGE_FILE, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
     thumbnails.draw(run, progress, stage)
-    return summary
+    return figures
 
 
-def _summary(result: CoverageResult, combinations: Combinations) -> Row:
+def _count_first(result: CoverageResult, combinations: Combinations) -> CoverageFigures:
     """Return the result for `run.json`, which is that of the first test set."""
     total, covered = combinations.total, len(combinations.tests[0].rows)
-    return {
-        "combinations": total if total < 2**53 else str(total),
-        "covered": covered,
-        "coverage": combinations.share(covered),
-        "images": len(result.tests[0].images),
-        "training_images": len(result.training.images),
-    }
+    return CoverageFigures(
+        combinations=total if total < 2**53 else str(total),
+        covered=covered,
+        coverage=combinations.share(covered),
+        images=len(result.tests[0].images),
+        training_images=len(result.training.images),
+    )
 
 
 def _activation(value: float) -> float:

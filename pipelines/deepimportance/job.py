@@ -27,6 +27,7 @@ from pipelines.deepimportance.labels import (
     note_order,
     predicted_classes,
 )
+from pipelines.deepimportance.manifest import CoverageParameters
 from pipelines.deepimportance.measurement import (
     ImageActivations,
     TrainingMeasurements,
@@ -45,12 +46,13 @@ from pipelines.deepimportance.sets import (
     keep_class,
 )
 from pipelines.dnn.activations import neuron_layers
+from pipelines.dnn.manifest import describe_model
 from pipelines.dnn.model import Network, fix_size, load_network
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_pairs
 from pipelines.runs.folder import REJECTED_FILE, Run
 from pipelines.runs.job import Job, Start, run_job
-from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.manifest import ImageCounts, Manifest, write_part
 
 JOB = "coverage"
 LOADING = "loading the model"
@@ -154,22 +156,22 @@ def measure_coverage(
     return run_job(job, out, **start)
 
 
-def _parameters(model: Path, sets: ImageSets, options: Options) -> dict[str, object]:
+def _parameters(model: Path, sets: ImageSets, options: Options) -> CoverageParameters:
     """Return the options as `run.json` keeps them."""
-    return {
-        "model": as_text(model.resolve()),
-        "training": as_text(sets.training.source.resolve()),
-        "tests": [as_text(test.source.resolve()) for test in sets.tests],
-        "candidates": as_text(sets.new.source.resolve()) if sets.new else None,
-        "layer": options.layer,
-        "neurons": options.neurons,
-        "clusters": options.clusters,
-        "rule": options.rule,
-        "class": options.class_,
-        "classes": options.classes and as_text(options.classes.resolve()),
-        "scaling": options.scaling,
-        "trust_model": options.trust,
-    }
+    return CoverageParameters(
+        model=as_text(model.resolve()),
+        training=as_text(sets.training.source.resolve()),
+        tests=[as_text(test.source.resolve()) for test in sets.tests],
+        candidates=as_text(sets.new.source.resolve()) if sets.new else None,
+        layer=options.layer,
+        neurons=options.neurons,
+        clusters=options.clusters,
+        rule=options.rule,
+        class_=options.class_,
+        classes=as_text(options.classes.resolve()) if options.classes else None,
+        scaling=options.scaling,
+        trust_model=options.trust,
+    )
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,8 @@ def _measure(
     with run.stage(WRITING):
         run.begin_results()
         write_pairs(run.folder / REJECTED_FILE, [(file.path, file.reason) for file in rejected])
-        run.manifest.result |= write_coverage(run.folder, result, run.progress, WRITING)
+        figures = write_coverage(run.folder, result, run.progress, WRITING)
+        write_part(run.manifest, figures)
 
 
 def _load(
@@ -366,7 +369,7 @@ def _of_class(
 
 
 def _describe(manifest: Manifest, network: Network, result: CoverageResult) -> None:
-    manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
+    write_part(manifest, describe_model(network))
     manifest.chosen = {
         "scaling": network.scaling,
         "input_size": network.size,

@@ -24,7 +24,9 @@ from pipelines.data.images import (
 )
 from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_classes, read_truth
 from pipelines.deepimportance.labels import infer_task
+from pipelines.deepimportance.manifest import PerturbFigures, PerturbParameters
 from pipelines.deepimportance.perturbation import Perturb, build_perturbation, check_perturbation
+from pipelines.dnn.manifest import describe_model
 from pipelines.dnn.model import Network, fix_size, load_batches, load_network
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import (
@@ -38,7 +40,7 @@ from pipelines.runs.files import (
 )
 from pipelines.runs.folder import PERTURBED_FILE, REJECTED_FILE, Run
 from pipelines.runs.job import Job, Start, run_job
-from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.manifest import ImageCounts, Manifest, write_part
 
 JOB = "perturb"
 CHECKING = "checking images"
@@ -154,17 +156,17 @@ def perturb_images(
     return run_job(job, out, **start)
 
 
-def _parameters(model: Path, options: Options) -> dict[str, object]:
+def _parameters(model: Path, options: Options) -> PerturbParameters:
     """Return the options as `run.json` keeps them."""
-    return {
-        "model": as_text(model.resolve()),
-        "how": options.how,
-        "strength": options.strength,
-        "seed": options.seed,
-        "classes": options.classes and as_text(options.classes.resolve()),
-        "scaling": options.scaling,
-        "trust_model": options.trust,
-    }
+    return PerturbParameters(
+        model=as_text(model.resolve()),
+        how=options.how,
+        strength=options.strength,
+        seed=options.seed,
+        classes=as_text(options.classes.resolve()) if options.classes else None,
+        scaling=options.scaling,
+        trust_model=options.trust,
+    )
 
 
 def _perturb(run: Run, model: Path, originals: _Originals, options: Options) -> None:
@@ -244,13 +246,10 @@ def _describe(
 ) -> None:
     used = len(copies.names)
     manifest.images = ImageCounts(found=used + len(rejected), used=used, rejected=len(rejected))
-    manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
+    write_part(manifest, describe_model(network))
     manifest.chosen = {"scaling": network.scaling, "input_size": network.size}
-    manifest.result = {
-        "images": used,
-        "unchanged": copies.unchanged,
-        "labels": truth.source if truth else "",
-    }
+    labels = truth.source if truth else ""
+    write_part(manifest, PerturbFigures(images=used, unchanged=copies.unchanged, labels=labels))
 
 
 def _check_free(run: Run, names: Iterable[str]) -> None:

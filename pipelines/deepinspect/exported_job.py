@@ -8,12 +8,13 @@ from typing import Unpack
 from pipelines.deepinspect.imports import as_matrix, join_labels, read_distances, read_labels
 from pipelines.deepinspect.inspection import compare, describe_findings, evaluate, write_tables
 from pipelines.deepinspect.job import Options, check_options
+from pipelines.deepinspect.manifest import ExportedParameters, InspectionChoices
 from pipelines.deepinspect.results import JOB, OUTPUTS
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import Run
 from pipelines.runs.job import Job, Start, run_job
-from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.manifest import ImageCounts, Manifest, write_part
 from pipelines.runs.wording import count_of
 
 
@@ -55,13 +56,16 @@ def inspect_exported(
             "labels and predictions belong together: expected --labels and --predictions, "
             f"received {'--predictions' if labels is None else '--labels'} alone."
         )
-    files = {"distances": distances, "labels": labels, "predictions": predictions}
     job = Job(
         name=JOB,
         folder=distances.resolve().parent,
-        sources=tuple(file for file in files.values() if file is not None),
-        parameters={name: file and as_text(file.resolve()) for name, file in files.items()}
-        | {"top_percent": options.top_percent},
+        sources=tuple(file for file in (distances, labels, predictions) if file is not None),
+        parameters=ExportedParameters(
+            distances=as_text(distances.resolve()),
+            labels=as_text(labels.resolve()) if labels else None,
+            predictions=as_text(predictions.resolve()) if predictions else None,
+            top_percent=options.top_percent,
+        ),
         outputs={JOB: OUTPUTS},
         work=lambda run: _inspect_tables(run, distances, labels, predictions, options),
     )
@@ -90,7 +94,7 @@ def _inspect_tables(
         truths = evaluate(run, findings, shown, seen, several)
         counts = (seen.sum(axis=0), shown.sum(axis=0))
         manifest.images = ImageCounts(found=len(joined) + unlike, used=len(joined), rejected=unlike)
-        manifest.chosen["task"] = "several" if several else "classes"
+        write_part(manifest, InspectionChoices(task="several" if several else "classes"))
     describe_findings(manifest, findings, truths)
     run.begin_results()
     write_tables(run, findings, truths, None, *counts)

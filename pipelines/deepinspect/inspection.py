@@ -15,7 +15,8 @@ from pipelines.deepinspect.activation import Probabilities
 from pipelines.deepinspect.confusion import known_classes
 from pipelines.deepinspect.evaluation import evaluate_ranking, spearman
 from pipelines.deepinspect.findings import Findings, Truths, find_pairs, find_truths
-from pipelines.deepinspect.ranking import pairs_of, rank_pairs
+from pipelines.deepinspect.manifest import InspectionFigures, PairCounts
+from pipelines.deepinspect.ranking import Ranking, pairs_of, rank_pairs
 from pipelines.deepinspect.results import (
     DIGITS,
     write_activation,
@@ -24,7 +25,7 @@ from pipelines.deepinspect.results import (
     write_pairs_tables,
 )
 from pipelines.runs.folder import Run
-from pipelines.runs.manifest import Manifest
+from pipelines.runs.manifest import Manifest, write_part
 
 COMPARING = "comparing classes"
 EVALUATING = "evaluating"
@@ -84,27 +85,34 @@ def _check_classes(
 
 def describe_findings(manifest: Manifest, findings: Findings, truths: Truths | None) -> None:
     """Write the counts of reported pairs into the manifest; note what cannot be evaluated."""
-    manifest.result |= {
-        "classes": len(findings.names),
-        "predicted_classes": len(known_classes(findings.distances)),
-        "pairs": len(findings.scores["confusion"]),
-    }
-    for kind, ranking in findings.rankings.items():
-        manifest.result[kind] = {
-            "one_sd": int(ranking.one_sd.sum()),
-            "top_percent": int(ranking.top.sum()),
-            "cut": float(f"{ranking.cut:.{DIGITS}g}"),  # distances may have any unit
-        }
+    figures = InspectionFigures(
+        classes=len(findings.names),
+        predicted_classes=len(known_classes(findings.distances)),
+        pairs=len(findings.scores["confusion"]),
+        confusion=_count_pairs(findings.rankings["confusion"]),
+    )
+    if "bias" in findings.rankings:
+        bias = _count_pairs(findings.rankings["bias"])
+        figures = figures.model_copy(update={"bias": bias})
+    if truths is not None:
+        confused = {image for pair in truths.images.values() for image in pair}
+        figures = figures.model_copy(update={"confused_images": len(confused)})
+    write_part(manifest, figures)
     if truths is None:
         return
-    manifest.result["confused_images"] = len(
-        {image for pair in truths.images.values() for image in pair}
-    )
     for kind, evaluation in truths.evaluations.items():
         if evaluation is None:
             manifest.notes.append(
                 f"No pair stands out in the labels' {kind}: its ranking cannot be evaluated."
             )
+
+
+def _count_pairs(ranking: Ranking) -> PairCounts:
+    return PairCounts(
+        one_sd=int(ranking.one_sd.sum()),
+        top_percent=int(ranking.top.sum()),
+        cut=float(f"{ranking.cut:.{DIGITS}g}"),  # distances may have any unit
+    )
 
 
 def compare_thresholds(

@@ -36,6 +36,7 @@ from pipelines.deepinspect.inspection import (
     evaluate,
     write_tables,
 )
+from pipelines.deepinspect.manifest import InspectionChoices, InspectParameters
 from pipelines.deepinspect.predictions import (
     InspectedImages,
     PredictionBatches,
@@ -52,12 +53,13 @@ from pipelines.deepinspect.thumbnails import STAGE as DRAWING
 from pipelines.deepinspect.thumbnails import choose_lists, draw_images, prediction_rows
 from pipelines.dnn.activations import STAGE as MEASURING
 from pipelines.dnn.evaluation import Task, doubt_order
+from pipelines.dnn.manifest import describe_model, input_size
 from pipelines.dnn.model import BATCH, Network, fix_size, load_network
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_pairs
 from pipelines.runs.folder import REJECTED_FILE, Run
 from pipelines.runs.job import Job, Start, run_job
-from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.manifest import ImageCounts, Manifest, write_part
 from pipelines.runs.wording import count_of
 
 LOADING = "loading the model"
@@ -137,20 +139,20 @@ def inspect_model(
         name=JOB,
         folder=listed.folder,
         sources=(listed.folder, source, model),
-        parameters={
-            "model": as_text(model.resolve()),
-            "images": as_text(source.resolve()),
-            "scaling": options.scaling,
-            "trust_model": options.trust,
-            "classes": list(class_names) if class_names else None,
-            "task": options.task,
-            "labels": options.labelled,
-            "thresholds": list(thresholds),
-            "layers": list(options.layers),
-            "normalise": options.normalise,
-            "top_percent": options.top_percent,
-            "batch_size": options.batch_size,
-        },
+        parameters=InspectParameters(
+            model=as_text(model.resolve()),
+            images=as_text(source.resolve()),
+            scaling=options.scaling,
+            trust_model=options.trust,
+            classes=list(class_names) if class_names else None,
+            task=options.task,
+            labels=options.labelled,
+            thresholds=list(thresholds),
+            layers=list(options.layers),
+            normalise=options.normalise,
+            top_percent=options.top_percent,
+            batch_size=options.batch_size,
+        ),
         outputs={JOB: OUTPUTS},
         work=lambda run: _inspect(run, model, listed, class_names, thresholds, options),
     )
@@ -305,13 +307,16 @@ def _describe_model(
     images: InspectedImages,
     named: bool,
 ) -> None:
-    manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
-    manifest.chosen = {
-        "scaling": network.scaling,
-        "input_size": network.size,
-        "task": task,
-        "layers": measured.neurons,
-    }
+    write_part(manifest, describe_model(network))
+    write_part(
+        manifest,
+        InspectionChoices(
+            scaling=network.scaling,
+            input_size=input_size(network),
+            task="several" if task == "several" else "classes",
+            layers=measured.neurons,
+        ),
+    )
     first = next(iter(measured.matrices.values()))
     silent = int((np.nan_to_num(first) == 0).all(axis=1).sum())
     manifest.result |= {"neurons": len(first), "silent_neurons": silent}

@@ -17,6 +17,7 @@ from pipelines.data.image_lists import PAIR_FOLDER, PAIR_NAMES
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 from pipelines.deepinspect.activation import Probabilities
 from pipelines.deepinspect.findings import Findings, Kind, Truths
+from pipelines.deepinspect.manifest import InspectionChoices, InspectionFigures, read_options
 from pipelines.deepinspect.ranking import pairs_of
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import (
@@ -29,7 +30,7 @@ from pipelines.runs.files import (
 )
 from pipelines.runs.folder import REJECTED_FILE
 from pipelines.runs.guard import find_file_inside, name_damaged_file
-from pipelines.runs.manifest import read_manifest
+from pipelines.runs.manifest import Manifest, read_manifest, read_part
 
 JOB = "inspect"
 CLASSES_FILE = "classes.csv"
@@ -233,13 +234,13 @@ def write_predictions(run: Path, rows: Iterator[Sequence[object]]) -> None:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def read_inspection(run: Path) -> tuple[Document, tuple[ClassRow, ...]]:
-    """Read the result and the classes of a finished inspection.
+def read_inspection(run: Path) -> tuple[Manifest, tuple[ClassRow, ...]]:
+    """Read the manifest of a finished inspection, and its classes.
 
     Returns
     -------
-    manifest : dict
-        Notes, result, parameters, choices and start time of `run.json`.
+    manifest : Manifest
+        Its options, choices and figures can be read.
     classes : tuple of ClassRow
 
     Raises
@@ -255,6 +256,9 @@ def read_inspection(run: Path) -> tuple[Document, tuple[ClassRow, ...]]:
         raise InputError(
             f"{run} holds no finished inspection: its job, {manifest.job}, {manifest.ended}."
         )
+    read_options(manifest)
+    read_part(manifest, InspectionFigures)
+    read_part(manifest, InspectionChoices)
     with name_damaged_file(run / CLASSES_FILE, AGAIN):
         rows = read_csv(find_file_inside(run, CLASSES_FILE))
         classes = tuple(
@@ -270,8 +274,7 @@ def read_inspection(run: Path) -> tuple[Document, tuple[ClassRow, ...]]:
         )
         if sorted(row.place for row in classes) != list(range(len(classes))):
             raise ValueError("the places of its classes are not 0, 1, 2, ...")
-    about = manifest.model_dump(include={"notes", "result", "parameters", "chosen", "started_at"})
-    return about, classes
+    return manifest, classes
 
 
 def read_top_pairs(run: Path, kind: Kind) -> list[dict[str, str]]:

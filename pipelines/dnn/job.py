@@ -25,7 +25,8 @@ from pipelines.dnn.manifest import (
     DnnTestChoices,
     DnnTestFigures,
     DnnTestParameters,
-    ModelWeights,
+    describe_model,
+    input_size,
 )
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
@@ -229,12 +230,12 @@ def read_tested(folder: Path) -> Manifest:
 
 
 def _describe(manifest: Manifest, network: Network, outcome: Outcome, resized: int) -> None:
-    write_part(manifest, ModelWeights(source=as_text(network.file), sha256=network.digest))
+    write_part(manifest, describe_model(network))
     write_part(
         manifest,
         DnnTestChoices(
             scaling=network.scaling,
-            input_size=network.size,
+            input_size=input_size(network),
             task=outcome.task,
             names=list(outcome.names),
         ),

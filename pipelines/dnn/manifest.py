@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from pipelines.dnn.evaluation import Task
-from pipelines.runs.manifest import Part
+from pipelines.dnn.model import Network
+from pipelines.runs.files import as_text
+from pipelines.runs.manifest import Number, Part
 
 
 class ModelWeights(Part):
@@ -25,8 +27,20 @@ class ModelWeights(Part):
     sha256: str
 
 
+def describe_model(network: Network) -> ModelWeights:
+    """Return what `run.json` keeps of the model file."""
+    return ModelWeights(source=as_text(network.file), sha256=network.digest)
+
+
+def input_size(network: Network) -> tuple[int, int]:
+    """Return width and height of the input in px, once `fix_size` has decided on them."""
+    width, height = network.size
+    assert width is not None and height is not None
+    return width, height
+
+
 class DnnTestParameters(Part):
-    """The options of a test; see `job.EvaluationOptions`."""
+    """The options of a test; see `dnn.job.EvaluationOptions`."""
 
     part: ClassVar[Literal["parameters"]] = "parameters"
 
@@ -36,7 +50,7 @@ class DnnTestParameters(Part):
     trust_model: bool = False
     classes: list[str] | None = None
     task: str | None = None
-    error_threshold: float | None = None
+    error_threshold: Number | None = None
     key_points: bool = False
     groups: str | None = None
 
@@ -58,7 +72,7 @@ class DnnTestChoices(Part):
     part: ClassVar[Literal["chosen"]] = "chosen"
 
     scaling: str
-    input_size: tuple[int | None, int | None] | None = None
+    input_size: tuple[int, int] | None = None
     task: Task
     names: list[str]
 

@@ -20,6 +20,7 @@ from pipelines.clusters.clusters import (
     RootCauseClusters,
 )
 from pipelines.clusters.explanation_tables import NO_TABLES, TableFiles
+from pipelines.clusters.manifest import HEATMAPS, ChosenLayer, HeatmapChoices, HeatmapsParameters
 from pipelines.clusters.report.report import write_report
 from pipelines.clusters.write import (
     OUTPUTS,
@@ -38,6 +39,7 @@ from pipelines.data.image_lists import (
 from pipelines.data.images import ImageFile
 from pipelines.dnn.job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 from pipelines.dnn.lrp_plan import INPUT
+from pipelines.dnn.manifest import DnnTestChoices, ModelWeights, input_size
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.hudd.clustering import (
@@ -56,7 +58,7 @@ from pipelines.runs.files import as_text, atomic_write, read_csv, write_csv
 from pipelines.runs.folder import Run
 from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.job import Job, Start, run_job
-from pipelines.runs.manifest import Manifest
+from pipelines.runs.manifest import Manifest, read_part, write_part
 from pipelines.runs.wording import count_of
 
 SPILL = ".heatmaps"
@@ -140,28 +142,26 @@ def find_clusters_by_heatmaps(
     listed = list_images(source)
     overwrite = start.get("overwrite", False)
     check_start(listed.folder, listed.paths, out, options.table_files, overwrite)
-    tested, targets = _read_test(source)
-    scaling = options.scaling or (str(tested.chosen["scaling"]) if tested else None)
+    tested = _read_test(source)
+    scaling = options.scaling or (tested.chosen.scaling if tested else None)
     job = Job(
-        name="heatmaps",
+        name=HEATMAPS,
         folder=listed.folder,
         sources=(listed.folder, source, model, *options.table_files.paths),
-        parameters={
-            "model": as_text(model.resolve()),
-            "images": as_text(source.resolve()),
-            "scaling": scaling,
-            "trust_model": options.trust,
-            "layers": list(options.layers),
-            "rule": options.rule,
-            "explain": options.explain,
-            "seed": options.seed,
-            "batch_size": options.batch_size,
-        }
-        | describe_table_files(options.table_files),
-        outputs=OUTPUTS,
-        work=lambda run: _find_clusters(
-            run, _Subject(model, scaling, tested, targets), listed, options
+        parameters=HeatmapsParameters(
+            model=as_text(model.resolve()),
+            images=as_text(source.resolve()),
+            scaling=scaling,
+            trust_model=options.trust,
+            layers=list(options.layers),
+            rule=options.rule,
+            explain=options.explain,
+            seed=options.seed,
+            batch_size=options.batch_size,
+            **describe_table_files(options.table_files),
         ),
+        outputs=OUTPUTS,
+        work=lambda run: _find_clusters(run, _Subject(model, scaling, tested), listed, options),
         notes=tuple(describe_source(source)),
         report=write_report,
     )
@@ -169,21 +169,27 @@ def find_clusters_by_heatmaps(
 
 
 @dataclass(frozen=True)
-class _Subject:
-    """The model file, and the test that listed the images, if one did.
+class _Listing:
+    """What the test that listed the images says of the model that it tested.
 
     Attributes
     ----------
-    scaling : str or None
-    tested : Manifest or None
     targets : dict of str to int
         Position of the output to explain, by path.
     """
 
+    sha256: str
+    chosen: DnnTestChoices
+    targets: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """The model file, and the test that listed the images, if one did."""
+
     model: Path
     scaling: str | None
-    tested: Manifest | None
-    targets: dict[str, int]
+    tested: _Listing | None
 
 
 def _find_clusters(run: Run, subject: _Subject, listed: ListedImages, options: Options) -> None:
@@ -251,17 +257,19 @@ def _measure(images: list[ImageFile], choice: LayerChoice) -> RootCauseClusters:
     )
 
 
-def _read_test(source: Path) -> tuple[Manifest | None, dict[str, int]]:
-    """Return the test that listed the images, if one did, and the output to explain by path."""
+def _read_test(source: Path) -> _Listing | None:
+    """Return the test that listed the images, if one did."""
     if source.name != FAILURES_FILE or not source.is_file():
-        return None, {}
+        return None
     try:
         tested = read_tested(source.parent)
     except InputError:
-        return None, {}  # the user's own list, not one of a test
+        return None  # the user's own list, not one of a test
     with name_damaged_file(source.parent / RESULT_FILE):
         rows = read_csv(source.parent / RESULT_FILE)
-        return tested, {row["path"]: int(row[TARGET]) for row in rows}
+        targets = {row["path"]: int(row[TARGET]) for row in rows}
+    sha256 = read_part(tested, ModelWeights).sha256
+    return _Listing(sha256, read_part(tested, DnnTestChoices), targets)
 
 
 def _load(
@@ -269,34 +277,33 @@ def _load(
 ) -> tuple[Network, tuple[str, ...], dict[str, int]]:
     """Load the model (the same file that was tested); choose layers and outputs to explain."""
     run.progress(LOADING, 0, 1)
-    tested, targets, manifest = subject.tested, subject.targets, run.manifest
-    digest = str(tested.weights["sha256"]) if tested else None
+    tested, manifest = subject.tested, run.manifest
+    digest, targets = (tested.sha256, tested.targets) if tested else (None, {})
     network = load_network(subject.model, subject.scaling, trust=options.trust, digest=digest)
     layers = choose_layers(network, options.layers)
-    manifest.weights = {"source": as_text(subject.model.resolve()), "sha256": network.digest}
-    manifest.chosen |= {"scaling": network.scaling, "explained": _explained(tested)}
-    network = fix_size(network, folder, images, _size(tested))
-    manifest.chosen["input_size"] = network.size
+    source = as_text(subject.model.resolve())
+    write_part(manifest, ModelWeights(source=source, sha256=network.digest))
+    chosen = HeatmapChoices(scaling=network.scaling, explained=_explained(tested))
+    write_part(manifest, chosen)
+    network = fix_size(network, folder, images, tested.chosen.input_size if tested else None)
+    chosen = chosen.model_copy(update={"input_size": input_size(network)})
+    write_part(manifest, chosen)
     if options.explain is not None:
         target = _find_position(options.explain, tested, network.outputs)
-        manifest.chosen["explained"] = target
+        write_part(manifest, chosen.model_copy(update={"explained": target}))
         targets = dict.fromkeys((image.path for image in images), target)
     run.progress(LOADING, 1, 1)
     return network, layers, targets
 
 
-def _size(tested: Manifest | None) -> Sequence[int] | None:
-    return tested.chosen.get("input_size") if tested else None
-
-
-def _explained(tested: Manifest | None) -> str:
+def _explained(tested: _Listing | None) -> str:
     """Return which output is explained where the user chose none, as `run.json` keeps it."""
-    return PREDICTED if tested is None or tested.chosen["task"] == "classes" else WORST
+    return PREDICTED if tested is None or tested.chosen.task == "classes" else WORST
 
 
-def _find_position(explain: str, tested: Manifest | None, outputs: int) -> int:
+def _find_position(explain: str, tested: _Listing | None, outputs: int) -> int:
     """Return the position of the output that the user chose to explain for all images."""
-    names = list(map(str, tested.chosen["names"])) if tested else []
+    names = tested.chosen.names if tested else []
     if explain in names and len(names) == outputs:
         return names.index(explain)
     if explain.isdecimal() and int(explain) < outputs:
@@ -324,7 +331,7 @@ def _cluster(run: Run, layers: Sequence[str], heatmaps: dict[str, LayerHeatmaps]
 
 
 def _describe(manifest: Manifest, chosen: LayerClusters, images: int) -> None:
-    manifest.chosen |= {"layer": chosen.layer, "wicd": float(f"{chosen.wicd:.6g}")}
+    write_part(manifest, ChosenLayer(layer=chosen.layer, wicd=float(f"{chosen.wicd:.6g}")))
     if images < FEW:
         manifest.notes.append(
             f"Only {count_of(images, 'image')}: clusters of so few images are not reliable."

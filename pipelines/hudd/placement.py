@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import HEATMAP_FOLDER, HEATMAPS_FILE, LAYER_NAME
+from pipelines.clusters.manifest import HeatmapChoices, HeatmapsParameters
 from pipelines.clusters.results import read_clustering
 from pipelines.data.arrays import Floats
 from pipelines.data.image_lists import check_listed, list_images
 from pipelines.data.images import ImageFile, no_usable_image
+from pipelines.dnn.manifest import ModelWeights
 from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.hudd.distances import measure_cluster_distances, open_heatmaps
 from pipelines.hudd.heatmaps import write_heatmaps
@@ -22,7 +24,7 @@ from pipelines.hudd.job import LOADING, WORST
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import NEW_HEATMAPS, Progress
 from pipelines.runs.guard import name_damaged_file
-from pipelines.runs.manifest import Manifest
+from pipelines.runs.manifest import Manifest, read_part
 from pipelines.unsafe_set.contrast import contrast
 from pipelines.unsafe_set.cut import Candidates
 from pipelines.unsafe_set.job import Placement
@@ -32,6 +34,15 @@ WIDTH = 64
 SAME = 0.1
 """Share of the median distance to the nearest failing image below which two images are the same."""
 ROWS = 256
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """How a run explained its images; `sha256` is that of the model file."""
+
+    parameters: HeatmapsParameters
+    chosen: HeatmapChoices
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -85,21 +96,22 @@ def measure(
         When the run or its model cannot be used, there is no usable image, or the run explains an
         output that is only known for labelled images.
     """
-    if manifest.chosen.get("explained") == WORST:
+    known = _read_manifest(manifest)
+    if known.chosen.explained == WORST:
         raise InputError(
             f"{run} explains the worst output of each failing image, which is not known for new "
             "images without labels. Find the clusters again with --explain OUTPUT."
         )
     read_clustering(run)  # a damaged run is refused before the long computation of heatmaps
-    clusters = _read_clusters(run, manifest)
+    clusters = _read_clusters(run, known.parameters.seed)
     images, rejected = check_listed(list_images(folder), progress)
-    network = _load(manifest, folder, images, progress, trust=trust)
+    network = _load(known, folder, images, progress, trust=trust)
     predicted = predict(network, folder, images, progress)
     rejected += predicted.rejected
     images = predicted.images
     if not images:
         raise no_usable_image(folder, rejected)
-    points, distances = _propagate(run, manifest, network, clusters, folder, images, progress)
+    points, distances = _propagate(run, known, network, clusters, folder, images, progress)
     failing = _project(clusters.heatmaps, clusters.axes)
     candidates = Candidates(
         paths=tuple(image.path for image in images),
@@ -107,18 +119,22 @@ def measure(
         points=points,
         distances=distances,
         reaches=clusters.reaches,
-        scores=contrast(points, failing, seed=_seed(manifest)),
+        scores=contrast(points, failing, seed=known.parameters.seed),
         sizes=np.bincount(clusters.labels),
     )
     same = SAME * float(np.median(distances.min(axis=1)))
-    return Placement(candidates, len(rejected), same)
+    return Placement(candidates, len(rejected), same, known.parameters.seed)
 
 
-def _seed(manifest: Manifest) -> int:
-    return int(manifest.parameters.get("seed", 0))
+def _read_manifest(manifest: Manifest) -> _Explained:
+    return _Explained(
+        read_part(manifest, HeatmapsParameters),
+        read_part(manifest, HeatmapChoices),
+        read_part(manifest, ModelWeights).sha256,
+    )
 
 
-def _read_clusters(run: Path, manifest: Manifest) -> _Clusters:
+def _read_clusters(run: Path, seed: int) -> _Clusters:
     with (
         name_damaged_file(run / HEATMAPS_FILE),
         np.load(run / HEATMAPS_FILE, allow_pickle=False) as kept,
@@ -126,11 +142,11 @@ def _read_clusters(run: Path, manifest: Manifest) -> _Clusters:
         layer, labels, reaches = str(kept["layer"]), kept["labels"], kept["reaches"]
     with name_damaged_file(run / HEATMAP_FOLDER / LAYER_NAME):
         heatmaps = open_heatmaps(run / HEATMAP_FOLDER / LAYER_NAME)
-    return _Clusters(layer, labels, reaches, heatmaps, _axes(heatmaps.shape[1], _seed(manifest)))
+    return _Clusters(layer, labels, reaches, heatmaps, _axes(heatmaps.shape[1], seed))
 
 
 def _load(
-    manifest: Manifest,
+    known: _Explained,
     folder: Path,
     images: Sequence[ImageFile],
     progress: Progress,
@@ -140,19 +156,16 @@ def _load(
     """Load the model file of the run, with the run's input size."""
     progress(LOADING, 0, 1)
     network = load_network(
-        Path(manifest.parameters["model"]),
-        str(manifest.chosen["scaling"]),
-        trust=trust,
-        digest=str(manifest.weights["sha256"]),
+        Path(known.parameters.model), known.chosen.scaling, trust=trust, digest=known.sha256
     )
-    network = fix_size(network, folder, images, manifest.chosen.get("input_size"))
+    network = fix_size(network, folder, images, known.chosen.input_size)
     progress(LOADING, 1, 1)
     return network
 
 
 def _propagate(
     run: Path,
-    manifest: Manifest,
+    known: _Explained,
     network: Network,
     clusters: _Clusters,
     folder: Path,
@@ -168,7 +181,7 @@ def _propagate(
     distances : array of float32, shape (n, k)
         Distances to the nearest image of each cluster.
     """
-    explained = manifest.chosen.get("explained")
+    explained = known.chosen.explained
     targets = {image.path: explained for image in images} if isinstance(explained, int) else {}
     points: list[Floats] = []
     spill = run / NEW_HEATMAPS
@@ -178,13 +191,13 @@ def _propagate(
         heatmap_files = write_heatmaps(
             network,
             (clusters.layer,),
-            str(manifest.parameters["rule"]),
+            known.parameters.rule,
             folder,
             images,
             targets,
             spill,
             progress,
-            batch_size=int(manifest.parameters["batch_size"]),
+            batch_size=known.parameters.batch_size,
             on_batch=lambda _, rows: points.append(rows @ clusters.axes),
         )
         heatmaps = open_heatmaps(heatmap_files[clusters.layer].file)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pipelines.clusters.manifest import HEATMAPS
 from pipelines.data.groups import describe_groups, number_groups
 from pipelines.dnn.evaluation import Outcome
+from pipelines.dnn.manifest import ModelWeights, describe_model
 from pipelines.dnn.model import Network
 from pipelines.retraining.before_after import measure_change, measure_classes, measure_repairs
+from pipelines.retraining.manifest import RetrainParameters
 from pipelines.retraining.results import Retraining
 from pipelines.retraining.sets import ClusteredRun, LabelledSets
 from pipelines.retraining.targets import count_classes
 from pipelines.retraining.training import TrainingOutcome
 from pipelines.retraining.trial import Subject, TrialSplit
 from pipelines.runs.files import as_text
-from pipelines.runs.manifest import Manifest
+from pipelines.runs.manifest import Manifest, read_part, write_part
 from pipelines.runs.wording import count_of
 
 WORSE = 0.1
@@ -41,8 +44,8 @@ def note_clusters(
     network: Network,
 ) -> None:
     """Note how many failing images of the clusters the test set can judge, and model mismatches."""
-    digest = clustered.manifest.weights.get("sha256")
-    if clustered.manifest.job == "heatmaps" and digest != network.digest:
+    of_model = clustered.manifest.job == HEATMAPS
+    if of_model and read_part(clustered.manifest, ModelWeights).sha256 != network.digest:
         manifest.notes.append("The clusters are those of another model than the retrained one.")
     digests = set(clustered.clusters.digests)
     there = [
@@ -74,18 +77,18 @@ def measure_retraining(
     before, after : Outcome
         Test of the model before, and of the retrained model, on the test images in their order.
     """
-    examples, asked = subject.pictures.examples, manifest.parameters
+    examples, options = subject.pictures.examples, read_part(manifest, RetrainParameters)
     used = {int(place) for place in split.training}
     unsafe = [examples[place] for place in sorted(used) if examples[place].role == "unsafe"]
     recipe = subject.recipe
     paths = [example.image.path for example in subject.test.examples]
     groups = number_groups(sets.groups, paths) if sets.groups.how else None
     return Retraining(
-        run=asked["unsafe"],
-        model=asked["model"],
-        training=asked["training"],
+        run=options.unsafe,
+        model=options.model,
+        training=options.training,
         improvement=as_text(sets.unsafe.folder.resolve()),
-        test=asked["test"],
+        test=options.test,
         training_images=len(used) - len(unsafe),
         unsafe_images=len(unsafe),
         balanced_images=split.chosen,
@@ -125,14 +128,15 @@ def describe_findings(
     before: Outcome,
 ) -> None:
     """Write into the manifest what was used and what changed, with notes on doubtful results."""
-    manifest.weights = {"source": as_text(network.file), "sha256": network.digest}
-    manifest.chosen = {
+    write_part(manifest, describe_model(network))
+    chosen: dict[str, object] = {
         "scaling": network.scaling,
         "input_size": network.size,
         "task": before.task,
         "names": list(before.names),
         "best_epoch": trained.best,
-    } | retraining.recipe
+    }
+    manifest.chosen = chosen | retraining.recipe
     change = retraining.change
     manifest.result = {
         "images": change.before.images,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Unpack, cast, get_args
 
+from pipelines.clusters.manifest import HeatmapChoices
 from pipelines.data.images import Rejected, no_usable_image
 from pipelines.data.labels import read_classes
 from pipelines.dnn.evaluation import Outcome, Task, find_task
@@ -32,6 +32,7 @@ from pipelines.retraining.findings import (
     note_classes,
     note_clusters,
 )
+from pipelines.retraining.manifest import RetrainParameters
 from pipelines.retraining.recipe import read_recipe
 from pipelines.retraining.report import write_run_report
 from pipelines.retraining.results import HISTORY_FILE, PROGRESS_FOLDER, RETRAINING_FILE
@@ -57,7 +58,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import REJECTED_FILE, Progress, Run
 from pipelines.runs.job import Job, Start, run_job
-from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.manifest import ImageCounts, Manifest, find_part, read_part
 from pipelines.runs.wording import count_of
 
 JOB = "retrain"
@@ -167,24 +168,32 @@ def _parameters(
     evaluation: EvaluationOptions,
     options: Options,
     repeats: int,
-) -> dict[str, object]:
+) -> RetrainParameters:
     """Return the options as `run.json` keeps them."""
-    validation = paths.validation
-    return {
-        "model": as_text(paths.model.resolve()),
-        "training": as_text(paths.training.resolve()),
-        "unsafe": as_text(paths.unsafe.resolve()),
-        "test": as_text(paths.test.resolve()),
-        "validation": validation and as_text(validation.resolve()),
-        "scaling": evaluation.scaling or clustered.manifest.chosen.get("scaling"),
-        "trust_model": evaluation.trust,
-        "classes": evaluation.classes and as_text(evaluation.classes.resolve()),
-        "task": evaluation.task,
-        "error_threshold": evaluation.error_threshold,
-        "key_points": evaluation.key_points,
-        "groups": evaluation.groups,
-        "repeats": repeats,
-    } | asdict(options)
+    explained = find_part(clustered.manifest, HeatmapChoices)
+    return RetrainParameters(
+        model=as_text(paths.model.resolve()),
+        training=as_text(paths.training.resolve()),
+        unsafe=as_text(paths.unsafe.resolve()),
+        test=as_text(paths.test.resolve()),
+        validation=as_text(paths.validation.resolve()) if paths.validation else None,
+        scaling=evaluation.scaling or (explained.scaling if explained else None),
+        trust_model=evaluation.trust,
+        classes=as_text(evaluation.classes.resolve()) if evaluation.classes else None,
+        task=evaluation.task,
+        error_threshold=evaluation.error_threshold,
+        key_points=evaluation.key_points,
+        groups=evaluation.groups,
+        repeats=repeats,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        schedule=options.schedule,
+        validation_share=options.validation_share,
+        patience=options.patience,
+        augment=options.augment,
+        seed=options.seed,
+    )
 
 
 def _retrain(
@@ -279,10 +288,11 @@ def _load(
     """Load the model, with the input size of the run of the unsafe set."""
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)
-        scaling = run.manifest.parameters["scaling"]
+        scaling = read_part(run.manifest, RetrainParameters).scaling
         network = load_network(paths.model, scaling, trust=evaluation.trust)
         images = [example.image for example in sets.training.examples]
-        size = clustered.manifest.chosen.get("input_size")
+        explained = find_part(clustered.manifest, HeatmapChoices)
+        size = explained.input_size if explained else None
         network = fix_size(network, sets.training.folder, images, size)
         run.progress(LOADING, 1, 1)
     return network

@@ -47,7 +47,7 @@ class Job:
     name: str
     folder: Path
     sources: tuple[Path, ...]
-    parameters: Part | Mapping[str, object]
+    parameters: Part
     outputs: Mapping[str, Outputs]
     work: Callable[[Run], None]
     notes: tuple[str, ...] = field(default=())
@@ -105,9 +105,7 @@ def run_job(job: Job, out: Path, **start: Unpack[Start]) -> Manifest:
         job=job.name,
         command=[as_text(word) for word in start.get("command", ())],
         folder=as_text(job.folder.resolve()),
-        parameters=(
-            job.parameters.entries() if isinstance(job.parameters, Part) else dict(job.parameters)
-        ),
+        parameters=job.parameters.entries(),
         notes=list(job.notes),
     )
     overwrite = start.get("overwrite", False)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,8 @@ STATUS_FILE = "status.json"
 
 Document = TypeVar("Document", bound=BaseModel)
 PartOf = TypeVar("PartOf", bound="Part")
+Number = int | float
+"""A number that somebody gave: `run.json` keeps 20 as 20, not as 20.0."""
 
 
 def now() -> str:
@@ -109,11 +111,11 @@ class Manifest(BaseModel):
     ended_at: str = ""
     command: list[str]
     folder: str
-    parameters: dict[str, Any]
+    parameters: dict[str, object]
     images: ImageCounts = ImageCounts()
-    weights: dict[str, Any] = {}
-    chosen: dict[str, Any] = {}
-    result: dict[str, Any] = {}
+    weights: dict[str, object] = {}
+    chosen: dict[str, object] = {}
+    result: dict[str, object] = {}
     notes: list[str] = []
     stages: list[Stage] = []
     versions: dict[str, str] = Field(default_factory=versions)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.clusters.manifest import FeaturePrecision, FeatureWeights
 from pipelines.clusters.write import count_images
 from pipelines.data.arrays import Floats
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.runs import folder as run_folder
+from pipelines.runs.manifest import write_part
 from pipelines.safe import features, reduction
 from pipelines.safe.inputs import CheckedPassing, Inputs, check_enough
 from pipelines.safe.recipe import RECIPES, Options
@@ -86,13 +88,13 @@ def extract_features(
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)
         weights = load_weights(options.weights, top=any(layer in DENSES for layer in layers))
-        run.manifest.weights = {
-            "recipe": recipe,
-            "source": weights.source,
-            "layers": layers,
-            "sha256": weights.digest,
-        }
-        run.manifest.chosen["precision"] = precision
+        write_part(
+            run.manifest,
+            FeatureWeights(
+                recipe=recipe, source=weights.source, layers=layers, sha256=weights.digest
+            ),
+        )
+        write_part(run.manifest, FeaturePrecision(precision=precision))
         run.progress(LOADING, 1, 1)
     wanted = list_extracted_layers(layers)
     with run.stage(features.STAGE):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.explanation_tables import TableFiles
+from pipelines.clusters.manifest import TestedModel
 from pipelines.clusters.passing import (
     FEW,
     FEWEST,
@@ -51,8 +51,8 @@ class Inputs:
         Of failing and passing images.
     table_files : TableFiles
         The user's tables, and those of a test.
-    test : dict
-        What a test says of itself; empty without one.
+    test : TestedModel or None
+        What a test says of itself that named the images.
     notes : list of str
     """
 
@@ -63,7 +63,7 @@ class Inputs:
     passing: PassingFiles | None
     groups: Groups
     table_files: TableFiles
-    test: dict[str, Any]
+    test: TestedModel | None
     notes: list[str]
 
     @property
@@ -85,7 +85,7 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
     InputError
         When there are none, or both a source and a test.
     """
-    test: dict[str, Any] = {}
+    test: TestedModel | None = None
     table_files, passing = options.table_files, None
     if options.test_run is not None:
         if source is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -16,6 +16,7 @@ from pipelines.clusters.clusters import (
     measure_centre_distances,
 )
 from pipelines.clusters.families import find_families
+from pipelines.clusters.manifest import CLUSTER, ClusterParameters
 from pipelines.clusters.passing import PassingSample
 from pipelines.clusters.rates import classify_clusters, estimate_rates, order_clusters
 from pipelines.clusters.report.report import write_report
@@ -100,7 +101,7 @@ def find_root_cause_clusters(
     passing = (inputs.passing.folder,) if inputs.passing is not None else ()
     listed = (inputs.source,) if inputs.source.is_file() else ()
     job = Job(
-        name="cluster",
+        name=CLUSTER,
         folder=inputs.folder,
         sources=(inputs.folder, *listed, *passing, *inputs.table_files.paths),
         parameters=_parameters(options, inputs),
@@ -112,17 +113,33 @@ def find_root_cause_clusters(
     return run_job(job, out, **start)
 
 
-def _parameters(options: Options, inputs: Inputs) -> dict[str, object]:
+def _text_of(file: Path | None) -> str | None:
+    return as_text(file.resolve()) if file else None
+
+
+def _parameters(options: Options, inputs: Inputs) -> ClusterParameters:
     """Return the options as `run.json` keeps them."""
-    parameters = asdict(options)
-    del parameters["table_files"]
-    files = {
-        name: (file := getattr(options, name)) and as_text(file.resolve())
-        for name in ("weights", "passing", "test_run")
-    }
-    listed = {"images": as_text(inputs.source.resolve())} if inputs.source.is_file() else {}
-    test = {"test": inputs.test} if inputs.test else {}
-    return parameters | files | describe_table_files(inputs.table_files) | listed | test
+    parameters = ClusterParameters(
+        recipe=options.recipe,
+        weights=_text_of(options.weights),
+        layers=options.layers,
+        components=options.components,
+        min_samples=options.min_samples,
+        eps=options.eps,
+        seed=options.seed,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        passing=_text_of(options.passing),
+        test_run=_text_of(options.test_run),
+        sample=options.sample,
+        groups=options.groups,
+        **describe_table_files(inputs.table_files),
+    )
+    if inputs.source.is_file():
+        parameters = parameters.model_copy(update={"images": as_text(inputs.source.resolve())})
+    if inputs.test is not None:
+        parameters = parameters.model_copy(update={"test": inputs.test})
+    return parameters
 
 
 def _find(run: run_folder.Run, inputs: Inputs, options: Options) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE, REDUCTION_FILE
+from pipelines.clusters.manifest import ClusterParameters, FeaturePrecision, FeatureWeights
 from pipelines.clusters.results import read_clustering
 from pipelines.data.arrays import Floats
 from pipelines.data.image_lists import check_listed, list_images
@@ -19,7 +20,7 @@ from pipelines.data.images import no_usable_image
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 from pipelines.runs.guard import name_damaged_file
-from pipelines.runs.manifest import Manifest
+from pipelines.runs.manifest import Manifest, read_part
 from pipelines.safe import features, reduction
 from pipelines.safe.contrast import Contrast, compute_directions, project
 from pipelines.safe.extraction import LOADING, list_extracted_layers
@@ -90,16 +91,15 @@ def _read_contrast(
     return place, 1.0  # directions have about this length
 
 
-def _load_same_weights(manifest: Manifest, layers: Sequence[str]) -> Weights:
+def _load_same_weights(file: str | None, known: FeatureWeights) -> Weights:
     """Load the weights that the run was made with; raise InputError where they are others now."""
-    file = manifest.parameters.get("weights")
     weights = load_weights(
-        Path(file) if file else None, top=any(layer in DENSES for layer in layers)
+        Path(file) if file else None, top=any(layer in DENSES for layer in known.layers)
     )
-    if weights.digest != manifest.weights["sha256"]:
+    if weights.digest != known.sha256:
         raise InputError(
-            f"the run was made with other weights ({manifest.weights['source']}, SHA-256 "
-            f"{manifest.weights['sha256'][:12]}...) than are to be had now ({weights.source}, "
+            f"the run was made with other weights ({known.source}, SHA-256 "
+            f"{known.sha256[:12]}...) than are to be had now ({weights.source}, "
             f"{weights.digest[:12]}...): distances would mean nothing. Put those back, or find the "
             "clusters again."
         )
@@ -120,18 +120,19 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
     """
     read_clustering(run)  # first: features take long, and this may fail
     known = _read_run(run)
+    parameters, kept = read_part(manifest, ClusterParameters), read_part(manifest, FeatureWeights)
+    precision, layers = read_part(manifest, FeaturePrecision).precision, kept.layers
     images, rejected = check_listed(list_images(folder), progress)
-    layers = tuple(manifest.weights["layers"])
     progress(LOADING, 0, 1)
-    weights = _load_same_weights(manifest, layers)
+    weights = _load_same_weights(parameters.weights, kept)
     progress(LOADING, 1, 1)
     extracted = features.extract_through_store(
         folder,
         images,
         weights,
         list_extracted_layers(layers),
-        features.choose_precision(str(manifest.chosen["precision"])),
-        int(manifest.parameters.get("batch_size", 8)),
+        features.choose_precision(precision),
+        parameters.batch_size,
         progress,
     )
     if not extracted.images:
@@ -151,9 +152,14 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
         scores=score_contrast(
             points,
             known.points,
-            seed=int(manifest.parameters.get("seed", 0)),
+            seed=parameters.seed,
             passing=known.passing,
         ),
         sizes=np.bincount(known.labels[clustered]),
     )
-    return Placement(candidates, len(rejected) + len(extracted.rejected), SAME * known.length)
+    return Placement(
+        candidates,
+        len(rejected) + len(extracted.rejected),
+        SAME * known.length,
+        parameters.seed,
+    )

@@ -94,11 +94,14 @@ class Placement:
         Files that could not be used.
     same : float
         Distance of points below which two images count as the same.
+    seed : int
+        The run's own.
     """
 
     candidates: Candidates
     rejected: int
     same: float
+    seed: int
 
 
 Measure = Callable[[Path, Manifest, Path, Progress], Placement]
@@ -188,7 +191,7 @@ def _describe(
         allocation=wanted.allocation,
         ranking=wanted.ranking,
         same_distance=0.0 if wanted.duplicates else round(found.same, 6),
-        seed=int(manifest.parameters.get("seed", 0)),
+        seed=found.seed,
         notes=notes,
     )
 

@@ -115,7 +115,10 @@ def test_a_test_is_offered_and_names_its_images_itself(server, visit, planted):
     run = server.runs / "a test"
     manifest = Manifest(
         job="test", command=[], folder=str(planted.parent / "images"), parameters={},
-        result={"failures": 7},
+        result={
+            "images": 70, "failures": 7,
+            "accuracy": 0.9, "accuracy_low": 0.81, "accuracy_high": 0.95,
+        },
     )  # fmt: skip
     if not run.exists():
         with open_run(run, manifest, lambda *step: None):

@@ -26,6 +26,7 @@ from app.page.wiring import HIDDEN, Action, Following
 from app.server.jobs import Command, Look
 from pipelines.data.image_lists import PAIR_FOLDER, list_name
 from pipelines.data.images import find_image_folder
+from pipelines.deepinspect.manifest import InspectionFigures
 from pipelines.deepinspect.results import CLASSES_FILE, JOB
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, list_runs
@@ -165,9 +166,10 @@ def _choices(page: Page) -> list[folders.Choice]:
 
 
 def _label(folder: Path, manifest: Manifest) -> str:
-    classes: Any = manifest.result.get("classes", 0)
+    figures = folders.find_figures(manifest, InspectionFigures)
+    what = count_of(figures.classes, "class", "classes") if figures else "no figures"
     when = datetime.fromisoformat(manifest.started_at).astimezone().strftime("%Y-%m-%d %H:%M")
-    return f"{folder.name} · {count_of(classes, 'class', 'classes')} · {when}"
+    return f"{folder.name} · {what} · {when}"
 
 
 def _show(page: Page, run: str | None) -> dict[str, Any] | None:

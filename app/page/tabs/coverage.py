@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,11 @@ from app.page.form import UNPLACED, Entries, Form, build_command, place, read, t
 from app.page.notices import notice
 from app.page.wiring import HIDDEN, Action, Following
 from app.server.jobs import Command, Look
+from pipelines.deepimportance.manifest import CoverageFigures, CoverageParameters
 from pipelines.deepimportance.results import COVERAGE_FILE, read_coverage
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import is_written
-from pipelines.runs.manifest import Manifest, list_runs
+from pipelines.runs.manifest import Manifest, list_runs, read_part
 from pipelines.runs.wording import percent
 
 JOB = "coverage"
@@ -135,7 +137,10 @@ def _coverage_runs(page: Page) -> list[tuple[Path, Manifest]]:
 
 
 def _trained_on(page: Page) -> list[str]:
-    found = (str(manifest.parameters.get("training", "")) for _, manifest in _coverage_runs(page))
+    found = []
+    for _, manifest in _coverage_runs(page):
+        with suppress(InputError):
+            found.append(read_part(manifest, CoverageParameters).training)
     return list(dict.fromkeys(found))
 
 
@@ -148,8 +153,8 @@ def _run_choices(page: Page) -> list[folders.Choice]:
 
 
 def _label(folder: Path, manifest: Manifest) -> str:
-    share: Any = manifest.result.get("coverage")
-    what = f"{percent(share)} covered" if isinstance(share, float) else "no figures"
+    figures = folders.find_figures(manifest, CoverageFigures)
+    what = f"{percent(figures.coverage)} covered" if figures else "no figures"
     if manifest.ended != "finished":
         what = "running" if is_written(folder) else "did not finish"
     when = datetime.fromisoformat(manifest.started_at).astimezone().strftime("%Y-%m-%d %H:%M")

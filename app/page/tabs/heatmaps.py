@@ -24,6 +24,7 @@ from app.page.notices import notice
 from app.page.wiring import Action, Following
 from app.server.jobs import Command, Look
 from pipelines.clusters.clusters import CLUSTERS_FILE, LAYERS_FILE
+from pipelines.clusters.manifest import read_search
 from pipelines.dnn.job import FAILURES_FILE, PICTURE_FILE, read_test
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest
@@ -132,7 +133,7 @@ def _show(page: Page, run: str | None, compared: str | None) -> dict[str, Any] |
         "changed": [folders.changed(folder / name) for name in (LAYERS_FILE, CLUSTERS_FILE)],
     }
     try:
-        tested = page.access.resolve(str(manifest.parameters.get("images", ""))).parent
+        tested = page.access.resolve(read_search(manifest).images or "").parent
         images, accuracy = read_test(tested)
         told["test"] = {
             "key": page.served.key(tested),

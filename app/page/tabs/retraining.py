@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from app.commands.retrain import RetrainOptions
-from app.commands.signature import parse
 from app.page import folders, wiring
 from app.page.context import Page
 from app.page.fields import (
@@ -24,12 +24,16 @@ from app.page.form import UNPLACED, Entries, Form, build_command, read, text_of
 from app.page.notices import notice
 from app.page.wiring import HIDDEN, Action, Following
 from app.server.jobs import Command, Look
+from pipelines.clusters.manifest import HeatmapChoices, HeatmapsParameters, read_search
 from pipelines.data.images import resolve_folder
 from pipelines.dnn.job import read_tested
+from pipelines.dnn.manifest import DnnTestParameters
+from pipelines.retraining.manifest import RetrainParameters
 from pipelines.retraining.results import RETRAINING_FILE
 from pipelines.runs.errors import InputError
+from pipelines.runs.files import as_text
 from pipelines.runs.folder import CLUSTERING_JOBS, is_written
-from pipelines.runs.manifest import list_runs, read_manifest
+from pipelines.runs.manifest import Manifest, find_part, list_runs, read_manifest, read_part
 from pipelines.unsafe_set.files import read_selection
 
 JOB = "retrain"
@@ -157,10 +161,30 @@ def _goes_on(earlier: Path, options: RetrainOptions) -> bool:
     if manifest.job != JOB or manifest.ended == "finished" or is_written(earlier):
         return False
     try:
-        before = parse(RetrainOptions, manifest.command[1:])
-    except ValueError:  # of another version
+        return read_part(manifest, RetrainParameters) == _parameters(options)
+    except InputError:  # of another version
         return False
-    return replace(before, out=options.out, overwrite=options.overwrite) == options
+
+
+def _parameters(options: RetrainOptions) -> RetrainParameters:
+    """Return what `run.json` keeps of these options; see `pipelines.retraining.job`."""
+    values = {
+        name: as_text(value.resolve()) if isinstance(value, Path) else value
+        for name, value in vars(options).items()
+    }
+    values["repeats"] = options.repeats if options.compare else 0
+    if options.scaling is None:
+        with suppress(InputError):
+            explained = find_part(read_manifest(options.unsafe), HeatmapChoices)
+            values["scaling"] = explained.scaling if explained else None
+    return RetrainParameters.model_validate(values)
+
+
+def _is_for(manifest: Manifest, run: Path) -> bool:
+    """Tell whether a manifest is that of a retraining with the unsafe set of a run."""
+    with suppress(InputError):
+        return manifest.job == JOB and read_part(manifest, RetrainParameters).unsafe == str(run)
+    return False
 
 
 def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
@@ -198,13 +222,13 @@ def suggest_places(page: Page, run: str) -> Places:
     model = training = test = ""
     try:
         manifest = read_manifest(page.access.resolve(run))
+        search = read_search(manifest)
         beside = page.access.resolve(manifest.folder).parent
         try:
-            listed = page.access.resolve(str(manifest.parameters.get("images", "")))
-            tested = read_tested(listed.parent)
-            model, test = str(tested.parameters.get("model") or ""), tested.folder
+            tested = read_tested(page.access.resolve(search.images or "").parent)
+            model, test = read_part(tested, DnnTestParameters).model, tested.folder
         except InputError:
-            model = str(manifest.parameters.get("model") or "")
+            model = search.model if isinstance(search, HeatmapsParameters) else ""
         model = model or _there(beside / "model.keras")
         training = _there(beside / "train")
         test = test or _there(beside / "test")
@@ -239,9 +263,7 @@ def _show(page: Page, run: str | None) -> dict[str, Any] | None:
         if arguments[arguments.index("--unsafe") + 1] == str(folder):
             return {"key": page.served.key(look.folder), "live": True, "changed": look.number}
     for out, manifest in list_runs(page.runs):
-        if manifest.job == JOB and manifest.parameters.get("unsafe") == str(folder):
-            if not (out / RETRAINING_FILE).is_file():
-                continue
+        if _is_for(manifest, folder) and (out / RETRAINING_FILE).is_file():
             changed = folders.changed(out / RETRAINING_FILE)
             return {"key": page.served.key(out), "live": False, "changed": changed}
     return {"key": "", "live": False, "changed": ""}

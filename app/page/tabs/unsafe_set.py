@@ -22,6 +22,7 @@ from app.page.notices import notice
 from app.page.wiring import HIDDEN, Action, Following
 from app.server.jobs import Command, Look
 from pipelines.clusters.clusters import CLUSTERS_FILE
+from pipelines.clusters.manifest import HeatmapsParameters, read_search
 from pipelines.data.images import resolve_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest
@@ -91,8 +92,9 @@ def _select(page: Page, entries: Entries) -> list[Command]:
     run = _run(page, entries.get("opened"))
     options = read(page, SelectOptions, entries, run=run)
     resolve_folder(options.improvement)
-    if model := read_manifest(run).parameters.get("model"):
-        page.access.resolve(str(model))  # somebody else may have made the run
+    search = read_search(read_manifest(run))
+    if isinstance(search, HeatmapsParameters):
+        page.access.resolve(search.model)  # somebody else may have made the run
     return [build_command("select", options, run)]
 
 

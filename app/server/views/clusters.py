@@ -17,8 +17,9 @@ from pipelines.clusters.explanation import (
     ClusterExplanation,
     Explanation,
 )
+from pipelines.clusters.manifest import ClusterFigures
 from pipelines.clusters.pictures import GIF_FOLDER, gif_name
-from pipelines.clusters.report.headline import KIND_TITLES, describe_rate, write_headline
+from pipelines.clusters.report.headline import KIND_TITLES, describe_rate, describe_situations
 from pipelines.clusters.results import ClusterRow, Results, read_results
 from pipelines.data.parameters import read_parameter_columns
 from pipelines.data.properties import PROPERTIES
@@ -27,7 +28,7 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.guard import find_file_inside, name_damaged_file
-from pipelines.runs.manifest import read_run_manifest
+from pipelines.runs.manifest import find_part, read_run_manifest
 
 LONGEST = {"name": 200, "note": 20_000, "verdict": 60, "severity": 60, "likelihood": 60}
 """Most characters that are kept of an engineer's words."""
@@ -85,6 +86,7 @@ def describe(folder: Path) -> Row:
     clusters = [_cluster(row) for row in results.rows]
     count = len(results.clusters.paths) if results.clusters else 0
     explained = _describe_explanation(results.explanation, clusters, count)
+    figures = find_part(manifest, ClusterFigures)
     return {
         "run": str(folder),
         "name": folder.name,
@@ -93,10 +95,8 @@ def describe(folder: Path) -> Row:
         "ended": results.ended,
         "message": manifest.message,
         "notes": [*manifest.notes, *(results.explanation.notes if results.explanation else ())],
-        "inspection_share": manifest.result.get("inspection_share"),
-        "headline": write_headline(manifest.result, count)
-        if count and "situations" in manifest.result
-        else [],
+        "inspection_share": figures.inspection_share if figures else None,
+        "headline": describe_situations(manifest, count),
         "kinds": KIND_TITLES,
         "clusters": clusters,
         "images": _images(results.clusters),

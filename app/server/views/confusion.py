@@ -16,6 +16,7 @@ from pipelines.data.image_lists import list_name
 from pipelines.data.labels import SEPARATOR
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER
 from pipelines.deepinspect.findings import Kind
+from pipelines.deepinspect.manifest import InspectionChoices
 from pipelines.deepinspect.results import (
     PAIR_FILES,
     read_evaluation,
@@ -26,6 +27,7 @@ from pipelines.deepinspect.results import (
     read_top_pairs,
 )
 from pipelines.runs.errors import InputError
+from pipelines.runs.manifest import read_part
 
 LEVELS = 254
 SHOWN = 24
@@ -47,7 +49,8 @@ def describe_inspection(folder: Path) -> dict[str, Any]:
     InputError
         When it is no inspection, or a file of it is not as the tool writes it.
     """
-    about, classes = read_inspection(folder)
+    manifest, classes = read_inspection(folder)
+    about = manifest.model_dump(include={"notes", "result", "parameters", "chosen", "started_at"})
     places = {known.name: position for position, known in enumerate(classes)}
     pairs: dict[str, list[dict[str, Any]]] = {}
     for kind in PAIR_FILES:
@@ -98,7 +101,7 @@ def describe_pair(folder: Path, a: int, b: int) -> dict[str, Any]:
     InputError
         When there is no such pair, or a file is not as the tool writes it.
     """
-    about, classes = read_inspection(folder)
+    manifest, classes = read_inspection(folder)
     if not (0 <= a < len(classes) and 0 <= b < len(classes)) or a == b:
         raise InputError(f"{folder.name} has no pair of classes {a} and {b}. Open it again.")
     matrices = read_matrices(folder, len(classes))
@@ -117,7 +120,7 @@ def describe_pair(folder: Path, a: int, b: int) -> dict[str, Any]:
     ]
     one, other = classes[a].name, classes[b].name
     rows = read_predictions(folder)
-    several = about["chosen"].get("task") == "several"
+    several = read_part(manifest, InspectionChoices).task == "several"
     labelled = any(row["expected"] for row in rows)
     confused = [row for row in rows if _is_confused(row, one, other, several, labelled)]
     if not labelled:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipelines.deepimportance.manifest import CoverageParameters
 from pipelines.deepimportance.results import read_coverage
-from pipelines.runs.manifest import read_manifest
+from pipelines.runs.manifest import read_manifest, read_part
 
 
 def describe_coverage(folder: Path) -> dict[str, Any]:
@@ -19,11 +20,12 @@ def describe_coverage(folder: Path) -> dict[str, Any]:
     """
     results = read_coverage(folder)
     manifest = read_manifest(folder)
+    parameters = read_part(manifest, CoverageParameters)
     return results | {
         "name": folder.name,
-        "model": str(manifest.parameters.get("model", "")),
-        "rule": str(manifest.parameters.get("rule", "")),
-        "class": manifest.parameters.get("class"),
+        "model": parameters.model,
+        "rule": parameters.rule,
+        "class": parameters.class_,
         "notes": manifest.notes,
         "rejected": manifest.images.rejected,
     }

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.clusters.agreement import compare
+from pipelines.clusters.manifest import HeatmapsParameters
 from pipelines.clusters.results import read_known_clusters
 from pipelines.hudd.thumbnails import read_layers, read_pictures
-from pipelines.runs.manifest import read_manifest
+from pipelines.runs.manifest import read_manifest, read_part
 
 
 def describe_layers(folder: Path) -> dict[str, Any]:
@@ -21,13 +22,13 @@ def describe_layers(folder: Path) -> dict[str, Any]:
         When it is no such run.
     """
     rows, shown = read_layers(folder)
-    manifest = read_manifest(folder)
+    parameters = read_part(read_manifest(folder), HeatmapsParameters)
     return {
         "layers": rows,
         "shown": shown,
-        "model": manifest.parameters.get("model", ""),
-        "rule": manifest.parameters.get("rule", ""),
-        "explain": manifest.parameters.get("explain"),
+        "model": parameters.model,
+        "rule": parameters.rule,
+        "explain": parameters.explain,
     }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.data.thumbnails import thumbnail_name
+from pipelines.retraining.manifest import RetrainParameters
 from pipelines.retraining.report import describe_comparison, summarise_change
 from pipelines.retraining.results import (
     CHANGES_COLUMNS,
@@ -19,7 +20,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.folder import is_written
 from pipelines.runs.guard import find_file_inside, name_damaged_file
-from pipelines.runs.manifest import Manifest, read_manifest
+from pipelines.runs.manifest import Manifest, read_manifest, read_part
 
 SHOWN = 8
 """Thumbnails of repaired images, and of others, that a cluster shows at most; as many are drawn."""
@@ -50,7 +51,7 @@ def describe_retraining(folder: Path) -> dict[str, Any]:
     description: dict[str, Any] = {
         "name": folder.name,
         "running": running,
-        "epochs": manifest.parameters.get("epochs"),
+        "epochs": read_part(manifest, RetrainParameters).epochs,
         "history": _history(folder, running),
         "found": None,
     }

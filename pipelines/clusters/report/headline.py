@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from pipelines.clusters.manifest import ClusterFigures, ExplanationFigures, PassingFigures
 from pipelines.clusters.rates import AS_COMMON, ONE_SUBJECT, SITUATION, TOO_FEW, FailureRate
+from pipelines.runs.manifest import Manifest, find_part, read_part
 from pipelines.runs.wording import count_of
 
 KIND_TITLES = {
@@ -33,57 +32,82 @@ def describe_rate(rate: FailureRate) -> str:
     return f"fails on {rate.failing:,} of {like} ({share}, {interval}), {elsewhere}"
 
 
-def write_headline(result: Mapping[str, Any], images: int) -> list[str]:
-    """Say what was found among failing images.
+def write_headline(manifest: Manifest, images: int) -> list[str]:
+    """Say what a search results among failing images, with passing images or without.
 
     Parameters
     ----------
-    result : mapping
-        `result` of the manifest.
     images : int
         Failing images that were used.
+
+    Raises
+    ------
+    InputError
+        When the manifest cannot be read.
     """
-    if "situations" not in result:
-        sentences = [
-            f"{count_of(result['clusters'], 'root cause cluster')} of {count_of(images, 'image')}; "
-            f"{count_of(result['noise'], 'image')} ({result['noise_share']:.0%}) "
-            f"{'is' if result['noise'] == 1 else 'are'} noise."
-        ]
-        if result["clusters"]:
-            sentences.append(
-                f"Five images of each cluster are {result['inspection_share']:.0%} of all images, "
-                f"of each of {result['families']} families "
-                f"{result['family_inspection_share']:.0%}."
-            )
+    if sentences := describe_situations(manifest, images):
         return sentences
-    inside, common = result["situation_images"], result["as_common_images"]
-    parts = [
-        f"{count_of(result['situations'], 'situation')} that "
-        f"{'fails' if result['situations'] == 1 else 'fail'} more often than the rest "
-        f"({_whole(inside / images)} of the failures)"
+    figures, families = (
+        read_part(manifest, ClusterFigures),
+        read_part(manifest, ExplanationFigures),
+    )
+    sentences = [
+        f"{count_of(figures.clusters, 'root cause cluster')} of {count_of(images, 'image')}; "
+        f"{count_of(figures.noise, 'image')} ({figures.noise_share:.0%}) "
+        f"{'is' if figures.noise == 1 else 'are'} noise."
     ]
-    if result["too_few"]:
-        parts.append(
-            f"{count_of(result['too_few'], 'cluster')} of too few images to tell "
-            f"({count_of(result['too_few_images'], 'failure')})"
+    if figures.clusters:
+        sentences.append(
+            f"Five images of each cluster are {figures.inspection_share:.0%} of all images, "
+            f"of each of {families.families} families {families.family_inspection_share:.0%}."
         )
-    if result["as_common"]:
+    return sentences
+
+
+def describe_situations(manifest: Manifest, images: int) -> list[str]:
+    """Say how many failures lie in situations; nothing of a run without passing images.
+
+    Parameters
+    ----------
+    images : int
+        Failing images that were used.
+
+    Raises
+    ------
+    InputError
+        When the manifest cannot be read.
+    """
+    passing = find_part(manifest, PassingFigures)
+    if passing is None or not images:
+        return []
+    figures = read_part(manifest, ClusterFigures)
+    parts = [
+        f"{count_of(passing.situations, 'situation')} that "
+        f"{'fails' if passing.situations == 1 else 'fail'} more often than the rest "
+        f"({_whole(passing.situation_images / images)} of the failures)"
+    ]
+    if passing.too_few:
         parts.append(
-            f"{count_of(result['as_common'], 'cluster')} as common among passing images "
-            f"({count_of(common, 'failure')})"
+            f"{count_of(passing.too_few, 'cluster')} of too few images to tell "
+            f"({count_of(passing.too_few_images, 'failure')})"
         )
-    if result["one_subject"]:
-        images_of = count_of(result["one_subject_images"], "image")
-        parts.append(f"{images_of} of one subject each ({result['one_subject']})")
-    parts.append(f"{count_of(result['noise'], 'image')} without a common look")
-    total = images + result["passing"]
+    if passing.as_common:
+        parts.append(
+            f"{count_of(passing.as_common, 'cluster')} as common among passing images "
+            f"({count_of(passing.as_common_images, 'failure')})"
+        )
+    if passing.one_subject:
+        images_of = count_of(passing.one_subject_images, "image")
+        parts.append(f"{images_of} of one subject each ({passing.one_subject})")
+    parts.append(f"{count_of(figures.noise, 'image')} without a common look")
+    total = images + passing.passing
     # Of a sample, some may have turned out to be copies of failing images.
-    about = "about " if result["passing_sample"] < result["passing"] else ""
+    about = "about " if passing.passing_sample < passing.passing else ""
     return [
         f"{', '.join(parts)}.",
         f"The DNN fails on {images:,} of {about}{total:,} images "
-        f"({100 * result['failure_rate']:.1f} %); "
-        f"five images of each cluster are {_whole(result['inspection_share'])} of the failures.",
+        f"({100 * passing.failure_rate:.1f} %); "
+        f"five images of each cluster are {_whole(figures.inspection_share)} of the failures.",
     ]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import jinja2
 
 from pipelines.clusters.hints import LARGE, QUANTILE
+from pipelines.clusters.manifest import CLUSTER, HEATMAPS, FeatureWeights
 from pipelines.clusters.parameter_findings import PASSING
 from pipelines.clusters.report.cards import (
     COVERED,
@@ -21,7 +22,7 @@ from pipelines.clusters.report.cards import (
     describe_unsafe_value,
     group_clusters,
 )
-from pipelines.clusters.report.headline import write_headline
+from pipelines.clusters.report.headline import describe_situations
 from pipelines.clusters.report.setup import describe_setup
 from pipelines.clusters.report.summary import (
     MOST_PROBLEMS,
@@ -41,13 +42,12 @@ from pipelines.clusters.shared_parameters import LEVEL
 from pipelines.data.images import digest_of_files
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import as_text, write_text
-from pipelines.runs.manifest import Manifest, read_run_manifest
+from pipelines.runs.manifest import Manifest, find_part, read_run_manifest
 from pipelines.runs.wording import MINUS, NOT_GIVEN, SPACE, Facts
 
 REPORT_FILE = "report.html"
 TEMPLATE = Path(__file__).parents[3] / "assets" / "report.html"
 
-HEATMAPS = "heatmaps"
 BY_APPEARANCE = (
     "grouped by what they look alike in (SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
 )
@@ -162,7 +162,8 @@ def _basis(manifest: Manifest) -> str:
     """Say what the clusters were told by."""
     if manifest.job == HEATMAPS:
         return BY_HEATMAPS
-    return BY_CONTRAST if manifest.weights.get("recipe") == "contrast" else BY_APPEARANCE
+    weights = find_part(manifest, FeatureWeights) if manifest.job == CLUSTER else None
+    return BY_CONTRAST if weights and weights.recipe == "contrast" else BY_APPEARANCE
 
 
 def _terms(results: Results) -> Facts:
@@ -206,9 +207,9 @@ def _render(results: Results, retraining: object = None) -> str:
         title=as_text(results.folder.resolve().name),
         heading=describe_run(results),
         outcome=describe_ending(results),
-        headline=write_headline(manifest.result, len(results.clusters.paths))
-        if results.clusters and "situations" in manifest.result
-        else [],
+        headline=describe_situations(
+            manifest, len(results.clusters.paths) if results.clusters else 0
+        ),
         worst=select_worst(cards),
         notes=[*manifest.notes, *(explanation.notes if explanation else ())],
         summary=summarise(results, cards),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from pipelines.clusters.report.summary import describe_run
 from pipelines.clusters.results import Results
@@ -42,32 +41,39 @@ def describe_setup(results: Results) -> tuple[tuple[str, Facts], ...]:
     return tuple((title, facts) for title, facts in setup if facts)
 
 
-def _facts(values: Mapping[str, Any]) -> Facts:
+def _facts(values: Mapping[str, object]) -> Facts:
     facts = []
     for name, value in values.items():
         label = name.replace("_", " ")
         if name == "candidates" and isinstance(value, list):
             facts.append((label, f"{len(value):,} tried; {MANIFEST_FILE} lists them"))
-        elif name == "settings" and _by_cluster(value):
-            facts += _settings(value)
+        elif name == "settings" and (settings := _by_cluster(value)) is not None:
+            facts += _settings(settings)
         else:
             facts.append((label, _shown(value)))
     return tuple(facts)
 
 
-def _by_cluster(value: object) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(each, dict) and isinstance(each.get("cluster"), int) for each in value
-    )
+def _by_cluster(value: object) -> list[tuple[int, str]] | None:
+    """Return clusters and their settings in words; None where these are not told by cluster."""
+    if not isinstance(value, list):
+        return None
+    settings = []
+    for setting in value:
+        cluster = setting.get("cluster") if isinstance(setting, dict) else None
+        if not isinstance(cluster, int):
+            return None
+        rest = [(name, each) for name, each in setting.items() if name != "cluster"]
+        words = ", ".join(f"{name.replace('_', ' ')} {_shown(each)}" for name, each in rest)
+        settings.append((cluster, words))
+    return settings
 
 
-def _settings(settings: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _settings(settings: Sequence[tuple[int, str]]) -> Iterator[tuple[str, str]]:
     """Put clusters with the same settings together."""
     alike: dict[str, list[int]] = {}
-    for setting in settings:
-        rest = [(name.replace("_", " "), value) for name, value in setting.items()]
-        words = ", ".join(f"{name} {_shown(value)}" for name, value in rest if name != "cluster")
-        alike.setdefault(words, []).append(setting["cluster"])
+    for cluster, words in settings:
+        alike.setdefault(words, []).append(cluster)
     for words, clusters in alike.items():
         yield f"cluster{'s' if len(clusters) > 1 else ''} {write_ranges(clusters)}", words
 

@@ -16,12 +16,19 @@ from pipelines.clusters.clusters import (
 )
 from pipelines.clusters.explanation import EXPLANATION_FILE, Explanation
 from pipelines.clusters.families import label_families
+from pipelines.clusters.manifest import (
+    CLUSTER,
+    ClusterFigures,
+    ClusterParameters,
+    ExplanationFigures,
+    PassingFigures,
+)
 from pipelines.clusters.rates import SITUATION
 from pipelines.clusters.report.cards import COVERED, NO_IMAGE, NOT_COVERED, Card, UnsafeRow
 from pipelines.clusters.results import Results
 from pipelines.clusters.variance_reduction import HIGH_REDUCTION
 from pipelines.data.parameters import Problem, left_out
-from pipelines.runs.manifest import MANIFEST_FILE, Manifest
+from pipelines.runs.manifest import MANIFEST_FILE, Manifest, find_part, read_part
 from pipelines.runs.wording import SPACE, Facts, count_of, decimal, percent, write_ranges
 
 MOST_REJECTED = 500
@@ -43,30 +50,32 @@ def describe_run(results: Results) -> Facts:
 
 def _tested(manifest: Manifest) -> Facts:
     """Say what DNN was tested, how good it is, and on what, as far as the run knows."""
-    test, result = manifest.parameters.get("test") or {}, manifest.result
+    test = read_part(manifest, ClusterParameters).test if manifest.job == CLUSTER else None
+    passing = find_part(manifest, PassingFigures)
     facts = []
-    if test:
-        facts.append(("DNN under analysis", test.get("network") or "not known"))
-        if "accuracy" in test:
-            low, high = (test.get(f"accuracy_{end}", test["accuracy"]) for end in ("low", "high"))
+    if test is not None:
+        facts.append(("DNN under analysis", test.network or "not known"))
+        if test.accuracy is not None:
+            low = test.accuracy if test.accuracy_low is None else test.accuracy_low
+            high = test.accuracy if test.accuracy_high is None else test.accuracy_high
             facts.append(
                 (
                     "Accuracy",
-                    f"{percent(test['accuracy'])} of {test.get('images', 0):,} images "
+                    f"{percent(test.accuracy)} of {test.images:,} images "
                     f"(95{SPACE}% interval {percent(low)} to {percent(high)})",
                 )
             )
-        facts.append(("Test", test.get("folder", "")))
-    if "passing" in result:
-        used, sample = manifest.images.used, result["passing_sample"]
+        facts.append(("Test", test.folder))
+    if passing is not None:
+        used, sample = manifest.images.used, passing.passing_sample
         facts += [
             (
                 "Images",
-                f"{used:,} failing, {result['passing']:,} passing"
-                + (f", {sample:,} of them looked at" if sample < result["passing"] else ""),
+                f"{used:,} failing, {passing.passing:,} passing"
+                + (f", {sample:,} of them looked at" if sample < passing.passing else ""),
             ),
-            ("SHA-256 of the failing", result["failing_sha256"]),
-            ("SHA-256 of the passing", result["passing_sha256"]),
+            ("SHA-256 of the failing", passing.failing_sha256),
+            ("SHA-256 of the passing", passing.passing_sha256),
         ]
     return tuple(facts)
 
@@ -105,7 +114,7 @@ def explain_absence(results: Results, cards: Sequence[Card]) -> str:
 def summarise(results: Results, cards: Sequence[Card]) -> Facts:
     """Return the run in figures: what is counted, and how much."""
     manifest, clusters = results.manifest, results.clusters
-    images = manifest.images
+    images, figures = manifest.images, find_part(manifest, ClusterFigures)
     counted = f"images used, of {images.found:,} found; {images.rejected:,} rejected"
     summary = [(f"{images.used:,}", counted)]
     if clusters is None:
@@ -120,35 +129,36 @@ def summarise(results: Results, cards: Sequence[Card]) -> Facts:
         (share, f"noise ({count_of(noise, 'image')})"),
         (
             percent(
-                _figure(manifest, "inspection_share", compute_inspection_share(clusters.labels))
+                figures.inspection_share if figures else compute_inspection_share(clusters.labels)
             ),
             f"{each} cluster are",
         ),
     ]
     if families:
         by_family = {cluster: each.family for each in families for cluster in each.clusters}
-        share_of_families = compute_inspection_share(label_families(by_family, clusters.labels))
-        share = percent(_figure(manifest, "family_inspection_share", share_of_families))
+        explained = find_part(manifest, ExplanationFigures)
+        share = percent(
+            explained.family_inspection_share
+            if explained
+            else compute_inspection_share(label_families(by_family, clusters.labels))
+        )
         summary.insert(2, (f"{len(families):,}", "family" if len(families) == 1 else "families"))
         summary.append((share, f"{each} family are"))
     given = sum(1 for card in cards if card.row.verdict)
     summary.append((f"{given:,} of {len(cards):,}", f"clusters have a verdict{_verdicts(cards)}"))
     defined = [card.row.silhouette for card in cards if card.row.silhouette is not None]
     if defined:
-        mean = float(clusters.silhouettes[clusters.labels != NOISE].mean())
+        mean = figures.silhouette if figures else None
+        if mean is None:
+            mean = float(clusters.silhouettes[clusters.labels != NOISE].mean())
         span = f"{decimal(min(defined))} to {decimal(max(defined))}"
         summary.append(
             (
-                decimal(_figure(manifest, "silhouette", mean)),
+                decimal(mean),
                 f"mean silhouette; of single clusters {span}",
             )
         )
     return tuple(summary)
-
-
-def _figure(manifest: Manifest, name: str, otherwise: float) -> float:
-    figure = manifest.result.get(name)
-    return float(figure) if isinstance(figure, int | float) else otherwise
 
 
 def _verdicts(cards: Sequence[Card]) -> str:

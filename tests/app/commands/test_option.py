@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from app.cli.main import app
 from app.cli.options import take_options
 from app.commands import cluster, common, coverage, dnn, inspect, retrain, unsafe_set
 from app.commands.option import Option, arguments, option_fields
-from app.commands.signature import parse
+from app.commands.signature import takes
 from pipelines.clusters.explanation_tables import TableFiles
 from pipelines.deepimportance.job import RULES
 from pipelines.deepimportance.job import Options as OfCoverage
@@ -43,6 +44,16 @@ KINDS = {
     "report": cluster.ReportOptions,
     "example": cluster.ExampleOptions,
 }
+
+
+def parse(kind, words):
+    """Return the options that a command line gives; ValueError when they are none of its."""
+    command = typer.Typer(add_completion=False, rich_markup_mode=None)
+    command.command()(takes(kind)(lambda options: options))
+    try:
+        return typer.main.get_command(command).main(list(words), standalone_mode=False)
+    except typer.TyperException as error:
+        raise ValueError(str(error)) from None
 
 
 def test_help_is_word_for_word_what_was_written_down():

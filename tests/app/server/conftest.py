@@ -56,9 +56,8 @@ def small_run(tmp_path_factory, draw):
         centre_distances=measure_centre_distances(points, labels),
         places=map_places(points),
     )
-    found = manifest(
-        folder=str(images), notes=["a note"], result={"clusters": 2, "inspection_share": 0.8}
-    )
+    figures = {"clusters": 2, "noise": 2, "noise_share": 0.2, "inspection_share": 0.8}
+    found = manifest(folder=str(images), notes=["a note"], result=figures)
     with run_folder.open_run(folder, found, quiet) as job:
         write_clusters(folder, clusters)
         write_pairs(folder / "rejected.txt", [("notes.txt", "not an image\tnor a table")])

@@ -260,7 +260,10 @@ def test_code_in_a_model_runs_for_who_selects_only_if_he_trusts_it(tmp_path, imp
     np.savez(run / "heatmaps.npz", **arrays)
     manifest = Manifest(
         job="heatmaps", ended="finished", command=[], folder="/images",
-        parameters={"model": str(tmp_path / "dnn.keras"), "trust_model": True, "rule": "z+"},
+        parameters={
+            "model": str(tmp_path / "dnn.keras"), "trust_model": True, "rule": "z+",
+            "batch_size": 16,
+        },
         weights={"sha256": digest_of(tmp_path / "dnn.keras")},
         chosen={"scaling": "none", "explained": "the predicted one"},
     )  # fmt: skip

@@ -51,7 +51,12 @@ def plain(tmp_path_factory):
         command=[],
         folder=str(images),
         parameters={"seed": 0},
-        result={"clusters": len(SIZES), "inspection_share": 30 / len(labels)},
+        result={
+            "clusters": len(SIZES),
+            "noise": 0,
+            "noise_share": 0.0,
+            "inspection_share": 30 / len(labels),
+        },
     )
     with open_run(run, manifest, lambda *step: None) as job:
         write_clusters(run, clusters, {c: {"family": f} for c, f in FAMILIES.items()})

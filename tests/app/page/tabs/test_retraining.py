@@ -6,6 +6,7 @@ from app.page.tabs import retraining
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest
+from tests.edited import edit_part
 
 
 def quiet(stage, done, total):
@@ -91,18 +92,51 @@ def test_what_lies_beside_the_images_of_a_run_is_suggested(page, tmp_path):
     assert retraining.suggest_places(page, str(tmp_path / "secret")) == ("", "", "")
 
 
-def test_the_same_command_goes_on_with_a_retraining_that_was_broken_off(page):
-    run = page.runs / "run"
+def test_the_same_options_go_on_with_a_retraining_that_was_broken_off(page):
+    run, root = page.runs / "run", page.access.roots[0]
     first = retrainings(page)
-    job, *pairs = first.arguments
-    words = [job, *pairs[5:], *pairs[:5]]  # typed in another order
-    manifest = Manifest(job="retrain", command=words, folder=str(run), parameters={})
+    parameters = {
+        "model": str(root / "dnn.keras"), "training": str(root / "train"), "unsafe": str(run),
+        "test": str(root / "images"), "validation": None, "scaling": None, "trust_model": False,
+        "classes": None, "task": None, "error_threshold": None, "key_points": False,
+        "groups": None, "repeats": 0, "epochs": 10, "batch_size": 32, "learning_rate": None,
+        "schedule": "cosine", "validation_share": 0.1, "patience": None, "augment": False,
+        "seed": 0,
+    }  # fmt: skip
+    manifest = Manifest(job="retrain", command=[], folder=str(run), parameters=parameters)
     with pytest.raises(KeyboardInterrupt), open_run(first.folder, manifest, quiet):
         raise KeyboardInterrupt
     again = retrainings(page)
     assert again.arguments == (*first.arguments, "--overwrite")
-    other = retrainings(page, epochs="3")
-    assert other.folder != first.folder
+    others = (
+        {"epochs": "3"}, {"compare": True}, {"scaling": "0-1"}, {"augment": True}, {"seed": "1"},
+        {"model": str(root / "other.keras")}, {"learning_rate": "0.01"},
+    )  # fmt: skip
+    for other in others:
+        assert retrainings(page, **other).folder != first.folder
+    edit_part(first.folder, "parameters", epochs="many")
+    assert retrainings(page).folder != first.folder  # nobody knows what it was
+    edit_part(first.folder, "parameters", epochs=10)
+    assert retrainings(page).folder == first.folder
     with open_run(first.folder, manifest, quiet, overwrite=True) as opened:
         opened.begin_results()
     assert retrainings(page).folder != first.folder
+
+
+def test_a_retraining_goes_on_with_the_scaling_of_the_clusters(page):
+    run, root = page.runs / "run", page.access.roots[0]
+    chosen = {"scaling": "0-1", "explained": "the predicted one"}
+    manifest = Manifest(job="heatmaps", command=[], folder=str(run), parameters={}, chosen=chosen)
+    with open_run(run, manifest, quiet):
+        pass
+    first = retrainings(page)
+    parameters = {
+        "model": str(root / "dnn.keras"), "training": str(root / "train"), "unsafe": str(run),
+        "test": str(root / "images"), "scaling": "0-1", "epochs": 10, "batch_size": 32,
+        "schedule": "cosine", "validation_share": 0.1,
+    }  # fmt: skip
+    manifest = Manifest(job="retrain", command=[], folder=str(run), parameters=parameters)
+    with pytest.raises(KeyboardInterrupt), open_run(first.folder, manifest, quiet):
+        raise KeyboardInterrupt
+    assert retrainings(page).arguments == (*first.arguments, "--overwrite")
+    assert retrainings(page, scaling="none").folder != first.folder

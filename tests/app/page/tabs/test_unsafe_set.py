@@ -15,7 +15,8 @@ def quiet(stage, done, total):
 def test_a_run_whose_model_lies_elsewhere_is_not_selected_for(page, tmp_path):
     run = page.runs / "run"
     images = page.access.roots[0] / "images"
-    parameters = {"model": str(tmp_path / "secret" / "dnn.keras")}
+    model = str(tmp_path / "secret" / "dnn.keras")
+    parameters = {"model": model, "rule": "z+", "batch_size": 16}
     manifest = Manifest(job="heatmaps", command=[], folder=str(images), parameters=parameters)
     with open_run(run, manifest, quiet):
         pass

@@ -9,6 +9,7 @@ from pipelines.clusters.clusters import (
     read_clusters,
 )
 from pipelines.runs.files import write_csv
+from tests.edited import edit_part
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def heated(run):
     write_csv(run / "heatmaps" / "pictures.csv", ("file", "layer"), rows)
     for name, _ in rows:
         np.save(run / "heatmaps" / name, rng.integers(-127, 128, (10, 3, 4), dtype=np.int8))
+    edit_part(run, "parameters", model="/dnn.keras", rule="z+", batch_size=16)
     return run
 
 

@@ -194,7 +194,13 @@ def write_run(folder, labels=LABELS, /, *, paths=None, **changes):
             ],
             "candidates": [{"eps": 0.987654321 + place} for place in range(116)],
         },
-        "result": {"inspection_share": 0.7059, "silhouette": 0.1234},
+        "result": {
+            "clusters": max(labels) + 1,
+            "noise": list(labels).count(-1),
+            "noise_share": round(list(labels).count(-1) / n, 4),
+            "inspection_share": 0.7059,
+            "silhouette": 0.1234,
+        },
         "notes": ["Take them as places to look at."],
         "stages": [
             {"name": "checking images", "seconds": 1.25, "peak_memory_mb": 120.2},

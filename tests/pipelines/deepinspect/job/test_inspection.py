@@ -162,11 +162,11 @@ def test_every_file_is_predicted_or_rejected_and_what_is_shown_has_a_thumbnail(i
     assert {path for paths in confused(out).values() for path in paths} <= drawn
     for name in NAMES:
         assert sum(row["predicted"] == name for row in rows if row["path"] in drawn) >= 12
-    about, classes = read_inspection(out)
+    read, classes = read_inspection(out)
     assert [row.name for row in classes] == list(NAMES)
     assert [row.labelled for row in classes] == [PER_CLASS] * 5
     assert sum(row.predicted for row in classes) == 5 * PER_CLASS
-    assert about["result"]["pairs"] == 10
+    assert read.result["pairs"] == 10
 
 
 def test_a_threshold_that_no_class_passes_has_no_ranking_to_compare(inspected):

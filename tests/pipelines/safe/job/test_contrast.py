@@ -48,8 +48,12 @@ def write_test(folder, images, failing):
     paths = sorted(file.name for file in images.glob("*.png"))
     manifest = Manifest(
         job="test", command=[], folder=str(images), parameters={},
-        weights={"source": "dnn.keras", "sha256": "0" * 64}, chosen={"task": "classes"},
-        result={"images": len(paths), "failures": len(failing), "accuracy": 0.64},
+        weights={"source": "dnn.keras", "sha256": "0" * 64},
+        chosen={"scaling": "none", "task": "classes", "names": ["05", "16"]},
+        result={
+            "images": len(paths), "failures": len(failing),
+            "accuracy": 0.64, "accuracy_low": 0.5, "accuracy_high": 0.75,
+        },
     )  # fmt: skip
     rows = [(p, "05", "16" if p in failing else "05", int(p not in failing), 0) for p in paths]
     with open_run(folder, manifest, quiet):

@@ -1,0 +1,87 @@
+"""What `run.json` keeps of a run of coverage, and of perturbed images."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from pipelines.runs.manifest import Number, Part
+
+
+class CoverageParameters(Part):
+    """The options of a run of coverage; see `deepimportance.job.Options`."""
+
+    part: ClassVar[Literal["parameters"]] = "parameters"
+
+    model: str = ""
+    training: str = ""
+    tests: list[str] = Field(default_factory=list)
+    candidates: str | None = None
+    layer: str | None = None
+    neurons: int | None = None
+    clusters: int | None = None
+    rule: str = ""
+    class_: str | None = Field(default=None, validation_alias="class", serialization_alias="class")
+    classes: str | None = None
+    scaling: str | None = None
+    trust_model: bool = False
+
+
+class CoverageFigures(Part):
+    """What a run of coverage says of its first test set.
+
+    Attributes
+    ----------
+    combinations : int or str
+        There are; in digits where a number of JSON cannot tell it.
+    covered : int
+        Of these, with a test image.
+    coverage : float
+        Their share.
+    images, training_images : int
+    new_images, new_combinations : int or None
+        New images, and how many of them add a combination; None where there are none.
+    """
+
+    part: ClassVar[Literal["result"]] = "result"
+
+    combinations: int | str
+    covered: int
+    coverage: float
+    images: int
+    training_images: int
+    new_images: int | None = None
+    new_combinations: int | None = None
+
+
+class PerturbParameters(Part):
+    """The options of `perturb`; see `perturbation_job.Options`."""
+
+    part: ClassVar[Literal["parameters"]] = "parameters"
+
+    model: str = ""
+    how: str = ""
+    strength: Number | None = None
+    seed: int = 0
+    classes: str | None = None
+    scaling: str | None = None
+    trust_model: bool = False
+
+
+class PerturbFigures(Part):
+    """What came of perturbing images.
+
+    Attributes
+    ----------
+    images, unchanged : int
+        All copies, and those that are as the originals.
+    labels : str
+        Where their labels come from, in words; empty where there are none.
+    """
+
+    part: ClassVar[Literal["result"]] = "result"
+
+    images: int
+    unchanged: int
+    labels: str
