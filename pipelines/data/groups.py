@@ -1,8 +1,8 @@
-"""Groups of images: frames of one track, drive or person are no independent images.
+"""Groups of images: frames of one track, drive or person are not independent images.
 
-Thirty frames of one sign fail together. What is counted, tested and shown therefore knows which
-images belong to one group: by a column of a table, by a part of their names, or by the stem that
-frames of a track share before their number. (`safe.near_duplicates` looks at the pictures.)
+Thirty frames of one sign fail together. Counts, tests and pages therefore need to know which images
+belong to one group: by a column of a table, by a part of their paths, or by the stem that the names
+of the frames share before the frame number. (`safe.near_duplicates` compares the pixels instead.)
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from pipelines.runs.wording import count_of
 
 AUTO, NONE = "auto", "none"
 FRAME = re.compile(r"(?P<stem>.*\d.*[_\-. ]|.*\d[a-z]+)(?P<number>\d+)", re.IGNORECASE)
-"""A file's name without its ending: something that holds a number of its own, then the frame's."""
+"""A file's name without its extension: a stem that contains a number, then the frame number."""
 FEWEST_STEMS = 10
+"""With fewer stems of several images, stems are not tracks."""
 LARGEST_SHARE = 0.1
-"""Stems that fewer share, or of which one is shared by more of all images, name no tracks."""
-SHOWN = 3
-BESIDE = ("labels.csv", "parameters.csv")
-"""Tables beside images, of which a column may name the groups."""
+"""If one stem has a larger share of all images, stems are not tracks."""
+EXAMPLES = 3
+"""Number of stems that a description lists."""
+GROUP_TABLES = ("labels.csv", "parameters.csv")
+"""Tables beside the images that may have a column with the groups."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class Groups:
     Attributes
     ----------
     names : dict of str to str
-        Group by path; an image that is not in it is a group of its own.
+        The group of each image, by path; an image that is not in it is a group of its own.
     how : str
-        How they were told, for the user; empty where every image is its own.
+        How the groups were found, in words; empty when every image is a group of its own.
     """
 
     names: Mapping[str, str]
@@ -62,22 +64,22 @@ def find_groups(
     Parameters
     ----------
     wanted : str, optional
-        "auto" (also where None): by a stem that names share before a frame number, if there are
-        such stems. "none": every image is its own. Else a column of one of the tables, or else a
-        regular expression, whose first group (or whole match) in the path names the group.
+        "auto" or None: by the stem that names share before a frame number, if there are such
+        stems. "none": every image is a group of its own. Otherwise a column of one of the tables,
+        or a regular expression whose first group (or whole match) in the path is the group.
     paths : sequence of str
         Relative paths of all images, failing and passing.
     tables : sequence of Path, optional
-        Their first column is the relative path; None where the job takes no tables.
+        The first column is the relative path; None when the job reads no tables.
     folder : Path
-        Of the images.
+        The folder of the images.
     without : str
-        What to say where there are no tables.
+        Why there are no tables, for the message.
 
     Raises
     ------
     InputError
-        When it is neither a column nor a regular expression that matches any path.
+        When `wanted` is neither a column nor a regular expression that matches a path.
     """
     if wanted == NONE:
         return ALONE
@@ -94,7 +96,7 @@ def find_groups(
 def _by_column(
     wanted: str, file: Path, paths: Sequence[str], folder: Path
 ) -> dict[str, str] | None:
-    """Return the cells of a column by path; None where the table has no such column."""
+    """Return the cells of a column by path; None when the table has no such column."""
     table = read_table(file)
     titles = [clean(title) for title in table.header]
     if clean(wanted) not in titles[1:]:
@@ -108,7 +110,7 @@ def _by_column(
 def _by_pattern(
     wanted: str, paths: Sequence[str], tables: Sequence[Path] | None, without: str
 ) -> dict[str, str]:
-    """Return what a regular expression matches by path."""
+    """Return the part of each path that a regular expression matches, by path."""
     try:
         pattern = re.compile(wanted)
     except re.error as error:
@@ -117,8 +119,8 @@ def _by_pattern(
             f"groups: expected {kinds} a regular expression, received {wanted!r} ({error})."
         ) from error
     matches = {path: pattern.search(path) for path in paths}
-    named = {path: found[min(1, pattern.groups)] for path, found in matches.items() if found}
-    names = {path: name for path, name in named.items() if name}
+    parts = {path: match[min(1, pattern.groups)] for path, match in matches.items() if match}
+    names = {path: part for path, part in parts.items() if part}
     if not names:
         column = ""
         if tables is not None:
@@ -128,25 +130,25 @@ def _by_pattern(
             column = f"is no column{columns}, and "
         raise InputError(
             f"groups: {wanted!r} {column}as a regular expression matches none of {len(paths)} "
-            f"paths, such as {next(iter(paths), '')!r}."
+            f"paths, such as {next(iter(paths), '')!r}. Give another, or auto or none."
         )
     return names
 
 
 def find_groups_beside(wanted: str | None, paths: Sequence[str], folder: Path) -> Groups:
-    """Find the groups of labelled images, by the tables that lie beside them; see `find_groups`."""
-    tables = [folder / name for name in BESIDE if (folder / name).is_file()]
-    without = f"neither {' nor '.join(BESIDE)} lies in {folder}"
+    """Find the groups of images with the `GROUP_TABLES` in their folder; see `find_groups`."""
+    tables = [folder / name for name in GROUP_TABLES if (folder / name).is_file()]
+    without = f"neither {' nor '.join(GROUP_TABLES)} lies in {folder}"
     return find_groups(wanted, paths, tables, folder, without)
 
 
 def _by_stem(paths: Sequence[str]) -> Groups:
-    """Group names such as `00012_00003.png`, where enough different stems have several frames."""
+    """Group names such as `00012_00003.png` by stem, if enough stems have several frames."""
     stems = {}
     for path in paths:
         folder, _, name = path.rpartition("/")
-        if found := FRAME.fullmatch(name.rpartition(".")[0]):
-            stems[path] = f"{folder}/{found['stem']}"
+        if match := FRAME.fullmatch(name.rpartition(".")[0]):
+            stems[path] = f"{folder}/{match['stem']}"
     counts = Counter(stems.values())
     several = {stem for stem, count in counts.items() if count > 1}
     frames = sum(counts[stem] for stem in several)
@@ -154,31 +156,31 @@ def _by_stem(paths: Sequence[str]) -> Groups:
         return ALONE
     if max(counts.values()) > LARGEST_SHARE * len(paths):
         return ALONE
-    # One stem a folder names the folder's class (n01440764_10026.JPEG), and no track.
+    # One stem per folder is the name of a class (n01440764_10026.JPEG), not of a track.
     folders = Counter(stem.rpartition("/")[0] for stem in several)
     if len(folders) > 1 and max(folders.values()) == 1:
         return ALONE
-    examples = ", ".join(repr(stem.rpartition("/")[2]) for stem in sorted(several)[:SHOWN])
+    examples = ", ".join(repr(stem.rpartition("/")[2]) for stem in sorted(several)[:EXAMPLES])
     names = {path: stem for path, stem in stems.items() if stem in several}
     return Groups(names, f"by the stem before the frame number in their names ({examples}, ...)")
 
 
 def number_groups(groups: Groups, paths: Sequence[str]) -> NDArray[np.int64]:
-    """Return a number a group: images of one group share it.
+    """Return the number of each image's group.
 
     Returns
     -------
     array of int64, shape (n,)
-        From 0, in the order of first occurrence.
+        Groups are numbered from 0 in the order in which they first occur.
     """
     numbers: dict[str | int, int] = {}
-    # Images of two folders may have the same path: without a group each is its own.
+    # Two images of different folders may have equal paths: position tells them apart.
     keys = [groups.names.get(path, place) for place, path in enumerate(paths)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
 def describe_groups(groups: Groups, paths: Sequence[str]) -> str:
-    """Say how many images come in how many groups, and how that was told; empty without groups."""
+    """Describe the number of images and groups, and how these were found; "" without groups."""
     if not groups.how:
         return ""
     count = len(np.unique(number_groups(groups, paths)))

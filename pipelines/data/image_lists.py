@@ -1,6 +1,6 @@
-"""Lists of images: those that a job is given, and those that a DNN confuses between two classes.
+"""Lists of images: the images that a job reads, and those that a DNN confuses between two classes.
 
-`inspect` writes the latter; `cluster` and `heatmaps` take them in the place of a folder.
+`inspect` writes lists of confused images; `cluster` and `heatmaps` read a list like a folder.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ PAIR_NAMES = r"\d+-\d+\.txt|pairs\.csv"
 
 @dataclass(frozen=True)
 class PairList:
-    """The images that are confused between two classes.
+    """The images that a DNN confuses between two classes.
 
     Attributes
     ----------
     first, second : int
         Positions of the classes.
     names : tuple of str
-        Theirs.
+        Names of the classes.
     rank : int or None
-        Of the pair by NAPVD, from 1; None where that is not known.
+        Rank of the pair by NAPVD, from 1; None where it is not known.
     images : sequence of str
         Paths, relative to the folder of the images.
     """
@@ -56,17 +56,17 @@ CHECKING = "checking images"
 
 @dataclass(frozen=True)
 class ListedImages:
-    """The images of a folder or of a list, before any of them is opened.
+    """The paths of the images of a folder or of a list; no image was opened yet.
 
     Attributes
     ----------
     source : Path
-        As it was named: the folder, or the list.
+        The folder or the list, as the user named it.
     folder : Path
-        That the paths are relative to.
+        The folder that the paths are relative to.
     paths : tuple of str
     rejected : tuple of Rejected
-        Files that could not be used.
+        Files that cannot be used.
     """
 
     source: Path
@@ -84,18 +84,18 @@ def list_images(source: Path) -> ListedImages:
 def check_listed(
     listed: ListedImages, progress: Progress
 ) -> tuple[list[ImageFile], list[Rejected]]:
-    """Read all images once, as the stage `CHECKING`.
+    """Read the headers and digests of all images, as the stage `CHECKING`.
 
     Returns
     -------
     images : list of ImageFile
     rejected : list of Rejected
-        All files that could not be used.
+        All files that cannot be used.
 
     Raises
     ------
     InputError
-        When no image is left.
+        When no image can be used.
     """
     images, unusable = check_images(
         listed.folder, list(listed.paths), lambda done, total: progress(CHECKING, done, total)
@@ -107,32 +107,32 @@ def check_listed(
 
 
 def list_name(first: int, second: int) -> str:
-    """Return the name of a pair's list, of positions: a class may be called anything."""
+    """Return the name of a pair's list; it has positions, as names of classes may hold any text."""
     return f"{PAIR_FOLDER}/{min(first, second)}-{max(first, second)}.txt"
 
 
 def write_pair_lists(run: Path, folder: Path, lists: Sequence[PairList]) -> None:
-    """Write a list a pair into a run folder, and a table that says what each is.
+    """Write a list per pair into a run folder, and a table that describes the lists.
 
     Parameters
     ----------
     folder : Path
-        Of the images.
+        The folder of the images.
     """
     if not lists:
         return
     (run / PAIR_FOLDER).mkdir(exist_ok=True)
     rows = []
-    for each in lists:
-        name = list_name(each.first, each.second)
-        write_image_list(run / name, folder, sorted(each.images))
-        rank = "" if each.rank is None else each.rank
-        rows.append((name.rpartition("/")[2], *each.names, rank, len(each.images)))
+    for pair in lists:
+        name = list_name(pair.first, pair.second)
+        write_image_list(run / name, folder, sorted(pair.images))
+        rank = "" if pair.rank is None else pair.rank
+        rows.append((name.rpartition("/")[2], *pair.names, rank, len(pair.images)))
     write_csv(run / PAIR_FOLDER / PAIRS_TABLE, PAIR_COLUMNS, rows)
 
 
 def describe_source(source: Path) -> list[str]:
-    """Say which confusion the images of a list come from; nothing of any other source.
+    """Describe the confusion that the images of a pair's list come from; else return an empty list.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What images really show: labels from a table beside them, or from class folders."""
+"""The labels of images: from a table beside them, or from class folders."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Truth:
     Attributes
     ----------
     columns : tuple of str
-        ("label",), or the names of the numbers that are to be predicted.
+        ("label",), or the names of the numbers that the DNN predicts.
     values : dict of str to tuple of str
-        By path, a cell a column; images without a label are not in it.
+        By path, one cell per column; images without a label are left out.
     source : str
-        Where they come from, in words.
+        Where the labels come from, in words.
     """
 
     columns: tuple[str, ...]
@@ -36,16 +36,16 @@ class Truth:
 
 
 def read_truth(folder: Path, paths: Sequence[str]) -> Truth:
-    """Read the labels of images: from `labels.csv` in the folder, else from class folders.
+    """Read the labels of images: from `labels.csv` in the folder, or else from class folders.
 
-    The table's first column is the relative path. Its column `label` holds a class, several with
-    semicolons between, or numbers; without such a column, all columns but `prediction` are numbers
-    to be predicted.
+    The first column of the table is the relative path. The column `label` holds a class, several
+    classes separated by semicolons, or numbers. Without that column, all columns except
+    `prediction` are numbers that the DNN predicts.
 
     Raises
     ------
     InputError
-        When there is neither a table nor a class folder, or the table has none of the images.
+        When there is neither a table nor a class folder; when the table has no label of any image.
     """
     table = folder / LABELS_TABLE
     if table.is_file():
@@ -53,8 +53,8 @@ def read_truth(folder: Path, paths: Sequence[str]) -> Truth:
     inside = {path: path.rsplit("/", 1)[0] for path in paths if "/" in path}
     if not inside:
         raise InputError(
-            f"{folder} has no labels: expected a table {LABELS_TABLE} (path, label) or a folder a "
-            f"class; {len(paths)} images lie in the folder itself."
+            f"{folder} has no labels: expected a table {LABELS_TABLE} (path, label) or one folder "
+            f"per class, received {len(paths)} images in the folder itself."
         )
     values: dict[str, tuple[str, ...]] = {path: (label,) for path, label in inside.items()}
     return Truth((LABEL,), values, CLASS_FOLDERS)
@@ -75,67 +75,71 @@ def _from_table(folder: Path, file: Path, paths: Sequence[str]) -> Truth:
             values[paths[image]] = cells
     if not values:
         raise InputError(
-            f"{file} has a label for none of the {len(paths)} images: all their cells are empty."
+            f"{file} has a label for none of the {len(paths)} images: all their cells are empty. "
+            "Fill in the labels."
         )
     return Truth(tuple(table.header[column] for column in columns), values, LABELS_TABLE)
 
 
 def order_classes(
-    truth: Truth, outputs: int, given: Sequence[str] | None, several: bool
+    truth: Truth, outputs: int, names: Sequence[str] | None, several: bool
 ) -> tuple[str, ...]:
     """Return the names of a classifier's classes in the order of its outputs.
 
-    Without names that are given, they are sorted, as Keras does with class folders; in a table,
-    whole numbers from 0 are positions.
+    Without `names`, the labels are sorted, as Keras sorts class folders. Labels in a table that are
+    whole numbers from 0 are positions of outputs.
 
     Parameters
     ----------
     outputs : int
-        Of the network; one output stands for two classes.
+        Number of outputs of the network; one output stands for two classes.
+    names : sequence of str, optional
+        Names of the classes in the order of the outputs, from the user.
     several : bool
         Whether an image may have several labels.
 
     Raises
     ------
     InputError
-        When names and outputs do not go together, or a label is no class.
+        When the number of names is not that of the classes, or a label is not a class.
     """
     cells = {cell for values in truth.values.values() for cell in values}
     used = {part for cell in cells for part in split_label(cell)} if several else cells
-    wanted = 2 if outputs == 1 and not several else outputs
-    if given is not None:
-        if len(given) != wanted or len(set(given)) != wanted:
+    count = 2 if outputs == 1 and not several else outputs
+    if names is not None:
+        if len(names) != count or len(set(names)) != count:
             raise InputError(
-                f"classes: expected {wanted} names, one an output of the network, received "
-                f"{len(given)} ({', '.join(given[:5])}, ...)."
+                f"classes: expected {count} names, one for each class of the network, received "
+                f"{len(names)} ({', '.join(names[:5])}, ...). Each class needs a name of its own."
             )
-        if unknown := sorted(used - set(given)):
+        if unknown := sorted(used - set(names)):
             raise InputError(
                 f"the network knows no class {unknown[0]!r} ({truth.source}); its classes are "
-                f"{', '.join(given)}. {len(unknown)} labels are unknown."
+                f"{', '.join(names)}. {len(unknown)} labels are unknown: correct the labels "
+                "or --classes."
             )
-        return tuple(given)
-    positions = {str(place) for place in range(wanted)}
+        return tuple(names)
+    positions = {str(place) for place in range(count)}
     if truth.source == LABELS_TABLE and used <= positions:
-        return tuple(str(place) for place in range(wanted))
-    if len(used) != wanted:
+        return tuple(str(place) for place in range(count))
+    if len(used) != count:
         raise InputError(
-            f"the network has {wanted} classes, and {truth.source} {len(used)} "
+            f"the network has {count} classes, and {truth.source} {len(used)} "
             f"({', '.join(sorted(used)[:5])}, ...). Give --classes, a file with the names of all "
-            "classes, one a line, in the order of the outputs."
+            "classes, one per line, in the order of the outputs."
         )
     return tuple(sorted(used))
 
 
 def split_label(cell: str) -> tuple[str, ...]:
-    """Return the classes that a cell names."""
+    """Return the classes in a cell, which semicolons separate; sorted, each once."""
     return tuple(sorted({part.strip() for part in cell.split(SEPARATOR)} - {""}))
 
 
 def read_classes(file: Path) -> tuple[str, ...]:
-    """Read the names of classes, one a line."""
+    """Read a file with the names of classes, one per line; raise InputError when that fails."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--classes: {file} cannot be read: {error}.") from error
+        raise InputError(f"--classes: {file} cannot be read: {error}. Check the path.") from error
     return tuple(line.strip() for line in lines if line.strip())

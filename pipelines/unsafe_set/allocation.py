@@ -1,7 +1,7 @@
-"""The unsafe set: which new images belong to the clusters, and are worth a label.
+"""The unsafe set: the new images that belong to the clusters and are worth a label.
 
-HUDD, section IV-C (Equation 7, Figure 10), with heatmap distances; SAFE, section 2, step 4, with
-distances of features.  Both share what is here: it takes distances, wherever they come from.
+HUDD, section IV-C (Equation 7, Figure 10), measures distances of heatmaps; SAFE, section 2, step 4,
+measures distances of features. This module takes the distances of either.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from numpy.typing import NDArray
 from pipelines.data.arrays import Floats, Positions
 
 SELECTION_FACTOR = 0.3
-"""Of the papers: the share of the test set's size that bounds the unsafe set."""
+"""The papers' share of the test set's size, which bounds the size of the unsafe set."""
 BLOCK = 8_000_000
-"""Distances held at a time."""
+"""Number of distances in memory at a time."""
 NO_CLUSTER = -1
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which images are chosen, best first.
+    """The chosen images, best first.
 
     Attributes
     ----------
     images : array of intp, shape (m,)
         Positions in the improvement set.
     clusters : array of int32, shape (m,)
-        The cluster that each is chosen for.
+        The cluster that each image is chosen for.
     same : dict of int to int
-        Images left out for being the same as one that is chosen, and that one.
+        For each image that was left out as a duplicate, the chosen image that it duplicates.
     """
 
     images: Positions
@@ -45,25 +45,25 @@ class Choice:
 def estimate_count(
     test_images: int, accuracy: float, selection_factor: float = SELECTION_FACTOR
 ) -> int:
-    """Estimate how many images to choose: Equation 7, summed over the clusters.
+    """Estimate the number of images to choose: Equation 7 of HUDD, summed over the clusters.
 
     (size of the test set x selection factor) x (1 - accuracy), rounded half up, at least 1.
 
     Parameters
     ----------
     test_images : int
-        Images of the test set on which the failing ones were found.
+        Number of images of the test set that the failing images come from.
     accuracy : float
-        Of the DNN under analysis on it, 0 to 1.
+        Accuracy of the DNN under analysis on that test set, 0 to 1.
     """
     return max(1, int(test_images * selection_factor * (1 - accuracy) + 0.5))
 
 
 def allocate(count: int, weights: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Share a number of images out over clusters in proportion to weights.
+    """Share `count` images among the clusters, in proportion to weights.
 
-    Equation 7 gives fractions of images; the largest remainders are rounded up, so that the sum is
-    `count`, ties by the cluster's place.
+    Equation 7 gives fractions of images. They are rounded by the method of largest remainders, so
+    that they sum up to `count`; of equal remainders, that of the first cluster is rounded up.
 
     Parameters
     ----------
@@ -85,18 +85,18 @@ def allocate(count: int, weights: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def cluster_distances(points: Floats, others: Floats, clusters: NDArray[np.int32]) -> Floats:
-    """Compute each image's distance to the nearest image of each cluster (single linkage).
+    """Compute each new image's distance to the nearest image of each cluster (single linkage).
 
-    In blocks of matrix products: memory grows with n x k, never with n x m; time with n x m x d.
+    Distances are computed in blocks: memory grows with n x k, time with n x m x d.
 
     Parameters
     ----------
     points : array of float32, shape (n, d)
-        Of the improvement set.
+        The images of the improvement set.
     others : array of float32, shape (m, d)
-        Of the clusters: core images (SAFE), or all (HUDD).
+        The images of the clusters: core images (SAFE) or all images (HUDD).
     clusters : array of int32, shape (m,)
-        0 to k - 1; every one occurs.
+        Cluster of each of `others`, 0 to k - 1; every cluster occurs.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def cluster_distances(points: Floats, others: Floats, clusters: NDArray[np.int32
     """
     order = np.argsort(clusters, kind="stable")
     others, starts = others[order], np.flatnonzero(np.diff(clusters[order], prepend=-1))
-    # Centred, so that little is lost when squares are subtracted from one another.
+    # Centring keeps the squares small, so that their differences lose little precision.
     middle = others.mean(axis=0)
     points, others = points - middle, others - middle
     squares = np.square(others).sum(axis=1)
@@ -119,23 +119,23 @@ def cluster_distances(points: Floats, others: Floats, clusters: NDArray[np.int32
 
 
 def compute_reaches(points: Floats, clusters: NDArray[np.int32], core: NDArray[np.bool_]) -> Floats:
-    """Compute how far a cluster reaches: the distance within which its own images find a core.
+    """Compute the reach of each cluster: its images have a core image within this distance.
 
-    The largest distance of an image of the cluster to the nearest core image other than itself.
-    What is farther from every core image than that is outside of the cluster, as eps of DBSCAN
-    says on the points that were clustered.
+    The reach is the largest distance from an image of the cluster to the nearest core image other
+    than itself. A new image that is farther than the reach from every core image is outside of the
+    cluster. This corresponds to eps of DBSCAN for the clustered images.
 
     Parameters
     ----------
     points : array of float32, shape (m, d)
     clusters : array of int32, shape (m,)
-        0 to k - 1, no noise; every one has a core image.
+        0 to k - 1, without noise; every cluster has a core image.
     core : array of bool, shape (m,)
 
     Returns
     -------
     array of float32, shape (k,)
-        0 for a cluster of one core image and nothing else.
+        0 for a cluster of a single image.
     """
     result = np.zeros(int(clusters.max()) + 1, dtype=np.float32)
     for cluster in range(len(result)):
@@ -146,15 +146,15 @@ def compute_reaches(points: Floats, clusters: NDArray[np.int32], core: NDArray[n
         distances = np.sqrt(np.maximum(squares - 2 * own @ others.T, 0))
         distances[cores, np.arange(len(cores))] = np.inf
         nearest = distances.min(axis=1)
-        found = nearest[np.isfinite(nearest)]
-        result[cluster] = found.max() if len(found) else 0.0
+        finite = nearest[np.isfinite(nearest)]
+        result[cluster] = finite.max() if len(finite) else 0.0
     return result
 
 
 Turn = tuple[int, int]
-"""A cluster, and the number of a group of images in it."""
+"""A cluster and the number of a group of images: both choose whose turn it is."""
 Same = Callable[[int, list[int]], int | None]
-"""Names the chosen image of a cluster that an image is the same as; None for none."""
+"""Called as ``same(image, chosen)``: returns the chosen image that `image` duplicates, or None."""
 
 
 def fill(
@@ -166,47 +166,50 @@ def fill(
     groups: NDArray[np.int64] | None = None,
     before: Choice | None = None,
 ) -> Choice:
-    """Fill the clusters with images, by rank (Figure 10).
+    """Choose images for the clusters up to their quotas, rank by rank (HUDD, Figure 10).
 
-    For every image, clusters are ranked by their distance. For each rank, the images that are left
-    come in order, and go to their cluster of that rank while it is not full.  So a spurious one
-    takes no more than its quota, and what it does not take goes on to the cluster that is next.  As
-    printed, the loop of lines 15 to 21 handles one image a rank; the text says all, and so it does
-    here.  Not in the paper: within a rank, the groups of images in a cluster take turns.
+    For every image, the clusters are ranked by distance. For each rank, the remaining images are
+    taken in order; each is chosen for its cluster of that rank if the cluster is not full. A
+    spurious cluster thus gets at most its quota, and the images that it does not get go to their
+    next cluster. The loop in lines 15 to 21 of the figure handles one image per rank; the text of
+    the paper says all images, as is done here. Not in the paper: within a rank, the groups of
+    images in a cluster take turns, so that frames of one track do not fill a cluster.
 
-    Time grows with n k log k, and with n log n a rank until all are full.
+    Time grows with n k log k, and per rank with n log n until all clusters are full.
 
     Parameters
     ----------
     distances : array of float32, shape (n, k)
-        To the nearest image of each cluster; infinite where an image may not go.
+        To the nearest image of each cluster; infinite where an image may not be chosen for it.
     quotas : array of int64, shape (k,)
     order : array of float32, shape (n,), optional
-        Small values come first, ties by place; by default, distances to the cluster of the rank.
+        Images with small values come first, equal values by position; by default, the distance to
+        the cluster of the rank.
     same : callable, optional
-        An image that is the same as one chosen for the cluster is left out for good.
+        Finds duplicates; an image that duplicates one chosen for the same cluster is left out.
     groups : array of int64, shape (n,), optional
-        Images with one number are of one group; by default, each is its own.
+        Images with equal numbers are one group; by default, every image is a group of its own.
     before : Choice, optional
-        Images that the clusters have beyond their quotas: their groups have had those turns.
+        Images that were chosen earlier, in addition to the quotas: they count as turns of their
+        groups.
 
     Returns
     -------
     Choice
-        By turns: the first of each cluster, then the second of each, and so on.
+        The first image of each cluster, then the second image of each cluster, and so on.
     """
     ranked = np.argsort(distances, axis=1, kind="stable").astype(np.int32)
     chosen: list[list[int]] = [[] for _ in quotas]
     left, twins = np.ones(len(distances), dtype=np.bool_), dict[int, int]()
     numbers = np.arange(len(left)) if groups is None else groups
-    had = Counter(_turns(before.clusters, numbers[before.images]) if before else ())
+    turn_counts = Counter(_turns(before.clusters, numbers[before.images]) if before else ())
     for rank in range(len(quotas)):
         if all(len(images) >= quotas[cluster] for cluster, images in enumerate(chosen)):
             break
         clusters = ranked[:, rank]
         images = _in_order(distances[np.arange(len(left)), clusters], left, order)
         turns = _turns(clusters[images], numbers[images])
-        for place in _take_turns(turns, had):
+        for place in _take_turns(turns, turn_counts):
             image, cluster = int(images[place]), turns[place][0]
             if len(chosen[cluster]) >= quotas[cluster]:
                 continue
@@ -215,12 +218,12 @@ def fill(
                 twins[image] = twin
                 continue
             chosen[cluster].append(image)
-            had[turns[place]] += 1
+            turn_counts[turns[place]] += 1
     return _interleave(chosen, twins)
 
 
 def _in_order(costs: Floats, left: NDArray[np.bool_], order: Floats | None) -> Positions:
-    """Return the images that are left and may go to their cluster of a rank, first ones first."""
+    """Return the remaining images that may be chosen for their cluster of a rank, in order."""
     images = np.flatnonzero(left & np.isfinite(costs))
     return images[np.argsort((costs if order is None else order)[images], kind="stable")]
 
@@ -229,25 +232,25 @@ def _turns(clusters: NDArray[np.int32], groups: NDArray[np.int64]) -> list[Turn]
     return list(zip(clusters.tolist(), groups.tolist(), strict=True))
 
 
-def _take_turns(turns: Sequence[Turn], had: Counter[Turn]) -> Iterator[int]:
-    """Yield the places of `turns`: of what has had fewest first, and else in their order.
+def _take_turns(turns: Sequence[Turn], turn_counts: Counter[Turn]) -> Iterator[int]:
+    """Yield positions in `turns`: those with the lowest count first, equal counts in order.
 
-    Who takes what is yielded counts it in `had` before the next is asked for.
+    The caller increases `turn_counts` for each image that it chooses before it takes the next.
     """
     waiting: dict[Turn, deque[int]] = {}
     for place, turn in enumerate(turns):
         waiting.setdefault(turn, deque()).append(place)
-    heap = [(had[turn], places.popleft(), turn) for turn, places in waiting.items()]
+    heap = [(turn_counts[turn], places.popleft(), turn) for turn, places in waiting.items()]
     heapq.heapify(heap)
     while heap:
         _, place, turn = heapq.heappop(heap)
         yield place
         if waiting[turn]:
-            heapq.heappush(heap, (had[turn], waiting[turn].popleft(), turn))
+            heapq.heappush(heap, (turn_counts[turn], waiting[turn].popleft(), turn))
 
 
 def _interleave(chosen: Sequence[Sequence[int]], twins: dict[int, int]) -> Choice:
-    """Put the first image of each cluster before the second of any, and so on."""
+    """Order the images: the first of each cluster, then the second of each, and so on."""
     ordered = sorted(
         (turn, cluster, image)
         for cluster, images in enumerate(chosen)

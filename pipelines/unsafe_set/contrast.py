@@ -1,13 +1,13 @@
-"""How much more a new image looks like the failing ones than like those that pass.
+"""A score of new images: how much more they resemble failing images than passing ones.
 
-Where there are no passing images, than like the other new ones.
+Without passing images, the failing images are compared with the other new images.
 
-Not in the papers, which take the distance to a cluster alone: where failing images are common, so
-are safe ones, if that is where most images are.  What tells is the ratio of the two densities,
-p(x | failing) / p(x), which orders images as the probability of failing does (Elkan and Noto:
-*Learning classifiers from only positive and unlabeled data*, KDD 2008).  It is estimated by a
-classifier that tells failing images from images of the improvement set, all unlabelled.
-`benchmarks/selection.py` compares both.
+The papers rank new images by their distance to a cluster alone. But near many failing images there
+are also many safe ones if most images lie there. The ratio of the densities,
+p(x | failing) / p(x), orders images as the probability of failing does (Elkan and Noto: *Learning
+classifiers from only positive and unlabeled data*, KDD 2008). A classifier estimates it: it
+separates the failing images from the unlabelled images of the improvement set.
+`benchmarks/selection.py` compares both rankings.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from pipelines.data.arrays import Floats
 
 FOLDS = 5
 REPEATS = 3
-MOST_OTHERS = 4000
-"""Images of the improvement set that a classifier learns from, and at most as many failing ones."""
-FEWEST = 20
-"""Images of either kind below which nothing can be told."""
+MAX_IMAGES = 4000
+"""Largest number of images of either kind that a classifier is trained with."""
+MIN_IMAGES = 20
+"""With fewer images of either kind, no classifier is trained."""
 
 
 def contrast(new: Floats, failing: Floats, *, seed: int, passing: Floats | None = None) -> Floats:
-    """Score new images: the larger, the more like failing ones than like passing or other new ones.
+    """Score new images; a larger score means more like failing images.
 
-    With passing images, one machine tells them from the failing ones, and scores every new image.
-
-    Support vector machines with Gaussian kernels, of scikit-learn's default width and both kinds
-    weighed alike; every new image is scored by machines that did not learn from it (5-fold cross
-    validation, three times, the mean).  Time and memory grow linearly with the number of new
-    images.
+    The scores are decision values of support vector machines with Gaussian kernels of
+    scikit-learn's default width and balanced classes. With passing images, one machine separates
+    them from the failing images, and scores all new images. Without them, machines separate the
+    failing images from new images; the score of a new image is the mean of three machines that
+    were not trained with it (5-fold cross-validation, repeated three times). Time and memory grow
+    linearly with the number of new images.
 
     Parameters
     ----------
@@ -41,32 +41,32 @@ def contrast(new: Floats, failing: Floats, *, seed: int, passing: Floats | None 
     failing : array of float32, shape (m, d)
         Features of the failing images, in the same space.
     seed : int
-        Of the folds, and of the images that a machine learns from where there are very many.
+        Seed of the folds, and of the choice of training images where there are more than 4000.
     passing : array of float32, shape (k, d), optional
-        Features of passing images; fewer than 20 are left out.
+        Features of passing images; they are ignored when there are fewer than 20.
 
     Returns
     -------
     array of float32, shape (n,)
-        Zeros where there are less than 20 of either.
+        Zeros when there are fewer than 20 new or 20 failing images.
     """
     from sklearn.svm import SVC
 
-    if passing is not None and min(len(passing), len(failing)) >= FEWEST:
+    if passing is not None and min(len(passing), len(failing)) >= MIN_IMAGES:
         rng = np.random.default_rng(seed)
-        parts = [part[rng.permutation(len(part))[:MOST_OTHERS]] for part in (failing, passing)]
+        parts = [part[rng.permutation(len(part))[:MAX_IMAGES]] for part in (failing, passing)]
         kinds = np.arange(sum(map(len, parts))) < len(parts[0])
         machine = SVC(class_weight="balanced").fit(np.concatenate(parts), kinds)
         return np.asarray(machine.decision_function(new), dtype=np.float32)
     scores = np.zeros(len(new), dtype=np.float64)
-    if min(len(new), len(failing)) < FEWEST:
+    if min(len(new), len(failing)) < MIN_IMAGES:
         return scores.astype(np.float32)
     rng = np.random.default_rng(seed)
     for _ in range(REPEATS):
         folds = np.array_split(rng.permutation(len(new)), FOLDS)
         for place, fold in enumerate(folds):
-            others = np.concatenate(folds[:place] + folds[place + 1 :])[:MOST_OTHERS]
-            known = rng.permutation(len(failing))[:MOST_OTHERS]
+            others = np.concatenate(folds[:place] + folds[place + 1 :])[:MAX_IMAGES]
+            known = rng.permutation(len(failing))[:MAX_IMAGES]
             points = np.concatenate([failing[known], new[others]])
             kinds = np.arange(len(points)) < len(known)
             machine = SVC(class_weight="balanced").fit(points, kinds)

@@ -1,6 +1,7 @@
-"""How the unsafe set is cut from measured candidates: shared out over clusters, and thinned out.
+"""Choose the unsafe set from candidates whose distances and scores are known.
 
-Distances and scores are computed once; the set is cut from them again in a moment.
+The distances are computed once and kept. So the set can be chosen again at once when an engineer
+changes the number of images.
 """
 
 from __future__ import annotations
@@ -21,23 +22,25 @@ Ranking = Literal["contrast", "distance"]
 
 @dataclass(frozen=True)
 class Candidates:
-    """The images of an improvement set, and where they stand to the clusters of a run.
+    """The images of an improvement set, with their distances to the clusters of a run.
 
     Attributes
     ----------
     paths, digests : tuple of str, length n
+        See `images.ImageFile`.
     points : array of float32, shape (n, d)
-        In the space in which distances are measured.
+        Coordinates in the space in which distances are measured.
     distances : array of float32, shape (n, k)
         To the nearest core image of each cluster.
     reaches : array of float32, shape (k,)
-        Within which an image belongs to a cluster.
+        An image within this distance belongs to the cluster; see `allocation.compute_reaches`.
     scores : array of float32, shape (n,)
-        The larger, the sooner it is worth a label.
+        Images with larger scores are more worth a label; see `contrast`.
     sizes : array of int64, shape (k,)
-        Of the clusters.
+        Number of images of each cluster.
     groups : tuple of str, length n
-        Name of each image's group, "" where it is its own; empty where every image is.
+        Name of each image's group, "" for an image that is a group of its own; an empty tuple when
+        there are no groups.
     """
 
     paths: tuple[str, ...]
@@ -54,7 +57,7 @@ class Candidates:
         return np.asarray((self.distances <= self.reaches).any(axis=1), dtype=np.bool_)
 
     def group_numbers(self) -> NDArray[np.int64]:
-        """Return a number a group: images of one group share it."""
+        """Return the number of each image's group: int64, shape (n,)."""
         groups = dict(zip(self.paths, self.groups, strict=True)) if self.groups else {}
         names = {path: group for path, group in groups.items() if group}
         return number_groups(Groups(names, ""), self.paths)
@@ -62,16 +65,18 @@ class Candidates:
 
 @dataclass(frozen=True)
 class UnsafeSet:
-    """A cut of the candidates, best first.
+    """The images chosen from the candidates, best first.
 
     Attributes
     ----------
     images : array of intp, shape (m,)
+        Positions in the candidates.
     clusters : array of int32, shape (m,)
+        The cluster that each image is chosen for.
     outside : array of bool, shape (m,)
-        Whether an image belongs to none of the clusters; such come last.
+        Whether an image is outside of all clusters; these images come last.
     same : dict of int to int
-        Images left out for being the same as one that is chosen, and that one.
+        For each image that was left out as a duplicate, the chosen image that it duplicates.
     """
 
     images: Positions
@@ -88,23 +93,28 @@ def cut(
     ranking: Ranking,
     same_distance: float,
 ) -> UnsafeSet:
-    """Choose images (SAFE, section 2, step 4; HUDD, section IV-C).
+    """Choose the unsafe set from the candidates (SAFE, section 2, step 4; HUDD, section IV-C).
 
-    What belongs to a cluster comes first, by rank-wise filling (`allocation.fill`); what a cluster
-    cannot fill goes to those that can.  Groups of images (frames of one track, say) take turns in
-    each cluster (`allocation.fill`).  What is outside of all clusters only fills up what is then
-    still wanted.
+    Images that belong to a cluster come first, as `allocation.fill` chooses them. If a cluster has
+    too few images for its quota, the other clusters get the rest. Images outside of all clusters
+    are chosen only if the images inside are fewer than `count`.
 
     Parameters
     ----------
     count : int
-        At least 1; more than there are takes all.
+        Number of images to choose, at least 1; if there are fewer candidates, all are chosen.
+    allocation : {"uniform", "proportional"}
+        Whether all clusters get equal quotas, or quotas in proportion to their sizes.
+    ranking : {"contrast", "distance"}
+        Whether images with large scores come first, or images near the cluster.
+    same_distance : float
+        Images of a cluster that are nearer than this count as duplicates; 0 keeps duplicates.
     """
     weights = np.ones(len(candidates.sizes))
     if allocation == "proportional":
         weights = candidates.sizes.astype(np.float64)
     order = -candidates.scores if ranking == "contrast" else None
-    same = _same(candidates, same_distance)
+    same = _build_same(candidates, same_distance)
     within = np.where(
         candidates.distances <= candidates.reaches, candidates.distances, np.float32(np.inf)
     )
@@ -134,7 +144,7 @@ def _fill_up(
     groups: NDArray[np.int64],
     before: Choice | None = None,
 ) -> Choice:
-    """Fill quotas that sum up to `count`; what a cluster cannot fill goes to those that can."""
+    """Fill quotas that sum up to `count`; quotas that a cluster cannot fill go to the others."""
     quotas = allocate(count, weights)
     open_to_more = np.ones(len(weights), dtype=np.bool_)
     while True:
@@ -147,8 +157,8 @@ def _fill_up(
         quotas = filled + allocate(missing, np.where(open_to_more, weights, 0.0))
 
 
-def _same(candidates: Candidates, same_distance: float) -> Same | None:
-    """Return what tells whether an image is the same as one that is chosen for the cluster."""
+def _build_same(candidates: Candidates, same_distance: float) -> Same | None:
+    """Return the function that finds duplicates; None when duplicates are kept."""
     if not same_distance:
         return None
     digests, points = candidates.digests, candidates.points

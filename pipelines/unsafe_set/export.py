@@ -1,4 +1,4 @@
-"""Chosen images on their way to a labelling tool: a folder of copies, and two import files."""
+"""Export images for a labelling tool: a folder of copies and two import files."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ STAGE = "exporting images"
 
 @dataclass(frozen=True)
 class ExportedImage:
-    """An image that is exported.
+    """An image to export.
 
     Attributes
     ----------
     path : str
         Relative to the folder of images.
     name : str
-        The same, relative to the folder that it goes to.
+        Path of the copy, relative to the folder of the export.
     data : dict of str to str
-        What Label Studio is told of it.
+        Fields of the image's task in Label Studio.
     """
 
     path: str
@@ -42,21 +42,23 @@ class ExportedImage:
 
 
 def check_target(out: Path, images: Path) -> None:
-    """Raise InputError unless `out` is a new or empty folder, and not among the images."""
+    """Raise InputError unless `out` is a new or empty folder outside of the images' folder."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is no new or empty folder; it is left as it is. Choose another.")
+        raise InputError(
+            f"{out} is not a new or empty folder; it is left as it is. Choose another."
+        )
     if out.resolve().is_relative_to(images.resolve()):
-        raise InputError(f"{out} lies among the images of {images}. Choose another folder.")
+        raise InputError(f"{out} lies inside the images' folder {images}. Choose another folder.")
 
 
 def export_unsafe_set(
     run: Path, out: Path, progress: Progress, *, links: bool = False
 ) -> list[Rejected]:
-    """Put the images of a run's unsafe set into a folder per cluster, below `out`.
+    """Copy the images of a run's unsafe set to `out`, with one folder per cluster.
 
-    Images keep their relative paths there.  `label_studio.json` is a list of tasks for Label
-    Studio, whose local files are served from `out`; `coco.json` has the images in COCO's form,
-    without annotations.  Originals are never moved or changed.
+    Images keep their relative paths inside these folders. `label_studio.json` is a list of tasks
+    for Label Studio, which must serve local files from `out`; `coco.json` lists the images in the
+    COCO format, without annotations. The original images are not changed.
 
     Parameters
     ----------
@@ -68,12 +70,12 @@ def export_unsafe_set(
     Returns
     -------
     list of Rejected
-        Images that are not there any more; they are left out.
+        Images that are missing or cannot be read; they are left out.
 
     Raises
     ------
     InputError
-        When the run has no unsafe set, or `out` is not empty or lies among the images.
+        When the run has no unsafe set; as `check_target`.
     """
     selection = read_selection(run)
     if selection is None:
@@ -101,7 +103,7 @@ def export_images(
     *,
     links: bool = False,
 ) -> list[Rejected]:
-    """Put images of a folder below `out`, with import files of Label Studio and COCO beside them.
+    """Copy images to `out`, and write import files of Label Studio and COCO there.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def export_images(
     Returns
     -------
     list of Rejected
-        Images that are not there any more; they are left out.
+        Images that are missing or cannot be read; they are left out.
     """
     tasks: list[dict[str, object]] = []
     listed: list[dict[str, object]] = []

@@ -1,8 +1,9 @@
-"""The files of a run's unsafe set, and how an engineer changes it: another number, or without some.
+"""The files of a run's unsafe set, and how an engineer's changes to it are written.
 
-`selection.npz` keeps what was measured, `selection.json` what was decided; the set that follows
-from both is in `unsafe_set.csv` and `IS_filenames.txt`.  No label that was filled in is ever lost:
-those of images that are not in the set wait in `selection.json`.
+An engineer may change the number of images, and take images or clusters out of the set.
+`selection.npz` has the distances and scores, `selection.json` the decisions. The resulting set is
+in `unsafe_set.csv` and `IS_filenames.txt`. Engineers fill in labels in `unsafe_set.csv`. No label
+is lost: `selection.json` keeps the labels of images that are not in the set now.
 """
 
 from __future__ import annotations
@@ -31,47 +32,48 @@ SELECTION_FILE = "selection.json"
 CANDIDATES_FILE = "selection.npz"
 COLUMNS = ("path", "cluster", "rank", "distance", "outside", "label", "group")
 DIGITS = 4
-AGAIN = "Select the unsafe set again, with --overwrite."
+SELECT_AGAIN = "Select the unsafe set again, with --overwrite."
 BY_HAND = "as asked for"
 
 Name = TypeVar("Name", str, int)
 
 
 class Selection(BaseModel):
-    """`selection.json`: what was chosen from, and how.
+    """`selection.json`: the improvement set, and how the unsafe set is chosen from it.
 
     Attributes
     ----------
     folder : str
-        The improvement set.
+        Folder of the improvement set.
     images, rejected : int
-        Of it: used, and files that could not be.
+        Numbers of images that are used, and of files that cannot be used.
     inside : int
-        Images within the reach of a cluster; the others belong to none.
+        Number of images that belong to a cluster.
     count : int
-        Images asked for.
+        Number of images to choose.
     counted : str
-        Where that number comes from, in words.
+        Where `count` comes from, in words.
     test_images, accuracy : int and float, optional
-        What it was estimated from.
+        What `count` was estimated from; see `allocation.estimate_count`.
     allocation : str
         "uniform" (SAFE: evenly over the clusters) or "proportional" (HUDD: by their size).
     ranking : str
         Which images of a cluster come first: "contrast" or "distance".
     same_distance : float
-        Images of a cluster that are nearer than this to one another count once; 0 for never.
+        Images of a cluster that are nearer than this count as duplicates; 0 keeps duplicates.
     measured : str
-        SHA-256 of the `selection.npz` that this is about.
+        SHA-256 of the `selection.npz` that belongs to this file.
     deselected, deselected_clusters : list of str and of int
         Images, and clusters with all their images, that the engineer took out.
     set_aside : dict of str to str
-        Labels of images that are not in the unsafe set as it is now.
+        Labels, by path, of images that are not in the unsafe set now.
     chosen, same : int
-        Images in the unsafe set, and those left out for being the same as one of them.
+        Numbers of images in the unsafe set, and of duplicates that were left out.
     groups : str
-        How it was told which images are of one track, drive or person; empty where each is its own.
+        How the groups of images (of one track, drive or person) were found, in words; empty when
+        every image is a group of its own.
     chosen_groups : int
-        Groups that the images of the unsafe set are of.
+        Number of groups in the unsafe set.
     notes : list of str
         What the user should know, in sentences.
     """
@@ -102,38 +104,38 @@ class Selection(BaseModel):
     chosen_groups: int = 0
 
     def remarks(self) -> list[str]:
-        """Return the notes, and what follows from the numbers."""
-        found = list(self.notes)
+        """Return the notes, and further sentences that follow from the numbers."""
+        sentences = list(self.notes)
         if self.count > self.images:
-            found.append(f"{self.count:,} images were wanted, and there are {self.images:,}.")
+            sentences.append(f"{self.count:,} images were wanted, and there are {self.images:,}.")
         if self.groups:
-            found.append(
+            sentences.append(
                 f"{count_of(self.chosen, 'image')} of {count_of(self.chosen_groups, 'group')}, "
                 f"told {self.groups}: in each cluster, the first of every group comes before the "
                 "second of any. --groups none takes every image by itself."
             )
         if self.set_aside:
-            found.append(
+            sentences.append(
                 f"{count_of(len(self.set_aside), 'label')} of images that are not in the unsafe "
                 f"set now: kept in {SELECTION_FILE} until they are."
             )
-        return found
+        return sentences
 
 
 @dataclass(frozen=True)
 class CurrentSet:
-    """The unsafe set as it was decided, and what was taken out of it.
+    """The unsafe set as it is now, with the images that the engineer took out of it.
 
     Attributes
     ----------
     selection : Selection
     candidates : Candidates
     chosen : UnsafeSet
-        With what was taken out.
+        All chosen images, including those that were taken out.
     out : array of bool, shape (m,)
-        Which of them were.
+        Whether each image of `chosen` was taken out.
     labels : mapping of str to str
-        Those that were filled in, by path.
+        The engineer's labels by path.
     """
 
     selection: Selection
@@ -144,12 +146,12 @@ class CurrentSet:
 
 
 def read_current_set(run: Path) -> CurrentSet:
-    """Read a run's unsafe set, with what was taken out of it.
+    """Read a run's unsafe set, with the images that were taken out of it.
 
     Raises
     ------
     InputError
-        When the run has none, or its files cannot be read or do not belong together.
+        When the run has no unsafe set; when its files cannot be read or do not belong together.
     """
     selection = read_selection(run)
     if selection is None:
@@ -174,7 +176,9 @@ def _cut(selection: Selection, candidates: Candidates, labels: Mapping[str, str]
 def _read_measured(run: Path, selection: Selection) -> Candidates:
     candidates = read_candidates(run)
     if selection.measured != _digest(run / CANDIDATES_FILE):
-        raise InputError(f"{run / CANDIDATES_FILE} is not what {SELECTION_FILE} is about. {AGAIN}")
+        raise InputError(
+            f"{run / CANDIDATES_FILE} is not what {SELECTION_FILE} is about. {SELECT_AGAIN}"
+        )
     return candidates
 
 
@@ -190,16 +194,16 @@ def recut(
     images: Mapping[str, bool] | None = None,
     clusters: Mapping[int, bool] | None = None,
 ) -> CurrentSet:
-    """Cut a run's unsafe set anew, and write its files.
+    """Change a run's unsafe set as an engineer asks, and write its files.
 
-    What is taken out leaves a gap: nothing else moves, and taking it in again restores the set.
+    No other image takes the place of one that is taken out; putting it back restores the set.
 
     Parameters
     ----------
     count : int, optional
-        Images to choose, before any is taken out; otherwise as many as before.
+        Number of images to choose, including those that are taken out; None keeps the number.
     images, clusters : mapping of str, and of int, to bool, optional
-        Which to take in (True), and which out (False).
+        Images and clusters to put back (True) or to take out (False).
 
     Raises
     ------
@@ -211,7 +215,7 @@ def recut(
     """
     if count is not None and count < 1:
         raise InputError(f"count: expected a number of images, 1 or more, received {count}")
-    read_current_set(run)  # or there is nothing to hold
+    read_current_set(run)  # raises InputError before a lock file is made in a folder without a set
     with lock_folder(run):
         selection = read_selection(run)
         assert selection is not None
@@ -225,15 +229,15 @@ def recut(
                 raise InputError(f"{run} has no cluster {cluster}.")
         changed = selection.model_copy(
             update={
-                "deselected": _without(selection.deselected, images or {}),
-                "deselected_clusters": _without(selection.deselected_clusters, clusters or {}),
+                "deselected": _change(selection.deselected, images or {}),
+                "deselected_clusters": _change(selection.deselected_clusters, clusters or {}),
             }
             | ({} if count is None else {"count": count, "counted": BY_HAND})
         )
         return write_unsafe_set(run, changed, candidates, read_engineer_labels(run))
 
 
-def _without(out: Iterable[Name], changes: Mapping[Name, bool]) -> list[Name]:
+def _change(out: Iterable[Name], changes: Mapping[Name, bool]) -> list[Name]:
     taken_out = {name for name, chosen in changes.items() if not chosen}
     taken_in = changes.keys() - taken_out
     return sorted((set(out) | taken_out) - taken_in)
@@ -241,7 +245,7 @@ def _without(out: Iterable[Name], changes: Mapping[Name, bool]) -> list[Name]:
 
 def write_candidates(run: Path, candidates: Candidates) -> str:
     """Write `selection.npz`, plain arrays without pickle; return its SHA-256."""
-    named: dict[str, Any] = {"groups": np.array(candidates.groups, dtype=np.str_)}
+    groups: dict[str, Any] = {"groups": np.array(candidates.groups, dtype=np.str_)}
     with atomic_write(run / CANDIDATES_FILE) as file:
         np.savez(
             file,
@@ -252,21 +256,21 @@ def write_candidates(run: Path, candidates: Candidates) -> str:
             reaches=candidates.reaches,
             scores=candidates.scores,
             sizes=candidates.sizes,
-            **(named if candidates.groups else {}),
+            **(groups if candidates.groups else {}),
         )
     return _digest(run / CANDIDATES_FILE)
 
 
 def read_candidates(run: Path) -> Candidates:
-    """Read `selection.npz`; raise InputError where there is none, or a damaged one."""
+    """Read `selection.npz`; raise InputError when it is missing or damaged."""
     path = run / CANDIDATES_FILE
     try:
         with np.load(path, allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
-        if arrays.keys() | {"groups"} != {each.name for each in fields(Candidates)}:
+        if arrays.keys() | {"groups"} != {field.name for field in fields(Candidates)}:
             raise ValueError(f"it holds {', '.join(arrays)}")
     except DAMAGES as error:
-        raise InputError(f"{path} cannot be read ({error}). {AGAIN}") from error
+        raise InputError(f"{path} cannot be read ({error}). {SELECT_AGAIN}") from error
     groups = tuple(arrays.pop("groups").tolist()) if "groups" in arrays else ()
     return Candidates(
         tuple(arrays.pop("paths").tolist()),
@@ -277,18 +281,18 @@ def read_candidates(run: Path) -> Candidates:
 
 
 def read_selection(run: Path) -> Selection | None:
-    """Read `selection.json`; None where no unsafe set was selected.
+    """Read `selection.json`; return None when no unsafe set was selected.
 
     Raises
     ------
     InputError
-        When it cannot be read.
+        When the file cannot be read.
     """
-    return read_document(run / SELECTION_FILE, Selection, AGAIN)
+    return read_document(run / SELECTION_FILE, Selection, SELECT_AGAIN)
 
 
 def read_engineer_labels(run: Path) -> dict[str, str]:
-    """Read all labels that were filled in: by path, also those that are set aside.
+    """Read the labels that engineers filled in, by path, also of images that are not in the set.
 
     Raises
     ------
@@ -313,41 +317,42 @@ def read_engineer_labels(run: Path) -> dict[str, str]:
 def write_unsafe_set(
     run: Path, selection: Selection, candidates: Candidates, labels: Mapping[str, str]
 ) -> CurrentSet:
-    """Cut the unsafe set; write `IS_filenames.txt`, `unsafe_set.csv` and `selection.json`.
+    """Choose the unsafe set; write `IS_filenames.txt`, `unsafe_set.csv` and `selection.json`.
 
-    Each appears whole or not at all.
+    Each file is written whole or not at all.
 
     Parameters
     ----------
     labels : mapping of str to str
-        By path, those that were filled in; they stay with their images, in the set or out of it.
+        The engineer's labels by path; they are kept also for images that are not in the set.
     """
-    made = _cut(selection, candidates, labels)
+    current = _cut(selection, candidates, labels)
     rows: list[tuple[str, int, int, float, int, str, str]] = []
     aside = dict(labels)
     groups = candidates.groups or ("",) * len(candidates.paths)
-    kept = np.flatnonzero(~made.out)
+    kept = np.flatnonzero(~current.out)
     for place in kept.tolist():
-        image, cluster = int(made.chosen.images[place]), int(made.chosen.clusters[place])
+        image, cluster = int(current.chosen.images[place]), int(current.chosen.clusters[place])
         path = candidates.paths[image]
         distance = round(float(candidates.distances[image, cluster]), DIGITS)
-        outside = int(made.chosen.outside[place])
+        outside = int(current.chosen.outside[place])
         label = aside.pop(path, "")
         rows.append((path, cluster, len(rows) + 1, distance, outside, label, groups[image]))
+    groups_of_images = candidates.group_numbers()
     decided = selection.model_copy(
         update={
             "set_aside": aside,
             "chosen": len(rows),
-            "same": len(made.chosen.same),
-            "chosen_groups": len(np.unique(candidates.group_numbers()[made.chosen.images[kept]])),
+            "same": len(current.chosen.same),
+            "chosen_groups": len(np.unique(groups_of_images[current.chosen.images[kept]])),
         }
     )
-    if labels:  # whenever the job is killed, one of the two files has them
+    if labels:  # at any moment one of the two files has the labels, even if the job is killed
         _write_selection(run, decided.model_copy(update={"set_aside": dict(labels)}))
     write_csv(run / UNSAFE_SET_FILE, COLUMNS, rows)
     write_text(run / FILENAMES_FILE, "".join(f"{row[0]}\n" for row in rows))
     _write_selection(run, decided)
-    return replace(made, selection=decided)
+    return replace(current, selection=decided)
 
 
 def _write_selection(run: Path, selection: Selection) -> None:

@@ -1,4 +1,4 @@
-"""SAFE, steps 3 and 4, and HUDD, step 4: from a folder of new images to the unsafe set of a run."""
+"""The job that selects the unsafe set of a run (SAFE, steps 3 and 4; HUDD, step 4)."""
 
 from __future__ import annotations
 
@@ -26,24 +26,26 @@ from pipelines.unsafe_set.files import (
 )
 
 SHARE = 0.1
-"""Of the improvement set, where nothing else tells how many images to choose."""
+"""Share of the improvement set that is chosen when the user gives no numbers."""
 STAGE = "selecting images"
 
 
 @dataclass(frozen=True)
 class SelectionOptions:
-    """What the user may decide.
+    """How an unsafe set is selected.
 
     Attributes
     ----------
     count : int, optional
-        Images to choose; otherwise they are estimated.
+        Number of images to choose; if None, it is estimated.
     test_images, accuracy : int and float, optional
-        Of the test set on which the failing images were found.
+        Size of the test set that the failing images come from, and the DNN's accuracy on it.
     selection_factor : float
+        See `allocation.estimate_count`.
     allocation, ranking : str
+        See `cut.cut`.
     duplicates : bool
-        Whether images that are the same as others are chosen, too.
+        Whether duplicates of chosen images are chosen, too.
     groups : str, optional
         "auto" (also where None), "none" or a regular expression: see `groups.find_groups`.
     """
@@ -58,26 +60,27 @@ class SelectionOptions:
     groups: str | None = None
 
 
-def check_options(wanted: SelectionOptions) -> None:
+def check_options(options: SelectionOptions) -> None:
     """Raise InputError when an option cannot be used."""
     for name in ("count", "test_images"):
-        value = getattr(wanted, name)
+        value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"{name}: expected a number of images, 1 or more, received {value}")
-    if wanted.accuracy is not None and not 0 <= wanted.accuracy <= 1:
-        raise InputError(f"accuracy: expected a share, 0 to 1, received {wanted.accuracy}")
-    if not 0 < wanted.selection_factor <= 1:
+    if options.accuracy is not None and not 0 <= options.accuracy <= 1:
+        raise InputError(f"accuracy: expected a share, 0 to 1, received {options.accuracy}")
+    if not 0 < options.selection_factor <= 1:
         raise InputError(
-            f"selection factor: expected more than 0, at most 1, received {wanted.selection_factor}"
+            "selection factor: expected more than 0, at most 1, received "
+            f"{options.selection_factor}"
         )
-    if (wanted.accuracy is None) != (wanted.test_images is None):
+    if (options.accuracy is None) != (options.test_images is None):
         raise InputError(
             "the estimate takes both the number of test images and the accuracy on them: give both "
             "or neither"
         )
     for name, value, known in (
-        ("allocation", wanted.allocation, ("uniform", "proportional")),
-        ("ranking", wanted.ranking, ("contrast", "distance")),
+        ("allocation", options.allocation, ("uniform", "proportional")),
+        ("ranking", options.ranking, ("contrast", "distance")),
     ):
         if value not in known:
             raise InputError(f"{name}: expected {' or '.join(known)}, received {value!r}")
@@ -85,17 +88,17 @@ def check_options(wanted: SelectionOptions) -> None:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where new images stand to the clusters of a run.
+    """The distances of new images to the clusters of a run.
 
     Attributes
     ----------
     candidates : Candidates
     rejected : int
-        Files that could not be used.
+        Number of files that could not be used.
     same : float
-        Distance of points below which two images count as the same.
+        Images whose points are nearer than this are duplicates.
     seed : int
-        The run's own.
+        The seed of the run.
     """
 
     candidates: Candidates
@@ -105,13 +108,15 @@ class Placement:
 
 
 Measure = Callable[[Path, Manifest, Path, Progress], Placement]
-"""Of a run folder, its manifest and a folder of new images: each system has its own."""
+"""Called with a run folder, its manifest, a folder of new images and a progress listener.
+
+SAFE and HUDD have one each."""
 
 
 def select_unsafe_set(
     run: Path,
     improvement: Path,
-    wanted: SelectionOptions,
+    options: SelectionOptions,
     measure: Measure,
     *,
     progress: Progress,
@@ -119,44 +124,44 @@ def select_unsafe_set(
 ) -> Selection:
     """Select from `improvement` the images that belong to the clusters of `run`.
 
-    When the same folder is selected from again, labels stay with their images, and what was taken
-    out stays out.
+    If an earlier unsafe set was selected from the same folder, its labels are kept, and the images
+    and clusters that the engineer took out stay out.
 
     Parameters
     ----------
     run : Path
         A run that finished.
     improvement : Path
-        Folder of new images; never written to.
+        Folder of new images; it is only read.
     measure : callable
-        `safe.placement.measure` or `hudd.placement.measure`, as the run's job was.
+        `safe.placement.measure` for a run of SAFE, `hudd.placement.measure` for one of HUDD.
     overwrite : bool
-        Whether an unsafe set of another folder may go with its labels.
+        Whether a labelled unsafe set from another folder may be replaced.
 
     Raises
     ------
     InputError
         When an option, the run or the folder cannot be used.
     """
-    check_options(wanted)
+    check_options(options)
     folder = resolve_folder(improvement)
-    with amend_run(run, progress) as (manifest, told):
+    with amend_run(run, progress) as (manifest, report):
         if manifest.ended != "finished":
             raise InputError(
                 f"{run} has no clusters to select for: its job {manifest.ended}. Find the clusters "
                 "first."
             )
-        _read_earlier(run, folder, overwrite)  # first: measuring takes long, and this may fail
-        groups = find_groups(wanted.groups, find_files(folder)[0], None, folder)
-        found = measure(run, manifest, folder, told)
-        candidates = found.candidates
+        _read_earlier(run, folder, overwrite)  # refuses before the long measurement begins
+        groups = find_groups(options.groups, find_files(folder)[0], None, folder)
+        placement = measure(run, manifest, folder, report)
+        candidates = placement.candidates
         if groups.how:
             names = tuple(groups.names.get(path, "") for path in candidates.paths)
             candidates = replace(candidates, groups=names)
-        # What was filled in meanwhile counts, too.
+        # Read once more: an engineer may have filled in labels meanwhile.
         earlier, labels = _read_earlier(run, folder, overwrite)
-        told(STAGE, 0, 1)
-        selection = _describe(wanted, folder, manifest, replace(found, candidates=candidates))
+        report(STAGE, 0, 1)
+        selection = _describe(options, folder, manifest, replace(placement, candidates=candidates))
         kept = {
             "measured": write_candidates(run, candidates),
             "groups": groups.how,
@@ -164,16 +169,16 @@ def select_unsafe_set(
             "deselected_clusters": earlier.deselected_clusters if earlier else [],
         }
         made = write_unsafe_set(run, selection.model_copy(update=kept), candidates, labels)
-        told(STAGE, 1, 1)
+        report(STAGE, 1, 1)
     return made.selection
 
 
 def _describe(
-    wanted: SelectionOptions, folder: Path, manifest: Manifest, found: Placement
+    options: SelectionOptions, folder: Path, manifest: Manifest, placement: Placement
 ) -> Selection:
-    """Say what is chosen from, and how; nothing is chosen yet."""
-    candidates = found.candidates
-    count, counted = _count(wanted, len(candidates.paths))
+    """Describe the improvement set and the options; no image is chosen yet."""
+    candidates = placement.candidates
+    count, counted = _count(options, len(candidates.paths))
     notes = []
     if as_text(folder) == manifest.folder:
         notes.append(
@@ -182,16 +187,16 @@ def _describe(
     return Selection(
         folder=as_text(folder),
         images=len(candidates.paths),
-        rejected=found.rejected,
+        rejected=placement.rejected,
         inside=int(candidates.inside().sum()),
         count=count,
         counted=counted,
-        test_images=wanted.test_images,
-        accuracy=wanted.accuracy,
-        allocation=wanted.allocation,
-        ranking=wanted.ranking,
-        same_distance=0.0 if wanted.duplicates else round(found.same, 6),
-        seed=found.seed,
+        test_images=options.test_images,
+        accuracy=options.accuracy,
+        allocation=options.allocation,
+        ranking=options.ranking,
+        same_distance=0.0 if options.duplicates else round(placement.same, 6),
+        seed=placement.seed,
         notes=notes,
     )
 
@@ -199,12 +204,13 @@ def _describe(
 def _read_earlier(
     run: Path, folder: Path, overwrite: bool
 ) -> tuple[Selection | None, dict[str, str]]:
-    """Return what was selected from the same folder before, and the labels that were filled in.
+    """Return the earlier selection from the same folder, and the engineer's labels.
 
     Raises
     ------
     InputError
-        When it cannot be read, or labels of another folder would be lost, without `overwrite`.
+        Without `overwrite`: when the earlier selection cannot be read, or labels of another folder
+        would be lost.
     """
     try:
         earlier, labels = read_selection(run), read_engineer_labels(run)
@@ -222,15 +228,15 @@ def _read_earlier(
     return None, {}
 
 
-def _count(wanted: SelectionOptions, images: int) -> tuple[int, str]:
-    """Return how many images to choose, and where the number comes from."""
-    if wanted.count is not None:
-        return wanted.count, BY_HAND
-    if wanted.test_images is not None and wanted.accuracy is not None:
-        count = estimate_count(wanted.test_images, wanted.accuracy, wanted.selection_factor)
+def _count(options: SelectionOptions, images: int) -> tuple[int, str]:
+    """Return the number of images to choose, and where it comes from, in words."""
+    if options.count is not None:
+        return options.count, BY_HAND
+    if options.test_images is not None and options.accuracy is not None:
+        count = estimate_count(options.test_images, options.accuracy, options.selection_factor)
         return count, (
-            f"estimated: {wanted.test_images:,} test images x selection factor "
-            f"{wanted.selection_factor:g} x (1 - accuracy {wanted.accuracy:g})"
+            f"estimated: {options.test_images:,} test images x selection factor "
+            f"{options.selection_factor:g} x (1 - accuracy {options.accuracy:g})"
         )
     count = max(1, round(SHARE * images))
     return count, (

@@ -152,7 +152,7 @@ def test_from_a_run_to_an_export(run, improvement, server, visit, shoot, tmp_pat
     assert copies == {f"cluster_{int(cluster):03d}/{path}" for path, cluster in rows.items()}
     assert page.evaluate("window.hit") is None
     page.get_by_role("button", name="Export", exact=True).click()
-    expect(page.locator("#job .error")).to_contain_text("no new or empty folder", timeout=LONG)
+    expect(page.locator("#job .error")).to_contain_text("not a new or empty folder", timeout=LONG)
 
 
 def test_the_command_line_makes_the_same_set(run, improvement, server, visit, finished):

@@ -29,7 +29,7 @@ def test_select_ends_with_a_summary(images, cache, tmp_path, draw):
     again = tool("select", tmp_path / "run", tmp_path / "new", *arguments)
     assert again.returncode == 1
     assert again.stderr.count("Error: ") == 1
-    assert "no new or empty folder" in again.stderr
+    assert "not a new or empty folder" in again.stderr
     first, *others = (tmp_path / "run" / "IS_filenames.txt").read_text().splitlines()
     fewer = tool("recut", tmp_path / "run", "--without", first)
     assert fewer.returncode == 0, fewer.stderr

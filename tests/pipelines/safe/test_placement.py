@@ -263,9 +263,9 @@ def test_what_cannot_be_exported(run, improvement, tmp_path):
     select(run, improvement, count=3)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("x")
-    with pytest.raises(InputError, match="no new or empty folder"):
+    with pytest.raises(InputError, match="not a new or empty folder"):
         export_unsafe_set(run, tmp_path / "full", quiet)
-    with pytest.raises(InputError, match="lies among the images"):
+    with pytest.raises(InputError, match="lies inside the images"):
         export_unsafe_set(run, improvement / "out", quiet)
     gone = rows_of(run)[1]["path"]
     moved = tmp_path / "moved.png"

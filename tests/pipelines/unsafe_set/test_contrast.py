@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.unsafe_set.contrast import FEWEST, contrast
+from pipelines.unsafe_set.contrast import MIN_IMAGES, contrast
 
 
 def draw(seed, count=300):
@@ -56,7 +56,7 @@ def test_no_image_is_scored_by_a_machine_that_learnt_from_it(monkeypatch):
 
 
 def test_of_few_images_nothing_can_be_told():
-    few = np.ones((FEWEST - 1, 4), np.float32)
+    few = np.ones((MIN_IMAGES - 1, 4), np.float32)
     assert not contrast(few, np.ones((100, 4), np.float32), seed=0).any()
     assert not contrast(np.ones((100, 4), np.float32), few, seed=0).any()
 

@@ -135,7 +135,7 @@ def test_new_images_add_what_they_say(finished, folders, looked_at, tmp_path):
     export_widening(finished, tmp_path / "linked", quiet, links=True, count=1)
     (link,) = (tmp_path / "linked" / "new combinations").rglob("*.png")
     assert link.is_symlink()
-    with pytest.raises(InputError, match="no new or empty folder"):
+    with pytest.raises(InputError, match="not a new or empty folder"):
         export_widening(finished, tmp_path / "out", quiet)
     with pytest.raises(InputError, match="--count: expected a number of images"):
         export_widening(finished, tmp_path / "more", quiet, count=0)
