@@ -31,7 +31,7 @@ def test_the_index_counts_pairs_as_hubert_and_arabie_do(seed):
     other[:15] = one[:15]
     digests = [f"{n:064x}" for n in range(30)]
     order = rng.permutation(30)
-    found = compare(
+    agreement = compare(
         clusters_of(digests, one),
         clusters_of([digests[place] for place in order], other[order]),
     )
@@ -39,19 +39,19 @@ def test_the_index_counts_pairs_as_hubert_and_arabie_do(seed):
     for a, b in combinations(range(30), 2):
         together += one[a] == one[b] and other[a] == other[b]
         apart += one[a] != one[b] and other[a] != other[b]
-    assert found.images == 30
-    assert found.index == pytest.approx(adjusted_rand_score(one, other), abs=1e-12)
-    for place, row in enumerate(found.rows):
-        for at, column in enumerate(found.columns):
-            assert found.table[place, at] == ((one == row) & (other == column)).sum()
+    assert agreement.images == 30
+    assert agreement.index == pytest.approx(adjusted_rand_score(one, other), abs=1e-12)
+    for place, row in enumerate(agreement.rows):
+        for at, column in enumerate(agreement.columns):
+            assert agreement.table[place, at] == ((one == row) & (other == column)).sum()
     rand = (together + apart) / (30 * 29 / 2)
-    assert found.index <= rand
+    assert agreement.index <= rand
 
 
 def test_images_join_on_their_bytes_and_equal_files_count_once():
-    found = compare(clusters_of("abcx", [0, 0, 1, 1]), clusters_of("cbaay", [0, 1, 1, 1, 1]))
-    assert found.images == 3
-    assert found.index == 1.0
+    agreement = compare(clusters_of("abcx", [0, 0, 1, 1]), clusters_of("cbaay", [0, 1, 1, 1, 1]))
+    assert agreement.images == 3
+    assert agreement.index == 1.0
     none = compare(clusters_of("ab", [0, 0]), clusters_of("cd", [0, 0]))
     assert (none.images, none.index, none.table.size) == (0, None, 0)
 

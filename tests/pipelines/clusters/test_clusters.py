@@ -192,7 +192,7 @@ def test_words_for_a_table_that_is_empty_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ({"verdict": "maybe"}, "verdict: expected plausible cause, several causes, unclear"),
         (
@@ -201,10 +201,10 @@ def test_words_for_a_table_that_is_empty_are_refused(tmp_path):
         ),
     ],
 )
-def test_words_that_are_no_words_are_refused(tmp_path, clusters, words, said):
+def test_words_that_are_no_words_are_refused(tmp_path, clusters, words, message):
     write_clusters(tmp_path, clusters)
     before = (tmp_path / "clusters.csv").read_bytes()
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         save_words(tmp_path, 0, words)
     assert (tmp_path / "clusters.csv").read_bytes() == before
 
@@ -220,11 +220,11 @@ def test_a_verdict_with_severity_and_likelihood_comes_back(tmp_path, clusters):
 
 
 def test_what_is_said_of_clusters_stands_in_their_rows(tmp_path, clusters):
-    said = {0: {"hint": "darker, much: 0.1; noisier", "family": 1}, 1: {"family": 0}}
-    said[-1] = {"note": "odd"}
-    write_clusters(tmp_path, clusters, said)
+    cells = {0: {"hint": "darker, much: 0.1; noisier", "family": 1}, 1: {"family": 0}}
+    cells[-1] = {"note": "odd"}
+    write_clusters(tmp_path, clusters, cells)
     first, second, noise = read_csv(tmp_path / "clusters.csv")
-    assert (first["hint"], first["family"], second["hint"]) == (said[0]["hint"], "1", "")
+    assert (first["hint"], first["family"], second["hint"]) == (cells[0]["hint"], "1", "")
     assert (noise["note"], noise["name"]) == ("odd", "noise")
     assert collect_families(read_known_clusters(tmp_path)[1]) == {0: 1, 1: 0}
     write_clusters(tmp_path, clusters, {0: {"family": 1}})  # emptied by hand: no families

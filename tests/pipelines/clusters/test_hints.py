@@ -22,9 +22,9 @@ def naive_delta(own, rest):
     return larger / (len(own) * len(rest))
 
 
-def delta_of(each, values, inside, passing=()):
+def delta_of(property_, values, inside, passing=()):
     every = np.asarray([*values, *passing], dtype=float)
-    column = _prepare(every, each, np.arange(len(every)) >= len(values))
+    column = _prepare(every, property_, np.arange(len(every)) >= len(values))
     return _deltas(column, np.asarray(inside)[None])[0]
 
 
@@ -39,16 +39,18 @@ def test_delta_naively_with_ties_and_missing_values(seed):
     assert delta_of(BRIGHTNESS, values, inside) == pytest.approx(naive_delta(own, rest))
 
 
-@pytest.mark.parametrize("each", [HUE, EDGES])
+@pytest.mark.parametrize("property_", [HUE, EDGES])
 @pytest.mark.parametrize("seed", range(5))
-def test_circular_delta_naively(seed, each):
+def test_circular_delta_naively(seed, property_):
     rng = np.random.default_rng(seed)
-    step = each.period / 360  # the effect is computed in 360ths of a turn
+    step = property_.period / 360  # the effect is computed in 360ths of a turn
     values = step * rng.integers(0, 360, 60)
     inside = rng.choice(60, 15, replace=False)
     values[inside] = step * (rng.integers(-40, 40, 15) % 360)
     values[rng.choice(60, 10, replace=False)] = math.nan
-    turns = [None if math.isnan(value) else 2 * math.pi * value / each.period for value in values]
+    turns = [
+        None if math.isnan(value) else 2 * math.pi * value / property_.period for value in values
+    ]
     own = [turns[i] for i in inside if turns[i] is not None]
     rest = [turns[i] for i in range(60) if i not in inside and turns[i] is not None]
     middle = math.atan2(sum(map(math.sin, own)), sum(map(math.cos, own)))
@@ -58,7 +60,7 @@ def test_circular_delta_naively(seed, each):
         return round(math.degrees(math.acos(max(-1, min(1, math.cos(turn - middle))))))
 
     naive = -naive_delta([distance(turn) for turn in own], [distance(turn) for turn in rest])
-    assert delta_of(each, values, inside) == pytest.approx(max(0, naive))
+    assert delta_of(property_, values, inside) == pytest.approx(max(0, naive))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -247,12 +249,12 @@ def test_nothing_but_noise():
     assert find_hints(np.zeros((0, 1)), labels[:0], seed=0, properties=(BRIGHTNESS,)) == {}
 
 
-@pytest.mark.parametrize("each", [BRIGHTNESS, HUE])
-def test_a_constant_property_sets_nothing_apart(each):
+@pytest.mark.parametrize("property_", [BRIGHTNESS, HUE])
+def test_a_constant_property_sets_nothing_apart(property_):
     labels = np.repeat([0, -1], [30, 120]).astype(np.int32)
     values = np.full((150, 1), 0.3)
-    assert delta_of(each, values[:, 0], np.arange(30)) == 0
-    assert find_hints(values, labels, seed=0, properties=(each,))[0] == []
+    assert delta_of(property_, values[:, 0], np.arange(30)) == 0
+    assert find_hints(values, labels, seed=0, properties=(property_,))[0] == []
 
 
 def test_the_same_seed_gives_the_same_hints():
@@ -277,10 +279,10 @@ def test_against_few_passing_images_chance_gives_few_hints():
             Property(f"p{place}", "lower", "higher", "figure", "{:.2f}".format, 0.01)
             for place in range(5)
         )
-        found = find_hints(
+        hints = find_hints(
             values, np.zeros(12, np.int32), seed=draw, properties=properties, passing=passing
         )
-        count += bool(found[0])
+        count += bool(hints[0])
     assert count <= 12
 
 

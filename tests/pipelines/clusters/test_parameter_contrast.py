@@ -59,14 +59,16 @@ def random_parameter(rng, kind, count=40, passing=60, missing=0.1):
 @pytest.mark.parametrize("seed", range(5))
 def test_figures_of_groups_against_the_others_of_a_pool_naively(kind, seed):
     rng = np.random.default_rng(seed)
-    each = prepare_contrast(random_parameter(rng, kind))
-    inside = np.flatnonzero(each.defined[:40])[:9]
-    pool = np.concatenate([inside, each.passing])
+    contrast = prepare_contrast(random_parameter(rng, kind))
+    inside = np.flatnonzero(contrast.defined[:40])[:9]
+    pool = np.concatenate([inside, contrast.passing])
     groups = np.stack([inside, *(rng.permutation(pool)[:9] for _ in range(5))])
-    scale = each.values[each.passing].var(ddof=1) if kind == "number" else 1
-    for excess, distance, group in zip(*compare_groups(each, groups, pool), groups, strict=True):
-        others = each.values[np.setdiff1d(pool, group)].tolist()
-        expected = naive(kind, each.values[group].tolist(), others)
+    scale = contrast.values[contrast.passing].var(ddof=1) if kind == "number" else 1
+    for excess, distance, group in zip(
+        *compare_groups(contrast, groups, pool), groups, strict=True
+    ):
+        others = contrast.values[np.setdiff1d(pool, group)].tolist()
+        expected = naive(kind, contrast.values[group].tolist(), others)
         assert (excess * scale, distance * scale) == pytest.approx(expected, abs=1e-7)
 
 
@@ -74,8 +76,8 @@ def test_where_means_are_equal_it_is_the_reduction_rate():
     rng = np.random.default_rng(0)
     own, passing = rng.normal(0, 1, 12), rng.normal(0, 3, 80)
     own, passing = own - own.mean(), passing - passing.mean()
-    each = prepare_contrast(Parameter("x", "number", own, (), passing))
-    (excess,), (distance,) = compare_groups(each, np.arange(12)[None], np.arange(92))
+    contrast = prepare_contrast(Parameter("x", "number", own, (), passing))
+    (excess,), (distance,) = compare_groups(contrast, np.arange(12)[None], np.arange(92))
     assert excess / distance == pytest.approx(1 - own.var(ddof=1) / passing.var(ddof=1), abs=1e-8)
     rate = compute_figures(
         prepare_parameter(Parameter("x", "number", own)), np.arange(12)[None], [12]
@@ -86,11 +88,11 @@ def test_where_means_are_equal_it_is_the_reduction_rate():
 @pytest.mark.parametrize("kind", ["number", "angle", "category"])
 def test_counting_in_parts_gives_the_same(kind, monkeypatch):
     rng = np.random.default_rng(0)
-    each = prepare_contrast(random_parameter(rng, kind, missing=0))
+    contrast = prepare_contrast(random_parameter(rng, kind, missing=0))
     groups = np.stack([rng.permutation(100)[:20] for _ in range(30)])
-    whole = compare_groups(each, groups, np.arange(100))
+    whole = compare_groups(contrast, groups, np.arange(100))
     monkeypatch.setattr("pipelines.clusters.parameter_contrast.CELLS", 50)
-    np.testing.assert_array_equal(compare_groups(each, groups, np.arange(100)), whole)
+    np.testing.assert_array_equal(compare_groups(contrast, groups, np.arange(100)), whole)
 
 
 @pytest.mark.parametrize("block", [1_000_000, 60])
@@ -100,15 +102,15 @@ def test_random_groups_are_all_parts_of_cluster_and_passing_images(kind, block, 
     rng = np.random.default_rng(3)
     parameter = random_parameter(rng, kind, 5, 7, 0)
     parameter.values[1] = parameter.passing[2] = np.nan
-    each = prepare_contrast(parameter)
+    contrast = prepare_contrast(parameter)
     inside = np.array([0, 2, 4])
-    pool = [*inside.tolist(), *each.passing.tolist()]
-    drawn = draw_contrasts({0: each}, {5: {0: inside}}, 0, 40_000)[5][0]
-    scale = each.values[each.passing].var(ddof=1) if kind == "number" else 1
+    pool = [*inside.tolist(), *contrast.passing.tolist()]
+    drawn = draw_contrasts({0: contrast}, {5: {0: inside}}, 0, 40_000)[5][0]
+    scale = contrast.values[contrast.passing].var(ddof=1) if kind == "number" else 1
     expected = Counter()
     for group in combinations(pool, 3):
-        others = [each.values[image] for image in pool if image not in group]
-        excess, _ = naive(kind, list(each.values[[*group]]), others)
+        others = [contrast.values[image] for image in pool if image not in group]
+        excess, _ = naive(kind, list(contrast.values[[*group]]), others)
         expected[round(excess / scale, 6)] += 1
     parts = sum(expected.values())
     observed = Counter(np.round(drawn, 6).tolist())
@@ -130,7 +132,7 @@ def test_random_groups_are_all_parts_of_cluster_and_passing_images(kind, block, 
 )
 def test_what_is_constant_over_all_is_nothing_to_compare(kind, values, passing):
     categories = CATEGORIES if kind == "category" else ()
-    values, passing = (np.array(each, dtype=float) for each in (values, passing))
+    values, passing = (np.array(numbers, dtype=float) for numbers in (values, passing))
     assert prepare_contrast(Parameter("x", kind, values, categories, passing)) is None
 
 
@@ -180,24 +182,31 @@ WEATHER = ("clear", "rain", "snow")
 @pytest.mark.parametrize("seed", range(4))
 def test_what_passing_images_share_is_not_said_and_what_they_lack_is(seed):
     parameters, labels = planted(np.random.default_rng(seed))
-    found = find_parameters(parameters, labels, seed=seed)[0]
-    assert {each.parameter for each in found} == {
+    findings = find_parameters(parameters, labels, seed=seed)[0]
+    assert {finding.parameter for finding in findings} == {
         "head_yaw",
         "narrow",
         "fog density",
         "sky",
         "gaze",
     }
-    assert {each.reference for each in found} == {"passing images"}
-    alone = [Parameter(each.name, each.kind, each.values, each.categories) for each in parameters]
-    against_failing = {each.parameter for each in find_parameters(alone, labels, seed=seed)[0]}
+    assert {finding.reference for finding in findings} == {"passing images"}
+    alone = [
+        Parameter(parameter.name, parameter.kind, parameter.values, parameter.categories)
+        for parameter in parameters
+    ]
+    against_failing = {
+        finding.parameter for finding in find_parameters(alone, labels, seed=seed)[0]
+    }
     assert against_failing >= {"usual yaw", "usual sky", "usual gaze"}
     assert not against_failing & {"head_yaw", "sky"}
 
 
 def test_words_with_figures():
     parameters, labels = planted(np.random.default_rng(0))
-    found = {each.parameter: each for each in find_parameters(parameters, labels, seed=0)[0]}
+    finding_of = {
+        finding.parameter: finding for finding in find_parameters(parameters, labels, seed=0)[0]
+    }
     percent = "\u2212[\\d.]+ %"
     for name, pattern in {
         "head_yaw": f"head_yaw: mean 2[\\d.]+ against 13[\\d.]+ of passing images, "
@@ -208,8 +217,8 @@ def test_words_with_figures():
         "gaze": f"gaze: mean direction 3\\d\\d°, spread around it {percent} against that of "
         f"passing images \\(by chance {percent}\\)",
     }.items():
-        assert re.fullmatch(pattern, found[name].words), found[name].words
-    yaw, sky = found["head_yaw"], found["sky"]
+        assert re.fullmatch(pattern, finding_of[name].words), finding_of[name].words
+    yaw, sky = finding_of["head_yaw"], finding_of["sky"]
     assert yaw.overall == pytest.approx(parameters[1].passing.mean())
     assert yaw.figure == pytest.approx(parameters[1].values[:20].mean())
     shares = (parameters[5].values[:20] == 1).mean(), (parameters[5].passing == 1).mean()
@@ -237,16 +246,16 @@ def naive_thresholds(drawn, draws):
 def test_named_and_chance_naively(seed):
     rng = np.random.default_rng(seed)
     parameters, labels = planted(rng)
-    for each in parameters:
-        each.values[rng.random(len(labels)) < 0.1] = np.nan
-        each.passing[rng.random(300) < 0.2] = np.nan
+    for parameter in parameters:
+        parameter.values[rng.random(len(labels)) < 0.1] = np.nan
+        parameter.passing[rng.random(300) < 0.2] = np.nan
     draws = 320
-    found = find_parameters(parameters, labels, seed=seed, draws=draws)
-    ready = {place: prepare_contrast(each) for place, each in enumerate(parameters)}
+    by_group = find_parameters(parameters, labels, seed=seed, draws=draws)
+    ready = {place: prepare_contrast(parameter) for place, parameter in enumerate(parameters)}
     insides = {
         group: {
-            place: np.flatnonzero((labels == group) & each.defined[: len(labels)])
-            for place, each in ready.items()
+            place: np.flatnonzero((labels == group) & contrast.defined[: len(labels)])
+            for place, contrast in ready.items()
         }
         for group in (0, 1)
     }
@@ -254,20 +263,22 @@ def test_named_and_chance_naively(seed):
     for group in (0, 1):
         thresholds = naive_thresholds({p: drawn[group][p].tolist() for p in ready}, draws)
         expected = {}
-        for place, each in ready.items():
-            own, others = (each.values[of].tolist() for of in (insides[group][place], each.passing))
-            kind = each.parameter.kind
+        for place, contrast in ready.items():
+            own, others = (
+                contrast.values[of].tolist() for of in (insides[group][place], contrast.passing)
+            )
+            kind = contrast.parameter.kind
             excess, distance = naive(kind, own, others)
             variance = np.var(others, ddof=1) if kind == "number" else 0
             chance = thresholds[place] * (variance or 1) / distance
             if kind == "number" and not variance:
-                chance *= np.var(each.values[each.defined], ddof=1)
+                chance *= np.var(contrast.values[contrast.defined], ddof=1)
             if excess / distance > max(0.1 if kind == "category" else 0.5, chance + 1e-8):
-                expected[each.parameter.name] = (
+                expected[contrast.parameter.name] = (
                     pytest.approx(excess / distance, abs=1e-8), pytest.approx(chance, abs=1e-8),
                 )  # fmt: skip
-        assert {f.parameter: (f.reduction, f.chance) for f in found[group]} == expected
-    assert found[0]
+        assert {f.parameter: (f.reduction, f.chance) for f in by_group[group]} == expected
+    assert by_group[0]
 
 
 def test_of_clusters_like_passing_images_one_in_twenty_gets_a_parameter():
@@ -288,9 +299,9 @@ def test_of_clusters_like_passing_images_one_in_twenty_gets_a_parameter():
             values[rng.random(len(values)) < 0.1] = np.nan
             categories = ("no", "yes") if kind == "category" else ()
             parameters.append(Parameter(f"p{place}", kind, values, categories, passing))
-        found = find_parameters(parameters, labels, seed=draw)
-        groups += len(found)
-        named += sum(map(bool, found.values()))
+        by_group = find_parameters(parameters, labels, seed=draw)
+        groups += len(by_group)
+        named += sum(map(bool, by_group.values()))
     # Clusters share their passing images, so that they are named together or not.
     assert groups == 240
     assert named <= 26  # 5 % are 12

@@ -15,9 +15,9 @@ def test_failing_images_among_the_passing_count_as_failing(tmp_path, draw):
     for number in range(6):
         draw(tmp_path / "all" / f"{number}.png", number)
     write_image_list(tmp_path / "failures.txt", tmp_path / "all", ["1.png", "4.png"])
-    found = find_passing(tmp_path / "all", tmp_path / "all", ["1.png", "4.png"])
-    assert found.paths == ("0.png", "2.png", "3.png", "5.png")
-    assert found.notes == (
+    files = find_passing(tmp_path / "all", tmp_path / "all", ["1.png", "4.png"])
+    assert files.paths == ("0.png", "2.png", "3.png", "5.png")
+    assert files.notes == (
         "2 images of the passing ones are among the failing: they count as failing.",
     )
     # Another folder's files of the same names are other images.
@@ -28,9 +28,9 @@ def test_a_list_names_passing_images(tmp_path, draw):
     for number in range(3):
         draw(tmp_path / f"{number}.png", number)
     write_image_list(tmp_path / "passing.txt", tmp_path, ["0.png", "2.png", "gone.png"])
-    found = find_passing(tmp_path / "passing.txt", tmp_path, [])
-    assert found.paths == ("0.png", "2.png")
-    assert found.notes == ("1 file of the passing images cannot be used.",)
+    files = find_passing(tmp_path / "passing.txt", tmp_path, [])
+    assert files.paths == ("0.png", "2.png")
+    assert files.notes == ("1 file of the passing images cannot be used.",)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

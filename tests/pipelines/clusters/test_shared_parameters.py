@@ -45,16 +45,16 @@ def naive_thresholds(parameters, members, count, seed, draws):
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(count).tolist() for _ in range(draws)]
     drawn = {}
-    for each in parameters:
-        values = each.values.tolist()
+    for parameter in parameters:
+        values = parameter.values.tolist()
         everything = [value for value in values if not math.isnan(value)]
         size = sum(not math.isnan(values[image]) for image in members)
         if size < 3 or 2 * size < len(members):
             continue
-        drawn[each.name] = []
+        drawn[parameter.name] = []
         for order in orders:
             group = [values[image] for image in order if not math.isnan(values[image])][:size]
-            drawn[each.name].append(round(naive_figure(each.kind, group, everything), 7))
+            drawn[parameter.name].append(round(naive_figure(parameter.kind, group, everything), 7))
     reaching = {
         name: [sum(other >= figure for other in null) for figure in null]
         for name, null in drawn.items()
@@ -80,20 +80,20 @@ def test_named_and_chance_naively(seed, missing):
     labels = labelled(9, 12, 4, 30)
     rng.shuffle(labels)
     parameters = three(rng, labels, missing)
-    found = find_parameters(parameters, labels, seed=seed, draws=140)
-    assert set(found) == {0, 1, 2}
-    assert {finding.parameter for finding in found[0]} >= {"yaw", "gaze"}
-    for group, findings in found.items():
+    by_group = find_parameters(parameters, labels, seed=seed, draws=140)
+    assert set(by_group) == {0, 1, 2}
+    assert {finding.parameter for finding in by_group[0]} >= {"yaw", "gaze"}
+    for group, findings in by_group.items():
         members = np.flatnonzero(labels == group).tolist()
         thresholds = naive_thresholds(parameters, members, len(labels), seed, 140)
         expected = {}
-        for each in parameters:
-            own = [v for v in each.values[members].tolist() if not math.isnan(v)]
-            everything = [v for v in each.values.tolist() if not math.isnan(v)]
-            if each.name in thresholds:
-                figure = naive_figure(each.kind, own, everything)
-                if figure > thresholds[each.name] + 1e-7:
-                    expected[each.name] = figure, thresholds[each.name]
+        for parameter in parameters:
+            own = [v for v in parameter.values[members].tolist() if not math.isnan(v)]
+            everything = [v for v in parameter.values.tolist() if not math.isnan(v)]
+            if parameter.name in thresholds:
+                figure = naive_figure(parameter.kind, own, everything)
+                if figure > thresholds[parameter.name] + 1e-7:
+                    expected[parameter.name] = figure, thresholds[parameter.name]
         assert {f.parameter: (f.reduction, f.chance) for f in findings} == {
             name: (pytest.approx(figure, abs=1e-8), pytest.approx(chance, abs=2e-7))
             for name, (figure, chance) in expected.items()
@@ -109,12 +109,12 @@ def mixed(rng, count, parameters=10):
         lambda: ("number", (rng.random(count) < 0.01) * rng.normal(5, 1, count)),
         lambda: ("number", rng.exponential(1, count)),
     )
-    found = []
+    mixture = []
     for place in range(parameters):
         kind, values = kinds[place % len(kinds)]()
         values[rng.random(count) < 0.1] = np.nan
-        found.append(Parameter(f"p{place}", kind, values, WEATHER if kind == "category" else ()))
-    return found
+        mixture.append(Parameter(f"p{place}", kind, values, WEATHER if kind == "category" else ()))
+    return mixture
 
 
 def test_of_clusters_that_share_nothing_one_in_twenty_gets_a_parameter():
@@ -123,9 +123,9 @@ def test_of_clusters_that_share_nothing_one_in_twenty_gets_a_parameter():
         rng = np.random.default_rng(draw)
         labels = labelled(*[3, 5, 8, 12, 20] * 5, 160)
         rng.shuffle(labels)
-        found = find_parameters(mixed(rng, len(labels)), labels, seed=draw)
-        groups += len(found)
-        named += sum(map(bool, found.values()))
+        by_group = find_parameters(mixed(rng, len(labels)), labels, seed=draw)
+        groups += len(by_group)
+        named += sum(map(bool, by_group.values()))
     assert groups == 400
     assert 5 <= named <= 34  # 5 % of 400 are 20; both are beyond one case in a thousand
 
@@ -136,8 +136,8 @@ def test_very_many_parameters_are_not_silenced():
     values = rng.normal(size=(150, 120))
     values[0, labels == 0] *= 0.01
     parameters = [Parameter(f"p{place}", "number", row) for place, row in enumerate(values)]
-    found = find_parameters(parameters, labels, seed=0)
-    assert [finding.parameter for finding in found[0]] == ["p0"]
+    by_group = find_parameters(parameters, labels, seed=0)
+    assert [finding.parameter for finding in by_group[0]] == ["p0"]
 
 
 def test_a_parameter_with_heavy_tails_silences_itself_alone():
@@ -202,11 +202,12 @@ def test_words_with_figures():
     labels = labelled(20, 20, 200)
     parameters = three(rng, labels)
     parameters[0].values[0] = 240  # which widens the range beyond cluster 0
-    found = find_parameters(parameters, labels, seed=0)
+    by_group = find_parameters(parameters, labels, seed=0)
     yaw, gaze = (
-        next(each for each in found[0] if each.parameter == name) for name in ("yaw", "gaze")
+        next(finding for finding in by_group[0] if finding.parameter == name)
+        for name in ("yaw", "gaze")
     )
-    weather = next(each for each in found[1] if each.parameter == "weather")
+    weather = next(finding for finding in by_group[1] if finding.parameter == "weather")
     assert re.fullmatch(
         r"yaw: variance \u2212\d\d % \(by chance \u2212\d\d %\), mean 2[12]\d against 19\d",
         yaw.words,
@@ -291,8 +292,8 @@ def test_the_most_surprising_comes_first():
         Parameter("rare", "category", rare, ("no", "yes")),
         Parameter("narrow and far", "number", numbers[2]),
     ]
-    found = find_parameters(parameters, labels, seed=0)[0]
-    assert [each.parameter for each in found] == [
+    findings = find_parameters(parameters, labels, seed=0)[0]
+    assert [finding.parameter for finding in findings] == [
         "narrow and far",
         "rare",
         "narrow",
@@ -303,15 +304,15 @@ def test_the_most_surprising_comes_first():
 
 
 def naive_confusions(expected, predicted, labels):
-    found = {}
+    confusions = {}
     for group in sorted({*labels.tolist()} - {-1}):
         pairs = Counter()
         for label, prediction, own in zip(expected, predicted, labels.tolist(), strict=True):
             if own == group and label and prediction and label != prediction:
                 pairs[label, prediction] += 1
         ordered = sorted((-count, *pair) for pair, count in pairs.items())
-        found[group] = [(label, prediction, -count) for count, label, prediction in ordered]
-    return found
+        confusions[group] = [(label, prediction, -count) for count, label, prediction in ordered]
+    return confusions
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -362,8 +363,8 @@ def test_booleans_are_alike_in_label_and_prediction(tmp_path):
     rows = ["a,True,true", "b,True,FALSE", "c,False,Unknown", "d,False,false"]
     (tmp_path / "table.csv").write_text("\n".join(["path,label,prediction", *rows]))
     table = read_parameters([tmp_path / "table.csv"], list("abcd"), [])
-    found = find_confusions(table.parameters, np.zeros(4, np.int32))
-    assert found == {0: [("false", "Unknown", 1), ("true", "false", 1)]}
+    confusions = find_confusions(table.parameters, np.zeros(4, np.int32))
+    assert confusions == {0: [("false", "Unknown", 1), ("true", "false", 1)]}
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ def naive_next_to(value, unsafe, everyone, everything, kind):
     if unsafe.side == "at least":
         return value >= unsafe.value
     splits = {
-        each.value
-        for each in everyone
-        if each.side == "near" and each.parameter == unsafe.parameter
+        value.value
+        for value in everyone
+        if value.side == "near" and value.parameter == unsafe.parameter
     }
     distance = abs(value - unsafe.value)
     if kind == "angle":
@@ -61,20 +61,20 @@ def test_coverage_naively(kind, seed):
         unsafe[0] = UnsafeValue("x", 500.0)
     unsafe += [UnsafeValue("y", 0.0, "near")]
     parameters = [Parameter("y", "number", rng.normal(size=120)), Parameter("x", kind, values)]
-    found = find_coverage(unsafe, parameters, labels)
-    assert [each.unsafe for each in found] == unsafe
+    coverage = find_coverage(unsafe, parameters, labels)
+    assert [value.unsafe for value in coverage] == unsafe
     everything = [value for value in values.tolist() if not math.isnan(value)]
-    for each in found[:-1]:
-        images = sum(naive_next_to(v, each.unsafe, unsafe, everything, kind) for v in everything)
+    for value in coverage[:-1]:
+        images = sum(naive_next_to(v, value.unsafe, unsafe, everything, kind) for v in everything)
         clusters = []
         for cluster in range(8):
             own = [v for v in values[labels == cluster].tolist() if not math.isnan(v)]
             average = naive_average(own, kind)
             if naive_figure(kind, own, everything) >= 0.5 and naive_next_to(
-                average, each.unsafe, unsafe, everything, kind
+                average, value.unsafe, unsafe, everything, kind
             ):
                 clusters.append(cluster)
-        assert (each.images, each.clusters) == (images, clusters)
+        assert (value.images, value.clusters) == (images, clusters)
 
 
 def images_next_to(values, *limits, kind="number", side="near"):
@@ -82,7 +82,7 @@ def images_next_to(values, *limits, kind="number", side="near"):
     parameter = Parameter("x", kind, np.array(values, dtype=float))
     unsafe = [UnsafeValue("x", limit, side) for limit in limits]
     labels = np.full(len(values), -1, dtype=np.int32)
-    return [each.images for each in find_coverage(unsafe, [parameter], labels)]
+    return [value.images for value in find_coverage(unsafe, [parameter], labels)]
 
 
 def test_a_single_value_splits_the_range_in_two():
@@ -134,7 +134,7 @@ def test_limits_are_compared_directly():
     parameter = Parameter("x", "number", np.array([0.0, 30, 100]))
     labels = np.full(3, -1, dtype=np.int32)
     unsafe = [UnsafeValue("x", 0), UnsafeValue("x", 31, "at most")]
-    assert [each.images for each in find_coverage(unsafe, [parameter], labels)] == [1, 2]
+    assert [value.images for value in find_coverage(unsafe, [parameter], labels)] == [1, 2]
 
 
 def test_an_average_equals_a_limit_in_spite_of_rounding():
@@ -143,22 +143,22 @@ def test_an_average_equals_a_limit_in_spite_of_rounding():
         values = np.concatenate([np.full(size, value), np.linspace(5, 50, 20)])
         labels = np.repeat([0, -1], [size, 20]).astype(np.int32)
         unsafe = [UnsafeValue("x", value, "at most"), UnsafeValue("x", value, "at least")]
-        found = find_coverage(unsafe, [Parameter("x", "number", values)], labels)
-        assert [each.clusters for each in found] == [[0], [0]]
+        coverage = find_coverage(unsafe, [Parameter("x", "number", values)], labels)
+        assert [value.clusters for value in coverage] == [[0], [0]]
 
 
 def test_a_cluster_that_varies_much_covers_nothing():
     values = np.array([38.0, 39, 41, 42, 0, 80, 10, 70, *np.linspace(0, 100, 30)])
     labels = np.repeat([0, 1, -1], [4, 4, 30]).astype(np.int32)
-    (found,) = find_coverage([UnsafeValue("x", 40)], [Parameter("x", "number", values)], labels)
-    assert found.clusters == [0]
+    (coverage,) = find_coverage([UnsafeValue("x", 40)], [Parameter("x", "number", values)], labels)
+    assert coverage.clusters == [0]
 
 
 def test_clusters_of_two_images_cover_nothing():
     values = np.array([40.0, 40, *np.linspace(0, 100, 30)])
     labels = np.repeat([0, -1], [2, 30]).astype(np.int32)
-    (found,) = find_coverage([UnsafeValue("x", 40)], [Parameter("x", "number", values)], labels)
-    assert found.clusters == []
+    (coverage,) = find_coverage([UnsafeValue("x", 40)], [Parameter("x", "number", values)], labels)
+    assert coverage.clusters == []
 
 
 def test_no_unsafe_values():
@@ -169,8 +169,10 @@ def test_no_unsafe_values():
 @pytest.mark.parametrize("side", ["near", "at most", "at least"])
 def test_a_parameter_without_values_has_nothing_next_to_it(kind, side):
     parameter = Parameter("x", kind, np.full(3, np.nan))
-    (found,) = find_coverage([UnsafeValue("x", 40, side)], [parameter], np.zeros(3, dtype=np.int32))
-    assert (found.images, found.clusters) == (0, [])
+    (coverage,) = find_coverage(
+        [UnsafeValue("x", 40, side)], [parameter], np.zeros(3, dtype=np.int32)
+    )
+    assert (coverage.images, coverage.clusters) == (0, [])
 
 
 def test_values_of_other_parameters_are_refused():
@@ -204,7 +206,7 @@ def test_unsafe_values_without_a_side(tmp_path):
         save(tmp_path, "value;parameter\n22,5;yaw\n1.5;yaw\n"), KNOWN
     )
     assert values == (UnsafeValue("yaw", 22.5), UnsafeValue("yaw", 1.5))
-    assert [each.row for each in problems] == [0]
+    assert [problem.row for problem in problems] == [0]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_an_unsafe_value_that_cannot_be_used_is_told(tmp_path, row, column, what
     file = save(tmp_path, f"parameter,value,side\nyaw,160,near\n\n{row}\nyaw,170,near\n")
     values, problems = read_unsafe_values(file, KNOWN)
     assert values == (UnsafeValue("yaw", 160), UnsafeValue("yaw", 170))
-    assert [(each.row, each.column) for each in problems] == [(4, column)]
+    assert [(problem.row, problem.column) for problem in problems] == [(4, column)]
     assert what in problems[0].what
 
 
@@ -238,7 +240,7 @@ def test_columns_of_unsafe_values_that_mean_nothing_are_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("yaw,160\nyaw,170\n", "expected the columns parameter, value .* received yaw, 160"),
         ("parameter,value\nsky,1\nroll,1\n", "expected unsafe values .*row 3: .*'roll'.*gaze, yaw"),
@@ -246,8 +248,8 @@ def test_columns_of_unsafe_values_that_mean_nothing_are_told(tmp_path):
         ("parameter,value\n", "expected rows below the titles"),
     ],
 )
-def test_a_table_of_unsafe_values_that_cannot_be_used_at_all(tmp_path, text, said):
+def test_a_table_of_unsafe_values_that_cannot_be_used_at_all(tmp_path, text, message):
     file = save(tmp_path, text)
-    with pytest.raises(InputError, match=said) as raised:
+    with pytest.raises(InputError, match=message) as raised:
         read_unsafe_values(file, KNOWN)
     assert str(file) in str(raised.value)

@@ -71,11 +71,11 @@ def test_beginnings_of_groups_naively(kind, seed):
 @pytest.mark.parametrize("kind", ["number", "angle", "category"])
 def test_counting_in_parts_gives_the_same(kind, monkeypatch):
     rng = np.random.default_rng(0)
-    each = prepare_parameter(random_parameter(rng, kind, missing=0))
+    prepared = prepare_parameter(random_parameter(rng, kind, missing=0))
     groups = np.stack([rng.permutation(80) for _ in range(9)])
-    whole = compute_figures(each, groups, [5, 50])
+    whole = compute_figures(prepared, groups, [5, 50])
     monkeypatch.setattr("pipelines.clusters.variance_reduction.COUNTS", 10)
-    np.testing.assert_array_equal(compute_figures(each, groups, [5, 50]), whole)
+    np.testing.assert_array_equal(compute_figures(prepared, groups, [5, 50]), whole)
 
 
 @pytest.mark.parametrize("kind", ["number", "angle"])
@@ -84,9 +84,9 @@ def test_reductions_naively(kind):
     parameter = random_parameter(rng, kind)
     labels = rng.integers(-1, 4, 80).astype(np.int32)
     everything = [value for value in parameter.values.tolist() if not math.isnan(value)]
-    found = compute_reductions(parameter, labels)
-    assert set(found) == {0, 1, 2, 3}
-    for group, (reduction, average) in found.items():
+    rates = compute_reductions(parameter, labels)
+    assert set(rates) == {0, 1, 2, 3}
+    for group, (reduction, average) in rates.items():
         own = [v for v in parameter.values[labels == group].tolist() if not math.isnan(v)]
         assert reduction == pytest.approx(naive_figure(kind, own, everything), abs=2e-9)
         if kind == "number":
@@ -99,9 +99,9 @@ def test_reductions_naively(kind):
 
 def test_a_random_group_of_numbers_is_not_reduced_on_average():
     rng = np.random.default_rng(0)
-    each = prepare_parameter(Parameter("x", "number", rng.normal(size=200)))
+    prepared = prepare_parameter(Parameter("x", "number", rng.normal(size=200)))
     groups = np.stack([rng.permutation(200)[:4] for _ in range(20_000)])
-    assert abs(compute_figures(each, groups, [4]).mean()) < 0.02  # 3 standard errors are 0.017
+    assert abs(compute_figures(prepared, groups, [4]).mean()) < 0.02  # 3 standard errors are 0.017
 
 
 def test_a_large_mean_does_not_cancel():
@@ -117,9 +117,9 @@ def test_a_large_mean_does_not_cancel():
 
 def test_groups_without_variance_are_equal():
     values = np.array([0.1] * 50 + [0.7] * 50 + [3.3])
-    each = prepare_parameter(Parameter("x", "number", values))
-    assert compute_figures(each, np.arange(50)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
-    assert compute_figures(each, np.arange(50, 100)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
+    prepared = prepare_parameter(Parameter("x", "number", values))
+    assert compute_figures(prepared, np.arange(50)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
+    assert compute_figures(prepared, np.arange(50, 100)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ def write_run(folder, clusters, images="/images", started="2026-01-01T00:00:00+0
     manifest = Manifest(job="cluster", command=[], folder=images, parameters={}, started_at=started)
     with open_run(folder, manifest, lambda *step: None):
         write_clusters(folder, clusters)
-    for cluster, said in words.items():
-        save_words(folder, int(cluster.removeprefix("c").replace("n", "-1")), said)
+    for cluster, texts in words.items():
+        save_words(folder, int(cluster.removeprefix("c").replace("n", "-1")), texts)
     return folder
 
 
@@ -66,8 +66,8 @@ def test_words_go_where_most_images_are_naively(tmp_path, seed, gone):
     rng = np.random.default_rng(seed)
     old = rng.integers(-1, 4, 60 + gone)
     new = np.where(rng.random(60) < 0.35, rng.integers(-1, 4, 60), (old[:60] + 2) % 4)
-    said = {f"c{c}": {"name": f"cause {c}"} for c in range(4)}
-    before = earlier(tmp_path, old, **said)
+    texts = {f"c{c}": {"name": f"cause {c}"} for c in range(4)}
+    before = earlier(tmp_path, old, **texts)
     words, left = carry_over(before, clusters_of(new))
     taken = naive_hand_on(range(4), old.tolist(), new.tolist(), 60)
     assert words == {b: {"name": f"cause {a}"} for a, b in taken.items()}
@@ -76,9 +76,9 @@ def test_words_go_where_most_images_are_naively(tmp_path, seed, gone):
 
 
 def test_all_words_are_handed_on_whole(tmp_path):
-    said = WORDS | {"severity": "S2", "likelihood": "=high"}
-    before = earlier(tmp_path, [0] * 5 + [1] * 5, c1=said)
-    assert carry_over(before, clusters_of([1] * 5 + [0] * 5)) == ({0: said}, [])
+    texts = WORDS | {"severity": "S2", "likelihood": "=high"}
+    before = earlier(tmp_path, [0] * 5 + [1] * 5, c1=texts)
+    assert carry_over(before, clusters_of([1] * 5 + [0] * 5)) == ({0: texts}, [])
 
 
 def test_images_that_are_new_do_not_count(tmp_path):
@@ -117,10 +117,10 @@ def test_words_that_fit_nothing_wait_for_a_clustering_that_they_fit(tmp_path):
     keep_words(run, left)
     write_clusters(run, other, {1: {"name": "half"}})
     before = find_earlier_words(run, "/images")
-    assert [said.words for said in before] == [{1: {"name": "half"}}, {0: WORDS}]
+    assert [run_words.words for run_words in before] == [{1: {"name": "half"}}, {0: WORDS}]
     words, left = carry_over(before, clusters_of([0] * 6))
     assert words == {0: WORDS}
-    assert [said.words for said in left] == [{1: {"name": "half"}}]
+    assert [run_words.words for run_words in left] == [{1: {"name": "half"}}]
     keep_words(run, [])
     assert not (run / "earlier_words.json").exists()
 
@@ -155,8 +155,8 @@ def test_the_latest_run_of_the_same_images_that_has_words(tmp_path):
     write_run(
         tmp_path / "d", labels, "/others", started="2026-01-04T00:00:00+00:00", c0={"name": "no"}
     )
-    (found,) = find_earlier_words(tmp_path / "next", "/images")
-    assert (found.run, found.words) == ("b", {0: {"name": "new"}})
+    (latest,) = find_earlier_words(tmp_path / "next", "/images")
+    assert (latest.run, latest.words) == ("b", {0: {"name": "new"}})
     (own,) = find_earlier_words(tmp_path / "a", "/images")  # the run that is replaced comes first
     assert (own.run, own.words) == ("a", {0: {"name": "old"}})
 

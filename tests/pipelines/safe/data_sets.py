@@ -70,10 +70,10 @@ def _distances_naively(rows):
 
 def eps_off_the_ties(points, count=12):
     """Return values of eps in the middle of wide gaps between the distances that occur."""
-    found = sorted({value for row in distances_naively(points) for value in row})
-    gaps = [(low + high) / 2 for low, high in itertools.pairwise(found) if high - low > 1e-4]
+    distinct = sorted({value for row in distances_naively(points) for value in row})
+    gaps = [(low + high) / 2 for low, high in itertools.pairwise(distinct) if high - low > 1e-4]
     chosen = [gaps[round(share * (len(gaps) - 1))] for share in np.linspace(0, 0.7, count) ** 2]
-    return [*dict.fromkeys(chosen), found[-1] + 1]
+    return [*dict.fromkeys(chosen), distinct[-1] + 1]
 
 
 def dbscan_naively(distances, eps, min_samples):

@@ -62,21 +62,21 @@ def test_near_duplicates_far_from_the_origin_keep_their_small_distances(limit):
 
 
 def test_the_nearest_images_rise_in_distance(points):
-    found = dbscan.find_nearest(points, 5)
+    neighbours = dbscan.find_nearest(points, 5)
     naive = distances_naively(points)
-    assert found.distances.shape == found.indices.shape == (len(points), 5)
+    assert neighbours.distances.shape == neighbours.indices.shape == (len(points), 5)
     for i, row in enumerate(naive):
-        assert found.distances[i] == pytest.approx(sorted(row)[:5], rel=1e-5, abs=1e-6)
-        assert [row[j] for j in found.indices[i]] == pytest.approx(
-            found.distances[i], rel=1e-5, abs=1e-6
+        assert neighbours.distances[i] == pytest.approx(sorted(row)[:5], rel=1e-5, abs=1e-6)
+        assert [row[j] for j in neighbours.indices[i]] == pytest.approx(
+            neighbours.distances[i], rel=1e-5, abs=1e-6
         )
-        assert len(set(found.indices[i])) == 5
+        assert len(set(neighbours.indices[i])) == 5
 
 
 @pytest.mark.parametrize("name", ["blobs", "uniform", "high_dimensional"])
 def test_an_image_is_its_own_nearest(name):
-    found = dbscan.find_nearest(DATA[name], 3)
-    assert found.indices[:, 0].tolist() == list(range(len(DATA[name])))
+    neighbours = dbscan.find_nearest(DATA[name], 3)
+    assert neighbours.indices[:, 0].tolist() == list(range(len(DATA[name])))
 
 
 def test_there_are_never_more_nearest_images_than_images(points):
@@ -146,11 +146,11 @@ def test_the_data_sets_are_no_easy_ones():
     for points in DATA.values():
         naive = distances_naively(points)
         for eps in eps_off_the_ties(points):
-            found = DBSCAN(eps=eps, min_samples=4).fit(points)
-            several += found.labels_.max() > 0 and (found.labels_ == NOISE).any()
-            core = set(found.core_sample_indices_.tolist())
+            fitted = DBSCAN(eps=eps, min_samples=4).fit(points)
+            several += fitted.labels_.max() > 0 and (fitted.labels_ == NOISE).any()
+            core = set(fitted.core_sample_indices_.tolist())
             for i in set(range(len(points))) - core:
-                touched = {found.labels_[j] for j in core if naive[i][j] <= eps}
+                touched = {fitted.labels_[j] for j in core if naive[i][j] <= eps}
                 contested += len(touched) > 1
     assert several >= 20
     assert contested >= 5

@@ -53,19 +53,19 @@ def folder(tmp_path, draw):
 
 
 def listed(folder):
-    found = [check_image(folder, path.name) for path in sorted(folder.iterdir())]
-    assert all(isinstance(image, ImageFile) for image in found)
-    return found
+    images = [check_image(folder, path.name) for path in sorted(folder.iterdir())]
+    assert all(isinstance(image, ImageFile) for image in images)
+    return images
 
 
 def test_every_file_is_extracted_once_in_batches_of_neighbours(folder, kept):
-    network, told = Network(), []
+    network, steps = Network(), []
     images = listed(folder)
-    done = extract(folder, images, network, kept, 4, lambda *args: told.append(args))
+    done = extract(folder, images, network, kept, 4, lambda *args: steps.append(args))
     assert done == (11, [])
     assert network.built == 1
     assert network.batches == [4, 4, 3]
-    assert told == [(STAGE, 0, 11), (STAGE, 4, 11), (STAGE, 8, 11), (STAGE, 11, 11)]
+    assert steps == [(STAGE, 0, 11), (STAGE, 4, 11), (STAGE, 8, 11), (STAGE, 11, 11)]
     rows = kept.read([image.digest for image in images])
     again = Network()
     for start in (0, 4, 8):
@@ -117,13 +117,13 @@ def test_a_picture_cut_short_is_rejected_and_its_neighbours_are_extracted(folder
     (folder / "05 cut.png").write_bytes(content[: len(content) // 2])
     (folder / "07 cut.png").write_bytes(content[: len(content) // 2])  # the same bytes
     images = listed(folder)
-    network, told = Network(), []
-    extracted, rejected = extract(folder, images, network, kept, 4, lambda *a: told.append(a))
+    network, steps = Network(), []
+    extracted, rejected = extract(folder, images, network, kept, 4, lambda *a: steps.append(a))
     assert extracted == 11
     assert [file.path for file in rejected] == ["05 cut.png", "07 cut.png"]
     assert all(isinstance(file, Rejected) and "truncated" in file.reason for file in rejected)
     assert sum(network.batches) == 11
-    assert told[-1] == (STAGE, 12, 12)
+    assert steps[-1] == (STAGE, 12, 12)
     good = [image for image in images if "cut" not in image.path]
     (broken,) = {image.digest for image in images if "cut" in image.path}
     assert kept.missing([image.digest for image in images]) == {broken}

@@ -39,15 +39,15 @@ def plain(weights):
 
     def run(picture):
         pixels = vgg16.preprocess_input(np.array(picture, dtype=np.float32)[None])
-        found = {}
+        averages = {}
         for layer, output in zip(ASKED, model(pixels), strict=True):
             maps = np.asarray(output)[0].astype(np.float64)
             total = np.zeros(maps.shape[2])
             for row in maps:
                 for place in row:
                     total += place
-            found[layer] = total / (maps.shape[0] * maps.shape[1])
-        return found
+            averages[layer] = total / (maps.shape[0] * maps.shape[1])
+        return averages
 
     return run
 
@@ -104,8 +104,8 @@ def test_files_get_the_features_that_plain_keras_gives_their_pictures(
         picture = load_img(
             tmp_path / "in" / image.path, target_size=(224, 224), interpolation="bilinear"
         )
-        found = plain(picture)
-        expected = np.concatenate([found[layer] for layer in ASKED])
+        averages = plain(picture)
+        expected = np.concatenate([averages[layer] for layer in ASKED])
         assert relative_error(row, expected) < 1e-4
 
 

@@ -17,7 +17,7 @@ from pipelines.safe.near_duplicates import (
     link_near_pictures,
     measure_isolation,
 )
-from tests.pipelines.safe.found import find
+from tests.pipelines.safe.job_runs import find
 
 
 def draw_vectors(rng, tracks, frames, alone, jitter=0.02, width=24):

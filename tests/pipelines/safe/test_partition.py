@@ -73,6 +73,6 @@ def test_images_are_held_by_clusters_that_were_found_without_them():
 
 def test_clusters_are_matched_where_each_has_most_of_the_other():
     labels = np.array([0] * 6 + [1] * 6 + [NOISE] * 3)
-    found = np.array([1] * 5 + [2] + [0] * 2 + [2] * 4 + [0] * 3)
+    new = np.array([1] * 5 + [2] + [0] * 2 + [2] * 4 + [0] * 3)
     # 1 is cluster 0; 2 has four of the six of cluster 1, and one other; 0 is mostly noise.
-    assert _match(found, labels).tolist() == [NOISE, 0, 1, NOISE]
+    assert _match(new, labels).tolist() == [NOISE, 0, 1, NOISE]

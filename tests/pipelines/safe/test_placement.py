@@ -79,8 +79,8 @@ def rows_of(run):
 
 @pytest.mark.parametrize("ranking", ["distance", "contrast"])
 def test_images_of_the_causes_are_chosen_for_their_clusters(run, improvement, ranking):
-    found = select(run, improvement, count=10, ranking=ranking)
-    assert (found.images, found.rejected, found.chosen) == (31, 1, 10)
+    selection = select(run, improvement, count=10, ranking=ranking)
+    assert (selection.images, selection.rejected, selection.chosen) == (31, 1, 10)
     kind_of = {label: path.split("/")[0] for path, label in read_labels(run).items()}
     rows = rows_of(run)
     assert [row["path"].split("/")[0] for row in rows] == [
@@ -104,29 +104,29 @@ def test_distances_are_those_of_the_runs_own_features(run, improvement):
 
 
 def test_the_failing_images_themselves_are_chosen_for_their_own_clusters(run):
-    found = select(run, Path(read_manifest(run).folder), count=30)
-    assert any("is the folder of the failing images" in note for note in found.notes)
+    selection = select(run, Path(read_manifest(run).folder), count=30)
+    assert any("is the folder of the failing images" in note for note in selection.notes)
     labels = {path: label for path, label in read_labels(run).items() if label != NOISE}
     own = {row["path"]: int(row["cluster"]) for row in rows_of(run) if row["path"] in labels}
     assert own == labels
 
 
 def test_a_copy_counts_once_unless_it_is_asked_for(run, improvement):
-    found = select(run, improvement, count=31)
+    selection = select(run, improvement, count=31)
     copies = {"dim/2_00.png", "dim/copy of 2_00.png"}
-    assert found.same == 1
+    assert selection.same == 1
     assert len(copies & {row["path"] for row in rows_of(run)}) == 1
     assert select(run, improvement, count=31, duplicates=True).same == 0
     assert copies < {row["path"] for row in rows_of(run)}
 
 
 def test_groups_come_by_turns_and_a_wrong_expression_is_told_before_the_work(run, improvement):
-    found = select(run, improvement, count=6, groups=r"2_\d")
+    selection = select(run, improvement, count=6, groups=r"2_\d")
     groups = [row["group"] for row in rows_of(run)]
     assert groups == [
         row["path"].split("/")[1].removeprefix("copy of ")[:3] for row in rows_of(run)
     ]
-    assert any(f"6 images of {len(set(groups))} groups" in remark for remark in found.remarks())
+    assert any(f"6 images of {len(set(groups))} groups" in remark for remark in selection.remarks())
     alone = select(run, improvement, count=6, groups="none")
     assert not any("groups" in remark for remark in alone.remarks())
     with pytest.raises(InputError, match="groups: 'drive' as a regular expression"):
@@ -143,9 +143,9 @@ def test_groups_come_by_turns_and_a_wrong_expression_is_told_before_the_work(run
     ],
 )
 def test_how_many_are_chosen_and_why(run, improvement, wanted, count, words):
-    found = select(run, improvement, **wanted)
-    assert (found.count, found.chosen) == (count, count)
-    assert words in found.counted
+    selection = select(run, improvement, **wanted)
+    assert (selection.count, selection.chosen) == (count, count)
+    assert words in selection.counted
 
 
 def test_labels_stay_with_their_images(run, improvement, tmp_path):
@@ -156,10 +156,12 @@ def test_labels_stay_with_their_images(run, improvement, tmp_path):
     assert {row["path"]: row["label"] for row in rows_of(run)}[path] == "TopLeft"
     last = rows_of(run)[-1]["path"]
     replace_cells(run / "unsafe_set.csv", "path", {last: {"label": "kept"}})
-    found = select(run, improvement, count=6)
+    selection = select(run, improvement, count=6)
     assert last not in {row["path"] for row in rows_of(run)}
-    assert found.set_aside == {last: "kept"}
-    assert any("1 label of images that are not in the unsafe set now" in w for w in found.remarks())
+    assert selection.set_aside == {last: "kept"}
+    assert any(
+        "1 label of images that are not in the unsafe set now" in w for w in selection.remarks()
+    )
     select(run, improvement, count=12)
     assert rows_of(run)[-1] | {"label": "kept"} == rows_of(run)[-1]
     other = draw(tmp_path / "other", 3, (2, 2, 0))
@@ -202,9 +204,9 @@ def test_options_that_cannot_be_used(run, improvement, wanted, words):
 
 
 def test_more_than_there_are_takes_all_and_says_so(run, improvement):
-    found = select(run, improvement, count=500, duplicates=True)
-    assert found.chosen == 31
-    assert any("500 images were wanted, and there are 31" in note for note in found.remarks())
+    selection = select(run, improvement, count=500, duplicates=True)
+    assert selection.chosen == 31
+    assert any("500 images were wanted, and there are 31" in note for note in selection.remarks())
 
 
 def test_runs_and_folders_that_cannot_be_used(run, improvement, tmp_path):

@@ -12,7 +12,7 @@ from pipelines.data.pixels import load_pixels
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest
-from tests.pipelines.safe.found import find
+from tests.pipelines.safe.job_runs import find
 
 ROOT = Path(__file__).parents[3]
 MIB_AT_MOST = 3.3 * 1000**3 / 2**20

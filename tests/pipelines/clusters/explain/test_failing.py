@@ -45,8 +45,8 @@ def explain(folder, clusters, progress=quiet, table_files=NO_TABLES, families=No
 
 def hints(explanation):
     return {
-        cluster: "; ".join(hint.words for hint in said.hints)
-        for cluster, said in explanation.clusters.items()
+        cluster: "; ".join(hint.words for hint in explained.hints)
+        for cluster, explained in explanation.clusters.items()
     }
 
 
@@ -76,11 +76,11 @@ def test_each_cluster_is_told_apart_by_its_own_property(images):
     explanation = explain(
         folder, clusters_of(folder, paths, labels), lambda *step: heard.append(step)
     )
-    found = hints(explanation)
-    assert set(found) == {0, 1}
-    assert "darker than the rest: mean brightness 0." in found[0].split("; ")[0]
-    assert "noisier than the rest: noise" in found[1].split("; ")[0]
-    assert all(len(said.hints) <= MOST_HINTS for said in explanation.clusters.values())
+    hint_of = hints(explanation)
+    assert set(hint_of) == {0, 1}
+    assert "darker than the rest: mean brightness 0." in hint_of[0].split("; ")[0]
+    assert "noisier than the rest: noise" in hint_of[1].split("; ")[0]
+    assert all(len(explained.hints) <= MOST_HINTS for explained in explanation.clusters.values())
     assert heard == [(STAGE, done, 60) for done in range(1, 61)]
 
 
@@ -168,20 +168,22 @@ def test_all_that_is_known_of_clusters_and_families(images, table_files):
     first, second = explanation.clusters[0], explanation.clusters[1]
     assert [finding.parameter for finding in first.parameters] == ["yaw", "prediction"]
     assert {finding.parameter for finding in second.parameters} == {"turn", "prediction"}
-    assert [tuple(each.model_dump().values()) for each in second.confusions] == [("up", "down", 15)]
-    assert [(each.value, each.clusters) for each in explanation.unsafe_values] == [
+    assert [tuple(confusion.model_dump().values()) for confusion in second.confusions] == [
+        ("up", "down", 15)
+    ]
+    assert [(value.value, value.clusters) for value in explanation.unsafe_values] == [
         (220, [0]),
         (160, []),
     ]
     assert (first.unsafe_values, second.unsafe_values) == ([0], [])
     (family,) = explanation.families
     assert (family.clusters, family.size, family.unsafe_values) == ([0, 1], 30, [0])
-    assert {(each.prediction, each.images) for each in family.confusions} == {
+    assert {(confusion.prediction, confusion.images) for confusion in family.confusions} == {
         ("down", 15),
         ("left", 15),
     }
     assert explanation.images_with_parameters == 60
-    assert [(each.name, each.kind) for each in explanation.parameters] == [
+    assert [(parameter.name, parameter.kind) for parameter in explanation.parameters] == [
         ("yaw", "number"),
         ("turn", "angle"),
         ("label", "category"),

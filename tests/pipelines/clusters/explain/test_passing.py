@@ -27,8 +27,8 @@ def yaws(explanation):
     """Return what is said of the yaw, by cluster."""
     return {
         cluster: finding.words
-        for cluster, said in explanation.clusters.items()
-        for finding in said.parameters
+        for cluster, explained in explanation.clusters.items()
+        for finding in explained.parameters
         if finding.parameter == "yaw"
     }
 
@@ -45,9 +45,11 @@ def test_a_parameter_that_passing_images_share_is_not_said(contrasted):
         "gaze_angle, label, prediction: no values of passing images; compared with the other "
         "failing images."
     ]
-    assert {each.family: yaws(explanation).get(each.family) for each in explanation.families} == {
-        each.family: next((f.words for f in each.parameters if f.parameter == "yaw"), None)
-        for each in explanation.families
+    assert {
+        family.family: yaws(explanation).get(family.family) for family in explanation.families
+    } == {
+        family.family: next((f.words for f in family.parameters if f.parameter == "yaw"), None)
+        for family in explanation.families
     }
 
 
@@ -58,8 +60,8 @@ def test_unsafe_values_and_confusions_do_not_depend_on_passing_images(contrasted
     assert USUAL in yaws(alone)
     assert "of passing images" not in yaws(alone)[0]
     assert alone.notes == []
-    for cluster, said in alone.clusters.items():
-        assert explanation.clusters[cluster].confusions == said.confusions
+    for cluster, explained in alone.clusters.items():
+        assert explanation.clusters[cluster].confusions == explained.confusions
 
 
 def test_passing_parameters_are_kept_for_the_next_time(contrasted):
@@ -103,8 +105,8 @@ def test_a_run_of_an_earlier_version_names_its_passing_folder_otherwise(contrast
     write_manifest(contrasted, manifest)
     (contrasted / "passing_parameters.csv").unlink()
     explanation = json.loads((contrasted / "explanation.json").read_text())
-    for each in (*explanation["clusters"].values(), *explanation["families"]):
-        for finding in each["parameters"]:
+    for explained in (*explanation["clusters"].values(), *explanation["families"]):
+        for finding in explained["parameters"]:
             del finding["reference"]
     for column in explanation["parameters"]:
         del column["outcome"]

@@ -78,7 +78,7 @@ def test_a_family_of_several_clusters_says_what_they_share(run):
 
 
 @pytest.mark.parametrize(
-    ("words", "said", "expected"),
+    ("words", "shared", "expected"),
     [
         ({"name": "Dim light"}, {"hints": [hint(1)]}, "Family 1: Dim light 1 cluster"),
         ({}, {"parameters": [rain()]}, "Family 1: alike in weather rain 1 cluster"),
@@ -86,9 +86,9 @@ def test_a_family_of_several_clusters_says_what_they_share(run):
         ({}, {}, "Family 1 1 cluster"),
     ],
 )
-def test_a_family_is_called_by_what_is_known(run, words, said, expected):
+def test_a_family_is_called_by_what_is_known(run, words, shared, expected):
     explanation = explanation_of()
-    explanation.families[1] = Family(family=1, clusters=[1], size=4, **said)
+    explanation.families[1] = Family(family=1, clusters=[1], size=4, **shared)
     write_explanation(run, explanation)
     save_words(run, 1, words)
     assert expected in report(run).words()
@@ -134,8 +134,8 @@ def test_a_missing_thumbnail_leaves_a_box_with_the_path(run, tmp_path):
     (run / "thumbnails" / names[2]).unlink()
     (run / "thumbnails" / names[2]).symlink_to(secret)
     page = report(run)
-    boxes = [each for each in page.all("div") if each.get("role") == "img"]
-    assert [each["aria-label"] for each in boxes] == [
+    boxes = [box for box in page.all("div") if box.get("role") == "img"]
+    assert [box["aria-label"] for box in boxes] == [
         f"{clusters.paths[place]}: no thumbnail" for place in (first, second, third)
     ]
     shown = page.part("Cluster 0", "Cluster 2")

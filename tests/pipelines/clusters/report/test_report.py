@@ -86,7 +86,7 @@ def write_named_run(folder, texts):
         stages=[{"name": text, "seconds": 1, "peak_memory_mb": 1} for text in texts],
     )
     write_pairs(run / run_folder.REJECTED_FILE, [(text, text) for text in texts])
-    said = ClusterExplanation(
+    shared = ClusterExplanation(
         hints=[Hint("x", 1, 1, 1, 1, text) for text in texts],
         parameters=[Finding(text, "category", 1, 1, 1, 1, text, text) for text in texts],
         confusions=[Confusion(label=texts[0], prediction=texts[1], images=1)],
@@ -96,8 +96,8 @@ def write_named_run(folder, texts):
         seed=0,
         parameter_files=list(texts),
         parameters=[ParameterColumn(name=text, kind="category") for text in texts],
-        clusters={0: ClusterExplanation(**said)},
-        families=[Family(family=0, clusters=[0, 1, 2], size=15, **said)],
+        clusters={0: ClusterExplanation(**shared)},
+        families=[Family(family=0, clusters=[0, 1, 2], size=15, **shared)],
         unsafe_values=[
             UnsafeCoverage(parameter=text, value=1, side="near", images=1, clusters=[0])
             for text in texts
@@ -299,14 +299,18 @@ def test_a_run_with_passing_images_says_whom_parameters_are_compared_with(
     run = shutil.copytree(planted_beside_passing, tmp_path / "run")
     words = report(run).words()
     explanation = read_explanation(run)
-    for cluster, said in explanation.clusters.items():
-        yaw = [finding for finding in said.parameters if finding.parameter == "yaw"]
+    for cluster, explained in explanation.clusters.items():
+        yaw = [finding for finding in explained.parameters if finding.parameter == "yaw"]
         assert len(yaw) == (cluster != USUAL)
         for finding in yaw:
             assert finding.words in words
-            if said.parameters[0] == finding:
+            if explained.parameters[0] == finding:
                 assert f"yaw {format_means(finding)}" in words
-    firsts = [said.parameters[0] for said in explanation.clusters.values() if said.parameters]
+    firsts = [
+        explained.parameters[0]
+        for explained in explanation.clusters.values()
+        if explained.parameters
+    ]
     assert "passing images" in {finding.reference for finding in firsts}
     assert explanation.notes[0] in words
     assert "Parameter against passing images Spread around the mean is" in words

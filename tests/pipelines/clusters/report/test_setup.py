@@ -57,8 +57,8 @@ def test_the_digest_is_what_the_command_beside_it_prints(run, tmp_path):
 def test_a_manifest_of_hardly_anything_will_do(tmp_path):
     run = tmp_path / "the run"
     run.mkdir()
-    given = {"job": "cluster", "command": [], "folder": "", "parameters": {}, "ended": "failed"}
-    (run / "run.json").write_text(json.dumps(given))
+    manifest = {"job": "cluster", "command": [], "folder": "", "parameters": {}, "ended": "failed"}
+    (run / "run.json").write_text(json.dumps(manifest))
     words = report(run).words()
     assert "The run failed: no reason is known." in words
     assert "No file was rejected." in words

@@ -50,14 +50,14 @@ def test_unsafe_values_that_are_not_covered_come_first_and_others_are_told_apart
         "glare at least 0.25 0 no failing image next to it "
         "head_yaw near 220 7 0, 1 covered"
     )
-    marked = [each for each in page.all("tr") if each.get("class") == "not-covered"]
+    marked = [row for row in page.all("tr") if row.get("class") == "not-covered"]
     assert len(marked) == 1
 
 
 def test_without_unsafe_values_there_is_no_section_on_them(run):
     explanation = explanation_of().model_copy(update={"unsafe_values": []})
-    for each in (*explanation.clusters.values(), *explanation.families):
-        each.unsafe_values = []
+    for explained in (*explanation.clusters.values(), *explanation.families):
+        explained.unsafe_values = []
     write_explanation(run, explanation)
     page = report(run)
     assert "unsafe-values" not in page.ids()
@@ -112,7 +112,7 @@ def test_a_run_that_ended_without_clusters(tmp_path, ended, message, expected):
     assert "The run ended before it had clusters." in page.words()
     assert "Ended not known" in page.words()
     assert "torn.jpg" in page.words()
-    assert {f"#{name}" for name in page.ids()} == {each["href"] for each in page.all("a")}
+    assert {f"#{name}" for name in page.ids()} == {link["href"] for link in page.all("a")}
 
 
 def test_a_run_that_was_killed_while_it_wrote_its_clusters(tmp_path):

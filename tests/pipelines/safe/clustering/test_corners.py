@@ -15,20 +15,20 @@ from tests.pipelines.safe.data_sets import (
 # --- what is hardly a data set --------------------------------------------------------------------
 
 
-def assert_one_cluster(found, n):
-    assert found.labels.tolist() == [0] * n
-    assert found.chosen.clusters == 1
-    assert found.chosen.noise == 0
-    assert found.chosen.score == 0
-    assert found.core.all()
+def assert_one_cluster(outcome, n):
+    assert outcome.labels.tolist() == [0] * n
+    assert outcome.chosen.clusters == 1
+    assert outcome.chosen.noise == 0
+    assert outcome.chosen.score == 0
+    assert outcome.core.all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 9])
 def test_under_ten_images_are_one_cluster(n):
     points = np.random.default_rng(0).normal(size=(n, 3)).astype(np.float32) * 100
-    found = clustering.search(points)
-    assert_one_cluster(found, n)
-    assert found.note == (
+    outcome = clustering.search(points)
+    assert_one_cluster(outcome, n)
+    assert outcome.note == (
         f"{n} images are too few to tell clusters from noise: they are shown as one cluster."
     )
 
@@ -40,42 +40,42 @@ def test_ten_images_are_searched(far_blobs):
 @pytest.mark.parametrize("n", [1, 2, 9])
 def test_a_fixed_eps_clusters_few_images_too(n):
     points = np.arange(n, dtype=np.float32)[:, None]
-    found = clustering.search(points, eps=1.5, min_samples=2)
-    assert found.labels.tolist() == ([0] * n if n >= 3 else [NOISE] * n)
-    assert found.chosen.score == (0 if n >= 3 else -1)
+    outcome = clustering.search(points, eps=1.5, min_samples=2)
+    assert outcome.labels.tolist() == ([0] * n if n >= 3 else [NOISE] * n)
+    assert outcome.chosen.score == (0 if n >= 3 else -1)
 
 
 @pytest.mark.parametrize("n", [10, 40])
 def test_images_that_are_all_equal_are_one_cluster(n):
     points = np.full((n, 4), 3.5, dtype=np.float32)
-    found = clustering.search(points)
-    assert_one_cluster(found, n)
-    assert found.note == "All images look the same to the network: they are one cluster."
+    outcome = clustering.search(points)
+    assert_one_cluster(outcome, n)
+    assert outcome.note == "All images look the same to the network: they are one cluster."
 
 
 def test_images_that_are_almost_equal_are_one_cluster_when_the_caller_says_so():
     points = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32) * 1e-4
     alike = 2 * float(np.linalg.norm(points, axis=1).max())
-    found = clustering.search(points, alike=alike)
-    assert_one_cluster(found, 40)
-    assert "look the same" in found.note
+    outcome = clustering.search(points, alike=alike)
+    assert_one_cluster(outcome, 40)
+    assert "look the same" in outcome.note
     assert clustering.search(points, alike=alike / 100).candidates
 
 
 def test_equal_images_with_a_fixed_eps_are_one_cluster():
     points = np.full((12, 4), 3.5, dtype=np.float32)
-    found = clustering.search(points, eps=0.1)
-    assert_one_cluster(found, 12)
+    outcome = clustering.search(points, eps=0.1)
+    assert_one_cluster(outcome, 12)
 
 
 @pytest.mark.parametrize("copies, min_samples", [(5, None), (3, 2), (6, 4)])
 def test_groups_of_equal_images_are_clusters(copies, min_samples):
     groups = np.array([[0, 0], [10, 0], [0, 10], [30, 30]], dtype=np.float32)
     points = np.repeat(groups, copies, axis=0)
-    found = clustering.search(points, min_samples=min_samples)
-    assert found.labels.tolist() == np.repeat([0, 1, 2, 3], copies).tolist()
-    assert found.chosen.score == pytest.approx(1, abs=1e-4)
-    assert found.core.all()
+    outcome = clustering.search(points, min_samples=min_samples)
+    assert outcome.labels.tolist() == np.repeat([0, 1, 2, 3], copies).tolist()
+    assert outcome.chosen.score == pytest.approx(1, abs=1e-4)
+    assert outcome.core.all()
 
 
 @pytest.mark.parametrize("shape", ["line", "simplex", "ring"])
@@ -87,29 +87,29 @@ def test_one_dense_group_is_one_cluster_with_a_note(shape):
         "ring": np.stack([np.cos(turn), np.sin(turn)], axis=1),  # rounding moves its equal steps
     }
     points = shapes[shape].astype(np.float32)
-    found = clustering.search(points)
-    assert found.labels.tolist() == [0] * 30
-    assert found.chosen.clusters == 1
-    assert found.note == (
+    outcome = clustering.search(points)
+    assert outcome.labels.tolist() == [0] * 30
+    assert outcome.chosen.clusters == 1
+    assert outcome.note == (
         "The images form one dense group, and no setting splits it. A smaller --eps looks for "
         "finer differences."
     )
 
 
 def test_images_all_far_apart_are_noise_with_a_note():
-    found = clustering.search(DATA["uniform"], eps=1e-3)
-    assert found.labels.tolist() == [NOISE] * 60
-    assert found.chosen.clusters == 0
-    assert found.chosen.noise == 1
-    assert found.chosen.score == -1
-    assert not found.core.any()
-    assert found.note == ("The given --eps or --min-samples finds no cluster among 60 images.")
+    outcome = clustering.search(DATA["uniform"], eps=1e-3)
+    assert outcome.labels.tolist() == [NOISE] * 60
+    assert outcome.chosen.clusters == 0
+    assert outcome.chosen.noise == 1
+    assert outcome.chosen.score == -1
+    assert not outcome.core.any()
+    assert outcome.note == ("The given --eps or --min-samples finds no cluster among 60 images.")
 
 
 def test_more_min_samples_than_images_is_all_noise():
-    found = clustering.search(DATA["blobs"][:12], min_samples=13)
-    assert found.labels.tolist() == [NOISE] * 12
-    assert found.note.endswith("finds no cluster among 12 images.")
+    outcome = clustering.search(DATA["blobs"][:12], min_samples=13)
+    assert outcome.labels.tolist() == [NOISE] * 12
+    assert outcome.note.endswith("finds no cluster among 12 images.")
 
 
 # --- errors ---------------------------------------------------------------------------------------
@@ -193,8 +193,8 @@ def test_for_the_paper_one_cluster_beside_noise_is_two_to_judge():
     tight = rng.normal(size=(60, 20)) * 0.1
     scattered = rng.normal(size=(30, 20)) * 5
     points = np.concatenate([tight, scattered]).astype(np.float32)
-    found = clustering.search(points, noise_is_a_cluster=True)
-    assert found.chosen.clusters == 1
-    assert set(found.labels[:60]) == {0}
-    assert NOISE in found.labels
-    assert found.chosen.score == pytest.approx(silhouette_score(points, found.labels), abs=1e-5)
+    outcome = clustering.search(points, noise_is_a_cluster=True)
+    assert outcome.chosen.clusters == 1
+    assert set(outcome.labels[:60]) == {0}
+    assert NOISE in outcome.labels
+    assert outcome.chosen.score == pytest.approx(silhouette_score(points, outcome.labels), abs=1e-5)

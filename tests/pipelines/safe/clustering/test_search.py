@@ -113,8 +113,8 @@ def test_equal_k_distances_have_one_candidate_just_above_them():
 
 def score_naively(points, candidate, noise_is_a_cluster, known):
     """Return labels and the documented score of a candidate, from scikit-learn's DBSCAN."""
-    found = DBSCAN(eps=candidate.eps, min_samples=candidate.min_samples).fit(points)
-    labels = tidy_naively(found.labels_)
+    outcome = DBSCAN(eps=candidate.eps, min_samples=candidate.min_samples).fit(points)
+    labels = tidy_naively(outcome.labels_)
     if tuple(labels) not in known:
         if max(labels) < 0:
             known[tuple(labels)] = -1.0
@@ -134,26 +134,26 @@ def test_every_candidate_is_dbscan_with_the_documented_score_and_the_best_is_cho
     name, noise_is_a_cluster
 ):
     points = DATA[name]
-    found = clustering.search(points, noise_is_a_cluster=noise_is_a_cluster)
+    outcome = clustering.search(points, noise_is_a_cluster=noise_is_a_cluster)
     known = {}
-    assert {candidate.min_samples for candidate in found.candidates} == {2, 3, 4, 5}
-    for candidate in found.candidates:
+    assert {candidate.min_samples for candidate in outcome.candidates} == {2, 3, 4, 5}
+    for candidate in outcome.candidates:
         labels, score = score_naively(points, candidate, noise_is_a_cluster, known)
         assert candidate.score == pytest.approx(score, abs=1e-5)
         assert candidate.clusters == max(labels) + 1
         assert candidate.noise == pytest.approx(labels.count(NOISE) / len(labels))
-        if candidate == found.chosen:
-            assert found.labels.tolist() == labels
+        if candidate == outcome.chosen:
+            assert outcome.labels.tolist() == labels
 
-    best = found.candidates[0]
-    for candidate in found.candidates[1:]:
+    best = outcome.candidates[0]
+    for candidate in outcome.candidates[1:]:
         better = candidate.score > best.score
         if candidate.score == best.score:
             better = candidate.noise < best.noise
             if candidate.noise == best.noise:
                 better = candidate.eps > best.eps
         best = candidate if better else best
-    assert found.chosen == best
+    assert outcome.chosen == best
 
 
 def test_every_min_samples_is_tried_at_its_own_candidate_eps():
@@ -178,37 +178,37 @@ def same_parts(labels, truth):
 @pytest.mark.parametrize("noise_is_a_cluster", [False, True])
 def test_blobs_far_apart_are_found_and_outliers_are_noise(far_blobs, noise_is_a_cluster):
     points, truth = far_blobs
-    found = clustering.search(points, noise_is_a_cluster=noise_is_a_cluster)
-    assert found.chosen.clusters == 3
-    assert same_parts(found.labels, truth)
-    assert np.bincount(found.labels[found.labels != NOISE]).tolist() == [30, 20, 12]
-    assert found.note == ""
+    outcome = clustering.search(points, noise_is_a_cluster=noise_is_a_cluster)
+    assert outcome.chosen.clusters == 3
+    assert same_parts(outcome.labels, truth)
+    assert np.bincount(outcome.labels[outcome.labels != NOISE]).tolist() == [30, 20, 12]
+    assert outcome.note == ""
 
 
 def test_the_figures_of_a_result_fit_its_labels(points):
-    found = clustering.search(points)
+    outcome = clustering.search(points)
     naive = distances_naively(points)
-    assert found.labels.dtype == np.int32
-    assert found.core.dtype == np.bool_
-    assert found.chosen in found.candidates
-    assert found.chosen.clusters == found.labels.max() + 1
-    assert found.chosen.noise == pytest.approx(found.labels.tolist().count(NOISE) / len(points))
-    if found.chosen.clusters > 1:
-        expected = sum(silhouettes_naively(naive, found.labels)) / len(points)
-        assert found.chosen.score == pytest.approx(expected, abs=1e-5)
+    assert outcome.labels.dtype == np.int32
+    assert outcome.core.dtype == np.bool_
+    assert outcome.chosen in outcome.candidates
+    assert outcome.chosen.clusters == outcome.labels.max() + 1
+    assert outcome.chosen.noise == pytest.approx(outcome.labels.tolist().count(NOISE) / len(points))
+    if outcome.chosen.clusters > 1:
+        expected = sum(silhouettes_naively(naive, outcome.labels)) / len(points)
+        assert outcome.chosen.score == pytest.approx(expected, abs=1e-5)
     for i, row in enumerate(naive):
-        core = sum(value <= found.chosen.eps for value in row) >= found.chosen.min_samples
-        assert found.core[i] == (core and found.labels[i] != NOISE)
-    for cluster in range(found.chosen.clusters):
-        assert found.core[found.labels == cluster].any()
+        core = sum(value <= outcome.chosen.eps for value in row) >= outcome.chosen.min_samples
+        assert outcome.core[i] == (core and outcome.labels[i] != NOISE)
+    for cluster in range(outcome.chosen.clusters):
+        assert outcome.core[outcome.labels == cluster].any()
 
 
 def test_core_images_of_clusters_that_are_too_small_do_not_count():
     places = [[0, 0], [0, 1], [50, 0], [50, 1], [51, 0], [51, 1]]
     points = np.array(places, dtype=np.float32)
-    found = clustering.search(points, eps=1.5, min_samples=2)
-    assert found.labels.tolist() == [NOISE, NOISE, 0, 0, 0, 0]
-    assert found.core.tolist() == [False, False, True, True, True, True]
+    outcome = clustering.search(points, eps=1.5, min_samples=2)
+    assert outcome.labels.tolist() == [NOISE, NOISE, 0, 0, 0, 0]
+    assert outcome.core.tolist() == [False, False, True, True, True, True]
 
 
 def test_a_search_that_keeps_no_matrix_finds_the_same(points, far_blobs, monkeypatch):
@@ -230,8 +230,8 @@ def test_the_order_of_images_does_not_change_the_clusters(far_blobs):
     points, _ = far_blobs
     order = list(range(len(points)))
     random.Random(0).shuffle(order)
-    found, shuffled = clustering.search(points), clustering.search(points[order])
-    assert np.array_equal(shuffled.labels, found.labels[order])
+    outcome, shuffled = clustering.search(points), clustering.search(points[order])
+    assert np.array_equal(shuffled.labels, outcome.labels[order])
 
 
 def test_a_search_gives_the_same_again(points):
@@ -250,44 +250,46 @@ def test_points_are_left_as_they_are(points):
 
 def test_the_user_fixes_eps():
     points = DATA["blobs"]
-    found = clustering.search(points, eps=0.8)
-    assert [(one.eps, one.min_samples) for one in found.candidates] == [
+    outcome = clustering.search(points, eps=0.8)
+    assert [(one.eps, one.min_samples) for one in outcome.candidates] == [
         (0.8, 2),
         (0.8, 3),
         (0.8, 4),
         (0.8, 5),
     ]
-    fit = DBSCAN(eps=0.8, min_samples=found.chosen.min_samples).fit(points)
-    assert found.labels.tolist() == tidy_naively(fit.labels_)
+    fit = DBSCAN(eps=0.8, min_samples=outcome.chosen.min_samples).fit(points)
+    assert outcome.labels.tolist() == tidy_naively(fit.labels_)
 
 
 @pytest.mark.parametrize("min_samples", [1, 7])
 def test_the_user_fixes_min_samples(far_blobs, min_samples):
     points, truth = far_blobs
-    found = clustering.search(points, min_samples=min_samples)
-    assert {one.min_samples for one in found.candidates} == {min_samples}
+    outcome = clustering.search(points, min_samples=min_samples)
+    assert {one.min_samples for one in outcome.candidates} == {min_samples}
     if min_samples == 7:
-        assert same_parts(found.labels, truth)
+        assert same_parts(outcome.labels, truth)
 
 
 def test_the_user_fixes_both():
     points = DATA["uniform"]
-    found = clustering.search(points, eps=1.1, min_samples=4)
-    assert len(found.candidates) == 1
-    labels, score = score_naively(points, found.chosen, False, {})
-    assert found.labels.tolist() == labels
-    assert found.chosen.score == pytest.approx(score, abs=1e-5)
+    outcome = clustering.search(points, eps=1.1, min_samples=4)
+    assert len(outcome.candidates) == 1
+    labels, score = score_naively(points, outcome.chosen, False, {})
+    assert outcome.labels.tolist() == labels
+    assert outcome.chosen.score == pytest.approx(score, abs=1e-5)
     assert max(labels) > 0
 
 
 def test_the_step_rises_to_its_total():
     for options in ({}, {"min_samples": 3}, {"eps": 0.8}):
-        told = []
+        steps = []
         clustering.search(
-            DATA["blobs"], step=lambda done, total, told=told: told.append((done, total)), **options
+            DATA["blobs"],
+            step=lambda done, total, steps=steps: steps.append((done, total)),
+            **options,
         )
-        done = [one for one, _ in told]
-        (total,) = {total for _, total in told}
+        done = [one for one, _ in steps]
+        (total,) = {total for _, total in steps}
         assert done == sorted(set(done))
         assert done[0] >= 1
         assert done[-1] == total

@@ -7,7 +7,7 @@ from PIL import Image
 
 from examples.eyes import sample_eyes
 from tests.causes import spoil
-from tests.pipelines.safe.found import find
+from tests.pipelines.safe.job_runs import find
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import read_manifest
 from tests.foreign import read_files, undeclared, write_foreign
-from tests.pipelines.safe.found import files_of, find
+from tests.pipelines.safe.job_runs import files_of, find
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[4]

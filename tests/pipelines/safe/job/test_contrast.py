@@ -17,7 +17,7 @@ from pipelines.runs.manifest import Manifest, read_manifest
 from pipelines.safe.placement import measure
 from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 from tests.causes import CAUSES, draw_eyes
-from tests.pipelines.safe.found import files_of, find, quiet
+from tests.pipelines.safe.job_runs import files_of, find, quiet
 
 NEW_COLUMNS = (
     "kind", "parts", "groups", "failing_images", "passing_images", "failure_rate", "rate_low",

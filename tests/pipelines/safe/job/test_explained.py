@@ -8,7 +8,7 @@ from pipelines.clusters.explanation_tables import TableFiles
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.manifest import read_manifest
-from tests.pipelines.safe.found import find
+from tests.pipelines.safe.job_runs import find
 
 pytestmark = pytest.mark.usefixtures("store")
 
