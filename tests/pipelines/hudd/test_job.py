@@ -228,7 +228,7 @@ def test_another_model_is_not_taken(run, improvement, tmp_path, model):
     document = json.loads((run / "run.json").read_text())
     document["weights"]["sha256"] = "0" * 64
     (run / "run.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r"is another model than before .* Put that back"):
+    with pytest.raises(InputError, match=r"is another model than before .* Put the earlier file"):
         select(run, improvement)
     document["parameters"]["model"] = str(tmp_path / "gone.keras")
     (run / "run.json").write_text(json.dumps(document))
