@@ -1,4 +1,4 @@
-"""Commands that find root cause clusters in images, and tell of them."""
+"""Commands that find root cause clusters in images, explain them and report on them."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def cluster(options: ClusterOptions) -> None:
 def explain(options: ExplainOptions) -> None:
     """Say what the images of each cluster share, once more: with parameters of the images.
 
-    Without tables, those that were given before are used again.
+    Without tables, those of the earlier explanation are used again.
     """
     from pipelines.clusters.explain import explain_run
     from pipelines.clusters.report.report import write_report
 
     run = options.run
-    with job("What was said before may be replaced in part: explain again.") as progress:
+    with job("The earlier explanation may be replaced in part: explain again.") as progress:
         explanation = explain_run(run, take_tables(options), seed=options.seed, progress=progress)
         report = write_report(run)
     _print_explanation(explanation)
-    print(f"Look at {report}; {run / 'clusters.csv'} has the words.")
+    print(f"Look at {report}; {run / 'clusters.csv'} has the words of the engineer.")
 
 
 @takes(ReportOptions)
@@ -105,17 +105,17 @@ def example(options: ExampleOptions) -> None:
 
 def _print_explanation(explanation: Explanation) -> None:
     clusters = explanation.clusters.values()
-    hinted = sum(1 for each in clusters if each.hints)
+    hinted = sum(1 for cluster in clusters if cluster.hints)
     print(f"{hinted} of {len(clusters)} clusters have hints from their pixels.")
     if explanation.parameters:
-        named = sum(1 for each in clusters if each.parameters)
+        named = sum(1 for cluster in clusters if cluster.parameters)
         print(
             f"{named} share a parameter beyond chance; {explanation.images_with_parameters} images "
             "have parameters."
         )
-    met = [each for each in explanation.unsafe_values if each.images]
+    met = [value for value in explanation.unsafe_values if value.images]
     if explanation.unsafe_values:
-        covered = sum(1 for each in met if each.clusters)
+        covered = sum(1 for value in met if value.clusters)
         print(f"{covered} of {len(met)} unsafe values that failing images lie next to are covered.")
     for note in explanation.notes:
         print(f"Note: {note}")

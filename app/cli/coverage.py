@@ -18,14 +18,14 @@ def coverage(options: CoverageOptions) -> None:
     from pipelines.deepimportance.results import COMBINATIONS_FILE, CRITERIA_FILE
 
     wanted = take_options(Options, options, trust=options.trust_model)
-    with job("Nothing was written; start again with --overwrite.") as told:
+    with job("Nothing was written; start again with --overwrite.") as progress:
         manifest = measure_coverage(
             options.model,
             options.training,
             options.test,
             options.out,
             wanted,
-            **take_start(options, told),
+            **take_start(options, progress),
         )
     _print_coverage(options.out)
     print_rest(manifest, options.out)
@@ -44,13 +44,13 @@ def perturb(options: PerturbOptions) -> None:
     from pipelines.runs.manifest import read_part
 
     wanted = take_options(Options, options, trust=options.trust_model)
-    with job("Nothing was written; start again with --overwrite.") as told:
+    with job("Nothing was written; start again with --overwrite.") as progress:
         manifest = perturb_images(
             options.model,
             options.images,
             options.out,
             wanted,
-            **take_start(options, told),
+            **take_start(options, progress),
         )
     copies = read_part(manifest, PerturbFigures)
     print(f"{copies.images:,} images are in {options.out}, at the size of the model's input.")
@@ -71,8 +71,8 @@ def export_widening(run: Path, folder: Path, link: bool, count: int | None) -> N
     from pipelines.deepimportance.results import export_widening as export
     from pipelines.runs.wording import count_of
 
-    with job("What was copied so far stays there.") as told:
-        wanted, missing = export(run, folder, told, links=link, count=count)
+    with job("What was copied so far stays there.") as progress:
+        wanted, missing = export(run, folder, progress, links=link, count=count)
     print_left_out(missing, "Not exported")
     print(
         f"{count_of(wanted - len(missing), 'image')} {'linked' if link else 'copied'} to "
@@ -84,29 +84,29 @@ def export_widening(run: Path, folder: Path, link: bool, count: int | None) -> N
 def _print_coverage(out: Path) -> None:
     from pipelines.deepimportance.results import read_coverage
 
-    told = read_coverage(out)
-    names = [test["name"] for test in told["tests"]]
-    counted = " x ".join(str(len(each["centroids"])) for each in told["neurons"])
+    results = read_coverage(out)
+    names = [test["name"] for test in results["tests"]]
+    regions = " x ".join(str(len(neuron["centroids"])) for neuron in results["neurons"])
     print(
-        f"The {len(told['neurons'])} neurons of {told['layer']} that decide have {counted} "
-        f"regions, {_large(told['combinations'])} combinations."
+        f"The {len(results['neurons'])} neurons of {results['layer']} that decide have {regions} "
+        f"regions, {_large(results['combinations'])} combinations."
     )
-    for test in told["tests"]:
+    for test in results["tests"]:
         print(
             f"{test['name']}: {test['covered']:,} of them are covered by {test['images']:,} images "
-            f"({test['coverage']:.1%}), {test['alone']:,} images alone with theirs; training "
-            f"images have {test['trained_uncovered']:,} more."
+            f"({test['coverage']:.1%}); {test['alone']:,} images alone cover theirs; training "
+            f"images cover {test['trained_uncovered']:,} more."
         )
     columns = [
-        (name, [_share(row["tests"][i]) for row in told["criteria"]])
+        (name, [_share(row["tests"][i]) for row in results["criteria"]])
         for i, name in enumerate(names)
     ]
     print("criterion", *(f"{name:>7}" for name in names), sep="  ")
-    for place, row in enumerate(told["criteria"]):
+    for place, row in enumerate(results["criteria"]):
         cells = (f"{shares[place]:>{max(7, len(name))}}" for name, shares in columns)
         print(f"{row['criterion']:<9}", *cells, sep="  ")
-    if told["widening"]:
-        new = told["widening"]
+    if results["widening"]:
+        new = results["widening"]
         print(
             f"{new['adds']:,} of {new['images']:,} new images add a combination each to "
             f"{names[0]}: with them, coverage is {new['coverage']:.1%}. See widening.csv; "

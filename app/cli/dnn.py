@@ -26,26 +26,26 @@ def test(options: TestOptions) -> None:
     from pipelines.runs.manifest import read_part
 
     out = options.out
-    with job("Nothing was written; start again with --overwrite.") as told:
+    with job("Nothing was written; start again with --overwrite.") as progress:
         manifest = test_model(
             options.model,
             options.images,
             out,
             take_evaluation(options),
-            **take_start(options, told),
+            **take_start(options, progress),
         )
-    found = read_part(manifest, DnnTestFigures)
+    figures = read_part(manifest, DnnTestFigures)
     print(
-        f"The DNN is right on {found.accuracy:.1%} of {found.images:,} images (95 % "
-        f"interval {found.accuracy_low:.1%} to {found.accuracy_high:.1%})."
+        f"The DNN is right on {figures.accuracy:.1%} of {figures.images:,} images (95 % "
+        f"interval {figures.accuracy_low:.1%} to {figures.accuracy_high:.1%})."
     )
     print_rest(manifest, out)
-    if not found.failures:
+    if not figures.failures:
         print("It gets none of them wrong: there are no failures to look at.")
         return
     failures = out / FAILURES_FILE
-    print(f"The {found.failures:,} images that it gets wrong are listed in {failures}.")
-    enough = found.images - found.failures >= FEWEST
+    print(f"The {figures.failures:,} images that it gets wrong are listed in {failures}.")
+    enough = figures.images - figures.failures >= FEWEST
     source = f"--test-run {shlex.quote(str(out))}" if enough else shlex.quote(str(failures))
     print(f"Next: python SAFE_Tool.py cluster {source} --out RUN")
 
@@ -64,13 +64,13 @@ def heatmaps(options: HeatmapsOptions) -> None:
         layers=options.layer,
         table_files=take_tables(options),
     )
-    with job("Nothing was written; start again with --overwrite.") as told:
+    with job("Nothing was written; start again with --overwrite.") as progress:
         manifest = find_clusters_by_heatmaps(
             options.model,
             options.images,
             options.out,
             wanted,
-            **take_start(options, told),
+            **take_start(options, progress),
         )
     layers = options.out / "layers.csv"
     layer = read_part(manifest, ChosenLayer).layer

@@ -35,15 +35,15 @@ def inspect(options: InspectOptions) -> None:
         layers=options.layer,
         top_percent=options.top,
     )
-    with job("Nothing was written; start again with --overwrite.") as told:
+    with job("Nothing was written; start again with --overwrite.") as progress:
         if options.distances is None:
-            manifest = _inspect_model(options, wanted, told)
+            manifest = _inspect_model(options, wanted, progress)
         else:
-            manifest = _inspect_exported(options, options.distances, wanted, told)
+            manifest = _inspect_exported(options, options.distances, wanted, progress)
         _print(manifest, options.out)
 
 
-def _inspect_model(options: InspectOptions, wanted: Options, told: Progress) -> Manifest:
+def _inspect_model(options: InspectOptions, wanted: Options, progress: Progress) -> Manifest:
     from pipelines.deepinspect.job import inspect_model
     from pipelines.runs.errors import InputError
 
@@ -62,12 +62,12 @@ def _inspect_model(options: InspectOptions, wanted: Options, told: Progress) -> 
         options.images,
         options.out,
         wanted,
-        **take_start(options, told),
+        **take_start(options, progress),
     )
 
 
 def _inspect_exported(
-    options: InspectOptions, distances: Path, wanted: Options, told: Progress
+    options: InspectOptions, distances: Path, wanted: Options, progress: Progress
 ) -> Manifest:
     from pipelines.deepinspect.exported_job import inspect_exported
     from pipelines.runs.errors import InputError
@@ -94,7 +94,7 @@ def _inspect_exported(
         wanted,
         labels=options.labels,
         predictions=options.predictions,
-        **take_start(options, told),
+        **take_start(options, progress),
     )
 
 
@@ -110,31 +110,32 @@ def _print(manifest: Manifest, out: Path) -> None:
     from pipelines.runs.manifest import read_part
     from pipelines.runs.wording import count_of
 
-    found = read_part(manifest, InspectionFigures)
+    figures = read_part(manifest, InspectionFigures)
     print(
-        f"{count_of(found.pairs, 'pair')} of {found.classes:,} classes; likely confused are "
-        f"{found.confusion.one_sd:,} (NAPVD below {found.confusion.cut:g}, mean - 1 "
+        f"{count_of(figures.pairs, 'pair')} of {figures.classes:,} classes; likely confused are "
+        f"{figures.confusion.one_sd:,} (NAPVD below {figures.confusion.cut:g}, mean - 1 "
         "sd):"
     )
     for row in read_top_pairs(out, "confusion")[:SHOWN]:
         images = f"  {count_of(int(row['images']), 'image')} confused" if row.get("images") else ""
         print(_row(row, "napvd", "below_one_sd") + images)
-    if found.bias is not None:
+    if figures.bias is not None:
         print(
-            f"Bias: likely biased are {found.bias.one_sd:,} (average bias above "
-            f"{found.bias.cut:g}, mean + 1 sd):"
+            f"Bias: likely biased are {figures.bias.one_sd:,} (average bias above "
+            f"{figures.bias.cut:g}, mean + 1 sd):"
         )
         for row in read_top_pairs(out, "bias")[:SHOWN]:
             side = f"  {row['third_1']} sides with {row['nearer_1']}" if row["third_1"] else ""
             print(_row(row, "average_bias", "above_one_sd") + side)
-    told = read_evaluation(out)
+    evaluation = read_evaluation(out)
     for kind in ("confusion", "bias"):
-        if told and told[kind]:
-            each = told[kind]
+        if evaluation and evaluation[kind]:
+            judgement = evaluation[kind]
             print(
-                f"By the labels, of {kind}: {each['errors']:,} of {each['pairs']:,} pairs are true "
-                f"errors; AUCEC {each['aucec']:.3f} (random 0.5, optimum "
-                f"{each['aucec_optimum']:.3f}), {each['aucec_gain_over_random']:.0%} over random."
+                f"By the labels, of {kind}: {judgement['errors']:,} of {judgement['pairs']:,} "
+                f"pairs are true errors; AUCEC {judgement['aucec']:.3f} (random 0.5, optimum "
+                f"{judgement['aucec_optimum']:.3f}), "
+                f"{judgement['aucec_gain_over_random']:.0%} over random."
             )
     if manifest.images.rejected:
         print(f"Files that could not be used: {manifest.images.rejected:,}.")
@@ -142,8 +143,8 @@ def _print(manifest: Manifest, out: Path) -> None:
         print(f"Note: {note}")
     files = [
         CONFUSION_FILE,
-        *[BIAS_FILE] * (found.bias is not None),
-        *[EVALUATION_FILE] * bool(told),
+        *[BIAS_FILE] * (figures.bias is not None),
+        *[EVALUATION_FILE] * bool(evaluation),
     ]
     print(f"All pairs are in {', '.join(str(out / name) for name in files)}.")
     _print_next(out)

@@ -27,7 +27,7 @@ RUNS = Path("runs")
 def page(
     context: typer.Context,
     port: Annotated[
-        int | None, number_option(PORT, help="Of the page. (default: a free one)")
+        int | None, number_option(PORT, help="Port of the page. (default: a free one)")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder for the runs made on the page.")] = RUNS,
     host: Annotated[
@@ -73,7 +73,7 @@ def page(
         raise typer.Exit(1) from None
 
 
-for each in (
+for command in (
     cluster.cluster,
     cluster.explain,
     unsafe_set.select,
@@ -88,4 +88,4 @@ for each in (
     cluster.report,
     cluster.example,
 ):
-    app.command()(each)
+    app.command()(command)

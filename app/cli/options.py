@@ -42,26 +42,31 @@ class Overwriting(Protocol):
 
 @contextmanager
 def job(again: str, first: Callable[[], object] | None = None) -> Iterator[Progress]:
-    """Run a job with progress bars; SIGTERM ends it as Ctrl-C does; input errors take one line.
+    """Run a job with progress bars; SIGTERM ends it as Ctrl-C does; an input error takes one line.
 
-    `again` tells who stopped the job how to go on.  `first` is called instead, the first time, by a
-    job that comes to a good end of its own.
+    Parameters
+    ----------
+    again : str
+        Printed when the user stops the job: what is kept, and how to go on.
+    first : callable, optional
+        Called at the first Ctrl-C in the place of stopping, by a job that can end early with a
+        result.
     """
     from pipelines.runs.errors import InputError
 
-    asked = False
+    interrupted = False
 
     def stop(number: int, frame: object) -> None:
-        nonlocal asked, first
+        nonlocal interrupted, first
         if first is not None:
             call, first = first, None
             call()
             return
-        asked = True
+        interrupted = True
         raise KeyboardInterrupt
 
-    def heard(stage: str, done: int, total: int) -> None:
-        if asked:  # a library swallowed the interrupt
+    def report(stage: str, done: int, total: int) -> None:
+        if interrupted:  # a library swallowed the interrupt
             raise KeyboardInterrupt
         bars(stage, done, total)
 
@@ -69,7 +74,7 @@ def job(again: str, first: Callable[[], object] | None = None) -> Iterator[Progr
     signal.signal(signal.SIGINT, stop)
     try:
         with _bars() as bars:
-            yield heard
+            yield report
     except KeyboardInterrupt:
         print("Stopped.", again)
         raise typer.Exit(STOPPED) from None
@@ -182,7 +187,7 @@ def take_options(kind: type[Options], options: object, **others: object) -> Opti
 
 
 def take_tables(options: ClusterOptions | ExplainOptions | HeatmapsOptions) -> TableFiles:
-    """Return what a command is given of the images beside the images."""
+    """Return the tables on images that a command takes."""
     from pipelines.clusters.explanation_tables import TableFiles
 
     return take_options(TableFiles, options)

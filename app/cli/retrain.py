@@ -31,7 +31,7 @@ def retrain(options: RetrainOptions) -> None:
     with job(
         "Epochs and repeats that are done are kept: the same command with --overwrite goes on.",
         first=stopped.set,
-    ) as told:
+    ) as progress:
         manifest = retrain_model(
             options.model,
             options.training,
@@ -42,30 +42,35 @@ def retrain(options: RetrainOptions) -> None:
             take_options(Options, options),
             validation=options.validation,
             repeats=options.repeats if options.compare else 0,
-            **take_start(options, told),
+            **take_start(options, progress),
             stop=stopped.is_set,
         )
-        found = read_retraining(out)
-    _print_retraining(found)
+        results = read_retraining(out)
+    _print_retraining(results)
     print_rest(manifest, out)
     print(f"The retrained model is {out / MODEL_FILE}; look at {out / 'report.html'}.")
 
 
-def _print_retraining(found: Retraining) -> None:
+def _print_retraining(results: Retraining) -> None:
     from pipelines.retraining.picture import name_cluster
     from pipelines.retraining.report import describe_comparison, summarise_change
 
-    print(summarise_change(found.change).replace("\N{NO-BREAK SPACE}", " "))
-    if found.repairs:
-        states = [each.state for each in found.repairs if each.cluster >= 0]
+    print(summarise_change(results.change).replace("\N{NO-BREAK SPACE}", " "))
+    if results.repairs:
+        states = [repair.state for repair in results.repairs if repair.cluster >= 0]
         print(
             f"{len(states)} root cause clusters: {states.count('repaired')} repaired, "
-            f"{states.count('not repaired')} not repaired; of the others it is unclear."
+            f"{states.count('not repaired')} not repaired; the others are unclear."
         )
-    left = [each for each in found.repairs if each.state == "not repaired" and each.cluster >= 0]
-    for each in left[:NOT_REPAIRED]:
+    left = [
+        repair
+        for repair in results.repairs
+        if repair.state == "not repaired" and repair.cluster >= 0
+    ]
+    for repair in left[:NOT_REPAIRED]:
         print(
-            f"Not repaired: {name_cluster(each)}, {each.after.right} of {each.failing} right now."
+            f"Not repaired: {name_cluster(repair)}, {repair.after.right} of {repair.failing} "
+            "right now."
         )
-    if found.comparison:
-        print(describe_comparison(found.comparison))
+    if results.comparison:
+        print(describe_comparison(results.comparison))

@@ -29,27 +29,29 @@ def select(options: SelectOptions) -> None:
         with job("Nothing was written."):
             test_images, accuracy = read_test(options.test)
     wanted = take_options(SelectionOptions, options, test_images=test_images, accuracy=accuracy)
-    with job("Features extracted so far are kept: the same command goes on from there.") as told:
+    with job(
+        "Features extracted so far are kept: the same command goes on from there."
+    ) as progress:
         if export:
             check_target(export, options.improvement)
-        found = select_unsafe_set(
+        selection = select_unsafe_set(
             run,
             options.improvement,
             wanted,
             _measure_of(run, options.trust_model),
-            progress=told,
+            progress=progress,
             overwrite=options.overwrite,
         )
-        missing = export_unsafe_set(run, export, told, links=options.link) if export else []
-    print(f"{found.chosen:,} of {found.images:,} images are chosen ({found.counted}).")
-    print(f"{found.images - found.inside:,} images belong to no cluster.")
-    if found.same:
-        print(f"Left out for being the same as a chosen one: {found.same:,}.")
-    if found.rejected:
-        print(f"Files that could not be used: {found.rejected:,}.")
-    _print_unsafe_set(run, found)
+        missing = export_unsafe_set(run, export, progress, links=options.link) if export else []
+    print(f"{selection.chosen:,} of {selection.images:,} images are chosen ({selection.counted}).")
+    print(f"{selection.images - selection.inside:,} images belong to no cluster.")
+    if selection.same:
+        print(f"Left out for being the same as a chosen one: {selection.same:,}.")
+    if selection.rejected:
+        print(f"Files that could not be used: {selection.rejected:,}.")
+    _print_unsafe_set(run, selection)
     if export:
-        _print_export(export, found, missing)
+        _print_export(export, selection, missing)
 
 
 @takes(RecutOptions)
@@ -58,15 +60,15 @@ def recut(options: RecutOptions) -> None:
     from pipelines.unsafe_set import files
 
     with job("The unsafe set may be as it was: look at unsafe_set.csv."):
-        found = files.recut(
+        selection = files.recut(
             options.run,
             count=options.count,
             images=dict.fromkeys(options.without, False) | dict.fromkeys(options.with_, True),
             clusters=dict.fromkeys(options.without_cluster, False)
             | dict.fromkeys(options.with_cluster, True),
         ).selection
-    print(f"{found.chosen:,} of {found.images:,} images are chosen ({found.counted}).")
-    _print_unsafe_set(options.run, found)
+    print(f"{selection.chosen:,} of {selection.images:,} images are chosen ({selection.counted}).")
+    _print_unsafe_set(options.run, selection)
 
 
 @takes(ExportOptions)
@@ -83,15 +85,15 @@ def export(options: ExportOptions) -> None:
     if _job_of(run) == "coverage":
         export_widening(run, folder, options.link, options.count)
         return
-    with job("What was copied so far stays there.") as told:
-        missing = export_unsafe_set(run, folder, told, links=options.link)
-        found = read_selection(run)
-    assert found is not None
-    _print_export(folder, found, missing)
+    with job("What was copied so far stays there.") as progress:
+        missing = export_unsafe_set(run, folder, progress, links=options.link)
+        selection = read_selection(run)
+    assert selection is not None
+    _print_export(folder, selection, missing)
 
 
 def _job_of(run: Path) -> str:
-    """Return what made a run; empty where that cannot be read, which the job itself says."""
+    """Return the job that made a run; empty where it cannot be read (the command then says so)."""
     from pipelines.runs.manifest import NoManifestError, read_manifest
 
     try:
@@ -101,7 +103,7 @@ def _job_of(run: Path) -> str:
 
 
 def _measure_of(run: Path, trust: bool) -> Measure:
-    """Return how new images are compared with the clusters of a run: as the run's job does."""
+    """Return how new images are compared with the clusters of a run, which depends on its job."""
     if _job_of(run) == "heatmaps":
         from pipelines.hudd import placement
 
@@ -111,22 +113,22 @@ def _measure_of(run: Path, trust: bool) -> Measure:
     return measure
 
 
-def _print_unsafe_set(run: Path, found: Selection) -> None:
-    if found.deselected_clusters:
-        out = ", ".join(map(str, found.deselected_clusters))
+def _print_unsafe_set(run: Path, selection: Selection) -> None:
+    if selection.deselected_clusters:
+        out = ", ".join(map(str, selection.deselected_clusters))
         print(f"Clusters that are taken out: {out}.")
-    if found.deselected:
-        print(f"Images that are taken out: {len(found.deselected):,}.")
-    for note in found.remarks():
+    if selection.deselected:
+        print(f"Images that are taken out: {len(selection.deselected):,}.")
+    for note in selection.remarks():
         print(f"Note: {note}")
     print(
         f"Fill the labels into {run / 'unsafe_set.csv'}; {run / 'IS_filenames.txt'} has the names."
     )
 
 
-def _print_export(folder: Path, found: Selection, missing: list[Rejected]) -> None:
+def _print_export(folder: Path, selection: Selection, missing: list[Rejected]) -> None:
     print_left_out(missing, "Not exported")
     print(
-        f"{found.chosen - len(missing):,} images are in {folder}, a folder a cluster, with "
+        f"{selection.chosen - len(missing):,} images are in {folder}, a folder a cluster, with "
         "label_studio.json and coco.json."
     )

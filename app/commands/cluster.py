@@ -1,4 +1,4 @@
-"""The options of the commands that find root cause clusters in images, and tell of them."""
+"""Options of the commands that find root cause clusters, explain them and report on them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """Of `cluster`."""
+    """Options of `cluster`."""
 
     out: Annotated[Path, Option("Run folder to write: new, or empty.", label="Run folder")]
     images: Annotated[
@@ -42,8 +42,8 @@ class ClusterOptions:
     passing: Annotated[
         Path | None,
         Option(
-            "Images of the same test that the DNN gets right: what varies among them, too, is no "
-            "cause, and they tell how often images like these fail.",
+            "Images of the same test that the DNN gets right. They tell causes of failures from "
+            "what all pictures show, and how often images like these fail.",
             metavar="FOLDER|LIST",
             label="Passing images of the same test, or the folder of a test",
             info="They tell causes from what all pictures show, and how often images like these "
@@ -54,14 +54,12 @@ class ClusterOptions:
     test_run: Annotated[
         Path | None,
         Option(
-            "Folder that `test` wrote: failing and passing images, labels and predictions by "
-            "itself, in the place of IMAGES.",
+            "Folder that `test` wrote. Gives failing and passing images, labels and predictions, "
+            "in the place of IMAGES.",
             metavar="DIR",
         ),
     ] = None
-    sample: Annotated[int, Option("Passing images that are looked at, at most.", numbers=COUNT)] = (
-        2000
-    )
+    sample: Annotated[int, Option("Most passing images that are used.", numbers=COUNT)] = 2000
     groups: Annotated[
         str | None,
         Option(
@@ -124,30 +122,30 @@ class ClusterOptions:
     min_samples: Annotated[
         int | None,
         Option(
-            "Of DBSCAN. (default: searched)",
+            "min_samples of DBSCAN. (default: searched for)",
             numbers=COUNT,
             label="min_samples of DBSCAN",
-            info="Empty: searched.",
+            info="Empty: searched for.",
         ),
     ] = None
     eps: Annotated[
         float | None,
         Option(
-            "Of DBSCAN. (default: searched)",
+            "eps of DBSCAN. (default: searched for)",
             numbers=POSITIVE,
             label="eps of DBSCAN",
-            info="Empty: searched.",
+            info="Empty: searched for.",
         ),
     ] = None
     seed: Annotated[
         int,
         Option(
-            "Of the randomised PCA, and of the random groups that hints and parameters are tested "
-            "against.",
+            "Seed of the randomised PCA, and of the random groups against which hints and "
+            "parameters are tested.",
             numbers=SEED,
             label="Seed",
-            info="Of the randomised PCA, and of the random groups that hints and parameters are "
-            "tested against.",
+            info="Of the randomised PCA, and of the random groups against which hints and "
+            "parameters are tested.",
         ),
     ] = 0
     batch_size: Annotated[
@@ -162,9 +160,9 @@ class ClusterOptions:
     precision: Annotated[
         str,
         Option(
-            "auto, float32 or bfloat16; auto takes what the CPU does fastest.",
+            "auto, float32 or bfloat16; auto takes the fastest on this CPU.",
             label="Precision",
-            info="auto: what the CPU does fastest.",
+            info="auto: the fastest on this CPU.",
             choices=PRECISIONS,
         ),
     ] = "auto"
@@ -175,28 +173,28 @@ class ClusterOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainOptions:
-    """Of `explain`."""
+    """Options of `explain`."""
 
     run: Annotated[Path, Option("Run folder whose clusters are explained.", by_place=True)]
     parameters: ParameterFiles = ()
     angles: Angles = ()
     unsafe_values: UnsafeValues = None
     seed: Annotated[
-        int | None, Option("Of the random groups. (default: the run's)", numbers=SEED)
+        int | None, Option("Seed of the random groups. (default: the run's)", numbers=SEED)
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """Of `report`."""
+    """Options of `report`."""
 
     run: Annotated[Path, Option("Run folder to report on.", by_place=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleOptions:
-    """Of `example`."""
+    """Options of `example`."""
 
     folder: Annotated[Path, Option("New or empty folder for the example.", by_place=True)]
-    seed: Annotated[int, Option("Other seeds draw other eyes.", numbers=SEED)] = 0
+    seed: Annotated[int, Option("Seed; other seeds draw other eyes.", numbers=SEED)] = 0
     overwrite: Annotated[bool, Option("Replace an earlier example.")] = False

@@ -10,7 +10,7 @@ from app.commands.option import Option
 from app.numbers import COUNT, NUMBER
 
 GUESSED = "as the model tells"
-"""What the page offers where a model, or its labels, may tell by themselves."""
+"""The choice of the page for what can be found out from the model and its labels."""
 SCALINGS = ("none", "0-1", "-1-1", "caffe", "torch")
 TASKS = ("classes", "several", "numbers")
 PLACEHOLDER = "/path/to/model.keras"
@@ -54,7 +54,7 @@ Scaling = Annotated[
     str | None,
     Option(
         "How pixels go into the model: none (0 to 255), 0-1, -1-1, caffe or torch. (default: none "
-        "for a model that rescales them itself; else it must be given)",
+        "for a model that rescales them itself; else this option is needed)",
         label="Scaling of pixels",
         info="none: 0 to 255. caffe, torch: as networks trained on ImageNet.",
         choices=SCALINGS,
@@ -67,18 +67,18 @@ Task = Annotated[str | None, TASK]
 ErrorThreshold = Annotated[
     float | None,
     Option(
-        "Of numbers: mean error (of key points: mean distance) above which an image counts as "
+        "For numbers: mean error (for key points: mean distance) above which an image counts as "
         "failed.",
         numbers=NUMBER,
         label="Error threshold",
-        info="Of numbers: above it, an image counts as failed.",
+        info="For numbers: above this error, an image counts as failed.",
     ),
 ]
 KeyPoints = Annotated[
     bool,
     Option(
-        "The numbers are places in the picture: x and y of each point. (default: if they are "
-        "named so)",
+        "The numbers are places in the picture: x and y of each point. (default: if their names "
+        "say so)",
         label="The numbers are key points",
         info="Then an error is a distance in the picture.",
     ),
@@ -104,11 +104,11 @@ ParameterFiles = Annotated[
     Option(
         "CSV file of parameters of the images, first column the relative path; repeat for several. "
         "Columns label and prediction give confusions. Where passing images have rows, too, "
-        "clusters are compared with these.",
+        "clusters are compared with passing images.",
         metavar="CSV",
         label="Parameter tables",
         info="CSV files, one a line: a row an image, failing or passing, its path first. Columns "
-        "“label” and “prediction” tell confusions. Empty: those that were given before.",
+        "“label” and “prediction” give confusions. Empty: those of the earlier explanation.",
     ),
 ]
 Angles = Annotated[

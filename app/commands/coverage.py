@@ -1,4 +1,4 @@
-"""The options of the commands on how well a test set exercises a DNN."""
+"""Options of the commands on how well a test set exercises a DNN."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RULES = ("epsilon", "z+", "alpha-beta")
 
 @dataclass(frozen=True, kw_only=True)
 class CoverageOptions:
-    """Of `coverage`."""
+    """Options of `coverage`."""
 
     model: Annotated[Path, replace(MODEL, label="Keras model whose tests are measured")]
     training: Annotated[
@@ -52,8 +52,8 @@ class CoverageOptions:
     layer: Annotated[
         str | None,
         Option(
-            "Layer whose neurons are looked at: Dense, Conv2D and their kin. (default: the last "
-            "but one of those)",
+            "Layer whose neurons are measured: Dense, Conv2D and similar. (default: the last "
+            "but one of these)",
             metavar="NAME",
             label="Layer",
             info="Dense or convolution. Empty: the last but one that has neurons.",
@@ -71,7 +71,7 @@ class CoverageOptions:
     class_: Annotated[
         str | None,
         Option(
-            "Look at the images of one class alone.",
+            "Use only the images of one class.",
             metavar="NAME",
             label="One class alone",
             info="Empty: all.",
@@ -90,7 +90,7 @@ class CoverageOptions:
     clusters: Annotated[
         int,
         Option(
-            "Most regions of a neuron's activations that are tried.",
+            "Most regions of a neuron's activations to try.",
             numbers=REGIONS,
             label="Most regions of a neuron",
         ),
@@ -98,7 +98,7 @@ class CoverageOptions:
     rule: Annotated[
         str,
         Option(
-            "Of relevance: epsilon (the paper's Equation 1), z+ or alpha-beta.",
+            "Rule of relevance: epsilon (the paper's Equation 1), z+ or alpha-beta.",
             label="Rule of relevance",
             info="epsilon: the paper's.",
             choices=RULES,
@@ -111,7 +111,7 @@ class CoverageOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PerturbOptions:
-    """Of `perturb`."""
+    """Options of `perturb`."""
 
     model: ModelFile
     images: Annotated[
@@ -131,12 +131,12 @@ class PerturbOptions:
     strength: Annotated[
         float | None,
         Option(
-            "A share of the range of pixels: standard deviation of noise, else the largest change "
-            "of a pixel. (default: 0.3 of noise, else 0.1)",
+            "Share of the range of pixels: standard deviation of noise, else the largest change "
+            "of a pixel. (default: 0.3 for noise, else 0.1)",
             numbers=PART,
         ),
     ] = None
-    seed: Annotated[int, Option("Of the noise.", numbers=SEED)] = 0
+    seed: Annotated[int, Option("Seed of the noise.", numbers=SEED)] = 0
     scaling: Scaling = None
     classes: Classes = None
     trust_model: TrustModel = False

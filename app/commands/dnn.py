@@ -1,4 +1,4 @@
-"""The options of the commands on the DNN under analysis: its test, and clusters by its heatmaps."""
+"""Options of the commands on the DNN under analysis: its test, and clusters by its heatmaps."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ RULES = ("z+", "epsilon", "alpha-beta")
 
 @dataclass(frozen=True, kw_only=True)
 class TestOptions(EvaluatedOptions):
-    """Of `test`."""
+    """Options of `test`."""
 
-    __test__ = False  # pytest takes what is named so for tests
+    __test__ = False  # pytest would take it for a test, by its name
 
     model: ModelFile
     images: Annotated[
@@ -52,7 +52,7 @@ class TestOptions(EvaluatedOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class HeatmapsOptions:
-    """Of `heatmaps`."""
+    """Options of `heatmaps`."""
 
     model: ModelFile
     images: Annotated[Path, FAILING_IMAGES]
@@ -72,7 +72,7 @@ class HeatmapsOptions:
     rule: Annotated[
         str,
         Option(
-            "Of relevance: z+ (HUDD's), epsilon or alpha-beta.",
+            "Rule of relevance: z+ (HUDD's), epsilon or alpha-beta.",
             label="Rule",
             info="z+: HUDD's.",
             choices=RULES,
@@ -81,8 +81,8 @@ class HeatmapsOptions:
     explain: Annotated[
         str | None,
         Option(
-            "Class (or position of an output) whose relevance is looked at. (default: the "
-            "predicted one; of numbers and several labels, the one most wrong in the test)",
+            "Class (or position of an output) whose relevance is measured. (default: the "
+            "predicted one; for numbers and several labels, the one most wrong in the test)",
             metavar="CLASS",
             label="Class to explain",
             info="A class, or the position of an output. Empty: the predicted one.",
@@ -90,7 +90,9 @@ class HeatmapsOptions:
     ] = None
     seed: Annotated[
         int,
-        Option("Of the random groups that hints and parameters are tested against.", numbers=SEED),
+        Option(
+            "Seed of the random groups against which hints and parameters are tested.", numbers=SEED
+        ),
     ] = 0
     batch_size: Annotated[int, BATCH_SIZE] = 16
     trust_model: TrustModel = False

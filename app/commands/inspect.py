@@ -1,4 +1,4 @@
-"""The options of the command that ranks pairs of classes by confusion and bias."""
+"""Options of the command that ranks pairs of classes by confusion and bias."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TASKS = ("classes", "several")
 
 @dataclass(frozen=True, kw_only=True)
 class InspectOptions:
-    """Of `inspect`."""
+    """Options of `inspect`."""
 
     out: RunFolder
     model: Annotated[
@@ -71,10 +71,10 @@ class InspectOptions:
         tuple[float, ...],
         Option(
             "Activation, scaled to 0 to 1 per image and layer, above which a neuron is active; "
-            "repeat to compare several, of which the first ranks. (default: 0.5)",
+            "repeat to compare several: the first one gives the ranking. (default: 0.5)",
             numbers=ACTIVATION,
             label="Threshold of activation",
-            info="0 to 1; several with semicolons between, of which the first ranks.",
+            info="0 to 1; several with semicolons between: the first one gives the ranking.",
         ),
     ] = (0.5,)
     layer: Annotated[

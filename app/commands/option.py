@@ -1,4 +1,4 @@
-"""What is said of an option of a command, once; the command line and the page follow from it.
+"""Descriptions of the options of a command, from which command line and page are made.
 
 The options of a command are a frozen dataclass, whose fields are annotated with an `Option`:
 
@@ -19,36 +19,36 @@ from app.numbers import Numbers, write_number
 
 @dataclass(frozen=True)
 class Option:
-    """What there is to know of an option.
+    """The description of an option.
 
     Attributes
     ----------
     help : str
-        What `--help` says of it.
+        Its text in `--help`.
     metavar : str, optional
-        What stands for its value in `--help`; otherwise its type.
+        Name of its value in `--help`; by default its type.
     numbers : Numbers, optional
         Which numbers it takes.
     flag : str
         Its name on the command line, where that is not the field's.
     former : str
-        Its name in earlier versions, which is still understood.
+        Its name in earlier versions, which still works.
     by_place : bool
-        Whether it is given by its place, without its name.
+        Whether it is an argument: given by its place, without a name.
     show_default : bool
         Whether `--help` names its default.
     label : str
         Its name on the page; empty where the page does not have it.
     info : str
-        What the page says below that.
+        The page's explanation below the label.
     placeholder : str
-        What an empty field of the page shows.
+        The page's text in an empty field.
     choices : tuple of str
-        What the page offers; of a wish, what stands for no and for yes.
+        Choices of the page; for a bool, those for no and for yes.
     unset : str
-        What the page offers for a default that has no name of its own.
+        The page's choice for a default that has no name of its own.
     needed : str
-        What the page asks for, where it cannot do without.
+        What the page asks for where the field must be filled.
     images : bool
         Whether it names images: a folder, or a list that may name a folder elsewhere.
     """
@@ -96,12 +96,12 @@ class OptionField:
 
     @property
     def required(self) -> bool:
-        """Whether the command cannot do without it."""
+        """Whether it must be given."""
         return self.default is MISSING
 
     @property
     def flag(self) -> str:
-        """What comes before its value on the command line."""
+        """Its name on the command line."""
         return self.option.flag or "--" + self.name.strip("_").replace("_", "-")
 
 
@@ -129,9 +129,9 @@ def _describe(field: dataclasses.Field[Any], hint: Any) -> OptionField:
 
 
 def arguments(options: Any) -> list[str]:
-    """Return what follows the name of a command for these options: what differs from the usual.
+    """Return the words that follow a command's name, for the options that are not the defaults.
 
-    What is given by its place comes first, then the rest in the order of `--help`.
+    Arguments come first, then the other options in the order of `--help`.
     """
     places: list[str] = []
     words: list[str] = []
@@ -144,9 +144,9 @@ def arguments(options: Any) -> list[str]:
         elif field.type is bool:
             words.append(field.flag)
         else:
-            for each in value if field.several else (value,):
-                word = _word(each)
-                # What begins with a dash would be taken for an option.
+            for item in value if field.several else (value,):
+                word = _word(item)
+                # A word that begins with a dash would be taken for an option.
                 words += [f"{field.flag}={word}"] if word.startswith("-") else [field.flag, word]
     return places + words
 

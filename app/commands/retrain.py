@@ -1,4 +1,4 @@
-"""The options of the command that retrains the DNN under analysis."""
+"""Options of the command that retrains the DNN under analysis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEDULES = ("cosine", "constant")
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainOptions(EvaluatedOptions):
-    """Of `retrain`."""
+    """Options of `retrain`."""
 
     model: Annotated[
         Path,
@@ -60,13 +60,15 @@ class RetrainOptions(EvaluatedOptions):
         ),
     ] = False
     epochs: Annotated[
-        int, Option("Passes over what is trained with.", numbers=COUNT, label="Epochs")
+        int, Option("Passes over the training data.", numbers=COUNT, label="Epochs")
     ] = 10
-    batch_size: Annotated[int, Option("Images a step.", numbers=COUNT, label="Batch size")] = 32
+    batch_size: Annotated[
+        int, Option("Images in a training step.", numbers=COUNT, label="Batch size")
+    ] = 32
     learning_rate: Annotated[
         float | None,
         Option(
-            "At the start. (default: the model file's, else 0.0001)",
+            "Learning rate at the start. (default: the model file's, else 0.0001)",
             numbers=POSITIVE,
             label="Learning rate",
             info="Empty: the model file's, else 0.0001.",
@@ -84,7 +86,7 @@ class RetrainOptions(EvaluatedOptions):
     validation_share: Annotated[
         float,
         Option(
-            "Of training and unsafe set, held out to find the best epoch.",
+            "Share of training and unsafe set, held out to find the best epoch.",
             numbers=INNER_PART,
             label="Validation share",
             info="Of training and unsafe set, held out to find the best epoch.",
@@ -93,17 +95,17 @@ class RetrainOptions(EvaluatedOptions):
     validation: Annotated[
         Path | None,
         Option(
-            "Labelled images for that instead; none is held out.",
+            "Labelled images to find the best epoch with; none is held out then.",
             metavar="DIR",
-            label="Or a folder for that",
-            info="Of labelled images.",
+            label="Validation folder",
+            info="Labelled images in the place of the share.",
         ),
     ] = None
     patience: Annotated[
         int | None,
         Option(
-            "End after so many epochs without a better one. (default: train all epochs, as most is "
-            "gained while the learning rate falls)",
+            "End after so many epochs without a better one. (default: train all epochs, because "
+            "most is gained while the learning rate falls)",
             numbers=COUNT,
             label="Patience",
             info="Epochs without a better one; empty: train all.",
@@ -112,23 +114,23 @@ class RetrainOptions(EvaluatedOptions):
     augment: Annotated[
         bool,
         Option(
-            "Vary brightness and contrast of what is trained.",
+            "Vary brightness and contrast of the training images.",
             label="Augment",
-            info="Vary brightness and contrast of what is trained with.",
+            info="Vary brightness and contrast of the training images.",
         ),
     ] = False
     compare: Annotated[
         bool,
         Option(
-            "Retrain with as many images chosen by random and by least confidence, too, and "
-            "compare; takes labels for all of the improvement folder.",
+            "Also retrain with as many images chosen at random and by least confidence, and "
+            "compare; needs labels for all images of the improvement folder.",
             label="Compare",
         ),
     ] = False
     repeats: Annotated[
         int,
-        Option("Of --compare: how often each is retrained.", numbers=COUNT, label="Repeats"),
+        Option("With --compare: how often each way is retrained.", numbers=COUNT, label="Repeats"),
     ] = 10
     seed: Annotated[
-        int, Option("Of all that is random in training.", numbers=SEED, label="Seed")
+        int, Option("Seed of all that is random in training.", numbers=SEED, label="Seed")
     ] = 0

@@ -1,4 +1,4 @@
-"""A command of the command line from its options."""
+"""Make a command of the command line from the dataclass of its options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMER = "former_"
 
 
 def takes(kind: type[Options]) -> Callable[[Callable[[Options], Any]], Callable[..., Any]]:
-    """Return a decorator that makes a command for Typer of a function of options of that kind."""
+    """Return a decorator that makes a Typer command of a function of these options."""
 
     def decorate(function: Callable[[Options], Any]) -> Callable[..., Any]:
         def command(**values: Any) -> Any:
@@ -25,16 +25,18 @@ def takes(kind: type[Options]) -> Callable[[Callable[[Options], Any]], Callable[
 
         command.__name__ = function.__name__
         command.__doc__ = function.__doc__
-        parameters = [each for field in option_fields(kind) for each in _parameters(field)]
+        parameters = [
+            parameter for field in option_fields(kind) for parameter in _parameters(field)
+        ]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {each.name: each.annotation for each in parameters}
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return command
 
     return decorate
 
 
 def number_option(numbers: Numbers, *names: str, help: str, metavar: str | None = None) -> Any:
-    """Return an option whose number is read as that of a field of the page."""
+    """Return an option whose number is read as in a field of the page."""
 
     def parse_value(value: Any) -> Any:
         if not isinstance(value, str):  # a default
@@ -42,7 +44,7 @@ def number_option(numbers: Numbers, *names: str, help: str, metavar: str | None 
         try:
             return parse_number(value, numbers)
         except ValueError as error:
-            # Of a ValueError, the words would begin with "Value error".
+            # The message of a ValueError would begin with "Value error".
             raise PydanticCustomError("number", "{words}", {"words": str(error)}) from None
 
     return typer.Option(
@@ -86,7 +88,7 @@ def _parameter(name: str, field: OptionField, info: Any) -> inspect.Parameter:
 
 
 def _gather(kind: type[Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of the fields; several that are not given are the usual ones."""
+    """Return the values of the fields; a tuple that is empty is left to its default."""
     gathered = {}
     for field in option_fields(kind):
         value = values[field.name]

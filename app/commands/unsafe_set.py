@@ -1,4 +1,4 @@
-"""The options of the commands that select the unsafe set, change it, and export it."""
+"""Options of the commands that select the unsafe set, change it, and export it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RANKINGS = ("contrast", "distance")
 
 @dataclass(frozen=True, kw_only=True)
 class SelectOptions:
-    """Of `select`."""
+    """Options of `select`."""
 
     run: Annotated[Path, Option("Run folder of cluster; the unsafe set goes there.", by_place=True)]
     improvement: Annotated[
@@ -50,19 +50,19 @@ class SelectOptions:
     accuracy: Annotated[
         float | None,
         Option(
-            "Of the DNN under analysis on that test set: 0.93, or 93 %.",
+            "Accuracy of the DNN under analysis on that test set: 0.93, or 93 %.",
             numbers=SHARE,
             label="Accuracy on them",
             info="A share such as 0.93, or 93 %.",
         ),
     ] = None
     test: Annotated[
-        Path | None, Option("Folder that test wrote, instead of both.", metavar="DIR")
+        Path | None, Option("Folder that test wrote, instead of both of these.", metavar="DIR")
     ] = None
     selection_factor: Annotated[
         float,
         Option(
-            "Of the papers: bounds the set by a share of the test set.",
+            "The papers' factor: bounds the set by a share of the test set.",
             numbers=PART,
             label="Selection factor",
             info="0.3 in the papers.",
@@ -123,15 +123,15 @@ class SelectOptions:
             "of Label Studio and COCO."
         ),
     ] = None
-    link: Annotated[bool, Option("Link in --export instead of copying.")] = False
+    link: Annotated[bool, Option("Link the images in --export instead of copying them.")] = False
     trust_model: TrustModel = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecutOptions:
-    """Of `recut`."""
+    """Options of `recut`."""
 
-    run: Annotated[Path, Option("Run folder whose unsafe set is cut anew.", by_place=True)]
+    run: Annotated[Path, Option("Run folder whose unsafe set is changed.", by_place=True)]
     count: Annotated[
         int | None, Option("Images to choose. (default: as many as before)", numbers=COUNT)
     ] = None
@@ -155,7 +155,7 @@ class RecutOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Of `export`."""
+    """Options of `export`."""
 
     run: Annotated[
         Path,
@@ -188,7 +188,8 @@ class ExportOptions:
     count: Annotated[
         int | None,
         Option(
-            "Of coverage: images, best first. (default: those that add a combination)",
+            "For a run of coverage: images to export, best first. (default: those that add a "
+            "combination)",
             numbers=COUNT,
             label="Images",
             info="Best first. Empty: those that add a combination.",

@@ -23,7 +23,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import list_runs, read_manifest
 from pipelines.runs.wording import count_of
 
-GIVEN = "Parameters of the images"
+PARAMETERS = "Parameters of the images"
 JOBS = ("cluster", "explain", "example")
 UNSAFE_VALUES = "unsafe_values.csv"
 IDS = {
@@ -45,8 +45,8 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
     with gr.Row(elem_classes="more"):
         with gr.Accordion("Options", open=False, elem_id="options"):
             _options(page, form)
-        with gr.Accordion(GIVEN, open=False, elem_id="given") as accordion:
-            explain = _given_fields(page, accordion, form)
+        with gr.Accordion(PARAMETERS, open=False, elem_id="given") as accordion:
+            explain = _make_table_fields(page, accordion, form)
     line = command_line("command")
     browser = result_pane("clusters", "clusters/pane.js")
     result = [*parts.outputs(), browser, opened]
@@ -96,8 +96,8 @@ def _sets(page: Page, form: Form) -> tuple[gr.Button, gr.Button]:
     return find, try_example
 
 
-def _given_fields(page: Page, accordion: gr.Accordion, form: Form) -> gr.Button:
-    """Make the fields for what is known of the images, and the button that explains a run anew."""
+def _make_table_fields(page: Page, accordion: gr.Accordion, form: Form) -> gr.Button:
+    """Make the fields for tables on the images, and the button that explains a run with them."""
     form.add(ClusterOptions, "parameters")
     form.row(ClusterOptions, "angles", "unsafe_values")
     with gr.Row(elem_id="explaining"):
@@ -105,22 +105,22 @@ def _given_fields(page: Page, accordion: gr.Accordion, form: Form) -> gr.Button:
         offer = gr.Button(visible=False, elem_id="offer", size="md", **NARROW)
 
     def look(
-        text: str | None, run: str | None, offered: tuple[str, str], *given: str | None
+        text: str | None, run: str | None, offered: tuple[str, str], *entered: str | None
     ) -> list[Any]:
         names = [table.name for table in folders.tables_beside(page, text, run)]
         beside = f"Parameters · {count_of(len(names), 'table')} beside the images"
-        # What was taken from beside other images says nothing of these; what was typed stays.
-        stale = any(offered) and given == offered != find(text, run)
+        # Tables that lie beside other images say nothing about these; what the user typed stays.
+        stale = any(offered) and entered == offered != find(text, run)
         return [
-            gr.Accordion(label=beside if names else GIVEN),
+            gr.Accordion(label=beside if names else PARAMETERS),
             gr.Button(f"Use {_listed(names)}", visible=bool(names)),
             *([("", ""), "", ""] if stale else [gr.skip()] * 3),
         ]
 
     def find(text: str | None, run: str | None) -> tuple[str, str]:
-        found = folders.tables_beside(page, text, run)
-        tables = [str(table) for table in found if table.name != UNSAFE_VALUES]
-        return "\n".join(tables), "".join(str(t) for t in found if t.name == UNSAFE_VALUES)
+        beside = folders.tables_beside(page, text, run)
+        tables = [str(table) for table in beside if table.name != UNSAFE_VALUES]
+        return "\n".join(tables), "".join(str(t) for t in beside if t.name == UNSAFE_VALUES)
 
     def use(text: str | None, run: str | None) -> tuple[tuple[str, str], str, str]:
         tables = find(text, run)
@@ -161,7 +161,7 @@ def _find(page: Page, entries: Entries) -> list[Command]:
     passing = text_of(entries, "passing")
     test = page.access.resolve(passing) if passing else None
     if test is not None and folders.is_test(test):
-        # A test names its own images: a folder that is given beside it is that of the test.
+        # A test names its own images: the other field can only hold the folder of the test.
         known = {"images": None, "passing": None, "test_run": test}
         options = read(page, ClusterOptions, entries, out=UNPLACED, **known)
         images = page.access.resolve(str(folders.images_of(test)))
@@ -177,23 +177,24 @@ def _find(page: Page, entries: Entries) -> list[Command]:
 
 
 def _check_tables(options: ClusterOptions | ExplainOptions, images: Path) -> None:
-    """Raise InputError where tables do not speak of the images.
+    """Raise InputError where tables are not about these images.
 
-    Names of images coincide often: a table that lies beside other images is not taken for these.
+    Different folders often use the same names of images, so a table that lies beside other images
+    is refused.
     """
     values = [options.unsafe_values] if options.unsafe_values else []
     for table in (*options.parameters, *values):
         if table.name in TABLES and table.is_file() and table.parent != images:
             raise InputError(
-                f"{table} lies beside other images than {images}. Copy it elsewhere if it speaks "
-                "of these, too."
+                f"{table} lies beside other images than {images}. Copy it elsewhere if it is about "
+                "these, too."
             )
     if (values or options.angles) and not options.parameters:
-        raise InputError("Angles and unsafe values speak of parameters: give their table, too.")
+        raise InputError("Angles and unsafe values belong to parameters: give their table, too.")
 
 
 def _explain(page: Page, entries: Entries) -> list[Command]:
-    """Return the command that explains the open run anew, which stays open meanwhile."""
+    """Return the command that explains the open run again; the run stays open meanwhile."""
     folder = _run(page, entries)
     options = read(page, ExplainOptions, entries, run=folder)
     _check_tables(options, Path(read_manifest(folder).folder))
@@ -203,19 +204,19 @@ def _explain(page: Page, entries: Entries) -> list[Command]:
 def _run(page: Page, entries: Entries) -> Path:
     run = text_of(entries, "opened")
     if not run:
-        raise InputError("Open the run first that is to be explained.")
+        raise InputError("Open the run to be explained first.")
     folder = page.access.resolve(run)
-    _served(page, folder)  # or it is no run
+    _served(page, folder)  # raises where the folder is no run
     return folder
 
 
 def _close() -> list[Any]:
-    """Close the run that is open: another one is on its way."""
+    """Close the run that is open, because a job makes another one."""
     return [gr.HTML(value=None), gr.Dropdown(value=None)]
 
 
 def _try_example(page: Page) -> list[Any]:
-    """Open the example's run; find it first, and draw and test the example, where need be."""
+    """Open the example's run; where there is none, start the job that makes it."""
     if run := example.run_of_example(page):
         timer, *opening = _choose(page, str(run))
         return [*[gr.skip()] * 2, timer, gr.skip(), *opening, _runs(page, run)]
@@ -227,7 +228,7 @@ def _try_example(page: Page) -> list[Any]:
 def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
     """Open the run of a job that has just finished.
 
-    Whoever opened another run meanwhile is only told.
+    A user who has opened another run meanwhile gets a message instead.
     """
     if look.state == "running" or not wiring.does(look, *JOBS):
         return None
@@ -236,33 +237,33 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
     if not (is_open or look.state == "finished"):
         return None
     if browsed and not is_open:
-        told = notice(f"The job has finished: open {look.folder.name} under “Open a run”.")
-        return [told, gr.skip(), _runs(page)]
+        message = notice(f"The job has finished: open {look.folder.name} under “Open a run”.")
+        return [message, gr.skip(), _runs(page)]
     return [*_open(page, str(look.folder)), _runs(page, look.folder)]
 
 
 # --- runs ---------------------------------------------------------------------------------------
 
 
-def _arrive(page: Page, asked: str | None) -> list[Any]:
-    """Show a page that was just loaded the job, and the run in its address or else the last one."""
+def _arrive(page: Page, requested: str | None) -> list[Any]:
+    """Show the job and a run on a page that was just loaded: that of its address, else the last."""
     look = page.jobs.look()
     running = look is not None and look.state == "running"
     runs = [folder for folder, _ in list_runs(page.runs) if folders.has_clusters(folder)]
     if look is not None and look.state == "finished" and folders.has_clusters(look.folder):
         runs.insert(0, look.folder)  # it may lie elsewhere
     state = wiring.state(look, arrived=True)
-    if asked:
-        told, browser = _open(page, asked)
-        return [*state[:-1], state[-1] if running else told, browser, _runs(page, asked)]
+    if requested:
+        message, browser = _open(page, requested)
+        return [*state[:-1], state[-1] if running else message, browser, _runs(page, requested)]
     if runs and not running:
-        told, browser = _open(page, str(runs[0]))
-        return [*state[:-1], told, browser, _runs(page, runs[0])]
+        message, browser = _open(page, str(runs[0]))
+        return [*state[:-1], message, browser, _runs(page, runs[0])]
     return [*state, gr.skip(), _runs(page)]
 
 
 def _open(page: Page, path: str | None) -> list[Any]:
-    """Open the run that a user named: what there is to say, and the browser."""
+    """Open the run that a user named; returns the updates of the message and the pane."""
     if not path:
         return [gr.skip(), gr.skip()]
     try:
@@ -272,18 +273,18 @@ def _open(page: Page, path: str | None) -> list[Any]:
 
 
 def _choose(page: Page, path: str | None) -> list[Any]:
-    """Open a run; one that a job of another tab explains is followed until it has."""
+    """Open a run, and follow the job that runs: it may explain this run for another page."""
     look = page.jobs.look()
-    # The timer is never stopped here: a page that follows a job is still to see its end.
+    # The timer is never stopped here: a page that follows a job has yet to see its end.
     follow = look is not None and look.state == "running"
     return [gr.Timer(active=True) if follow else gr.skip(), *_open(page, path)]
 
 
 def _served(page: Page, folder: Path) -> dict[str, Any]:
-    """Return what the browser's script needs to show a run.
+    """Return what the pane's script needs to show a run.
 
-    That it differs makes the script show the run: also one that was explained since.  It is busy
-    while a job of the page explains it.
+    The script shows the run again whenever this value changes, also when the run was explained.
+    `busy` says that a job of the page explains the run.
     """
     try:
         started = read_manifest(folder).started_at

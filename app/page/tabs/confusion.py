@@ -33,7 +33,7 @@ from pipelines.runs.manifest import Manifest, list_runs
 from pipelines.runs.wording import count_of
 
 OF_DISTANCES = ("distances", "labels", "predictions", "top")
-"""Options that count where distances take the place of model and images."""
+"""Options that are read where distances take the place of model and images."""
 IDS = {"model": "classifier", "images": "inspected-set"}
 
 
@@ -43,7 +43,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     find = _fields(page, form)
     line = command_line("inspect-command")
     inspection = run_field("Open an inspection", "inspection", lambda: _choices(page))
-    # Of its own: the Clusters tab empties the job's line when it opens the run.
+    # Not the job's line: the Clusters tab empties that when it opens the run.
     causes = gr.HTML(elem_id="causes", elem_classes="count", padding=False)
     pane = result_pane("confusion", "confusion/pane.js")
 
@@ -106,10 +106,10 @@ def _inspect(page: Page, entries: Entries) -> list[Command]:
 
 
 def _find_causes(page: Page, run: str | None, pair: Any) -> list[Any]:
-    """Cluster the confused images of a pair: what the pane's button asks for.
+    """Cluster the confused images of a pair, as the pane's button requests.
 
-    The pane may still show another inspection than the one that is open, or an earlier state of it:
-    there the positions of classes are others.
+    The request is refused where the pane still shows another inspection, or an earlier state of
+    it: the positions of its classes would be wrong.
     """
     try:
         if not run:
@@ -127,10 +127,10 @@ def _find_causes(page: Page, run: str | None, pair: Any) -> list[Any]:
         page.access.resolve(str(find_image_folder(source)))
         out = folders.new_run_folder(page, folder, f"-{a}-{b}")
         running = wiring.is_running(page)
-        told = wiring.start(
+        updates = wiring.start(
             page, [build_command("cluster", ClusterOptions(out=out, images=source))]
         )
-        return [*told, gr.skip() if running else gr.Dropdown(value=None)]
+        return [*updates, gr.skip() if running else gr.Dropdown(value=None)]
     except InputError as error:
         return [*wiring.say(str(error)), gr.skip()]
 
@@ -145,8 +145,8 @@ def _turned(page: Page, look: Look) -> list[Any] | None:
         wiring.does(look, "cluster")
         and Path(look.commands[-1].arguments[1]).parent.name == PAIR_FOLDER
     ):
-        told = notice(f"The root causes are in {look.folder.name}: look under Clusters.")
-        return [gr.skip(), told, gr.skip(), gr.skip()]
+        message = notice(f"The root causes are in {look.folder.name}: look under Clusters.")
+        return [gr.skip(), message, gr.skip(), gr.skip()]
     if not wiring.does(look, JOB):
         return None
     opened = gr.Dropdown(choices=_choices(page), value=str(look.folder))
@@ -179,5 +179,5 @@ def _show(page: Page, run: str | None) -> dict[str, Any] | None:
 
 
 def _shown(page: Page, folder: Path) -> dict[str, Any]:
-    """Return which inspection, and which state of it, a pane shows."""
+    """Return the inspection and its state that a pane shows."""
     return {"key": page.served.key(folder), "changed": folders.changed(folder / CLASSES_FILE)}

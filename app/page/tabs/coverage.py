@@ -58,8 +58,8 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     line = command_line("coverage-command")
     opened = run_field("Open a measured coverage", "coverage-run", lambda: _run_choices(page))
     pane = result_pane("coverage", "coverage/pane.js")
-    for each in (form, exporting):
-        each.put("opened", opened)
+    for shared in (form, exporting):
+        shared.put("opened", opened)
     show_always(lambda run: _show(page, run), [opened, tab], opened, pane)
     tab.select(lambda run: _latest(page, run), opened, opened, **HIDDEN)
     actions = [
@@ -137,11 +137,11 @@ def _coverage_runs(page: Page) -> list[tuple[Path, Manifest]]:
 
 
 def _trained_on(page: Page) -> list[str]:
-    found = []
+    sets = []
     for _, manifest in _coverage_runs(page):
         with suppress(InputError):
-            found.append(read_part(manifest, CoverageParameters).training)
-    return list(dict.fromkeys(found))
+            sets.append(read_part(manifest, CoverageParameters).training)
+    return list(dict.fromkeys(sets))
 
 
 def _tested_on(page: Page) -> list[str]:
@@ -174,7 +174,7 @@ def _latest(page: Page, run: str | None) -> Any:
 def _show(page: Page, run: str | None) -> dict[str, Any] | None:
     """Return what the pane's script needs to show a run of coverage.
 
-    That it differs makes the script show it.
+    The script shows the run again whenever this value changes.
     """
     folder = folders.find_run(page, run)
     if folder is None:

@@ -85,7 +85,7 @@ def _fields(page: Page, form: Form) -> tuple[gr.Button, gr.Button]:
 
 
 def _find(page: Page, entries: Entries) -> list[Command]:
-    """Return the commands for clusters by heatmaps; a test comes first, where need be."""
+    """Return the commands for clusters by heatmaps; a test is first where no failures are known."""
     options = read(page, HeatmapsOptions, entries, out=UNPLACED)
     images, source = options.images, options.images
     tests = []
@@ -119,13 +119,13 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
 def _show(page: Page, run: str | None, compared: str | None) -> dict[str, Any] | None:
     """Return what the pane's script needs to show the heatmaps of a run.
 
-    That it differs makes the script show them.
+    The script shows them again whenever this value changes.
     """
     folder = folders.find_run(page, run)
     if folder is None:
         return None
     manifest = read_manifest(folder)
-    told: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "key": page.served.key(folder),
         "heatmaps": (folder / LAYERS_FILE).is_file(),
         "test": None,
@@ -135,7 +135,7 @@ def _show(page: Page, run: str | None, compared: str | None) -> dict[str, Any] |
     try:
         tested = page.access.resolve(read_search(manifest).images or "").parent
         images, accuracy = read_test(tested)
-        told["test"] = {
+        shown["test"] = {
             "key": page.served.key(tested),
             "images": images,
             "accuracy": accuracy,
@@ -144,5 +144,5 @@ def _show(page: Page, run: str | None, compared: str | None) -> dict[str, Any] |
     except InputError:
         pass
     if (other := folders.find_run(page, compared)) is not None:
-        told["other"] = page.served.key(other)
-    return told
+        shown["other"] = page.served.key(other)
+    return shown

@@ -1,4 +1,4 @@
-"""The Retraining tab: from the open run's labelled unsafe set to a better DNN, and the proof."""
+"""The Retraining tab: retrain the DNN with the open run's unsafe set, and show what changed."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ def _options(form: Form) -> None:
         "Compare with other ways to choose images", open=False, elem_id="compare-options"
     ):
         gr.HTML(
-            "<p>What is the unsafe set worth? As many images are chosen by random, and by least "
-            "confidence of the DNN, and each is retrained with several times. All of the "
-            "improvement set needs labels for that, and it takes four times the repeats as long as "
-            "one retraining.</p>",
+            "<p>What is the unsafe set worth? As many images are chosen at random, and by least "
+            "confidence of the DNN, and the DNN is retrained several times with each choice. This "
+            "needs labels for all of the improvement set, and takes as long as four retrainings "
+            "for each repeat.</p>",
             padding=False,
         )
         form.row(RetrainOptions, "compare", "repeats")
@@ -128,7 +128,7 @@ def _check_run(page: Page, named: str) -> Path:
         When there is none to retrain with.
     """
     if not named:
-        raise InputError("Open the run first whose unsafe set is labelled.")
+        raise InputError("Open the run with the labelled unsafe set first.")
     folder = page.access.resolve(named)
     if read_manifest(folder).job not in CLUSTERING_JOBS:
         raise InputError(f"{folder} holds no root cause clusters.")
@@ -153,7 +153,7 @@ def _command(page: Page, unsafe: Path, entries: Entries) -> Command:
 
 
 def _goes_on(earlier: Path, options: RetrainOptions) -> bool:
-    """Tell whether a retraining was broken off that one with these options goes on with."""
+    """Tell whether a retraining with these options continues an earlier one that did not finish."""
     try:
         manifest = read_manifest(earlier)
     except InputError:
@@ -192,32 +192,32 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
     if not wiring.does(look, JOB):
         return None
     opened = entries.get("opened")
-    told: Any = gr.skip()
+    message: Any = gr.skip()
     arguments = look.commands[-1].arguments
     of = Path(arguments[arguments.index("--unsafe") + 1])
     if look.state == "finished" and not wiring.is_run(page, opened, of):
-        told = notice(f"Retraining for {of.name} has finished: open that run to see it.")
-    return [told, _show(page, opened)]
+        message = notice(f"Retraining for {of.name} has finished: open that run to see it.")
+    return [message, _show(page, opened)]
 
 
 def _suggest(
-    page: Page, run: str | None, before: Places, given: tuple[str | None, ...]
+    page: Page, run: str | None, before: Places, entered: tuple[str | None, ...]
 ) -> list[Any]:
-    """Fill in what the run tells of its model and sets; what was typed stays."""
-    found = suggest_places(page, run) if run else ("", "", "")
+    """Fill in the model and the sets that go with the run; what the user typed stays."""
+    suggested = suggest_places(page, run) if run else ("", "", "")
     fields = (gr.Textbox, gr.Dropdown, gr.Dropdown)
     filled = [
         field(value=place) if not (text or "").strip() or text == earlier else gr.skip()
-        for text, earlier, place, field in zip(given, before, found, fields, strict=True)
+        for text, earlier, place, field in zip(entered, before, suggested, fields, strict=True)
     ]
-    return [found, *filled]
+    return [suggested, *filled]
 
 
 def suggest_places(page: Page, run: str) -> Places:
-    """Return the model, the training set and the test set that go with a run, as far as it tells.
+    """Return the model, the training set and the test set that go with a run, as far as is known.
 
-    A test that listed the failing images tells of the model and the test set; what lies beside
-    them under the usual names is taken for the rest.
+    A test that listed the failing images names the model and the test set.  Otherwise files with
+    the usual names beside the images are taken.
     """
     model = training = test = ""
     try:
@@ -249,7 +249,7 @@ def _there(path: Path) -> str:
 def _show(page: Page, run: str | None) -> dict[str, Any] | None:
     """Return what the pane's script needs to show the last retraining for a run.
 
-    That it differs makes the script show it.
+    The script shows it again whenever this value changes.
     """
     if not run:
         return None

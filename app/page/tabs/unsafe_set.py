@@ -30,9 +30,9 @@ from pipelines.unsafe_set.files import CANDIDATES_FILE, SELECTION_FILE, read_sel
 
 ESTIMATE = (
     "The papers choose (test images &times; selection factor) &times; (1 &minus; accuracy) images: "
-    "as many as would fail of 30 % of the test set. Give both figures of the test on which the "
-    "failing images were found, or the number of images you can label; with neither, a tenth of "
-    "the new images is chosen. The slider of the result changes the number at once."
+    "as many as fail in 30 % of the test set. Give both figures of the test with the failing "
+    "images, or the number of images that you can label; with neither, a tenth of the new "
+    "images is chosen. The slider of the result changes the number at once."
 )
 IDS = {
     "improvement": "improvement",
@@ -48,8 +48,8 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     """Fill the tab that is open, and wire it."""
     opened = parts.opened
     form, exporting = Form(IDS), Form(IDS)
-    for each in (form, exporting):
-        each.put("opened", opened)
+    for shared in (form, exporting):
+        shared.put("opened", opened)
     with gr.Row(elem_classes="ask"):
         improvement = form.folder(SelectOptions, "improvement")
     with gr.Row(elem_classes="actions"):
@@ -110,12 +110,13 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
     if look.state == "running" or not wiring.does(look, "select", "export"):
         return None
     opened = entries.get("opened")
-    told: Any = gr.skip()
+    message: Any = gr.skip()
     if look.state == "finished" and wiring.does(look, "export"):
-        told = notice(look.message)
+        message = notice(look.message)
     elif look.state == "finished" and not wiring.is_run(page, opened, look.folder):
-        told = notice(f"The unsafe set of {look.folder.name} is selected: open that run to see it.")
-    return [told, _show(page, opened)]
+        name = look.folder.name
+        message = notice(f"The unsafe set of {name} is selected: open that run to see it.")
+    return [message, _show(page, opened)]
 
 
 # --- the result ---------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
 
 def _run(page: Page, named: str | None) -> Path:
     if not named:
-        raise InputError("Open the run first whose clusters the images are to belong to.")
+        raise InputError("Open the run first: the new images are compared with its clusters.")
     folder = page.access.resolve(named)
     try:
         read_manifest(folder)
@@ -135,7 +136,7 @@ def _run(page: Page, named: str | None) -> Path:
 def _show(page: Page, run: str | None) -> dict[str, Any] | None:
     """Return what the pane's script needs to show the unsafe set of a run.
 
-    That it differs makes the script show it: also where clusters got other names since.
+    The script shows it again whenever this value changes, also when clusters were renamed.
     """
     try:
         folder = _run(page, run)

@@ -68,14 +68,14 @@ def test_tables_beside_other_images_are_not_taken(page):
     with pytest.raises(InputError, match="lies beside other images than"):
         clustering(page, parameters=str(table))
     for alone in ({"angles": "turn"}, {"unsafe_values": str(root / "values.csv")}):
-        with pytest.raises(InputError, match="speak of parameters: give their table, too"):
+        with pytest.raises(InputError, match="belong to parameters: give their table, too"):
             clustering(page, **alone)
 
 
 def test_the_command_that_explains_a_run(page):
     root = page.access.roots[0]
     run = page.runs / "run"
-    with pytest.raises(InputError, match="Open the run first that is to be explained"):
+    with pytest.raises(InputError, match="Open the run to be explained first"):
         clusters._explain(page, {})
     run.mkdir()
     with pytest.raises(InputError, match="is not a run folder"):

@@ -68,7 +68,7 @@ def test_what_a_retraining_may_not_be_asked(page, tmp_path, changes, words):
 
 
 def test_a_retraining_takes_a_run_with_an_unsafe_set(page):
-    with pytest.raises(InputError, match="Open the run first whose unsafe set is labelled"):
+    with pytest.raises(InputError, match="Open the run with the labelled unsafe set first"):
         retraining._retrain(page, {})
     for job, words in (("test", "no root cause clusters"), ("cluster", "no unsafe set yet")):
         run = page.runs / job

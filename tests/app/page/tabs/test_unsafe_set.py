@@ -54,5 +54,5 @@ def test_the_command_of_a_selection(page):
     )  # fmt: skip
     with pytest.raises(InputError, match="Give the folder that holds the new images"):
         selections(page, improvement="")
-    with pytest.raises(InputError, match="Open the run first whose clusters"):
+    with pytest.raises(InputError, match="Open the run first: the new images"):
         unsafe_set._select(page, {})
