@@ -28,8 +28,8 @@ def finished(model, folders, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def looked_at(model, folders):
-    """All that a run is made of, measured anew: by set, activations of all layers; relevance."""
+def measurements(model, folders):
+    """Measure again what a run is made of: paths, outputs, activations and relevance by set."""
     network = load_network(model)
     layers = tuple(neuron_layers(network.model))
     activate = build_activations(network.model, layers)

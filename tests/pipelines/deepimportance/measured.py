@@ -43,11 +43,11 @@ def measure(model, folders, out, tests=("test",), overwrite=False, **options):
     )
 
 
-def regions_of(finished, looked_at):
+def regions_of(finished, measurements):
     neurons = read_manifest(finished).chosen["neurons"]
-    training = looked_at["training"][2]["hidden"]
+    training = measurements["training"][2]["hidden"]
     regions = [quantise(training[:, neuron]) for neuron in neurons]
     return {
         name: find_regions(measurement[2]["hidden"][:, neurons], regions)
-        for name, measurement in looked_at.items()
+        for name, measurement in measurements.items()
     }, [len(neuron_regions.centroids) for neuron_regions in regions]

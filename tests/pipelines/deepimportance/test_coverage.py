@@ -68,7 +68,7 @@ def test_expected_growth_is_the_mean_over_random_orders():
     assert expected[-1] == pytest.approx(len(seen.rows))
 
 
-def test_combinations_without_number_are_counted_and_not_listed():
+def test_huge_numbers_of_combinations_are_counted_and_not_listed():
     assert count_combinations([4] * 60) == 4**60
     rows = np.random.default_rng(3).integers(0, 4, (500, 60)).astype(np.uint8)
     seen = find_combinations(rows)
@@ -76,7 +76,7 @@ def test_combinations_without_number_are_counted_and_not_listed():
     assert len(list_uncovered(seen.rows, seen, [4] * 60, 50)) == 50
 
 
-def test_how_far_apart_combinations_are():
+def test_differing_neurons_are_counted():
     rows, others = rows_of(4), rows_of(5)
     expected = [
         min(sum(a != b for a, b in zip(row, other, strict=True)) for other in others.tolist())
@@ -87,7 +87,7 @@ def test_how_far_apart_combinations_are():
     assert count_differing_neurons(rows, others[:0]).tolist() == [3] * len(rows)
 
 
-def test_what_is_uncovered_training_first_and_then_by_nearness():
+def test_uncovered_combinations_come_by_training_images_then_by_similarity():
     clusters = (2, 3, 4)
     training, test = find_combinations(rows_of(6)), find_combinations(rows_of(7, images=3))
     uncovered_rows = list_uncovered(test.rows, training, clusters, 1000)
@@ -104,7 +104,7 @@ def test_what_is_uncovered_training_first_and_then_by_nearness():
     assert list_uncovered(test.rows, training, clusters, 5) == uncovered_rows[:5]
 
 
-def test_a_test_set_that_covers_almost_all_is_told_at_once():
+def test_listing_ends_early_when_almost_all_is_covered():
     everything = np.array(list(product(range(4), repeat=6)), dtype=np.uint8)
     seen = everything[20:]
     start = process_time()

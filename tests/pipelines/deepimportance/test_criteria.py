@@ -63,7 +63,7 @@ def test_boundaries_and_strong_activations():
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 7, 9])
-def test_top_neurons_equal_ones_in_order(k):
+def test_among_equal_neurons_the_first_are_the_top_ones(k):
     values = activations(5, n=4)
     values[0] = [0, 2, 2, 2, 1, 0, 0]
     expected = set()
@@ -159,7 +159,7 @@ def test_a_direction_without_variance_is_left_out_of_the_density():
     assert np.isnan(few).all()
 
 
-def test_far_away_is_surprising_and_finite():
+def test_surprise_far_away_is_large_but_finite():
     training, classes = classified(12, 60)
     far = np.full((1, 4), 1e4, dtype=np.float32)
     surprise = criteria.likelihood_surprise(far, classes[:1], training, classes)

@@ -51,6 +51,6 @@ def test_the_most_important_come_first_and_equal_ones_in_order():
 
 
 @pytest.mark.parametrize("m", [0, 6])
-def test_more_neurons_than_the_layer_has_are_not_taken(m):
+def test_more_neurons_than_the_layer_has_are_refused(m):
     with pytest.raises(InputError, match=f"1 to 5, as layer 'hidden' has 5 neurons, received {m}"):
         choose_important(np.zeros(5), m, "hidden")

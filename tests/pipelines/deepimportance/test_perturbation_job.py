@@ -136,7 +136,7 @@ def test_the_originals_stay(model, images):
     assert not (images / "noisy").exists()
 
 
-def test_a_folder_of_images_says_of_which_originals_and_how_it_was_made(model, images, tmp_path):
+def test_a_perturbed_folder_names_its_originals_and_options(model, images, tmp_path):
     out = tmp_path / "out"
     manifest = perturb(model, images, out, command=["perturb"], seed=3)
     assert read_manifest(out).model_dump_json() == manifest.model_dump_json()

@@ -52,7 +52,7 @@ def test_greedy_and_varied(seed):
     assert not ranked.differing_neurons[len(groups) :].any()
 
 
-def test_nothing_new():
+def test_images_without_new_combinations_are_not_ranked():
     values = np.random.default_rng(5).gamma(1, 1, (30, 2)).astype(np.float32)
     regions = [quantise(values[:, i]) for i in range(2)]
     rows = find_regions(values, regions)

@@ -14,7 +14,7 @@ PER_CLASS = 14
 
 
 def quiet(stage, done, total):
-    """Listen to nothing."""
+    """Ignore progress."""
 
 
 def save_model(file, names=NAMES, activation="softmax"):

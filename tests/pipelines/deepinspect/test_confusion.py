@@ -43,7 +43,7 @@ def test_napvd_is_the_distance_of_the_columns(normalise):
     np.testing.assert_array_equal(distances, distances.T)
 
 
-def test_equal_classes_are_at_no_distance_and_silent_ones_do_no_harm():
+def test_equal_classes_and_silent_classes_have_a_distance_of_0():
     matrix = draw()
     matrix[:, 1] = matrix[:, 4]
     assert napvd(matrix)[1, 4] == 0

@@ -100,7 +100,7 @@ def test_disparity_is_the_mean_over_third_classes():
 
 
 def test_equal_disparities_stay_equal():
-    """Rounding errors would rank them: the same sums, of whole numbers and of tenths."""
+    """Sums of tenths have rounding errors, which must not rank pairs that are equal."""
     tenths = np.random.default_rng(3).integers(0, 4, (12, 12))
     tenths += tenths.T
     np.fill_diagonal(tenths, 0)

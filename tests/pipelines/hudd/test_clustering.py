@@ -137,7 +137,7 @@ def test_the_derivative_of_a_polynomial_of_degree_4_is_exact():
 
 
 @pytest.mark.parametrize("length", range(2, 12))
-def test_the_derivative_naively(length):
+def test_the_derivative_equals_its_formula(length):
     f = np.random.default_rng(length).normal(size=length)
     expected = []
     for k in range(length):
@@ -158,7 +158,7 @@ def test_a_known_knee_is_found(knee):
     assert abs(choose_number(curve) - knee) <= 1
 
 
-def test_a_wicd_without_groups_has_the_knee_that_is_stated():
+def test_a_wicd_without_groups_has_its_knee_at_10_or_11():
     assert choose_number(1 / np.arange(2, MOST + 1)) in (10, 11)
 
 
@@ -226,7 +226,7 @@ def test_well_separated_groups_are_found(groups, seed):
     assert homogeneity_score(truth, layer_clusters.labels) == pytest.approx(1)
 
 
-def test_a_layer_says_what_it_found():
+def test_the_clusters_of_a_layer_have_consistent_attributes():
     points, _ = draw(80)
     distances = distances_of(points)
     layer_clusters = cluster_layer("conv", distances)
@@ -293,7 +293,7 @@ def test_the_layer_with_the_least_wicd_is_chosen():
     np.testing.assert_array_equal(choice.distances, distances_of(draw(60, noise=0.05)[0]))
 
 
-def test_of_equal_layers_the_first_is_chosen_and_a_constant_one_is_not():
+def test_the_first_of_equal_layers_is_chosen_but_no_constant_one():
     distances = distances_of(draw(40)[0])
     constant = np.zeros_like(distances)
     layers = [("constant", constant), ("first", distances), ("second", distances.copy())]

@@ -72,7 +72,7 @@ def test_heatmaps_of_several_axes_are_written_flat(tmp_path):
     np.testing.assert_array_equal(open_heatmaps(tmp_path / "layer.npy"), heatmaps)
 
 
-def test_a_writer_takes_what_was_announced_and_nothing_else():
+def test_a_writer_refuses_other_numbers_or_sizes_of_heatmaps():
     writer = HeatmapWriter(io.BytesIO(), 3, 4)
     with pytest.raises(ValueError, match="expected 4 entries each, received 5"):
         writer.append(np.ones((1, 5), np.float32))
@@ -109,7 +109,7 @@ def test_a_part_of_a_file_is_not_read(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_distances_naively(seed):
+def test_distances_equal_the_equations(seed):
     heatmaps = draw(25, 60, seed)
     measured = measure_distances(heatmaps)
     assert measured.dtype == np.float32
@@ -218,7 +218,7 @@ def test_distances_to_known_heatmaps_are_those_of_raw_ones(tmp_path, small_block
     assert measure_distances_between(new[:0], known).shape == (0, 17)
 
 
-def test_nearest_of_clusters_naively(tmp_path, small_blocks):
+def test_distances_to_clusters_equal_single_linkage(tmp_path, small_blocks):
     known = draw(17, 37)
     new = with_near_duplicates(known, draw(40, 37, seed=1))
     clusters = np.random.default_rng(2).permutation(np.arange(17) % 4).astype(np.int32)

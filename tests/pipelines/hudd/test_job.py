@@ -123,7 +123,7 @@ def test_the_same_input_gives_the_same_files(finished, model, tested, tmp_path):
 
 
 def test_the_worst_output_of_the_test_is_explained(model, tested, tmp_path):
-    """What a test says is to be explained is; without a test, the predicted class is."""
+    """With a test, the outputs that it names are explained; else the predicted classes are."""
     other = shutil.copytree(tested, tmp_path / "other")
     text = (other / "testResult.csv").read_text().splitlines()
     header = text[0].split(",")
@@ -143,14 +143,14 @@ def test_the_worst_output_of_the_test_is_explained(model, tested, tmp_path):
     assert np.allclose(plain, heatmaps_of(model, tmp_path / folder, paths, "hidden"), atol=1e-4)
 
 
-def test_layers_can_be_narrowed(model, tested, tmp_path):
+def test_the_user_can_choose_layers(model, tested, tmp_path):
     find(model, tested / "failures.txt", tmp_path / "run", layers=("pool",))
     assert [row["layer"] for row in read_csv(tmp_path / "run" / "layers.csv")] == ["pool"]
     with pytest.raises(InputError, match=r"no layer 'nose' with heatmaps.*conv, pool, hidden"):
         find(model, tested / "failures.txt", tmp_path / "other", layers=("nose",))
 
 
-def test_few_images_say_so_and_none_is_said_kindly(model, tested, tmp_path):
+def test_few_images_are_noted_and_none_are_refused(model, tested, tmp_path):
     lines = (tested / "failures.txt").read_text().splitlines()
     (tmp_path / "few.txt").write_text("\n".join(lines[:4]) + "\n")
     manifest = find(model, tmp_path / "few.txt", tmp_path / "few")
@@ -161,7 +161,7 @@ def test_few_images_say_so_and_none_is_said_kindly(model, tested, tmp_path):
         find(model, tmp_path / "none.txt", tmp_path / "none")
 
 
-def test_an_unsupported_layer_is_named_and_nothing_is_lost(finished, tested, run, tmp_path):
+def test_an_unsupported_layer_is_named_and_the_earlier_run_is_kept(finished, tested, run, tmp_path):
     keras, _ = import_keras()
     layers = keras.layers
     stack = [keras.Input((SIZE[1], SIZE[0], 3)), layers.Rescaling(1.0), layers.Reshape((20, 72))]
@@ -224,7 +224,7 @@ def test_the_failing_images_themselves_are_chosen_for_their_own_clusters(run):
     assert all(int(row["cluster"]) == labels[row["path"]] for row in own)
 
 
-def test_another_model_is_not_taken(run, improvement, tmp_path, model):
+def test_another_model_is_refused(run, improvement, tmp_path, model):
     document = json.loads((run / "run.json").read_text())
     document["weights"]["sha256"] = "0" * 64
     (run / "run.json").write_text(json.dumps(document))
@@ -239,7 +239,7 @@ def test_another_model_is_not_taken(run, improvement, tmp_path, model):
         select(run, improvement)
 
 
-def test_what_is_known_of_labelled_images_alone_cannot_be_explained_of_new_ones(run, improvement):
+def test_new_images_cannot_be_explained_by_the_worst_output(run, improvement):
     document = json.loads((run / "run.json").read_text())
     document["chosen"]["explained"] = "the worst one"
     (run / "run.json").write_text(json.dumps(document))
@@ -247,7 +247,7 @@ def test_what_is_known_of_labelled_images_alone_cannot_be_explained_of_new_ones(
         select(run, improvement)
 
 
-def test_code_in_a_model_runs_for_who_selects_only_if_he_trusts_it(tmp_path, improvement):
+def test_selecting_runs_code_in_a_model_only_with_trust(tmp_path, improvement):
     keras, _ = import_keras()
     layers = keras.layers
     stack = [keras.Input((SIZE[1], SIZE[0], 3)), layers.Lambda(lambda x: x / 255, name="code")]
@@ -325,7 +325,7 @@ def test_no_job_on_a_run_of_heatmaps_removes_a_file_that_it_did_not_write(
     assert undeclared(run, "heatmaps") == {name for name in foreign if not name.startswith(".")}
 
 
-def test_a_test_replaces_no_clusters_and_clusters_no_test(run, model, tested):
+def test_a_test_does_not_overwrite_clusters_nor_clusters_a_test(run, model, tested):
     images = run.parent / read_manifest(run).folder
     with pytest.raises(InputError, match="holds a run of heatmaps, which is something else"):
         dnn_job.test_model(model, images, run, EvaluationOptions(), progress=quiet, overwrite=True)

@@ -17,7 +17,7 @@ EPOCHS = 12
 
 
 def quiet(stage, done, total):
-    """Listen to nothing."""
+    """Ignore progress."""
 
 
 def run_job(world, out, *, evaluation=None, progress=quiet, **more):
@@ -52,7 +52,7 @@ def history(folder):
 
 
 class Killed(BaseException):
-    """What no `except Exception` stops, as a kill."""
+    """Ends a job like a kill: no `except Exception` catches it."""
 
 
 def killing(stage, batch):

@@ -38,7 +38,7 @@ def test_a_change_is_counted_image_by_image(seed):
     assert (change.after.low, change.after.high) == pytest.approx((low, high), abs=1e-4)
 
 
-def test_classes_are_apart():
+def test_classes_are_compared_separately():
     labels = ["b", "a", "b", "a"]
     before = np.array([True, False, False, False])
     after = np.array([False, True, True, False])
@@ -76,7 +76,7 @@ def test_a_change_of_groups_is_counted_group_by_group(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_where_every_image_is_its_own_group_all_figures_stay(seed):
+def test_groups_of_one_image_change_no_figure(seed):
     rng = np.random.default_rng(seed)
     before, after = rng.random((2, 60)) < [[0.5], [0.7]]
     labels = [str(n) for n in rng.integers(0, 3, 60)]
@@ -108,7 +108,7 @@ def clusters_of(labels, digests):
     )
 
 
-def test_repairs_are_told_by_bytes_not_by_names():
+def test_repairs_match_images_by_bytes_not_by_names():
     clusters = clusters_of([1, 0, 0, -1, 1], ["d1", "d2", "d3", "d4", "elsewhere"])
     digests = ["ok", "d4", "d3", "d2", "d1"]
     before = np.array([True, False, False, False, False])
@@ -122,7 +122,7 @@ def test_repairs_are_told_by_bytes_not_by_names():
     assert (repairs[0].name, repairs[0].labelled, repairs[1].labelled) == ("dim light", 7, 0)
 
 
-def test_what_the_model_got_right_after_all_is_no_failing_image():
+def test_an_image_that_the_model_gets_right_is_no_failing_image():
     clusters = clusters_of([0, 0], ["a", "b"])
     repairs = measure_repairs(
         clusters, {}, Counter(), ["a", "b"], np.array([True, False]), np.array([True, True])
@@ -157,5 +157,5 @@ def test_a_cluster_of_one_track_is_unclear_however_many_frames_it_has():
     assert (one.after.low, one.after.high) == pytest.approx(wilson(1, 1), abs=1e-4)
 
 
-def test_nothing_at_all():
+def test_no_image_has_an_accuracy_of_0():
     assert measure_accuracy(np.array([], dtype=np.bool_)).share == 0

@@ -63,7 +63,7 @@ def test_all_methods_are_trained_with_the_same_seeds():
     assert [places for method, _, places in calls if method == OURS] == [tuple(range(6))] * 3
 
 
-def test_what_is_known_is_not_trained_again_and_changes_nothing():
+def test_earlier_trials_are_not_repeated_and_change_no_other_trial():
     _, calls, kept = run(3)
     known = {(method, repeat): value for method, repeat, value in kept[:5]}
     _, later, _ = run(3, known)
@@ -77,7 +77,7 @@ def test_numbers_have_no_least_confidence():
     assert [c for c in with_it if c[0] == RANDOM] == [c for c in calls if c[0] == RANDOM]
 
 
-def test_the_best_baseline_is_what_ours_is_measured_by():
+def test_our_selection_is_compared_with_the_best_baseline():
     comparison = summarise(
         {OURS: [0.9, 0.92], RANDOM: [0.8, 0.82], LEAST_CONFIDENT: [0.91, 0.91]}, 6, 9
     )
@@ -90,7 +90,7 @@ def test_the_best_baseline_is_what_ours_is_measured_by():
     assert [method.a12 for method in once.methods] == [None, None]
 
 
-def test_the_headline_says_what_labels_added_to_the_same_training_without_them():
+def test_the_headline_compares_with_training_without_new_labels():
     comparison = summarise(
         {OURS: [0.9, 0.92], RANDOM: [0.88, 0.88], NO_LABELS: [0.86, 0.87]}, 6, 12
     )

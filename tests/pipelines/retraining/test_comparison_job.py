@@ -1,4 +1,4 @@
-"""The comparison with other ways to choose, from end to end."""
+"""The comparison with other methods of choosing images, from end to end."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from pipelines.unsafe_set.files import UNSAFE_SET_FILE
 from tests.pipelines.retraining.retrained import Killed, killing, label, run_job, unlabelled
 
 
-def test_ways_to_choose_are_compared_and_a_killed_job_goes_on(world, tmp_path):
+def test_methods_are_compared_and_a_killed_comparison_continues(world, tmp_path):
     out, sparse_targets = tmp_path / "out", tmp_path / "whole"
     with pytest.raises(Killed):
         run_job(world, out, epochs=2, repeats=2, progress=killing("comparing", 40))
@@ -42,7 +42,7 @@ def test_ways_to_choose_are_compared_and_a_killed_job_goes_on(world, tmp_path):
     assert [row["method"] for row in rows] == [method.name for method in comparison.methods]
 
 
-def test_a_stopped_comparison_keeps_what_counts_and_says_what_is_missing(spots, tmp_path):
+def test_a_stopped_comparison_keeps_the_retraining_and_notes_what_is_missing(spots, tmp_path):
     out, seen = tmp_path / "out", []
 
     def listen(stage, done, total):
@@ -58,7 +58,7 @@ def test_a_stopped_comparison_keeps_what_counts_and_says_what_is_missing(spots, 
     assert any("comparison" in note for note in describe_retraining(out)["notes"])
 
 
-def test_a_comparison_does_not_go_on_with_another_improvement_set(world, tmp_path):
+def test_a_comparison_starts_again_with_another_improvement_set(world, tmp_path):
     improvement = shutil.copytree(world.improvement, tmp_path / "improvement")
     selection = json.loads((world.run / "selection.json").read_text())
     (world.run / "selection.json").write_text(json.dumps(selection | {"folder": str(improvement)}))
@@ -78,7 +78,7 @@ def test_a_comparison_does_not_go_on_with_another_improvement_set(world, tmp_pat
     assert seen[0] == 1
 
 
-def test_a_comparison_takes_labels_for_all(world, tmp_path):
+def test_a_comparison_needs_labels_for_all_images(world, tmp_path):
     unlabelled(world, tmp_path)
     label(world, lambda path, place: path.split("_")[0])
     with pytest.raises(InputError, match="has no labels"):

@@ -61,7 +61,7 @@ def test_thirty_frames_of_one_sign_are_no_proof():
     assert sign_flip(np.array([5] * 5)) > 0.05
 
 
-def test_where_nothing_changed_but_by_chance_groups_are_called_so_and_frames_are_not():
+def test_random_changes_of_groups_are_rarely_significant_but_frames_often_are():
     rng = np.random.default_rng(3)
     called = Counter()
     for _ in range(400):

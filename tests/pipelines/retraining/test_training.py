@@ -17,7 +17,7 @@ WARM_UP = {
 
 
 def quiet(done, total):
-    """Listen to nothing."""
+    """Ignore progress."""
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -54,7 +54,7 @@ def network(tmp_path, *, end="softmax", units=2, compiled=None):
     return load_network(tmp_path / "dnn.keras")
 
 
-def test_what_the_file_tells_is_used(tmp_path):
+def test_optimiser_and_loss_of_the_file_are_used(tmp_path):
     keras, _ = import_keras()
     compiled = {
         "optimizer": keras.optimizers.SGD(0.02, momentum=0.7),
@@ -107,7 +107,7 @@ def test_a_loss_may_have_any_name(tmp_path):
     assert (recipe.loss_name, recipe.sparse_targets) == ("categorical_hinge", False)
 
 
-def test_every_random_layer_is_seeded_anew_for_an_epoch():
+def test_every_random_layer_is_seeded_for_each_epoch():
     keras, _ = import_keras()
     model = keras.Sequential(
         [
@@ -136,7 +136,7 @@ def test_every_random_layer_is_seeded_anew_for_an_epoch():
         ("linear", 2, "numbers", "mean_squared_error", False),
     ],
 )
-def test_what_the_file_does_not_tell_is_a_stated_default(
+def test_defaults_are_used_for_what_the_file_does_not_say(
     tmp_path, end, units, task, loss, sparse_targets
 ):
     recipe = read_recipe(network(tmp_path, end=end, units=units), task, None)
@@ -153,7 +153,7 @@ def test_logits_are_taken_as_logits(tmp_path):
     assert loss == pytest.approx(-np.log(shares[0, 1]), rel=1e-5)
 
 
-def test_an_older_file_tells_too(tmp_path):
+def test_an_older_file_is_read(tmp_path):
     keras, _ = import_keras()
     model = keras.Sequential(
         [keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]

@@ -21,26 +21,28 @@ from tests.heights import quiet
 from tests.pipelines.deepimportance.measured import measure, regions_of
 
 
-def test_the_layer_is_the_last_but_one_and_its_neurons_those_of_most_relevance(finished, looked_at):
+def test_the_layer_is_the_last_but_one_and_its_neurons_those_of_most_relevance(
+    finished, measurements
+):
     manifest = read_manifest(finished)
     assert manifest.job == "coverage"
     assert manifest.ended == "finished"
     assert manifest.chosen["layer"] == "hidden"
-    total = looked_at["training"][3].sum(axis=0)
+    total = measurements["training"][3].sum(axis=0)
     assert manifest.chosen["neurons"] == np.argsort(-total, kind="stable")[:4].tolist()
     rows = read_csv(finished / "neurons.csv")
     assert len(rows) == sum(manifest.chosen["clusters"])
     for row in rows:
         assert float(row["relevance"]) == pytest.approx(total[int(row["neuron"])], rel=1e-4)
-        values = looked_at["training"][2]["hidden"][:, int(row["neuron"])]
+        values = measurements["training"][2]["hidden"][:, int(row["neuron"])]
         regions = quantise(values)
         place = int(row["region"]) - 1
         assert float(row["centroid"]) == pytest.approx(regions.centroids[place], rel=1e-4)
         assert int(row["training_images"]) == regions.sizes[place]
 
 
-def test_coverage_is_measured_on_the_layer_that_was_quantised(finished, looked_at):
-    rows, clusters = regions_of(finished, looked_at)
+def test_coverage_is_measured_on_the_layer_that_was_quantised(finished, measurements):
+    rows, clusters = regions_of(finished, measurements)
     document = read_coverage(finished)
     assert [test["name"] for test in document["tests"]] == ["test", "test (2)"]
     for name, test in zip(("test", "other/test"), document["tests"], strict=True):
@@ -56,26 +58,28 @@ def test_coverage_is_measured_on_the_layer_that_was_quantised(finished, looked_a
         for row, count, first in zip(seen.rows, seen.counts, seen.first, strict=True):
             line = covered[" ".join(str(r + 1) for r in row)]
             assert int(line["images"]) == count
-            assert line["example"] == looked_at[name][0][first]
+            assert line["example"] == measurements[name][0][first]
         assert len(covered) == len(seen.rows)
         assert len(combinations) == np.prod(clusters)  # few enough to list all
         alone = {contributor["path"] for contributor in test["contributors"]}
         keys = [tuple(row) for row in rows[name].tolist()]
         assert alone == {
-            path for path, key in zip(looked_at[name][0], keys, strict=True) if keys.count(key) == 1
+            path
+            for path, key in zip(measurements[name][0], keys, strict=True)
+            if keys.count(key) == 1
         }
         grown = [
             row for row in read_csv(finished / "growth.csv") if row["test_set"] == test["name"]
         ]
-        assert [row["path"] for row in grown] == looked_at[name][0]
+        assert [row["path"] for row in grown] == measurements[name][0]
         assert int(grown[-1]["combinations"]) == len(seen.rows)
     assert read_manifest(finished).result["coverage"] == document["tests"][0]["coverage"]
 
 
-def test_every_criterion_of_every_set_and_added_to_the_first(finished, looked_at):
+def test_every_criterion_of_every_set_and_added_to_the_first(finished, measurements):
     rows = {(row["test_set"], row["criterion"]): row for row in read_csv(finished / "criteria.csv")}
     assert {criterion for _, criterion in rows} == set(CRITERIA)
-    training, test, other = (looked_at[name] for name in ("training", "test", "other/test"))
+    training, test, other = (measurements[name] for name in ("training", "test", "other/test"))
 
     def bits(measurement):
         parts_of = {name: [] for name in ("NC", "KMNC", "NBC", "SNAC", "TKNC")}
@@ -102,17 +106,19 @@ def test_every_criterion_of_every_set_and_added_to_the_first(finished, looked_at
         assert rows["test", name]["added_to_the_first"] == ""
         added = float(rows["test (2)", name]["added_to_the_first"])
         assert added == pytest.approx((one[name] | two[name]).mean(), rel=1e-4)
-    combined, clusters = regions_of(finished, looked_at)
+    combined, clusters = regions_of(finished, measurements)
     union = np.unique(np.concatenate([combined["test"], combined["other/test"]]), axis=0)
     assert float(rows["test (2)", "IDC"]["added_to_the_first"]) == pytest.approx(
         len(union) / np.prod(clusters), rel=1e-4
     )
 
 
-def test_new_images_add_what_they_say(finished, folders, looked_at, tmp_path):
-    combined, _ = regions_of(finished, looked_at)
+def test_new_images_add_the_combinations_that_the_table_lists(
+    finished, folders, measurements, tmp_path
+):
+    combined, _ = regions_of(finished, measurements)
     covered = set(map(tuple, combined["test"].tolist()))
-    keys = dict(zip(looked_at["new"][0], map(tuple, combined["new"].tolist()), strict=True))
+    keys = dict(zip(measurements["new"][0], map(tuple, combined["new"].tolist()), strict=True))
     rows = read_csv(finished / "widening.csv")
     assert {row["path"] for row in rows} == {path for path, k in keys.items() if k not in covered}
     assert rows
@@ -196,7 +202,7 @@ def test_overwriting_coverage_removes_no_file_that_it_did_not_write(
     assert not (out / "widening.csv").exists()
 
 
-def test_the_same_again_gives_the_same_files(finished, model, folders, tmp_path):
+def test_the_same_input_gives_the_same_files(finished, model, folders, tmp_path):
     measure(model, folders, tmp_path / "again", ("test", "other/test"), neurons=4, new=True)
     for file in finished.rglob("*"):
         if file.is_file() and file.name not in {"run.json", "status.json"}:

@@ -13,9 +13,9 @@ from tests.heights import draw
 from tests.pipelines.deepimportance.measured import build, measure
 
 
-def test_accuracy_where_there_are_labels(finished, looked_at):
+def test_accuracy_where_there_are_labels(finished, measurements):
     for name, test in zip(("test", "other/test"), read_coverage(finished)["tests"], strict=True):
-        paths, outputs = looked_at[name][:2]
+        paths, outputs = measurements[name][:2]
         right = [
             ("left", "right")[k] == p.split("/")[0]
             for p, k in zip(paths, outputs.argmax(axis=1), strict=True)

@@ -15,7 +15,7 @@ from pipelines.runs.files import read_csv, write_csv
 from tests.pipelines.deepimportance.measured import build, measure
 
 
-def test_one_class_and_a_convolution(model, folders, tmp_path, looked_at):
+def test_one_class_and_a_convolution(model, folders, tmp_path, measurements):
     manifest = measure(
         model, folders, tmp_path / "run", layer="conv", neurons=2, class_="left", new=True
     )
@@ -30,12 +30,14 @@ def test_one_class_and_a_convolution(model, folders, tmp_path, looked_at):
     } == {"left"}
     network = load_network(model)
     explain = build_relevance(network.model, rule="epsilon", layers=("conv",))
-    images = [check_image(folders / "training", p) for p in looked_at["training"][0] if "left" in p]
+    images = [
+        check_image(folders / "training", p) for p in measurements["training"][0] if "left" in p
+    ]
     (batch,) = load_batches(network, folders / "training", images, 100)
     pixels = scale(network, np.stack([pixel for _, pixel in batch]))
     relevance = explain(pixels, np.zeros(len(images), np.int32)).layers["conv"].sum(axis=(0, 1, 2))
     assert manifest.chosen["neurons"] == np.argsort(-relevance)[:2].tolist()
-    predicted = looked_at["new"][1].argmax(axis=1) == 0
+    predicted = measurements["new"][1].argmax(axis=1) == 0
     assert document["widening"]["images"] == predicted.sum()
 
 
@@ -73,7 +75,7 @@ def test_numbers_have_no_surprise_by_distance(folders, tmp_path):
     assert cells["LSC"]["value"] is not None
 
 
-def test_surprise_is_not_0_where_there_is_none(folders, tmp_path):
+def test_surprise_that_is_not_defined_is_not_0(folders, tmp_path):
     """Where all training images are taken for one class, no other class is near."""
     keras, _ = import_keras()
     keras.utils.set_random_seed(3)
@@ -107,7 +109,7 @@ def test_a_class_before_a_sigmoid(folders, tmp_path):
     assert 0 <= read_coverage(tmp_path / "run")["tests"][0]["accuracy"] <= 1
 
 
-def test_regions_of_a_neuron_that_hardly_varies_are_told_apart(folders, tmp_path):
+def test_a_neuron_that_hardly_varies_has_distinct_centroids(folders, tmp_path):
     keras, _ = import_keras()
     keras.utils.set_random_seed(3)
     dnn = build(hidden=3)

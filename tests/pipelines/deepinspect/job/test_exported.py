@@ -61,7 +61,7 @@ def test_distances_alone_are_enough(inspected, tmp_path):
         inspect_exported(distances, tmp_path / "no", Options(), labels=labels, progress=quiet)
 
 
-def test_bias_is_judged_too(tmp_path):
+def test_the_ranking_by_bias_is_evaluated(tmp_path):
     rng = np.random.default_rng(5)
     names = [f"class {place}" for place in range(9)]
     points = rng.normal(size=(9, 2))

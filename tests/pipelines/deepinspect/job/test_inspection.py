@@ -107,7 +107,7 @@ def test_confused_images_are_listed_by_pair(inspected, images):
     assert manifest.result["confused_images"] == sum(len(paths) for paths in pairs.values())
 
 
-def test_a_list_tells_which_confusion_it_is_of(inspected, images, tmp_path):
+def test_a_list_names_its_confusion(inspected, images, tmp_path):
     out, _ = inspected
     (note,) = describe_source(out / "pairs" / "2-3.txt")
     rank = next(
@@ -120,7 +120,7 @@ def test_a_list_tells_which_confusion_it_is_of(inspected, images, tmp_path):
     assert describe_source(out / "confusion.csv") == []
 
 
-def test_the_labels_judge_the_ranking(inspected):
+def test_the_ranking_is_evaluated_by_labels(inspected):
     out, manifest = inspected
     evaluation = json.loads((out / "evaluation.json").read_text())
     assert evaluation["truth"] == "type1"
@@ -204,7 +204,7 @@ def test_overwriting_an_inspection_removes_no_file_that_it_did_not_write(
     assert [file.name for file in (out / "pairs").iterdir()] == ["my notes.txt"]
 
 
-def test_without_labels_pairs_are_ranked_all_the_same(inspected, model, tmp_path):
+def test_pairs_are_ranked_without_labels(inspected, model, tmp_path):
     out = tmp_path / "run"
     manifest = inspect_model(
         model, draw(tmp_path / "images", labelled=False), out, Options(), progress=quiet

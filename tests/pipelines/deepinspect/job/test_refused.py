@@ -1,4 +1,4 @@
-"""What cannot be inspected, and what is said of it."""
+"""What cannot be inspected, and the messages about it."""
 
 import numpy as np
 import pytest

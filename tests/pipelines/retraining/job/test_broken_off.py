@@ -67,7 +67,7 @@ def test_stop_keeps_the_best_epoch_so_far(spots, tmp_path):
     assert predict(out / "retrained.keras", spots.test, paths) == after
 
 
-def test_a_learning_rate_that_diverges_is_told_and_the_model_stays(spots, tmp_path):
+def test_divergence_is_noted_and_the_model_is_kept(spots, tmp_path):
     out = tmp_path / "diverged"
     manifest = run_job(spots, out, learning_rate=1e30)
     retraining = read_retraining(out)
@@ -76,7 +76,7 @@ def test_a_learning_rate_that_diverges_is_told_and_the_model_stays(spots, tmp_pa
     assert any("diverged" in note and "lower than 1e+30" in note for note in manifest.notes)
 
 
-def test_a_stop_before_anything_is_trained_leaves_an_earlier_retraining(done, spots, tmp_path):
+def test_a_stop_before_the_first_epoch_keeps_an_earlier_retraining(done, spots, tmp_path):
     out = shutil.copytree(done, tmp_path / "out")
     before = (out / "retrained.keras").read_bytes()
     for batches in (0, 3):

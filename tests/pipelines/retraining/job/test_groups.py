@@ -55,7 +55,7 @@ def test_images_of_one_group_count_together(grouped, done):
     assert (manifest.parameters["groups"], manifest.result["groups"]) == (TENS, 8)
 
 
-def test_it_is_told_which_images_count_together_and_which_test_was_made(grouped, done):
+def test_page_and_report_name_the_groups_and_the_test(grouped, done):
     words = "80 images in 8 groups, by the part of their paths that matches"
     document, text = describe_retraining(grouped), (grouped / "report.html").read_text()
     assert words in document["found"]["groups"]

@@ -97,13 +97,13 @@ def test_a_class_with_one_image_and_files_that_are_none(world, tmp_path):
         ({"evaluation": EvaluationOptions(task="classify")}, "task: expected classes"),
     ],
 )
-def test_options_that_cannot_be(spots, tmp_path, more, words):
+def test_options_that_cannot_be_used_are_refused(spots, tmp_path, more, words):
     with pytest.raises(InputError, match=words):
         run_job(spots, tmp_path / "out", **more)
     assert not (tmp_path / "out").exists()
 
 
-def test_folders_that_cannot_be(spots, done, tmp_path):
+def test_folders_that_cannot_be_used_are_refused(spots, done, tmp_path):
     with pytest.raises(InputError, match="holds no root cause clusters: its job, test"):
         run_job(spots, tmp_path / "out", run=spots.run.parent / "tested")
     with pytest.raises(InputError, match="need folders apart"):
@@ -148,7 +148,7 @@ def test_folders_named_after_days_are_no_labels_where_some_were_filled_in(world,
         run_job(world, tmp_path / "other", epochs=1)
 
 
-def test_an_improvement_set_that_has_gone(world, tmp_path):
+def test_a_missing_improvement_set_is_refused(world, tmp_path):
     selection = json.loads((world.run / "selection.json").read_text())
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -27,7 +27,7 @@ def test_overwriting_a_retraining_removes_no_file_that_it_did_not_write(done, sp
     assert read_retraining(out).epochs == 1
 
 
-def test_the_retrained_model_is_better_and_each_image_tells(done, spots):
+def test_the_retrained_model_is_better_and_its_images_are_listed(done, spots):
     rows = read_csv(done / "before_after.csv")
     paths = [row["path"] for row in rows]
     assert paths == sorted(p.relative_to(spots.test).as_posix() for p in spots.test.rglob("*.png"))
