@@ -257,13 +257,13 @@ def _missing(
     first = dict(zip(map(tuple, training.rows.tolist()), training.first.tolist(), strict=True))
     images = result.training
     rows = []
-    for combination, many, off in combinations.uncovered[place][:SHOWN]:
+    for combination, training_images, differing in combinations.uncovered[place][:SHOWN]:
         example = first.get(combination)
         rows.append(
             {
                 "combination": format_combination(combination),
-                "training": many,
-                "differing": off,
+                "training": training_images,
+                "differing": differing,
                 "example": "" if example is None else images.images[example].path,
                 "thumbnail": None if example is None else thumbnails.add(images, example),
             }
@@ -344,11 +344,11 @@ def _widen(
                 "path": new.images[image].path,
                 "combination": format_combination(rows[image].tolist()),
                 "adds": bool(adds),
-                "differing": int(off),
+                "differing": int(differing),
                 "same": same[tuple(rows[image].tolist())],
                 "thumbnail": thumbnails.add(new, image),
             }
-            for image, adds, off in zip(
+            for image, adds, differing in zip(
                 ranked.images[:SHOWN].tolist(), ranked.adds, ranked.differing_neurons, strict=False
             )
         ],

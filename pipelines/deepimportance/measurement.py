@@ -109,7 +109,7 @@ def measure_training(
         When relevance cannot pass through the network, no image can be decoded, or a value is NaN.
     """
     measure = _build_measure(network, layers, layer, rule, targets)
-    kept: list[ImageFile] = []
+    decoded: list[ImageFile] = []
     rejected: list[Rejected] = []
     outputs, values = [], []
     ranges: dict[str, Range] = {}
@@ -122,14 +122,14 @@ def measure_training(
             added = sum_relevance(relevance)
             total = added if total is None else total + added
             ranges |= {name: extend_range(ranges.get(name), a) for name, a in neurons.items()}
-            kept += [image for image, _ in usable]
+            decoded += [image for image, _ in usable]
             outputs.append(batch_outputs)
             values.append(neurons[layer])
-        progress(stage, len(kept) + len(rejected), len(images))
+        progress(stage, len(decoded) + len(rejected), len(images))
     if total is None:
         raise no_usable_image(folder, rejected)
     measured = ImageActivations(
-        folder, kept, rejected, np.concatenate(outputs), np.concatenate(values), {}
+        folder, decoded, rejected, np.concatenate(outputs), np.concatenate(values), {}
     )
     return TrainingMeasurements(measured, total, ranges)
 
@@ -223,7 +223,7 @@ def measure_images(
     InputError
         When no image can be decoded, or an activation is not a number.
     """
-    kept: list[ImageFile] = []
+    decoded: list[ImageFile] = []
     rejected: list[Rejected] = []
     outputs, values = [], []
     covered: dict[tuple[str, str], Bools] = {}
@@ -233,7 +233,7 @@ def measure_images(
         progress(stage, done, total)
 
     for batch in stream_activations(network, layers, folder, images, notify, batch_size):
-        kept += batch.images
+        decoded += batch.images
         rejected += batch.rejected
         if not batch.images:
             continue
@@ -243,7 +243,7 @@ def measure_images(
             for criterion, bits in _cover(batch.layers[name], known).items():
                 key = criterion, name
                 covered[key] = covered[key] | bits if key in covered else bits
-    if not kept:
+    if not decoded:
         raise no_usable_image(folder, rejected)
     merged: dict[str, Bools | None] = {
         criterion: np.concatenate(
@@ -252,7 +252,7 @@ def measure_images(
         for criterion in dict.fromkeys(criterion for criterion, _ in covered)
     }
     return ImageActivations(
-        folder, kept, rejected, np.concatenate(outputs), np.concatenate(values), merged
+        folder, decoded, rejected, np.concatenate(outputs), np.concatenate(values), merged
     )
 
 

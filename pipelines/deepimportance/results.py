@@ -194,7 +194,10 @@ def write_combinations(run: Path, result: CoverageResult, combinations: Combinat
             example = images.images[int(exercised.first[place])].path
             count = int(exercised.counts[place])
             rows.append((name, format_combination(row), 1, count, trained.get(row, 0), 0, example))
-        rows += [(name, format_combination(row), 0, 0, many, off, "") for row, many, off in missing]
+        rows += [
+            (name, format_combination(row), 0, 0, training_images, differing, "")
+            for row, training_images, differing in missing
+        ]
     write_csv(run / COMBINATIONS_FILE, header, rows)
 
 
@@ -240,10 +243,10 @@ def write_widening(run: Path, new: ImageActivations, rows: Rows, ranked: Widenin
             place,
             format_combination(rows[image].tolist()),
             int(adds),
-            int(off),
+            int(differing),
             "",
         )
-        for place, (image, adds, off) in enumerate(
+        for place, (image, adds, differing) in enumerate(
             zip(ranked.images.tolist(), ranked.adds, ranked.differing_neurons, strict=True), 1
         )
     ]

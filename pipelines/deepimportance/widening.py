@@ -73,15 +73,15 @@ def rank_new_images(
         [neuron_regions.centroids[rows[images, i]] for i, neuron_regions in enumerate(regions)],
         axis=1,
     )
-    off = (((values[images] - centres) / spreads) ** 2).sum(axis=1)
-    turn = np.empty(len(order), dtype=np.int64)
-    turn[order] = np.arange(len(order))
-    sequence = np.lexsort((off, combinations.of_image))
+    deviations = (((values[images] - centres) / spreads) ** 2).sum(axis=1)
+    turns = np.empty(len(order), dtype=np.int64)
+    turns[order] = np.arange(len(order))
+    sequence = np.lexsort((deviations, combinations.of_image))
     before = np.concatenate([[0], np.cumsum(combinations.counts)[:-1]])
-    nth = np.empty(len(images), dtype=np.int64)
-    nth[sequence] = np.arange(len(images)) - before[combinations.of_image[sequence]]
-    ranked = np.lexsort((turn[combinations.of_image], nth))
-    adds = nth[ranked] == 0
+    turn_of_image = np.empty(len(images), dtype=np.int64)
+    turn_of_image[sequence] = np.arange(len(images)) - before[combinations.of_image[sequence]]
+    ranked = np.lexsort((turns[combinations.of_image], turn_of_image))
+    adds = turn_of_image[ranked] == 0
     amount = np.zeros(len(ranked), dtype=np.int64)
     amount[adds] = distances
     return Widening(images[ranked], adds, amount)

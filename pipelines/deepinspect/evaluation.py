@@ -114,9 +114,9 @@ def type1_confusion(truth: Bools, predicted: Bools) -> Doubles:
         Symmetric, 0 on the diagonal.  P(.|a) is not defined for a class a without images: only the
         other direction counts then; NaN where neither is defined.
     """
-    taken = _products(truth, predicted)
+    confused = _products(truth, predicted)
     with np.errstate(invalid="ignore"):
-        return _both_ways(taken / truth.sum(axis=0)[:, None])
+        return _both_ways(confused / truth.sum(axis=0)[:, None])
 
 
 def type2_confusion(truth: Bools, predicted: Bools) -> Doubles:
@@ -136,9 +136,9 @@ def type2_confusion(truth: Bools, predicted: Bools) -> Doubles:
         As `type1_confusion`: P((a, b)|a) is not defined where no image shows a without b.
     """
     both = _products(truth & predicted, ~truth & predicted)
-    alone = _products(truth, ~truth)
+    only_one = _products(truth, ~truth)
     with np.errstate(invalid="ignore"):
-        return _both_ways(both / alone)
+        return _both_ways(both / only_one)
 
 
 def _products(left: Bools, right: Bools) -> Doubles:

@@ -83,18 +83,22 @@ def _inspect_tables(
         true = read_labels(labels, "--labels", names)
         predicted = read_labels(predictions, "--predictions", names)
         joined = join_labels(true, predicted)
-        if unlike := len(true.keys() ^ predicted.keys()):
+        if unmatched := len(true.keys() ^ predicted.keys()):
             manifest.notes.append(
-                f"{count_of(unlike, 'image')} in only one of the tables of labels and "
+                f"{count_of(unmatched, 'image')} in only one of the tables of labels and "
                 "predictions: left out."
             )
-        shown = as_matrix([true[image] for image in joined], names)
-        seen = as_matrix([predicted[image] for image in joined], names)
-        several = bool((shown.sum(axis=1) > 1).any() or (seen.sum(axis=1) > 1).any())
-        truths = evaluate(run, findings, shown, seen, several)
-        counts = (seen.sum(axis=0), shown.sum(axis=0))
-        manifest.images = ImageCounts(found=len(joined) + unlike, used=len(joined), rejected=unlike)
-        write_part(manifest, InspectionChoices(task="several" if several else "classes"))
+        label_matrix = as_matrix([true[image] for image in joined], names)
+        prediction_matrix = as_matrix([predicted[image] for image in joined], names)
+        several = bool(
+            (label_matrix.sum(axis=1) > 1).any() or (prediction_matrix.sum(axis=1) > 1).any()
+        )
+        truths = evaluate(run, findings, label_matrix, prediction_matrix, several)
+        counts = (prediction_matrix.sum(axis=0), label_matrix.sum(axis=0))
+        manifest.images = ImageCounts(
+            found=len(joined) + unmatched, used=len(joined), rejected=unmatched
+        )
+        manifest.chosen["task"] = "several" if several else "classes"
     describe_findings(manifest, findings, truths)
     run.begin_results()
     write_tables(run, findings, truths, None, *counts)

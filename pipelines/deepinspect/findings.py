@@ -167,8 +167,8 @@ def _confusions(
     have several: two classes that are both predicted, of which it shows only one.
     """
     for image in np.flatnonzero((truth != predicted).any(axis=1)).tolist():
-        shown, seen = truth[image], predicted[image]
-        there = np.flatnonzero(shown & seen if several else shown).tolist()
-        absent = np.flatnonzero(~shown & seen).tolist()
-        for one, other in product(there, absent):
+        labels, predictions = truth[image], predicted[image]
+        shown = np.flatnonzero(labels & predictions if several else labels).tolist()
+        wrong = np.flatnonzero(~labels & predictions).tolist()
+        for one, other in product(shown, wrong):
             yield image, (min(one, other), max(one, other))

@@ -325,12 +325,12 @@ def read_matrices(run: Path, classes: int | None = None) -> dict[Kind, NDArray[n
     """
     with (
         name_damaged_file(run / ACTIVATION_FILE, AGAIN),
-        np.load(find_file_inside(run, ACTIVATION_FILE), allow_pickle=False) as kept,
+        np.load(find_file_inside(run, ACTIVATION_FILE), allow_pickle=False) as archive,
     ):
-        matrices: dict[Kind, NDArray[np.float64]] = {"confusion": kept["distances"]}
-        if "average_bias" in kept:
-            matrices["bias"] = kept["average_bias"]
-        count = len(kept["classes"]) if classes is None else classes
+        matrices: dict[Kind, NDArray[np.float64]] = {"confusion": archive["distances"]}
+        if "average_bias" in archive:
+            matrices["bias"] = archive["average_bias"]
+        count = len(archive["classes"]) if classes is None else classes
         if any(matrix.shape != (count, count) for matrix in matrices.values()):
             raise ValueError(f"expected matrices of {count} classes")
         return matrices
@@ -351,13 +351,13 @@ def read_thirds(run: Path, a: int, b: int) -> list[tuple[int, float]]:
     """
     with (
         name_damaged_file(run / ACTIVATION_FILE, AGAIN),
-        np.load(find_file_inside(run, ACTIVATION_FILE), allow_pickle=False) as kept,
+        np.load(find_file_inside(run, ACTIVATION_FILE), allow_pickle=False) as archive,
     ):
-        if "thirds" not in kept:
+        if "thirds" not in archive:
             return []
-        thirds, biases = kept["thirds"][a, b].tolist(), kept["third_biases"][a, b].tolist()
-        if max(thirds, default=-1) >= len(kept["classes"]):
-            raise ValueError(f"expected third classes below {len(kept['classes'])}")
+        thirds, biases = archive["thirds"][a, b].tolist(), archive["third_biases"][a, b].tolist()
+        if max(thirds, default=-1) >= len(archive["classes"]):
+            raise ValueError(f"expected third classes below {len(archive['classes'])}")
         return [(third, bias) for third, bias in zip(thirds, biases, strict=True) if third >= 0]
 
 

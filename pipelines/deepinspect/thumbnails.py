@@ -97,8 +97,8 @@ def draw_images(
     if images.truth is not None:
         right = images.labelled & (images.truth == images.predicted).all(axis=1)
     for place in range(images.predicted.shape[1]):
-        seen = np.flatnonzero(images.predicted[:, place])
-        best = seen[np.argsort(~right[seen], kind="stable")][:OF_A_CLASS]
+        members = np.flatnonzero(images.predicted[:, place])
+        best = members[np.argsort(~right[members], kind="stable")][:OF_A_CLASS]
         wanted |= dict.fromkeys(best.tolist())
     if truths is not None:
         for pair_list in lists:

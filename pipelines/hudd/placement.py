@@ -137,9 +137,9 @@ def _read_manifest(manifest: Manifest) -> _Explained:
 def _read_clusters(run: Path, seed: int) -> _Clusters:
     with (
         name_damaged_file(run / HEATMAPS_FILE),
-        np.load(run / HEATMAPS_FILE, allow_pickle=False) as kept,
+        np.load(run / HEATMAPS_FILE, allow_pickle=False) as archive,
     ):
-        layer, labels, reaches = str(kept["layer"]), kept["labels"], kept["reaches"]
+        layer, labels, reaches = str(archive["layer"]), archive["labels"], archive["reaches"]
     with name_damaged_file(run / HEATMAP_FOLDER / LAYER_NAME):
         heatmaps = open_heatmaps(run / HEATMAP_FOLDER / LAYER_NAME)
     return _Clusters(layer, labels, reaches, heatmaps, _axes(heatmaps.shape[1], seed))

@@ -103,9 +103,9 @@ def load_checkpoint(model: KerasObject, folder: Path | None, fingerprint: str) -
     if folder is None or not (folder / STATE_FILE).is_file():
         return TrainingState()
     try:
-        with np.load(folder / STATE_FILE, allow_pickle=False) as kept:
-            course = json.loads(str(kept[HISTORY_ENTRY]))
-            arrays = {name: kept[name] for name in kept.files if name != HISTORY_ENTRY}
+        with np.load(folder / STATE_FILE, allow_pickle=False) as archive:
+            course = json.loads(str(archive[HISTORY_ENTRY]))
+            arrays = {name: archive[name] for name in archive.files if name != HISTORY_ENTRY}
     except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile):
         return TrainingState()  # damaged: train from the start
     if course["fingerprint"] != fingerprint:

@@ -37,7 +37,7 @@ def run_comparison(
     options: Options,
     repeats: int,
     weights: Weights,
-    kept: Path,
+    progress_folder: Path,
     stop: Callable[[], bool],
 ) -> Comparison:
     """Retrain with each method of choosing images, and compare the accuracies.
@@ -46,7 +46,7 @@ def run_comparison(
     ----------
     weights : list of array
         Weights of the model before retraining, from which each training starts.
-    kept : Path
+    progress_folder : Path
         Folder with the finished trials, from which an interrupted job continues.
 
     Raises
@@ -57,7 +57,7 @@ def run_comparison(
     subject.network.model.set_weights(weights)
     chosen, improvement = find_positions(subject, "unsafe"), find_positions(subject, "improvement")
     wrong, confidences = _judge_improvement(subject, improvement)
-    file = kept / REPEATS_FILE
+    file = progress_folder / REPEATS_FILE
     fingerprint = fingerprint_of(run.manifest, subject, with_improvement=True)
     earlier = _read_repeats(file, fingerprint)
     trials = repeats * len(list_methods(confidences))

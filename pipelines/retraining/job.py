@@ -206,8 +206,8 @@ def _retrain(
     stop: Callable[[], bool],
 ) -> None:
     # This folder survives a kill: the next job with the same inputs continues from it.
-    kept = run.folder / PROGRESS_FOLDER
-    kept.mkdir(exist_ok=True)
+    progress_folder = run.folder / PROGRESS_FOLDER
+    progress_folder.mkdir(exist_ok=True)
     manifest = run.manifest
     with run.stage(CHECKING):
         sets = gather_sets(run, paths, compared=repeats > 0, groups=evaluation.groups)
@@ -217,7 +217,7 @@ def _retrain(
     weights = network.model.get_weights()
     split = split_images(subject, find_positions(subject, "unsafe"), options, options.seed)
     note_classes(manifest, subject, split)
-    trained = _train(run, subject, split, options, kept, stop)
+    trained = _train(run, subject, split, options, progress_folder, stop)
     with run.stage(AFTER):
         run.progress(AFTER, 0, 1)
         after = subject.test_now()
@@ -240,10 +240,12 @@ def _retrain(
         draw_changes(run, subject, clustered.clusters, before, after)
     if compared:
         with run.stage(COMPARING):
-            comparison = run_comparison(run, subject, options, repeats, weights, kept, stop)
+            comparison = run_comparison(
+                run, subject, options, repeats, weights, progress_folder, stop
+            )
         retraining = retraining.model_copy(update={"comparison": comparison})
         write_comparison(run.folder, retraining, comparison)
-    shutil.rmtree(kept)
+    shutil.rmtree(progress_folder)
 
 
 def _train(
@@ -251,10 +253,10 @@ def _train(
     subject: Subject,
     split: TrialSplit,
     options: Options,
-    kept: Path,
+    progress_folder: Path,
     stop: Callable[[], bool],
 ) -> TrainingOutcome:
-    """Train the model, continuing from the state in the folder `kept`.
+    """Train the model, continuing from the state in the folder `progress_folder`.
 
     Raises
     ------
@@ -268,9 +270,11 @@ def _train(
             options,
             options.seed,
             progress=lambda done, total: run.progress(STAGE, done, total),
-            on_epoch=lambda history, best: write_history(kept / HISTORY_FILE, history, best),
+            on_epoch=lambda history, best: write_history(
+                progress_folder / HISTORY_FILE, history, best
+            ),
             stop=stop,
-            checkpoint=kept,
+            checkpoint=progress_folder,
             fingerprint=fingerprint_of(run.manifest, subject),
         )
     if trained.ended == "stopped" and not trained.best:
