@@ -8,13 +8,13 @@ from typing import Unpack
 from pipelines.deepinspect.imports import as_matrix, join_labels, read_distances, read_labels
 from pipelines.deepinspect.inspection import compare, describe_findings, evaluate, write_tables
 from pipelines.deepinspect.job import Options, check_options
-from pipelines.deepinspect.manifest import ExportedParameters, InspectionChoices
+from pipelines.deepinspect.manifest import ExportedParameters
 from pipelines.deepinspect.results import JOB, OUTPUTS
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import Run
 from pipelines.runs.job import Job, Start, run_job
-from pipelines.runs.manifest import ImageCounts, Manifest, write_part
+from pipelines.runs.manifest import ImageCounts, Manifest
 from pipelines.runs.wording import count_of
 
 
