@@ -8,13 +8,13 @@ from typing import Unpack
 from pipelines.deepinspect.imports import as_matrix, join_labels, read_distances, read_labels
 from pipelines.deepinspect.inspection import compare, describe_findings, evaluate, write_tables
 from pipelines.deepinspect.job import Options, check_options
-from pipelines.deepinspect.manifest import ExportedParameters
+from pipelines.deepinspect.manifest import ExportedParameters, InspectionChoices
 from pipelines.deepinspect.results import JOB, OUTPUTS
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import Run
 from pipelines.runs.job import Job, Start, run_job
-from pipelines.runs.manifest import ImageCounts, Manifest
+from pipelines.runs.manifest import ImageCounts, Manifest, write_part
 from pipelines.runs.wording import count_of
 
 
@@ -83,22 +83,18 @@ def _inspect_tables(
         true = read_labels(labels, "--labels", names)
         predicted = read_labels(predictions, "--predictions", names)
         joined = join_labels(true, predicted)
-        if unmatched := len(true.keys() ^ predicted.keys()):
+        if unlike := len(true.keys() ^ predicted.keys()):
             manifest.notes.append(
-                f"{count_of(unmatched, 'image')} in only one of the tables of labels and "
+                f"{count_of(unlike, 'image')} in only one of the tables of labels and "
                 "predictions: left out."
             )
-        label_matrix = as_matrix([true[image] for image in joined], names)
-        prediction_matrix = as_matrix([predicted[image] for image in joined], names)
-        several = bool(
-            (label_matrix.sum(axis=1) > 1).any() or (prediction_matrix.sum(axis=1) > 1).any()
-        )
-        truths = evaluate(run, findings, label_matrix, prediction_matrix, several)
-        counts = (prediction_matrix.sum(axis=0), label_matrix.sum(axis=0))
-        manifest.images = ImageCounts(
-            found=len(joined) + unmatched, used=len(joined), rejected=unmatched
-        )
-        manifest.chosen["task"] = "several" if several else "classes"
+        shown = as_matrix([true[image] for image in joined], names)
+        seen = as_matrix([predicted[image] for image in joined], names)
+        several = bool((shown.sum(axis=1) > 1).any() or (seen.sum(axis=1) > 1).any())
+        truths = evaluate(run, findings, shown, seen, several)
+        counts = (seen.sum(axis=0), shown.sum(axis=0))
+        manifest.images = ImageCounts(found=len(joined) + unlike, used=len(joined), rejected=unlike)
+        write_part(manifest, InspectionChoices(task="several" if several else "classes"))
     describe_findings(manifest, findings, truths)
     run.begin_results()
     write_tables(run, findings, truths, None, *counts)
