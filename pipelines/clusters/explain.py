@@ -1,6 +1,7 @@
-"""Say what the images of each cluster share (SAFE, section 2, step 2, helped along).
+"""Explain clusters: what the images of each share, as a help for SAFE's step 2 (section 2).
 
-From pixels alone, and from parameters of the images where the user has any (HUDD, RQ1.2 and RQ1.3).
+The sources are the pixels, and parameters of the images where the user has any (HUDD, RQ1.2 and
+RQ1.3).
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def explain(
     seed: int,
     passing: PassingProperties | None = None,
 ) -> Explanation:
-    """Say of each cluster, and of each family, what its images share.
+    """Explain each cluster and each family: find what its images share.
 
     See `find_hints`, `find_parameters` and `find_coverage` for how, and for what grows with what.
 
@@ -119,7 +120,7 @@ def explain(
     compared = _Compared(values, tables, seed, passing, _number_subjects(clusters, passing))
     by_cluster = _explain(clusters.labels, compared)
     by_family = label_families(families, clusters.labels)
-    # Situations are families of their own: what was computed of them need not be again.
+    # Situations are families of their own, so their explanation is the same.
     alone = np.array_equal(by_family, clusters.labels)
     of_family = by_cluster if alone else _explain(by_family, compared)
     coverage = _cover_unsafe_values(tables, clusters.labels)
@@ -145,7 +146,7 @@ def explain(
 
 
 def _cover_unsafe_values(tables: Tables, labels: NDArray[np.int32]) -> list[UnsafeCoverage]:
-    """Tell which clusters lie next to which unsafe value (HUDD, RQ1.3)."""
+    """Find the clusters that cover each unsafe value (HUDD, RQ1.3)."""
     return [
         UnsafeCoverage(
             parameter=value.unsafe.parameter,
@@ -234,7 +235,7 @@ def _explain(labels: NDArray[np.int32], compared: _Compared) -> dict[int, Cluste
 
 
 def format_cells(explanation: Explanation) -> Cells:
-    """Return what `clusters.csv` says of it: hint, parameters and family, by cluster."""
+    """Return the cells of `clusters.csv` on hints, parameters and families, by cluster."""
     rows: dict[int, dict[str, object]] = {
         cluster: {
             "hint": "; ".join(hint.words for hint in explained.hints),

@@ -1,4 +1,4 @@
-"""Tables that explain clusters: what a user gives, and what a run keeps of it."""
+"""Tables that explain clusters: the user's files, and the copies that a run keeps."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ BY_DEFINITION = "what makes an image fail, so that passing images differ in it b
 
 @dataclass(frozen=True)
 class TableFiles:
-    """What the user gives of the images beside the images.
+    """The user's tables on the images: parameters and unsafe values.
 
     Attributes
     ----------
     parameters : tuple of Path
-        Tables with one row an image; their first column is its relative path.
+        Tables with one row an image; the first column is the image's relative path.
     angles : tuple of str
         Columns that are angles in degrees.
     unsafe_values : Path, optional
-        Table of parameter, value and side.
+        Table with the columns parameter, value and side.
     """
 
     parameters: tuple[Path, ...] = ()
@@ -61,7 +61,7 @@ class Tables:
     Attributes
     ----------
     passing : PassingImages or None
-        Those that parameters may have values of.
+        Passing images for which parameters may have values.
     """
 
     table_files: TableFiles
@@ -71,19 +71,20 @@ class Tables:
     passing: PassingImages | None = None
 
     def of_sample(self, paths: Sequence[str]) -> Tables:
-        """Return the same with some of the passing images alone; with none, where there are none.
+        """Return these tables with only the sampled passing images.
 
         Parameters
         ----------
         paths : sequence of str
-            Of the sample.
+            Paths of the sample; empty for no passing images.
         """
         if self.passing is None:
             return self
         places = {path: place for place, path in enumerate(self.passing.paths)}
         kept = np.array([places[path] for path in paths], dtype=np.intp)
         parameters = tuple(
-            replace(each, passing=each.passing[kept]) for each in self.table.parameters
+            replace(parameter, passing=parameter.passing[kept])
+            for parameter in self.table.parameters
         )
         return replace(
             self,
@@ -105,12 +106,12 @@ def read_tables(
     images : Path
         The folder that `paths` are relative to.
     passing : PassingImages, optional
-        Images whose parameters are compared with.
+        Passing images whose parameters are compared with those of failing images.
 
     Raises
     ------
     InputError
-        When one cannot be used at all, or they are not given together.
+        When a table cannot be used at all, or angles or unsafe values come without parameters.
     """
     if not table_files.parameters:
         if table_files.angles or table_files.unsafe_values:
@@ -125,14 +126,14 @@ def read_tables(
 
 
 def describe_uncompared(tables: Tables) -> list[str]:
-    """Say which parameters are not compared with passing images, and why."""
+    """Return notes on the parameters that are not compared with passing images, with the reason."""
     reasons: dict[str, list[str]] = {}
-    for each in tables.table.parameters:
-        if is_contrasted(each):
+    for parameter in tables.table.parameters:
+        if is_contrasted(parameter):
             continue
-        known = int((~np.isnan(each.passing)).sum())
+        known = int((~np.isnan(parameter.passing)).sum())
         few = f"values of fewer than {FEWEST_PASSING} passing images" if known else NO_VALUES
-        reasons.setdefault(BY_DEFINITION if each.outcome else few, []).append(each.name)
+        reasons.setdefault(BY_DEFINITION if parameter.outcome else few, []).append(parameter.name)
     return [
         f"{', '.join(names)}: {reason}; compared with the other failing images."
         for reason, names in reasons.items()
@@ -161,8 +162,8 @@ def read_earlier_tables(
         if found != list(paths):
             raise ValueError("its images are not those of images.csv")
     parameters = tuple(
-        replace(each, outcome=column.outcome)
-        for each, column in zip(parameters, explanation.parameters, strict=True)
+        replace(parameter, outcome=column.outcome)
+        for parameter, column in zip(parameters, explanation.parameters, strict=True)
     )
     if passing is not None and (folder / PASSING_PARAMETERS_FILE).exists():
         with name_damaged_file(folder / PASSING_PARAMETERS_FILE, "give the tables again"):
@@ -171,7 +172,7 @@ def read_earlier_tables(
                 raise ValueError("its images are not those of passing.csv")
         parameters = tuple(map(join_passing, parameters, others))
     unsafe = tuple(
-        UnsafeValue(each.parameter, each.value, each.side) for each in explanation.unsafe_values
+        UnsafeValue(value.parameter, value.value, value.side) for value in explanation.unsafe_values
     )
     file = explanation.unsafe_values_file
     table_files = TableFiles(

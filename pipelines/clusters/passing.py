@@ -1,7 +1,7 @@
-"""Passing images: what the DNN gets right in the same test, and a sample of them.
+"""Passing images: images of the same test that the DNN gets right, and a sample of them.
 
-Failing images alone show what they have in common, not what makes them fail: much of it they have
-in common with all images. Passing images tell the two apart.
+Failing images alone show what they have in common, but not what makes them fail: they have much in
+common with all images. A comparison with passing images separates the two.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from pipelines.runs.wording import count_of
 
 SAMPLE = 2000
 FEWEST = FEWEST_PASSING
-"""Passing images below which they are not used at all."""
+"""With fewer passing images, they are not used."""
 FEW = 50
-"""Below which a note says that they are few."""
+"""With fewer passing images, a note says that they are few."""
 
 
 @dataclass(frozen=True)
 class PassingFiles:
-    """Where passing images are.
+    """The files of passing images.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class PassingFiles:
     paths : tuple of str
         Relative to the folder, sorted; none of them is a failing image.
     notes : tuple of str
-        What the user should know of them.
+        Notes to the user on these files.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class PassingFiles:
 
 @dataclass(frozen=True)
 class TestedImages:
-    """What a test says of its images.
+    """The failing and passing images of a test, with labels and predictions.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class TestedImages:
 
 @dataclass(frozen=True)
 class PassingSample:
-    """A sample of passing images, and what the clusters hold of it.
+    """A sample of passing images, and the clusters that hold them.
 
     Attributes
     ----------
@@ -86,11 +86,12 @@ class PassingSample:
     paths, digests : tuple of str
         Sorted by path.
     weights : array of float64, shape (m,)
-        Passing images of the test set that each stands for; they sum up to all.
+        Number of passing images of the test set that each image stands for; the sum is their
+        number.
     groups : tuple of str
-        Group of each; "" where each image is its own.
+        Group of each image; "" where every image is a group of its own.
     clusters : array of int32, shape (m,)
-        -1 where no cluster holds it.
+        Cluster that holds each image; -1 for none.
     rates : dict of int to FailureRate
         By cluster.
     kinds : dict of int to str
@@ -153,7 +154,7 @@ def _describe_test(test: Path, manifest: Manifest) -> TestedModel:
 
 
 def find_passing(source: Path, failing_folder: Path, failing: Sequence[str]) -> PassingFiles:
-    """Find the passing images of a folder or of a list, without those that failed.
+    """Find the passing images of a folder or of a list; failing images among them are left out.
 
     Raises
     ------
@@ -178,15 +179,15 @@ def find_passing(source: Path, failing_folder: Path, failing: Sequence[str]) -> 
 def sample_passing(
     paths: Sequence[str], groups: Groups, count: int, seed: int
 ) -> tuple[list[str], NDArray[np.float64]]:
-    """Draw a sample of passing images, and how many each stands for.
+    """Draw a sample of passing images, with the number of images that each stands for.
 
-    Groups take turns, in random order, so that a long track does not fill the sample; where every
-    image is its own group, this is a simple random sample.
+    Images are drawn from all groups in rotation, in random order, so that a long track does not
+    fill the sample. Where every image is a group of its own, this is a simple random sample.
 
     Parameters
     ----------
     count : int
-        Images of the sample, at most.
+        Number of images of the sample, at most.
     seed : int
 
     Returns
@@ -194,8 +195,8 @@ def sample_passing(
     paths : list of str, length m
         Sorted.
     weights : array of float64, shape (m,)
-        Images of the own group over those of it in the sample, scaled so that the weights sum up to
-        the number of all passing images.
+        Number of images of the image's group divided by the number in the sample, scaled so that
+        the weights sum up to the number of all passing images.
     """
     if len(paths) <= count:
         return sorted(paths), np.ones(len(paths))
@@ -225,7 +226,14 @@ def write_passing(folder: Path, sample: PassingSample, values: NDArray[np.float6
     values : array of float64, shape (m, p)
         See `properties.measure`; nan where not known.
     """
-    header = ("path", "cluster", "group", "weight", "sha256", *(each.key for each in PROPERTIES))
+    header = (
+        "path",
+        "cluster",
+        "group",
+        "weight",
+        "sha256",
+        *(property_.key for property_ in PROPERTIES),
+    )
     rows = zip(
         sample.paths,
         sample.clusters.tolist(),
@@ -265,7 +273,7 @@ def read_passing(folder: Path) -> PassingProperties | None:
     if not (folder / PASSING_FILE).exists():
         return None
     rows = read_csv(folder / PASSING_FILE)
-    values = [[float(row.get(each.key) or "nan") for each in PROPERTIES] for row in rows]
+    values = [[float(row.get(property_.key) or "nan") for property_ in PROPERTIES] for row in rows]
     array = np.array(values, dtype=np.float64).reshape(len(rows), len(PROPERTIES))
     groups = [row.get("group") or "" for row in rows]
     return PassingProperties([row["path"] for row in rows], groups, array)

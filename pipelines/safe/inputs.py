@@ -1,4 +1,4 @@
-"""What a search for root cause clusters reads: failing images, and passing ones beside them."""
+"""Inputs of a search for root cause clusters: failing images, passing images and tables."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ CHECKING_PASSING = "checking passing images"
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is read.
+    """The inputs of a search.
 
     Attributes
     ----------
     source : Path
-        What the user named: a folder, a list, or a test.
+        The folder, list or test run that the user named.
     folder : Path
-        Of the failing images.
+        Folder of the failing images.
     paths : list of str
-        Of the failing images.
+        Paths of the failing images, relative to it.
     rejected : list of Rejected
     passing : PassingFiles or None
     groups : Groups
-        Of failing and passing images.
+        Groups of failing and passing images.
     table_files : TableFiles
         The user's tables, and those of a test.
     test : TestedModel or None
@@ -68,12 +68,12 @@ class Inputs:
 
     @property
     def passing_images(self) -> PassingImages | None:
-        """The passing images as tables speak of them."""
+        """The passing images, for the reading of tables."""
         return PassingImages(self.passing.folder, self.passing.paths) if self.passing else None
 
 
 def find_inputs(source: Path | None, options: Options) -> Inputs:
-    """Find the images of a search; none is opened yet.
+    """Find the images of a search; no image is opened yet.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
     Raises
     ------
     InputError
-        When there are none, or both a source and a test.
+        When there are no images, or both a source and a test run.
     """
     test: TestedModel | None = None
     table_files, passing = options.table_files, None
@@ -114,7 +114,7 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
 
 
 def describe_groups(groups: Groups) -> list[str]:
-    """Say that images come in groups, and how they were told; nothing where each is its own."""
+    """Return a note on the groups of images; none where every image is a group of its own."""
     if not groups.how:
         return []
     count = len(set(groups.names.values()))
@@ -133,7 +133,7 @@ class CheckedPassing:
     ----------
     images : list of ImageFile, length m
     weights : array of float64, shape (m,)
-        Passing images of the test that each stands for.
+        Number of passing images of the test that each image stands for.
     """
 
     images: list[ImageFile]
@@ -202,12 +202,12 @@ def check_enough(
     options: Options,
     rejected: Sequence[Rejected],
 ) -> None:
-    """Tell of passing images that cannot be decoded.
+    """Add a note on passing images that cannot be decoded.
 
     Raises
     ------
     InputError
-        When too few are left: what was extracted is kept for the next try.
+        When too few are left. Extracted features stay in the store for the next run.
     """
     if not rejected:
         return
@@ -224,5 +224,5 @@ def check_enough(
 
 
 def name_groups(groups: Groups, paths: Sequence[str]) -> tuple[str, ...]:
-    """Return the group of each image: its own path, where it has none."""
+    """Return the group of each image; the group of an image without one is its own path."""
     return tuple(groups.names.get(path, path) for path in paths)

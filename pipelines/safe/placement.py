@@ -37,16 +37,16 @@ SAME = 0.07
 
 @dataclass(frozen=True)
 class _Known:
-    """What a run keeps for placing new images: see `safe.job`.
+    """The data of a run that new images are placed by: see `safe.job`.
 
     Attributes
     ----------
     place : callable
-        From features of the run's layers to the points that distances are measured between.
+        Function from features of the run's layers to points, whose distances are measured.
     length : float
-        Of the mean features, what `SAME` is a share of.
+        Length of the mean features; `SAME` is a share of it.
     passing : array of float32, shape (m, c)
-        Points of passing images; none in runs without.
+        Points of passing images; m is 0 in runs without passing images.
     """
 
     place: Callable[[Floats], Floats]

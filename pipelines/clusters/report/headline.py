@@ -1,4 +1,4 @@
-"""What a search for root cause clusters came to, in two or three sentences."""
+"""The headline: the outcome of a search for root cause clusters in two or three sentences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WEIGHTED = 0.005
 
 
 def describe_rate(rate: FailureRate) -> str:
-    """Say how often images like those of a cluster fail, and all others."""
+    """Describe how often images like those of a cluster fail, compared with all others."""
     images = rate.failing + rate.passing
     share = f"{100 * rate.rate:.0f} %"
     interval = f"95 % interval {100 * rate.low:.0f} to {100 * rate.high:.0f} %"

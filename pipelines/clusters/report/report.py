@@ -1,6 +1,6 @@
 """The report of a run: one file that a safety engineer files as evidence (ISO 21448).
 
-What it says is worded here and in `reporting/`; how it looks is in `assets/report.html`.
+Its words are here and in the modules beside this one; how it looks is in `assets/report.html`.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def write_report(run: Path, clustered: Path | None = None, retraining: object = 
 
 
 def _basis(manifest: Manifest) -> str:
-    """Say what the clusters were told by."""
+    """Describe how the clusters were found."""
     if manifest.job == HEATMAPS:
         return BY_HEATMAPS
     weights = find_part(manifest, FeatureWeights) if manifest.job == CLUSTER else None
@@ -167,7 +167,7 @@ def _basis(manifest: Manifest) -> str:
 
 
 def _terms(results: Results) -> Facts:
-    """Explain the words of the report, those alone that it uses."""
+    """Return the terms that the report uses, with their meanings."""
     own = HEATMAP_TERMS if results.manifest.job == HEATMAPS else (CORE_IMAGE,)
     if any(row.kind for row in results.rows):
         return (*RATE_TERMS, *own, *_against_passing(results))
@@ -175,14 +175,14 @@ def _terms(results: Results) -> Facts:
 
 
 def _against_passing(results: Results) -> Iterator[tuple[str, str]]:
-    """Explain the words of a run in contrast with passing images, which needs no families."""
+    """Yield the terms of a run with passing images, which has no families."""
     for term, meaning in TERMS:
         if term == "Hint":
             yield term, meaning.replace("than all others", "than passing images")
         elif term != "Family":
             yield term, meaning
     explained = results.explanation.clusters.values() if results.explanation else ()
-    if any(each.reference == PASSING for one in explained for each in one.parameters):
+    if any(f.reference == PASSING for cluster in explained for f in cluster.parameters):
         yield PASSING_PARAMETER
 
 
@@ -191,8 +191,10 @@ def _render(results: Results, retraining: object = None) -> str:
     sections, noise = group_clusters(results)
     cards = [card for section in sections for card in section.cards]
     unsafe = sorted(
-        (describe_unsafe_value(each) for each in explanation.unsafe_values) if explanation else (),
-        key=lambda each: (NOT_COVERED, NO_IMAGE, COVERED).index(each.state),
+        (describe_unsafe_value(value) for value in explanation.unsafe_values)
+        if explanation
+        else (),
+        key=lambda value: (NOT_COVERED, NO_IMAGE, COVERED).index(value.state),
     )
     problems = explanation.problems if explanation else []
     environment = jinja2.Environment(

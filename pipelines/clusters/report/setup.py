@@ -1,4 +1,4 @@
-"""How to repeat a run, in words: everything that decided its result."""
+"""How to repeat a run: everything that its result depends on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.runs.wording import NOT_GIVEN, Facts, write_ranges
 
 
 def describe_setup(results: Results) -> tuple[tuple[str, Facts], ...]:
-    """Return all that it takes to repeat the run, by heading."""
+    """Return everything that is needed to repeat the run, by heading."""
     manifest, explanation = results.manifest, results.explanation
     command = (
         f"python SAFE_Tool.py {shlex.join(manifest.command)}"
@@ -33,7 +33,7 @@ def describe_setup(results: Results) -> tuple[tuple[str, Facts], ...]:
             "angles": explanation.angles,
             "unsafe values": explanation.unsafe_values_file,
             "images with parameters": explanation.images_with_parameters,
-            "parameters": [f"{each.name} ({each.kind})" for each in explanation.parameters],
+            "parameters": [f"{column.name} ({column.kind})" for column in explanation.parameters],
             "seed": explanation.seed,
         }
         setup.append(("Explanation", _facts(explained)))
@@ -84,5 +84,5 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(_shown(each) for each in value)
+        return ", ".join(_shown(item) for item in value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)

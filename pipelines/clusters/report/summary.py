@@ -1,4 +1,4 @@
-"""A run in figures and sentences: how it ended, what is open, what could not be used."""
+"""Summary of a run: figures, how it ended, open points, and what could not be used."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MOST_PROBLEMS = 200
 
 
 def describe_run(results: Results) -> Facts:
-    """Say what was analysed, by which job, and when."""
+    """Describe the run: what was analysed, by which job, and when."""
     manifest = results.manifest
     return (
         *_tested(manifest),
@@ -86,7 +86,7 @@ def select_worst(cards: Sequence[Card]) -> list[Card]:
 
 
 def describe_ending(results: Results) -> str:
-    """Say how a job ended that did not finish; empty for one that did."""
+    """Describe how a job ended that did not finish; empty for one that finished."""
     if results.ended == "finished":
         return ""
     how = {
@@ -98,7 +98,7 @@ def describe_ending(results: Results) -> str:
 
 
 def explain_absence(results: Results, cards: Sequence[Card]) -> str:
-    """Say why there are no clusters to show; empty where there are."""
+    """Explain why there are no clusters to show; empty where there are some."""
     if cards:
         return ""
     if results.clusters is not None:
@@ -123,7 +123,7 @@ def summarise(results: Results, cards: Sequence[Card]) -> Facts:
     families = results.explanation.families if results.explanation and not by_rate else []
     noise = sum(row.size for row in results.rows if row.cluster == NOISE)
     share = percent(noise / len(clusters.paths))
-    each = f"of the images are inspected, when {INSPECTED_PER_CLUSTER} of each"
+    inspected = f"of the images are inspected, when {INSPECTED_PER_CLUSTER} of each"
     summary += [
         (f"{len(cards):,}", "root cause cluster" if len(cards) == 1 else "root cause clusters"),
         (share, f"noise ({count_of(noise, 'image')})"),
@@ -131,11 +131,11 @@ def summarise(results: Results, cards: Sequence[Card]) -> Facts:
             percent(
                 figures.inspection_share if figures else compute_inspection_share(clusters.labels)
             ),
-            f"{each} cluster are",
+            f"{inspected} cluster are",
         ),
     ]
     if families:
-        by_family = {cluster: each.family for each in families for cluster in each.clusters}
+        by_family = {cluster: family.family for family in families for cluster in family.clusters}
         explained = find_part(manifest, ExplanationFigures)
         share = percent(
             explained.family_inspection_share
@@ -143,9 +143,9 @@ def summarise(results: Results, cards: Sequence[Card]) -> Facts:
             else compute_inspection_share(label_families(by_family, clusters.labels))
         )
         summary.insert(2, (f"{len(families):,}", "family" if len(families) == 1 else "families"))
-        summary.append((share, f"{each} family are"))
-    given = sum(1 for card in cards if card.row.verdict)
-    summary.append((f"{given:,} of {len(cards):,}", f"clusters have a verdict{_verdicts(cards)}"))
+        summary.append((share, f"{inspected} family are"))
+    decided = sum(1 for card in cards if card.row.verdict)
+    summary.append((f"{decided:,} of {len(cards):,}", f"clusters have a verdict{_verdicts(cards)}"))
     defined = [card.row.silhouette for card in cards if card.row.silhouette is not None]
     if defined:
         mean = figures.silhouette if figures else None
@@ -172,7 +172,7 @@ def _verdicts(cards: Sequence[Card]) -> str:
 def list_open_points(
     results: Results, cards: Sequence[Card], unsafe: Sequence[UnsafeRow]
 ) -> list[str]:
-    """Say what is left to do before the report is complete."""
+    """List what is left to do before the report is complete."""
     points = []
     undecided = sorted(card.row.cluster for card in cards if not card.row.verdict)
     if undecided:
@@ -180,7 +180,7 @@ def list_open_points(
             f"No verdict yet: {len(undecided):,} of {count_of(len(cards), 'cluster')} "
             f"({write_ranges(undecided)})."
         )
-    uncovered = sum(1 for each in unsafe if each.state == NOT_COVERED)
+    uncovered = sum(1 for value in unsafe if value.state == NOT_COVERED)
     if uncovered:
         values = count_of(len(unsafe), "unsafe value")
         points.append(f"Not covered by any cluster: {uncovered:,} of {values}.")
@@ -193,8 +193,8 @@ def list_open_points(
 
 
 def summarise_unsafe_values(unsafe: Sequence[UnsafeRow]) -> str:
-    """Count the unsafe values by what became of them."""
-    counts = Counter(each.state for each in unsafe)
+    """Count the covered and the uncovered unsafe values."""
+    counts = Counter(value.state for value in unsafe)
     return (
         f"Covered: {counts[COVERED]:,} of {count_of(len(unsafe), 'unsafe value')}. "
         f"Not covered, although failing images lie next to them: {counts[NOT_COVERED]:,}. "
@@ -216,7 +216,7 @@ def summarise_rejected(results: Results) -> str:
 
 
 def summarise_problems(problems: Sequence[Problem], explanation: Explanation | None) -> str:
-    """Count what of the parameter files could not be used."""
+    """Count the entries of the parameter files that could not be used."""
     if not explanation or not (explanation.parameter_files or problems):
         return ""
     count = left_out(problems)
