@@ -67,7 +67,7 @@ CRITERIA = ("NC", "KMNC", "NBC", "SNAC", "TKNC", "LSC", "DSC")
 
 
 def quiet(stage: str, done: int, total: int) -> None:
-    """Listen to nothing."""
+    """Ignore progress."""
 
 
 def write_digits(folder: Path, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
@@ -78,17 +78,17 @@ def write_digits(folder: Path, pictures: NDArray[np.uint8], labels: NDArray[np.i
 
 
 def enlarged_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return scikit-learn's digits at 28 x 28, grey levels 0 to 255, and what they show."""
-    found = load_digits()
+    """Return scikit-learn's digits at 28 x 28, grey levels 0 to 255, and their labels."""
+    digits = load_digits()
     pictures = [
         np.asarray(
             Image.fromarray((image * 255 / 16).astype(np.uint8)).resize(
                 (SIDE, SIDE), Image.Resampling.BICUBIC
             )
         )
-        for image in found.images
+        for image in digits.images
     ]
-    return np.stack(pictures), found.target
+    return np.stack(pictures), digits.target
 
 
 def train_lenet(pictures: NDArray[np.uint8], labels: NDArray[np.int64], seed: int) -> Any:
@@ -284,19 +284,22 @@ def print_time(images: int, repeats: int) -> None:
             f"{other:>7.2f} s  {other / one:>5.2f}  relevance, ranges of all neurons and regions "
             "of 6, of the same"
         )
-        start = time.perf_counter()
-        measure_coverage(
-            root / "lenet.keras",
-            root / "many",
-            [root / "training"],
-            root / "run",
-            Options(),
-            progress=quiet,
-        )
-        whole = time.perf_counter() - start
-        print(
-            f"{whole:>7.2f} s  {whole / plain:>5.2f}  the whole job, files and thumbnails written"
-        )
+        print_whole_job(root, plain)
+
+
+def print_whole_job(root: Path, plain: float) -> None:
+    """Print seconds of a job that measures coverage, and its ratio to plain predictions."""
+    start = time.perf_counter()
+    measure_coverage(
+        root / "lenet.keras",
+        root / "many",
+        [root / "training"],
+        root / "run",
+        Options(),
+        progress=quiet,
+    )
+    whole = time.perf_counter() - start
+    print(f"{whole:>7.2f} s  {whole / plain:>5.2f}  the whole job, files and thumbnails written")
 
 
 def analyse(network: Network, images: NDArray[np.float32]) -> None:
@@ -349,22 +352,22 @@ def print_quantise(images: int, more: int) -> None:
 
 
 PARTS = {
-    "table": lambda given: print_table(given.seeds),
-    "time": lambda given: print_time(given.images, given.repeats),
-    "quantise": lambda given: print_quantise(given.images, 50_000),
+    "table": lambda arguments: print_table(arguments.seeds),
+    "time": lambda arguments: print_time(arguments.images, arguments.repeats),
+    "quantise": lambda arguments: print_quantise(arguments.images, 50_000),
 }
 
 
 def main() -> None:
-    """Print the parts asked for, all by default."""
+    """Print the parts that are named, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
-    given = parser.parse_args()
-    for part in given.parts or PARTS:
-        PARTS[part](given)
+    arguments = parser.parse_args()
+    for part in arguments.parts or PARTS:
+        PARTS[part](arguments)
 
 
 if __name__ == "__main__":

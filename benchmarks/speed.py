@@ -1,7 +1,7 @@
 """Speed beside the obvious alternatives: `python -m benchmarks.speed [features] [search] [gif]`.
 
-Every part runs its contestants in turns and prints medians and ratios; machines differ, ratios
-hardly.
+Every part runs its contestants in turns, and prints medians and ratios.  Ratios carry over to other
+machines; seconds do not.
 
 - features: images a second, end to end from 640 x 480 JPEG files, of the tool; of a plain loop of
   load, resize and `predict` in batches of 32; and of the floor that the machine's matrix product
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -29,7 +30,7 @@ from pipelines.data.images import ImageFile, check_image, find_files
 from pipelines.safe import clustering, dbscan, features, silhouette
 from pipelines.safe.recipe import RECIPES
 from pipelines.safe.store import open_store
-from pipelines.safe.weights import load_weights
+from pipelines.safe.weights import Weights, load_weights
 
 GFLOP_AN_IMAGE = 31.0
 LAYERS = RECIPES["default"].layers
@@ -60,6 +61,18 @@ def draw_photographs(folder: Path, count: int) -> None:
         Image.blend(picture, blurred, 0.3).save(folder / f"{number:04d}.jpg", quality=90)
 
 
+def build_plain_network(weights: Weights) -> Any:
+    """Build Keras' own VGG16 with the tool's weights, and its pooled layers as outputs."""
+    import keras
+    from keras.applications import VGG16
+
+    base = VGG16(include_top=False, weights=None, input_shape=(224, 224, 3))
+    for name, arrays in weights.layers.items():
+        base.get_layer(name).set_weights(arrays)
+    pooled = [keras.ops.mean(base.get_layer(layer).output, axis=(1, 2)) for layer in LAYERS]
+    return keras.Model(base.input, pooled)
+
+
 def measure_features(count: int, repeats: int, precisions: list[str]) -> None:
     """Print images a second of the tool, the plain loop and the floor."""
     weights = load_weights(None, top=False)
@@ -67,17 +80,10 @@ def measure_features(count: int, repeats: int, precisions: list[str]) -> None:
         precision: features.build_network(weights, LAYERS, features.choose_precision(precision))
         for precision in precisions
     }
-    import keras
-    from keras.applications import VGG16
     from keras.applications.vgg16 import preprocess_input
 
-    base = VGG16(include_top=False, weights=None, input_shape=(224, 224, 3))
-    for name, arrays in weights.layers.items():
-        base.get_layer(name).set_weights(arrays)
-    pooled = [keras.ops.mean(base.get_layer(layer).output, axis=(1, 2)) for layer in LAYERS]
-    plain = keras.Model(base.input, pooled)
+    plain = build_plain_network(weights)
     matrix = np.random.default_rng(0).random((2048, 2048), dtype=np.float32)
-
     with tempfile.TemporaryDirectory() as folder:
         images_folder = Path(folder, "images")
         images_folder.mkdir()
@@ -119,14 +125,19 @@ def measure_features(count: int, repeats: int, precisions: list[str]) -> None:
         }
         for precision in precisions:
             contestants[f"tool, {precision}"] = (lambda p=precision: tool(p)), float(count)  # type: ignore[misc]
-        for function, _ in contestants.values():
+        for function, _ in contestants.values():  # the first call warms up
             function()
         speeds: dict[str, list[float]] = {name: [] for name in contestants}
         for _ in range(repeats):
             for name, (function, amount) in contestants.items():
                 speeds[name].append(amount / seconds(function))
-    medians = {name: median(values) for name, values in speeds.items()}
     print(f"features: {count} JPEG files of 640 x 480, {repeats} repeats")
+    print_speeds(speeds)
+
+
+def print_speeds(speeds: dict[str, list[float]]) -> None:
+    """Print the medians of images a second, and their ratios to the plain loop and the floor."""
+    medians = {name: median(values) for name, values in speeds.items()}
     print(f"{'':<30}{'images/s':>10}{'of plain loop':>15}{'of floor':>10}")
     for name, speed in medians.items():
         to_plain = speed / medians["plain loop"]
@@ -170,7 +181,7 @@ def measure_search(sizes: list[int], naive_candidates: int) -> None:
 
 
 def main() -> None:
-    """Run the parts that were asked for, all by default."""
+    """Run the parts that are named, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--images", type=int, default=64)

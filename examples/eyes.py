@@ -5,6 +5,23 @@ drawn from known parameters; a small CNN learns to tell eight gaze directions ap
 set in which some situations (`LEFT_OUT`) do not occur; and the test images that it then gets wrong
 are kept as the failures whose root causes the tool should find: most pictures with sunglasses,
 glare, fog on the lens or a bar before the eye, and some others.
+
+The training set leaves out every situation in `LEFT_OUT`; the test and improvement sets are drawn
+from the same complete distribution. The folder of an example is a run folder, which contains
+
+- ``train/``, ``test/`` and ``improvement/``: JPEG images, ``labels.csv`` (path, label) and
+  ``parameters.csv`` (path and the fields of `Eye`);
+- ``failures/``: the same for the test images that the DNN, run on the files as saved, gets wrong;
+  ``labels.csv`` has a third column, prediction;
+- ``unsafe_values.csv`` in ``test/`` and in ``failures/``: where failures are likely;
+- ``model.keras``: the trained DNN;
+- ``example.json``: seed, counts, accuracies and versions.
+
+All files are drawn into a hidden folder inside and moved up at the end, ``example.json`` last: it
+marks the example as complete. An interrupted call leaves the rest of the folder as it was.
+
+The same arguments give the same pictures and, on the same machine, the same predictions: Keras is
+seeded, and TensorFlow uses deterministic operations for the rest of the process.
 """
 
 import json
@@ -117,30 +134,12 @@ def write_example(
     progress: Progress = _no_progress,
     command: Sequence[str] = (),
 ) -> ExampleSummary:
-    """Draw the three sets, train the DNN and keep the test images it gets wrong.
-
-    The training set leaves out every situation in `LEFT_OUT`; the test and improvement sets are
-    drawn from the same complete distribution. ``folder`` is a run folder, which then contains
-
-    - ``train/``, ``test/`` and ``improvement/``: JPEG images, ``labels.csv`` (path, label) and
-      ``parameters.csv`` (path and the fields of `Eye`);
-    - ``failures/``: the same for the test images that the DNN, run on the files as saved, gets
-      wrong; ``labels.csv`` has a third column, prediction;
-    - ``unsafe_values.csv`` in ``test/`` and in ``failures/``: where failures are likely;
-    - ``model.keras``: the trained DNN;
-    - ``example.json``: seed, counts, accuracies and versions.
-
-    All is drawn into a hidden folder inside and moved up at the end, ``example.json`` last: with
-    it the example is complete, and an interrupted call leaves the rest of `folder` as it was.
-
-    The same arguments give the same pictures and, on the same machine, the same predictions. For
-    that the function seeds Keras and switches TensorFlow to deterministic operations for the rest
-    of the process.
+    """Draw the three sets, train the DNN and keep the test images that it gets wrong.
 
     Parameters
     ----------
     folder : Path
-        Where to write; made if missing.
+        Folder to write; made if missing.
     seed : int
         Seed of everything, 0 or more.
     train, test, improvement : int
@@ -169,9 +168,7 @@ def write_example(
         If a count is less than 1.
     """
     counts = dict(zip(_SPLITS, (train, test, improvement), strict=True))
-    for name, count in {**counts, "epochs": epochs}.items():
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, not {count}")
+    _check_counts({**counts, "epochs": epochs})
     _adopt(folder, overwrite)
     plan = _Plan(counts, seed, epochs, size)
     job = Job(
@@ -184,6 +181,12 @@ def write_example(
     )
     manifest = run_job(job, folder, progress=progress, command=command, overwrite=overwrite)
     return ExampleSummary(folder=folder, **vars(read_part(manifest, ExampleFigures)))
+
+
+def _check_counts(counts: dict[str, int]) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, not {count}")
 
 
 class ExampleParameters(Part):
