@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from app.cli.options import job, print_left_out, print_rest, take_options, take_start
 from app.commands.coverage import CoverageOptions, PerturbOptions
@@ -118,5 +117,5 @@ def _large(number: str) -> str:
     return f"{int(number):,}" if len(number) < 13 else f"{Decimal(number):.2g}"
 
 
-def _share(cell: dict[str, Any]) -> str:
+def _share(cell: dict[str, object]) -> str:
     return "n/a" if cell["value"] is None else f"{cell['value']:.1%}"

@@ -91,7 +91,7 @@ class OptionField:
     type: type
     several: bool
     optional: bool
-    default: Any
+    default: Any  # of the field's type, or MISSING
     option: Option
 
     @property
@@ -116,7 +116,7 @@ def option_fields(kind: type[Any]) -> tuple[OptionField, ...]:
     return tuple(_describe(fields[name], hints[name]) for name in names if name in fields)
 
 
-def _describe(field: dataclasses.Field[Any], hint: Any) -> OptionField:
+def _describe(field: dataclasses.Field[object], hint: object) -> OptionField:
     assert get_origin(hint) is Annotated, f"{field.name} has no Option"
     wanted, option = get_args(hint)
     optional = get_origin(wanted) in (UnionType, Union)
@@ -128,7 +128,7 @@ def _describe(field: dataclasses.Field[Any], hint: Any) -> OptionField:
     return OptionField(field.name, wanted, several, optional, field.default, option)
 
 
-def arguments(options: Any) -> list[str]:
+def arguments(options: object) -> list[str]:
     """Return the words that follow a command's name, for the options that are not the defaults.
 
     Arguments come first, then the other options in the order of `--help`.
@@ -151,7 +151,7 @@ def arguments(options: Any) -> list[str]:
     return places + words
 
 
-def _word(value: Any) -> str:
+def _word(value: str | Path | float) -> str:
     if isinstance(value, Path):
         return f"./{value}" if str(value).startswith("-") else str(value)
     return value if isinstance(value, str) else write_number(value)

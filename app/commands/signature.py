@@ -13,14 +13,15 @@ from app.commands.option import OptionField, option_fields
 from app.numbers import Numbers, parse_number
 
 Options = TypeVar("Options")
+# Any, below: what Typer's Option and Argument return, and what it makes of words.
 FORMER = "former_"
 
 
-def takes(kind: type[Options]) -> Callable[[Callable[[Options], Any]], Callable[..., Any]]:
+def takes(kind: type[Options]) -> Callable[[Callable[[Options], object]], Callable[..., object]]:
     """Return a decorator that makes a Typer command of a function of these options."""
 
-    def decorate(function: Callable[[Options], Any]) -> Callable[..., Any]:
-        def command(**values: Any) -> Any:
+    def decorate(function: Callable[[Options], object]) -> Callable[..., object]:
+        def command(**values: object) -> object:
             return function(kind(**_gather(kind, values)))
 
         command.__name__ = function.__name__
@@ -38,7 +39,7 @@ def takes(kind: type[Options]) -> Callable[[Callable[[Options], Any]], Callable[
 def number_option(numbers: Numbers, *names: str, help: str, metavar: str | None = None) -> Any:
     """Return an option whose number is read as in a field of the page."""
 
-    def parse_value(value: Any) -> Any:
+    def parse_value(value: object) -> object:
         if not isinstance(value, str):  # a default
             return value
         try:

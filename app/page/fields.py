@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import gradio as gr
+from gradio.components import Component
 
 from app.commands.coverage import CoverageOptions
 from app.commands.dnn import TestOptions
@@ -17,7 +18,15 @@ from app.page.form import Form
 from app.page.wiring import HIDDEN
 from app.server import panes
 
-NARROW: dict[str, Any] = {"scale": 0, "min_width": 90}
+
+class Narrow(TypedDict):
+    """How wide a button is: as wide as its words."""
+
+    scale: int
+    min_width: int
+
+
+NARROW: Narrow = {"scale": 0, "min_width": 90}
 
 
 def command_line(elem_id: str) -> gr.Textbox:
@@ -45,7 +54,9 @@ def result_pane(elem_id: str, module: str) -> gr.HTML:
     )
 
 
-def run_field(label: str, elem_id: str, list_choices: Callable[[], Any]) -> gr.Dropdown:
+def run_field(
+    label: str, elem_id: str, list_choices: Callable[[], list[folders.Choice]]
+) -> gr.Dropdown:
     """Make a field for a run; it lists the runs anew whenever it gets the focus."""
     with gr.Row(elem_classes="more"):
         field = gr.Dropdown(
@@ -63,7 +74,10 @@ def make_label_fields(form: Form, kind: type[TestOptions | RetrainOptions]) -> N
 
 
 def show_always(
-    show: Callable[..., Any], changing: Sequence[gr.Dropdown | gr.Tab], inputs: Any, pane: gr.HTML
+    show: Callable[..., object],
+    changing: Sequence[gr.Dropdown | gr.Tab],
+    inputs: Component | Sequence[Component],
+    pane: gr.HTML,
 ) -> None:
     """Update a pane whenever a field changes or a tab opens: names of clusters may have changed.
 
@@ -162,7 +176,7 @@ def _make_picker(page: Page, folder: gr.Dropdown, browse: gr.Button) -> None:
         place, words, choices = folders.list_folders(page, text)
         return str(place), gr.Radio(choices=choices, label=words, value=None)
 
-    def browse_from(text: str | None, listed: str) -> list[Any]:
+    def browse_from(text: str | None, listed: str) -> list[object]:
         if listed:  # a second click closes the list
             return [gr.Column(visible=False), "", gr.skip()]
         return [gr.Column(visible=True), *list_folders(text or "")]

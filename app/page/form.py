@@ -20,7 +20,9 @@ from pipelines.runs.errors import InputError
 
 Options = TypeVar("Options")
 Entries = Mapping[str, Any]
-"""The contents of a form's fields, by name; fields that were never shown are missing."""
+"""The contents of a form's fields, by name; fields that were never shown are missing.
+
+Any, here and below: each of Gradio's components takes other keywords and holds another value."""
 
 UNPLACED = Path()
 """Placeholder for a run folder that is not chosen yet."""
@@ -44,18 +46,18 @@ class Form:
         self.fields[name] = field
         return field
 
-    def add(self, kind: type[Any], name: str, **changes: Any) -> Any:
+    def add(self, kind: type[object], name: str, **changes: Any) -> Any:
         """Make the field of an option; `changes` replace what the option says, for Gradio."""
         field = _find(kind, name)
         return self.put(name, _component(field, {"elem_id": self._ids.get(name), **changes}))
 
-    def row(self, kind: type[Any], *names: str) -> None:
+    def row(self, kind: type[object], *names: str) -> None:
         """Make the fields of options, side by side."""
         with gr.Row():
             for name in names:
                 self.add(kind, name)
 
-    def folder(self, kind: type[Any], name: str) -> gr.Dropdown:
+    def folder(self, kind: type[object], name: str) -> gr.Dropdown:
         """Make the field of an option that names a folder, with a list of recent folders."""
         option = _find(kind, name).option
         return self.put(  # type: ignore[no-any-return]
@@ -70,13 +72,13 @@ class Form:
             ),
         )
 
-    def entries(self, values: Sequence[Any]) -> dict[str, Any]:
+    def entries(self, values: Sequence[object]) -> dict[str, object]:
         """Return the contents of the fields by name; `values` are in the order of the fields."""
         pairs = zip(self.fields, values, strict=True)
         return {name: value for name, value in pairs if value is not None}
 
 
-def read(page: Page, kind: type[Options], entries: Entries, **known: Any) -> Options:
+def read(page: Page, kind: type[Options], entries: Entries, **known: object) -> Options:
     """Return the options of a command that a form describes.
 
     Parameters
@@ -145,7 +147,7 @@ def resolve_images(page: Page, text: str) -> Path:
 # --- one field ----------------------------------------------------------------------------------
 
 
-def _find(kind: type[Any], name: str) -> OptionField:
+def _find(kind: type[object], name: str) -> OptionField:
     return next(field for field in option_fields(kind) if field.name == name)
 
 
@@ -184,7 +186,7 @@ def _lines(field: OptionField) -> dict[str, Any]:
     return {"max_lines": 1, "placeholder": field.option.placeholder or None}
 
 
-def _value(page: Page, field: OptionField, entry: Any) -> Any:
+def _value(page: Page, field: OptionField, entry: object) -> object:
     """Return the value of a field; None where it is empty."""
     option = field.option
     if field.type is bool:
@@ -201,7 +203,7 @@ def _value(page: Page, field: OptionField, entry: Any) -> Any:
     return parts or None
 
 
-def _single(page: Page, field: OptionField, text: str) -> Any:
+def _single(page: Page, field: OptionField, text: str) -> str | float | Path:
     if field.option.numbers is not None:
         return read_number(field.option.label, text, field.option.numbers)
     if field.type is not Path:

@@ -9,7 +9,6 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -129,7 +128,7 @@ def _check_address(host: str, port: int | None) -> None:
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(exempt)
 
 
-def theme() -> Any:
+def theme() -> gr.themes.Base:
     """Return Gradio's own theme with the fonts that every machine has."""
     return gr.themes.Default(
         primary_hue=gr.themes.colors.blue,

@@ -10,9 +10,10 @@ import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict
 
 import gradio as gr
+from gradio.blocks import Block
 
 from app.page.context import Page
 from app.page.form import Entries, Form
@@ -21,7 +22,15 @@ from app.server.jobs import Command, Look
 from pipelines.runs.errors import InputError
 
 SECONDS_BETWEEN_LOOKS = 0.5
-HIDDEN: dict[str, Any] = {"show_progress": "hidden"}
+
+
+class Hidden(TypedDict):
+    """How Gradio shows that an event is being answered: not at all."""
+
+    show_progress: Literal["hidden"]
+
+
+HIDDEN: Hidden = {"show_progress": "hidden"}
 
 Turn = tuple[str, bool]
 """The job and its state as text, and whether this page saw it begin or end."""
@@ -54,7 +63,7 @@ class Following:
     stop: gr.Button
     message: gr.HTML
 
-    def outputs(self) -> list[Any]:
+    def outputs(self) -> list[Block]:
         """Return the parts that `state`, `say` and `start` update, in the order of their lists."""
         return [self.seen, self.turn, self.timer, self.stop, self.message]
 
@@ -77,10 +86,10 @@ class Action:
     button: gr.Button
     form: Form
     commands: Callable[[Entries], list[Command]]
-    begun: Callable[[Entries], list[Any]] | None = None
+    begun: Callable[[Entries], list[object]] | None = None
 
 
-Turned = Callable[[Look, Entries], list[Any] | None]
+Turned = Callable[[Look, Entries], list[object] | None]
 """Returns the message and the updates of a tab's results when a job begins or has ended."""
 
 
@@ -89,7 +98,7 @@ def wire(
     parts: Following,
     actions: Sequence[Action],
     line: gr.Textbox,
-    results: Sequence[Any],
+    results: Sequence[Block],
     turned: Turned,
     *,
     buttons: Sequence[gr.Button] = (),
@@ -112,13 +121,13 @@ def wire(
     fields = list(first.form.fields.values())
     waiting = [*(action.button for action in actions), *buttons]
 
-    def turn_all(turn: Turn, *values: Any) -> list[Any]:
+    def turn_all(turn: Turn, *values: object) -> list[object]:
         updates = [gr.Button(interactive=not is_running(page)) for _ in waiting]
         look = page.jobs.look()
         shown = turned(look, first.form.entries(values)) if look is not None and turn[1] else None
         return [*updates, *(shown or [gr.skip()] * (1 + len(results)))]
 
-    def show_line(*values: Any) -> gr.Textbox:
+    def show_line(*values: object) -> gr.Textbox:
         return command_lines(first.commands, first.form.entries(values))
 
     for action in actions:
@@ -141,8 +150,8 @@ def command_lines(commands: Callable[[Entries], list[Command]], entries: Entries
         return gr.Textbox("", visible=False)
 
 
-def _starting(page: Page, action: Action, results: int) -> Callable[..., list[Any]]:
-    def press(*values: Any) -> list[Any]:
+def _starting(page: Page, action: Action, results: int) -> Callable[..., list[object]]:
+    def press(*values: object) -> list[object]:
         entries = action.form.entries(values)
         nothing = [gr.skip()] * results
         try:
@@ -166,11 +175,11 @@ def create(page: Page, opened: gr.Dropdown) -> Following:
     timer = gr.Timer(SECONDS_BETWEEN_LOOKS, active=False)
     parts = Following(opened, gr.State(""), gr.State(("", False)), timer, stop, message)
 
-    def follow(seen: str) -> list[Any]:
+    def follow(seen: str) -> list[object]:
         look = page.jobs.look()
         return skip() if look is None or repr(look) == seen else state(look)
 
-    def stop_job() -> list[Any]:
+    def stop_job() -> list[object]:
         page.jobs.stop()
         return follow("")
 
@@ -179,7 +188,7 @@ def create(page: Page, opened: gr.Dropdown) -> Following:
     return parts
 
 
-def state(look: Look | None, *, arrived: bool = False) -> list[Any]:
+def state(look: Look | None, *, arrived: bool = False) -> list[object]:
     """Return the updates of `Following.outputs`; `arrived` where the page was just loaded."""
     running = look is not None and look.state == "running"
     stopping = look is not None and look.stopping
@@ -193,17 +202,17 @@ def state(look: Look | None, *, arrived: bool = False) -> list[Any]:
     ]
 
 
-def skip() -> list[Any]:
+def skip() -> list[object]:
     """Return updates that change nothing."""
     return [gr.skip()] * 5
 
 
-def say(text: str, kind: str = "error") -> list[Any]:
+def say(text: str, kind: str = "error") -> list[object]:
     """Return updates that show a message in the place of the job's line."""
     return [*skip()[:-1], notice(text, kind)]
 
 
-def start(page: Page, commands: list[Command]) -> list[Any]:
+def start(page: Page, commands: list[Command]) -> list[object]:
     """Start a job; where another page has started one, show that one."""
     try:
         page.jobs.start(commands)

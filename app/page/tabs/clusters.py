@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -51,7 +50,7 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
     browser = result_pane("clusters", "clusters/pane.js")
     result = [*parts.outputs(), browser, opened]
 
-    def arrive(request: gr.Request) -> list[Any]:
+    def arrive(request: gr.Request) -> list[object]:
         return _arrive(page, request.query_params.get("run"))
 
     blocks.load(arrive, None, result, **HIDDEN)
@@ -106,7 +105,7 @@ def _make_table_fields(page: Page, accordion: gr.Accordion, form: Form) -> gr.Bu
 
     def look(
         text: str | None, run: str | None, offered: tuple[str, str], *entered: str | None
-    ) -> list[Any]:
+    ) -> list[object]:
         names = [table.name for table in folders.tables_beside(page, text, run)]
         beside = f"Parameters · {count_of(len(names), 'table')} beside the images"
         # Tables that lie beside other images say nothing about these; what the user typed stays.
@@ -210,12 +209,12 @@ def _run(page: Page, entries: Entries) -> Path:
     return folder
 
 
-def _close() -> list[Any]:
+def _close() -> list[object]:
     """Close the run that is open, because a job makes another one."""
     return [gr.HTML(value=None), gr.Dropdown(value=None)]
 
 
-def _try_example(page: Page) -> list[Any]:
+def _try_example(page: Page) -> list[object]:
     """Open the example's run; where there is none, start the job that makes it."""
     if run := example.run_of_example(page):
         timer, *opening = _choose(page, str(run))
@@ -225,7 +224,7 @@ def _try_example(page: Page) -> list[Any]:
     return [*updates, *([gr.skip()] * 2 if busy else _close())]
 
 
-def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
+def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
     """Open the run of a job that has just finished.
 
     A user who has opened another run meanwhile gets a message instead.
@@ -245,7 +244,7 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
 # --- runs ---------------------------------------------------------------------------------------
 
 
-def _arrive(page: Page, requested: str | None) -> list[Any]:
+def _arrive(page: Page, requested: str | None) -> list[object]:
     """Show the job and a run on a page that was just loaded: that of its address, else the last."""
     look = page.jobs.look()
     running = look is not None and look.state == "running"
@@ -262,7 +261,7 @@ def _arrive(page: Page, requested: str | None) -> list[Any]:
     return [*state, gr.skip(), _runs(page)]
 
 
-def _open(page: Page, path: str | None) -> list[Any]:
+def _open(page: Page, path: str | None) -> list[object]:
     """Open the run that a user named; returns the updates of the message and the pane."""
     if not path:
         return [gr.skip(), gr.skip()]
@@ -272,7 +271,7 @@ def _open(page: Page, path: str | None) -> list[Any]:
         return [notice(str(error), "error"), gr.skip()]
 
 
-def _choose(page: Page, path: str | None) -> list[Any]:
+def _choose(page: Page, path: str | None) -> list[object]:
     """Open a run, and follow the job that runs: it may explain this run for another page."""
     look = page.jobs.look()
     # The timer is never stopped here: a page that follows a job has yet to see its end.
@@ -280,7 +279,7 @@ def _choose(page: Page, path: str | None) -> list[Any]:
     return [gr.Timer(active=True) if follow else gr.skip(), *_open(page, path)]
 
 
-def _served(page: Page, folder: Path) -> dict[str, Any]:
+def _served(page: Page, folder: Path) -> dict[str, object]:
     """Return what the pane's script needs to show a run.
 
     The script shows the run again whenever this value changes, also when the run was explained.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -47,7 +46,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     causes = gr.HTML(elem_id="causes", elem_classes="count", padding=False)
     pane = result_pane("confusion", "confusion/pane.js")
 
-    def start_causes(run: str | None, event: gr.EventData) -> list[Any]:
+    def start_causes(run: str | None, event: gr.EventData) -> list[object]:
         return _find_causes(page, run, event._data)
 
     def arrive(run: str | None) -> gr.Dropdown:
@@ -105,7 +104,7 @@ def _inspect(page: Page, entries: Entries) -> list[Command]:
     return [build_command(JOB, place(page, options, source, "-inspection"))]
 
 
-def _find_causes(page: Page, run: str | None, pair: Any) -> list[Any]:
+def _find_causes(page: Page, run: str | None, pair: object) -> list[object]:
     """Cluster the confused images of a pair, as the pane's button requests.
 
     The request is refused where the pane still shows another inspection, or an earlier state of
@@ -116,6 +115,8 @@ def _find_causes(page: Page, run: str | None, pair: Any) -> list[Any]:
             raise InputError("Open the inspection first.")
         folder = page.access.resolve(run)
         try:
+            if not isinstance(pair, dict):
+                raise TypeError("expected an object")
             a, b = int(pair["a"]), int(pair["b"])
         except (TypeError, KeyError, ValueError):
             raise InputError("Choose a pair of classes first.") from None
@@ -135,7 +136,7 @@ def _find_causes(page: Page, run: str | None, pair: Any) -> list[Any]:
         return [*wiring.say(str(error)), gr.skip()]
 
 
-def _turned(page: Page, look: Look) -> list[Any] | None:
+def _turned(page: Page, look: Look) -> list[object] | None:
     """Open the inspection that has just finished."""
     if look.state == "running":
         return [gr.skip(), "", gr.skip(), gr.skip()]
@@ -172,12 +173,12 @@ def _label(folder: Path, manifest: Manifest) -> str:
     return f"{folder.name} · {what} · {when}"
 
 
-def _show(page: Page, run: str | None) -> dict[str, Any] | None:
+def _show(page: Page, run: str | None) -> dict[str, object] | None:
     """Return what the pane's script needs to show an inspection."""
     folder = folders.find_run(page, run)
     return None if folder is None else _shown(page, folder)
 
 
-def _shown(page: Page, folder: Path) -> dict[str, Any]:
+def _shown(page: Page, folder: Path) -> dict[str, object]:
     """Return the inspection and its state that a pane shows."""
     return {"key": page.served.key(folder), "changed": folders.changed(folder / CLASSES_FILE)}

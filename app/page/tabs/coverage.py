@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -116,7 +115,7 @@ def _export(page: Page, entries: Entries) -> list[Command]:
     return [build_command("export", read(page, ExportOptions, entries, run=folder), folder)]
 
 
-def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
+def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
     """Open the run of a job that has just finished."""
     if look.state != "finished":
         return None
@@ -161,7 +160,7 @@ def _label(folder: Path, manifest: Manifest) -> str:
     return f"{folder.name} · {what} · {when}"
 
 
-def _latest(page: Page, run: str | None) -> Any:
+def _latest(page: Page, run: str | None) -> object:
     """Open the latest run that has figures, where none is open."""
     if run:
         return gr.skip()
@@ -171,7 +170,7 @@ def _latest(page: Page, run: str | None) -> Any:
     return gr.skip()
 
 
-def _show(page: Page, run: str | None) -> dict[str, Any] | None:
+def _show(page: Page, run: str | None) -> dict[str, object] | None:
     """Return what the pane's script needs to show a run of coverage.
 
     The script shows the run again whenever this value changes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import gradio as gr
 
@@ -101,7 +100,7 @@ def _test(page: Page, entries: Entries) -> list[Command]:
     return [build_command("test", place(page, options, options.images, "-test"))]
 
 
-def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
+def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
     """Open the run of a job that has just finished."""
     if look.state != "finished":
         return None
@@ -116,7 +115,7 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
 # --- the result ---------------------------------------------------------------------------------
 
 
-def _show(page: Page, run: str | None, compared: str | None) -> dict[str, Any] | None:
+def _show(page: Page, run: str | None, compared: str | None) -> dict[str, object] | None:
     """Return what the pane's script needs to show the heatmaps of a run.
 
     The script shows them again whenever this value changes.
@@ -125,7 +124,7 @@ def _show(page: Page, run: str | None, compared: str | None) -> dict[str, Any] |
     if folder is None:
         return None
     manifest = read_manifest(folder)
-    shown: dict[str, Any] = {
+    shown: dict[str, object] = {
         "key": page.served.key(folder),
         "heatmaps": (folder / LAYERS_FILE).is_file(),
         "test": None,

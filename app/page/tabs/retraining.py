@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -61,7 +60,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     line = command_line("retrain-command")
     pane = result_pane("retraining", "retraining/pane.js")
 
-    def suggest(run: str | None, before: Places, *values: Any) -> list[Any]:
+    def suggest(run: str | None, before: Places, *values: str | None) -> list[object]:
         return _suggest(page, run, before, values)
 
     show_always(lambda run: _show(page, run), [opened, tab], opened, pane)
@@ -187,12 +186,12 @@ def _is_for(manifest: Manifest, run: Path) -> bool:
     return False
 
 
-def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
+def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
     """Show how a job of this tab stands: also while it runs, and what it found."""
     if not wiring.does(look, JOB):
         return None
     opened = entries.get("opened")
-    message: Any = gr.skip()
+    message: object = gr.skip()
     arguments = look.commands[-1].arguments
     of = Path(arguments[arguments.index("--unsafe") + 1])
     if look.state == "finished" and not wiring.is_run(page, opened, of):
@@ -202,7 +201,7 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
 
 def _suggest(
     page: Page, run: str | None, before: Places, entered: tuple[str | None, ...]
-) -> list[Any]:
+) -> list[object]:
     """Fill in the model and the sets that go with the run; what the user typed stays."""
     suggested = suggest_places(page, run) if run else ("", "", "")
     fields = (gr.Textbox, gr.Dropdown, gr.Dropdown)
@@ -246,7 +245,7 @@ def _there(path: Path) -> str:
 # --- the result ---------------------------------------------------------------------------------
 
 
-def _show(page: Page, run: str | None) -> dict[str, Any] | None:
+def _show(page: Page, run: str | None) -> dict[str, object] | None:
     """Return what the pane's script needs to show the last retraining for a run.
 
     The script shows it again whenever this value changes.

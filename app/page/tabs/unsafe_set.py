@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -105,12 +104,12 @@ def _export(page: Page, entries: Entries) -> list[Command]:
     return [build_command("export", read(page, ExportOptions, entries, run=run), run)]
 
 
-def _turned(page: Page, look: Look, entries: Entries) -> list[Any] | None:
+def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
     """Show what a job that has just finished found."""
     if look.state == "running" or not wiring.does(look, "select", "export"):
         return None
     opened = entries.get("opened")
-    message: Any = gr.skip()
+    message: object = gr.skip()
     if look.state == "finished" and wiring.does(look, "export"):
         message = notice(look.message)
     elif look.state == "finished" and not wiring.is_run(page, opened, look.folder):
@@ -133,7 +132,7 @@ def _run(page: Page, named: str | None) -> Path:
     return folder
 
 
-def _show(page: Page, run: str | None) -> dict[str, Any] | None:
+def _show(page: Page, run: str | None) -> dict[str, object] | None:
     """Return what the pane's script needs to show the unsafe set of a run.
 
     The script shows it again whenever this value changes, also when clusters were renamed.
@@ -152,7 +151,7 @@ def _show(page: Page, run: str | None) -> dict[str, Any] | None:
     }
 
 
-def _folder_of(page: Page, run: str | None) -> Any:
+def _folder_of(page: Page, run: str | None) -> object:
     """Fill in the folder that the run's unsafe set was selected from."""
     try:
         selection = read_selection(_run(page, run))

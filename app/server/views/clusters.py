@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +47,7 @@ IMAGE_KEYS = (
     "part",
     "group",
 )
-Row = dict[str, Any]
+Row = dict[str, object]
 UNEXPLAINED: Row = {
     "families": [],
     "family_share": None,
@@ -134,7 +133,7 @@ def _cluster(row: ClusterRow) -> Row:
     }
 
 
-def _images(clusters: RootCauseClusters | None) -> dict[str, list[Any]]:
+def _images(clusters: RootCauseClusters | None) -> dict[str, list[object]]:
     if clusters is None:
         return {key: [] for key in IMAGE_KEYS}
     count = len(clusters.paths)

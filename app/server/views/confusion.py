@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +32,7 @@ LEVELS = 254
 SHOWN = 24
 
 
-def describe_inspection(folder: Path) -> dict[str, Any]:
+def describe_inspection(folder: Path) -> dict[str, object]:
     """Describe an inspection for the page: its classes, ranked pairs, matrices and evaluation.
 
     Time and size grow with the number of classes squared, not with that of images.
@@ -52,7 +51,7 @@ def describe_inspection(folder: Path) -> dict[str, Any]:
     manifest, classes = read_inspection(folder)
     about = manifest.model_dump(include={"notes", "result", "parameters", "chosen", "started_at"})
     places = {known.name: position for position, known in enumerate(classes)}
-    pairs: dict[str, list[dict[str, Any]]] = {}
+    pairs: dict[str, list[dict[str, object]]] = {}
     for kind in PAIR_FILES:
         pairs[kind] = [
             {**row, "a": places.get(row["class_a"]), "b": places.get(row["class_b"])}
@@ -70,7 +69,7 @@ def describe_inspection(folder: Path) -> dict[str, Any]:
     }
 
 
-def _as_bytes(matrix: NDArray[np.float64]) -> dict[str, Any]:
+def _as_bytes(matrix: NDArray[np.float64]) -> dict[str, object]:
     values = matrix.copy()
     np.fill_diagonal(values, np.nan)
     known = ~np.isnan(values)
@@ -83,7 +82,7 @@ def _as_bytes(matrix: NDArray[np.float64]) -> dict[str, Any]:
     return {"low": low, "high": high, "data": data}
 
 
-def describe_pair(folder: Path, a: int, b: int) -> dict[str, Any]:
+def describe_pair(folder: Path, a: int, b: int) -> dict[str, object]:
     """Describe a pair of classes for the page: figures, images of both, and confused images.
 
     Time grows with the number of images.

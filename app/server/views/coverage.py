@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pipelines.deepimportance.manifest import CoverageParameters
 from pipelines.deepimportance.results import read_coverage
 from pipelines.runs.manifest import read_manifest, read_part
 
 
-def describe_coverage(folder: Path) -> dict[str, Any]:
+def describe_coverage(folder: Path) -> dict[str, object]:
     """Describe a run of coverage for the page: its results, and the model and options.
 
     Raises

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any
 
 from pipelines.clusters.agreement import compare
 from pipelines.clusters.manifest import HeatmapsParameters
@@ -13,7 +12,7 @@ from pipelines.hudd.thumbnails import read_layers, read_pictures
 from pipelines.runs.manifest import read_manifest, read_part
 
 
-def describe_layers(folder: Path) -> dict[str, Any]:
+def describe_layers(folder: Path) -> dict[str, object]:
     """Tell of a run of `heatmaps` which layers were searched, and which have pictures.
 
     Raises
@@ -32,7 +31,7 @@ def describe_layers(folder: Path) -> dict[str, Any]:
     }
 
 
-def describe_heatmaps(folder: Path, layer: str, cluster: int) -> dict[str, Any]:
+def describe_heatmaps(folder: Path, layer: str, cluster: int) -> dict[str, object]:
     """Return the heatmaps of a cluster's most central images, and the mean of all its heatmaps.
 
     Returns
@@ -47,7 +46,7 @@ def describe_heatmaps(folder: Path, layer: str, cluster: int) -> dict[str, Any]:
     return {"paths": paths, "height": height, "width": width, "data": data}
 
 
-def describe_agreement(folder: Path, other: Path) -> dict[str, Any]:
+def describe_agreement(folder: Path, other: Path) -> dict[str, object]:
     """Compare the clusters of two runs on the images that both have."""
     agreement = compare(read_known_clusters(folder)[0], read_known_clusters(other)[0])
     return {

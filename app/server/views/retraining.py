@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pipelines.data.thumbnails import thumbnail_name
 from pipelines.retraining.manifest import RetrainParameters
@@ -25,9 +24,10 @@ from pipelines.runs.manifest import Manifest, read_manifest, read_part
 SHOWN = 8
 """Thumbnails of repaired images, and of others, that a cluster shows at most; as many are drawn."""
 MOST_BROKEN = 48
+Repairs = dict[str, dict[str, list[dict[str, str]]]]
 
 
-def describe_retraining(folder: Path) -> dict[str, Any]:
+def describe_retraining(folder: Path) -> dict[str, object]:
     """Describe a retraining for the page: how far it is, and afterwards what it changed.
 
     Time and the size of the result grow linearly with the number of test images, at most.
@@ -48,7 +48,7 @@ def describe_retraining(folder: Path) -> dict[str, Any]:
     if manifest.job != "retrain":
         raise InputError(f"{folder} is no retraining: its job is {manifest.job}.")
     running = is_written(folder)
-    description: dict[str, Any] = {
+    description: dict[str, object] = {
         "name": folder.name,
         "running": running,
         "epochs": read_part(manifest, RetrainParameters).epochs,
@@ -89,9 +89,9 @@ def _history(folder: Path, running: bool) -> list[dict[str, float]]:
         return []
 
 
-def _changed(rows: list[dict[str, str]]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+def _changed(rows: list[dict[str, str]]) -> tuple[Repairs, list[dict[str, str]]]:
     """Return the failing images of each cluster that have a thumbnail, and the broken images."""
-    clusters: dict[str, Any] = {}
+    clusters: Repairs = {}
     broken: list[dict[str, str]] = []
     for row in rows:
         was, now = row["right before"] == "1", row["right after"] == "1"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipelines.data.thumbnails import thumbnail_name
 from pipelines.unsafe_set.files import CurrentSet
 
 
-def describe_cut(cut: CurrentSet) -> dict[str, Any]:
+def describe_cut(cut: CurrentSet) -> dict[str, object]:
     """Describe an unsafe set for the page.
 
     Time and the size of the result grow linearly with the number of chosen images.
