@@ -195,7 +195,7 @@ def streaks(light: Plane) -> float:
     counts = np.maximum(np.bincount(line), 1)
     x = x - (np.bincount(line, x) / counts)[line]
     y = y - (np.bincount(line, y) / counts)[line]
-    xx, yy, xy = (np.bincount(line, each) / counts for each in (x * x, y * y, x * y))
+    xx, yy, xy = (np.bincount(line, product) / counts for product in (x * x, y * y, x * y))
     mean, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
     lengths = np.sqrt(12 * (mean + half)) + 1
     widths = np.sqrt(12 * np.maximum(mean - half, 0)) + 1
@@ -303,4 +303,4 @@ def cast(red: Plane, green: Plane, blue: Plane) -> float:
     ]
     if float(light.mean()) < BLACK or max(steps) < FLAT_EDGES * red.size:
         return math.nan
-    return 1 - max(min(each) / max(each) for each in (white, steps))
+    return 1 - max(min(colour) / max(colour) for colour in (white, steps))

@@ -92,7 +92,7 @@ class ParameterTable:
     parameters : tuple of Parameter
         In the order of the files and of their columns.
     images_with_values : int
-        Images of the run with at least one value.
+        Number of images of the run with at least one value.
     problems : tuple of Problem
         By file, then by row.
     """
@@ -121,10 +121,10 @@ def write_parameters(path: Path, paths: Sequence[str], parameters: Sequence[Para
     """
     # `write_csv` guards cells, and takes titles as they are; these are a user's.
     titles = [
-        f"'{each.name}" if each.name.startswith(FORMULA_STARTS) else each.name
-        for each in parameters
+        f"'{parameter.name}" if parameter.name.startswith(FORMULA_STARTS) else parameter.name
+        for parameter in parameters
     ]
-    columns = [as_cells(each) for each in parameters]
+    columns = [as_cells(parameter) for parameter in parameters]
     write_csv(path, ["path", *titles], zip(paths, *columns, strict=True))
 
 

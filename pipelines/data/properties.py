@@ -172,7 +172,7 @@ def measure(image: Image.Image, size: tuple[int, int] | None = None) -> NDArray[
         "dirt": dirt(*planes),
         "cast": cast(*planes),
     }
-    return np.array([values[each.key] for each in PROPERTIES], dtype=np.float64)
+    return np.array([values[property_.key] for property_ in PROPERTIES], dtype=np.float64)
 
 
 def _downscale(image: Image.Image) -> Image.Image:

@@ -1,8 +1,8 @@
-"""The one error that is the user's to mend."""
+"""The error that a user can correct."""
 
 
 class InputError(Exception):
-    """Something that was given cannot be used.
+    """An input of the user cannot be used.
 
-    The message names it, says what was expected and what was received, and what to do.
+    The message names the input, and says what was expected, what was received and what to do.
     """

@@ -1,4 +1,4 @@
-"""Reading files that people and programs may have changed: what is wrong with which file."""
+"""Read files that people or programs may have changed, and name the file that is damaged."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ DAMAGES = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What reading a damaged file raises; all else is a fault of the tool."""
+"""Errors that reading a damaged file raises; any other error is a fault of the tool."""
 FIND_AGAIN = "find the clusters again"
 SAVE_AGAIN = "save it as CSV (UTF-8, commas) with all its rows and columns"
-"""Of a table with an engineer's words in it, which would be lost with new clusters."""
+"""Advice for a table with an engineer's words, which new clusters would lose."""
 
 
 @contextmanager
 def name_damaged_file(path: Path, or_else: str = FIND_AGAIN) -> Iterator[None]:
-    """Turn what a damaged file leads to into an InputError that names it.
+    """Turn the errors of a damaged file into an InputError that names the file.
 
-    It goes round the reading of the file alone: what is raised elsewhere is no fault of the file.
+    Put it around the reading of the file alone: errors raised elsewhere are not the file's fault.
 
     Parameters
     ----------
     or_else : str
-        What to do where there is no backup.
+        What to do when there is no backup.
     """
     try:
         yield
@@ -47,7 +47,15 @@ def name_damaged_file(path: Path, or_else: str = FIND_AGAIN) -> Iterator[None]:
 
 
 def find_file_inside(run: Path, name: str) -> Path:
-    """Return a file of a run folder; whoever made the folder may have put links into it."""
+    """Return the path of a file in a run folder, free of links.
+
+    Raises
+    ------
+    ValueError
+        When a link leads out of the run folder, whose maker may not be trusted.
+    FileNotFoundError
+        When there is no such file.
+    """
     file = (run / name).resolve()
     if not file.is_relative_to(run.resolve()):
         raise ValueError("it is a link that leads out of the run folder")

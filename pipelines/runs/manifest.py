@@ -1,4 +1,4 @@
-"""What a run folder says of itself: run.json, and status.json while a job works."""
+"""The files that describe a run: `run.json`, and `status.json` while a job works."""
 
 from __future__ import annotations
 
@@ -277,15 +277,15 @@ def list_runs(folder: Path) -> list[tuple[Path, Manifest]]:
 
     Folders that are no run, or cannot be read, are left out.
     """
-    found = []
+    runs = []
     try:
         inside = list(folder.iterdir())
     except OSError:
         return []
     for path in inside:
         with suppress(NoManifestError):
-            found.append((path, read_manifest(path)))
-    return sorted(found, key=lambda run: (run[1].started_at, run[0].name), reverse=True)
+            runs.append((path, read_manifest(path)))
+    return sorted(runs, key=lambda run: (run[1].started_at, run[0].name), reverse=True)
 
 
 def read_status(folder: Path) -> Status | None:

@@ -9,7 +9,7 @@ MINUS = "\N{MINUS SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
 NOT_GIVEN = "not given"
 Facts = tuple[tuple[str, str], ...]
-"""Pairs of what is told and what it is."""
+"""Pairs of the name of a figure and its text."""
 
 
 def write_ranges(numbers: Sequence[int]) -> str:
