@@ -135,7 +135,9 @@ def test_combinations_growth_and_images_alone(looking, finished):
     assert path.count("V") == test["covered"]
     half = dict(map(tuple, test["expected"]))[test["images"] // 2]
     caption = looking.get_by_role("region", name="How coverage grew").locator(".caption")
-    expect(caption).to_contain_text(f"second half adds {test['covered'] - half:.1f} combinations")
+    expect(caption).to_contain_text(
+        f"second half of images adds {test['covered'] - half:.1f} combinations"
+    )
     alone = looking.get_by_role("region", name="Images alone with their combination")
     shown = alone.locator(".thumb").all()
     assert {image.get_attribute("title") for image in shown} <= {
