@@ -21,7 +21,7 @@ def compute_silhouettes(distances: Distances, labellings: Sequence[Labels]) -> l
     clusters get 0.
 
     Distances are summed once over the groups of images that no labelling separates; each labelling
-    then adds up these sums. Time grows with n^2, memory with n.
+    then adds up these sums, and equal labellings share one result. Time grows with n^2, memory with n.
 
     Parameters
     ----------
@@ -33,11 +33,12 @@ def compute_silhouettes(distances: Distances, labellings: Sequence[Labels]) -> l
     """
     from scipy.sparse import csr_array
 
-    results = [np.zeros(len(distances), dtype=np.float32) for _ in labellings]
-    several = [place for place, labels in enumerate(labellings) if labels.max(initial=0) > 0]
+    different = {labels.tobytes(): labels for labels in labellings}
+    results = {key: np.zeros(len(distances), dtype=np.float32) for key in different}
+    several = [key for key, labels in different.items() if labels.max(initial=0) > 0]
     if not several:
-        return results
-    table = np.stack([labellings[place] for place in several])
+        return [results[labels.tobytes()] for labels in labellings]
+    table = np.stack([different[key] for key in several])
     kinds, group = np.unique(table, axis=1, return_inverse=True)
 
     def indicator(numbers: Labels) -> csr_array:
@@ -54,9 +55,9 @@ def compute_silhouettes(distances: Distances, labellings: Sequence[Labels]) -> l
     for start in range(0, n, BLOCK):
         block = slice(start, start + BLOCK)
         sums = groups @ distances.rows(block).T
-        for place, labels, members, size in zip(several, table, clusters, sizes, strict=True):
-            results[place][block] = _silhouettes(members @ sums, size, labels[block])
-    return results
+        for key, labels, members, size in zip(several, table, clusters, sizes, strict=True):
+            results[key][block] = _silhouettes(members @ sums, size, labels[block])
+    return [results[labels.tobytes()] for labels in labellings]
 
 
 def _silhouettes(sums: Floats, sizes: Floats, labels: Labels) -> Floats:
