@@ -99,6 +99,8 @@ def fit(failing: Floats, passing: Floats, widths: Sequence[int], *, components: 
     ValueError
         When there is no failing image or fewer than two passing ones, or `components` is below 1.
     """
+    from scipy.linalg import solve_triangular
+
     if not len(failing) or len(passing) < 2 or components < 1:
         raise ValueError(
             "expected at least one failing image, two passing images and one component, received "
@@ -106,26 +108,28 @@ def fit(failing: Floats, passing: Floats, widths: Sequence[int], *, components: 
         )
     mean, scale = _scaling(passing, widths)
     common = _scaled(passing, mean, scale)
-    whitening = _whitening(common, RIDGE * max(1.0, ENOUGH / len(passing)))
-    rays = _scaled(failing, mean, scale) @ whitening
+    root = _root_of_covariance(common, RIDGE * max(1.0, ENOUGH / len(passing)))
+    # Whitened are the solutions of root @ whitened = scaled, an image a column.
+    rays = solve_triangular(root, _scaled(failing, mean, scale).T, lower=True).T
     kept, squares = _longest_directions(rays, components)
-    projected = common @ whitening @ kept.T
+    axes = solve_triangular(root, kept.T, trans="T", lower=True).T
+    projected = common @ axes.T
     squared_length = np.square(rays).sum()
     return Contrast(
         widths=tuple(widths),
         mean=mean.astype(np.float32),
         scale=scale.astype(np.float32),
-        axes=(whitening @ kept.T).T.astype(np.float32),
+        axes=axes.astype(np.float32),
         length=float(np.sqrt(np.square(projected).sum(axis=1).mean())),
         explained=float(squares.sum() / squared_length) if squared_length else 1.0,
     )
 
 
-def _whitening(common: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
-    """Return a matrix that turns the passing images' covariance, plus the ridge, into the identity.
+def _root_of_covariance(common: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
+    """Return the Cholesky root of the passing images' covariance plus the ridge.
 
-    Any root of the inverse covariance serves, because the components are rotated afterwards. The
-    Cholesky factor takes a tenth of the time of eigenvectors.
+    Its inverse whitens, as that of any root does, because the components are rotated afterwards. It
+    takes a tenth of the time of eigenvectors.
 
     Parameters
     ----------
@@ -133,17 +137,27 @@ def _whitening(common: NDArray[np.float64], ridge: float) -> NDArray[np.float64]
         Scaled features of passing images.
     ridge : float
         Added to all variances, as a share of the largest variance along any axis.
-    """
-    from scipy.linalg import cholesky, eigh, solve_triangular
 
-    width = common.shape[1]
-    covariance = np.cov(common.T, ddof=1).reshape(width, width)
-    largest = eigh(covariance, eigvals_only=True, subset_by_index=[width - 1, width - 1])[0]
-    if largest <= 0:  # all passing images are equal: there is no variation to measure by
-        return np.eye(width)
-    root = cholesky(covariance + ridge * largest * np.eye(width), lower=True)
-    whitening: NDArray[np.float64] = solve_triangular(root, np.eye(width), lower=True).T
-    return whitening
+    Returns
+    -------
+    array of float64, shape (d, d)
+        Lower triangular; the identity where all passing images are equal, so that there is no
+        variation to measure by.
+    """
+    from scipy.linalg import cholesky, eigh
+
+    centred = common - common.mean(axis=0)
+    covariance = centred.T @ centred / (len(common) - 1)
+    # The products of images have the same largest eigenvalue as those of features.
+    fewer = centred @ centred.T / (len(common) - 1) if len(common) < len(covariance) else covariance
+    last = len(fewer) - 1
+    largest = eigh(fewer, eigvals_only=True, subset_by_index=[last, last])[0]
+    if largest <= 0:
+        return np.eye(len(covariance))
+    root: NDArray[np.float64] = cholesky(
+        covariance + ridge * largest * np.eye(len(covariance)), lower=True
+    )
+    return root
 
 
 def _longest_directions(

@@ -21,7 +21,8 @@ def compute_silhouettes(distances: Distances, labellings: Sequence[Labels]) -> l
     clusters get 0.
 
     Distances are summed once over the groups of images that no labelling separates; each labelling
-    then adds up these sums, and equal labellings share one result. Time grows with n^2, memory with n.
+    then adds up these sums, and equal labellings share one result. Time grows with n^2, memory with
+    n.
 
     Parameters
     ----------
