@@ -123,7 +123,7 @@ def build_command(name: str, options: Any, folder: Path | None = None) -> Comman
     folder : Path, optional
         The folder that it writes, where that is not its `out`.
     """
-    return Command((name, *arguments(options)), folder or options.out)
+    return Command((name, *arguments(options)), folder or options.out, options)
 
 
 def text_of(entries: Entries, name: str) -> str:

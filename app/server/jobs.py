@@ -40,10 +40,14 @@ class Command:
         What follows `SAFE_Tool.py`.
     folder : Path
         The folder that it writes, which has its `status.json`.
+    options : object
+        The options that the arguments give, a dataclass of `app.commands`; None if only the
+        arguments are known.
     """
 
     arguments: tuple[str, ...]
     folder: Path
+    options: object = None
 
     def line(self) -> str:
         """Return the line to type into a shell, from any folder, for the same job."""

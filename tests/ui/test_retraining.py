@@ -35,7 +35,7 @@ def test_from_an_unsafe_set_to_the_clusters_that_are_repaired(tab, run, spots, s
     expect(tab.get_by_label("Keras model to retrain")).to_have_value(str(spots.model))
     expect(tab.get_by_label("Folder of its training images")).to_have_value(str(spots.train))
     expect(tab.get_by_label("Folder of test images, labelled")).to_have_value(str(spots.test))
-    expect(tab.locator("#retraining")).to_contain_text("was not retrained yet")
+    expect(tab.locator("#retraining")).to_contain_text("has not been retrained yet")
     tab.get_by_role("button", name="Compare with other ways").click()
     tab.get_by_label("Compare", exact=True).check()
     tab.get_by_label("Repeats").fill("2")

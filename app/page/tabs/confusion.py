@@ -136,16 +136,20 @@ def _find_causes(page: Page, run: str | None, pair: object) -> list[object]:
         return [*wiring.say(str(error)), gr.skip()]
 
 
+def _clusters_pair(look: Look) -> bool:
+    """Tell whether a job clusters the confused images of a pair."""
+    options = look.commands[-1].options
+    images = options.images if isinstance(options, ClusterOptions) else None
+    return images is not None and images.parent.name == PAIR_FOLDER
+
+
 def _turned(page: Page, look: Look) -> list[object] | None:
     """Open the inspection that has just finished."""
     if look.state == "running":
         return [gr.skip(), "", gr.skip(), gr.skip()]
     if look.state != "finished":
         return None
-    if (
-        wiring.does(look, "cluster")
-        and Path(look.commands[-1].arguments[1]).parent.name == PAIR_FOLDER
-    ):
+    if _clusters_pair(look):
         message = notice(f"The root causes are in {look.folder.name}: look under Clusters.")
         return [gr.skip(), message, gr.skip(), gr.skip()]
     if not wiring.does(look, JOB):

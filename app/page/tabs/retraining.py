@@ -188,12 +188,12 @@ def _is_for(manifest: Manifest, run: Path) -> bool:
 
 def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
     """Show how a job of this tab stands: also while it runs, and what it found."""
-    if not wiring.does(look, JOB):
+    options = look.commands[-1].options
+    if not isinstance(options, RetrainOptions):
         return None
     opened = entries.get("opened")
     message: object = gr.skip()
-    arguments = look.commands[-1].arguments
-    of = Path(arguments[arguments.index("--unsafe") + 1])
+    of = options.unsafe
     if look.state == "finished" and not wiring.is_run(page, opened, of):
         message = notice(f"Retraining for {of.name} has finished: open that run to see it.")
     return [message, _show(page, opened)]
@@ -257,9 +257,9 @@ def _show(page: Page, run: str | None) -> dict[str, object] | None:
     except InputError:
         return None
     look = page.jobs.look()
-    if look is not None and look.state == "running" and wiring.does(look, JOB):
-        arguments = look.commands[-1].arguments
-        if arguments[arguments.index("--unsafe") + 1] == str(folder):
+    if look is not None and look.state == "running":
+        options = look.commands[-1].options
+        if isinstance(options, RetrainOptions) and options.unsafe == folder:
             return {"key": page.served.key(look.folder), "live": True, "changed": look.number}
     for out, manifest in list_runs(page.runs):
         if _is_for(manifest, folder) and (out / RETRAINING_FILE).is_file():
