@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.clusters import NOISE
+from pipelines.clusters.variance_reduction import split_groups
 from pipelines.data.arrays import Doubles, Positions
 from pipelines.data.group_resampling import draw_orders, draw_with_replacement
 from pipelines.data.properties import PROPERTIES, Property
@@ -136,8 +136,7 @@ def find_hints(
         noise included.
     subjects : array of int64, shape (n + m,), optional
         Of failing, then of passing images: those with the same number show one subject (track,
-        drive, person), and random groups are drawn subject by subject. Without them each image is
-        drawn by itself.
+        drive, person), and random groups are drawn subject by subject.
 
     Returns
     -------
@@ -150,15 +149,12 @@ def find_hints(
     ValueError
         When the shapes do not fit.
     """
-    if values.shape != (len(labels), len(properties)):
-        raise ValueError(
-            f"values: expected shape {(len(labels), len(properties))}, one row a label and one "
-            f"column a property, received {values.shape}"
-        )
+    expected = (len(labels), len(properties))
+    if values.shape != expected:
+        raise ValueError(f"values: expected shape {expected}, received {values.shape}")
     columns, pool = _prepare_columns(values, passing, properties)
-    clusters = [int(cluster) for cluster in np.unique(labels) if cluster != NOISE]
-    members = {cluster: np.flatnonzero(labels == cluster) for cluster in clusters}
-    sizes = sorted({len(inside) for inside in members.values()})
+    members = split_groups(labels)
+    sizes = sorted(set(map(len, members.values())))
     chance = dict(zip(sizes, _chance(columns, sizes, pool, seed, subjects), strict=True))
     return {
         cluster: _describe(columns, inside, chance[len(inside)])

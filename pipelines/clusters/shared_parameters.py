@@ -132,14 +132,10 @@ def find_parameters(
     _check_shapes(parameters, labels)
     prepared = [column for column in map(_prepare, parameters) if column is not None]
     draws = max(draws, DRAWS_A_PARAMETER * len(prepared))
-    insides = {
-        group: _valued_members(prepared, members) for group, members in split_groups(labels).items()
-    }
+    groups = split_groups(labels).items()
+    insides = {group: _valued_members(prepared, members) for group, members in groups}
     nulls = _nulls(prepared, insides, len(labels), seed, draws, subjects)
-    return {
-        group: _named(prepared, own, nulls[group], draws) if own else []
-        for group, own in insides.items()
-    }
+    return {group: _named(prepared, own, nulls[group], draws) for group, own in insides.items()}
 
 
 def _check_shapes(parameters: Sequence[Parameter], labels: NDArray[np.int32]) -> None:
@@ -268,6 +264,8 @@ def _named(
     own : dict of int to array of intp
         The group's images that have a value, by parameter's place in `prepared`.
     """
+    if not own:
+        return []
     smallest = np.min([nulls[place].ranks for place in own], axis=0)
     # At most one draw in twenty has a smaller rank. The group itself counts as one more draw.
     rank = int(np.sort(smallest)[int(LEVEL * draws)]) - 1

@@ -203,14 +203,8 @@ def find_coverage(
     strange = [value.parameter for value in unsafe if value.parameter not in known]
     if strange:
         raise ValueError(f"there is no number or angle {strange[0]!r} among the parameters")
-    averages = {
-        name: {
-            group: average
-            for group, (reduction, average) in compute_reductions(known[name], labels).items()
-            if reduction >= HIGH_REDUCTION
-        }
-        for name in {value.parameter for value in unsafe}
-    }
+    names = {value.parameter for value in unsafe}
+    averages = {name: _average_reduced(known[name], labels) for name in names}
     coverage = []
     for value in unsafe:
         parameter, own = known[value.parameter], averages[value.parameter]
@@ -225,6 +219,12 @@ def find_coverage(
         images = int(_next_to(values, value, near, parameter).sum())
         coverage.append(CoveredValue(value, images, clusters))
     return coverage
+
+
+def _average_reduced(parameter: Parameter, labels: NDArray[np.int32]) -> dict[int, float]:
+    """Return the average of each group whose variance is reduced by half or more."""
+    reductions = compute_reductions(parameter, labels)
+    return {group: mean for group, (share, mean) in reductions.items() if share >= HIGH_REDUCTION}
 
 
 def _next_to(

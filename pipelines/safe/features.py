@@ -259,8 +259,7 @@ def extract(
     loaded = prefetch(
         lambda item: load_pixels(folder, item[1], (SIDE, SIDE)), pending, ahead=2 * batch_size
     )
-    reasons: dict[str, str] = {}
-    done = 0
+    reasons, done = dict[str, str](), 0
     for _, group in groupby(zip(pending, loaded, strict=True), key=lambda entry: entry[0][0]):
         digests, batch = [], []
         for (_, image), pixels in group:

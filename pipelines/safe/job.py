@@ -143,19 +143,7 @@ def _parameters(options: Options, inputs: Inputs) -> ClusterParameters:
 
 
 def _find(run: run_folder.Run, inputs: Inputs, options: Options) -> None:
-    folder = inputs.folder
-    with run.stage(CHECKING):
-        images, unusable = image_files.check_images(
-            folder, inputs.paths, lambda done, total: run.progress(CHECKING, done, total)
-        )
-        inputs = replace(inputs, rejected=inputs.rejected + unusable)
-        count_images(run, folder, images, inputs.rejected)
-    passing = None
-    if inputs.passing is not None:
-        with run.stage(CHECKING_PASSING):
-            passing = check_passing(run, inputs, images, options)
-    recipe = options.recipe or (CONTRAST if passing else ALONE)
-    data = extract_features(run, inputs, images, passing, recipe, options)
+    inputs, recipe, data = _read_features(run, inputs, options)
     paths = tuple(image.path for image in data.images)
     with run.stage(CLUSTERING):
         if options.groups in (None, AUTO) and not inputs.groups.how:
@@ -194,7 +182,7 @@ def _find(run: run_folder.Run, inputs: Inputs, options: Options) -> None:
     alone = {cluster: cluster for cluster in ids}  # situations need no families
     finish(
         run,
-        folder,
+        inputs.folder,
         clusters,
         inputs.table_files,
         alone if by_contrast else find_families(data.conditions, clusters.labels),
@@ -204,6 +192,33 @@ def _find(run: run_folder.Run, inputs: Inputs, options: Options) -> None:
         passing=sample,
         passing_images=inputs.passing_images,
     )
+
+
+def _read_features(
+    run: run_folder.Run, inputs: Inputs, options: Options
+) -> tuple[Inputs, str, Features]:
+    """Check failing and passing images, and extract their features.
+
+    Returns
+    -------
+    inputs : Inputs
+        With the files that turned out to be unusable.
+    recipe : str
+        That of the options; by default the one that suits the inputs.
+    data : Features
+    """
+    with run.stage(CHECKING):
+        images, unusable = image_files.check_images(
+            inputs.folder, inputs.paths, lambda done, total: run.progress(CHECKING, done, total)
+        )
+        inputs = replace(inputs, rejected=inputs.rejected + unusable)
+        count_images(run, inputs.folder, images, inputs.rejected)
+    passing = None
+    if inputs.passing is not None:
+        with run.stage(CHECKING_PASSING):
+            passing = check_passing(run, inputs, images, options)
+    recipe = options.recipe or (CONTRAST if passing else ALONE)
+    return inputs, recipe, extract_features(run, inputs, images, passing, recipe, options)
 
 
 def _group_pictures(data: Features) -> Groups:

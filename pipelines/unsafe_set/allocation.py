@@ -170,12 +170,12 @@ def fill(
 
     For every image, the clusters are ranked by distance. For each rank, the remaining images are
     taken in order; each is chosen for its cluster of that rank if the cluster is not full. A
-    spurious cluster thus gets at most its quota, and the images that it does not get go to their
-    next cluster. The loop in lines 15 to 21 of the figure handles one image per rank; the text of
-    the paper says all images, as is done here. Not in the paper: within a rank, the groups of
-    images in a cluster take turns, so that frames of one track do not fill a cluster.
+    spurious cluster thus gets at most its quota, and images that it does not get go to their next
+    cluster. Lines 15 to 21 of the figure handle one image per rank; the text of the paper says all
+    images, as is done here. Not in the paper: within a rank, groups of images take turns, so that
+    frames of one track do not fill a cluster.
 
-    Time grows with n k log k, and per rank with n log n until all clusters are full.
+    Time grows with n k log k, and with n log n for each rank.
 
     Parameters
     ----------
@@ -183,15 +183,13 @@ def fill(
         To the nearest image of each cluster; infinite where an image may not be chosen for it.
     quotas : array of int64, shape (k,)
     order : array of float32, shape (n,), optional
-        Images with small values come first, equal values by position; by default, the distance to
-        the cluster of the rank.
+        Small values come first, equal ones by position; by default, distances to that cluster.
     same : callable, optional
         Finds duplicates; an image that duplicates one chosen for the same cluster is left out.
     groups : array of int64, shape (n,), optional
         Images with equal numbers are one group; by default, every image is a group of its own.
     before : Choice, optional
-        Images that were chosen earlier, in addition to the quotas: they count as turns of their
-        groups.
+        Images that were chosen earlier, besides the quotas: they count as turns of their groups.
 
     Returns
     -------
@@ -211,14 +209,13 @@ def fill(
         turns = _turns(clusters[images], numbers[images])
         for place in _take_turns(turns, turn_counts):
             image, cluster = int(images[place]), turns[place][0]
-            if len(chosen[cluster]) >= quotas[cluster]:
-                continue
-            left[image] = False
-            if same and (twin := same(image, chosen[cluster])) is not None:
-                twins[image] = twin
-                continue
-            chosen[cluster].append(image)
-            turn_counts[turns[place]] += 1
+            if len(chosen[cluster]) < quotas[cluster]:
+                left[image] = False
+                if same and (twin := same(image, chosen[cluster])) is not None:
+                    twins[image] = twin
+                else:
+                    chosen[cluster].append(image)
+                    turn_counts[turns[place]] += 1
     return _interleave(chosen, twins)
 
 
