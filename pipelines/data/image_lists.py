@@ -56,7 +56,7 @@ CHECKING = "checking images"
 
 @dataclass(frozen=True)
 class ListedImages:
-    """The paths of the images of a folder or of a list; no image was opened yet.
+    """The paths of the images of a folder or of a list, before any image is opened.
 
     Attributes
     ----------
@@ -107,12 +107,12 @@ def check_listed(
 
 
 def list_name(first: int, second: int) -> str:
-    """Return the name of a pair's list; it has positions, as names of classes may hold any text."""
+    """Return the file name of a pair's list, made of positions: a class name may hold any text."""
     return f"{PAIR_FOLDER}/{min(first, second)}-{max(first, second)}.txt"
 
 
 def write_pair_lists(run: Path, folder: Path, lists: Sequence[PairList]) -> None:
-    """Write a list per pair into a run folder, and a table that describes the lists.
+    """Write one list per pair into a run folder, and a table that describes the lists.
 
     Parameters
     ----------
@@ -132,7 +132,12 @@ def write_pair_lists(run: Path, folder: Path, lists: Sequence[PairList]) -> None
 
 
 def describe_source(source: Path) -> list[str]:
-    """Describe the confusion that the images of a pair's list come from; else return an empty list.
+    """Describe the confusion that the images of a pair's list come from.
+
+    Returns
+    -------
+    list of str
+        One sentence; none when `source` is not a list that `inspect` wrote.
 
     Raises
     ------

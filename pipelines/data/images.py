@@ -1,7 +1,7 @@
-"""Find, check and digest the image files of a folder (SAFE, section 2: data acquisition).
+"""Find and check the image files of a folder, with digests (SAFE, section 2: data acquisition).
 
-`pixels` decodes them. No file can stop a run: whatever cannot be used comes back as `Rejected`,
-with a reason.
+`pixels` decodes them. A file that cannot be used comes back as `Rejected`, with a reason, so that
+no file stops a run.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
 CHECKED_AHEAD = 64
 TABLES = ("labels.csv", "parameters.csv", "unsafe_values.csv")
-"""Tables that may stand beside the images and say something of them; they are no input."""
+"""Tables that may stand beside the images and describe them; they are skipped as input."""
 BESIDE_IMAGES = (MANIFEST_FILE, STATUS_FILE, REJECTED_FILE, PERTURBED_FILE)
-"""What a job that writes a folder of images writes beside them; in its folder, these are no input,
-either."""
+"""Files that the jobs `IMAGE_JOBS` write beside their images; in the folder of such a job, these
+are skipped as input, too."""
 LINE_BREAKS = frozenset("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file that is an image as far as its header tells.
+    """A file whose header says that it is an image.
 
     Attributes
     ----------
@@ -59,9 +59,9 @@ class Rejected:
     Attributes
     ----------
     path : str
-        Relative to the folder; a name that no text line can hold is quoted, with escapes.
+        Relative to the folder; a name that one line of text cannot hold is quoted, with escapes.
     reason : str
-        One line.
+        Why it cannot be used, on one line.
     """
 
     path: str
@@ -69,12 +69,12 @@ class Rejected:
 
 
 def resolve_folder(folder: Path) -> Path:
-    """Return the folder free of links.
+    """Return the absolute path of a folder, with all symbolic links resolved.
 
     Raises
     ------
     InputError
-        When it is no folder or cannot be read.
+        When it is not a folder or cannot be read.
     """
     try:
         root = folder.resolve(strict=True)
@@ -90,19 +90,19 @@ def resolve_folder(folder: Path) -> Path:
 
 
 def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
-    """List every file below a folder, hidden ones and `TABLES` left out; see `walk_files`.
+    """List the files below a folder, except hidden ones and `TABLES`; see `walk_files`.
 
     Returns
     -------
     paths : list of str
         Relative paths of regular files, sorted.
     rejected : list of Rejected
-        The others, sorted by path.
+        The files that cannot be used, sorted by path.
 
     Raises
     ------
     InputError
-        When `folder` is no folder or cannot be listed.
+        When `folder` is not a folder or cannot be listed.
     """
     paths: list[str] = []
     rejected: list[Rejected] = []
@@ -115,7 +115,7 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
 
 
 def write_image_list(file: Path, folder: Path, paths: Sequence[str]) -> None:
-    """Write a list of images: their folder in a comment, then a relative path a line."""
+    """Write a list of images: their folder in a comment, then one relative path per line."""
     write_text(file, "".join(f"{line}\n" for line in (f"# {as_text(folder.resolve())}", *paths)))
 
 
@@ -125,23 +125,26 @@ def find_images(source: Path) -> tuple[Path, list[str], list[Rejected]]:
     Returns
     -------
     folder : Path
+        The folder that the paths are relative to.
     paths : list of str
+        As `find_files` returns them, or from the list.
     rejected : list of Rejected
-        As `find_files`; of a list, what it names that is no usable file.
+        As `find_files` returns them, or the entries of the list that are not usable files.
 
     Raises
     ------
     InputError
-        When there is neither, or the list does not begin with its images' folder.
+        When `source` is neither a folder nor a list, or the list does not begin with the folder of
+        its images.
     """
     if not source.is_file():
         return source, *find_files(source)
     root, lines = _read_list(source)
     paths, rejected = [], []
-    named = sorted({line for line in lines if line.strip()})
-    if not named:
+    names = sorted({line for line in lines if line.strip()})
+    if not names:
         raise InputError(f"{source} names no image: there are no failures to look at.")
-    for name in named:
+    for name in names:
         file = root / name
         inside = one_line(name) == name and file.resolve().is_relative_to(root)
         reason = _unusable(file, root) if inside else "lies outside of the images' folder"
@@ -153,12 +156,12 @@ def find_images(source: Path) -> tuple[Path, list[str], list[Rejected]]:
 
 
 def find_image_folder(source: Path) -> Path:
-    """Return the folder of images that is named: `source`, or that of a list; free of links.
+    """Return the folder of the images, with links resolved: `source`, or the folder of a list.
 
     Raises
     ------
     InputError
-        When there is no such folder or list.
+        When `source` is neither a folder nor a list.
     """
     return _read_list(source)[0] if source.is_file() else resolve_folder(source)
 
@@ -167,54 +170,54 @@ def _read_list(source: Path) -> tuple[Path, list[str]]:
     try:
         text = source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{source} is no list of images: {_detail(error)}.") from error
+        raise InputError(f"{source} is not a list of images: {_detail(error)}.") from error
     first, *lines = [line.removesuffix("\r") for line in text.split("\n")]
     if not first.startswith("# "):
         raise InputError(
-            f"{source} is no folder, and no list of images: expected “# FOLDER” in its first line, "
-            f"received {first[:80]!r}."
+            f"{source} is neither a folder nor a list of images: expected “# FOLDER” in its first "
+            f"line, received {first[:80]!r}."
         )
     return resolve_folder(source.parent / first.removeprefix("# ")), lines
 
 
 def walk_files(folder: Path) -> Iterator[str | Rejected]:
-    """Go through every file below a folder, hidden ones and `TABLES` left out.
+    """Go through the files below a folder, except hidden ones and `TABLES`.
 
-    In a folder that `perturb` or `example` wrote, what they write beside the images is left out.
+    In a folder that `perturb` or `example` wrote, the files of `BESIDE_IMAGES` are skipped, too.
 
     Links to files inside the folder count as files; links that leave the folder are rejected.
-    Linked folders are never entered: inside the folder they would count the same files twice.
+    Linked folders are never entered: their files would count twice.
 
     Yields
     ------
     str or Rejected
-        The relative path of a regular file; or a link that leaves the folder or leads nowhere, a
-        socket and the like, a folder that may not be listed, a name that one line of UTF-8 text
-        cannot hold.
+        The relative path of a regular file. Rejected are links that leave the folder or lead
+        nowhere, what is not a regular file (a socket, say), folders that may not be listed, and
+        names that one line of UTF-8 text cannot hold.
 
     Raises
     ------
     InputError
-        When `folder` is no folder or cannot be listed.
+        When `folder` is not a folder or cannot be listed.
     """
-    # Pillow warns of large pictures and odd tags, file by file; `Rejected` says what matters.
+    # Pillow warns of large pictures and odd tags in each file; `Rejected` says what matters.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     root = resolve_folder(folder)
     unlisted: list[Rejected] = []
 
     def note(error: OSError) -> None:
-        where = Path(error.filename)
-        if where == folder:
+        closed = Path(error.filename)
+        if closed == folder:
             raise InputError(f"{folder} cannot be listed: {error.strerror}.") from error
-        name = one_line(where.relative_to(folder).as_posix())
+        name = one_line(closed.relative_to(folder).as_posix())
         unlisted.append(Rejected(name, f"folder cannot be listed: {error.strerror}"))
 
     for parent, folders, files in os.walk(folder, onerror=note):
         links = [name for name in folders if _is_link(Path(parent, name))]
         folders[:] = [name for name in folders if not name.startswith(".")]
-        tables = _no_input(Path(parent), files)
+        skipped = _names_to_skip(Path(parent), files)
         for name in [*files, *links]:
-            if name.startswith(".") or name in tables:
+            if name.startswith(".") or name in skipped:
                 continue
             file = Path(parent, name)
             path = file.relative_to(folder).as_posix()
@@ -228,7 +231,7 @@ def walk_files(folder: Path) -> Iterator[str | Rejected]:
     yield from unlisted
 
 
-def _no_input(folder: Path, files: Sequence[str]) -> tuple[str, ...]:
+def _names_to_skip(folder: Path, files: Sequence[str]) -> tuple[str, ...]:
     if MANIFEST_FILE in files:
         with suppress(NoManifestError):
             if read_manifest(folder).job in IMAGE_JOBS:
@@ -261,7 +264,7 @@ def _unusable(file: Path, root: Path) -> str:
 
 
 def one_line(path: str) -> str:
-    """Return a path as it is if one line of UTF-8 text can hold it, else quoted, with escapes."""
+    """Return a path unchanged if one line of UTF-8 text can hold it, else quoted, with escapes."""
     escaped = "".join(
         char.encode("unicode_escape").decode()
         if char in LINE_BREAKS or unicodedata.category(char) in {"Cc", "Cs"}
@@ -272,16 +275,16 @@ def one_line(path: str) -> str:
 
 
 def check_header(folder: Path, path: str) -> Rejected | None:
-    """Read a file's header alone: tell what makes the file unusable, as far as that shows it."""
+    """Read only a file's header; return why the file cannot be used if the header shows it."""
     try:
         with Path(folder, path).open("rb") as file, open_image(file):
             return None
-    except Exception as error:  # as below
+    except Exception as error:  # see `check_image`
         return Rejected(path, tell_reason(error))
 
 
 def check_image(folder: Path, path: str) -> ImageFile | Rejected:
-    """Read a file's header and digest; pixels are not decoded yet.
+    """Read a file's header and compute its digest, without decoding its pixels.
 
     Memory does not grow with the size of the file.
     """
@@ -291,12 +294,12 @@ def check_image(folder: Path, path: str) -> ImageFile | Rejected:
                 pass
             file.seek(0)
             return ImageFile(path, hashlib.file_digest(file, "sha256").hexdigest())
-    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+    except Exception as error:  # on a damaged file, Pillow's readers may raise any exception
         return Rejected(path, tell_reason(error))
 
 
 def digest_of_files(paths: Sequence[str], digests: Sequence[str]) -> str:
-    """Compute one SHA-256 of many files: of what `sha256sum` prints for them, sorted by path."""
+    """Compute one SHA-256 for many files: that of what `sha256sum` prints for them, by path."""
     pairs = sorted(zip(paths, digests, strict=True))
     lines = "".join(f"{digest}  {path}\n" for path, digest in pairs)
     return hashlib.sha256(lines.encode("utf-8")).hexdigest()
@@ -310,7 +313,7 @@ def check_images(
     Parameters
     ----------
     step : callable
-        Called with how many are done, and of how many.
+        Called after each file with the number of files checked so far and the number of all.
     """
     images: list[ImageFile] = []
     rejected: list[Rejected] = []
@@ -325,26 +328,26 @@ def check_images(
 
 
 def no_usable_image(folder: Path, rejected: Sequence[Rejected]) -> InputError:
-    """Return the error that a folder holds no usable image."""
+    """Return the error for a folder that holds no usable image."""
     example = f" ({rejected[0].path}: {rejected[0].reason})" if rejected else ""
     return InputError(
         f"{folder} holds no usable image; files found: {len(rejected)}{example}. "
-        f"{', '.join(FORMATS)} images are read."
+        f"The tool reads {', '.join(FORMATS)} images."
     )
 
 
 class UnusableError(Exception):
-    """A file that is an image and yet cannot be used; its text says why."""
+    """Raised for an image that the tool does not take; its text says why."""
 
 
 def open_image(file: IO[bytes]) -> Image.Image:
-    """Read a picture's header; its pixels are decoded when they are asked for.
+    """Read an image's header; Pillow decodes the pixels at their first use.
 
     Raises
     ------
     Exception
-        UnusableError for files that are empty or too large, else what Pillow's readers raise:
-        `tell_reason` puts any of them into words.
+        UnusableError when the file is empty or has too many pixels; otherwise whatever Pillow's
+        readers raise. `tell_reason` words any of them.
     """
     if not os.fstat(file.fileno()).st_size:
         raise UnusableError("the file is empty")
@@ -363,7 +366,7 @@ def _detail(error: Exception) -> str:
 
 
 def tell_reason(error: Exception) -> str:
-    """Say on one line why a file cannot be used, whatever reading it has raised."""
+    """Say on one line why a file cannot be used, from the exception that reading it raised."""
     detail = _detail(error)
     match error:
         case UnusableError():

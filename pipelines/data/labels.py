@@ -25,7 +25,7 @@ class Truth:
     columns : tuple of str
         ("label",), or the names of the numbers that the DNN predicts.
     values : dict of str to tuple of str
-        By path, one cell per column; images without a label are left out.
+        For each path, one cell per column; images without a label are left out.
     source : str
         Where the labels come from, in words.
     """
@@ -45,7 +45,7 @@ def read_truth(folder: Path, paths: Sequence[str]) -> Truth:
     Raises
     ------
     InputError
-        When there is neither a table nor a class folder; when the table has no label of any image.
+        When there is neither a table nor a class folder, or the table labels none of the images.
     """
     table = folder / LABELS_TABLE
     if table.is_file():
@@ -75,7 +75,7 @@ def _from_table(folder: Path, file: Path, paths: Sequence[str]) -> Truth:
             values[paths[image]] = cells
     if not values:
         raise InputError(
-            f"{file} has a label for none of the {len(paths)} images: all their cells are empty. "
+            f"{file} labels none of the {len(paths)} images: all their cells are empty. "
             "Fill in the labels."
         )
     return Truth(tuple(table.header[column] for column in columns), values, LABELS_TABLE)
@@ -110,11 +110,11 @@ def order_classes(
         if len(names) != count or len(set(names)) != count:
             raise InputError(
                 f"classes: expected {count} names, one for each class of the network, received "
-                f"{len(names)} ({', '.join(names[:5])}, ...). Each class needs a name of its own."
+                f"{len(names)} ({', '.join(names[:5])}, ...). Every class needs its own name."
             )
         if unknown := sorted(used - set(names)):
             raise InputError(
-                f"the network knows no class {unknown[0]!r} ({truth.source}); its classes are "
+                f"the network has no class {unknown[0]!r} ({truth.source}); its classes are "
                 f"{', '.join(names)}. {len(unknown)} labels are unknown: correct the labels "
                 "or --classes."
             )
@@ -124,7 +124,7 @@ def order_classes(
         return tuple(str(place) for place in range(count))
     if len(used) != count:
         raise InputError(
-            f"the network has {count} classes, and {truth.source} {len(used)} "
+            f"the network has {count} classes, but the labels ({truth.source}) name {len(used)} "
             f"({', '.join(sorted(used)[:5])}, ...). Give --classes, a file with the names of all "
             "classes, one per line, in the order of the outputs."
         )
@@ -132,7 +132,7 @@ def order_classes(
 
 
 def split_label(cell: str) -> tuple[str, ...]:
-    """Return the classes in a cell, which semicolons separate; sorted, each once."""
+    """Return the distinct classes in a cell, sorted; semicolons separate them."""
     return tuple(sorted({part.strip() for part in cell.split(SEPARATOR)} - {""}))
 
 

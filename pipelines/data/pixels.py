@@ -1,6 +1,6 @@
 """Decode image files to pixels (SAFE, section 2: data acquisition).
 
-As in `images`, whatever cannot be decoded comes back as `Rejected`, with a reason.
+As in `images`, a file that cannot be decoded comes back as `Rejected`, with a reason.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ def load_image(folder: Path, path: str, side: int) -> Image.Image | Rejected:
     Returns
     -------
     Image or Rejected
-        The picture (its size is the file's own, or a fraction as said above).  Grey, palette, CMYK
-        and 16-bit pictures become RGB; transparent parts become white.
+        The image, in the file's own size or the fraction described above. Grey, palette, CMYK and
+        16-bit images become RGB; transparent parts become white.
     """
     try:
         with Path(folder, path).open("rb") as file, open_image(file) as image:
             image.draft("RGB", (side, side))
             return _to_rgb(_upright(image))
-    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+    except Exception as error:  # on a damaged file, Pillow's readers may raise any exception
         return Rejected(path, tell_reason(error))
 
 
 def upright_size(folder: Path, path: str) -> tuple[int, int] | Rejected:
-    """Read a picture's width and height from its header, in px, as it stands upright."""
+    """Read an image's width and height from its header, in px, after turning it upright."""
     try:
         with Path(folder, path).open("rb") as file, open_image(file) as image:
             width, height = image.size
             turned = image.getexif().get(ExifTags.Base.Orientation) in {5, 6, 7, 8}
             return (height, width) if turned else (width, height)
-    except Exception as error:  # the same
+    except Exception as error:  # see `load_image`
         return Rejected(path, tell_reason(error))
 
 
@@ -65,13 +65,13 @@ def load_pixels(
     size : tuple of int
         Width and height in px.
     grey : bool
-        Whether one channel is wanted, of luminance, instead of RGB.
+        Whether the network takes one channel of luminance instead of RGB.
 
     Returns
     -------
     array of uint8, shape (height, width, 3 or 1), or Rejected
-        The aspect ratio is not kept, as in the paper.  A file that has changed since it was
-        checked is rejected, so that no digest ever stands for other pixels.
+        The aspect ratio is not kept, as in the paper. A file that has changed since it was checked
+        is rejected: its digest would stand for other pixels.
     """
     loaded = load_image(folder, image.path, max(size))
     if isinstance(loaded, Rejected):
@@ -88,7 +88,7 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # a damaged tag is no reason to lose a picture
+    except Exception:  # a damaged tag is not a reason to lose the image
         return image
 
 

@@ -24,7 +24,7 @@ from pipelines.runs.errors import InputError
 
 
 def reason(folder: Path, path: str) -> str:
-    """Return why a file is rejected, by its header or when it is decoded."""
+    """Return why a file is rejected, whether for its header or for its pixels."""
     checked = check_image(folder, path)
     if isinstance(checked, ImageFile):
         checked = load_image(folder, path, 224)
@@ -34,10 +34,10 @@ def reason(folder: Path, path: str) -> str:
     return checked.reason
 
 
-# --- finding ----------------------------------------------------------------------------------
+# --- listing files ------------------------------------------------------------------------------
 
 
-def test_files_are_found_recursively_in_order_of_their_relative_path(tmp_path, draw):
+def test_files_of_all_subfolders_are_listed_in_order_of_their_relative_path(tmp_path, draw):
     for name in ("b.png", "a/z.png", "a.png", "a/b/c.png", "B.png"):
         draw(tmp_path / name)
     paths, rejected = find_files(tmp_path)
@@ -48,11 +48,11 @@ def test_files_are_found_recursively_in_order_of_their_relative_path(tmp_path, d
 def test_hidden_files_and_folders_are_skipped(tmp_path, draw):
     draw(tmp_path / ".hidden.png")
     draw(tmp_path / ".folder" / "inside.png")
-    draw(tmp_path / "seen.png")
-    assert find_files(tmp_path) == (["seen.png"], [])
+    draw(tmp_path / "visible.png")
+    assert find_files(tmp_path) == (["visible.png"], [])
 
 
-def test_the_tables_beside_the_images_are_no_input(tmp_path, draw):
+def test_the_tables_beside_the_images_are_skipped(tmp_path, draw):
     draw(tmp_path / "a.png")
     for name in ("labels.csv", "parameters.csv", "other.csv"):
         (tmp_path / name).write_text("path,label\n")
@@ -80,7 +80,7 @@ def test_links_are_followed_inside_the_folder_only(tmp_path, draw):
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "quoted"),
     [
         (b"new\nline.png", '"new\\nline.png"'),
         (b"tab\there.png", '"tab\\there.png"'),
@@ -89,11 +89,11 @@ def test_links_are_followed_inside_the_folder_only(tmp_path, draw):
         (b"esc\x1bape.png", '"esc\\x1bape.png"'),
     ],
 )
-def test_names_that_no_text_line_holds_are_rejected(tmp_path, draw, name, shown):
+def test_names_that_one_line_of_text_cannot_hold_are_rejected(tmp_path, draw, name, quoted):
     draw(tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
     paths, rejected = find_files(tmp_path)
     assert paths == []
-    assert [file.path for file in rejected] == [shown]
+    assert [file.path for file in rejected] == [quoted]
     assert "rename it" in rejected[0].reason
 
 
@@ -103,7 +103,7 @@ def test_odd_names_are_names_like_any_other(tmp_path, draw, name):
     assert find_files(tmp_path) == ([name], [])
 
 
-def test_what_is_no_regular_file_is_rejected_without_being_opened(tmp_path):
+def test_pipes_and_sockets_are_rejected_without_being_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket.png"))
@@ -115,14 +115,14 @@ def test_what_is_no_regular_file_is_rejected_without_being_opened(tmp_path):
     ]
 
 
-def test_a_folder_that_is_none_is_an_error_that_names_it(tmp_path, draw):
+def test_the_error_for_a_missing_folder_or_a_file_names_it(tmp_path, draw):
     with pytest.raises(InputError, match=r"missing does not exist"):
         find_files(tmp_path / "missing")
     with pytest.raises(InputError, match=r"a\.png is not a folder"):
         find_files(draw(tmp_path / "a.png"))
 
 
-def test_the_folder_is_checked_and_free_of_links(tmp_path):
+def test_links_in_the_path_of_the_folder_are_resolved(tmp_path):
     (tmp_path / "images" / "sub").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "images")
     assert resolve_folder(tmp_path / "images") == tmp_path / "images"
@@ -140,7 +140,7 @@ def test_the_folder_is_checked_and_free_of_links(tmp_path):
         ("x" * 300, "cannot be read: File name too long."),
     ],
 )
-def test_what_is_no_folder_of_images_is_named(tmp_path, name, message):
+def test_the_error_says_why_a_path_is_not_a_folder_of_images(tmp_path, name, message):
     (tmp_path / "file").touch()
     (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
@@ -148,8 +148,8 @@ def test_what_is_no_folder_of_images_is_named(tmp_path, name, message):
         resolve_folder(tmp_path / name)
 
 
-def as_somebody_else(function):
-    """Run a function in a child process that has no right to read everything; return its answer."""
+def is_true_for_an_ordinary_user(function):
+    """Return what a function returns in a child process that may not read every file."""
     child = os.fork()
     if child == 0:
         try:
@@ -169,7 +169,7 @@ def test_a_folder_that_may_be_listed_but_not_entered_rejects_its_files(draw):
         folder.chmod(0o755)
         (folder / "closed").chmod(0o444)
         expected = (["b.png"], [Rejected("closed/a.png", "cannot be read: Permission denied")])
-        assert as_somebody_else(lambda: find_files(folder) == expected)
+        assert is_true_for_an_ordinary_user(lambda: find_files(folder) == expected)
     finally:
         (folder / "closed").chmod(0o755)
         shutil.rmtree(folder)
@@ -284,7 +284,7 @@ def leave(path):
         (replace_by_folder, False),
     ],
 )
-def test_the_header_alone_tells_what_the_check_tells(tmp_path, draw, kind, spoil, usable):
+def test_reading_only_the_header_gives_the_answer_of_the_check(tmp_path, draw, kind, spoil, usable):
     spoil(draw(tmp_path / "a", size=(300, 200), format=kind))
     by_header, checked = check_header(tmp_path, "a"), check_image(tmp_path, "a")
     assert by_header == (None if usable else checked)

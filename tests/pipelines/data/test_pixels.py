@@ -15,14 +15,14 @@ from pipelines.data.pixels import load_image, load_pixels
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF"])
-def test_the_content_tells_the_format_and_not_the_extension(tmp_path, draw, kind):
+def test_the_format_follows_from_the_content_and_not_from_the_extension(tmp_path, draw, kind):
     draw(tmp_path / "image.txt", seed=3, format=kind)
     expected = hashlib.sha256((tmp_path / "image.txt").read_bytes()).hexdigest()
     assert check_image(tmp_path, "image.txt") == ImageFile("image.txt", expected)
-    draw(tmp_path / "true.png", seed=3)
-    shown = np.asarray(load_image(tmp_path, "image.txt", 224), dtype=int)
-    true = np.asarray(Image.open(tmp_path / "true.png"), dtype=int)
-    assert np.abs(shown - true).mean() < 8
+    draw(tmp_path / "original.png", seed=3)
+    decoded = np.asarray(load_image(tmp_path, "image.txt", 224), dtype=int)
+    original = np.asarray(Image.open(tmp_path / "original.png"), dtype=int)
+    assert np.abs(decoded - original).mean() < 8
 
 
 def test_exif_rotation_is_applied(tmp_path):
@@ -31,10 +31,10 @@ def test_exif_rotation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # shown after a quarter turn clockwise
     Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif, quality=95)
-    shown = np.asarray(load_image(tmp_path, "a.jpg", 224))
-    assert shown.shape == (40, 20, 3)
-    assert shown[:8].mean() > 250
-    assert shown[12:].mean() < 5
+    upright = np.asarray(load_image(tmp_path, "a.jpg", 224))
+    assert upright.shape == (40, 20, 3)
+    assert upright[:8].mean() > 250
+    assert upright[12:].mean() < 5
 
 
 def save_grey(path):
@@ -86,9 +86,9 @@ def save_black_and_white(path):
 )
 def test_every_kind_of_pixels_becomes_rgb(tmp_path, save):
     expected = save(tmp_path / "a.png")
-    shown = np.asarray(load_image(tmp_path, "a.png", 224))
-    assert shown.shape == (8, 8, 3)
-    assert np.abs(shown.reshape(-1, 3) - np.array(expected)).max() <= 1
+    decoded = np.asarray(load_image(tmp_path, "a.png", 224))
+    assert decoded.shape == (8, 8, 3)
+    assert np.abs(decoded.reshape(-1, 3) - np.array(expected)).max() <= 1
 
 
 @pytest.mark.parametrize("order", ["<u2", ">u2"])
@@ -106,7 +106,7 @@ def test_cmyk(tmp_path):
     assert min(green, blue) > 245
 
 
-def test_large_jpeg_are_decoded_smaller_but_never_too_small(tmp_path, draw):
+def test_large_jpeg_files_are_decoded_smaller_but_never_too_small(tmp_path, draw):
     draw(tmp_path / "a.jpg", size=(640, 480))
     assert load_image(tmp_path, "a.jpg", 224).size == (320, 240)
     assert load_image(tmp_path, "a.jpg", 320).size == (640, 480)
@@ -117,11 +117,11 @@ def test_pixels_are_the_image_downsampled_to_a_square(tmp_path, draw):
     pixels = load_pixels(tmp_path, check_image(tmp_path, "a.png"), (32, 32))
     assert pixels.shape == (32, 32, 3)
     assert pixels.dtype == np.uint8
-    naive = Image.open(tmp_path / "a.png").resize((32, 32), Image.Resampling.BILINEAR)
-    assert np.array_equal(pixels, np.asarray(naive))
+    expected = Image.open(tmp_path / "a.png").resize((32, 32), Image.Resampling.BILINEAR)
+    assert np.array_equal(pixels, np.asarray(expected))
 
 
-def test_a_damaged_rotation_tag_loses_no_picture(tmp_path, draw):
+def test_an_image_with_a_damaged_rotation_tag_is_loaded(tmp_path, draw):
     draw(tmp_path / "a.png", exif=b"Exif\x00\x00garbage, no TIFF header")
     assert load_image(tmp_path, "a.png", 224).size == (40, 30)
 

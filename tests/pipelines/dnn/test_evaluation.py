@@ -49,12 +49,12 @@ def test_no_labels_at_all(tmp_path):
     with pytest.raises(InputError, match=r"such as 'a\.png', received others, such as 'b\.png'"):
         read_truth(tmp_path, ["a.png"])
     (tmp_path / "labels.csv").write_text("path,label\na.png,\n")
-    with pytest.raises(InputError, match="a label for none of the 1 images"):
+    with pytest.raises(InputError, match="labels none of the 1 images"):
         read_truth(tmp_path, ["a.png"])
 
 
 @pytest.mark.parametrize(
-    ("labels", "outputs", "given", "expected"),
+    ("labels", "outputs", "names", "expected"),
     [
         (("b", "a", "c"), 3, None, ("a", "b", "c")),
         (("b", "a"), 1, None, ("a", "b")),
@@ -62,14 +62,16 @@ def test_no_labels_at_all(tmp_path):
         (("b", "a"), 3, ("c", "b", "a"), ("c", "b", "a")),
     ],
 )
-def test_the_order_of_classes(labels, outputs, given, expected):
-    assert order_classes(truth_of(*labels), outputs, given, False) == expected
+def test_the_order_of_classes(labels, outputs, names, expected):
+    assert order_classes(truth_of(*labels), outputs, names, False) == expected
 
 
 def test_classes_that_the_network_does_not_know():
-    with pytest.raises(InputError, match="knows no class 'z'"):
+    with pytest.raises(InputError, match="has no class 'z'"):
         order_classes(truth_of("z", "a"), 2, ("a", "b"), False)
-    with pytest.raises(InputError, match=r"has 3 classes, and labels.csv 2 \(a, b.*--classes"):
+    with pytest.raises(
+        InputError, match=r"has 3 classes, but the labels \(labels.csv\) name 2 \(a, b.*--classes"
+    ):
         order_classes(truth_of("b", "a"), 3, None, False)
     with pytest.raises(InputError, match="expected 3 names"):
         order_classes(truth_of("a"), 3, ("a", "b"), False)

@@ -171,7 +171,7 @@ def test_what_cannot_be_tested(model, images, tmp_path):
         run_test(model, images, tmp_path / "out")
     before = (tmp_path / "out" / "failures.txt").read_text()
     shutil.rmtree(images / "bright")
-    with pytest.raises(InputError, match="has 2 classes, and class folders 1"):
+    with pytest.raises(InputError, match=r"has 2 classes, but the labels \(class folders\) name 1"):
         run_test(model, images, tmp_path / "out", overwrite=True)
     assert (tmp_path / "out" / "failures.txt").read_text() == before
     with pytest.raises(InputError, match="holds no test"):
