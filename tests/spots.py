@@ -43,7 +43,7 @@ def make_world(folder):
     return World(model, train, test, improvement, run)
 
 
-def quiet(*told):
+def quiet(*progress):
     """Listen to nothing."""
 
 

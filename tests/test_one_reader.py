@@ -102,10 +102,10 @@ DAMAGED = {
 }  # fmt: skip
 
 
-def say(what, *given, **options):
+def say(what, *arguments, **options):
     """Return what somebody says of a run folder: nothing, or the words of the refusal."""
     try:
-        what(*given, **options)
+        what(*arguments, **options)
     except InputError as error:
         return str(error)
     return ""

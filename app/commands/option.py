@@ -112,7 +112,7 @@ def option_fields(kind: type[Any]) -> tuple[OptionField, ...]:
     """
     hints = get_type_hints(kind, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(kind)}
-    names = dict.fromkeys(name for each in kind.__mro__ for name in get_annotations(each))
+    names = dict.fromkeys(name for base in kind.__mro__ for name in get_annotations(base))
     return tuple(_describe(fields[name], hints[name]) for name in names if name in fields)
 
 

@@ -74,8 +74,8 @@ class ServedRuns:
         """Return what answers below ``/run/KEY/``."""
         changes = self._changes
         written: dict[str, Answer] = {
-            "words": lambda asked: changes.save_words(asked.folder, asked.body),
-            "recut": lambda asked: changes.cut(asked.folder, asked.body),
+            "words": lambda question: changes.save_words(question.folder, question.body),
+            "recut": lambda question: changes.cut(question.folder, question.body),
         }
         answers = [
             (tail, "POST", answering(tail, self._find, answer, writes=True))
@@ -84,7 +84,7 @@ class ServedRuns:
         report = answering(
             "report.html",
             self._find,
-            lambda asked: changes.send_report(asked.folder),
+            lambda question: changes.send_report(question.folder),
             writes=True,
             plain=True,
         )
@@ -106,36 +106,41 @@ class ServedRuns:
     def _figures(self) -> dict[str, Answer]:
         """Return what answers with figures, by the end of its address."""
         return {
-            "data": lambda asked: describe(asked.folder),
-            "values/{source}/{index:int}": lambda asked: read_values(
-                asked.folder, asked.text("source"), asked.number("index"), asked.query.get("name")
+            "data": lambda question: describe(question.folder),
+            "values/{source}/{index:int}": lambda question: read_values(
+                question.folder,
+                question.text("source"),
+                question.number("index"),
+                question.query.get("name"),
             ),
-            "unsafe": lambda asked: describe_cut(read_current_set(asked.folder)),
-            "heatmaps/{cluster:int}": lambda asked: describe_heatmaps(
-                asked.folder, asked.query.get("layer", ""), asked.number("cluster")
+            "unsafe": lambda question: describe_cut(read_current_set(question.folder)),
+            "heatmaps/{cluster:int}": lambda question: describe_heatmaps(
+                question.folder, question.query.get("layer", ""), question.number("cluster")
             ),
-            "layers": lambda asked: describe_layers(asked.folder),
-            "coverage": lambda asked: describe_coverage(asked.folder),
-            "compare/{other}": lambda asked: describe_agreement(
-                asked.folder, self.folder(asked.text("other"))
+            "layers": lambda question: describe_layers(question.folder),
+            "coverage": lambda question: describe_coverage(question.folder),
+            "compare/{other}": lambda question: describe_agreement(
+                question.folder, self.folder(question.text("other"))
             ),
-            "retraining": lambda asked: describe_retraining(asked.folder),
-            "inspection": lambda asked: describe_inspection(asked.folder),
-            "pair/{a:int}/{b:int}": lambda asked: describe_pair(
-                asked.folder, asked.number("a"), asked.number("b")
+            "retraining": lambda question: describe_retraining(question.folder),
+            "inspection": lambda question: describe_inspection(question.folder),
+            "pair/{a:int}/{b:int}": lambda question: describe_pair(
+                question.folder, question.number("a"), question.number("b")
             ),
         }
 
     def _files(self) -> dict[str, Answer]:
         """Return what answers with files; the last takes every other address of two parts."""
         return {
-            "new/{position:int}/{name}": lambda asked: self._new_images.send_thumbnail(
-                asked.folder, asked.number("position"), asked.text("name")
+            "new/{position:int}/{name}": lambda question: self._new_images.send_thumbnail(
+                question.folder, question.number("position"), question.text("name")
             ),
-            "confusion.png": lambda asked: send_confusions(asked.folder),
-            "gifs.zip": lambda asked: send_gifs(asked.folder),
-            "download/{name}": lambda asked: send_download(asked.folder, asked.text("name")),
-            "{folder}/{name}": lambda asked: send_picture(
-                asked.folder, asked.text("folder"), asked.text("name")
+            "confusion.png": lambda question: send_confusions(question.folder),
+            "gifs.zip": lambda question: send_gifs(question.folder),
+            "download/{name}": lambda question: send_download(
+                question.folder, question.text("name")
+            ),
+            "{folder}/{name}": lambda question: send_picture(
+                question.folder, question.text("folder"), question.text("name")
             ),
         }

@@ -158,8 +158,8 @@ def read_earlier_tables(
         return Tables(NO_TABLES, ParameterTable((), 0, ()), (), (), passing)
     kinds = [(column.name, column.kind) for column in explanation.parameters]
     with name_damaged_file(folder / PARAMETERS_FILE, "give the tables again"):
-        found, parameters = read_parameter_columns(folder / PARAMETERS_FILE, kinds)
-        if found != list(paths):
+        table_paths, parameters = read_parameter_columns(folder / PARAMETERS_FILE, kinds)
+        if table_paths != list(paths):
             raise ValueError("its images are not those of images.csv")
     parameters = tuple(
         replace(parameter, outcome=column.outcome)
@@ -167,8 +167,8 @@ def read_earlier_tables(
     )
     if passing is not None and (folder / PASSING_PARAMETERS_FILE).exists():
         with name_damaged_file(folder / PASSING_PARAMETERS_FILE, "give the tables again"):
-            found, others = read_parameter_columns(folder / PASSING_PARAMETERS_FILE, kinds)
-            if found != list(passing.paths):
+            table_paths, others = read_parameter_columns(folder / PASSING_PARAMETERS_FILE, kinds)
+            if table_paths != list(passing.paths):
                 raise ValueError("its images are not those of passing.csv")
         parameters = tuple(map(join_passing, parameters, others))
     unsafe = tuple(

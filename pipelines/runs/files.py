@@ -61,7 +61,7 @@ def check_outputs(folder: Path, outputs: Outputs) -> None:
             if barred(folder / name) and not (folder / name).is_symlink():
                 raise InputError(
                     f"{folder / name} is a {present}, and the job writes a {wanted} of that name. "
-                    "Move it elsewhere, or choose another --out."
+                    "Move it elsewhere, or choose another folder for the run."
                 )
 
 
@@ -96,7 +96,7 @@ def list_files(folder: Path, outputs: Outputs) -> list[str]:
     table = folder / outputs.listed
     if not outputs.listed or not table.is_file():
         return []
-    with name_damaged_file(table, "choose another --out"):
+    with name_damaged_file(table, "choose another folder for the run"):
         return [row["path"] for row in read_csv(table, ["path"])]
 
 

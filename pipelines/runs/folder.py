@@ -145,25 +145,25 @@ def check_run_folder(folder: Path, overwrite: bool) -> bool:
     """
     try:
         if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file; a run needs a folder. Choose another --out.")
+            raise InputError(f"{folder} is a file; a run needs a folder. Choose a folder.")
         names = [file.name for file in folder.iterdir()] if folder.exists() else []
         if all(name.startswith(".") for name in names):
             return False
         manifest = read_manifest(folder)
     except OSError as error:
         raise InputError(
-            f"{folder} cannot be used: {error.strerror}. Choose another --out."
+            f"{folder} cannot be used: {error.strerror}. Choose another folder."
         ) from error
     except NoManifestError as error:
         raise InputError(
             f"{folder} holds files and is no run folder ({error}); it is left as it is. "
-            "Choose a new or empty folder for --out."
+            "Choose a new or empty folder."
         ) from error
     if not overwrite:
         how = "did not end" if manifest.ended == "running" else manifest.ended
         raise InputError(
-            f"{folder} holds the run of {manifest.started_at} (it {how}). Choose another folder "
-            "for --out, or give --overwrite to replace that run."
+            f"{folder} holds the run of {manifest.started_at} (it {how}). Choose another folder, "
+            "or give --overwrite to replace that run."
         )
     return True
 
@@ -188,8 +188,8 @@ def lock_folder(folder: Path) -> IO[str]:
         time.sleep(SECONDS_BETWEEN_TRIES)
     lock.close()
     raise InputError(
-        f"another job is writing into {folder}. Wait for it or stop it; a new job may take "
-        "another --out."
+        f"another job is writing into {folder}. Wait until it ends, stop it, "
+        "or choose another folder for the new job."
     )
 
 
@@ -228,7 +228,7 @@ def open_run(
         lock = lock_folder(folder)
     except OSError as error:
         raise InputError(
-            f"cannot write into {folder}: {error.strerror}. Choose another --out."
+            f"cannot write into {folder}: {error.strerror}. Choose another folder."
         ) from error
     run = Run(folder, manifest, join_listeners(status_writer(folder), listener), replaces, outdated)
     try:
@@ -262,7 +262,7 @@ def _outdated(folder: Path, job: str, outputs: Mapping[str, Outputs]) -> Outputs
     if earlier not in outputs:
         raise InputError(
             f"{folder} holds a run of {earlier}, which is something else: it is left as it is. "
-            "Choose another --out."
+            "Choose another folder."
         )
     outdated = outputs[earlier] | outputs[job]
     check_outputs(folder, outdated)

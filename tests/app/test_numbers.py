@@ -244,7 +244,7 @@ def test_every_number_of_a_form_is_asked_for():
         heatmaps: dnn.TestOptions, confusion: inspect.InspectOptions,
     }  # fmt: skip
     for tab, kind in kinds.items():
-        numbers = {field for each, field, *_ in (*WHOLE, *DECIMAL) if each is tab}
+        numbers = {field for owner, field, *_ in (*WHOLE, *DECIMAL) if owner is tab}
         shown = [field for field in option_fields(kind) if field.option.label]
         assert {field.name for field in shown if field.option.numbers} == numbers
         assert all(field.option.numbers for field in shown if field.type in (int, float))
@@ -259,7 +259,7 @@ def options_of(command):
 
 
 COMMANDS = typer.main.get_command(app).commands
-OPTIONS = [(name, opt) for name, each in COMMANDS.items() for opt, _ in options_of(each)]
+OPTIONS = [(name, opt) for name, command in COMMANDS.items() for opt, _ in options_of(command)]
 
 
 def test_every_number_of_the_command_line_is_read_alike():

@@ -224,8 +224,9 @@ def test_a_status_beside_other_files_makes_the_folder_no_example(tmp_path):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_of_something_else_is_refused(tmp_path, overwrite):
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(InputError, match="new or empty folder"):
+    with pytest.raises(InputError, match="Choose a new or empty folder") as refusal:
         eyes.write_example(tmp_path, overwrite=overwrite, **SMALL)
+    assert "--out" not in str(refusal.value)  # `example` has no such option
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 

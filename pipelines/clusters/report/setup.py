@@ -63,8 +63,8 @@ def _by_cluster(value: object) -> list[tuple[int, str]] | None:
         cluster = setting.get("cluster") if isinstance(setting, dict) else None
         if not isinstance(cluster, int):
             return None
-        rest = [(name, each) for name, each in setting.items() if name != "cluster"]
-        words = ", ".join(f"{name.replace('_', ' ')} {_shown(each)}" for name, each in rest)
+        rest = [(name, figure) for name, figure in setting.items() if name != "cluster"]
+        words = ", ".join(f"{name.replace('_', ' ')} {_shown(figure)}" for name, figure in rest)
         settings.append((cluster, words))
     return settings
 

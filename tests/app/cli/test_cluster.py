@@ -187,14 +187,16 @@ def test_parameters_of_a_test_set_from_the_command_line(store, tmp_path):
     groups = {
         row["cluster"]: row["central_image"].split()[0] for row in read_csv(run / "clusters.csv")
     }
-    said = {row["cluster"]: row["parameters"] for row in read_csv(run / "clusters.csv")}
-    of = {cause: said[cluster] for cluster, cause in groups.items() if cluster != "-1"}
+    parameters = {row["cluster"]: row["parameters"] for row in read_csv(run / "clusters.csv")}
+    of = {cause: parameters[cluster] for cluster, cause in groups.items() if cluster != "-1"}
     assert of.keys() == {"dim", "blurred"}
     assert re.match(r"head_yaw: mean 21[\d.]+ against 13[\d.]+ of passing images, ", of["blurred"])
     assert "head_yaw" not in of["dim"]
     again = tool("explain", run)
     assert f"Note: {note}" in again.stdout
-    assert {row["cluster"]: row["parameters"] for row in read_csv(run / "clusters.csv")} == said
+    assert {
+        row["cluster"]: row["parameters"] for row in read_csv(run / "clusters.csv")
+    } == parameters
     alone = tool("explain", run, "--parameters", bad)
     assert "Note: head_yaw, wind: no values of passing images" in alone.stdout
     for row in read_csv(run / "clusters.csv"):

@@ -18,9 +18,9 @@ def test_the_white_box_from_the_examples_dnn_to_its_unsafe_set(small_example, ca
     assert f"The DNN fails on {len(failures)} of 120 images" in causes.stdout
     known = json.loads((tmp_path / "causes" / "run.json").read_text())["parameters"]["test"]
     assert known["network"] == str(model)
-    found = tool("heatmaps", model, out / "failures.txt", "--out", run)
-    assert found.returncode == 0, found.stderr
-    assert "Clustered by the heatmaps of" in found.stdout
+    clustered = tool("heatmaps", model, out / "failures.txt", "--out", run)
+    assert clustered.returncode == 0, clustered.stderr
+    assert "Clustered by the heatmaps of" in clustered.stdout
     chosen = tool("select", run, small_example / "improvement", "--test", out)
     assert chosen.returncode == 0, chosen.stderr
     assert "estimated: 120 test images x selection factor 0.3" in chosen.stdout

@@ -48,9 +48,9 @@ def test_groups_are_told_by_test_and_by_retrain(spots, tmp_path):
     groups = r"--groups=_2_(\d\d)\d"
     tested = tool("test", spots.model, spots.test, "--out", tmp_path / "test", groups)
     done = tool(*retrain(spots, tmp_path / "out", "--epochs", "1", groups))
-    for each in (tested, done):
-        assert each.returncode == 0, each.stderr
-        assert "80 images in 8 groups, by the part of their paths" in each.stdout
+    for command in (tested, done):
+        assert command.returncode == 0, command.stderr
+        assert "80 images in 8 groups, by the part of their paths" in command.stdout
     assert "exact sign-flip test of the groups" in done.stdout
     assert "McNemar" not in done.stdout
 

@@ -70,19 +70,19 @@ def test_an_event_that_works_answers_as_before(caplog):
 
 def test_a_fault_is_said_to_be_one_and_logged_with_its_traceback(caplog):
     with caplog.at_level(logging.ERROR):
-        told = answer(*build(fail))
-    assert told["error"].startswith(f"{FAULT}: AttributeError: ")
-    assert "Please send" in told["error"]
-    assert told["title"] == "A fault of the tool"
-    assert told["duration"] is None
+        notice = answer(*build(fail))
+    assert notice["error"].startswith(f"{FAULT}: AttributeError: ")
+    assert "Please send" in notice["error"]
+    assert notice["title"] == "A fault of the tool"
+    assert notice["duration"] is None
     assert "Traceback" in caplog.text
     assert "in fail" in caplog.text
 
 
 def test_what_a_user_can_mend_is_said_as_it_is_and_not_logged(caplog):
     with caplog.at_level(logging.ERROR):
-        told = answer(*build(refuse))
-    assert told["error"] == "/a/&lt;b&gt; is no folder. Name another."
+        notice = answer(*build(refuse))
+    assert notice["error"] == "/a/&lt;b&gt; is no folder. Name another."
     assert caplog.text == ""
 
 
@@ -91,8 +91,8 @@ def test_a_file_that_may_not_be_read_is_named(caplog, tmp_path):
         (tmp_path / "missing").read_bytes()
 
     with caplog.at_level(logging.ERROR):
-        told = answer(*build(read))
-    assert told["error"] == f"{tmp_path / 'missing'}: No such file or directory"
+        notice = answer(*build(read))
+    assert notice["error"] == f"{tmp_path / 'missing'}: No such file or directory"
     assert caplog.text == ""
 
 
@@ -123,6 +123,6 @@ def test_faults_behind_the_real_page_are_told(
     event = events[ids[element], kind]
     monkeypatch.setattr(module, name, fail)
     with caplog.at_level(logging.ERROR):
-        told = answer(blocks, event, *[None] * len(event.inputs))
-    assert FAULT in told["error"]
+        notice = answer(blocks, event, *[None] * len(event.inputs))
+    assert FAULT in notice["error"]
     assert "in fail" in caplog.text

@@ -38,7 +38,7 @@ def build(page, commands, turned):
         form.put("job", gr.Textbox())
         button, pane, line = gr.Button(), gr.HTML(), gr.Textbox()
         wire(page, parts, [Action(button, form, commands)], line, [pane], turned)
-    of = {target: each for each in blocks.fns.values() for target in each.targets}
+    of = {target: event for event in blocks.fns.values() for target in event.targets}
     return (
         of[button._id, "click"].fn,
         of[parts.turn._id, "change"].fn,
@@ -62,8 +62,8 @@ def test_the_command_line_is_shown_where_there_is_one():
 
 def test_a_button_says_what_is_missing_and_leaves_the_results(page):
     press, _, show_line = build(page, refuse, lambda look, entries: None)
-    *others, told, pane = press("cluster")
-    assert "Give more than [&#x27;job&#x27;]." in told
+    *others, notice, pane = press("cluster")
+    assert "Give more than [&#x27;job&#x27;]." in notice
     assert is_left(pane)
     assert all(map(is_left, others))
     assert page.jobs.look() is None

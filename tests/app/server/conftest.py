@@ -57,8 +57,8 @@ def small_run(tmp_path_factory, draw):
         places=map_places(points),
     )
     figures = {"clusters": 2, "noise": 2, "noise_share": 0.2, "inspection_share": 0.8}
-    found = manifest(folder=str(images), notes=["a note"], result=figures)
-    with run_folder.open_run(folder, found, quiet) as job:
+    about = manifest(folder=str(images), notes=["a note"], result=figures)
+    with run_folder.open_run(folder, about, quiet) as job:
         write_clusters(folder, clusters)
         write_pairs(folder / "rejected.txt", [("notes.txt", "not an image\tnor a table")])
         draw_clusters(images, clusters, folder, job.progress)

@@ -22,8 +22,8 @@ NAMES = ("=1+1.png", "<b>bold</b>.png", "-dash.png", *(f"eye {i}.png" for i in r
 
 
 def manifest(**changes) -> Manifest:
-    given = {"job": "cluster", "command": ["cluster"], "folder": "/images", "parameters": {}}
-    return Manifest(**given | changes)
+    fields = {"job": "cluster", "command": ["cluster"], "folder": "/images", "parameters": {}}
+    return Manifest(**fields | changes)
 
 
 def content(run):
@@ -44,9 +44,9 @@ def explanation(**changes) -> Explanation:
     """Say something of every kind of the two clusters of `run`; the two are one family."""
     hint = Hint("brightness", 0.9, 0.1, 0.4, 3.0, "darker than the rest: mean brightness 0.1")
     finding = Finding("yaw", "number", 0.96, 0.4, 218, 190, "", "yaw: variance -96 %")
-    said = {"hints": [hint], "parameters": [finding]}
+    words = {"hints": [hint], "parameters": [finding]}
     confusion = Confusion(label="TopLeft", prediction=HOSTILE, images=4)
-    given = {
+    fields = {
         "seed": 0,
         "parameter_files": ["/tables/a.csv"],
         "angles": ["turn"],
@@ -54,17 +54,17 @@ def explanation(**changes) -> Explanation:
         "images_with_parameters": 9,
         "parameters": [ParameterColumn(name=name, kind=kind) for name, kind in COLUMNS],
         "clusters": {
-            0: ClusterExplanation(**said, confusions=[confusion], unsafe_values=[1]),
+            0: ClusterExplanation(**words, confusions=[confusion], unsafe_values=[1]),
             1: ClusterExplanation(),
         },
-        "families": [Family(family=0, clusters=[0, 1], size=8, **said)],
+        "families": [Family(family=0, clusters=[0, 1], size=8, **words)],
         "unsafe_values": [
             UnsafeCoverage(parameter="yaw", value=160, side="near", images=2, clusters=[]),
             UnsafeCoverage(parameter="turn", value=22.5, side="at least", images=5, clusters=[0]),
         ],
         "problems": [Problem("a.csv", 4, "yaw", "expected a number, received 'x': left out")],
     }
-    return Explanation(**given | changes)
+    return Explanation(**fields | changes)
 
 
 PROPERTY_VALUES = np.arange(10.0 * len(PROPERTIES)).reshape(10, -1)

@@ -37,7 +37,7 @@ def ask(run):
     return ask
 
 
-def fail(*given, **options):
+def fail(*arguments, **options):
     """Fail as code does that takes nothing for something."""
     return None.words
 
@@ -108,8 +108,8 @@ def test_a_fault_of_a_job_is_told_with_its_traceback(capsys, tmp_path):
     printed = capsys.readouterr().err
     assert printed.index("Traceback") < printed.index(f"{ERROR}{FAULT}: AttributeError")
     (tmp_path / "log").write_text(printed)
-    told = jobs._reason(1, tmp_path / "log")
-    assert told.startswith(FAULT)
-    assert "in fail" in told
+    reason = jobs._reason(1, tmp_path / "log")
+    assert reason.startswith(FAULT)
+    assert "in fail" in reason
     (tmp_path / "log").write_text(f"some lines\n{ERROR}the folder is empty\n")
     assert jobs._reason(1, tmp_path / "log") == "the folder is empty"

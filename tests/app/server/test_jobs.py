@@ -47,8 +47,8 @@ def until(jobs: Jobs, condition):
     """Look until a condition holds; return that look."""
 
     def look():
-        found = jobs.look()
-        return found if condition(found) else None
+        state = jobs.look()
+        return state if condition(state) else None
 
     return waiting.until(look, describe=lambda: f"the job stands at {jobs.look()}")
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_used_is_the_reason_in_one_line(jobs, tmp_path):
     assert look.state == "failed"
     assert look.message == (
         f"{tmp_path} holds files and is no run folder (it has no run.json); it is left as it is. "
-        "Choose a new or empty folder for --out."
+        "Choose a new or empty folder."
     )
 
 

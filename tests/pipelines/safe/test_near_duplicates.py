@@ -89,8 +89,8 @@ def test_isolation_naively_whatever_the_blocks(seed, monkeypatch):
     numbers = np.concatenate([np.arange(8), rng.integers(0, 7, 26)])  # 7 is alone
     for block in (1, 150, 4_000_000):
         monkeypatch.setattr(near_duplicates, "BLOCK", block)
-        found = measure_isolation(vectors, numbers)
-        assert found == pytest.approx(naive_isolation(vectors.astype(float), numbers), rel=1e-3)
+        isolation = measure_isolation(vectors, numbers)
+        assert isolation == pytest.approx(naive_isolation(vectors.astype(float), numbers), rel=1e-3)
     assert measure_isolation(vectors, np.zeros(34, dtype=np.int64)).tolist() == [math.inf]
 
 

@@ -23,8 +23,8 @@ NOISE = -1
 def rays_along(rng, ways, images, lengths=(4.0, 9.0), spread=0.4):
     """Draw images along ways, nearer or farther, each a little beside it."""
     rays, truth = [], []
-    for number, (given, count) in enumerate(zip(ways, images, strict=True)):
-        way = np.asarray(given, dtype=np.float64) / np.linalg.norm(given)
+    for number, (direction, count) in enumerate(zip(ways, images, strict=True)):
+        way = np.asarray(direction, dtype=np.float64) / np.linalg.norm(direction)
         for _ in range(count):
             rays.append(way * rng.uniform(*lengths) + rng.normal(0, spread, len(way)))
             truth.append(number)
@@ -98,14 +98,14 @@ def test_one_cause_at_two_distances_is_one_situation_and_two_causes_in_one_clust
     assert second
     assert third
     assert not second & third
-    found = find_situations(torn, directions, rays, 1.0)
-    held = found.labels != NOISE
+    situations = find_situations(torn, directions, rays, 1.0)
+    held = situations.labels != NOISE
     assert held.mean() > 0.9
     for situation in range(3):
-        assert len(set(truth[found.labels == situation].tolist())) == 1
-    assert len({int(s) for s in found.labels[held]}) == 3
-    one = found.labels[truth == 0]
-    assert set(found.parts[(found.labels == one[one != NOISE][0])].tolist()) == {0, 1}
+        assert len(set(truth[situations.labels == situation].tolist())) == 1
+    assert len({int(s) for s in situations.labels[held]}) == 3
+    one = situations.labels[truth == 0]
+    assert set(situations.parts[(situations.labels == one[one != NOISE][0])].tolist()) == {0, 1}
 
 
 def test_a_mild_cause_beside_a_strong_one_is_found():
@@ -114,10 +114,10 @@ def test_a_mild_cause_beside_a_strong_one_is_found():
     rays[truth == 1] *= 0.1
     directions = to_directions(rays).astype(np.float32)
     clusters = clustering.search(denoise(directions), largest_share=0.25)
-    found = find_situations(clusters, directions, rays, 1.0)
-    mild = found.labels[truth == 1]
+    situations = find_situations(clusters, directions, rays, 1.0)
+    mild = situations.labels[truth == 1]
     assert (mild == mild[0]).mean() > 0.8
-    assert mild[0] not in set(found.labels[truth == 0].tolist()) - {NOISE}
+    assert mild[0] not in set(situations.labels[truth == 0].tolist()) - {NOISE}
 
 
 def naive_reach(rays, labels, passing_length):

@@ -17,11 +17,11 @@ def test_the_causes_are_those_of_the_inspection_that_the_pane_shows(page, monkey
     manifest = Manifest(job="inspect", command=[], folder="", parameters={})
     write_manifest(run, manifest)
     write_image_list(run / "pairs" / "2-3.txt", page.access.roots[0] / "images", ["a.png"])
-    asked = {**confusion._show(page, str(run)), "a": 3, "b": 2, **changes}
-    told = confusion._find_causes(page, str(run), asked)
+    request = {**confusion._show(page, str(run)), "a": 3, "b": 2, **changes}
+    updates = confusion._find_causes(page, str(run), request)
     if changes:
         assert not started
-        assert any("Another inspection is open now" in str(part) for part in told)
+        assert any("Another inspection is open now" in str(part) for part in updates)
     else:
         assert started[0].arguments[:2] == ("cluster", str(run / "pairs" / "2-3.txt"))
 

@@ -36,8 +36,8 @@ def page(tmp_path):
 
 def command(page, **changes):
     root = page.access.roots[0]
-    given = {"model": "dnn.keras", "training": "training", "test": "test"}
-    entries = {name: str(root / file) for name, file in given.items()}
+    files = {"model": "dnn.keras", "training": "training", "test": "test"}
+    entries = {name: str(root / file) for name, file in files.items()}
     (made,) = coverage._measure(page, entries | changes)
     return made
 
@@ -145,9 +145,9 @@ def test_the_document_and_the_tables_are_served(page):
     (run / "secret.csv").write_text("no\n")
     client = TestClient(Starlette(routes=page.served.routes()))
     key = page.served.key(run)
-    told = client.get(f"/run/{key}/coverage").json()
-    assert told["name"] == "run"
-    assert told["widening"] is None
+    document = client.get(f"/run/{key}/coverage").json()
+    assert document["name"] == "run"
+    assert document["widening"] is None
     assert client.get(f"/run/{key}/download/criteria.csv").text == "test_set\n"
     assert client.get(f"/run/{key}/download/secret.csv").status_code == 404
     (run / "coverage.json").write_text("{}")

@@ -32,7 +32,7 @@ def test_a_test_comes_before_heatmaps_unless_all_images_have_failed(page):
     assert grouped.arguments[-1] == "--groups=-- drive"
     assert not any("--groups" in argument for argument in clustered.arguments)
     both = commands(page, scaling="torch", layer="conv, dense", rule="z+", explain=" 3 ")
-    assert all(each.arguments[5:7] == ("--scaling", "torch") for each in both)
+    assert all(job.arguments[5:7] == ("--scaling", "torch") for job in both)
     assert both[1].arguments[7:] == ("--layer", "conv", "--layer", "dense", "--explain", "3")
     with pytest.raises(InputError, match="Give the folder of labelled images"):
         commands(page, only_test=True, images=" ")

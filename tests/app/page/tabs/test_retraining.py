@@ -87,8 +87,8 @@ def test_what_lies_beside_the_images_of_a_run_is_suggested(page, tmp_path):
     assert retraining.suggest_places(page, str(page.runs / "run")) == ("", "", "")
     (images.parent / "model.keras").write_bytes(b"")
     (images.parent / "train").mkdir()
-    found = retraining.suggest_places(page, str(page.runs / "run"))
-    assert found == (str(images.parent / "model.keras"), str(images.parent / "train"), "")
+    places = retraining.suggest_places(page, str(page.runs / "run"))
+    assert places == (str(images.parent / "model.keras"), str(images.parent / "train"), "")
     assert retraining.suggest_places(page, str(tmp_path / "secret")) == ("", "", "")
 
 

@@ -43,10 +43,10 @@ def test_words_of_any_length_and_half_characters_damage_nothing(run, save):
 
 
 def test_verdict_severity_and_likelihood_are_words_too(run, save, client, address):
-    said = {"verdict": "several causes", "severity": "S3", "likelihood": "<E2>"}
-    assert save(cluster=1, **said).status_code == 204
+    texts = {"verdict": "several causes", "severity": "S3", "likelihood": "<E2>"}
+    assert save(cluster=1, **texts).status_code == 204
     cluster = client.get(f"{address}/data").json()["clusters"][1]
-    assert {name: cluster[name] for name in said} == said
+    assert {name: cluster[name] for name in texts} == texts
     assert save(cluster=1, verdict="").status_code == 204
     assert client.get(f"{address}/data").json()["clusters"][1]["verdict"] == ""
 

@@ -24,10 +24,10 @@ def unlabelled(tmp_path_factory):
 
 
 def test_matrices_are_told_in_levels(unlabelled):
-    told = json.loads(json.dumps(describe_inspection(unlabelled)))
-    assert sorted(told["order"]) == list(range(len(NAMES)))
+    view = json.loads(json.dumps(describe_inspection(unlabelled)))
+    assert sorted(view["order"]) == list(range(len(NAMES)))
     for kind, matrix in read_matrices(unlabelled).items():
-        sent = told["matrices"][kind]
+        sent = view["matrices"][kind]
         levels = np.frombuffer(base64.b64decode(sent["data"]), np.uint8).reshape(5, 5)
         assert (np.diag(levels) == 0).all()
         step = (sent["high"] - sent["low"]) / 254
@@ -36,27 +36,27 @@ def test_matrices_are_told_in_levels(unlabelled):
                 if a != b:
                     value = sent["low"] + (levels[a, b] - 1) * step
                     assert abs(value - matrix[a, b]) <= step
-    assert told["evaluation"] is None
+    assert view["evaluation"] is None
     for kind, name in (("confusion", "confusion.csv"), ("bias", "bias.csv")):
-        assert [row["rank"] for row in told["pairs"][kind]] == [
+        assert [row["rank"] for row in view["pairs"][kind]] == [
             row["rank"] for row in read_csv(unlabelled / name)
         ]
-        for row in told["pairs"][kind]:
+        for row in view["pairs"][kind]:
             assert (str(row["a"]), str(row["b"])) == (row["class_a"], row["class_b"])
 
 
 def test_without_labels_a_pair_shows_what_is_nearly_a_tie(unlabelled):
-    told = describe_pair(unlabelled, 2, 3)
-    assert told["count"] is None
-    assert told["list"] is None
+    view = describe_pair(unlabelled, 2, 3)
+    assert view["count"] is None
+    assert view["list"] is None
     rows = {row["path"]: row for row in read_csv(unlabelled / "predictions.csv")}
-    margins = [float(rows[image["path"]]["margin"]) for image in told["confused"]]
+    margins = [float(rows[image["path"]]["margin"]) for image in view["confused"]]
     assert margins == sorted(margins)
-    for image in told["confused"]:
+    for image in view["confused"]:
         row = rows[image["path"]]
         assert {row["predicted"], row["runner_up"]} == {"2", "3"}
-    assert all(image["predicted"] == "2" for image in told["first"])
-    assert told["figures"]["confusion"] == read_matrices(unlabelled)["confusion"][2, 3]
+    assert all(image["predicted"] == "2" for image in view["first"])
+    assert view["figures"]["confusion"] == read_matrices(unlabelled)["confusion"][2, 3]
 
 
 def test_images_without_a_label_are_not_called_right(tmp_path):
@@ -69,9 +69,9 @@ def test_images_without_a_label_are_not_called_right(tmp_path):
     (images / "labels.csv").write_text("\n".join(["path,label", *rows]))
     model = save_model(tmp_path / "dnn.keras")
     inspect_model(model, images, tmp_path / "run", Options(), progress=quiet)
-    told = describe_pair(tmp_path / "run", 0, 1)
+    view = describe_pair(tmp_path / "run", 0, 1)
     for side, name in (("first", "blue"), ("second", "green")):
-        assert [image["path"] for image in told[side]] == [f"{name}28.png", f"{name}29.png"]
+        assert [image["path"] for image in view[side]] == [f"{name}28.png", f"{name}29.png"]
 
 
 @pytest.mark.parametrize(("a", "b"), [(0, 9), (1, 1)])

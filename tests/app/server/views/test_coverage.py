@@ -17,9 +17,9 @@ def test_the_document_and_the_tables_are_served(served, client, tmp_path):
     (run / "criteria.csv").write_text("test_set\n")
     (run / "secret.csv").write_text("no\n")
     key = served.key(run)
-    told = client.get(f"/run/{key}/coverage").json()
-    assert told["name"] == "run"
-    assert told["widening"] is None
+    view = client.get(f"/run/{key}/coverage").json()
+    assert view["name"] == "run"
+    assert view["widening"] is None
     assert client.get(f"/run/{key}/download/criteria.csv").text == "test_set\n"
     assert client.get(f"/run/{key}/download/secret.csv").status_code == 404
     (run / "coverage.json").write_text("{}")

@@ -29,13 +29,13 @@ def heated(run):
 
 def test_heatmaps_come_most_central_first_with_their_mean(heated, client, address):
     assert client.get(f"{address}/layers").json()["shown"] == ["conv/1", "input"]
-    told = client.get(f"{address}/heatmaps/0", params={"layer": "conv/1"}).json()
+    view = client.get(f"{address}/heatmaps/0", params={"layer": "conv/1"}).json()
     clusters = read_clusters(heated)
     members = [place for place, label in enumerate(clusters.labels) if label == 0]
     members.sort(key=lambda place: clusters.centre_distances[place])
-    assert told["paths"] == [clusters.paths[place] for place in members]
-    data = np.frombuffer(base64.b64decode(told["data"]), np.int8)
-    maps = data.reshape(len(members) + 1, told["height"], told["width"])
+    assert view["paths"] == [clusters.paths[place] for place in members]
+    data = np.frombuffer(base64.b64decode(view["data"]), np.int8)
+    maps = data.reshape(len(members) + 1, view["height"], view["width"])
     kept = np.load(heated / "heatmaps" / "000.npy")
     assert np.array_equal(maps[:-1], kept[members])
     mean = kept[members].astype(float).mean(axis=0)
@@ -79,7 +79,7 @@ def test_damaged_heatmaps_are_named(heated, client, address, content):
 
 def test_a_run_agrees_with_itself(run, served, client, address):
     key = address.split("/")[-1]
-    told = client.get(f"{address}/compare/{key}").json()
-    assert (told["images"], told["index"]) == (10, 1.0)
-    assert told["rows"] == told["columns"] == [-1, 0, 1]
-    assert told["table"] == [[2, 0, 0], [0, 5, 0], [0, 0, 3]]
+    view = client.get(f"{address}/compare/{key}").json()
+    assert (view["images"], view["index"]) == (10, 1.0)
+    assert view["rows"] == view["columns"] == [-1, 0, 1]
+    assert view["table"] == [[2, 0, 0], [0, 5, 0], [0, 0, 3]]

@@ -26,25 +26,25 @@ def quiet(stage, done, total):
 @pytest.fixture(scope="module")
 def finished(spots, tmp_path_factory):
     """Retrain, and note what the page is told meanwhile."""
-    out, told = tmp_path_factory.mktemp("retrained") / "out", []
+    out, views = tmp_path_factory.mktemp("retrained") / "out", []
 
     def listen(stage, done, total):
         if stage == "retraining" and done:
-            told.append(describe_retraining(out))
+            views.append(describe_retraining(out))
 
     retrain(
         spots.model, spots.train, spots.run, spots.test, out, EvaluationOptions(),
         Options(epochs=3, batch_size=32), progress=listen,
     )  # fmt: skip
-    return out, told
+    return out, views
 
 
 def test_the_curve_grows_while_it_trains(finished):
-    out, told = finished
-    assert told[0] == {
+    out, views = finished
+    assert views[0] == {
         "name": "out", "running": True, "epochs": 3, "history": [], "found": None
     }  # fmt: skip
-    lengths = [len(each["history"]) for each in told]
+    lengths = [len(view["history"]) for view in views]
     assert lengths == sorted(lengths)
     assert lengths[-1] == 2
     assert not (out / PROGRESS_FOLDER).exists()
@@ -52,12 +52,12 @@ def test_the_curve_grows_while_it_trains(finished):
 
 def test_afterwards_every_change_has_its_picture(finished):
     out, _ = finished
-    told = describe_retraining(out)
-    assert (told["running"], len(told["history"])) == (False, 3)
-    assert told["found"] == read_retraining(out).model_dump()
+    view = describe_retraining(out)
+    assert (view["running"], len(view["history"])) == (False, 3)
+    assert view["found"] == read_retraining(out).model_dump()
     rows = {row["path"]: row for row in read_csv(out / "before_after.csv")}
     seen = 0
-    for cluster, kinds in told["clusters"].items():
+    for cluster, kinds in view["clusters"].items():
         for kind, images in kinds.items():
             for image in images:
                 row = rows[image["path"]]
@@ -65,12 +65,12 @@ def test_afterwards_every_change_has_its_picture(finished):
                 assert row["right after"] == ("1" if kind == "repaired" else "0")
                 assert (out / image["thumbnail"]).is_file()
                 seen += 1
-    for image in told["broken"]:
+    for image in view["broken"]:
         row = rows[image["path"]]
         assert (row["right before"], row["right after"]) == ("1", "0")
         assert (out / image["thumbnail"]).is_file()
     assert seen
-    assert len(told["broken"]) == told["found"]["change"]["broken"]
+    assert len(view["broken"]) == view["found"]["change"]["broken"]
 
 
 def test_what_is_no_retraining_or_damaged_is_told(finished, spots, tmp_path):

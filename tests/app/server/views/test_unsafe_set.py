@@ -57,12 +57,12 @@ def recut_of(client, address, **sent):
 
 
 def test_the_unsafe_set_is_told_as_its_files_say(chosen, client, address):
-    told = client.get(f"{address}/unsafe").json()
+    view = client.get(f"{address}/unsafe").json()
     rows = read_csv(chosen / "unsafe_set.csv")
     for name in ("path", "cluster", "distance"):
-        assert [str(value) for value in told["rows"][name]] == [row[name] for row in rows]
-    assert [str(int(is_out)) for is_out in told["rows"]["outside"]] == [r["outside"] for r in rows]
-    assert (told["chosen"], told["images"], told["count"]) == (6, 8, 6)
+        assert [str(value) for value in view["rows"][name]] == [row[name] for row in rows]
+    assert [str(int(is_out)) for is_out in view["rows"]["outside"]] == [r["outside"] for r in rows]
+    assert (view["chosen"], view["images"], view["count"]) == (6, 8, 6)
 
 
 def test_a_thumbnail_of_a_new_image_is_drawn_once_and_kept(chosen, client, address):
@@ -110,10 +110,10 @@ def test_the_unsafe_set_is_changed_as_asked(chosen, client, address):
     before = client.get(f"{address}/unsafe").json()
     path = before["rows"]["path"][0]
     measured = before["measured"]
-    told = recut_of(client, address, measured=measured, images=[[path, False]]).json()
-    assert told == client.get(f"{address}/unsafe").json()
+    view = recut_of(client, address, measured=measured, images=[[path, False]]).json()
+    assert view == client.get(f"{address}/unsafe").json()
     assert path not in (chosen / "IS_filenames.txt").read_text().splitlines()
-    assert told["rows"]["out"] == [True, *[False] * 5]
+    assert view["rows"]["out"] == [True, *[False] * 5]
     recut_of(client, address, measured=measured, clusters=[[1, False]], images=[[path, True]])
     assert {row["cluster"] for row in read_csv(chosen / "unsafe_set.csv")} == {"0"}
     after = recut_of(client, address, measured=measured, clusters=[[1, True]], count=8).json()

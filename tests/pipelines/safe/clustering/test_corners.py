@@ -135,11 +135,11 @@ def test_a_min_samples_below_one_is_an_error(min_samples):
 # --- clusters that hold too much ------------------------------------------------------------------
 
 
-def crowd_and_few(parts=4, each=40, gap=3.0):
+def crowd_and_few(parts=4, size=40, gap=3.0):
     """Draw `parts` blobs near one another, and one far away that makes them look like one."""
     rng = np.random.default_rng(0)
     centres = [[gap * part, 0, 0] for part in range(parts)] + [[0, 500, 0]]
-    of = np.repeat(np.arange(parts + 1), [each] * parts + [30])
+    of = np.repeat(np.arange(parts + 1), [size] * parts + [30])
     return (np.array(centres)[of] + rng.normal(size=(len(of), 3)) * 0.5).astype(np.float32), of
 
 
@@ -178,7 +178,7 @@ def test_a_large_cluster_without_parts_stays_whole():
 
 
 def test_a_cluster_that_a_person_sees_at_once_is_never_searched_again():
-    points, _ = crowd_and_few(each=12, gap=2.0)
+    points, _ = crowd_and_few(size=12, gap=2.0)
     assert len(clustering.search(points, largest_share=0.25).settings) == 2
 
 

@@ -52,10 +52,10 @@ def test_every_cluster_says_what_sets_it_apart(run):
 def test_every_file_is_in_a_cluster_or_noise_or_rejected_and_only_once(run, failures):
     labels, rejected = read_labels(run), read_pairs(run / "rejected.txt")
     assert not set(labels) & set(rejected)
-    found = {
+    files = {
         file.relative_to(failures).as_posix() for file in failures.rglob("*") if not file.is_dir()
     }
-    assert set(labels) | set(rejected) == found
+    assert set(labels) | set(rejected) == files
     assert list(labels) == sorted(labels)
     manifest = read_manifest(run)
     assert manifest.images.model_dump() == {"found": 36, "used": 31, "rejected": 5}

@@ -89,7 +89,7 @@ def test_failure_rates_count_failing_and_passing_images_of_a_situation(run):
         row = rows[cluster]
         failing, size = int(row["failing_images"]), int((clusters.labels == cluster).sum())
         assert size - 3 <= failing <= size + 1
-        held = [each["path"] for each in passing if each["cluster"] == str(cluster)]
+        held = [image["path"] for image in passing if image["cluster"] == str(cluster)]
         assert int(row["passing_images"]) == len(held)
         assert float(row["failure_rate"]) == pytest.approx(
             failing / (failing + len(held)), abs=1e-4
@@ -152,8 +152,8 @@ def test_a_test_gives_both_sets_and_confusions(world, store, tmp_path):
     confusions = explanation.clusters[0].confusions
     assert [(c.label, c.prediction) for c in confusions] == [("05", "16")]
     assert explanation.notes == []
-    for said in explanation.clusters.values():
-        (finding,) = said.parameters
+    for cluster in explanation.clusters.values():
+        (finding,) = cluster.parameters
         assert finding.words.startswith("prediction: 16 in 100 % against 0 % of passing images (")
 
 
@@ -190,7 +190,7 @@ def test_few_passing_images_with_tables_of_their_own_stop_nothing(world, store, 
     find(world / "failures.txt", out, passing=few, table_files=TableFiles((table, other)))
     assert not (out / "passing_parameters.csv").exists()
     assert read_explanation(out).notes == []
-    assert [each.name for each in read_explanation(out).parameters] == ["yaw"]
+    assert [parameter.name for parameter in read_explanation(out).parameters] == ["yaw"]
 
 
 def test_new_images_are_selected_in_the_same_space(run, store, tmp_path):
@@ -286,9 +286,9 @@ def test_without_passing_images_a_note_says_what_they_would_give(world, store, t
     ],
 )
 def test_options_that_do_not_go_together_are_refused(world, tmp_path, options, message):
-    given = {k: world / v if k in {"passing", "test_run"} else v for k, v in options.items()}
+    resolved = {k: world / v if k in {"passing", "test_run"} else v for k, v in options.items()}
     with pytest.raises(InputError, match=message):
-        find(world / "failures.txt", tmp_path / "run", **given)
+        find(world / "failures.txt", tmp_path / "run", **resolved)
     assert not (tmp_path / "run").exists()
 
 

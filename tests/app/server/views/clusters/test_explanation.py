@@ -51,18 +51,24 @@ def test_what_is_said_of_the_run_stands_beside(explained, client, address):
 
 def test_every_column_can_colour_the_map(explained, client, address):
     data = client.get(f"{address}/data").json()
-    found = data["colourings"]
-    assert [(each["name"], each["kind"]) for each in found[:3]] == [*COLUMNS]
-    assert [each["period"] for each in found[:3]] == [0, 360, 0]
-    assert [each["name"] for each in found[3:]] == [each.figure for each in PROPERTIES]
-    assert {each["name"]: each["period"] for each in found if each["kind"] == "angle"} == {
+    colourings = data["colourings"]
+    assert [(colouring["name"], colouring["kind"]) for colouring in colourings[:3]] == [*COLUMNS]
+    assert [colouring["period"] for colouring in colourings[:3]] == [0, 360, 0]
+    assert [colouring["name"] for colouring in colourings[3:]] == [
+        colouring.figure for colouring in PROPERTIES
+    ]
+    assert {
+        colouring["name"]: colouring["period"]
+        for colouring in colourings
+        if colouring["kind"] == "angle"
+    } == {
         "turn": 360,
         "dominant hue": 360,
         "edges at": 180,
     }
-    for each in found:
-        column = f"{address}/values/{each['source']}/{each['index']}"
-        answer = client.get(column, params={"name": each["name"]})
+    for colouring in colourings:
+        column = f"{address}/values/{colouring['source']}/{colouring['index']}"
+        answer = client.get(column, params={"name": colouring["name"]})
         assert answer.headers["cache-control"] == "no-store"
         # As it was called before the run was explained anew.
         assert client.get(column, params={"name": "another"}).status_code == 404
@@ -77,7 +83,7 @@ def test_values_join_on_the_path_whatever_their_order(explained, client, address
 
     columns = ("parameters/0", "parameters/1", "parameters/2", "properties/0", "properties/15")
     before = [values(column) for column in columns]
-    yaw, turn, category, brightness, aspect = (found for found, _ in before)
+    yaw, turn, category, brightness, aspect = (by_path for by_path, _ in before)
     names = sorted(NAMES)
     assert yaw == dict(zip(names, [*np.linspace(-40.5, 40, 9), None], strict=True))
     assert turn[names[9]] == 359.75
@@ -167,8 +173,8 @@ def test_a_damaged_explanation_is_named_with_what_to_do(explained, client, addre
 
 @pytest.mark.parametrize("families", [[[0, 1], [1]], [[0]], [[0, 1], []], [[0, 1, -1]]])
 def test_what_the_report_refuses_does_not_open_either(explained, client, address, families):
-    told = [Family(family=f, clusters=ids, size=8) for f, ids in enumerate(families)]
-    write_explanation(explained, explanation(families=told))
+    listed = [Family(family=f, clusters=ids, size=8) for f, ids in enumerate(families)]
+    write_explanation(explained, explanation(families=listed))
     for name, status in (("data", 404), ("report.html", 409)):
         answer = client.get(f"{address}/{name}")
         assert answer.status_code == status
