@@ -58,7 +58,7 @@ class Description:
     brief : str
         The first parameter in short form; empty for none.
     more_confusions : str
-        A summary of the confusions that are left out; empty for none.
+        A summary of the confusions that `confusions` leaves out; empty for none.
     """
 
     hints: tuple[str, ...]
@@ -94,7 +94,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """The cards of one family or of one kind; all cards under an empty `title` otherwise."""
+    """Cards under one heading: those of a family or of a kind, or all under an empty `title`."""
 
     family: int | None
     title: str
@@ -140,7 +140,7 @@ def group_clusters(results: Results) -> tuple[list[Section], Card | None]:
 
 
 def _group_by_kind(cards: dict[int, Card], total: int) -> list[Section]:
-    """Return one section a kind of clusters, situations first."""
+    """Return one section for each kind of clusters, situations first."""
     sections = []
     for kind in CLUSTER_KINDS:
         inside = tuple(card for card in cards.values() if card.row.kind == kind)

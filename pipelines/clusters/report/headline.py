@@ -14,7 +14,8 @@ KIND_TITLES = {
     ONE_SUBJECT: "Of one subject each",
 }
 WEIGHTED = 0.005
-"""Difference of the rate from that of the images counted, above which it is an estimate."""
+"""A rate that differs by more from the share of failing images among the counted ones is called an
+estimate ("about"): passing images were sampled."""
 
 
 def describe_rate(rate: FailureRate) -> str:
@@ -26,14 +27,14 @@ def describe_rate(rate: FailureRate) -> str:
     if abs(rate.rate - rate.failing / images) > WEIGHTED:
         return (
             f"fails on about {share} of images like these ({rate.failing:,} failing, "
-            f"{rate.passing:,} of the sample of passing ones; {interval}), {elsewhere}"
+            f"{rate.passing:,} passing in the sample; {interval}), {elsewhere}"
         )
     like = f"{images:,} {'image' if images == 1 else 'images'} like these"
     return f"fails on {rate.failing:,} of {like} ({share}, {interval}), {elsewhere}"
 
 
 def write_headline(manifest: Manifest, images: int) -> list[str]:
-    """Say what a search results among failing images, with passing images or without.
+    """Describe the clusters that a search found, with passing images or without.
 
     Parameters
     ----------
@@ -58,14 +59,15 @@ def write_headline(manifest: Manifest, images: int) -> list[str]:
     ]
     if figures.clusters:
         sentences.append(
-            f"Five images of each cluster are {figures.inspection_share:.0%} of all images, "
-            f"of each of {families.families} families {families.family_inspection_share:.0%}."
+            f"Five images of each cluster make up {figures.inspection_share:.0%} of all images, "
+            f"five of each of {families.families} families "
+            f"{families.family_inspection_share:.0%}."
         )
     return sentences
 
 
 def describe_situations(manifest: Manifest, images: int) -> list[str]:
-    """Say how many failures lie in situations; nothing of a run without passing images.
+    """Describe how many failures lie in situations; an empty list without passing images.
 
     Parameters
     ----------
@@ -97,17 +99,19 @@ def describe_situations(manifest: Manifest, images: int) -> list[str]:
             f"({count_of(passing.as_common_images, 'failure')})"
         )
     if passing.one_subject:
-        images_of = count_of(passing.one_subject_images, "image")
-        parts.append(f"{images_of} of one subject each ({passing.one_subject})")
+        parts.append(
+            f"{count_of(passing.one_subject, 'cluster')} of one subject each "
+            f"({count_of(passing.one_subject_images, 'failure')})"
+        )
     parts.append(f"{count_of(figures.noise, 'image')} without a common look")
     total = images + passing.passing
-    # Of a sample, some may have turned out to be copies of failing images.
+    # Some images of a sample may be copies of failing images, so the total is an estimate.
     about = "about " if passing.passing_sample < passing.passing else ""
     return [
         f"{', '.join(parts)}.",
         f"The DNN fails on {images:,} of {about}{total:,} images "
         f"({100 * passing.failure_rate:.1f} %); "
-        f"five images of each cluster are {_whole(figures.inspection_share)} of the failures.",
+        f"five images of each cluster make up {_whole(figures.inspection_share)} of the failures.",
     ]
 
 

@@ -1,6 +1,6 @@
 """The report of a run: one file that a safety engineer files as evidence (ISO 21448).
 
-Its words are here and in the modules beside this one; how it looks is in `assets/report.html`.
+This module and those beside it hold the report's text; `assets/report.html` holds its layout.
 """
 
 from __future__ import annotations
@@ -49,76 +49,86 @@ REPORT_FILE = "report.html"
 TEMPLATE = Path(__file__).parents[3] / "assets" / "report.html"
 
 BY_APPEARANCE = (
-    "grouped by what they look alike in (SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
+    "grouped by their appearance (SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
 )
 BY_CONTRAST = (
-    "grouped by what sets them apart from passing images of the same test (a contrast with passing "
-    "images before the clustering of SAFE: Attaoui, Pastore and Briand, ICSE 2024 Companion)"
+    "grouped by what sets them apart from passing images of the same test (the clustering of SAFE, "
+    "Attaoui, Pastore and Briand, ICSE 2024 Companion, after a contrast with passing images that "
+    "this tool adds)"
 )
 BY_HEATMAPS = (
-    "grouped by what drove the DNN: the relevance of the neurons of one of its layers (HUDD: "
+    "grouped by what drove the DNN: the relevance of the neurons of one layer (HUDD: "
     "Fahmy, Pastore, Bagherzadeh and Briand, IEEE Transactions on Reliability 2021)"
 )
 CORE_IMAGE = (
     "Core image",
-    "An image that has at least min samples images of its cluster, itself included, within the "
+    "An image with at least min samples images of its cluster, itself included, within the "
     "distance eps.",
 )
 HEATMAP_TERMS: Facts = (
-    ("Core image", "Of clusters by heatmaps, every image."),
+    ("Core image", "In clusters by heatmaps, every image is a core image."),
     (
         "WICD",
         "Weighted average intra-cluster distance: how far apart the heatmaps of a cluster are, on "
-        "average. The layer with the least one was chosen.",
+        "average. The job chose the layer with the smallest WICD.",
     ),
 )
 TERMS: Facts = (
     (
         "Silhouette",
-        "How much nearer an image is to its own cluster than to the nearest other one: from 1 (far "
-        f"apart) through 0 (in between) to {MINUS}1.",
+        "How much nearer an image is to its own cluster than to the nearest other cluster: from 1 "
+        f"(far from the other) through 0 (in between) to {MINUS}1 (nearer to the other).",
     ),
     (
         "Hint",
-        "What a cluster's pictures have more or less of than all others, by far (Cliff's delta of "
-        f"{LARGE} or more). Of clusters that have nothing in common, at most "
-        f"{100 * (1 - QUANTILE):.0f}{SPACE}% get any.",
+        "A property of the pictures that is much higher or lower in the cluster than in all others "
+        f"(Cliff's delta of {LARGE} or more). Of clusters whose images have nothing in common, at "
+        f"most {100 * (1 - QUANTILE):.0f}{SPACE}% get a hint.",
     ),
     (
         "Parameter",
-        "A known property of the images whose variance in a cluster is smaller than in the whole "
-        "failing set, or of which one category is more frequent. Of clusters that share nothing, "
-        f"at most {100 * LEVEL:.0f}{SPACE}% get any.",
+        "A known property of the images that varies less in the cluster than in the whole failing "
+        "set, or one category of which is more frequent in the cluster. Of clusters whose images "
+        f"share nothing, at most {100 * LEVEL:.0f}{SPACE}% get a parameter.",
     ),
-    ("Family", "Clusters that look different and share their situation."),
-    ("Noise", "Images that are in no cluster."),
+    ("Family", "Clusters that look different but come from the same situation."),
+    ("Noise", "Images that belong to no cluster."),
 )
 
 PASSING_PARAMETER = (
     "Parameter against passing images",
-    "Spread around the mean is the mean squared distance from the cluster's mean: how much smaller "
-    "it is in the cluster than among passing images, because these vary more or lie elsewhere. "
-    "Of a category, its share in the cluster and among passing images. What passing images share "
-    "is not said.",
+    "For a number: how much smaller the spread around the cluster's mean is in the cluster than "
+    "among passing images, which vary more or lie elsewhere. The spread is the mean squared "
+    "distance from that mean. For a category: its share in the cluster and among passing images. "
+    "What passing images share as well is left out.",
 )
 RATE_TERMS: Facts = (
     (
         "Failure rate",
-        "Of all images of the test that look like those of a cluster, failing and passing, the "
-        "share that fails, with its 95 % interval (Wilson); elsewhere is that of all other images.",
+        "The share of failing images among all images of the test, failing and passing, that look "
+        "like those of a cluster, with its 95 % interval (Wilson). Elsewhere: the share among all "
+        "other images. Each image is counted by clusters that were found without it, so that the "
+        "number of failing images may differ from the size of the cluster.",
     ),
     (
         "Situation",
-        "A cluster whose images fail more often than all others, beyond chance (Fisher's exact "
-        "test, one-sided, Holm's correction: 5 % over all clusters together).",
+        "A cluster: images like its own fail more often than all others, beyond chance (one-sided "
+        "Fisher's exact test with Holm's correction: in all, a 5 % risk of any false situation).",
     ),
     (
         "Too few to tell",
-        "A cluster so small that no test could tell, had all of its images failed.",
+        "A cluster so small that the test would not be significant even if all images like its own "
+        "failed.",
     ),
     (
         "As common among passing images",
-        "A cluster that could be told from chance and was not: what its images share is no cause.",
+        "A cluster that is large enough to test, but images like its own do not fail more often "
+        "than all others, beyond chance: what they share is common among passing images, too.",
+    ),
+    (
+        "Of one subject each",
+        "A cluster whose failing images are all of one group, such as one person or one drive: "
+        "nothing shows that other subjects fail in the same way.",
     ),
 )
 
@@ -133,11 +143,12 @@ def write_report(run: Path, clustered: Path | None = None, retraining: object = 
     Parameters
     ----------
     run : Path
-        A run folder, however its job ended; a job calls this when its manifest says how.
+        A run folder; its job may have ended in any way. A job calls this once its manifest says
+        how it ended.
     clustered : Path, optional
         The run that holds the clusters, if `run` itself does not.
     retraining : object, optional
-        The section on what a retraining changed, with the fields that `assets/report.html` names.
+        The section on what a retraining changed, with the fields that `assets/report.html` shows.
 
     Returns
     -------
@@ -147,8 +158,7 @@ def write_report(run: Path, clustered: Path | None = None, retraining: object = 
     Raises
     ------
     InputError
-        When the folder is no run, a job is writing into it, or a file of it is not as the tool
-        writes it.
+        When the folder is no run folder, a job is writing into it, or one of its files is damaged.
     OSError
         When the folder may not be written.
     """
@@ -178,7 +188,7 @@ def _against_passing(results: Results) -> Iterator[tuple[str, str]]:
     """Yield the terms of a run with passing images, which has no families."""
     for term, meaning in TERMS:
         if term == "Hint":
-            yield term, meaning.replace("than all others", "than passing images")
+            yield term, meaning.replace("than in all others", "than in passing images")
         elif term != "Family":
             yield term, meaning
     explained = results.explanation.clusters.values() if results.explanation else ()
@@ -234,7 +244,7 @@ def _render(results: Results, retraining: object = None) -> str:
         else "",
         terms=_terms(results),
         basis=_basis(manifest),
-        cards_lead=f"Pictures are the {STILLS} most central of a cluster, most central first.",
+        cards_lead=f"Pictures show the {STILLS} most central images, the most central one first.",
         no_verdict=NO_VERDICT,
         not_given=NOT_GIVEN,
         not_covered=NOT_COVERED,

@@ -55,7 +55,7 @@ def _facts(values: Mapping[str, object]) -> Facts:
 
 
 def _by_cluster(value: object) -> list[tuple[int, str]] | None:
-    """Return clusters and their settings in words; None where these are not told by cluster."""
+    """Return clusters and their settings in words; None where they are not listed by cluster."""
     if not isinstance(value, list):
         return None
     settings = []

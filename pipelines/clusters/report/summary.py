@@ -49,7 +49,7 @@ def describe_run(results: Results) -> Facts:
 
 
 def _tested(manifest: Manifest) -> Facts:
-    """Say what DNN was tested, how good it is, and on what, as far as the run knows."""
+    """Describe the DNN under analysis, its accuracy and its test, as far as the run knows."""
     test = read_part(manifest, ClusterParameters).test if manifest.job == CLUSTER else None
     passing = find_part(manifest, PassingFigures)
     facts = []
@@ -72,29 +72,29 @@ def _tested(manifest: Manifest) -> Facts:
             (
                 "Images",
                 f"{used:,} failing, {passing.passing:,} passing"
-                + (f", {sample:,} of them looked at" if sample < passing.passing else ""),
+                + (f", {sample:,} of them sampled" if sample < passing.passing else ""),
             ),
-            ("SHA-256 of the failing", passing.failing_sha256),
-            ("SHA-256 of the passing", passing.passing_sha256),
+            ("SHA-256 of the failing images", passing.failing_sha256),
+            ("SHA-256 of the passing images", passing.passing_sha256),
         ]
     return tuple(facts)
 
 
 def select_worst(cards: Sequence[Card]) -> list[Card]:
-    """Return the three situations with most failures beyond what is usual, if there are any."""
+    """Return the three situations with most failures beyond the usual rate, if there are any."""
     return [card for card in cards if card.row.kind == SITUATION][:MOST_WORST]
 
 
 def describe_ending(results: Results) -> str:
-    """Describe how a job ended that did not finish; empty for one that finished."""
+    """Describe how an unfinished job ended; empty for one that finished."""
     if results.ended == "finished":
         return ""
     how = {
         "stopped": "The run was stopped by the user before it was finished.",
         "failed": f"The run failed: {results.manifest.message or 'no reason is known.'}",
-        "killed": "The run was killed: its process ended without a word.",
+        "killed": "The run was killed: its process ended without giving a reason.",
     }[results.ended]
-    return f"{how}\nThis report shows what there was by then."
+    return f"{how}\nThis report shows the results up to then."
 
 
 def explain_absence(results: Results, cards: Sequence[Card]) -> str:
@@ -112,7 +112,7 @@ def explain_absence(results: Results, cards: Sequence[Card]) -> str:
 
 
 def summarise(results: Results, cards: Sequence[Card]) -> Facts:
-    """Return the run in figures: what is counted, and how much."""
+    """Return the figures of the run, each with its label."""
     manifest, clusters = results.manifest, results.clusters
     images, figures = manifest.images, find_part(manifest, ClusterFigures)
     counted = f"images used, of {images.found:,} found; {images.rejected:,} rejected"
@@ -123,7 +123,7 @@ def summarise(results: Results, cards: Sequence[Card]) -> Facts:
     families = results.explanation.families if results.explanation and not by_rate else []
     noise = sum(row.size for row in results.rows if row.cluster == NOISE)
     share = percent(noise / len(clusters.paths))
-    inspected = f"of the images are inspected, when {INSPECTED_PER_CLUSTER} of each"
+    inspected = f"of the images, when {INSPECTED_PER_CLUSTER} of each"
     summary += [
         (f"{len(cards):,}", "root cause cluster" if len(cards) == 1 else "root cause clusters"),
         (share, f"noise ({count_of(noise, 'image')})"),
@@ -131,7 +131,7 @@ def summarise(results: Results, cards: Sequence[Card]) -> Facts:
             percent(
                 figures.inspection_share if figures else compute_inspection_share(clusters.labels)
             ),
-            f"{inspected} cluster are",
+            f"{inspected} cluster are inspected",
         ),
     ]
     if families:
@@ -143,7 +143,7 @@ def summarise(results: Results, cards: Sequence[Card]) -> Facts:
             else compute_inspection_share(label_families(by_family, clusters.labels))
         )
         summary.insert(2, (f"{len(families):,}", "family" if len(families) == 1 else "families"))
-        summary.append((share, f"{inspected} family are"))
+        summary.append((share, f"{inspected} family are inspected"))
     decided = sum(1 for card in cards if card.row.verdict)
     summary.append((f"{decided:,} of {len(cards):,}", f"clusters have a verdict{_verdicts(cards)}"))
     defined = [card.row.silhouette for card in cards if card.row.silhouette is not None]
@@ -155,7 +155,7 @@ def summarise(results: Results, cards: Sequence[Card]) -> Facts:
         summary.append(
             (
                 decimal(mean),
-                f"mean silhouette; of single clusters {span}",
+                f"mean silhouette; single clusters: {span}",
             )
         )
     return tuple(summary)
@@ -172,7 +172,7 @@ def _verdicts(cards: Sequence[Card]) -> str:
 def list_open_points(
     results: Results, cards: Sequence[Card], unsafe: Sequence[UnsafeRow]
 ) -> list[str]:
-    """List what is left to do before the report is complete."""
+    """List what the engineer still has to do before the report is complete."""
     points = []
     undecided = sorted(card.row.cluster for card in cards if not card.row.verdict)
     if undecided:
@@ -198,7 +198,8 @@ def summarise_unsafe_values(unsafe: Sequence[UnsafeRow]) -> str:
     return (
         f"Covered: {counts[COVERED]:,} of {count_of(len(unsafe), 'unsafe value')}. "
         f"Not covered, although failing images lie next to them: {counts[NOT_COVERED]:,}. "
-        f"Without a failing image next to them, so that no cluster could: {counts[NO_IMAGE]:,}. "
+        "Without a failing image next to them, so that no cluster can cover them: "
+        f"{counts[NO_IMAGE]:,}. "
         "A cluster covers a value when its average lies next to it, and its variance of the "
         f"parameter is reduced by {100 * HIGH_REDUCTION:.0f}{SPACE}% or more (HUDD, RQ1.3)."
     )
@@ -222,7 +223,7 @@ def summarise_problems(problems: Sequence[Problem], explanation: Explanation | N
     count = left_out(problems)
     listed = _first(len(problems), MOST_PROBLEMS)
     if not count:
-        return f"All of the parameter files was used{listed}."
+        return f"Every entry of the parameter files was used{listed}."
     return (
         f"{count_of(count, 'entry', 'entries')} of the parameter files could not be used{listed}; "
         "the rest of these files was used."

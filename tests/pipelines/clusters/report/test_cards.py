@@ -58,7 +58,7 @@ def test_every_word_on_a_cluster_is_in_its_card(run):
     empty = page.part("Cluster 2", "Family 1")
     assert "no verdict yet" in empty
     assert "Severity not given Likelihood not given" in empty
-    assert "Nothing that is measured sets its pictures apart beyond chance." in empty
+    assert "No measured property sets its pictures apart beyond chance." in empty
     noise = page.part("Noise drive", "Unsafe values")
     assert "Images 2 Share 11.8 %" in noise
     assert "no verdict yet" not in noise

@@ -313,8 +313,8 @@ def test_a_run_with_passing_images_says_whom_parameters_are_compared_with(
     ]
     assert "passing images" in {finding.reference for finding in firsts}
     assert explanation.notes[0] in words
-    assert "Parameter against passing images Spread around the mean is" in words
-    assert "more or less of than passing images, by far" in words
+    assert "Parameter against passing images For a number: how much smaller the spread" in words
+    assert "much higher or lower in the cluster than in passing images" in words
     alone = report(shutil.copytree(planted, tmp_path / "alone")).words()
-    assert "more or less of than all others, by far" in alone
+    assert "much higher or lower in the cluster than in all others" in alone
     assert "passing images" not in alone

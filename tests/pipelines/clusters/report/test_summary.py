@@ -29,10 +29,10 @@ def test_figures_of_the_run_come_first(run):
         "root cause clusters 3",
         "families 2",
         "noise (2 images) 11.8 %",
-        "of the images are inspected, when 5 of each cluster are 70.6 %",
-        "of the images are inspected, when 5 of each family are 52.9 %",
+        "of the images, when 5 of each cluster are inspected 70.6 %",
+        "of the images, when 5 of each family are inspected 52.9 %",
         "clusters have a verdict: plausible cause 1 1 of 3",
-        "mean silhouette; of single clusters \u22120.03 to 0.45 0.12",
+        "mean silhouette; single clusters: \u22120.03 to 0.45 0.12",
         "Take them as places to look at.",
         "No verdict yet: 2 of 3 clusters (1, 2).",
         "Not covered by any cluster: 1 of 3 unsafe values.",
@@ -44,7 +44,7 @@ def test_unsafe_values_that_are_not_covered_come_first_and_others_are_told_apart
     page = report(run)
     words = page.part("Covered: 1 of 3 unsafe values", "What could not be used")
     assert "Not covered, although failing images lie next to them: 1." in words
-    assert "Without a failing image next to them, so that no cluster could: 1." in words
+    assert "Without a failing image next to them, so that no cluster can cover them: 1." in words
     assert words.endswith(
         "pitch at most \u22129.5 4 not covered "
         "glare at least 0.25 0 no failing image next to it "
@@ -108,7 +108,7 @@ def test_a_run_that_ended_without_clusters(tmp_path, ended, message, expected):
     shutil.rmtree(run / "thumbnails")
     page = report(run)
     assert expected in page.words()
-    assert "This report shows what there was by then." in page.words()
+    assert "This report shows the results up to then." in page.words()
     assert "The run ended before it had clusters." in page.words()
     assert "Ended not known" in page.words()
     assert "torn.jpg" in page.words()
@@ -148,4 +148,4 @@ def test_a_run_of_one_cluster(tmp_path):
     page = report(write_run(tmp_path / "the run", [0] * 3, result={}))
     assert "Silhouette not defined" in page.words()
     assert "mean silhouette" not in page.words()
-    assert "are inspected, when 5 of each cluster are 100.0 %" in page.words()
+    assert "when 5 of each cluster are inspected 100.0 %" in page.words()
