@@ -16,7 +16,7 @@ from pipelines.deepimportance.results import OUTPUTS as COVERAGE
 from pipelines.deepinspect.results import OUTPUTS as INSPECTION
 from pipelines.dnn.job import OUTPUTS as TEST
 from pipelines.retraining.files import OUTPUTS as RETRAINING
-from pipelines.unsafe_set.files import COLUMNS as UNSAFE_COLUMNS
+from pipelines.unsafe_set.rows import COLUMNS as UNSAFE_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[1]
 README, CONTRIBUTING, DOCS = ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs"

@@ -42,7 +42,7 @@ def select(options: SelectOptions) -> None:
             progress=progress,
             overwrite=options.overwrite,
         )
-        missing = export_unsafe_set(run, export, progress, links=options.link) if export else []
+        exported = export_unsafe_set(run, export, progress, links=options.link) if export else None
     print(f"{selection.chosen:,} of {selection.images:,} images are chosen ({selection.counted}).")
     print(f"{selection.images - selection.inside:,} images belong to no cluster.")
     if selection.same:
@@ -50,8 +50,8 @@ def select(options: SelectOptions) -> None:
     if selection.rejected:
         print(f"Files that could not be used: {selection.rejected:,}.")
     _print_unsafe_set(run, selection)
-    if export:
-        _print_export(export, selection, missing)
+    if export and exported:
+        _print_export(export, *exported)
 
 
 @takes(RecutOptions)
@@ -79,17 +79,14 @@ def export(options: ExportOptions) -> None:
     """
     from app.cli.coverage import export_widening
     from pipelines.unsafe_set.export import export_unsafe_set
-    from pipelines.unsafe_set.files import read_selection
 
     run, folder = options.run, options.folder
     if _job_of(run) == "coverage":
         export_widening(run, folder, options.link, options.count)
         return
     with job("What was copied so far stays there.") as progress:
-        missing = export_unsafe_set(run, folder, progress, links=options.link)
-        selection = read_selection(run)
-    assert selection is not None
-    _print_export(folder, selection, missing)
+        count, missing = export_unsafe_set(run, folder, progress, links=options.link)
+    _print_export(folder, count, missing)
 
 
 def _job_of(run: Path) -> str:
@@ -126,9 +123,9 @@ def _print_unsafe_set(run: Path, selection: Selection) -> None:
     )
 
 
-def _print_export(folder: Path, selection: Selection, missing: list[Rejected]) -> None:
+def _print_export(folder: Path, count: int, missing: list[Rejected]) -> None:
     print_left_out(missing, "Not exported")
     print(
-        f"{selection.chosen - len(missing):,} images are in {folder}, a folder a cluster, with "
+        f"{count - len(missing):,} images are in {folder}, a folder a cluster, with "
         "label_studio.json and coco.json."
     )

@@ -22,7 +22,8 @@ from pipelines.dnn.job import PICTURE_FILE
 from pipelines.retraining.results import CHANGES_FILE, REPAIRS_FILE
 from pipelines.runs.folder import REJECTED_FILE
 from pipelines.runs.guard import find_file_inside
-from pipelines.unsafe_set.files import FILENAMES_FILE, UNSAFE_SET_FILE
+from pipelines.unsafe_set.files import FILENAMES_FILE
+from pipelines.unsafe_set.rows import UNSAFE_SET_FILE
 
 PICTURES = {
     GIF_FOLDER: (re.compile(GIF_NAMES), "image/gif", "no-cache"),

@@ -25,7 +25,7 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.guard import SAVE_AGAIN, find_file_inside, name_damaged_file
-from pipelines.runs.manifest import Manifest, read_run_manifest
+from pipelines.runs.manifest import Manifest, check_replaced, read_run_manifest
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,7 @@ def read_clustering(
     InputError
         When a file is not as the tool writes it, or the two files do not fit together.
     """
+    check_replaced(run)
     there = [(run / name).exists() for name in (IMAGES_FILE, CLUSTERS_FILE)]
     if not any(there) or not (all(there) or ended == "finished"):
         return None, ()

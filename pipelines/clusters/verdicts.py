@@ -90,8 +90,12 @@ def find_earlier_words(out: Path, images: str) -> list[EarlierWords]:
 
 
 def _read(folder: Path) -> list[EarlierWords]:
-    earlier = []
-    if (folder / CLUSTERS_FILE).exists():
+    """Read the words on a run's clusters, and what an earlier run left; the same words once."""
+    earlier, removed = [], False
+    with suppress(NoManifestError):
+        # Of a run that is half removed, `KEPT_FILE` has the words already.
+        removed = read_manifest(folder).replacing
+    if not removed and (folder / CLUSTERS_FILE).exists():
         with name_damaged_file(folder / CLUSTERS_FILE, SAVE_AGAIN):
             words = read_words(folder)
         if words:
@@ -100,7 +104,9 @@ def _read(folder: Path) -> list[EarlierWords]:
             earlier.append(EarlierWords(run=folder.name, words=words, images=_images(clusters)))
     if (folder / KEPT_FILE).exists():
         with name_damaged_file(folder / KEPT_FILE, "delete it"):
-            earlier += _KEPT.validate_json((folder / KEPT_FILE).read_bytes())
+            kept = _KEPT.validate_json((folder / KEPT_FILE).read_bytes())
+        # A job that was killed may leave the words in both places.
+        earlier += [entry for entry in kept if entry not in earlier]
     return earlier
 
 
@@ -141,8 +147,8 @@ def carry_over(
     for run in earlier:
         rest = dict(run.words)
         for old, new in _pairs(run, new_of):
-            if old in rest and new not in words:
-                words[new] = rest.pop(old)
+            if old in rest and words.setdefault(new, rest[old]) == rest[old]:
+                del rest[old]
         if rest:
             left.append(run.model_copy(update={"words": rest}))
     return words, left

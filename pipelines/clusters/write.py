@@ -58,9 +58,9 @@ from pipelines.unsafe_set.files import (
     CANDIDATES_FILE,
     FILENAMES_FILE,
     SELECTION_FILE,
-    UNSAFE_SET_FILE,
     read_engineer_labels,
 )
+from pipelines.unsafe_set.rows import UNSAFE_SET_FILE
 
 CLUSTERED = Outputs(
     (

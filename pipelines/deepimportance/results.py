@@ -29,6 +29,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, read_csv, write_csv
 from pipelines.runs.folder import REJECTED_FILE, Progress
 from pipelines.runs.guard import find_file_inside, name_damaged_file
+from pipelines.runs.manifest import check_replaced
 from pipelines.unsafe_set.export import ExportedImage, check_target, export_images
 
 COVERAGE_FILE = "coverage.json"
@@ -261,6 +262,7 @@ def read_coverage(run: Path) -> Row:
     InputError
         When there is none, or it is damaged.
     """
+    check_replaced(run)
     with name_damaged_file(run / COVERAGE_FILE, AGAIN):
         document = json.loads(find_file_inside(run, COVERAGE_FILE).read_bytes())
         if not isinstance(document, dict) or document.get("schema_version") != 1:

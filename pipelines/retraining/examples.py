@@ -28,10 +28,9 @@ from pipelines.data.tables import clean
 from pipelines.dnn.job import UNLABELLED
 from pipelines.dnn.model import Network, scale
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import read_csv
-from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.wording import count_of
-from pipelines.unsafe_set.files import UNSAFE_SET_FILE, read_engineer_labels, read_selection
+from pipelines.unsafe_set.files import read_engineer_labels, read_selection
+from pipelines.unsafe_set.rows import UNSAFE_SET_FILE, read_rows
 
 Role = Literal["training", "unsafe", "validation", "test", "improvement"]
 KEPT_BYTES = 1 << 30
@@ -146,8 +145,7 @@ def gather_unsafe_set(run: Path, known: set[str], step: Step) -> LabelledSet:
     selection = read_selection(run)
     if selection is None:
         raise InputError(f"{run} has no unsafe set: select one first, then label its images.")
-    with name_damaged_file(run / UNSAFE_SET_FILE):
-        clusters = {r["path"]: int(r["cluster"]) for r in read_csv(run / UNSAFE_SET_FILE)}
+    clusters = {row["path"]: int(row["cluster"]) for row in read_rows(run, selection.listed)}
     if not clusters:
         raise InputError(f"{run / UNSAFE_SET_FILE} is empty: there is nothing to retrain with.")
     folder = resolve_folder(Path(selection.folder))

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.runs.errors import InputError
-from pipelines.runs.manifest import read_document
+from pipelines.runs.manifest import check_replaced, read_document
 
 RETRAINING_FILE = "retraining.json"
 MODEL_FILE = "retrained.keras"
@@ -215,6 +215,7 @@ def read_retraining(folder: Path) -> Retraining:
     InputError
         When there is none, or it is damaged.
     """
+    check_replaced(folder)
     retraining = read_document(folder / RETRAINING_FILE, Retraining, AGAIN)
     if retraining is None:
         raise InputError(f"{folder} holds no finished retraining: it has no {RETRAINING_FILE}.")

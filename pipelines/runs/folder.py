@@ -87,10 +87,13 @@ class Run:
         """
         if self.replaces:
             self.replaces = False
+            self.manifest.replacing = True  # whoever reads a run that is half removed is told so
             self.save()
             remove_outputs(self.folder, self.outdated, (MANIFEST_FILE, STATUS_FILE))
             # Of a job that was killed.
             shutil.rmtree(self.folder / NEW_HEATMAPS, ignore_errors=True)
+            self.manifest.replacing = False
+            self.save()
 
     @contextmanager
     def partial(self) -> Iterator[Path]:
@@ -258,13 +261,17 @@ def _outdated(folder: Path, job: str, outputs: Mapping[str, Outputs]) -> Outputs
         When the two are not of one kind, or something else stands in the way.
     """
     outputs = {job: Outputs()} | dict(outputs)
-    earlier = read_manifest(folder).job
+    manifest = read_manifest(folder)
+    earlier = manifest.job
     if earlier not in outputs:
         raise InputError(
             f"{folder} holds a run of {earlier}, which is something else: it is left as it is. "
             "Choose another folder."
         )
     outdated = outputs[earlier] | outputs[job]
+    if manifest.replacing:  # what is left may be of any of them
+        for others in outputs.values():
+            outdated |= others
     check_outputs(folder, outdated)
     return outdated
 

@@ -99,6 +99,9 @@ class Manifest(BaseModel):
         read by `read_part`.
     notes : list of str
         What the user should know about this run, in sentences.
+    replacing : bool
+        Whether files of the run that this one replaces may still be in the folder; `run.json` has
+        it only where that is so.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -119,6 +122,7 @@ class Manifest(BaseModel):
     notes: list[str] = []
     stages: list[Stage] = []
     versions: dict[str, str] = Field(default_factory=versions)
+    replacing: bool = False
     _file: Path = PrivateAttr(default=Path(MANIFEST_FILE))
     """Where it was read from or written to: messages name it."""
 
@@ -170,7 +174,8 @@ class Status(BaseModel):
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `run.json`."""
     manifest._file = folder / MANIFEST_FILE
-    write_text(manifest._file, manifest.model_dump_json(indent=2) + "\n")
+    left_out = None if manifest.replacing else {"replacing"}
+    write_text(manifest._file, manifest.model_dump_json(indent=2, exclude=left_out) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -204,6 +209,19 @@ def read_run_manifest(run: Path) -> Manifest:
         raise InputError(
             f"{run} is not a run folder: {error}. Name a folder that a job has written."
         ) from error
+
+
+def check_replaced(run: Path) -> None:
+    """Raise InputError where a job broke off while it removed the run that it was to replace.
+
+    What is left in the folder then is of neither run.
+    """
+    with suppress(NoManifestError):
+        if (manifest := read_manifest(run)).replacing:
+            raise InputError(
+                f"{run} holds what is left of an earlier run: the job that was to replace it, "
+                f"{manifest.job}, broke off meanwhile. Do that again, with --overwrite."
+            )
 
 
 def write_part(manifest: Manifest, values: Part) -> None:

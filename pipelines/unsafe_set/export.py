@@ -12,10 +12,11 @@ from urllib.parse import quote
 from pipelines.data.images import Rejected
 from pipelines.data.pixels import upright_size
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import read_csv, write_text
+from pipelines.runs.files import write_text
 from pipelines.runs.folder import Progress
-from pipelines.runs.guard import name_damaged_file
-from pipelines.unsafe_set.files import UNSAFE_SET_FILE, read_selection
+from pipelines.runs.guard import SAVE_AGAIN, name_damaged_file
+from pipelines.unsafe_set.files import read_selection
+from pipelines.unsafe_set.rows import UNSAFE_SET_FILE, read_rows
 
 LABEL_STUDIO_FILE = "label_studio.json"
 COCO_FILE = "coco.json"
@@ -53,7 +54,7 @@ def check_target(out: Path, images: Path) -> None:
 
 def export_unsafe_set(
     run: Path, out: Path, progress: Progress, *, links: bool = False
-) -> list[Rejected]:
+) -> tuple[int, list[Rejected]]:
     """Copy the images of a run's unsafe set to `out`, with one folder per cluster.
 
     Images keep their relative paths inside these folders. `label_studio.json` is a list of tasks
@@ -69,21 +70,23 @@ def export_unsafe_set(
 
     Returns
     -------
+    int
+        Number of images in the set.
     list of Rejected
-        Images that are missing or cannot be read; they are left out.
+        Those of them that are missing or cannot be read; they are left out.
 
     Raises
     ------
     InputError
-        When the run has no unsafe set; as `check_target`.
+        When the run has no unsafe set, or its files do not belong together; as `check_target`.
     """
     selection = read_selection(run)
     if selection is None:
         raise InputError(f"{run} has no unsafe set to export: select one first.")
     images = Path(selection.folder)
     check_target(out, images)
-    with name_damaged_file(run / UNSAFE_SET_FILE):
-        rows = read_csv(run / UNSAFE_SET_FILE)
+    rows = read_rows(run, selection.listed)
+    with name_damaged_file(run / UNSAFE_SET_FILE, SAVE_AGAIN):
         listed = [
             ExportedImage(
                 row["path"],
@@ -92,7 +95,7 @@ def export_unsafe_set(
             )
             for row in rows
         ]
-    return export_images(images, listed, out, progress, links=links)
+    return len(listed), export_images(images, listed, out, progress, links=links)
 
 
 def export_images(

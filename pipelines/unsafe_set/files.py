@@ -3,7 +3,8 @@
 An engineer may change the number of images, and take images or clusters out of the set.
 `selection.npz` has the distances and scores, `selection.json` the decisions. The resulting set is
 in `unsafe_set.csv` and `IS_filenames.txt`. Engineers fill in labels in `unsafe_set.csv`. No label
-is lost: `selection.json` keeps the labels of images that are not in the set now.
+is lost: `selection.json` keeps the labels of images that are not in the set now. It is written
+last and says which archive and which table belong to it: others are refused.
 """
 
 from __future__ import annotations
@@ -25,12 +26,11 @@ from pipelines.runs.guard import DAMAGES
 from pipelines.runs.manifest import read_document
 from pipelines.runs.wording import count_of
 from pipelines.unsafe_set.cut import Allocation, Candidates, Ranking, UnsafeSet, cut
+from pipelines.unsafe_set.rows import COLUMNS, UNSAFE_SET_FILE, digest_rows, read_rows
 
 FILENAMES_FILE = "IS_filenames.txt"
-UNSAFE_SET_FILE = "unsafe_set.csv"
 SELECTION_FILE = "selection.json"
 CANDIDATES_FILE = "selection.npz"
-COLUMNS = ("path", "cluster", "rank", "distance", "outside", "label", "group")
 DIGITS = 4
 SELECT_AGAIN = "Select the unsafe set again, with --overwrite."
 BY_HAND = "as asked for"
@@ -63,6 +63,8 @@ class Selection(BaseModel):
         Images of a cluster that are nearer than this count as duplicates; 0 keeps duplicates.
     measured : str
         SHA-256 of the `selection.npz` that belongs to this file.
+    listed : str
+        Digest of the set in `unsafe_set.csv`; see `rows.digest_rows`. Empty in earlier versions.
     deselected, deselected_clusters : list of str and of int
         Images, and clusters with all their images, that the engineer took out.
     set_aside : dict of str to str
@@ -94,6 +96,7 @@ class Selection(BaseModel):
     same_distance: float
     seed: int
     measured: str = ""
+    listed: str = ""
     deselected: list[str] = []
     deselected_clusters: list[int] = []
     set_aside: dict[str, str] = {}
@@ -153,10 +156,17 @@ def read_current_set(run: Path) -> CurrentSet:
     InputError
         When the run has no unsafe set; when its files cannot be read or do not belong together.
     """
+    selection = _read_decisions(run)
+    candidates = _read_measured(run, selection)
+    read_rows(run, selection.listed)
+    return _cut(selection, candidates, read_engineer_labels(run))
+
+
+def _read_decisions(run: Path) -> Selection:
     selection = read_selection(run)
     if selection is None:
         raise InputError(f"{run} has no unsafe set: select one first.")
-    return _cut(selection, _read_measured(run, selection), read_engineer_labels(run))
+    return selection
 
 
 def _cut(selection: Selection, candidates: Candidates, labels: Mapping[str, str]) -> CurrentSet:
@@ -215,10 +225,9 @@ def recut(
     """
     if count is not None and count < 1:
         raise InputError(f"count: expected a number of images, 1 or more, received {count}")
-    read_current_set(run)  # raises InputError before a lock file is made in a folder without a set
+    _read_decisions(run)  # raises InputError before a lock file is made in a folder without a set
     with lock_folder(run):
-        selection = read_selection(run)
-        assert selection is not None
+        selection = _read_decisions(run)
         candidates = _read_measured(run, selection)
         known = set(candidates.paths)
         for path in images or ():
@@ -341,6 +350,7 @@ def write_unsafe_set(
     groups_of_images = candidates.group_numbers()
     decided = selection.model_copy(
         update={
+            "listed": digest_rows((row[0], row[1]) for row in rows),
             "set_aside": aside,
             "chosen": len(rows),
             "same": len(current.chosen.same),

@@ -17,13 +17,13 @@ from pipelines.unsafe_set.allocation import SELECTION_FACTOR, estimate_count
 from pipelines.unsafe_set.cut import Allocation, Candidates, Ranking
 from pipelines.unsafe_set.files import (
     BY_HAND,
-    UNSAFE_SET_FILE,
     Selection,
     read_engineer_labels,
     read_selection,
     write_candidates,
     write_unsafe_set,
 )
+from pipelines.unsafe_set.rows import UNSAFE_SET_FILE
 
 SHARE = 0.1
 """Share of the improvement set that is chosen when the user gives no numbers."""

@@ -15,7 +15,7 @@ from pipelines.clusters.verdicts import (
 )
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
-from pipelines.runs.manifest import Manifest
+from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
 
 WORDS = {"name": "sunglasses", "note": "dark\nglass", "verdict": "plausible cause"}
 
@@ -190,3 +190,28 @@ def test_a_damaged_run_hands_nothing_on_and_is_not_overwritten(tmp_path, name):
     (run / name).unlink()
     (run / "clusters.csv").unlink(missing_ok=True)
     assert find_earlier_words(tmp_path / "next", "/images") == []
+
+
+def test_words_that_a_killed_job_left_in_both_places_are_carried_once(tmp_path):
+    clusters = clusters_of([0] * 4 + [1] * 4)
+    run = write_run(tmp_path / "earlier", clusters, c0=WORDS)
+    before = find_earlier_words(run, "/images")
+    keep_words(run, before)
+    assert find_earlier_words(run, "/images") == before  # killed before the earlier run went
+    grown = clusters_of([0] * 5 + [1] * 5)
+    write_clusters(run, grown, {0: WORDS})  # killed after the new one came
+    assert carry_over(find_earlier_words(run, "/images"), clusters_of([0] * 4 + [1] * 5)) == (
+        {0: WORDS},
+        [],
+    )
+
+
+def test_of_a_run_that_is_half_removed_the_kept_words_count(tmp_path):
+    run = write_run(tmp_path / "earlier", clusters_of([0] * 4), c0=WORDS)
+    before = find_earlier_words(run, "/images")
+    keep_words(run, before)
+    left = read_manifest(run)
+    left.replacing = True
+    write_manifest(run, left)
+    (run / "images.csv").unlink()
+    assert find_earlier_words(run, "/images") == before

@@ -15,8 +15,10 @@ from pipelines.runs.files import Outputs
 from pipelines.runs.manifest import (
     Manifest,
     Status,
+    check_replaced,
     read_manifest,
 )
+from tests.killed import kill_before
 
 
 def manifest(**changes) -> Manifest:
@@ -183,6 +185,48 @@ def test_a_run_of_one_kind_takes_the_place_of_another_whole(tmp_path):
         ),
     ):
         pass
+
+
+def test_a_job_that_is_killed_while_it_replaces_a_run_leaves_the_old_or_says_so(tmp_path):
+    outputs = {
+        "cluster": Outputs(("labels.txt", "images.csv")),
+        "heatmaps": Outputs(("labels.txt", "heatmaps.npz"), {"heatmaps": r"\d+\.npy"}),
+    }
+    old = ("labels.txt", "heatmaps.npz", "heatmaps/000.npy", "heatmaps/001.npy")
+
+    def write(folder, job, names):
+        with run_folder.open_run(folder, manifest(job=job), quiet, outputs, overwrite=True) as run:
+            run.begin_results()
+            (folder / "heatmaps").mkdir(exist_ok=True)
+            for name in names:
+                (folder / name).write_text(job)
+
+    def texts(folder):
+        return {name: (folder / name).read_text() for name in old if (folder / name).exists()}
+
+    step, states = 0, set()
+    while True:
+        folder = tmp_path / str(step)
+        write(folder, "heatmaps", old)
+        if not kill_before(step, lambda at=folder: write(at, "cluster", ("labels.txt",))):
+            break
+        left = read_manifest(folder)
+        states.add((left.job, left.ended, left.replacing))
+        if left.replacing:
+            with pytest.raises(InputError, match=r"what is left of an earlier run.*--overwrite"):
+                check_replaced(folder)
+        elif left.job == "heatmaps":
+            assert texts(folder) == dict.fromkeys(old, "heatmaps")
+        else:
+            assert "heatmaps" not in texts(folder).values()
+        write(folder, "cluster", ("labels.txt",))
+        assert texts(folder) == {"labels.txt": "cluster"}
+        assert "replacing" not in (folder / "run.json").read_text()
+        step += 1
+    assert states == {
+        ("heatmaps", "finished", False), ("cluster", "running", True),
+        ("cluster", "running", False), ("cluster", "finished", False),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("barred", ["labels.txt", "gifs"])

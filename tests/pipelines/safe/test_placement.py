@@ -242,7 +242,7 @@ def test_runs_and_folders_that_cannot_be_used(run, improvement, tmp_path):
 def test_chosen_images_lie_in_a_folder_a_cluster(run, improvement, tmp_path, links):
     select(run, improvement, count=6)
     out = tmp_path / "to label"
-    assert export_unsafe_set(run, out, quiet, links=links) == []
+    assert export_unsafe_set(run, out, quiet, links=links) == (len(rows_of(run)), [])
     rows = rows_of(run)
     for row in rows:
         file = out / f"cluster_{int(row['cluster']):03d}" / row["path"]
@@ -273,7 +273,7 @@ def test_what_cannot_be_exported(run, improvement, tmp_path):
     moved = tmp_path / "moved.png"
     (improvement / gone).rename(moved)
     try:
-        (missing,) = export_unsafe_set(run, tmp_path / "out", quiet)
+        _, (missing,) = export_unsafe_set(run, tmp_path / "out", quiet)
     finally:
         moved.rename(improvement / gone)
     assert missing.path == gone

@@ -1,6 +1,7 @@
 """The files of an unsafe set, and changing it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.folder import lock_folder
 from pipelines.unsafe_set.cut import cut
+from pipelines.unsafe_set.export import export_unsafe_set
 from pipelines.unsafe_set.files import (
     Selection,
     read_candidates,
@@ -20,6 +22,8 @@ from pipelines.unsafe_set.files import (
     write_candidates,
     write_unsafe_set,
 )
+from pipelines.unsafe_set.rows import read_rows
+from tests.killed import kill_before
 from tests.pipelines.unsafe_set.test_cut import HOW, candidates_of
 
 
@@ -212,6 +216,91 @@ def test_no_label_is_lost_wherever_the_work_breaks_off(run, monkeypatch, broken)
     recut(run, count=12)
     assert names_of(run) == before
     assert read_engineer_labels(run) == {before[11]: "down"}
+
+
+def shown(run):
+    """Return what page and export say of a set; None where they refuse."""
+    try:
+        current = read_current_set(run)
+        rows = read_rows(run, current.selection.listed)
+    except InputError as error:
+        assert "another" in str(error) or "ecut` without" in str(error) or "again" in str(error)
+        return None
+    paths = [current.candidates.paths[image] for image in current.chosen.images[~current.out]]
+    assert paths == [row["path"] for row in rows]
+    return paths
+
+
+def select_anew(run, labels):
+    """Write what a second `select` writes: other distances, and so another set."""
+    candidates = candidates_of(np.random.default_rng(1).uniform(0, 1, (30, 3)), [0.5] * 3)
+    measured = write_candidates(run, candidates)
+    selection = selection_of(9).model_copy(update={"images": 30, "measured": measured})
+    write_unsafe_set(run, selection, candidates, labels)
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("how", ["select", "recut"])
+def test_a_kill_between_two_renames_shows_the_old_set_the_new_one_or_a_refusal(
+    run, tmp_path_factory, labelled, how
+):
+    before = names_of(run)
+    labels = {before[0]: "up"} if labelled else {}
+    if labelled:
+        replace_cells(run / "unsafe_set.csv", "path", {before[0]: {"label": "up"}})
+
+    def write(folder):
+        if how == "recut":
+            recut(folder, count=9)
+        else:
+            select_anew(folder, read_engineer_labels(folder))
+
+    after = Path(shutil.copytree(run, tmp_path_factory.mktemp("whole") / "run"))
+    write(after)
+    refused = 0
+    for step in range(20):
+        folder = Path(shutil.copytree(run, tmp_path_factory.mktemp("killed") / "run"))
+        if not kill_before(step, lambda folder=folder: write(folder)):
+            break
+        assert shown(folder) in (before, names_of(after), None)
+        refused += shown(folder) is None
+        assert read_engineer_labels(folder) == labels
+        write(folder)
+        for name in ("selection.npz", "selection.json", "unsafe_set.csv", "IS_filenames.txt"):
+            assert (folder / name).read_bytes() == (after / name).read_bytes()
+    assert 4 <= step < 20
+    assert refused
+
+
+def test_a_table_of_another_set_is_refused_and_recut_mends_it(run, tmp_path):
+    before = names_of(run)
+    table = (run / "unsafe_set.csv").read_bytes()
+    recut(run, count=4)
+    (run / "unsafe_set.csv").write_bytes(table)
+    replace_cells(run / "unsafe_set.csv", "path", {before[0]: {"label": "up"}})
+    with pytest.raises(InputError, match=r"does not list the images .*`recut` without options"):
+        read_current_set(run)
+    with pytest.raises(InputError, match="does not list the images"):
+        export_unsafe_set(run, tmp_path / "out", lambda *step: None)
+    recut(run)
+    assert names_of(run) == shown(run)
+    assert read_engineer_labels(run) == {before[0]: "up"}
+
+
+def test_what_a_spreadsheet_sorted_and_an_engineer_labelled_is_the_same_set(run):
+    file = run / "unsafe_set.csv"
+    first, *rows = file.read_text().splitlines()
+    file.write_bytes("\r\n".join([first, *sorted(rows)]).replace(",", ";").encode("utf-8-sig"))
+    replace_cells(file, "path", {read_csv(file)[0]["path"]: {"label": "up"}})
+    assert read_current_set(run).labels == {read_csv(file)[0]["path"]: "up"}
+
+
+def test_a_set_of_an_earlier_version_opens_without_digest(run):
+    document = json.loads((run / "selection.json").read_text())
+    del document["listed"]
+    (run / "selection.json").write_text(json.dumps(document))
+    assert read_current_set(run).selection.listed == ""
+    assert len(read_rows(run, "")) == 12
 
 
 @pytest.mark.parametrize(
