@@ -123,10 +123,7 @@ def measure_coverage(
         The folder of training images; labels are needed for `Options.class_` only.
     tests : sequence of Path
         Folders of test images, one for each test set.
-    out : Path
-        The run folder: new or empty, or an earlier run of this kind that is overwritten.
     start : Start
-        Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------

@@ -109,11 +109,7 @@ class _Copies:
 
 
 def perturb_images(
-    model: Path,
-    source: Path,
-    out: Path,
-    options: Options,
-    **start: Unpack[Start],
+    model: Path, source: Path, out: Path, options: Options, **start: Unpack[Start]
 ) -> Manifest:
     """Write a perturbed copy of each image of a folder to the run folder `out`, with its labels.
 
@@ -125,10 +121,7 @@ def perturb_images(
     ----------
     source : Path
         A folder of images, or a list such as `failures.txt`.
-    out : Path
-        The run folder: new or empty, or an earlier run of this kind that is overwritten.
     start : Start
-        Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------

@@ -33,12 +33,9 @@ def inspect_exported(
     ----------
     distances : Path
         A table with the columns class, class and distance.
-    out : Path
-        The run folder: new or empty, or an earlier run of this kind that is overwritten.
     labels, predictions : Path, optional
         Tables with the columns image and labels: both or neither.
     start : Start
-        Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------

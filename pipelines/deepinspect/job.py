@@ -6,7 +6,7 @@ Sections III and IV of the paper, one step after the other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
@@ -105,11 +105,7 @@ class Options:
 
 
 def inspect_model(
-    model: Path,
-    source: Path,
-    out: Path,
-    options: Options,
-    **start: Unpack[Start],
+    model: Path, source: Path, out: Path, options: Options, **start: Unpack[Start]
 ) -> Manifest:
     """Rank a classifier's pairs of classes by confusion and bias, and write the run folder `out`.
 
@@ -118,7 +114,6 @@ def inspect_model(
     source : Path
         A folder of images, or a list of them; labels are not needed.
     start : Start
-        Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------
@@ -131,7 +126,7 @@ def inspect_model(
         When the model, the labels or an option cannot be used, fewer than two classes are ever
         predicted, or no image is left.
     """
-    thresholds = check_thresholds(options.thresholds)
+    options = replace(options, thresholds=check_thresholds(options.thresholds))
     check_options(options)
     listed = list_images(source)
     class_names = read_classes(options.classes) if options.classes else None
@@ -147,14 +142,14 @@ def inspect_model(
             classes=list(class_names) if class_names else None,
             task=options.task,
             labels=options.labelled,
-            thresholds=list(thresholds),
+            thresholds=list(options.thresholds),
             layers=list(options.layers),
             normalise=options.normalise,
             top_percent=options.top_percent,
             batch_size=options.batch_size,
         ),
         outputs={JOB: OUTPUTS},
-        work=lambda run: _inspect(run, model, listed, class_names, thresholds, options),
+        work=lambda run: _inspect(run, model, listed, class_names, options),
     )
     return run_job(job, out, **start)
 
@@ -187,11 +182,10 @@ def _inspect(
     model: Path,
     listed: ListedImages,
     class_names: tuple[str, ...] | None,
-    thresholds: tuple[float, ...],
     options: Options,
 ) -> None:
     manifest = run.manifest
-    measured = _measure(run, model, listed, class_names, thresholds, options)
+    measured = _measure(run, model, listed, class_names, options)
     images, names = measured.images, measured.names
     with run.stage(DISTANCES):
         first, *others = _distances(run, names, measured.probabilities, options.normalise)
@@ -201,7 +195,7 @@ def _inspect(
         several = measured.task == "several"
         truths = evaluate(run, findings, images.truth, images.predicted, several, images.labelled)
     describe_findings(manifest, findings, truths)
-    compare_thresholds(manifest, thresholds, findings, truths, others, options.top_percent)
+    compare_thresholds(manifest, options.thresholds, findings, truths, others, options.top_percent)
     run.begin_results()
     labelled = None if images.truth is None else images.truth.sum(axis=0)
     write_tables(
@@ -221,7 +215,6 @@ def _measure(
     model: Path,
     listed: ListedImages,
     class_names: tuple[str, ...] | None,
-    thresholds: tuple[float, ...],
     options: Options,
 ) -> _Measurements:
     """Predict all images, and count how often each neuron is active for each class."""
@@ -242,7 +235,7 @@ def _measure(
         batches = stream_predictions(
             network, neurons, folder, files, task, predictions, run.progress, options.batch_size
         )
-        probabilities = activation_probabilities(batches, neurons, len(names), thresholds)
+        probabilities = activation_probabilities(batches, neurons, len(names), options.thresholds)
     rejected += predictions.rejected
     if not predictions.images:
         raise no_usable_image(folder, rejected)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,23 @@ class Outcome:
     def accuracy(self) -> float:
         """Return the share of images with a correct prediction, 0 to 1."""
         return float(self.correct.mean())
+
+
+def read_task(text: str | None) -> Task | None:
+    """Return the task that the user named; None leaves it to the labels and the model.
+
+    Raises
+    ------
+    InputError
+        When there is no such task.
+    """
+    tasks: tuple[Task, ...] = get_args(Task)
+    for task in tasks:
+        if task == text:
+            return task
+    if text is not None:
+        raise InputError(f"task: expected {', '.join(tasks)}, received {text!r}")
+    return None
 
 
 def find_task(truth: Truth, activation: str, outputs: int) -> Task:

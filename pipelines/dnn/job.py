@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack, cast, get_args
+from typing import Unpack
 
 from pipelines.data.groups import Groups, describe_groups, find_groups_beside, number_groups
 from pipelines.data.image_lists import CHECKING, ListedImages, check_listed, list_images
@@ -20,13 +20,14 @@ from pipelines.data.images import (
 from pipelines.data.intervals import accuracy_interval
 from pipelines.data.labels import Truth, read_classes, read_truth
 from pipelines.dnn.confusion_matrix import draw_confusions
-from pipelines.dnn.evaluation import Outcome, Task, confusion_matrix, judge
+from pipelines.dnn.evaluation import Outcome, confusion_matrix, judge, read_task
 from pipelines.dnn.manifest import (
     DnnTestChoices,
     DnnTestFigures,
     DnnTestParameters,
     describe_model,
     input_size,
+    note_resized,
 )
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
@@ -35,7 +36,6 @@ from pipelines.runs.files import Outputs, as_text, atomic_write, write_csv, writ
 from pipelines.runs.folder import REJECTED_FILE, Run
 from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest, read_manifest, read_part, write_part
-from pipelines.runs.wording import count_of
 
 RESULT_FILE = "testResult.csv"
 FAILURES_FILE = "failures.txt"
@@ -84,11 +84,7 @@ class EvaluationOptions:
 
 
 def test_model(
-    model: Path,
-    source: Path,
-    out: Path,
-    options: EvaluationOptions,
-    **start: Unpack[Start],
+    model: Path, source: Path, out: Path, options: EvaluationOptions, **start: Unpack[Start]
 ) -> Manifest:
     """Test a model on labelled images, and write its predictions and failing images to `out`.
 
@@ -108,8 +104,7 @@ def test_model(
     InputError
         When the model, the labels or an option cannot be used, or no image is left.
     """
-    if options.task is not None and options.task not in get_args(Task):
-        raise InputError(f"task: expected {', '.join(get_args(Task))}, received {options.task!r}")
+    read_task(options.task)  # refuses before the images are listed
     listed = list_images(source)
     classes = read_classes(options.classes) if options.classes else None
     job = Job(
@@ -164,13 +159,12 @@ def _test(
     if not predicted.images:
         raise no_usable_image(folder, rejected)
     tested = [image.path for image in predicted.images]
-    task = cast(Task | None, options.task)  # `test_model` has checked it
     outcome = judge(
         labelled.truth,
         tested,
         predicted.outputs,
         network.activation,
-        task=task,
+        task=read_task(options.task),
         classes=classes,
         error_threshold=options.error_threshold,
         key_points=options.key_points,
@@ -240,11 +234,7 @@ def _describe(manifest: Manifest, network: Network, outcome: Outcome, resized: i
             names=list(outcome.names),
         ),
     )
-    if resized:
-        manifest.notes.append(
-            f"{count_of(resized, 'image')} of another size than the model's input "
-            f"({network.size[0]} x {network.size[1]}): resized to it."
-        )
+    manifest.notes += note_resized(network, resized)
     if outcome.note:
         manifest.notes.append(outcome.note)
 

@@ -8,6 +8,7 @@ from pipelines.dnn.evaluation import Task
 from pipelines.dnn.model import Network
 from pipelines.runs.files import as_text
 from pipelines.runs.manifest import Number, Part
+from pipelines.runs.wording import count_of
 
 
 class ModelWeights(Part):
@@ -37,6 +38,17 @@ def input_size(network: Network) -> tuple[int, int]:
     width, height = network.size
     assert width is not None and height is not None
     return width, height
+
+
+def note_resized(network: Network, images: int) -> list[str]:
+    """Return the note on images that had to be resized to the model's input, if there are any."""
+    if not images:
+        return []
+    width, height = network.size
+    return [
+        f"{count_of(images, 'image')} of another size than the model's input ({width} x {height}): "
+        "resized to it."
+    ]
 
 
 class DnnTestParameters(Part):

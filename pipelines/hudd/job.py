@@ -39,7 +39,7 @@ from pipelines.data.image_lists import (
 from pipelines.data.images import ImageFile
 from pipelines.dnn.job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 from pipelines.dnn.lrp_plan import INPUT
-from pipelines.dnn.manifest import DnnTestChoices, ModelWeights, input_size
+from pipelines.dnn.manifest import DnnTestChoices, ModelWeights, input_size, note_resized
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.hudd.clustering import (
@@ -109,11 +109,7 @@ class Options:
 
 
 def find_clusters_by_heatmaps(
-    model: Path,
-    source: Path,
-    out: Path,
-    options: Options,
-    **start: Unpack[Start],
+    model: Path, source: Path, out: Path, options: Options, **start: Unpack[Start]
 ) -> Manifest:
     """Find root cause clusters of failing images by their heatmaps; write the run folder `out`.
 
@@ -122,10 +118,7 @@ def find_clusters_by_heatmaps(
     source : Path
         A folder of failing images, or `failures.txt` of a test.  The outputs that the test names
         are then explained (for numbers, the output with the largest error).
-    out : Path
-        The run folder: new or empty, or an earlier run of this kind that is overwritten.
     start : Start
-        Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------
@@ -208,11 +201,7 @@ def _find_clusters(run: Run, subject: _Subject, listed: ListedImages, options: O
             rejected += predicted.rejected
             images = predicted.images
             count_images(run, folder, images, rejected)
-        if predicted.resized:
-            manifest.notes.append(
-                f"{count_of(predicted.resized, 'image')} of another size than the model's "
-                f"input ({network.size[0]} x {network.size[1]}): resized to it."
-            )
+        manifest.notes += note_resized(network, predicted.resized)
         with run.stage(PROPAGATING):
             heatmaps = write_heatmaps(
                 network,

@@ -21,7 +21,7 @@ from pipelines.retraining.comparison import (
     summarise,
 )
 from pipelines.retraining.results import Comparison
-from pipelines.retraining.training import Options
+from pipelines.retraining.training import Options, Watch
 from pipelines.retraining.trial import Subject, find_positions, run_trial, split_images
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import write_text
@@ -72,7 +72,7 @@ def run_comparison(
         def report_progress(done: int, total: int) -> None:
             run.progress(COMPARING, len(earlier) * total + done, trials * total)
 
-        trained = run_trial(subject, split, options, seed, progress=report_progress, stop=stop)
+        trained = run_trial(subject, split, options, seed, Watch(report_progress, stop=stop))
         if trained.ended == "stopped":
             raise KeyboardInterrupt
         diverged[method] += trained.ended == "diverged"

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack, cast, get_args
+from typing import Unpack
 
 from pipelines.clusters.manifest import HeatmapChoices
 from pipelines.data.images import Rejected, no_usable_image
 from pipelines.data.labels import read_classes
-from pipelines.dnn.evaluation import Outcome, Task, find_task
+from pipelines.dnn.evaluation import Outcome, find_task, read_task
 from pipelines.dnn.job import UNLABELLED, EvaluationOptions
 from pipelines.dnn.model import Network, fix_size, load_network
 from pipelines.retraining.comparison_job import COMPARING, fingerprint_of, run_comparison
@@ -45,7 +46,7 @@ from pipelines.retraining.sets import (
     read_clustered,
 )
 from pipelines.retraining.targets import check_numbers, join_truth, name_classes
-from pipelines.retraining.training import STAGE, Options, TrainingOutcome, check_options
+from pipelines.retraining.training import STAGE, Options, TrainingOutcome, Watch, check_options
 from pipelines.retraining.trial import (
     Subject,
     TrialSplit,
@@ -93,8 +94,6 @@ def retrain(
         Folders of labelled images.
     unsafe : Path
         A run of `cluster` or `heatmaps` with a selected unsafe set.
-    out : Path
-        The run folder: new or empty, or an earlier run of this kind that is overwritten.
     evaluation, options : EvaluationOptions, Options
         How the model is loaded and tested, and how it is trained.
     validation : Path, optional
@@ -104,7 +103,6 @@ def retrain(
     stop : callable
         Called between batches; returns True to end training with the best epoch so far.
     start : Start
-        Progress, command and overwriting; see `runs.job.Start`.
 
     Returns
     -------
@@ -121,7 +119,7 @@ def retrain(
     _check(evaluation, options, repeats)
     clustered = read_clustered(unsafe)
     paths = InputPaths(model, training, unsafe, test, validation)
-    job = _make_job(paths, clustered, evaluation, options, repeats, stop)
+    job = _make_job(_Request(paths, clustered, evaluation, options, repeats, stop))
     start["progress"] = _end_before_training(stop, start["progress"])
     try:
         return run_job(job, out, **start)
@@ -131,22 +129,28 @@ def retrain(
         raise
 
 
-def _make_job(
-    paths: InputPaths,
-    clustered: ClusteredRun,
-    evaluation: EvaluationOptions,
-    options: Options,
-    repeats: int,
-    stop: Callable[[], bool],
-) -> Job:
+@dataclass(frozen=True)
+class _Request:
+    """What the user wants retrained, and how; see `retrain`."""
+
+    paths: InputPaths
+    clustered: ClusteredRun
+    evaluation: EvaluationOptions
+    options: Options
+    repeats: int
+    stop: Callable[[], bool]
+
+
+def _make_job(request: _Request) -> Job:
+    paths = request.paths
     labelled = [paths.training, paths.test, *((paths.validation,) if paths.validation else ())]
     return Job(
         name=JOB,
         folder=paths.training,
         sources=(paths.model, *labelled),
-        parameters=_parameters(paths, clustered, evaluation, options, repeats),
+        parameters=_parameters(request),
         outputs={JOB: OUTPUTS},
-        work=lambda run: _retrain(run, paths, clustered, evaluation, options, repeats, stop),
+        work=lambda run: _retrain(run, request),
         report=write_run_report,
     )
 
@@ -162,15 +166,10 @@ def _end_before_training(stop: Callable[[], bool], progress: Progress) -> Progre
     return listen
 
 
-def _parameters(
-    paths: InputPaths,
-    clustered: ClusteredRun,
-    evaluation: EvaluationOptions,
-    options: Options,
-    repeats: int,
-) -> RetrainParameters:
+def _parameters(request: _Request) -> RetrainParameters:
     """Return the options as `run.json` keeps them."""
-    explained = find_part(clustered.manifest, HeatmapChoices)
+    paths, evaluation, options = request.paths, request.evaluation, request.options
+    explained = find_part(request.clustered.manifest, HeatmapChoices)
     return RetrainParameters(
         model=as_text(paths.model.resolve()),
         training=as_text(paths.training.resolve()),
@@ -184,7 +183,7 @@ def _parameters(
         error_threshold=evaluation.error_threshold,
         key_points=evaluation.key_points,
         groups=evaluation.groups,
-        repeats=repeats,
+        repeats=request.repeats,
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
@@ -196,22 +195,16 @@ def _parameters(
     )
 
 
-def _retrain(
-    run: Run,
-    paths: InputPaths,
-    clustered: ClusteredRun,
-    evaluation: EvaluationOptions,
-    options: Options,
-    repeats: int,
-    stop: Callable[[], bool],
-) -> None:
+def _retrain(run: Run, request: _Request) -> None:
+    clustered, evaluation, options = request.clustered, request.evaluation, request.options
+    repeats, stop = request.repeats, request.stop
     # This folder survives a kill: the next job with the same inputs continues from it.
     progress_folder = run.folder / PROGRESS_FOLDER
     progress_folder.mkdir(exist_ok=True)
     manifest = run.manifest
     with run.stage(CHECKING):
-        sets = gather_sets(run, paths, compared=repeats > 0, groups=evaluation.groups)
-    network = _load(run, paths, sets, clustered, evaluation)
+        sets = gather_sets(run, request.paths, compared=repeats > 0, groups=evaluation.groups)
+    network = _load(run, request, sets)
     subject, rejected = _prepare(run, sets, network, evaluation, options)
     before = _test_before(run, subject, evaluation)
     weights = network.model.get_weights()
@@ -269,33 +262,27 @@ def _train(
             split,
             options,
             options.seed,
-            progress=lambda done, total: run.progress(STAGE, done, total),
-            on_epoch=lambda history, best: write_history(
-                progress_folder / HISTORY_FILE, history, best
+            Watch(
+                lambda done, total: run.progress(STAGE, done, total),
+                lambda history, best: write_history(progress_folder / HISTORY_FILE, history, best),
+                stop,
+                progress_folder,
+                fingerprint_of(run.manifest, subject),
             ),
-            stop=stop,
-            checkpoint=progress_folder,
-            fingerprint=fingerprint_of(run.manifest, subject),
         )
     if trained.ended == "stopped" and not trained.best:
         raise KeyboardInterrupt
     return trained
 
 
-def _load(
-    run: Run,
-    paths: InputPaths,
-    sets: LabelledSets,
-    clustered: ClusteredRun,
-    evaluation: EvaluationOptions,
-) -> Network:
+def _load(run: Run, request: _Request, sets: LabelledSets) -> Network:
     """Load the model, with the input size of the run of the unsafe set."""
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)
         scaling = read_part(run.manifest, RetrainParameters).scaling
-        network = load_network(paths.model, scaling, trust=evaluation.trust)
+        network = load_network(request.paths.model, scaling, trust=request.evaluation.trust)
         images = [example.image for example in sets.training.examples]
-        explained = find_part(clustered.manifest, HeatmapChoices)
+        explained = find_part(request.clustered.manifest, HeatmapChoices)
         size = explained.input_size if explained else None
         network = fix_size(network, sets.training.folder, images, size)
         run.progress(LOADING, 1, 1)
@@ -323,10 +310,7 @@ def _check(evaluation: EvaluationOptions, options: Options, repeats: int) -> Non
     check_options(options)
     if repeats < 0:
         raise InputError(f"repeats: expected 0 or more, received {repeats}")
-    if evaluation.task is not None and evaluation.task not in get_args(Task):
-        raise InputError(
-            f"task: expected {', '.join(get_args(Task))}, received {evaluation.task!r}"
-        )
+    read_task(evaluation.task)
 
 
 def _prepare(
@@ -347,9 +331,7 @@ def _prepare(
     """
     everything = [*sets.list_trainable(), sets.test]
     truth = join_truth(everything)
-    # _check refuses a string that is no task.
-    task = cast("Task | None", evaluation.task)
-    task = task or find_task(truth, network.activation, network.outputs)
+    task = read_task(evaluation.task) or find_task(truth, network.activation, network.outputs)
     names: tuple[str, ...] = ()
     if task == "numbers":
         check_numbers(everything, network.outputs)

@@ -162,24 +162,11 @@ def hold_out(
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def train(
-    network: Network,
-    sets: TrainingData,
-    recipe: TrainingRecipe,
-    options: Options,
-    *,
-    progress: Callable[[int, int], None],
-    on_epoch: Callable[[list[Epoch], int], None] = lambda history, best: None,
-    stop: Callable[[], bool] = lambda: False,
-    checkpoint: Path | None = None,
-    fingerprint: str = "",
-) -> TrainingOutcome:
-    """Train a network further; it then has the weights of the best epoch.
+@dataclass(frozen=True)
+class Watch:
+    """Who is told of a training and may end it, and where its state is kept.
 
-    TensorFlow is switched to deterministic operations: on one machine, the same arguments give the
-    same weights.  Time grows with the number of images times epochs.
-
-    Parameters
+    Attributes
     ----------
     progress, on_epoch : callable
         Called with the batches that are done, and all; with the history and the best epoch.
@@ -189,19 +176,39 @@ def train(
         A folder for the state after each epoch: the same training continues from it after a kill.
         See `comparison_job.fingerprint_of`.
     """
+
+    progress: Callable[[int, int], None]
+    on_epoch: Callable[[list[Epoch], int], None] = lambda history, best: None
+    stop: Callable[[], bool] = lambda: False
+    checkpoint: Path | None = None
+    fingerprint: str = ""
+
+
+def train(
+    network: Network,
+    sets: TrainingData,
+    recipe: TrainingRecipe,
+    options: Options,
+    watch: Watch,
+) -> TrainingOutcome:
+    """Train a network further; it then has the weights of the best epoch.
+
+    TensorFlow is switched to deterministic operations: on one machine, the same arguments give the
+    same weights.  Time grows with the number of images times epochs.
+    """
     model = network.model
     _compile(model, recipe, options.seed)
     before = model.get_weights()
     _, accuracy_before = _validate(network, sets, recipe, options)
-    state = load_checkpoint(model, checkpoint, fingerprint)
-    on_epoch(state.history, state.best)
+    state = load_checkpoint(model, watch.checkpoint, watch.fingerprint)
+    watch.on_epoch(state.history, state.best)
     ended: Ended = "done"
     for epoch in range(len(state.history) + 1, options.epochs + 1):
         if _is_patience_over(state, options.patience):
             ended = "early"
             break
         start = time.perf_counter()
-        losses, ended = _train_epoch(network, sets, recipe, options, epoch, progress, stop)
+        losses, ended = _train_epoch(network, sets, recipe, options, epoch, watch)
         if ended == "diverged" or (ended == "stopped" and len(losses) < _steps(sets, options)):
             break
         loss, accuracy = _validate(network, sets, recipe, options)
@@ -213,9 +220,9 @@ def train(
         state.history.append(Epoch(epoch, _round(np.mean(losses)), loss, accuracy, rate, seconds))
         if _is_last_best(state):
             state.best, state.best_weights = epoch, model.get_weights()
-        if checkpoint is not None:
-            save_checkpoint(model, state, checkpoint, fingerprint)
-        on_epoch(state.history, state.best)
+        if watch.checkpoint is not None:
+            save_checkpoint(model, state, watch.checkpoint, watch.fingerprint)
+        watch.on_epoch(state.history, state.best)
         if ended == "stopped":
             break
     model.set_weights(state.best_weights or before)
@@ -243,8 +250,7 @@ def _train_epoch(
     recipe: TrainingRecipe,
     options: Options,
     epoch: int,
-    progress: Callable[[int, int], None],
-    stop: Callable[[], bool],
+    watch: Watch,
 ) -> tuple[list[float], Ended]:
     """Train for an epoch, or until the loss is not finite or the user stops training.
 
@@ -262,10 +268,10 @@ def _train_epoch(
         done = (epoch - 1) * steps + len(losses)
         _set_rate(model, recipe, options, done / (steps * options.epochs))
         losses.append(float(model.train_on_batch(scale(network, pixels), targets)))
-        progress(done + 1, steps * options.epochs)
+        watch.progress(done + 1, steps * options.epochs)
         if not math.isfinite(losses[-1]):
             return losses, "diverged"
-        if stop():
+        if watch.stop():
             return losses, "stopped"
     return losses, "done"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from pipelines.dnn.evaluation import Outcome, Task, judge
 from pipelines.dnn.job import EvaluationOptions
 from pipelines.dnn.model import Network
 from pipelines.retraining.balancing import balance, enlarge
-from pipelines.retraining.checkpoint import Epoch
 from pipelines.retraining.examples import (
     Example,
     Pictures,
@@ -26,6 +24,7 @@ from pipelines.retraining.training import (
     Options,
     TrainingData,
     TrainingOutcome,
+    Watch,
     hold_out,
     train,
 )
@@ -216,16 +215,7 @@ def _stratify(task: Task, example: Example) -> str:
 
 
 def run_trial(
-    subject: Subject,
-    split: TrialSplit,
-    options: Options,
-    seed: int,
-    *,
-    progress: Callable[[int, int], None],
-    on_epoch: Callable[[list[Epoch], int], None] = lambda history, best: None,
-    stop: Callable[[], bool] = lambda: False,
-    checkpoint: Path | None = None,
-    fingerprint: str = "",
+    subject: Subject, split: TrialSplit, options: Options, seed: int, watch: Watch
 ) -> TrainingOutcome:
     """Train the network further; see `training.train`."""
     held = [subject.pictures.examples[place] for place in split.validation.tolist()]
@@ -238,9 +228,5 @@ def run_trial(
         TrainingData(subject.pictures, subject.targets, split.training, split.validation, accuracy),
         subject.recipe,
         replace(options, seed=seed),
-        progress=progress,
-        on_epoch=on_epoch,
-        stop=stop,
-        checkpoint=checkpoint,
-        fingerprint=fingerprint,
+        watch,
     )

@@ -89,6 +89,12 @@ class Start(TypedDict, total=False):
 def run_job(job: Job, out: Path, **start: Unpack[Start]) -> Manifest:
     """Do a job, and write the run folder `out`.
 
+    Parameters
+    ----------
+    out : Path
+        New or empty, or an earlier run of the same kind where `start` says to overwrite it.
+    start : Start
+
     Returns
     -------
     Manifest

@@ -67,10 +67,7 @@ WITHOUT_PASSING = (
 
 
 def find_root_cause_clusters(
-    source: Path | None,
-    out: Path,
-    options: Options,
-    **start: Unpack[Start],
+    source: Path | None, out: Path, options: Options, **start: Unpack[Start]
 ) -> Manifest:
     """Find the root cause clusters of failing images, and write the run folder `out`.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.data.labels import CLASS_FOLDERS, Truth, order_classes, read_truth
-from pipelines.dnn.evaluation import are_points, confusion_matrix, find_task, judge
+from pipelines.dnn.evaluation import are_points, confusion_matrix, find_task, judge, read_task
 from pipelines.runs.errors import InputError
 
 
@@ -17,6 +17,16 @@ def judged(labels, outputs, activation="softmax", **options):
     truth = labels if isinstance(labels, Truth) else truth_of(*labels)
     outputs = np.array(outputs, np.float32)
     return judge(truth, list(truth.values), outputs, activation, **options)
+
+
+def test_a_task_that_is_named_is_one_of_three():
+    assert [read_task(text) for text in (None, "classes", "several", "numbers")] == [
+        None, "classes", "several", "numbers"
+    ]  # fmt: skip
+    with pytest.raises(
+        InputError, match="task: expected classes, several, numbers, received 'class'"
+    ):
+        read_task("class")
 
 
 # --- labels -------------------------------------------------------------------------------------
