@@ -9,7 +9,6 @@ from typing import TypedDict
 import gradio as gr
 from gradio.components import Component
 
-from app.commands.coverage import CoverageOptions
 from app.commands.dnn import TestOptions
 from app.commands.retrain import RetrainOptions
 from app.page import folders
@@ -132,17 +131,33 @@ class SetField:
 def make_set_fields(
     page: Page,
     form: Form,
-    kind: type[CoverageOptions | RetrainOptions],
+    kind: type[object],
     sets: Sequence[SetField],
-    button: str,
-    elem_id: str,
-) -> gr.Button:
-    """Make the fields for a model and its sets of images, and the button that starts the job."""
+    *buttons: tuple[str, str],
+    model: bool = True,
+) -> list[gr.Button]:
+    """Make the fields for a model and sets of images, and the buttons that start jobs on these.
+
+    Parameters
+    ----------
+    kind : type
+        The options that the fields are for.
+    buttons : (str, str)
+        Words and `elem_id` of each button; the first is what the tab is for.
+    model : bool
+        Whether the command takes a model.
+    """
     with gr.Row(elem_classes="ask"):
-        form.add(kind, "model")
+        if model:
+            form.add(kind, "model")
         named = [form.folder(kind, one.option) for one in sets]
     with gr.Row(elem_classes="actions"):
-        start = gr.Button(button, variant="primary", elem_id=elem_id, **NARROW)
+        starts = [
+            gr.Button(
+                words, variant="secondary" if number else "primary", elem_id=elem_id, **NARROW
+            )
+            for number, (words, elem_id) in enumerate(buttons)
+        ]
         browses = [gr.Button(one.browse, elem_id=f"browse-{one.elem_id}", **NARROW) for one in sets]
         counts = [
             gr.HTML(elem_id=f"count-{one.elem_id}", elem_classes="count", padding=False)
@@ -150,7 +165,7 @@ def make_set_fields(
         ]
     for one, folder, browse, count in zip(sets, named, browses, counts, strict=True):
         complete_folder_field(page, folder, browse, count, one.recent)
-    return start
+    return starts
 
 
 def _count_images(page: Page, folder: gr.Dropdown, count: gr.HTML) -> None:

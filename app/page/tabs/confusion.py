@@ -12,9 +12,9 @@ from app.commands.inspect import InspectOptions
 from app.page import folders, wiring
 from app.page.context import Page
 from app.page.fields import (
-    NARROW,
+    SetField,
     command_line,
-    complete_folder_field,
+    make_set_fields,
     result_pane,
     run_field,
     show_always,
@@ -68,14 +68,8 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
 
 def _fields(page: Page, form: Form) -> gr.Button:
     """Make the fields of an inspection, and the button that starts it."""
-    with gr.Row(elem_classes="ask"):
-        form.add(InspectOptions, "model")
-        images = form.folder(InspectOptions, "images")
-    with gr.Row(elem_classes="actions"):
-        find = gr.Button("Inspect", variant="primary", elem_id="inspect", **NARROW)
-        browse = gr.Button("Browse…", elem_id="browse-inspected-set", **NARROW)
-        count = gr.HTML(elem_id="count-inspected-set", elem_classes="count", padding=False)
-    complete_folder_field(page, images, browse, count, folders.recent)
+    images = SetField("images", "Browse…", "inspected-set", folders.recent)
+    [find] = make_set_fields(page, form, InspectOptions, [images], ("Inspect", "inspect"))
     with gr.Row(elem_classes="more"):
         with gr.Accordion("Options", open=False, elem_id="inspect-options"):
             form.add(InspectOptions, "no_labels")

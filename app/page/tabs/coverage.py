@@ -46,7 +46,7 @@ IDS = {
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     """Fill the tab that is open, and wire it."""
     form, exporting = Form(IDS), Form(IDS)
-    measure = _sets(page, form)
+    [measure] = _sets(page, form)
     with gr.Row(elem_classes="more"):
         _options(form)
         with gr.Accordion("Export new images", open=False, elem_id="widening-options"):
@@ -68,12 +68,12 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     wiring.wire(page, parts, actions, line, [pane, opened], lambda *end: _turned(page, *end))
 
 
-def _sets(page: Page, form: Form) -> gr.Button:
+def _sets(page: Page, form: Form) -> list[gr.Button]:
     sets = (
         SetField("training", "Browse training…", "training", _trained_on),
         SetField("test", "Browse tests…", "tests", _tested_on),
     )
-    return make_set_fields(page, form, CoverageOptions, sets, "Measure coverage", "measure")
+    return make_set_fields(page, form, CoverageOptions, sets, ("Measure coverage", "measure"))
 
 
 def _options(form: Form) -> None:

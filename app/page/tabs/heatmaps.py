@@ -10,10 +10,10 @@ from app.commands.dnn import HeatmapsOptions, TestOptions
 from app.page import folders, wiring
 from app.page.context import Page
 from app.page.fields import (
-    NARROW,
+    SetField,
     command_line,
-    complete_folder_field,
     make_label_fields,
+    make_set_fields,
     result_pane,
     run_field,
     show_always,
@@ -57,17 +57,9 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
 
 def _fields(page: Page, form: Form) -> tuple[gr.Button, gr.Button]:
     """Make the fields, and the buttons for clusters and for a test alone."""
-    with gr.Row(elem_classes="ask"):
-        form.add(TestOptions, "model")
-        images = form.folder(TestOptions, "images")
-    with gr.Row(elem_classes="actions"):
-        find = gr.Button(
-            "Find clusters by heatmaps", variant="primary", elem_id="find-heatmaps", **NARROW
-        )
-        test = gr.Button("Only test the DNN", elem_id="test-model", **NARROW)
-        browse = gr.Button("Browse…", elem_id="browse-test-set", **NARROW)
-        count = gr.HTML(elem_id="count-test-set", elem_classes="count", padding=False)
-    complete_folder_field(page, images, browse, count, folders.recent)
+    images = SetField("images", "Browse…", "test-set", folders.recent)
+    buttons = ("Find clusters by heatmaps", "find-heatmaps"), ("Only test the DNN", "test-model")
+    find, test = make_set_fields(page, form, TestOptions, [images], *buttons)
     with gr.Row(elem_classes="more"), gr.Accordion("Options", open=False, elem_id="heat-options"):
         failing = gr.Checkbox(
             False,

@@ -53,7 +53,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     """Fill the tab that is open, and wire it."""
     form = Form(IDS)
     opened = form.put("opened", parts.opened)
-    retrain = _sets(page, form)
+    [retrain] = _sets(page, form)
     places = [form.fields[name] for name in ("model", "training", "test")]
     with gr.Row(elem_classes="more"):
         _options(form)
@@ -82,13 +82,13 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     wiring.wire(page, parts, [action], line, [pane], lambda *end: _turned(page, *end))
 
 
-def _sets(page: Page, form: Form) -> gr.Button:
+def _sets(page: Page, form: Form) -> list[gr.Button]:
     recent = folders.recent
     sets = (
         SetField("training", "Browse for training images…", "training", recent),
         SetField("test", "Browse for test images…", "retraining", recent),
     )
-    return make_set_fields(page, form, RetrainOptions, sets, "Retrain", "retrain")
+    return make_set_fields(page, form, RetrainOptions, sets, ("Retrain", "retrain"))
 
 
 def _options(form: Form) -> None:

@@ -11,8 +11,9 @@ from app.page import folders, wiring
 from app.page.context import Page
 from app.page.fields import (
     NARROW,
+    SetField,
     command_line,
-    complete_folder_field,
+    make_set_fields,
     result_pane,
     show_always,
 )
@@ -49,13 +50,9 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     form, exporting = Form(IDS), Form(IDS)
     for shared in (form, exporting):
         shared.put("opened", opened)
-    with gr.Row(elem_classes="ask"):
-        improvement = form.folder(SelectOptions, "improvement")
-    with gr.Row(elem_classes="actions"):
-        select = gr.Button("Select the unsafe set", variant="primary", elem_id="select", **NARROW)
-        browse = gr.Button("Browse…", elem_id="browse-improvement", **NARROW)
-        count = gr.HTML(elem_id="count-improvement", elem_classes="count", padding=False)
-    complete_folder_field(page, improvement, browse, count, folders.recent_improvement_sets)
+    improvement = SetField("improvement", "Browse…", "improvement", folders.recent_improvement_sets)
+    button = "Select the unsafe set", "select"
+    [select] = make_set_fields(page, form, SelectOptions, [improvement], button, model=False)
     with gr.Row(elem_classes="more"):
         _options(form)
         with gr.Accordion("Export to a labelling tool", open=False, elem_id="export-options"):
@@ -66,7 +63,7 @@ def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
     line = command_line("select-command")
     pane = result_pane("unsafe-set", "unsafe_set/pane.js")
     show_always(lambda run: _show(page, run), [opened, tab], opened, pane)
-    opened.change(lambda run: _folder_of(page, run), opened, improvement, **HIDDEN)
+    opened.change(lambda run: _folder_of(page, run), opened, form.fields["improvement"], **HIDDEN)
     actions = [
         Action(select, form, lambda entries: _select(page, entries)),
         Action(export, exporting, lambda entries: _export(page, entries)),
