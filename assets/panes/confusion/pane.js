@@ -4,7 +4,7 @@
 // props.value is null, or has the `key` of the inspection that is open. Data comes from
 // run/KEY/inspection and run/KEY/pair/A/B. Brighter cells are more error-prone: nearer or more biased.
 
-import { head, make, notice } from "../lib/elements.js";
+import { close, head, make, notice } from "../lib/elements.js";
 import { count } from "../lib/numbers.js";
 import { address, decode, get, same } from "../lib/server.js";
 import { cellAt, drawHeat, tellCell } from "./heat.js";
@@ -46,11 +46,6 @@ async function show(pane) {
   } catch (error) {
     if (same(pane.props.value, wanted)) close(pane, error.message, "error");
   }
-}
-
-function close(pane, words, kind) {
-  pane.run = null;
-  pane.element.replaceChildren(notice(words, kind));
 }
 
 function build(pane) {

@@ -3,7 +3,7 @@
 //
 // props.value is null, or has the `key` of the run that is open. Data comes from run/KEY/coverage.
 
-import { download, head, make, notice, select } from "../lib/elements.js";
+import { close, download, head, make, select } from "../lib/elements.js";
 import { count, large, percent } from "../lib/numbers.js";
 import { address, get, same } from "../lib/server.js";
 import { covered, missing, missingWords } from "./combinations.js";
@@ -42,11 +42,6 @@ async function show(pane) {
   } catch (error) {
     if (same(pane.props.value, wanted)) close(pane, error.message, "error");
   }
-}
-
-function close(pane, words, kind) {
-  pane.run = null;
-  pane.element.replaceChildren(notice(words, kind));
 }
 
 function build(pane) {

@@ -19,6 +19,12 @@ export function notice(words, kind = "empty") {
   return make("p", { class: kind, role: kind === "error" ? "status" : null }, words);
 }
 
+// Show words in the place of the run that a pane had open.
+export function close(pane, words, kind) {
+  pane.run = null;
+  pane.element.replaceChildren(notice(words, kind));
+}
+
 // Make the head of a pane: heading, path, links, and the facts in a sentence.
 export function head(heading, path, links, facts) {
   return make(
