@@ -12,6 +12,7 @@ from pipelines.clusters.shared_parameters import find_confusions, find_parameter
 from pipelines.clusters.variance_reduction import HIGH_REDUCTION, compute_reductions
 from pipelines.data.parameter_tables import read_parameters
 from pipelines.data.parameters import Parameter
+from tests.pipelines.clusters.test_parameter_contrast import naive_thresholds
 from tests.pipelines.clusters.test_variance_reduction import naive_figure
 
 WEATHER = ("rain", "snow", "sun")
@@ -40,7 +41,7 @@ def three(rng, labels, missing=0.0):
     ]
 
 
-def naive_thresholds(parameters, members, count, seed, draws):
+def thresholds_of(parameters, members, count, seed, draws):
     """Westfall and Young's minP, by the definition; thresholds by name of the parameter."""
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(count).tolist() for _ in range(draws)]
@@ -55,23 +56,7 @@ def naive_thresholds(parameters, members, count, seed, draws):
         for order in orders:
             group = [values[image] for image in order if not math.isnan(values[image])][:size]
             drawn[parameter.name].append(round(naive_figure(parameter.kind, group, everything), 7))
-    reaching = {
-        name: [sum(other >= figure for other in null) for figure in null]
-        for name, null in drawn.items()
-    }
-    smallest = sorted(min(reaching[name][draw] for name in drawn) for draw in range(draws))
-    level = smallest[draws // 20]
-    return {
-        name: max(
-            [0.0]
-            + [
-                figure
-                for figure, rank in zip(null, reaching[name], strict=True)
-                if rank + 1 >= level
-            ]
-        )
-        for name, null in drawn.items()
-    }
+    return naive_thresholds(drawn, draws)
 
 
 @pytest.mark.parametrize(("seed", "missing"), [(0, 0), (1, 0), (2, 0.2), (3, 0.2)])
@@ -85,7 +70,7 @@ def test_named_and_chance_naively(seed, missing):
     assert {finding.parameter for finding in by_group[0]} >= {"yaw", "gaze"}
     for group, findings in by_group.items():
         members = np.flatnonzero(labels == group).tolist()
-        thresholds = naive_thresholds(parameters, members, len(labels), seed, 140)
+        thresholds = thresholds_of(parameters, members, len(labels), seed, 140)
         expected = {}
         for parameter in parameters:
             own = [v for v in parameter.values[members].tolist() if not math.isnan(v)]

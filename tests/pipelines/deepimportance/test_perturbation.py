@@ -18,15 +18,6 @@ from tests.heights import SIZE
 from tests.pipelines.deepimportance.measured import build
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    keras, _ = import_keras()
-    keras.utils.set_random_seed(3)
-    file = tmp_path_factory.mktemp("model") / "dnn.keras"
-    build().save(file)
-    return file
-
-
 def pixels(n=6):
     shape = (n, SIZE[1], SIZE[0], 3)
     return np.random.default_rng(5).integers(0, 256, shape).astype(np.uint8)

@@ -18,15 +18,6 @@ from tests.pipelines.deepimportance.measured import build
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    keras, _ = import_keras()
-    keras.utils.set_random_seed(3)
-    file = tmp_path_factory.mktemp("model") / "dnn.keras"
-    build().save(file)
-    return file
-
-
-@pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = draw(tmp_path_factory.mktemp("images") / "test", 1, 20)
     Image.open(folder / "left" / "1_01.png").save(folder / "left" / "1_01.jpg")

@@ -1,10 +1,8 @@
-"""What the Coverage tab asks for, and may not; what the page serves of a run of coverage."""
+"""What the Coverage tab asks for, and may not."""
 
 import json
 
 import pytest
-from starlette.applications import Starlette
-from starlette.testclient import TestClient
 
 from app.page.context import Page
 from app.page.tabs import coverage
@@ -137,20 +135,3 @@ def run_of_none(page):
         '{"schema_version": 1, "tests": [], "criteria": [], "widening": null}'
     )
     return run
-
-
-def test_the_document_and_the_tables_are_served(page):
-    run = run_of(page, None)
-    (run / "criteria.csv").write_text("test_set\n")
-    (run / "secret.csv").write_text("no\n")
-    client = TestClient(Starlette(routes=page.served.routes()))
-    key = page.served.key(run)
-    document = client.get(f"/run/{key}/coverage").json()
-    assert document["name"] == "run"
-    assert document["widening"] is None
-    assert client.get(f"/run/{key}/download/criteria.csv").text == "test_set\n"
-    assert client.get(f"/run/{key}/download/secret.csv").status_code == 404
-    (run / "coverage.json").write_text("{}")
-    answer = client.get(f"/run/{key}/coverage")
-    assert answer.status_code == 404
-    assert "coverage.json is not as the tool writes it" in answer.text

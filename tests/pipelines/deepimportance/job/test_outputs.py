@@ -15,6 +15,15 @@ from pipelines.runs.files import read_csv, write_csv
 from tests.pipelines.deepimportance.measured import build, measure
 
 
+def copy_labelled(folders, root, column, label):
+    """Copy the images of training and test, each with a table of what `label` says of them."""
+    for name in ("training", "test"):
+        shutil.copytree(folders / name, root / name)
+        paths = sorted(p.relative_to(root / name) for p in (root / name).rglob("*.png"))
+        rows = [(path.as_posix(), label(place, path)) for place, path in enumerate(paths)]
+        write_csv(root / name / "labels.csv", ("path", column), rows)
+
+
 def test_one_class_and_a_convolution(model, folders, tmp_path, measurements):
     manifest = measure(
         model, folders, tmp_path / "run", layer="conv", neurons=2, class_="left", new=True
@@ -62,11 +71,7 @@ def test_numbers_have_no_surprise_by_distance(folders, tmp_path):
     keras, _ = import_keras()
     keras.utils.set_random_seed(4)
     build(keras.layers.Dense(1, name="angle")).save(tmp_path / "dnn.keras")
-    for name in ("training", "test"):
-        shutil.copytree(folders / name, tmp_path / name)
-        paths = sorted(p.relative_to(tmp_path / name) for p in (tmp_path / name).rglob("*.png"))
-        rows = [(path.as_posix(), 0.5 * place) for place, path in enumerate(paths)]
-        write_csv(tmp_path / name / "labels.csv", ("path", "angle"), rows)
+    copy_labelled(folders, tmp_path, "angle", lambda place, path: 0.5 * place)
     measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run")
     cells = {
         row["criterion"]: row["tests"][0] for row in read_coverage(tmp_path / "run")["criteria"]
@@ -96,11 +101,7 @@ def test_a_class_before_a_sigmoid(folders, tmp_path):
     keras, _ = import_keras()
     keras.utils.set_random_seed(4)
     build(keras.layers.Dense(1, name="logit")).save(tmp_path / "dnn.keras")
-    for name in ("training", "test"):
-        shutil.copytree(folders / name, tmp_path / name)
-        paths = sorted(p.relative_to(tmp_path / name) for p in (tmp_path / name).rglob("*.png"))
-        rows = [(path.as_posix(), int(path.parent.name == "right")) for path in paths]
-        write_csv(tmp_path / name / "labels.csv", ("path", "label"), rows)
+    copy_labelled(folders, tmp_path, "label", lambda place, path: int(path.parent.name == "right"))
     with pytest.raises(InputError, match="give --classes, a file of two lines"):
         measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run")
     (tmp_path / "classes.txt").write_text("0\n1\n")
