@@ -32,10 +32,7 @@ def cluster(options: ClusterOptions) -> None:
         "Features extracted so far are kept: the same command with --overwrite goes on from there."
     ) as progress:
         manifest = find_root_cause_clusters(
-            options.images,
-            options.out,
-            wanted,
-            **take_start(options, progress),
+            options.images, options.out, wanted, **take_start(options, progress)
         )
     print_clusters(manifest, options.out)
 
@@ -74,7 +71,7 @@ def example(options: ExampleOptions) -> None:
     from examples.sampling import ANGLES
 
     folder = options.folder
-    with job("Nothing was written; start again with --overwrite.") as progress:
+    with job() as progress:
         summary = write_example(
             folder,
             seed=options.seed,

@@ -17,7 +17,7 @@ def coverage(options: CoverageOptions) -> None:
     from pipelines.deepimportance.results import COMBINATIONS_FILE, CRITERIA_FILE
 
     wanted = take_options(Options, options, trust=options.trust_model)
-    with job("Nothing was written; start again with --overwrite.") as progress:
+    with job() as progress:
         manifest = measure_coverage(
             options.model,
             options.training,
@@ -43,13 +43,9 @@ def perturb(options: PerturbOptions) -> None:
     from pipelines.runs.manifest import read_part
 
     wanted = take_options(Options, options, trust=options.trust_model)
-    with job("Nothing was written; start again with --overwrite.") as progress:
+    with job() as progress:
         manifest = perturb_images(
-            options.model,
-            options.images,
-            options.out,
-            wanted,
-            **take_start(options, progress),
+            options.model, options.images, options.out, wanted, **take_start(options, progress)
         )
     copies = read_part(manifest, PerturbFigures)
     print(f"{copies.images:,} images are in {options.out}, at the size of the model's input.")

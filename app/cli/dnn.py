@@ -26,7 +26,7 @@ def test(options: TestOptions) -> None:
     from pipelines.runs.manifest import read_part
 
     out = options.out
-    with job("Nothing was written; start again with --overwrite.") as progress:
+    with job() as progress:
         manifest = test_model(
             options.model,
             options.images,
@@ -64,13 +64,9 @@ def heatmaps(options: HeatmapsOptions) -> None:
         layers=options.layer,
         table_files=take_tables(options),
     )
-    with job("Nothing was written; start again with --overwrite.") as progress:
+    with job() as progress:
         manifest = find_clusters_by_heatmaps(
-            options.model,
-            options.images,
-            options.out,
-            wanted,
-            **take_start(options, progress),
+            options.model, options.images, options.out, wanted, **take_start(options, progress)
         )
     layers = options.out / "layers.csv"
     layer = read_part(manifest, ChosenLayer).layer

@@ -35,7 +35,7 @@ def inspect(options: InspectOptions) -> None:
         layers=options.layer,
         top_percent=options.top,
     )
-    with job("Nothing was written; start again with --overwrite.") as progress:
+    with job() as progress:
         if options.distances is None:
             manifest = _inspect_model(options, wanted, progress)
         else:
@@ -58,11 +58,7 @@ def _inspect_model(options: InspectOptions, wanted: Options, progress: Progress)
             "labels.csv beside them, or from class folders."
         )
     return inspect_model(
-        options.model,
-        options.images,
-        options.out,
-        wanted,
-        **take_start(options, progress),
+        options.model, options.images, options.out, wanted, **take_start(options, progress)
     )
 
 

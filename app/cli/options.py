@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipelines.runs.manifest import Manifest
 
 MOST_PROBLEMS = 5
+START_AGAIN = "Nothing was written; start again with --overwrite."
 Options = TypeVar("Options", bound="DataclassInstance")
 
 
@@ -41,7 +42,7 @@ class Overwriting(Protocol):
 
 
 @contextmanager
-def job(again: str, first: Callable[[], object] | None = None) -> Iterator[Progress]:
+def job(again: str = START_AGAIN, first: Callable[[], object] | None = None) -> Iterator[Progress]:
     """Run a job with progress bars; SIGTERM ends it as Ctrl-C does; an input error takes one line.
 
     Parameters
