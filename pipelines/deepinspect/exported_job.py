@@ -40,7 +40,7 @@ def inspect_exported(
     Returns
     -------
     Manifest
-        `result` counts classes, pairs and reported pairs.
+        As that of `job.inspect_model`.
 
     Raises
     ------
