@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from typing import TYPE_CHECKING
 
 from app.cli.options import (
@@ -72,13 +71,7 @@ def example(options: ExampleOptions) -> None:
 
     folder = options.folder
     with job() as progress:
-        summary = write_example(
-            folder,
-            seed=options.seed,
-            progress=progress,
-            overwrite=options.overwrite,
-            command=sys.argv[1:],
-        )
+        summary = write_example(folder, seed=options.seed, **take_start(options, progress))
     print(
         f"{summary.train} training, {summary.test} test and {summary.improvement} improvement "
         "images."
