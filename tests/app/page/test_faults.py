@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import gradio as gr
 import pytest
@@ -38,15 +39,15 @@ def build(function):
 
 def answer(blocks, event, *values):
     """Let Gradio do an event as it does for a browser; return what the browser is sent."""
+    done = blocks.process_api(
+        event, list(values), state=SessionState(blocks), in_event_listener=True
+    )
     try:
-        done = asyncio.run(
-            blocks.process_api(
-                event, list(values), state=SessionState(blocks), in_event_listener=True
-            )
-        )
+        # In a thread: the one of the tests may run the loop of a browser.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, done).result()["data"]
     except Exception as error:
         return error_payload(error, False)
-    return done["data"]
 
 
 def fail(*values, **named):
