@@ -5,9 +5,6 @@ The DNN takes one image, grey or colour, and returns scores of classes or labels
 
 from __future__ import annotations
 
-import hashlib
-import json
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,20 +19,13 @@ from pipelines.data.pixels import load_pixels, upright_size
 from pipelines.data.prefetch import prefetch
 from pipelines.dnn.graph import Layer, Model
 from pipelines.dnn.keras import import_keras
+from pipelines.dnn.loading import find_reason, load_model
+from pipelines.dnn.rescaling import find_rescaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 
 Scaling = Literal["none", "0-1", "-1-1", "caffe", "torch"]
 SCALINGS: tuple[str, ...] = get_args(Scaling)
-RESCALING_LAYERS = ("Rescaling", "Normalization")
-RESCALING_DEPTH = 4
-"""Number of layers after the input among which a rescaling layer is searched."""
-HDF5 = b"\x89HDF\r\n\x1a\n"
-ZIP = b"PK\x03\x04"
-OTHER_FORMATS = {
-    ".pt": "PyTorch", ".pth": "PyTorch", ".onnx": "ONNX", ".pb": "TensorFlow's SavedModel format",
-    ".tflite": "TensorFlow Lite", ".caffemodel": "Caffe", ".safetensors": "weights only",
-}  # fmt: skip
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red
@@ -67,6 +57,8 @@ class Network:
         How pixels of 0 to 255 are scaled for the network: "none" (not at all), "0-1", "-1-1", or as
         for networks trained on ImageNet: "caffe" (BGR, mean subtracted) or "torch" (0 to 1, mean
         subtracted, divided by the standard deviation).
+    rescaling : str
+        Name of the layer or operation of the model that rescales its input; empty for none.
     """
 
     model: Model
@@ -77,6 +69,7 @@ class Network:
     outputs: int
     activation: str
     scaling: Scaling
+    rescaling: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,26 +117,16 @@ def load_network(
     """
     if scaling is not None and scaling not in SCALINGS:
         raise InputError(f"scaling: expected {', '.join(SCALINGS)}, received {scaling!r}")
-    received = _check_file(file)
-    if digest is not None and received != digest:
-        raise InputError(
-            f"{file} is another model than before (expected SHA-256 {digest[:12]}..., received "
-            f"{received[:12]}...). Put the earlier file back, or run its test or clustering again."
-        )
-    _check_code(file, _read_config(file), trust)
-    keras, _ = import_keras()
-    try:
-        model = keras.models.load_model(file, compile=False, safe_mode=not trust)
-    except Exception as error:  # a damaged file makes Keras raise errors of any kind
-        reason = str(error).strip().split("\n")[0][:300]
-        raise InputError(f"{file} cannot be loaded as a Keras model: {reason}") from error
+    loaded = load_model(file, trust=trust, digest=digest)
+    model = loaded.model
     size, channels = _check_input(file, model)
     outputs = _check_output(file, model)
-    if scaling is None and not _rescales(model):
+    inside = find_rescaling(model)
+    if scaling is None and not inside:
         raise InputError(
-            f"{file} does not tell how its input is scaled: no layer near its input rescales. Give "
-            "--scaling: none (pixels of 0 to 255), 0-1, -1-1, or caffe or torch (the scalings of "
-            "networks trained on ImageNet)."
+            f"{file} does not tell how its input is scaled: nothing between the input and the "
+            "first weights rescales it. Give --scaling: none (pixels of 0 to 255), 0-1, -1-1, or "
+            "caffe or torch (the scalings of networks trained on ImageNet)."
         )
     checked = cast(Scaling, scaling or "none")
     if checked in {"caffe", "torch"} and channels == 1:
@@ -151,74 +134,27 @@ def load_network(
             f"scaling {checked}: needs colour images, and {file} takes grey ones. Choose another "
             "scaling."
         )
-    return Network(model, file, received, size, channels, outputs, _find_activation(model), checked)
+    activation = _find_activation(model)
+    digest = loaded.digest
+    network = Network(model, file, digest, size, channels, outputs, activation, checked, inside)
+    if None not in size:
+        _check_call(network)
+    return network
 
 
-def _check_file(file: Path) -> str:
-    """Return the file's SHA-256; raise InputError unless its format is one of Keras."""
+def _check_call(network: Network) -> None:
+    """Raise InputError unless the model can be run on an image of the size of its input."""
+    width, height = network.size
+    picture = np.zeros((1, height or 1, width or 1, network.channels), dtype=np.float32)
     try:
-        with file.open("rb") as opened:
-            begin = opened.read(8)
-            opened.seek(0)
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    except IsADirectoryError:
+        network.model(picture, training=False)
+    except Exception as error:  # whatever a layer raises
+        crops = any(type(layer).__name__ == "RandomCrop" for layer in iterate_layers(network.model))
+        hint = " Outside training, RandomCrop of Keras 3 does not crop: put CenterCrop there."
         raise InputError(
-            f"{file} is a folder: expected a Keras model file (.keras or .h5). Load a SavedModel "
-            "with Keras 2 and save it as .keras."
-        ) from None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
-    if begin.startswith((ZIP, HDF5)) and file.suffix not in OTHER_FORMATS:
-        return digest
-    other = OTHER_FORMATS.get(file.suffix)
-    kind = f"it is a file of {other}" if other else f"it begins with {begin!r}"
-    raise InputError(f"{file} is no Keras model file (.keras, .h5): {kind}.")
-
-
-def _read_config(file: Path) -> object:
-    """Read the JSON description of the layers, without building them."""
-    try:
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as archive:
-                return json.loads(archive.read("config.json"))
-        import h5py
-
-        with h5py.File(file) as archive:
-            return json.loads(archive.attrs["model_config"])
-    except (OSError, LookupError, ValueError) as error:
-        raise InputError(
-            f"{file} holds no whole Keras model ({error}): weights alone are not enough. Save the "
-            "model with its layers, as .keras."
+            f"{network.file} cannot be run on an image of {width} x {height}: "
+            f"{find_reason(error)}{hint if crops else ''}"
         ) from error
-
-
-def _check_code(file: Path, config: object, trust: bool) -> None:
-    """Raise InputError for code inside the file, and for classes that are not Keras's own."""
-    for entry in _iterate_entries(config):
-        kind, settings, module = entry["class_name"], entry.get("config"), entry.get("module")
-        name = settings.get("name", "") if isinstance(settings, dict) else ""
-        if kind in {"Lambda", "__lambda__"} and not trust:
-            raise InputError(
-                f"{file}: layer {name or kind!r} is a Lambda layer, code that would run on this "
-                "machine. Give --trust-model on the command line if you trust the file."
-            )
-        if module and str(module).split(".")[0] not in {"keras", "builtins"}:
-            raise InputError(
-                f"{file}: layer {name!r} is of the class {kind} of {module}, which is not in the "
-                "file. Only Keras's own layers can be loaded: replace that layer."
-            )
-
-
-def _iterate_entries(config: object) -> Iterator[dict[str, object]]:
-    """Go through all objects of a description that name a class."""
-    if isinstance(config, dict):
-        if isinstance(config.get("class_name"), str):
-            yield config
-        for value in config.values():
-            yield from _iterate_entries(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _iterate_entries(value)
 
 
 def _check_input(file: Path, model: Model) -> tuple[Size, int]:
@@ -252,11 +188,6 @@ def iterate_layers(model: Model) -> Iterator[Layer]:
             yield from iterate_layers(cast(Model, layer))
         else:
             yield layer
-
-
-def _rescales(model: Model) -> bool:
-    first = [layer for layer in iterate_layers(model) if type(layer).__name__ != "InputLayer"]
-    return any(type(layer).__name__ in RESCALING_LAYERS for layer in first[:RESCALING_DEPTH])
 
 
 def _find_activation(model: Model) -> str:
@@ -338,12 +269,19 @@ def fix_size(
     ----------
     size : sequence of int, optional
         Width and height that an earlier run used; taken instead of the first image's.
+
+    Raises
+    ------
+    InputError
+        When the model cannot be run on images of that size.
     """
     width, height = network.size
     if width is not None and height is not None:
         return network
     first = (size[0], size[1]) if size else _first_size(folder, images)
-    return replace(network, size=(width or first[0], height or first[1]))
+    fixed = replace(network, size=(width or first[0], height or first[1]))
+    _check_call(fixed)
+    return fixed
 
 
 def _first_size(folder: Path, images: Sequence[ImageFile]) -> tuple[int, int]:

@@ -1,0 +1,136 @@
+"""Loading a model file: checked, mended where Keras 2 saved it, and built by Keras."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+from pipelines.dnn.graph import Model
+from pipelines.dnn.keras import import_keras
+from pipelines.dnn.keras2 import is_old, mend
+from pipelines.dnn.model_file import (
+    ModelFile,
+    as_settings,
+    check_code,
+    check_file,
+    conversion,
+    iterate_entries,
+    name_of,
+    read_description,
+)
+from pipelines.runs.errors import InputError
+
+REASON = 400
+"""Characters of Keras's reason that a message quotes."""
+CAUSE = re.compile(r"Exception encountered(?: when calling [^\n]*\(\)\.|:)")
+"""What Keras puts before the reason, behind the whole description of a layer."""
+AFTERWARDS = re.compile(r"Full object config|Arguments received by|\x1b\[\d*m")
+"""What comes behind the reason, and the codes of colours around it."""
+FAILED = re.compile(r"deserializing class '(\w+)' using config=\{[^{}]*?'name': '([^']*)'")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that Keras built from a file.
+
+    Attributes
+    ----------
+    model : keras.Model
+    digest : str
+        SHA-256 of the file.
+    """
+
+    model: Model
+    digest: str
+
+
+def load_model(path: Path, *, trust: bool, digest: str | None) -> LoadedModel:
+    """Load a Keras model file; see `model.load_network`.
+
+    Raises
+    ------
+    InputError
+        When the file is no Keras model or has another digest, holds code that is not trusted, or
+        cannot be built by Keras 3.
+    """
+    file = check_file(path)
+    if digest is not None and file.digest != digest:
+        raise InputError(
+            f"{path} is another model than before (expected SHA-256 {digest[:12]}..., received "
+            f"{file.digest[:12]}...). Put the earlier file back, or run its test or clustering "
+            "again."
+        )
+    file = read_description(file)
+    keras, _ = import_keras()
+    old = is_old(file.config, file.keras)
+    config = mend(file.config, keras) if old else file.config
+    check_code(path, config, trust)
+    try:
+        if old:
+            model = _build_old(file, config, keras, trust)
+        else:
+            model = keras.models.load_model(path, compile=False, safe_mode=not trust)
+    except Exception as error:  # a damaged file makes Keras raise errors of any kind
+        raise InputError(_describe_refusal(file, config, keras, error, old=old)) from error
+    return LoadedModel(model, file.digest)
+
+
+def _build_old(file: ModelFile, config: dict[str, object], keras: ModuleType, trust: bool) -> Model:
+    """Build a model of Keras 2 from its mended description, with the weights in its file."""
+    if file.packed:
+        described = {**config, "compile_config": None}
+        model = keras.saving.deserialize_keras_object(described, safe_mode=not trust)
+        model.load_weights(str(file.path))
+        return cast(Model, model)
+    import h5py
+    from keras.src.legacy.saving.legacy_h5_format import load_model_from_hdf5
+
+    # The description of an HDF5 file is an attribute in it: it is replaced in a copy in memory.
+    with h5py.File(io.BytesIO(file.path.read_bytes()), "r+") as archive:
+        del archive.attrs["model_config"]
+        archive.attrs["model_config"] = json.dumps(config)
+        return cast(Model, load_model_from_hdf5(archive, compile=False, safe_mode=not trust))
+
+
+def _describe_refusal(
+    file: ModelFile, config: dict[str, object], keras: ModuleType, error: Exception, *, old: bool
+) -> str:
+    """Say in one line why Keras did not build a model, and what to do."""
+    reason = find_reason(error)
+    if not old:
+        return f"{file.path} cannot be loaded as a Keras model: {reason}"
+    saved = f"{file.path} was saved by Keras {file.keras or 2}"
+    for entry in iterate_entries({**config, "compile_config": None}):
+        if "name" in as_settings(entry) and not _is_known(str(entry["class_name"]), keras):
+            return (
+                f"{saved}, and Keras 3 does not have the class {entry['class_name']} of its layer "
+                f"{name_of(entry)!r}. Put layers of Keras 3 in its place where the model is built, "
+                "and save it again as .keras."
+            )
+    text = f"{saved}, and Keras 3 cannot load it: {reason}"
+    return f"{text} This command converts it: {conversion(file.path)}" if file.packed else text
+
+
+def _is_known(kind: str, keras: ModuleType) -> bool:
+    rooms = (keras, keras.layers, keras.initializers, keras.regularizers, keras.constraints)
+    return kind == "Functional" or any(hasattr(room, kind) for room in rooms)
+
+
+def find_reason(error: Exception) -> str:
+    """Return the reason of an error of Keras in one line, with the layer that it is about.
+
+    Keras puts the reason last, behind descriptions of all that it was about to build.
+    """
+    text = str(error)
+    parts = [part for part in AFTERWARDS.split(CAUSE.split(text)[-1]) if part.strip()]
+    reason = " ".join((parts or [type(error).__name__])[0].split())[:REASON]
+    layer = FAILED.findall(text)
+    if layer:
+        kind, name = layer[-1]
+        reason = f"layer {name!r} ({kind}): {reason}"
+    return reason if reason.endswith(".") else f"{reason}."
