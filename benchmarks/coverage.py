@@ -26,7 +26,8 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.metrics import silhouette_score
 
-from pipelines.data.images import ImageFile, check_images, find_images
+from pipelines.data.image_lists import list_images
+from pipelines.data.images import ImageFile, check_images
 from pipelines.deepimportance.coverage import (
     compute_coverage,
     count_combinations,
@@ -117,8 +118,7 @@ def train_lenet(pictures: NDArray[np.uint8], labels: NDArray[np.int64], seed: in
 
 def usable(folder: Path) -> list[ImageFile]:
     """List the images of a folder."""
-    _, paths, _ = find_images(folder)
-    return check_images(folder, paths, lambda done, total: None)[0]
+    return check_images(folder, list_images(folder).paths, lambda done, total: None)[0]
 
 
 def learn(

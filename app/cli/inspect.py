@@ -153,7 +153,7 @@ def _row(row: dict[str, str], score: str, flag: str) -> str:
 
 def _print_next(out: Path) -> None:
     """Say how to go on with the first pair that has a list."""
-    from pipelines.data.image_lists import PAIR_FOLDER, PAIRS_TABLE
+    from pipelines.data.pair_lists import PAIR_FOLDER, PAIRS_TABLE
     from pipelines.runs.files import read_csv
 
     table = out / PAIR_FOLDER / PAIRS_TABLE

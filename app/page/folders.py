@@ -13,7 +13,7 @@ from app.page.context import Page
 from app.page.notices import notice
 from pipelines.clusters.clusters import IMAGES_FILE
 from pipelines.clusters.manifest import ClusterFigures
-from pipelines.data.images import TABLES, Rejected, check_header, walk_files
+from pipelines.data.images import TABLES, Rejected, Repeated, check_header, walk_files
 from pipelines.dnn.manifest import DnnTestFigures
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import CLUSTERING_JOBS, is_written
@@ -40,7 +40,9 @@ def count_images(page: Page, text: str) -> Iterator[str]:
     reported = time.monotonic()
     try:
         folder = page.access.resolve(text)
-        for file in walk_files(folder):
+        for file in walk_files(folder, page.access.roots):
+            if isinstance(file, Repeated):
+                continue
             if isinstance(file, Rejected) or check_header(folder, file) is not None:
                 others += 1
             else:

@@ -15,7 +15,7 @@ from app.numbers import read_number, write_number
 from app.page import folders
 from app.page.context import Page
 from app.server.jobs import Command
-from pipelines.data.images import find_image_folder
+from pipelines.data.image_lists import find_image_folder
 from pipelines.runs.errors import InputError
 
 Options = TypeVar("Options")
@@ -140,7 +140,9 @@ def resolve_images(page: Page, text: str) -> Path:
         When the page may not use it, or the folder that the list names.
     """
     source = page.access.resolve(text)
-    page.access.resolve(str(find_image_folder(source)))  # a list may name a folder elsewhere
+    page.access.resolve(
+        str(find_image_folder(source, page.access.roots))
+    )  # a list may name a folder elsewhere
     return source
 
 

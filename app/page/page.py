@@ -82,7 +82,7 @@ def launch(granted: Access, port: int | None, runs: Path, browser: bool) -> None
     runs = runs.resolve()
     if granted.roots:
         granted = replace(granted, roots=(*granted.roots, runs))
-    page = Page(granted, Jobs(), ServedRuns(granted), runs)
+    page = Page(granted, Jobs(granted.roots), ServedRuns(granted), runs)
     for sign in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.default_int_handler)
     blocks = build(page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.exit_codes import ERROR, FAULT, STOPPED
+from pipelines.data.roots import environment
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Status, read_status
 
@@ -95,9 +97,16 @@ class Jobs:
 
     A thread waits for each command and starts the next, so that a job goes on when no page is
     open.  The job ends when the server ends.
+
+    Parameters
+    ----------
+    roots : sequence of Path
+        Folders below which its jobs may read images, wherever links and lists lead; empty for no
+        limit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, roots: Sequence[Path] = ()) -> None:
+        self._environment = environment(roots)
         self._lock = threading.Lock()
         self._commands: tuple[Command, ...] = ()
         self._step = 0
@@ -202,6 +211,7 @@ class Jobs:
                     stdin=subprocess.DEVNULL,
                     stdout=file,
                     stderr=subprocess.STDOUT,
+                    env={**os.environ, **self._environment},
                     start_new_session=True,  # Ctrl-C in the server's terminal reaches it once
                 )
             code = self._process.wait()

@@ -12,7 +12,6 @@ from app.server.files import PICTURES, send_picture
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.runs.errors import InputError
-from pipelines.runs.guard import find_file_inside
 from pipelines.unsafe_set.files import read_candidates, read_selection
 
 
@@ -41,13 +40,22 @@ class NewImages:
             raise HTTPException(404, f"{name} cannot be drawn: there is no such new image")
         image = known[position]
         try:
-            find_file_inside(images, image.path)
-        except (OSError, ValueError) as error:
+            self._find_image(images, image.path)
+        except (OSError, ValueError, InputError) as error:
             raise HTTPException(404, f"{name} cannot be drawn: {error}") from error
         drawn = draw_thumbnail(images, image, folder)
         if isinstance(drawn, Rejected):
             raise HTTPException(404, f"{drawn.path}: {drawn.reason}")
         return Response(drawn, media_type=media_type, headers={"Cache-Control": cache})
+
+    def _find_image(self, images: Path, path: str) -> Path:
+        """Return the file of a new image: below its folder; links may lead where the page may."""
+        file = images / path
+        if ".." in Path(path).parts or not file.is_relative_to(images):
+            raise ValueError("it lies outside of the folder of new images")
+        if not file.is_file():
+            raise FileNotFoundError("no such file")
+        return self._access.resolve(str(file))
 
     def _find(self, folder: Path) -> tuple[Path, list[ImageFile]]:
         """Return the improvement set of a run: its folder, and its images by their position."""

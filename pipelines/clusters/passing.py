@@ -7,6 +7,7 @@ common with all images. A comparison with passing images separates the two.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipelines.clusters.manifest import TestedModel
 from pipelines.clusters.rates import ClusterKind, FailureRate
 from pipelines.clusters.shared_parameters import FEWEST_PASSING
 from pipelines.data.groups import Groups, number_groups
-from pipelines.data.images import find_images
+from pipelines.data.image_lists import list_images
 from pipelines.data.properties import PROPERTIES
 from pipelines.dnn.job import RESULT_FILE, read_tested
 from pipelines.dnn.manifest import DnnTestChoices, DnnTestFigures, ModelWeights
@@ -161,18 +162,20 @@ def find_passing(source: Path, failing_folder: Path, failing: Sequence[str]) -> 
     InputError
         When there is no such folder or list.
     """
-    folder, paths, rejected = find_images(source)
-    root, failed_root = folder.resolve(), failing_folder.resolve()
-    failed = {str(failed_root / path) for path in failing}
-    passing = tuple(sorted(path for path in paths if str(root / path) not in failed))
-    notes = []
+    listed = list_images(source)
+    folder, paths, notes = listed.folder, listed.paths, [*listed.notes]
+    # Free of links: failing images may be links to some of the images of the test.
+    failed = {os.path.realpath(failing_folder / path) for path in failing}
+    passing = tuple(path for path in paths if os.path.realpath(folder / path) not in failed)
     if both := len(paths) - len(passing):
         notes.append(
             f"{count_of(both, 'image')} of the passing ones {'is' if both == 1 else 'are'} among "
             "the failing: they count as failing."
         )
-    if rejected:
-        notes.append(f"{count_of(len(rejected), 'file')} of the passing images cannot be used.")
+    if listed.rejected:
+        notes.append(
+            f"{count_of(len(listed.rejected), 'file')} of the passing images cannot be used."
+        )
     return PassingFiles(folder, passing, tuple(notes))
 
 

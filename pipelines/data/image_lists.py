@@ -1,57 +1,40 @@
-"""Lists of images: the images that a job reads, and those that a DNN confuses between two classes.
+"""Lists of images: the images that a job reads, of a folder or of a list.
 
-`inspect` writes lists of confused images; `cluster` and `heatmaps` read a list like a folder.
+`test` and `inspect` write lists of images; wherever images are read, a list does for a folder.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.data.images import (
+    LABELS_TABLE,
     ImageFile,
     Rejected,
+    Repeated,
     check_images,
-    find_images,
     no_usable_image,
-    write_image_list,
+    one_line,
+    resolve_folder,
+    tell_unusable,
+    walk_files,
 )
-from pipelines.runs.files import read_csv, write_csv
+from pipelines.data.roots import is_allowed
+from pipelines.data.tables import LEFT_OUT, read_table
+from pipelines.runs.errors import InputError
+from pipelines.runs.files import as_text, write_text
 from pipelines.runs.folder import Progress
-from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.wording import count_of
 
-PAIR_FOLDER = "pairs"
-PAIRS_TABLE = "pairs.csv"
-PAIR_COLUMNS = ("list", "class_a", "class_b", "rank", "images")
-PAIR_NAMES = r"\d+-\d+\.txt|pairs\.csv"
-
-
-@dataclass(frozen=True)
-class PairList:
-    """The images that a DNN confuses between two classes.
-
-    Attributes
-    ----------
-    first, second : int
-        Positions of the classes.
-    names : tuple of str
-        Names of the classes.
-    rank : int or None
-        Rank of the pair by NAPVD, from 1; None where it is not known.
-    images : sequence of str
-        Paths, relative to the folder of the images.
-    """
-
-    first: int
-    second: int
-    names: tuple[str, str]
-    rank: int | None
-    images: Sequence[str]
-
-
 CHECKING = "checking images"
+PATH_TITLES = ("path", "file", "filename", "image")
+"""Titles of the column of a table that holds paths of images, in any case; the first one counts."""
+OUTSIDE = "lies outside of the images' folder"
+NOT_ALLOWED = "lies outside of the folders that may be used"
 
 
 @dataclass(frozen=True)
@@ -65,20 +48,276 @@ class ListedImages:
     folder : Path
         The folder that the paths are relative to.
     paths : tuple of str
+        Sorted; each file counts once, however it was named and linked to.
     rejected : tuple of Rejected
         Files that cannot be used.
+    notes : tuple of str
+        What the user should know: which images were named several times, what paths are relative
+        to, which rows of a table were left out.
+    part_of_folder : bool
+        Whether these are images of a list that names their folder, so that the folder's other
+        images tell which classes there are.
     """
 
     source: Path
     folder: Path
     paths: tuple[str, ...]
     rejected: tuple[Rejected, ...]
+    notes: tuple[str, ...] = ()
+    part_of_folder: bool = False
 
 
-def list_images(source: Path) -> ListedImages:
-    """List the images of a folder, or those that a list names; see `images.find_images`."""
-    folder, paths, rejected = find_images(source)
-    return ListedImages(source, folder, tuple(paths), tuple(rejected))
+@dataclass(frozen=True)
+class _List:
+    """What a list says: the folder that it names, if it does, and the paths in their order."""
+
+    folder: Path | None
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    first: str = ""
+
+
+def list_images(source: Path, roots: Sequence[Path] | None = None) -> ListedImages:
+    """List the images of a folder, or those that a list names.
+
+    A list has a path a line, or is a table with a column of `PATH_TITLES`. Its paths are relative
+    to the folder that its first line names (“# FOLDER”, as in `failures.txt`), else to its own, or
+    absolute. Without that line, images may lie anywhere; their folder is then the one that they
+    have in common. Time grows linearly with the number of files.
+
+    Parameters
+    ----------
+    roots : sequence of Path, optional
+        Folders outside of which no file may lie; see `roots.is_allowed`.
+
+    Raises
+    ------
+    InputError
+        When there is neither a folder nor a list, or the list names no image.
+    """
+    if not source.is_file():
+        return _list_folder(source, roots)
+    listing = _read_list(source)
+    if not listing.names:
+        raise InputError(f"{source} names no image: there are no failures to look at.")
+    if listing.folder is not None:
+        check_folder(listing.folder, roots)
+    base = listing.folder or source.resolve().parent
+    entries = [_find(base, name, listing.folder, roots) for name in listing.names]
+    unusable = {entry for entry in entries if isinstance(entry, Rejected)}
+    files, repeats = _keep_once(source, [entry for entry in entries if isinstance(entry, _Named)])
+    if listing.folder is not None:
+        folder, notes = listing.folder, (*listing.notes, *repeats)
+    elif not files:
+        raise _no_list(source, listing.first, min(unusable, key=lambda file: file.path).reason)
+    else:
+        folder = _common_folder(files, base)
+        about = (
+            f"All paths are relative to {folder}, the common folder of the images that "
+            f"{source.name} names. A first line “# FOLDER” would name another."
+        )
+        notes = (about, *listing.notes, *repeats)
+    return ListedImages(
+        source,
+        folder,
+        tuple(sorted(file.relative_to(folder).as_posix() for file in files)),
+        tuple(sorted(unusable, key=lambda file: file.path)),
+        notes,
+        listing.folder is not None,
+    )
+
+
+def _list_folder(folder: Path, roots: Sequence[Path] | None) -> ListedImages:
+    check_folder(folder, roots)
+    files = list(walk_files(folder, roots))
+    rejected = [file for file in files if isinstance(file, Rejected)]
+    return ListedImages(
+        folder,
+        folder,
+        tuple(sorted(file for file in files if isinstance(file, str))),
+        tuple(sorted(rejected, key=lambda file: file.path)),
+        _repeated_links([file.path for file in files if isinstance(file, Repeated)]),
+    )
+
+
+def check_folder(folder: Path, roots: Sequence[Path] | None) -> None:
+    """Raise InputError where a folder of images lies outside of the roots; see `is_allowed`."""
+    if not is_allowed(resolve_folder(folder), roots):
+        raise InputError(f"{folder} {NOT_ALLOWED}. Choose another, or ask who serves the page.")
+
+
+def find_image_folder(source: Path, roots: Sequence[Path] | None = None) -> Path:
+    """Return the folder of images that is named: `source`, or that of a list; free of links.
+
+    Raises
+    ------
+    InputError
+        When there is no such folder or list.
+    """
+    if not source.is_file():
+        return resolve_folder(source)
+    return _read_list(source).folder or list_images(source, roots).folder
+
+
+def write_image_list(file: Path, folder: Path, paths: Sequence[str]) -> None:
+    """Write a list of images: their folder in a comment, then one relative path per line."""
+    write_text(file, "".join(f"{line}\n" for line in (f"# {as_text(folder.resolve())}", *paths)))
+
+
+def _read_list(source: Path) -> _List:
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        detail = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{source} is not a list of images in UTF-8: {detail}.") from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if lines[0].startswith("# "):
+        folder = resolve_folder(source.parent / lines[0].removeprefix("# "))
+        return _List(folder, tuple(line for line in lines[1:] if line.strip()))
+    lines = [line for line in lines if line.strip()]
+    first = lines[0] if lines else ""
+    titles = [cell.strip(" \"'").lower() for cell in re.split(r"[,;\t|]", first)]
+    if not set(titles) & set(PATH_TITLES) or (source.parent / first).is_file():
+        return _List(None, tuple(lines), first=first)
+    if len(titles) == 1:
+        return _List(None, tuple(_unquote(line) for line in lines[1:]), first=first)
+    return _read_table_of_paths(source, first)
+
+
+def _read_table_of_paths(source: Path, first: str) -> _List:
+    """Read the paths of a table; a row that is left out is told of in the notes."""
+    table = read_table(source)
+    titles = [title.lower() for title in table.header]
+    title = next(title for title in PATH_TITLES if title in titles)
+    names = tuple(row[titles.index(title)] for row in table.rows)
+    notes = []
+    if others := [other for other in PATH_TITLES if other in titles and other != title]:
+        notes.append(
+            f"Paths are taken from the column {title} of {source.name}, not from "
+            f"{' or '.join(others)}."
+        )
+    left_out = [remark for remark in table.remarks if remark[1].endswith(LEFT_OUT)]
+    left_out += [
+        (line, f"expected a path, received an empty cell{LEFT_OUT}")
+        for line, name in zip(table.lines, names, strict=True)
+        if not name.strip()
+    ]
+    if left_out:
+        line, remark = left_out[0]
+        notes.append(
+            f"{count_of(len(left_out), 'row')} of {source.name} cannot be used (line {line}: "
+            f"{remark})."
+        )
+    return _List(None, tuple(name for name in names if name.strip()), tuple(notes), first)
+
+
+def _unquote(cell: str) -> str:
+    text = cell.strip()
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    return text[1:-1].replace('""', '"') if quoted else cell
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A file that a list names.
+
+    Attributes
+    ----------
+    name : str
+        As the list has it.
+    file : Path
+        Absolute, without “..” and in folders free of links; it may be a link itself.
+    target : Path
+        The file, free of links: what tells whether two names are of one image.
+    """
+
+    name: str
+    file: Path
+    target: Path
+
+
+def _find(
+    base: Path, name: str, folder: Path | None, roots: Sequence[Path] | None
+) -> _Named | Rejected:
+    """Find the file that a line names; inside of `folder`, where the list names that."""
+    if one_line(name) != name:
+        return Rejected(one_line(name), "its name holds a control character: rename it")
+    texts = (name, name.strip(), name.strip().replace("\\", "/"))  # as Windows writes them
+    file = next((base / text for text in texts if os.path.lexists(base / text)), base / name)
+    try:
+        file = file.parent.resolve() / file.name
+        target = file.resolve()
+    except (OSError, RuntimeError):
+        return Rejected(name, "a symbolic link that leads nowhere")
+    if folder is not None and not file.is_relative_to(folder):
+        file = target
+        if not file.is_relative_to(folder):
+            return Rejected(name, OUTSIDE)
+    if not is_allowed(target, roots) and not (folder is not None and target.is_relative_to(folder)):
+        return Rejected(name, NOT_ALLOWED)
+    if reason := tell_unusable(file, folder or target.parent, roots):
+        inside = folder is not None and file.is_relative_to(folder)
+        return Rejected(file.relative_to(folder or "/").as_posix() if inside else name, reason)
+    if file.is_dir():
+        return Rejected(name, "not a regular file")
+    return _Named(name, file, target)
+
+
+def _keep_once(source: Path, named: Sequence[_Named]) -> tuple[list[Path], tuple[str, ...]]:
+    """Return each file once, a real one rather than a link to it, and a note on the others."""
+    kept: dict[Path, _Named] = {}
+    repeated = []
+    for entry in named:
+        known = kept.setdefault(entry.target, entry)
+        if known is not entry:
+            repeated.append(entry.name)
+            # Whatever the order of the lines, the same name counts.
+            kept[entry.target] = min(
+                known, entry, key=lambda one: (one.file != one.target, one.file)
+            )
+    files = [entry.file for entry in kept.values()]
+    if not repeated:
+        return files, ()
+    count = len(repeated)
+    return files, (
+        f"{count_of(count, 'line')} of {source.name} {'names' if count == 1 else 'name'} an image "
+        f"that an earlier line names, too (such as {repeated[0]}): each image counts once.",
+    )
+
+
+def _repeated_links(paths: Sequence[str]) -> tuple[str, ...]:
+    if not paths:
+        return ()
+    what = "link leads" if len(paths) == 1 else "links lead"
+    return (
+        f"{len(paths)} symbolic {what} to an image that is there by another path, too (such as "
+        f"{min(paths)}): each image counts once.",
+    )
+
+
+def _common_folder(files: Sequence[Path], base: Path) -> Path:
+    """Return the folder that files have in common, or the one above it that has their labels.
+
+    Above, `labels.csv` is looked for up to the folder of the list.
+    """
+    common = Path(os.path.commonpath([file.parent for file in files]))
+    if common.is_relative_to(base):
+        for folder in (common, *common.parents):
+            if (folder / LABELS_TABLE).is_file():
+                return folder
+            if folder == base:
+                break
+    return common
+
+
+def _no_list(source: Path, first: str, reason: str) -> InputError:
+    """Return the error that a file is no list of images."""
+    *titles, last = PATH_TITLES
+    return InputError(
+        f"{source} is neither a folder nor a list of images: expected “# FOLDER” in its first line, the "
+        f"path of an image a line, or a table with a column {', '.join(titles)} or {last}, "
+        f"received {first[:80]!r}; no file that it names can be used ({reason})."
+    )
 
 
 def check_listed(
@@ -104,57 +343,3 @@ def check_listed(
     if not images:
         raise no_usable_image(listed.folder, rejected)
     return images, rejected
-
-
-def list_name(first: int, second: int) -> str:
-    """Return the file name of a pair's list, made of positions: a class name may hold any text."""
-    return f"{PAIR_FOLDER}/{min(first, second)}-{max(first, second)}.txt"
-
-
-def write_pair_lists(run: Path, folder: Path, lists: Sequence[PairList]) -> None:
-    """Write one list per pair into a run folder, and a table that describes the lists.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of the images.
-    """
-    if not lists:
-        return
-    (run / PAIR_FOLDER).mkdir(exist_ok=True)
-    rows = []
-    for pair in lists:
-        name = list_name(pair.first, pair.second)
-        write_image_list(run / name, folder, sorted(pair.images))
-        rank = "" if pair.rank is None else pair.rank
-        rows.append((name.rpartition("/")[2], *pair.names, rank, len(pair.images)))
-    write_csv(run / PAIR_FOLDER / PAIRS_TABLE, PAIR_COLUMNS, rows)
-
-
-def describe_source(source: Path) -> list[str]:
-    """Describe the confusion that the images of a pair's list come from.
-
-    Returns
-    -------
-    list of str
-        One sentence; none when `source` is not a list that `inspect` wrote.
-
-    Raises
-    ------
-    InputError
-        When the table beside the list is not as the tool writes it.
-    """
-    table = source.parent / PAIRS_TABLE
-    if source.parent.name != PAIR_FOLDER or not source.is_file() or not table.is_file():
-        return []
-    with name_damaged_file(table, "inspect the model again"):
-        rows = read_csv(table, PAIR_COLUMNS)
-        counts = {row["list"]: int(row["images"]) for row in rows}
-    return [
-        f"The images come from one confusion: {count_of(counts[row['list']], 'image')} that the "
-        f"DNN confuses between “{row['class_a']}” and “{row['class_b']}”"
-        + (f", which ranks {row['rank']} by NAPVD" if row["rank"] else "")
-        + f" (inspection {source.resolve().parent.parent.name})."
-        for row in rows
-        if row["list"] == source.name
-    ]

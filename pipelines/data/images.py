@@ -20,15 +20,16 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from pipelines.data.prefetch import prefetch
+from pipelines.data.roots import is_allowed
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import as_text, write_text
 from pipelines.runs.folder import IMAGE_JOBS, PERTURBED_FILE, REJECTED_FILE
 from pipelines.runs.manifest import MANIFEST_FILE, STATUS_FILE, NoManifestError, read_manifest
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
 CHECKED_AHEAD = 64
-TABLES = ("labels.csv", "parameters.csv", "unsafe_values.csv")
+LABELS_TABLE = "labels.csv"
+TABLES = (LABELS_TABLE, "parameters.csv", "unsafe_values.csv")
 """Tables that may stand beside the images and describe them; they are skipped as input."""
 BESIDE_IMAGES = (MANIFEST_FILE, STATUS_FILE, REJECTED_FILE, PERTURBED_FILE)
 """Files that the jobs `IMAGE_JOBS` write beside their images; in the folder of such a job, these
@@ -104,96 +105,44 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
     InputError
         When `folder` is not a folder or cannot be listed.
     """
-    paths: list[str] = []
-    rejected: list[Rejected] = []
-    for file in walk_files(folder):
-        if isinstance(file, Rejected):
-            rejected.append(file)
-        else:
-            paths.append(file)
-    return sorted(paths), sorted(rejected, key=lambda file: file.path)
+    files = list(walk_files(folder))
+    rejected = [file for file in files if isinstance(file, Rejected)]
+    return (
+        sorted(file for file in files if isinstance(file, str)),
+        sorted(rejected, key=lambda file: file.path),
+    )
 
 
-def write_image_list(file: Path, folder: Path, paths: Sequence[str]) -> None:
-    """Write a list of images: their folder in a comment, then one relative path per line."""
-    write_text(file, "".join(f"{line}\n" for line in (f"# {as_text(folder.resolve())}", *paths)))
+@dataclass(frozen=True)
+class Repeated:
+    """A link to a file that counts by another path; the link's path, relative to the folder."""
+
+    path: str
 
 
-def find_images(source: Path) -> tuple[Path, list[str], list[Rejected]]:
-    """Find the images of a folder, or those that a list such as `failures.txt` names.
-
-    Returns
-    -------
-    folder : Path
-        The folder that the paths are relative to.
-    paths : list of str
-        As `find_files` returns them, or from the list.
-    rejected : list of Rejected
-        As `find_files` returns them, or the entries of the list that are not usable files.
-
-    Raises
-    ------
-    InputError
-        When `source` is neither a folder nor a list, or the list does not begin with the folder of
-        its images.
-    """
-    if not source.is_file():
-        return source, *find_files(source)
-    root, lines = _read_list(source)
-    paths, rejected = [], []
-    names = sorted({line for line in lines if line.strip()})
-    if not names:
-        raise InputError(f"{source} names no image: there are no failures to look at.")
-    for name in names:
-        file = root / name
-        inside = one_line(name) == name and file.resolve().is_relative_to(root)
-        reason = _unusable(file, root) if inside else "lies outside of the images' folder"
-        if reason:
-            rejected.append(Rejected(one_line(name), reason))
-        else:
-            paths.append(name)
-    return root, paths, rejected
-
-
-def find_image_folder(source: Path) -> Path:
-    """Return the folder of the images, with links resolved: `source`, or the folder of a list.
-
-    Raises
-    ------
-    InputError
-        When `source` is neither a folder nor a list.
-    """
-    return _read_list(source)[0] if source.is_file() else resolve_folder(source)
-
-
-def _read_list(source: Path) -> tuple[Path, list[str]]:
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{source} is not a list of images: {_detail(error)}.") from error
-    first, *lines = [line.removesuffix("\r") for line in text.split("\n")]
-    if not first.startswith("# "):
-        raise InputError(
-            f"{source} is neither a folder nor a list of images: expected “# FOLDER” in its first "
-            f"line, received {first[:80]!r}."
-        )
-    return resolve_folder(source.parent / first.removeprefix("# ")), lines
-
-
-def walk_files(folder: Path) -> Iterator[str | Rejected]:
+def walk_files(
+    folder: Path, roots: Sequence[Path] | None = None
+) -> Iterator[str | Rejected | Repeated]:
     """Go through the files below a folder, except hidden ones and `TABLES`.
 
     In a folder that `perturb` or `example` wrote, the files of `BESIDE_IMAGES` are skipped, too.
 
-    Links to files inside the folder count as files; links that leave the folder are rejected.
+    Links to files are followed, wherever the files are (below the roots), and each file counts
+    once: by its own path where it lies in the folder, else by that of the first link to it.
     Linked folders are never entered: their files would count twice.
+
+    Parameters
+    ----------
+    roots : sequence of Path, optional
+        See `roots.is_allowed`.
 
     Yields
     ------
-    str or Rejected
-        The relative path of a regular file. Rejected are links that leave the folder or lead
-        nowhere, what is not a regular file (a socket, say), folders that may not be listed, and
-        names that one line of UTF-8 text cannot hold.
+    str, Rejected or Repeated
+        The relative path of a regular file. Rejected are links that leave the roots or lead
+        nowhere, linked folders elsewhere, what is not a regular file (a socket, say), folders that
+        may not be listed, and names that one line of UTF-8 text cannot hold. Repeated are further
+        links to a file.
 
     Raises
     ------
@@ -204,6 +153,7 @@ def walk_files(folder: Path) -> Iterator[str | Rejected]:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     root = resolve_folder(folder)
     unlisted: list[Rejected] = []
+    linked: set[Path] = set()
 
     def note(error: OSError) -> None:
         closed = Path(error.filename)
@@ -214,21 +164,36 @@ def walk_files(folder: Path) -> Iterator[str | Rejected]:
 
     for parent, folders, files in os.walk(folder, onerror=note):
         links = [name for name in folders if _is_link(Path(parent, name))]
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         skipped = _names_to_skip(Path(parent), files)
-        for name in [*files, *links]:
+        for name in sorted([*files, *links]):  # of two links to a file, always the same one counts
             if name.startswith(".") or name in skipped:
                 continue
             file = Path(parent, name)
             path = file.relative_to(folder).as_posix()
-            reason = _unusable(file, root)
+            reason = tell_unusable(file, root, roots)
             if one_line(path) != path:
                 reason = "its name holds a control character or bytes that are not UTF-8: rename it"
             if reason:
                 yield Rejected(one_line(path), reason)
             elif not file.is_dir():
-                yield path
+                yield Repeated(path) if _is_repeated(file, root, linked) else path
     yield from unlisted
+
+
+def _is_repeated(file: Path, root: Path, linked: set[Path]) -> bool:
+    """Tell whether a file is a link to one that counts already, or will; note its target if not."""
+    if not _is_link(file):
+        return False
+    target = file.resolve()
+    if target.is_relative_to(root):
+        path = target.relative_to(root).as_posix()
+        hidden = any(part.startswith(".") for part in path.split("/"))
+        if not hidden and one_line(path) == path:
+            return True
+    known = target in linked
+    linked.add(target)
+    return known
 
 
 def _names_to_skip(folder: Path, files: Sequence[str]) -> tuple[str, ...]:
@@ -246,14 +211,21 @@ def _is_link(file: Path) -> bool:
         return False
 
 
-def _unusable(file: Path, root: Path) -> str:
+def tell_unusable(file: Path, root: Path, roots: Sequence[Path] | None = None) -> str:
+    """Say why a path below `root` is no regular file that may be read; empty where it is one.
+
+    Of a link that leads out of the roots, nothing is told but that (see `roots.is_allowed`).
+    """
     if _is_link(file):
         try:
             target = file.resolve(strict=True)
         except (OSError, RuntimeError):
             return "a symbolic link that leads nowhere"
         if not target.is_relative_to(root):
-            return "a symbolic link that leaves the folder: not followed"
+            if not is_allowed(target, roots):
+                return "a symbolic link that leaves the folders that may be used: not followed"
+            if target.is_dir():
+                return "a symbolic link to a folder elsewhere: not entered"
         if target.is_dir():
             return ""
     try:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.data.images import LABELS_TABLE
 from pipelines.data.tables import clean, join_rows, read_table, remove_guard
 from pipelines.runs.errors import InputError
 
-LABELS_TABLE = "labels.csv"
 CLASS_FOLDERS = "class folders"
 LABEL = "label"
 PREDICTION = "prediction"
@@ -79,6 +79,14 @@ def _from_table(folder: Path, file: Path, paths: Sequence[str]) -> Truth:
             "Fill in the labels."
         )
     return Truth(tuple(table.header[column] for column in columns), values, LABELS_TABLE)
+
+
+def no_labelled_image(folder: Path, unlabelled: Sequence[str], truth: Truth) -> InputError:
+    """Return the error that no image has a label, though there are images and labels."""
+    return InputError(
+        f"{folder}: expected a label for each image, received none for {len(unlabelled)} images, "
+        f"such as {unlabelled[0]}; labels come from {truth.source}. Give those images labels."
+    )
 
 
 def order_classes(

@@ -149,6 +149,7 @@ def measure_coverage(
         parameters=_parameters(model, sets, options),
         outputs={JOB: OUTPUTS},
         work=lambda run: _measure(run, model, sets, class_names, options),
+        notes=tuple(note for one in sets.all for note in one.notes),
     )
     return run_job(job, out, **start)
 

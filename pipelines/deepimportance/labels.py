@@ -8,12 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.labels import (
-    LABELS_TABLE,
-    Truth,
-    order_classes,
-    split_label,
-)
+from pipelines.data.images import LABELS_TABLE
+from pipelines.data.labels import Truth, order_classes, split_label
 from pipelines.deepimportance.measurement import (
     ImageActivations,
 )

@@ -15,14 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.data.images import (
-    ImageFile,
-    Rejected,
-    check_images,
-    find_images,
-    no_usable_image,
-)
-from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_classes, read_truth
+from pipelines.data.image_lists import list_images
+from pipelines.data.images import LABELS_TABLE, ImageFile, Rejected, check_images, no_usable_image
+from pipelines.data.labels import Truth, order_classes, read_classes, read_truth
 from pipelines.deepimportance.labels import infer_task
 from pipelines.deepimportance.manifest import PerturbFigures, PerturbParameters
 from pipelines.deepimportance.perturbation import Perturb, build_perturbation, check_perturbation
@@ -135,9 +130,10 @@ def perturb_images(
         When the model, an option, `out` or the images cannot be used.
     """
     check_perturbation(options.how, options.strength)
-    folder, paths, rejected = find_images(source)
+    listed = list_images(source)
+    folder = listed.folder
     class_names = read_classes(options.classes) if options.classes else None
-    originals = _Originals(folder, paths, rejected, class_names)
+    originals = _Originals(folder, list(listed.paths), list(listed.rejected), class_names)
     job = Job(
         name=JOB,
         folder=source,
@@ -145,6 +141,7 @@ def perturb_images(
         parameters=_parameters(model, options),
         outputs={JOB: OUTPUTS},
         work=lambda run: _perturb(run, model, originals, options),
+        notes=listed.notes,
     )
     return run_job(job, out, **start)
 

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.data.images import ImageFile, Rejected, check_images, find_images, no_usable_image
-from pipelines.data.labels import (
-    LABELS_TABLE,
-    Truth,
-    read_truth,
-)
+from pipelines.data.image_lists import list_images
+from pipelines.data.images import LABELS_TABLE, ImageFile, Rejected, check_images, no_usable_image
+from pipelines.data.labels import Truth, read_truth
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import Run
@@ -41,6 +38,8 @@ class ImageSet:
         Files that cannot be used.
     truth : Truth or None
         Labels; None where there are none.
+    notes : tuple of str
+        What the user should know of the images; see `image_lists.ListedImages`.
     """
 
     kind: str
@@ -51,6 +50,7 @@ class ImageSet:
     images: list[ImageFile]
     rejected: list[Rejected]
     truth: Truth | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,13 @@ def find_sets(training: Path, tests: Sequence[Path], new: Path | None) -> ImageS
     names: list[str] = []
 
     def find(kind: str, source: Path) -> ImageSet:
-        folder, paths, rejected = find_images(source)
+        listed = list_images(source)
+        folder = listed.folder
         name = as_text((folder if source.is_dir() else source.parent).resolve().name)
         number = next(n for n in range(1, len(names) + 2) if _numbered(name, n) not in names)
         names.append(_numbered(name, number))
-        return ImageSet(kind, names[-1], source, folder, paths, [], rejected)
+        paths, rejected = list(listed.paths), list(listed.rejected)
+        return ImageSet(kind, names[-1], source, folder, paths, [], rejected, notes=listed.notes)
 
     return ImageSets(
         find(TRAINING_SET, training),

@@ -13,15 +13,10 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.image_lists import (
-    CHECKING,
-    ListedImages,
-    check_listed,
-    list_images,
-    write_pair_lists,
-)
-from pipelines.data.images import Rejected, no_usable_image
+from pipelines.data.image_lists import CHECKING, ListedImages, check_listed, list_images
+from pipelines.data.images import LABELS_TABLE, Rejected, no_usable_image
 from pipelines.data.labels import read_classes
+from pipelines.data.pair_lists import write_pair_lists
 from pipelines.deepinspect.activation import (
     THRESHOLD,
     Probabilities,
@@ -150,6 +145,7 @@ def inspect_model(
         ),
         outputs={JOB: OUTPUTS},
         work=lambda run: _inspect(run, model, listed, class_names, options),
+        notes=listed.notes,
     )
     return run_job(job, out, **start)
 
@@ -221,7 +217,12 @@ def _measure(
     folder = listed.folder
     with run.stage(CHECKING):
         files, rejected = check_listed(listed, run.progress)
-        truth = read_labels_of(folder, listed.source, files) if options.labelled else None
+        truth = read_labels_of(listed, files) if options.labelled else None
+        if truth is None and options.labelled:
+            run.manifest.notes.append(
+                f"No labels were found: {folder} has no {LABELS_TABLE} and no class folders with "
+                "these images. So no image is known to be wrong."
+            )
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)
         network = load_network(model, options.scaling, trust=options.trust)

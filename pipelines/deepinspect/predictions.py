@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.arrays import Bools, Floats
-from pipelines.data.images import ImageFile, Rejected, check_header, find_files
-from pipelines.data.labels import LABELS_TABLE, Truth, order_classes, read_truth, split_label
+from pipelines.data.image_lists import ListedImages
+from pipelines.data.images import LABELS_TABLE, ImageFile, Rejected, check_header, find_files
+from pipelines.data.labels import Truth, order_classes, read_truth, split_label
 from pipelines.deepinspect.imports import as_matrix
 from pipelines.dnn.activations import neuron_layers, stream_activations
 from pipelines.dnn.evaluation import THRESHOLD as PREDICTED
@@ -71,13 +72,13 @@ class InspectedImages:
     labelled: Bools
 
 
-def read_labels_of(folder: Path, source: Path, files: Sequence[ImageFile]) -> Truth | None:
+def read_labels_of(listed: ListedImages, files: Sequence[ImageFile]) -> Truth | None:
     """Read the labels of the images of a folder; None where they have none.
 
     Parameters
     ----------
-    folder, source : Path
-        The folder of the images; and what the user named, which may be a list of them.
+    listed : ListedImages
+        The folder of the images; of a list that names its folder, all images there have labels.
     files : sequence of ImageFile
         Images to be inspected.
 
@@ -86,8 +87,8 @@ def read_labels_of(folder: Path, source: Path, files: Sequence[ImageFile]) -> Tr
     InputError
         When `labels.csv` cannot be used.
     """
-    known = [image.path for image in files]
-    if source.is_file():  # the classes are those of the whole folder
+    folder, known = listed.folder, [image.path for image in files]
+    if listed.part_of_folder:  # the classes are those of the whole folder
         known = [path for path in find_files(folder)[0] if not check_header(folder, path)]
     if not (folder / LABELS_TABLE).is_file() and not any("/" in path for path in known):
         return None

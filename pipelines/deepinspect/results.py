@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.image_lists import PAIR_FOLDER, PAIR_NAMES
+from pipelines.data.pair_lists import PAIR_FOLDER, PAIR_NAMES
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 from pipelines.deepinspect.activation import Probabilities
 from pipelines.deepinspect.findings import Findings, Kind, Truths

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.data.arrays import Bools
-from pipelines.data.image_lists import PairList
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.labels import SEPARATOR
+from pipelines.data.pair_lists import PairList
 from pipelines.data.prefetch import prefetch
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.deepinspect.findings import Findings, Truths

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Unpack
 
 from pipelines.data.groups import Groups, describe_groups, find_groups_beside, number_groups
-from pipelines.data.image_lists import CHECKING, ListedImages, check_listed, list_images
-from pipelines.data.images import (
-    ImageFile,
-    Rejected,
-    check_header,
-    find_files,
-    no_usable_image,
+from pipelines.data.image_lists import (
+    CHECKING,
+    ListedImages,
+    check_listed,
+    list_images,
     write_image_list,
 )
+from pipelines.data.images import ImageFile, Rejected, check_header, find_files, no_usable_image
 from pipelines.data.intervals import accuracy_interval
-from pipelines.data.labels import Truth, read_classes, read_truth
+from pipelines.data.labels import Truth, no_labelled_image, read_classes, read_truth
 from pipelines.dnn.confusion_matrix import draw_confusions
 from pipelines.dnn.evaluation import Outcome, confusion_matrix, judge, read_task
 from pipelines.dnn.manifest import (
@@ -124,6 +123,7 @@ def test_model(
         ),
         outputs={JOB: OUTPUTS},
         work=lambda run: _test(run, model, listed, classes, options),
+        notes=listed.notes,
     )
     return run_job(job, out, **start)
 
@@ -183,14 +183,14 @@ def _read_labelled(run: Run, listed: ListedImages, options: EvaluationOptions) -
     folder = listed.folder
     images, rejected = check_listed(listed, run.progress)
     candidates = [image.path for image in images]
-    if listed.source.is_file():  # a list may lack images of some classes: the folder has them all
+    if listed.part_of_folder:  # it may lack images of some classes: the folder has them all
         candidates = [path for path in find_files(folder)[0] if not check_header(folder, path)]
     truth = read_truth(folder, candidates)
     unlabelled = [image.path for image in images if image.path not in truth.values]
     rejected += [Rejected(path, UNLABELLED) for path in unlabelled]
     images = [image for image in images if image.path in truth.values]
     if not images:
-        raise no_usable_image(folder, rejected)
+        raise no_labelled_image(folder, unlabelled, truth)
     groups = find_groups_beside(options.groups, [image.path for image in images], folder)
     return _Labelled(images, rejected, truth, groups)
 

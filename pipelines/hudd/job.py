@@ -29,14 +29,9 @@ from pipelines.clusters.write import (
     describe_table_files,
     finish,
 )
-from pipelines.data.image_lists import (
-    CHECKING,
-    ListedImages,
-    check_listed,
-    describe_source,
-    list_images,
-)
+from pipelines.data.image_lists import CHECKING, ListedImages, check_listed, list_images
 from pipelines.data.images import ImageFile
+from pipelines.data.pair_lists import describe_source
 from pipelines.dnn.job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.manifest import DnnTestChoices, ModelWeights, input_size, note_resized
@@ -155,7 +150,7 @@ def find_clusters_by_heatmaps(
         ),
         outputs=OUTPUTS,
         work=lambda run: _find_clusters(run, _Subject(model, scaling, tested), listed, options),
-        notes=tuple(describe_source(source)),
+        notes=(*describe_source(source), *listed.notes),
         report=write_report,
     )
     return run_job(job, out, **start)

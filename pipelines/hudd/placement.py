@@ -14,7 +14,7 @@ from pipelines.clusters.clusters import HEATMAP_FOLDER, HEATMAPS_FILE, LAYER_NAM
 from pipelines.clusters.manifest import HeatmapChoices, HeatmapsParameters
 from pipelines.clusters.results import read_clustering
 from pipelines.data.arrays import Floats
-from pipelines.data.image_lists import check_listed, list_images
+from pipelines.data.image_lists import ListedImages, check_listed
 from pipelines.data.images import ImageFile, no_usable_image
 from pipelines.dnn.manifest import ModelWeights
 from pipelines.dnn.model import Network, fix_size, load_network, predict
@@ -71,7 +71,7 @@ class _Clusters:
 
 
 def measure(
-    run: Path, manifest: Manifest, folder: Path, progress: Progress, *, trust: bool = False
+    run: Path, manifest: Manifest, listed: ListedImages, progress: Progress, *, trust: bool = False
 ) -> Placement:
     """Measure how far new images are from the clusters of a run of `heatmaps`.
 
@@ -84,7 +84,7 @@ def measure(
     ----------
     run : Path
         The run folder.
-    folder : Path
+    listed : ListedImages
         New images.
     trust : bool
         Whether code in the model file may run.  The option of the run does not count, since
@@ -104,7 +104,8 @@ def measure(
         )
     read_clustering(run)  # a damaged run is refused before the long computation of heatmaps
     clusters = _read_clusters(run, known.parameters.seed)
-    images, rejected = check_listed(list_images(folder), progress)
+    folder = listed.folder
+    images, rejected = check_listed(listed, progress)
     network = _load(known, folder, images, progress, trust=trust)
     predicted = predict(network, folder, images, progress)
     rejected += predicted.rejected

@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE
 from pipelines.data.arrays import Floats, Positions
+from pipelines.data.image_lists import list_images
 from pipelines.data.images import (
+    LABELS_TABLE,
     ImageFile,
     Rejected,
     check_images,
     find_files,
-    find_images,
     no_usable_image,
     resolve_folder,
 )
-from pipelines.data.labels import LABEL, LABELS_TABLE, Truth, read_truth
+from pipelines.data.labels import LABEL, Truth, no_labelled_image, read_truth
 from pipelines.data.pixels import load_pixels
 from pipelines.data.prefetch import prefetch
 from pipelines.data.tables import clean
@@ -79,12 +80,15 @@ class LabelledSet:
         Files that cannot be used, and images without a label; paths begin with the set's role.
     truth : Truth
         The labels, and where they come from.
+    notes : tuple of str
+        What the user should know of the images; see `image_lists.ListedImages`.
     """
 
     folder: Path
     examples: list[Example]
     rejected: list[Rejected]
     truth: Truth
+    notes: tuple[str, ...] = ()
 
 
 Step = Callable[[int, int], None]
@@ -105,9 +109,10 @@ def gather_set(role: Role, source: Path, step: Step) -> LabelledSet:
     InputError
         When there are no labels, or no image has one.
     """
-    folder, paths, rejected = find_images(source)
-    images, unusable = check_images(folder, paths, step)
-    rejected = rejected + unusable
+    listed = list_images(source)
+    folder = listed.folder
+    images, unusable = check_images(folder, listed.paths, step)
+    rejected = [*listed.rejected, *unusable]
     if not images:
         raise no_usable_image(folder, rejected)
     truth = read_truth(folder, [image.path for image in images])
@@ -116,12 +121,11 @@ def gather_set(role: Role, source: Path, step: Step) -> LabelledSet:
         for image in images
         if image.path in truth.values
     ]
-    rejected += [
-        Rejected(image.path, UNLABELLED) for image in images if image.path not in truth.values
-    ]
+    unlabelled = [image.path for image in images if image.path not in truth.values]
     if not examples:
-        raise no_usable_image(folder, rejected)
-    return LabelledSet(folder, examples, _prefix_role(role, rejected), truth)
+        raise no_labelled_image(folder, unlabelled, truth)
+    rejected += [Rejected(path, UNLABELLED) for path in unlabelled]
+    return LabelledSet(folder, examples, _prefix_role(role, rejected), truth, listed.notes)
 
 
 def gather_unsafe_set(run: Path, known: set[str], step: Step) -> LabelledSet:

@@ -132,6 +132,8 @@ def gather_sets(
                 f"({unlabelled[0].path}, ...), and the baselines choose from all images. Label "
                 "all of them, or retrain without --compare."
             )
+    for images in (training, test, validation):
+        run.manifest.notes += images.notes if images else ()
     sets = LabelledSets(
         training,
         align_numbers(training, unsafe),

@@ -20,8 +20,9 @@ from pipelines.clusters.passing import (
     sample_passing,
 )
 from pipelines.data.groups import Groups, find_groups
-from pipelines.data.image_lists import describe_source
-from pipelines.data.images import ImageFile, Rejected, check_images, find_images
+from pipelines.data.image_lists import list_images
+from pipelines.data.images import ImageFile, Rejected, check_images
+from pipelines.data.pair_lists import describe_source
 from pipelines.data.tables import PassingImages
 from pipelines.dnn.job import RESULT_FILE
 from pipelines.runs import folder as run_folder
@@ -87,6 +88,7 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
     """
     test: TestedModel | None = None
     table_files, passing = options.table_files, None
+    notes: list[str] = []
     if options.test_run is not None:
         if source is not None:
             raise InputError(
@@ -103,12 +105,14 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
     elif source is None:
         raise InputError("expected a folder of failing images, or --test-run, received neither.")
     else:
-        folder, paths, rejected = find_images(source)
+        listed = list_images(source)
+        folder, paths, rejected = listed.folder, list(listed.paths), list(listed.rejected)
+        notes = [*listed.notes]
         if options.passing is not None:
             passing = find_passing(options.passing, folder, paths)
     known = list(dict.fromkeys([*paths, *(passing.paths if passing else ())]))
     groups = find_groups(options.groups, known, table_files.parameters, folder)
-    notes = [*describe_source(source), *(passing.notes if passing else ())]
+    notes = [*describe_source(source), *notes, *(passing.notes if passing else ())]
     notes += describe_groups(groups)
     return Inputs(source, folder, paths, rejected, passing, groups, table_files, test, notes)
 

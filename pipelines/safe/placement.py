@@ -15,7 +15,7 @@ from pipelines.clusters.clusters import NOISE, REDUCTION_FILE
 from pipelines.clusters.manifest import ClusterParameters, FeaturePrecision, FeatureWeights
 from pipelines.clusters.results import read_clustering
 from pipelines.data.arrays import Floats
-from pipelines.data.image_lists import check_listed, list_images
+from pipelines.data.image_lists import ListedImages, check_listed
 from pipelines.data.images import no_usable_image
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
@@ -106,7 +106,7 @@ def _load_same_weights(file: str | None, known: FeatureWeights) -> Weights:
     return weights
 
 
-def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> Placement:
+def measure(run: Path, manifest: Manifest, listed: ListedImages, progress: Progress) -> Placement:
     """Measure how far new images are from the clusters of a run of `cluster`.
 
     Features, scaling and principal components are the run's own.  Time grows linearly with the
@@ -122,7 +122,8 @@ def measure(run: Path, manifest: Manifest, folder: Path, progress: Progress) -> 
     known = _read_run(run)
     parameters, kept = read_part(manifest, ClusterParameters), read_part(manifest, FeatureWeights)
     precision, layers = read_part(manifest, FeaturePrecision).precision, kept.layers
-    images, rejected = check_listed(list_images(folder), progress)
+    folder = listed.folder
+    images, rejected = check_listed(listed, progress)
     progress(LOADING, 0, 1)
     weights = _load_same_weights(parameters.weights, kept)
     progress(LOADING, 1, 1)

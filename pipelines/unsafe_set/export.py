@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from pipelines.data.images import Rejected
+from pipelines.data.images import Rejected, tell_unusable
 from pipelines.data.pixels import upright_size
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import write_text
@@ -127,7 +127,7 @@ def export_images(
     missing: list[Rejected] = []
     for done, row in enumerate(rows, 1):
         progress(STAGE, done, len(rows))
-        size = upright_size(images, row.path)
+        size = _measure(images, row.path)
         if isinstance(size, Rejected):
             missing.append(size)
             continue
@@ -141,6 +141,12 @@ def export_images(
     for file, content in ((LABEL_STUDIO_FILE, tasks), (COCO_FILE, coco)):
         write_text(out / file, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
     return missing
+
+
+def _measure(images: Path, path: str) -> tuple[int, int] | Rejected:
+    """Return width and height of an image that may be read; else why it may not."""
+    reason = tell_unusable(images / path, images.resolve())
+    return Rejected(path, reason) if reason else upright_size(images, path)
 
 
 def _put(source: Path, target: Path, link: bool) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.data.groups import find_groups
-from pipelines.data.images import find_files, resolve_folder
+from pipelines.data.image_lists import ListedImages, list_images
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import Progress, amend_run
@@ -107,8 +107,8 @@ class Placement:
     seed: int
 
 
-Measure = Callable[[Path, Manifest, Path, Progress], Placement]
-"""Called with a run folder, its manifest, a folder of new images and a progress listener.
+Measure = Callable[[Path, Manifest, ListedImages, Progress], Placement]
+"""Called with a run folder, its manifest, the new images and a progress listener.
 
 SAFE and HUDD have one each."""
 
@@ -132,7 +132,7 @@ def select_unsafe_set(
     run : Path
         A run that finished.
     improvement : Path
-        Folder of new images; it is only read.
+        Folder or list of new images; they are only read.
     measure : callable
         `safe.placement.measure` for a run of SAFE, `hudd.placement.measure` for one of HUDD.
     overwrite : bool
@@ -144,7 +144,8 @@ def select_unsafe_set(
         When an option, the run or the folder cannot be used.
     """
     check_options(options)
-    folder = resolve_folder(improvement)
+    listed = list_images(improvement)
+    folder = listed.folder.resolve()
     with amend_run(run, progress) as (manifest, report):
         if manifest.ended != "finished":
             raise InputError(
@@ -152,8 +153,8 @@ def select_unsafe_set(
                 "first."
             )
         _read_earlier(run, folder, overwrite)  # refuses before the long measurement begins
-        groups = find_groups(options.groups, find_files(folder)[0], None, folder)
-        placement = measure(run, manifest, folder, report)
+        groups = find_groups(options.groups, list(listed.paths), None, folder)
+        placement = measure(run, manifest, listed, report)
         candidates = placement.candidates
         if groups.how:
             names = tuple(groups.names.get(path, "") for path in candidates.paths)
@@ -161,7 +162,8 @@ def select_unsafe_set(
         # Read once more: an engineer may have filled in labels meanwhile.
         earlier, labels = _read_earlier(run, folder, overwrite)
         report(STAGE, 0, 1)
-        selection = _describe(options, folder, manifest, replace(placement, candidates=candidates))
+        placement = replace(placement, candidates=candidates)
+        selection = _describe(options, folder, manifest, placement, listed.notes)
         kept = {
             "measured": write_candidates(run, candidates),
             "groups": groups.how,
@@ -174,12 +176,16 @@ def select_unsafe_set(
 
 
 def _describe(
-    options: SelectionOptions, folder: Path, manifest: Manifest, placement: Placement
+    options: SelectionOptions,
+    folder: Path,
+    manifest: Manifest,
+    placement: Placement,
+    notes: Sequence[str],
 ) -> Selection:
     """Describe the improvement set and the options; no image is chosen yet."""
     candidates = placement.candidates
     count, counted = _count(options, len(candidates.paths))
-    notes = []
+    notes = [*notes]
     if as_text(folder) == manifest.folder:
         notes.append(
             "The improvement set is the folder of the failing images: new images would tell more."

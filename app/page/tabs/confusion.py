@@ -23,8 +23,8 @@ from app.page.form import UNPLACED, Entries, Form, build_command, place, read, t
 from app.page.notices import notice
 from app.page.wiring import HIDDEN, Action, Following
 from app.server.jobs import Command, Look
-from pipelines.data.image_lists import PAIR_FOLDER, list_name
-from pipelines.data.images import find_image_folder
+from pipelines.data.image_lists import find_image_folder
+from pipelines.data.pair_lists import PAIR_FOLDER, list_name
 from pipelines.deepinspect.manifest import InspectionFigures
 from pipelines.deepinspect.results import CLASSES_FILE, JOB
 from pipelines.runs.errors import InputError
@@ -119,7 +119,7 @@ def _find_causes(page: Page, run: str | None, pair: object) -> list[object]:
         source = folder / list_name(a, b)
         if not source.is_file():
             raise InputError("This pair has no list of confused images.")
-        page.access.resolve(str(find_image_folder(source)))
+        page.access.resolve(str(find_image_folder(source, page.access.roots)))
         out = folders.new_run_folder(page, folder, f"-{a}-{b}")
         running = wiring.is_running(page)
         updates = wiring.start(

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.image_lists import list_name
 from pipelines.data.labels import SEPARATOR
+from pipelines.data.pair_lists import list_name
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER
 from pipelines.deepinspect.findings import Kind
 from pipelines.deepinspect.manifest import InspectionChoices

@@ -20,7 +20,7 @@ from app.page.form import UNPLACED, Form, build_command, place, read, resolve_im
 from app.server.access import Access
 from app.server.jobs import Jobs
 from app.server.routes import ServedRuns
-from pipelines.data.images import write_image_list
+from pipelines.data.image_lists import write_image_list
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, write_manifest
 

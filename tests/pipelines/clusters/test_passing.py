@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.clusters.passing import find_passing, sample_passing
 from pipelines.data.groups import ALONE, Groups
-from pipelines.data.images import write_image_list
+from pipelines.data.image_lists import write_image_list
 from pipelines.runs.errors import InputError
 
 

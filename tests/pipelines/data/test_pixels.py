@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.data.images import (
-    ImageFile,
-    Rejected,
-    check_image,
-)
+from pipelines.data.images import ImageFile, Rejected, check_image
 from pipelines.data.pixels import load_image, load_pixels
 
 

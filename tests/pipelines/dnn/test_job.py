@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.data.images import Rejected, find_images, write_image_list
+from pipelines.data.image_lists import list_images, write_image_list
+from pipelines.data.images import Rejected
 from pipelines.data.intervals import accuracy_interval
 from pipelines.dnn import job as dnn_job
 from pipelines.dnn.job import EvaluationOptions, read_test
@@ -87,9 +88,9 @@ def test_images_of_one_group_count_as_one_in_the_interval(model, images, tmp_pat
 
 def test_a_list_of_failures_stands_for_their_folder(model, images, tmp_path):
     run_test(model, images, tmp_path / "out")
-    folder, paths, rejected = find_images(tmp_path / "out" / "failures.txt")
-    assert (folder, rejected) == (images, [])
-    assert paths == ["dark/104.png", "dark/114.png", "dark/124.png"]
+    listed = list_images(tmp_path / "out" / "failures.txt")
+    assert (listed.folder, listed.rejected, listed.notes) == (images, (), ())
+    assert listed.paths == ("dark/104.png", "dark/114.png", "dark/124.png")
     again = run_test(model, tmp_path / "out" / "failures.txt", tmp_path / "again")
     assert (again.result["images"], again.result["accuracy"]) == (3, 0.0)
 
@@ -102,16 +103,21 @@ def test_lists_that_are_damaged_or_lead_astray(images, tmp_path):
     write_image_list(file, images, names)
     file.write_text(file.read_text().replace("\n", "\r\n"))
     (tmp_path / "secret.png").write_bytes(b"")
-    _, paths, rejected = find_images(file)
-    assert paths == ["#1.png", "dark/004.png"]
-    assert {each.path for each in rejected} == {"../secret.png", "gone.png", "dark", "/etc/passwd"}
-    assert Rejected("../secret.png", "lies outside of the images' folder") in rejected
+    listed = list_images(file)
+    assert listed.paths == ("#1.png", "dark/004.png")
+    assert {each.path for each in listed.rejected} == {
+        "../secret.png",
+        "gone.png",
+        "dark",
+        "/etc/passwd",
+    }
+    assert Rejected("../secret.png", "lies outside of the images' folder") in listed.rejected
     file.write_text("dark/004.png\n")
     with pytest.raises(InputError, match="expected “# FOLDER” in its first line"):
-        find_images(file)
+        list_images(file)
     file.write_text("# nowhere\na.png\n")
     with pytest.raises(InputError, match="nowhere does not exist"):
-        find_images(file)
+        list_images(file)
 
 
 def test_folders_without_images_are_no_classes(model, images, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipelines.data.groups import ALONE, FEWEST_STEMS
-from pipelines.data.images import write_image_list
+from pipelines.data.image_lists import write_image_list
 from pipelines.runs.files import read_csv
 from pipelines.safe import near_duplicates
 from pipelines.safe.near_duplicates import (

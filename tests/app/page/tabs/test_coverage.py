@@ -9,7 +9,7 @@ from app.page.tabs import coverage
 from app.server.access import Access
 from app.server.jobs import Jobs
 from app.server.routes import ServedRuns
-from pipelines.data.images import write_image_list
+from pipelines.data.image_lists import write_image_list
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest

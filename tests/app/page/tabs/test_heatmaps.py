@@ -3,7 +3,7 @@
 import pytest
 
 from app.page.tabs import heatmaps
-from pipelines.data.images import write_image_list
+from pipelines.data.image_lists import write_image_list
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.data.image_lists import describe_source
-from pipelines.data.images import find_images
+from pipelines.data.image_lists import list_images
+from pipelines.data.pair_lists import describe_source
 from pipelines.deepinspect.bias import average_bias
 from pipelines.deepinspect.findings import find_pairs
 from pipelines.deepinspect.inspection import compare_thresholds
@@ -100,10 +100,10 @@ def test_confused_images_are_listed_by_pair(inspected, images):
     for row in lists:
         a, b = NAMES.index(row["class_a"]), NAMES.index(row["class_b"])
         assert row["list"] == f"{a}-{b}.txt"
-        folder, paths, rejected = find_images(out / "pairs" / row["list"])
-        assert folder == images
-        assert paths == sorted(pairs[frozenset((row["class_a"], row["class_b"]))])
-        assert not rejected
+        listed = list_images(out / "pairs" / row["list"])
+        assert listed.folder == images
+        assert list(listed.paths) == sorted(pairs[frozenset((row["class_a"], row["class_b"]))])
+        assert not listed.rejected
     assert manifest.result["confused_images"] == sum(len(paths) for paths in pairs.values())
 
 

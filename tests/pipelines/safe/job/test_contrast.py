@@ -9,7 +9,8 @@ from pipelines.clusters.clusters import read_clusters
 from pipelines.clusters.explain import explain_run
 from pipelines.clusters.explanation import read_explanation
 from pipelines.clusters.explanation_tables import NO_TABLES, TableFiles
-from pipelines.data.images import digest_of_files, write_image_list
+from pipelines.data.image_lists import write_image_list
+from pipelines.data.images import digest_of_files
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.runs.folder import open_run
