@@ -43,7 +43,7 @@ def select(options: SelectOptions) -> None:
             overwrite=options.overwrite,
         )
         exported = export_unsafe_set(run, export, progress, links=options.link) if export else None
-    print(f"{selection.chosen:,} of {selection.images:,} images are chosen ({selection.counted}).")
+    print(_count_chosen(selection))
     print(f"{selection.images - selection.inside:,} images belong to no cluster.")
     if selection.same:
         print(f"Left out for being the same as a chosen one: {selection.same:,}.")
@@ -67,7 +67,7 @@ def recut(options: RecutOptions) -> None:
             clusters=dict.fromkeys(options.without_cluster, False)
             | dict.fromkeys(options.with_cluster, True),
         ).selection
-    print(f"{selection.chosen:,} of {selection.images:,} images are chosen ({selection.counted}).")
+    print(_count_chosen(selection))
     _print_unsafe_set(options.run, selection)
 
 
@@ -108,6 +108,11 @@ def _measure_of(run: Path, trust: bool) -> Measure:
     from pipelines.safe.placement import measure
 
     return measure
+
+
+def _count_chosen(selection: Selection) -> str:
+    chosen = f"{selection.chosen:,} of {selection.images:,} images are chosen"
+    return f"{chosen} ({selection.describe_count()})."
 
 
 def _print_unsafe_set(run: Path, selection: Selection) -> None:

@@ -22,7 +22,7 @@ class SelectOptions:
     improvement: Annotated[
         Path,
         Option(
-            "Folder of new images, the improvement set; read only.",
+            "Folder or list of new images, the improvement set; read only.",
             by_place=True,
             label="Folder of new images, the improvement set",
             needed="the folder that holds the new images",

@@ -50,7 +50,7 @@ from pipelines.data.parameters import Problem, take_passing, write_parameters
 from pipelines.data.pixels import load_image, upright_size
 from pipelines.data.prefetch import prefetch
 from pipelines.data.properties import PROPERTIES, measure
-from pipelines.data.tables import PassingImages
+from pipelines.data.table_rows import PassingImages
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, replace_cells
 from pipelines.runs.folder import Progress, amend_run

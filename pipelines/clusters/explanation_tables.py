@@ -18,7 +18,7 @@ from pipelines.clusters.shared_parameters import FEWEST_PASSING, is_contrasted
 from pipelines.clusters.unsafe_values import UnsafeValue, read_unsafe_values
 from pipelines.data.parameter_tables import read_parameters
 from pipelines.data.parameters import ParameterTable, Problem, join_passing, read_parameter_columns
-from pipelines.data.tables import PassingImages
+from pipelines.data.table_rows import PassingImages
 from pipelines.runs.errors import InputError
 from pipelines.runs.guard import name_damaged_file
 from pipelines.runs.manifest import Manifest, find_part, read_part

@@ -47,7 +47,7 @@ from pipelines.clusters.report.report import REPORT_FILE
 from pipelines.data.gif import FRAMES_PER_MINUTE
 from pipelines.data.images import ImageFile, Rejected, digest_of_files, no_usable_image
 from pipelines.data.parameters import left_out
-from pipelines.data.tables import PassingImages
+from pipelines.data.table_rows import PassingImages
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError

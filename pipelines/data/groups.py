@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.tables import clean, join_rows, read_table
+from pipelines.data.table_rows import join_rows
+from pipelines.data.tables import clean, read_table
 from pipelines.runs.errors import InputError
 from pipelines.runs.wording import count_of
 

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +30,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 50_000_000
 CHECKED_AHEAD = 64
 LABELS_TABLE = "labels.csv"
+GT_TABLES = "GT-*.csv"
+"""Tables of labels as GTSRB has them, one a folder of images or one for all."""
 TABLES = (LABELS_TABLE, "parameters.csv", "unsafe_values.csv")
 """Tables that may stand beside the images and describe them; they are skipped as input."""
 BESIDE_IMAGES = (MANIFEST_FILE, STATUS_FILE, REJECTED_FILE, PERTURBED_FILE)
@@ -167,7 +170,7 @@ def walk_files(
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         skipped = _names_to_skip(Path(parent), files)
         for name in sorted([*files, *links]):  # of two links to a file, always the same one counts
-            if name.startswith(".") or name in skipped:
+            if name.startswith(".") or name in skipped or fnmatchcase(name, GT_TABLES):
                 continue
             file = Path(parent, name)
             path = file.relative_to(folder).as_posix()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.data.images import LABELS_TABLE
-from pipelines.data.tables import clean, join_rows, read_table, remove_guard
+from pipelines.data.images import GT_TABLES, LABELS_TABLE
+from pipelines.data.table_rows import join_rows, names_image
+from pipelines.data.tables import clean, read_table, remove_guard
 from pipelines.runs.errors import InputError
 
 CLASS_FOLDERS = "class folders"
 LABEL = "label"
+TITLES = frozenset({"label", "class", "classid", "target", "y"})
+"""Titles of a column of labels, in small letters without blanks, hyphens and underscores."""
 PREDICTION = "prediction"
 SEPARATOR = ";"
 
@@ -28,28 +32,57 @@ class Truth:
         For each path, one cell per column; images without a label are left out.
     source : str
         Where the labels come from, in words.
+    notes : tuple of str
+        What the user should know of them.
     """
 
     columns: tuple[str, ...]
     values: dict[str, tuple[str, ...]]
     source: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def in_tables(self) -> bool:
+        """Whether labels come from tables, where whole numbers may be positions of outputs."""
+        return self.source in {LABELS_TABLE, GT_TABLES}
+
+
+def is_label(title: str) -> bool:
+    """Tell whether the title of a column says that it holds the class of an image."""
+    return re.sub(r"[\s_-]", "", title.lower()) in TITLES
+
+
+def find_tables(folder: Path, paths: Sequence[str]) -> list[Path]:
+    """Find the tables of labels of images: `labels.csv` in their folder, or else `GT-*.csv`.
+
+    The latter, as GTSRB has them, lie in the folder or beside the images, one or several.
+    """
+    table = folder / LABELS_TABLE
+    if table.is_file():
+        return [table]
+    places = sorted({"", *(path.rpartition("/")[0] for path in paths)})
+    return [file for place in places for file in sorted((folder / place).glob(GT_TABLES))]
 
 
 def read_truth(folder: Path, paths: Sequence[str]) -> Truth:
-    """Read the labels of images: from `labels.csv` in the folder, or else from class folders.
+    """Read the labels of images: from tables (see `find_tables`), or else from class folders.
 
-    The first column of the table is the relative path. The column `label` holds a class, several
-    classes separated by semicolons, or numbers. Without that column, all columns except
-    `prediction` are numbers that the DNN predicts.
+    The first column of a table is the path, relative to the table's folder. One column, titled
+    `label` or as `is_label` says, holds a class, several classes separated by semicolons, or
+    numbers. Without such a column, all columns except `prediction` are numbers that the DNN
+    predicts.
 
     Raises
     ------
     InputError
-        When there is neither a table nor a class folder, or the table labels none of the images.
+        When there is neither a table nor a class folder; when the tables have no label of any
+        image, several columns may hold the label, or two tables contradict each other.
     """
-    table = folder / LABELS_TABLE
-    if table.is_file():
-        return _from_table(folder, table, paths)
+    tables = find_tables(folder, paths)
+    if tables and tables[0].name == LABELS_TABLE:
+        return _from_table(tables[0], folder, paths)
+    if tables:
+        return _from_gt_tables(tables, folder, paths)
     inside = {path: path.rsplit("/", 1)[0] for path in paths if "/" in path}
     if not inside:
         raise InputError(
@@ -60,13 +93,21 @@ def read_truth(folder: Path, paths: Sequence[str]) -> Truth:
     return Truth((LABEL,), values, CLASS_FOLDERS)
 
 
-def _from_table(folder: Path, file: Path, paths: Sequence[str]) -> Truth:
-    table = read_table(file)
-    titles = [title.lower() for title in table.header]
-    if LABEL in titles[1:]:
-        columns = [titles.index(LABEL, 1)]
-    else:
-        columns = [place for place, title in enumerate(titles) if place and title != PREDICTION]
+def _from_table(file: Path, folder: Path, paths: Sequence[str]) -> Truth:
+    """Read the labels of a table whose paths are relative to `folder`, as `paths` are."""
+    table, notes = read_table(file), list[str]()
+    if len(table.header) == 2 and names_image(table.header[0], paths, folder):
+        table = replace(
+            table,
+            header=["path", LABEL],
+            rows=[table.header, *table.rows],
+            lines=[table.header_line, *table.lines],
+        )
+        notes.append(
+            f"{file.name} has no row of titles: its first row is read as data, as a path and a "
+            "label."
+        )
+    columns = _label_columns(file, table.header)
     rows, _ = join_rows(file, table, paths, folder)
     values = {}
     for image, row in rows.items():
@@ -78,7 +119,51 @@ def _from_table(folder: Path, file: Path, paths: Sequence[str]) -> Truth:
             f"{file} labels none of the {len(paths)} images: all their cells are empty. "
             "Fill in the labels."
         )
-    return Truth(tuple(table.header[column] for column in columns), values, LABELS_TABLE)
+    titles = tuple(table.header[column] for column in columns)
+    return Truth(titles, values, LABELS_TABLE, tuple(notes))
+
+
+def _label_columns(file: Path, header: Sequence[str]) -> list[int]:
+    """Return the place of the column of labels, or those of all numbers that the DNN predicts."""
+    titles = [title.lower() for title in header]
+    named = [place for place, title in enumerate(titles) if place and title == LABEL]
+    if not named:
+        named = [place for place, title in enumerate(titles) if place and is_label(title)]
+        if {"x", "z"} & set(titles):  # y is a coordinate
+            named = [place for place in named if titles[place] != "y"]
+    if len(named) > 1:
+        raise InputError(
+            f"{file}: expected one column of labels, received several that may be it: "
+            f"{', '.join(header[place] for place in named)}. Title the right one {LABEL}, and no "
+            "other."
+        )
+    others = [place for place, title in enumerate(titles) if place and title != PREDICTION]
+    return named or others
+
+
+def _from_gt_tables(tables: Sequence[Path], folder: Path, paths: Sequence[str]) -> Truth:
+    """Join the labels of several tables, each about the images below its own folder."""
+    values: dict[str, tuple[str, ...]] = {}
+    columns: tuple[str, ...] = ()
+    for file in tables:
+        if not any(is_label(title) for title in read_table(file).header[1:]):
+            continue  # GTSRB's test set comes with a second table, without classes
+        place = file.parent.relative_to(folder).as_posix()
+        start = "" if place == "." else f"{place}/"
+        inside = [path.removeprefix(start) for path in paths if path.startswith(start)]
+        truth = _from_table(file, file.parent, inside)
+        columns = columns or truth.columns
+        for path, label in truth.values.items():
+            if values.setdefault(start + path, label) != label:
+                raise InputError(
+                    f"{file}: expected the label of {start + path} that another table gives, "
+                    f"{values[start + path][0]}, received {label[0]}. Correct one of them."
+                )
+    if not values:
+        raise InputError(
+            f"{tables[0]}: expected a column of labels, such as ClassId or {LABEL}, received none."
+        )
+    return Truth(columns, values, GT_TABLES)
 
 
 def no_labelled_image(folder: Path, unlabelled: Sequence[str], truth: Truth) -> InputError:
@@ -111,6 +196,11 @@ def order_classes(
     InputError
         When the number of names is not that of the classes, or a label is not a class.
     """
+    if len(truth.columns) > 1:
+        raise InputError(
+            f"{truth.source}: expected one column of labels, received "
+            f"{', '.join(truth.columns)}. Title the column that holds the class {LABEL}."
+        )
     cells = {cell for values in truth.values.values() for cell in values}
     used = {part for cell in cells for part in split_label(cell)} if several else cells
     count = 2 if outputs == 1 and not several else outputs
@@ -128,7 +218,7 @@ def order_classes(
             )
         return tuple(names)
     positions = {str(place) for place in range(count)}
-    if truth.source == LABELS_TABLE and used <= positions:
+    if truth.in_tables and used <= positions:
         return tuple(str(place) for place in range(count))
     if len(used) != count:
         raise InputError(

@@ -20,7 +20,8 @@ from pipelines.data.parameters import (
     as_cells,
     wrap_angles,
 )
-from pipelines.data.tables import USED, PassingImages, Table, clean, join_rows, read_table
+from pipelines.data.table_rows import PassingImages, join_rows
+from pipelines.data.tables import USED, Table, clean, read_table
 from pipelines.runs.errors import InputError
 
 KEPT = 100

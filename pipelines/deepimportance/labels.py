@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.images import LABELS_TABLE
 from pipelines.data.labels import Truth, order_classes, split_label
 from pipelines.deepimportance.measurement import (
     ImageActivations,
@@ -76,7 +75,7 @@ def interpret_outputs(
     except InputError as error:
         if class_ is not None or class_names is not None or truth is None:
             raise
-        if truth.source == LABELS_TABLE:
+        if truth.in_tables:
             raise
         guessed = unlabelled  # folders that are not classes say nothing about the DNN
         run.manifest.notes.append(f"The folders of the images are not taken as classes: {error}")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipelines.data.image_lists import list_images
 from pipelines.data.images import LABELS_TABLE, ImageFile, Rejected, check_images, no_usable_image
-from pipelines.data.labels import Truth, order_classes, read_classes, read_truth
+from pipelines.data.labels import Truth, find_tables, order_classes, read_classes, read_truth
 from pipelines.deepimportance.labels import infer_task
 from pipelines.deepimportance.manifest import PerturbFigures, PerturbParameters
 from pipelines.deepimportance.perturbation import Perturb, build_perturbation, check_perturbation
@@ -174,6 +174,7 @@ def _perturb(run: Run, model: Path, originals: _Originals, options: Options) -> 
         )
         perturb = build_perturbation(network, options.how, options.strength, options.seed)
         truth = _read_truth(folder, images)
+        run.manifest.notes += truth.notes if truth else ()
         shown: dict[str, int] = {}
         if options.how in ATTACKS:
             shown = _read_shown(network, truth, originals.class_names, options.how)
@@ -190,7 +191,7 @@ def _perturb(run: Run, model: Path, originals: _Originals, options: Options) -> 
         pairs = [(name, path) for path, name in copies.names.items()]
         write_csv(run.folder / PERTURBED_FILE, ("path", "original"), pairs)
         move_files(partial, run.folder, copies.names.values())
-    if truth and truth.source == LABELS_TABLE:
+    if truth and truth.in_tables:
         rows = [(name, *truth.values[path]) for name, path in pairs if path in truth.values]
         write_csv(run.folder / LABELS_TABLE, ("path", *truth.columns), rows)
     write_pairs(run.folder / REJECTED_FILE, [(file.path, file.reason) for file in rejected])
@@ -260,10 +261,11 @@ def _check_free(run: Run, names: Iterable[str]) -> None:
 
 
 def _read_truth(folder: Path, images: Sequence[ImageFile]) -> Truth | None:
+    paths = [image.path for image in images]
     try:
-        return read_truth(folder, [image.path for image in images])
+        return read_truth(folder, paths)
     except InputError:
-        if (folder / LABELS_TABLE).is_file():
+        if find_tables(folder, paths):
             raise
         return None
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.data.image_lists import list_images
-from pipelines.data.images import LABELS_TABLE, ImageFile, Rejected, check_images, no_usable_image
-from pipelines.data.labels import Truth, read_truth
+from pipelines.data.images import ImageFile, Rejected, check_images, no_usable_image
+from pipelines.data.labels import Truth, find_tables, read_truth
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import Run
@@ -124,12 +124,13 @@ def check_set(run: Run, image_set: ImageSet) -> ImageSet:
     images, unusable = check_images(image_set.folder, image_set.paths, step)
     if not images:
         raise no_usable_image(image_set.folder, [*image_set.rejected, *unusable])
-    truth = None
+    truth, paths = None, [image.path for image in images]
     if image_set.kind != NEW:  # new images may still wait for labels, in folders of any name
         try:
-            truth = read_truth(image_set.folder, [image.path for image in images])
+            truth = read_truth(image_set.folder, paths)
+            run.manifest.notes += truth.notes
         except InputError:
-            if (image_set.folder / LABELS_TABLE).is_file():
+            if find_tables(image_set.folder, paths):
                 raise  # without a table, there are no labels: they are optional
     return replace(image_set, images=images, rejected=[*image_set.rejected, *unusable], truth=truth)
 

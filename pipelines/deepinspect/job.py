@@ -218,6 +218,7 @@ def _measure(
     with run.stage(CHECKING):
         files, rejected = check_listed(listed, run.progress)
         truth = read_labels_of(listed, files) if options.labelled else None
+        run.manifest.notes += truth.notes if truth else ()
         if truth is None and options.labelled:
             run.manifest.notes.append(
                 f"No labels were found: {folder} has no {LABELS_TABLE} and no class folders with "

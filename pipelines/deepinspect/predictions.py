@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pipelines.data.arrays import Bools, Floats
 from pipelines.data.image_lists import ListedImages
-from pipelines.data.images import LABELS_TABLE, ImageFile, Rejected, check_header, find_files
-from pipelines.data.labels import Truth, order_classes, read_truth, split_label
+from pipelines.data.images import ImageFile, Rejected, check_header, find_files
+from pipelines.data.labels import Truth, find_tables, order_classes, read_truth, split_label
 from pipelines.deepinspect.imports import as_matrix
 from pipelines.dnn.activations import neuron_layers, stream_activations
 from pipelines.dnn.evaluation import THRESHOLD as PREDICTED
@@ -90,7 +90,7 @@ def read_labels_of(listed: ListedImages, files: Sequence[ImageFile]) -> Truth | 
     folder, known = listed.folder, [image.path for image in files]
     if listed.part_of_folder:  # the classes are those of the whole folder
         known = [path for path in find_files(folder)[0] if not check_header(folder, path)]
-    if not (folder / LABELS_TABLE).is_file() and not any("/" in path for path in known):
+    if not find_tables(folder, known) and not any("/" in path for path in known):
         return None
     return read_truth(folder, known)
 

@@ -186,6 +186,7 @@ def _read_labelled(run: Run, listed: ListedImages, options: EvaluationOptions) -
     if listed.part_of_folder:  # it may lack images of some classes: the folder has them all
         candidates = [path for path in find_files(folder)[0] if not check_header(folder, path)]
     truth = read_truth(folder, candidates)
+    run.manifest.notes += truth.notes
     unlabelled = [image.path for image in images if image.path not in truth.values]
     rejected += [Rejected(path, UNLABELLED) for path in unlabelled]
     images = [image for image in images if image.path in truth.values]

@@ -14,7 +14,6 @@ from pipelines.clusters.clusters import NOISE
 from pipelines.data.arrays import Floats, Positions
 from pipelines.data.image_lists import list_images
 from pipelines.data.images import (
-    LABELS_TABLE,
     ImageFile,
     Rejected,
     check_images,
@@ -22,7 +21,7 @@ from pipelines.data.images import (
     no_usable_image,
     resolve_folder,
 )
-from pipelines.data.labels import LABEL, Truth, no_labelled_image, read_truth
+from pipelines.data.labels import LABEL, Truth, find_tables, no_labelled_image, read_truth
 from pipelines.data.pixels import load_pixels
 from pipelines.data.prefetch import prefetch
 from pipelines.data.tables import clean
@@ -125,7 +124,8 @@ def gather_set(role: Role, source: Path, step: Step) -> LabelledSet:
     if not examples:
         raise no_labelled_image(folder, unlabelled, truth)
     rejected += [Rejected(path, UNLABELLED) for path in unlabelled]
-    return LabelledSet(folder, examples, _prefix_role(role, rejected), truth, listed.notes)
+    notes = (*listed.notes, *truth.notes)
+    return LabelledSet(folder, examples, _prefix_role(role, rejected), truth, notes)
 
 
 def gather_unsafe_set(run: Path, known: set[str], step: Step) -> LabelledSet:
@@ -185,12 +185,13 @@ def _read_folder_labels(
     if all(path in engineer_labels for path in wanted):
         return nothing
     try:
-        truth = read_truth(folder, find_files(folder)[0])
+        paths = find_files(folder)[0]
+        truth = read_truth(folder, paths)
     except InputError:
-        if (folder / LABELS_TABLE).is_file():  # a damaged table must not pass for a missing one
+        if find_tables(folder, paths):  # a damaged table must not pass for a missing one
             raise
         return nothing
-    if engineer_labels and truth.source != LABELS_TABLE:
+    if engineer_labels and not truth.in_tables:
         values = {path: label for path, label in truth.values.items() if set(label) <= known}
         return replace(truth, values=values)
     return truth

@@ -339,6 +339,7 @@ def _prepare(
         classes = read_classes(evaluation.classes) if evaluation.classes else None
         names = name_classes(everything, network, classes, task)
     recipe = read_recipe(network, task, options.learning_rate)
+    run.manifest.notes += recipe.notes
     with run.stage(DECODING):
         examples = [example for part in sets.list_trainable() for example in part.examples]
 

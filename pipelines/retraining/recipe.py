@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -40,6 +40,8 @@ class TrainingRecipe:
         Learning rate at the start.
     sources : dict of str to str
         Where "optimizer", "loss" and "learning rate" come from, in words.
+    notes : tuple of str
+        What of the model file cannot be used, and what takes its place.
     """
 
     optimizer: str
@@ -49,6 +51,7 @@ class TrainingRecipe:
     sparse_targets: bool
     learning_rate: float
     sources: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def read_recipe(network: Network, task: Task, learning_rate: float | None) -> TrainingRecipe:
@@ -86,8 +89,36 @@ def read_recipe(network: Network, task: Task, learning_rate: float | None) -> Tr
     # A loss object may have any name: its class tells whether it takes positions of classes.
     kind = str(getattr(loss, "__name__", "") or type(loss).__name__)
     return TrainingRecipe(
-        name, make_optimizer, loss, loss_name, "sparse" in kind.lower(), float(rate), sources
+        name,
+        make_optimizer,
+        loss,
+        loss_name,
+        "sparse" in kind.lower(),
+        float(rate),
+        sources,
+        _tell_replaced(compiled, sources, {"optimizer": name, "loss": loss_name}),
     )
+
+
+def _tell_replaced(
+    compiled: Mapping[str, object], sources: Mapping[str, str], used: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return a note on each part of training that a model file names and that cannot be used."""
+    return tuple(
+        f"The model file's {kind} is replaced by {name}: it is {_name(compiled[kind])}, which is "
+        "not one of Keras that trains a single output. The retrained model differs for that, too."
+        for kind, name in used.items()
+        if compiled.get(kind) and sources[kind] == STATED
+    )
+
+
+def _name(config: object) -> str:
+    """Return the name of an optimiser or a loss in a compile configuration."""
+    if isinstance(config, Mapping):
+        inner = config.get("config")
+        name = inner if isinstance(inner, str) else config.get("class_name")
+        return str(name or ", ".join(map(str, config)))
+    return ", ".join(map(str, config)) if isinstance(config, list) else str(config)
 
 
 def _read_compile_config(file: Path) -> dict[str, object]:

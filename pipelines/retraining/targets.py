@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.arrays import Floats
-from pipelines.data.labels import LABEL, Truth, order_classes, split_label
+from pipelines.data.labels import Truth, is_label, order_classes, split_label
 from pipelines.dnn.evaluation import Task
 from pipelines.dnn.model import Network
 from pipelines.retraining.examples import Example, LabelledSet
@@ -29,7 +29,7 @@ def align_numbers(first: LabelledSet, other: LabelledSet) -> LabelledSet:
         When the two name different numbers.
     """
     wanted, columns = first.truth.columns, other.truth.columns
-    if columns == wanted or LABEL in {wanted[0].lower(), columns[0].lower()}:
+    if columns == wanted or any(len(one) == 1 and is_label(one[0]) for one in (wanted, columns)):
         return other  # the numbers are in one cell and have no names
     if sorted(columns) != sorted(wanted):
         raise InputError(

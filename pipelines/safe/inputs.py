@@ -23,7 +23,7 @@ from pipelines.data.groups import Groups, find_groups
 from pipelines.data.image_lists import list_images
 from pipelines.data.images import ImageFile, Rejected, check_images
 from pipelines.data.pair_lists import describe_source
-from pipelines.data.tables import PassingImages
+from pipelines.data.table_rows import PassingImages
 from pipelines.dnn.job import RESULT_FILE
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError

@@ -78,7 +78,8 @@ def export_unsafe_set(
     Raises
     ------
     InputError
-        When the run has no unsafe set, or its files do not belong together; as `check_target`.
+        When the run has no unsafe set, or an empty one, or its files do not belong together; as
+        `check_target` and `export_images`.
     """
     selection = read_selection(run)
     if selection is None:
@@ -121,7 +122,14 @@ def export_images(
     -------
     list of Rejected
         Images that are missing or cannot be read; they are left out.
+
+    Raises
+    ------
+    InputError
+        When there is no image to export.
     """
+    if not rows:
+        raise InputError("there is no image to export: none is chosen. Nothing was written.")
     tasks: list[dict[str, object]] = []
     listed: list[dict[str, object]] = []
     missing: list[Rejected] = []
@@ -135,6 +143,11 @@ def export_images(
         tasks.append({"data": {"image": f"/data/local-files/?d={quote(row.name)}"} | row.data})
         listed.append(
             {"id": len(listed) + 1, "file_name": row.name, "width": size[0], "height": size[1]}
+        )
+    if not tasks:
+        raise InputError(
+            f"none of the {len(rows)} images to export can be read ({missing[0].path}: "
+            f"{missing[0].reason}). Nothing was written."
         )
     coco = {"images": listed, "annotations": [], "categories": []}
     out.mkdir(parents=True, exist_ok=True)

@@ -106,6 +106,14 @@ class Selection(BaseModel):
     groups: str = ""
     chosen_groups: int = 0
 
+    def describe_count(self) -> str:
+        """Say where the number of chosen images comes from; also where fewer are chosen."""
+        if self.chosen == self.count:
+            return self.counted
+        out = self.deselected or self.deselected_clusters
+        why = "images that are taken out are not replaced" if out else "there are no more to choose"
+        return f"{self.count:,} were wanted, {self.counted}; {why}"
+
     def remarks(self) -> list[str]:
         """Return the notes, and further sentences that follow from the numbers."""
         sentences = list(self.notes)

@@ -26,7 +26,7 @@ def describe_cut(cut: CurrentSet) -> dict[str, object]:
         "rejected": selection.rejected,
         "inside": selection.inside,
         "count": selection.count,
-        "counted": selection.counted,
+        "counted": selection.describe_count(),
         "allocation": selection.allocation,
         "ranking": selection.ranking,
         "measured": selection.measured,

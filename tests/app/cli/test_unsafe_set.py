@@ -33,11 +33,19 @@ def test_select_ends_with_a_summary(images, cache, tmp_path, draw):
     first, *others = (tmp_path / "run" / "IS_filenames.txt").read_text().splitlines()
     fewer = tool("recut", tmp_path / "run", "--without", first)
     assert fewer.returncode == 0, fewer.stderr
-    assert "2 of 6 images are chosen" in fewer.stdout
+    told = (
+        "2 of 6 images are chosen (3 were wanted, as asked for; images that are taken out are not"
+    )
+    assert told in fewer.stdout
     assert "Images that are taken out: 1." in fewer.stdout
     assert (tmp_path / "run" / "IS_filenames.txt").read_text().splitlines() == others
     exported = tool("export", tmp_path / "run", tmp_path / "again", "--link")
     assert f"2 images are in {tmp_path / 'again'}" in exported.stdout
+    nothing = [word for name in others for word in ("--without", name)]
+    assert tool("recut", tmp_path / "run", *nothing).returncode == 0
+    empty = tool("export", tmp_path / "run", tmp_path / "nothing")
+    assert (empty.returncode, (tmp_path / "nothing").exists()) == (1, False)
+    assert "there is no image to export: none is chosen. Nothing was written." in empty.stderr
     none = tool("recut", tmp_path / "run", "--without-cluster", 99)
     assert none.returncode == 1
     assert "has no cluster 99" in none.stderr

@@ -5,7 +5,8 @@ import csv
 import numpy as np
 import pytest
 
-from pipelines.data.tables import join_rows, read_table
+from pipelines.data.table_rows import join_rows
+from pipelines.data.tables import read_table
 from pipelines.runs.errors import InputError
 
 PLAIN = "path,yaw,sky\na.png,1.5,grey\nb/ü.png,2,blue\n"

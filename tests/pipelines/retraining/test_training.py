@@ -107,6 +107,25 @@ def test_a_loss_may_have_any_name(tmp_path):
     assert (recipe.loss_name, recipe.sparse_targets) == ("categorical_hinge", False)
 
 
+def test_a_loss_that_cannot_be_used_is_replaced_and_a_note_says_so(tmp_path):
+    keras, _ = import_keras()
+
+    @keras.saving.register_keras_serializable("ours")
+    def focal(target, output):
+        return -(target * (1 - output) ** 2 * keras.ops.log(output))
+
+    made = network(tmp_path, compiled={"loss": focal, "optimizer": "sgd"})
+    keras.saving.get_custom_objects().pop("ours>focal")
+    recipe = read_recipe(made, "classes", None)
+    assert recipe.sources["loss"] == "the default"
+    assert recipe.notes == (
+        f"The model file's loss is replaced by {recipe.loss_name}: it is ours>focal, which is not "
+        "one of Keras that trains a single output. The retrained model differs for that, too.",
+    )
+    assert read_recipe(network(tmp_path), "classes", None).notes == ()
+    assert read_recipe(network(tmp_path, compiled={"loss": "mse"}), "numbers", None).notes == ()
+
+
 def test_every_random_layer_is_seeded_for_each_epoch():
     keras, _ = import_keras()
     model = keras.Sequential(

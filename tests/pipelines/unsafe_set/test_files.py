@@ -51,6 +51,23 @@ def test_the_files_name_the_chosen_images_best_first(tmp_path):
     assert (found.chosen, found.count, found.folder) == (5, 5, "/new")
 
 
+@pytest.mark.parametrize(
+    ("count", "out", "words"),
+    [
+        (4, [], "as asked for"),
+        (9, [], "9 were wanted, as asked for; there are no more to choose"),
+        (5, ["01.png"], "5 were wanted, as asked for; images that are taken out are not replaced"),
+        (2, ["03.png"], "as asked for"),  # it would not be chosen anyway
+    ],
+)
+def test_the_count_that_is_told_is_the_true_one(tmp_path, count, out, words):
+    candidates = candidates_of([[0.3, 9], [0.1, 9], [9, 0.2], [9, 9], [9, 0.25]], [1, 1])
+    selection = selection_of(count).model_copy(update={"deselected": out})
+    made = write_unsafe_set(tmp_path, selection, candidates, {}).selection
+    assert made.chosen == len((tmp_path / "IS_filenames.txt").read_text().splitlines())
+    assert made.describe_count() == words
+
+
 def test_candidates_come_back_as_they_were(tmp_path):
     rng = np.random.default_rng(0)
     candidates = candidates_of(rng.uniform(0, 1, (7, 2)), [0.4, 0.6], scores=rng.normal(size=7))

@@ -11,7 +11,7 @@ from pipelines.data.parameters import (
     take_passing,
     write_parameters,
 )
-from pipelines.data.tables import PassingImages
+from pipelines.data.table_rows import PassingImages
 from pipelines.runs.errors import InputError
 
 
