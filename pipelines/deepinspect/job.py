@@ -219,11 +219,6 @@ def _measure(
         files, rejected = check_listed(listed, run.progress)
         truth = read_labels_of(listed, files) if options.labelled else None
         run.manifest.notes += truth.notes if truth else ()
-        if truth is None and options.labelled:
-            run.manifest.notes.append(
-                f"No labels were found: {folder} has no {LABELS_TABLE} and no class folders with "
-                "these images. So no image is known to be wrong."
-            )
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)
         network = load_network(model, options.scaling, trust=options.trust)
@@ -325,7 +320,10 @@ def _describe_model(
         if none:
             manifest.notes.append(f"No class is predicted for {count_of(none, 'image')}.")
     if images.truth is None:
-        manifest.notes.append("No labels are known: pairs are ranked, but not evaluated.")
+        manifest.notes.append(
+            "No labels are known: pairs are ranked, but not evaluated. Labels come from "
+            f"{LABELS_TABLE}, or from class folders."
+        )
         return
     unlabelled = len(images.files) - int(images.labelled.sum())
     if unlabelled:

@@ -72,6 +72,24 @@ def files_of(folder: Path):
     }
 
 
+def test_a_job_follows_no_link_that_leaves_the_roots(images, tmp_path, cache):
+    folder = images(5)
+    secret = images(6, "secret")
+    (folder / "link.png").symlink_to(secret / "05.png")
+    for roots, reasons in (
+        ([], []),
+        ([folder, tmp_path / "run"], ["a symbolic link that leaves the folders that may be used"]),
+    ):
+        jobs = Jobs(roots)
+        try:
+            jobs.start([cluster(folder, tmp_path / "run", "--overwrite")])
+            assert until(jobs, ended).state == "finished"
+        finally:
+            jobs.close()
+        rejected = (tmp_path / "run" / "rejected.txt").read_text().splitlines()
+        assert [line.split("\t")[1].split(":")[0] for line in rejected] == reasons
+
+
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -95,6 +95,40 @@ def test_a_list_of_failures_stands_for_their_folder(model, images, tmp_path):
     assert (again.result["images"], again.result["accuracy"]) == (3, 0.0)
 
 
+def test_absolute_paths_have_the_labels_of_their_folder(model, images, tmp_path):
+    names = ["dark/104.png", "./dark/114.png", "bright/../dark/124.png", "dark/004.png"]
+    lines = [f"{images / name}\n" for name in names]
+    twice = f"# {images}\n" + "".join([*lines, "dark/104.png\n", "dark/004.png\n"])
+    (tmp_path / "twice.txt").write_text(twice)
+    manifest = run_test(model, tmp_path / "twice.txt", tmp_path / "out")
+    assert (manifest.result["images"], manifest.result["accuracy"]) == (4, 0.25)
+    assert any("2 lines of twice.txt name an image that an earlier" in n for n in manifest.notes)
+    assert manifest.images.found == 4
+    (tmp_path / "plain.txt").write_text("".join([*lines, str(images / "bright/204.png")]))
+    plain = run_test(model, tmp_path / "plain.txt", tmp_path / "plain")
+    assert (plain.result["images"], plain.folder) == (5, str(images))
+    assert any(f"All paths are relative to {images}, the common" in n for n in plain.notes)
+    rows = read_csv(tmp_path / "plain" / "testResult.csv")
+    assert [row["path"] for row in rows if row["expected"] == "bright"] == ["bright/204.png"]
+
+
+def test_class_folders_of_links_are_tested(model, images, tmp_path):
+    for name in ("dark/104.png", "dark/004.png", "bright/204.png"):
+        (tmp_path / "links" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "links" / name).symlink_to(images / name)
+    manifest = run_test(model, tmp_path / "links", tmp_path / "out")
+    assert (manifest.images.found, manifest.images.used, manifest.images.rejected) == (3, 3, 0)
+    assert manifest.result["failures"] == 1
+
+
+def test_images_without_labels_are_not_said_to_be_no_images(model, images, tmp_path):
+    (images / "labels.csv").write_text("path,label\nbright/204.png,bright\ndark/004.png,dark\n")
+    (tmp_path / "list.txt").write_text(f"# {images}\ndark/104.png\ndark/114.png\n")
+    words = "a label for each image, received none for 2 images, such as dark/104.png; labels come"
+    with pytest.raises(InputError, match=words):
+        run_test(model, tmp_path / "list.txt", tmp_path / "out")
+
+
 def test_lists_that_are_damaged_or_lead_astray(images, tmp_path):
     file = tmp_path / "failures.txt"
     Image.new("RGB", (16, 12)).save(images / "#1.png")

@@ -88,6 +88,17 @@ def test_no_thumbnail_is_drawn_of_an_image_outside_of_the_roots(chosen, tmp_path
     assert "outside the folders that this page may use" in answer.text
 
 
+def test_a_thumbnail_is_drawn_of_a_linked_image_where_the_page_may_look(
+    chosen, client, address, tmp_path
+):
+    told = client.get(f"{address}/unsafe").json()["rows"]
+    image = Path(read_selection(chosen).folder) / told["path"][0]
+    image.rename(tmp_path / "elsewhere.png")
+    image.symlink_to(tmp_path / "elsewhere.png")
+    answer = client.get(f"{address}/new/{told['thumbnail'][0]}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+
+
 def test_no_thumbnail_is_drawn_of_a_file_beside_the_improvement_set(chosen, client, address, draw):
     new = Path(read_selection(chosen).folder)
     secret = draw(new.parent / "secret.png", 777)
