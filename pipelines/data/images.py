@@ -261,9 +261,12 @@ def check_header(folder: Path, path: str) -> Rejected | None:
 def check_image(folder: Path, path: str) -> ImageFile | Rejected:
     """Read a file's header and compute its digest, without decoding its pixels.
 
-    Memory does not grow with the size of the file.
+    Memory does not grow with the size of the file. Outside of the job's roots nothing is read: the
+    paths may be those of a run that somebody else made.
     """
     try:
+        if not is_allowed(Path(folder, path).resolve()):
+            return Rejected(path, "lies outside of the folders that may be used")
         with Path(folder, path).open("rb") as file:
             with open_image(file):
                 pass

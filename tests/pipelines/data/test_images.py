@@ -98,6 +98,10 @@ def test_a_link_that_leaves_the_roots_is_not_followed(tmp_path, draw, named, mon
     if named == "in the environment":
         for name, value in environment(roots).items():
             monkeypatch.setenv(name, value)
+        for path in ("c.png", "../../secret.png"):  # as a run of somebody else may name it
+            outside = Rejected(path, "lies outside of the folders that may be used")
+            assert check_image(folder, path) == outside
+        assert isinstance(check_image(folder, "b.png"), ImageFile)
     files = list(walk_files(folder, roots if named == "as a parameter" else None))
     reason = "a symbolic link that leaves the folders that may be used: not followed"
     assert files == ["b.png", Rejected("c.png", reason), Rejected("folder", reason)]
