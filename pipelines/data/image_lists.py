@@ -314,9 +314,9 @@ def _no_list(source: Path, first: str, reason: str) -> InputError:
     """Return the error that a file is no list of images."""
     *titles, last = PATH_TITLES
     return InputError(
-        f"{source} is neither a folder nor a list of images: expected “# FOLDER” in its first line, the "
-        f"path of an image a line, or a table with a column {', '.join(titles)} or {last}, "
-        f"received {first[:80]!r}; no file that it names can be used ({reason})."
+        f"{source} is neither a folder nor a list of images: expected “# FOLDER” in its first "
+        f"line, the path of an image a line, or a table with a column {', '.join(titles)} or "
+        f"{last}, received {first[:80]!r}; no file that it names can be used ({reason})."
     )
 
 
