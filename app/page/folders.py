@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from app.page.context import Page
 from app.page.notices import notice
 from pipelines.clusters.clusters import IMAGES_FILE
 from pipelines.clusters.manifest import ClusterFigures
+from pipelines.data.image_lists import list_images
 from pipelines.data.images import TABLES, Rejected, Repeated, check_header, walk_files
 from pipelines.dnn.manifest import DnnTestFigures
 from pipelines.runs.errors import InputError
@@ -32,17 +33,16 @@ Choice = tuple[str, str]
 
 
 def count_images(page: Page, text: str) -> Iterator[str]:
-    """Count the usable images of a folder by their headers; yields messages while it counts."""
+    """Count the usable images of a folder or a list by their headers; yields messages meanwhile."""
     if not text.strip():
         yield ""
         return
     usable = others = 0
     reported = time.monotonic()
     try:
-        folder = page.access.resolve(text)
-        for file in walk_files(folder, page.access.roots):
-            if isinstance(file, Repeated):
-                continue
+        source = page.access.resolve(text)
+        folder, files = _list_files(page, source)
+        for file in files:
             if isinstance(file, Rejected) or check_header(folder, file) is not None:
                 others += 1
             else:
@@ -55,6 +55,16 @@ def count_images(page: Page, text: str) -> Iterator[str]:
         return
     rest = f" {count_of(others, 'other file')} cannot be used." if others else ""
     yield notice(f"{count_of(usable, 'usable image')}.{rest}", "note" if usable else "error")
+
+
+def _list_files(page: Page, source: Path) -> tuple[Path, Iterable[str | Rejected]]:
+    """Return the folder of images that is named, and its files or those of the list."""
+    roots = page.access.roots
+    if source.is_file():
+        listed = list_images(source, roots)
+        return page.access.resolve(str(listed.folder)), (*listed.paths, *listed.rejected)
+    files = walk_files(source, roots)
+    return source, (file for file in files if not isinstance(file, Repeated))
 
 
 def recent(page: Page) -> list[str]:

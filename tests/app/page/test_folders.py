@@ -54,3 +54,17 @@ def test_training_sets_of_edited_runs_are_not_offered(page):
     text = (edited / "run.json").read_text()
     (edited / "run.json").write_text(text.replace('"/edited"', "5"))
     assert coverage._trained_on(page) == ["/whole"]
+
+
+def test_the_images_of_a_list_are_counted_as_those_of_a_folder(page, draw, tmp_path):
+    root = page.access.roots[0]
+    for name in ("a.png", "b.png"):
+        draw(root / "set" / name)
+    draw(tmp_path / "secret.png")
+    (root / "set" / "again.png").symlink_to(root / "set" / "a.png")
+    (root / "set" / "out.png").symlink_to(tmp_path / "secret.png")
+    lines = ["# set", "a.png", "./a.png", "b.png", "again.png", "out.png"]
+    (root / "list.txt").write_text("\n".join(lines))
+    for name in ("set", "list.txt"):
+        message = list(folders.count_images(page, str(root / name)))[-1]
+        assert "2 usable images. 1 other file cannot be used." in message
