@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.data.tables import LEFT_OUT, USED, Table, quote_cell
 from pipelines.runs.errors import InputError
 
-IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?|gif|pp?m|pgm)$", re.IGNORECASE)
+IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?|gif|p[bgp]m)$", re.IGNORECASE)
 """How a cell ends that is no title, but names an image."""
 
 
