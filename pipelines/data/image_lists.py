@@ -257,7 +257,8 @@ def _find(
         return Rejected(name, NOT_ALLOWED)
     if reason := tell_unusable(file, folder or target.parent, roots):
         inside = folder is not None and file.is_relative_to(folder)
-        return Rejected(file.relative_to(folder or "/").as_posix() if inside else name, reason)
+        key = file.relative_to(folder or "/").as_posix() if inside else os.path.normpath(name)
+        return Rejected(key, reason)
     if file.is_dir():
         return Rejected(name, "not a regular file")
     return _Named(name, file, target)

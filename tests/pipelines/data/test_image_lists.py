@@ -89,6 +89,11 @@ def test_what_a_list_names_outside_of_its_folder_is_rejected_once(tmp_path, imag
     )
 
 
+def test_what_a_plain_list_names_and_is_not_there_is_rejected_once(tmp_path, images):
+    listed = write(tmp_path, "set/cat/a.png", "./gone.png", "gone.png", "set/../gone.png")
+    assert [file.path for file in listed.rejected] == ["gone.png"]
+
+
 @pytest.mark.parametrize(
     ("lines", "folder", "paths"),
     [
