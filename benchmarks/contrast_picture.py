@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.photograph_sets import ImageSet, extract, signs
+from benchmarks.photograph_sets import LabelledFeatures, extract, signs
 from benchmarks.photographs import layers_of
 from pipelines.safe import contrast, features, reduction
 from pipelines.safe.recipe import RECIPES
@@ -36,7 +36,7 @@ def lay_out(points: NDArray[np.float32]) -> NDArray[np.float64]:
     return (places - low) / (high - low)
 
 
-def both_spaces(images: ImageSet) -> list[NDArray[np.float32]]:
+def both_spaces(images: LabelledFeatures) -> list[NDArray[np.float32]]:
     """Return the failing images' points by appearance and in contrast."""
     plain, against = RECIPES["default"], RECIPES["contrast"]
     vectors, widths = layers_of(images.failing, plain.layers), features.list_widths(plain.layers)

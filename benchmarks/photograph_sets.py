@@ -26,7 +26,7 @@ FAILING, PASSING = 400, 300
 
 
 @dataclass(frozen=True)
-class ImageSet:
+class LabelledFeatures:
     """Failing images with their causes, and passing ones: all pooling layers' features."""
 
     failing: Floats
@@ -97,7 +97,7 @@ def eyes(seed: int) -> Iterable[tuple[str, Image.Image]]:
                 yield "", file.convert("RGB")
 
 
-def extract(name: str, pictures: Iterable[tuple[str, Image.Image]]) -> ImageSet:
+def extract(name: str, pictures: Iterable[tuple[str, Image.Image]]) -> LabelledFeatures:
     """Save pictures and extract their features through the store: a second time costs little."""
     weights, precision = load_weights(None, top=False), features.choose_precision("auto")
     width = sum(features.list_widths(features.POOLS))
@@ -122,4 +122,4 @@ def extract(name: str, pictures: Iterable[tuple[str, Image.Image]]) -> ImageSet:
         )
         vectors = store.read([image.digest for image in usable])
     named = np.array(causes)
-    return ImageSet(vectors[named != ""], named[named != ""], vectors[named == ""])
+    return LabelledFeatures(vectors[named != ""], named[named != ""], vectors[named == ""])

@@ -36,7 +36,7 @@ from tqdm import tqdm
 
 from benchmarks.composing import find_backgrounds, find_stamps
 from benchmarks.photograph_sets import (
-    ImageSet,
+    LabelledFeatures,
     composed,
     extract,
     eyes,
@@ -78,10 +78,10 @@ def layers_of(vectors: Floats, layers: Sequence[str]) -> Floats:
     return features.select_columns(vectors, features.POOLS, layers)
 
 
-def by_recipe(name: str) -> Callable[[ImageSet, int], Labels]:
+def by_recipe(name: str) -> Callable[[LabelledFeatures, int], Labels]:
     """Return the tool's own search by one of its recipes."""
 
-    def method(images: ImageSet, seed: int) -> Labels:
+    def method(images: LabelledFeatures, seed: int) -> Labels:
         layers = RECIPES[name].layers
         failing, passing = (layers_of(part, layers) for part in (images.failing, images.passing))
         return find_partition(failing, passing, Search(name, seed=seed)).labels
@@ -89,7 +89,7 @@ def by_recipe(name: str) -> Callable[[ImageSet, int], Labels]:
     return method
 
 
-def families(images: ImageSet, seed: int) -> Labels:
+def families(images: LabelledFeatures, seed: int) -> Labels:
     """Put the clusters of the default recipe into families."""
     labels = by_recipe("default")(images, seed)
     conditions = layers_of(images.failing, (CONDITIONS,))
@@ -97,14 +97,14 @@ def families(images: ImageSet, seed: int) -> Labels:
     return label_families(find_families(unit, labels), labels)
 
 
-def papers_choices(images: ImageSet, seed: int) -> Labels:
+def papers_choices(images: LabelledFeatures, seed: int) -> Labels:
     """Cluster by the paper's choices on the same network's last pooling layer."""
     last = layers_of(images.failing, ("block5_pool",))
     space = reduction.fit(last, [last.shape[1]], components=256, unit_length=False, seed=seed)
     return clustering.search(reduction.apply(space, last), noise_is_a_cluster=True).labels
 
 
-def contrast_points(images: ImageSet) -> Floats:
+def contrast_points(images: LabelledFeatures) -> Floats:
     """Return the denoised directions of failing images, as the tool's search sees them first."""
     recipe = RECIPES["contrast"]
     failing, passing = (layers_of(p, recipe.layers) for p in (images.failing, images.passing))
@@ -113,12 +113,12 @@ def contrast_points(images: ImageSet) -> Floats:
     return denoise(contrast.compute_directions(space, contrast.project(space, failing)))
 
 
-def directions_dbscan(images: ImageSet, seed: int) -> Labels:
+def directions_dbscan(images: LabelledFeatures, seed: int) -> Labels:
     """Cluster directions by DBSCAN alone: nothing is taken apart or joined."""
     return clustering.search(contrast_points(images), largest_share=0.25).labels
 
 
-def directions_hdbscan(images: ImageSet, seed: int) -> Labels:
+def directions_hdbscan(images: LabelledFeatures, seed: int) -> Labels:
     """Cluster directions by HDBSCAN."""
     from sklearn.cluster import HDBSCAN
 
@@ -126,7 +126,7 @@ def directions_hdbscan(images: ImageSet, seed: int) -> Labels:
     return clustering.tidy(model.fit(contrast_points(images)).labels_.astype(np.int32))
 
 
-def directions_ward(images: ImageSet, seed: int) -> Labels:
+def directions_ward(images: LabelledFeatures, seed: int) -> Labels:
     """Cut Ward's tree of the directions where there are as many clusters as causes."""
     from sklearn.cluster import AgglomerativeClustering
 
@@ -135,7 +135,7 @@ def directions_ward(images: ImageSet, seed: int) -> Labels:
     return clustering.tidy(model.fit(contrast_points(images)).labels_.astype(np.int32))
 
 
-def umap_dbscan(images: ImageSet, seed: int) -> Labels:
+def umap_dbscan(images: LabelledFeatures, seed: int) -> Labels:
     """Cluster unit-length features by UMAP, set as its guide advises, and DBSCAN."""
     from umap import UMAP
 
@@ -147,7 +147,7 @@ def umap_dbscan(images: ImageSet, seed: int) -> Labels:
     return clustering.search(np.asarray(reducer.fit_transform(scaled), dtype=np.float32)).labels
 
 
-METHODS: dict[str, Callable[[ImageSet, int], Labels]] = {
+METHODS: dict[str, Callable[[LabelledFeatures, int], Labels]] = {
     "contrast": by_recipe("contrast"),
     "appearance": by_recipe("appearance"),
     "default": by_recipe("default"),
@@ -172,7 +172,7 @@ def figures(labels: Labels, causes: NDArray[np.str_]) -> dict[str, float]:
     }
 
 
-def print_table(name: str, sets: Sequence[ImageSet], skip: Sequence[str]) -> None:
+def print_table(name: str, sets: Sequence[LabelledFeatures], skip: Sequence[str]) -> None:
     """Print every method's figures on one kind of pictures, mean (worst) over seeds."""
     causes = len(set(sets[0].causes.tolist()))
     print(f"\n{name}: {len(sets[0].failing)} failing, {len(sets[0].passing)} passing, "
@@ -194,7 +194,7 @@ def print_table(name: str, sets: Sequence[ImageSet], skip: Sequence[str]) -> Non
 # --- failure rates ------------------------------------------------------------------------------
 
 
-def test_set(images: ImageSet, seed: int) -> dict[str, Any]:
+def test_set(images: LabelledFeatures, seed: int) -> dict[str, Any]:
     """Draw a test set with known rates: which images fail, and how often each cause does."""
     rng = np.random.default_rng([seed, 31])
     names = [cause.name for cause in CAUSES]
@@ -244,7 +244,7 @@ def judge_rates(drawn: dict[str, Any], seed: int) -> Counter[str]:
     return counts
 
 
-def print_rates(sets: Sequence[ImageSet], draws: int) -> None:
+def print_rates(sets: Sequence[LabelledFeatures], draws: int) -> None:
     """Print how good failure rates are."""
     counts = Counter[str]()
     for seed, images in enumerate(sets):
