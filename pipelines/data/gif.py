@@ -1,4 +1,4 @@
-"""How a person looks at the images of a cluster: one animated GIF, one frame an image."""
+"""Write the images of a cluster as one animated GIF, with one frame per image."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def frame(
     image : Image
         Of any mode that Pillow converts to RGB.
     caption : str
-        The file's relative path; one too long for the width loses its beginning, because the
-        file name at its end is what tells the images of a folder apart.
+        The file's relative path. If it is too long for the width, its beginning is cut off: the
+        file name at its end distinguishes the images of a folder.
     side : int
         Longer side of the fitted image, in px.
     canvas : tuple of int, optional
-        Width and height in px (see `canvas_size`); `side` x `side`, which holds every image, when
-        None.  The image is centred.
+        Width and height in px (see `canvas_size`); None stands for `side` x `side`, which holds
+        every image. The image is centred.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def frame(
         )
     result = Image.new("RGB", (width, height + STRIP_HEIGHT), BACKGROUND)
     result.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
-    # Drawn apart, so that no accent or tail of a letter can reach the picture.
+    # The strip is an image of its own, so that no part of a letter can reach the picture.
     result.paste(_strip(caption, width), (0, height))
     return result
 
@@ -115,7 +115,7 @@ def frame(
 def _strip(caption: str, width: int) -> Image.Image:
     strip = Image.new("RGB", (width, STRIP_HEIGHT), STRIP_COLOUR)
     font = ImageFont.load_default(FONT_SIZE)
-    # A line break would start a second line; half a surrogate pair is not for every text engine.
+    # A line break would start a second line, and not every text engine takes half a surrogate pair.
     text = "".join(char if char.isprintable() else "?" for char in caption)
     room = width - 2 * MARGIN
     if font.getlength(text) > room:
@@ -135,22 +135,22 @@ def write_gif(
     """Write an animated GIF that loops for ever; the same frames give the same bytes.
 
     The file grows with the number of frames, memory does not: `frames` may be a generator, and
-    threads choose colours at most `FRAMES_AHEAD` frames ahead of what is written.
+    threads choose colours at most `FRAMES_AHEAD` frames before they are written.
 
     Parameters
     ----------
     path : Path
-        Replaced whole, or left as it was when anything goes wrong.
+        Replaced as a whole, or left as it was after an error.
     frames : iterable of Image
-        RGB, all of one size, at least one.  Each stays a frame of its own, also when it equals
-        the one before it.
+        At least one frame, RGB, all of one size. Equal frames stay separate frames.
     frames_per_minute : int
-        1 to 3000; the format counts in hundredths of a second, so 100 is 600 ms a frame.
+        1 to 3000; the format counts in hundredths of a second, so 100 is 600 ms per frame.
 
     Raises
     ------
     ValueError
-        For no frame, a frame of another size than the first or not RGB, or a rate out of range.
+        When there is no frame, a frame is not RGB or has another size than the first, or the rate
+        is out of range.
     OSError
         When the file cannot be written.
     """

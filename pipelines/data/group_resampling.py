@@ -1,8 +1,8 @@
 """Random sets of images for tests of significance, where images come in groups.
 
-Frames of one track are no independent images: what they share, chance gives them together. Random
-sets that are compared with a cluster are therefore drawn group by group (a cluster permutation
-test; see Good: *Permutation, Parametric and Bootstrap Tests of Hypotheses*, 2005).
+Frames of one track are not independent images: what they have in common comes into a set with all
+of them. Random sets that are compared with a cluster are therefore drawn group by group (a cluster
+permutation test; see Good: *Permutation, Parametric and Bootstrap Tests of Hypotheses*, 2005).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How sure a share of images is: Wilson's interval, of images that may come in groups."""
+"""Confidence intervals of shares of images: Wilson's interval, for images that come in groups."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ CONFIDENCE = 0.95
 
 
 def effective_share(failed: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
-    """Return how many independent images stand behind each image that comes in groups, 0 to 1.
+    """Return the number of independent images that one image in a group counts for, 0 to 1.
 
-    Frames of one drive fail together, so that many of them tell little more than one. The design
+    Frames of one drive fail together, so that many of them say little more than one. The design
     effect (Kish: *Survey Sampling*, 1965) is the variance of the share of failing images between
-    groups over that of as many independent images, at least 1; where all fail, or none does, it is
-    that of groups that always agree.
+    groups over that of as many independent images, at least 1. When all images fail, or none does,
+    it is that of groups whose images always agree.
 
     Parameters
     ----------
     failed : array of bool, shape (n,)
-        Or those that did not: either has the same effect.
+        Which images failed; which did not gives the same result.
     groups : array of int64, shape (n,)
 
     Returns
@@ -49,7 +49,8 @@ def effective_share(failed: NDArray[np.bool_], groups: NDArray[np.int64]) -> flo
 def wilson_interval(successes: float, images: float) -> tuple[float, float]:
     """Compute Wilson's 95 % interval of a share; numbers of images need not be whole.
 
-    In the form of Newcombe (*Statistics in Medicine*, 1998), as SciPy has it of whole numbers.
+    The form is that of Newcombe (*Statistics in Medicine*, 1998), which SciPy has for whole
+    numbers only.
 
     Parameters
     ----------
@@ -79,8 +80,8 @@ def accuracy_interval(
     correct : array of bool, shape (n,)
         At least one image.
     groups : array of int64, shape (n,), optional
-        Images with the same number are of one group: only so many count as are independent. None
-        where every image is by itself.
+        Images with the same number are of one group, and count only as independent ones (see
+        `effective_share`). None when every image is a group of its own.
     """
     independent = 1.0 if groups is None else effective_share(correct, groups)
     return wilson_interval(int(correct.sum()) * independent, len(correct) * independent)

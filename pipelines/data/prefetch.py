@@ -1,4 +1,4 @@
-"""Work on images in threads, a bounded number of them ahead of whoever takes the results."""
+"""Work on images in threads, at most a given number of images ahead of the caller."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def prefetch(
 ) -> Iterator[Result]:
     """Map a function over items in order, in threads that run at most `ahead` items ahead.
 
-    Decoding releases Python's lock, so a network that consumes the results need not wait, and
-    at most `ahead` results are in memory whatever the number of items.
+    Decoding releases Python's lock, so a network that consumes the results need not wait. At most
+    `ahead` results are in memory, for any number of items.
     """
-    Image.init()  # here: an interrupt while a thread imports its plugins could leave it waiting
+    Image.init()  # not in a thread: an interrupt while it imports plugins could leave it waiting
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as threads:
         try:

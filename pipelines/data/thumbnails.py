@@ -1,4 +1,4 @@
-"""Thumbnails: small pictures of images, named after what they show."""
+"""Thumbnails: small JPEG files of images, named after the digest of the image file."""
 
 from __future__ import annotations
 
@@ -20,14 +20,8 @@ def thumbnail_name(digest: str) -> str:
 
 
 THUMBNAIL_FOLDER = "thumbnails"
-
-
 THUMBNAIL_NAMES = r"[0-9a-f]{24}\.jpg"
-
-
 THUMBNAIL_SIDE = 160
-
-
 DECODED_AHEAD = 16
 
 
@@ -38,12 +32,12 @@ def _thumbnail(image: Image.Image) -> bytes:
 
 
 def draw_thumbnail(folder: Path, image: ImageFile, run: Path) -> bytes | Rejected:
-    """Draw the thumbnail of one new image, and keep it in the run folder if that may be written.
+    """Draw the thumbnail of one new image, and save it in the run folder if that is writable.
 
     Returns
     -------
     bytes or Rejected
-        A JPEG file; a file that is not what its digest says any more is rejected.
+        A JPEG file; an image file that no longer has its digest is rejected.
     """
     loaded = load_image(folder, image.path, THUMBNAIL_SIDE)
     if isinstance(loaded, Rejected):
