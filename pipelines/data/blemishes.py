@@ -1,7 +1,7 @@
 """What spoils a picture: flat patches, JPEG blocks, streaks, tilt, spots and a colour cast.
 
-Each is a standard measure, or made of standard steps, named where it is computed. All but
-`blockiness` are of a picture that was downscaled to 256 px.
+Every measure is a standard one, or consists of standard steps, named where it is computed. All but
+`blockiness` are computed on a picture that was downscaled to 256 px.
 """
 
 from __future__ import annotations
@@ -17,57 +17,57 @@ Plane = NDArray[np.float32]
 LUMA = (np.float32(0.299), np.float32(0.587), np.float32(0.114))
 HIGHLIGHT = 250
 SHADOW = 20
-"""From and up to which of 255 a pixel's brightest channel is clipped: it shows no detail there."""
+"""A pixel is clipped when its brightest channel (0 to 255) is at least, or at most, this value."""
 BLACK = 1 / 255
 """Mean luminance below which a picture has no contrast."""
 FLAT_STEP = 1.5
-"""Step between neighbours, of 255, below which there is no texture: rounding and JPEG reach 1."""
+"""Step between neighbours, of 255, below which there is no texture; rounding and JPEG make 1."""
 FLAT_SPREAD = 2.0
-"""Standard deviation, of 255, up to which a patch is of one colour: a lit wall's is larger."""
-FLAT_LEAST = 0.001
-"""Smallest patch to reckon with, as a share of the picture."""
-FLAT_MOST = 0.8
-"""Share of a picture above which a patch covers nothing: fog, say, whose contrast tells it."""
-FLAT_FEW = 3
-FLAT_AMONG = 1 / 3
-"""Beyond so many patches, all others are the picture's texture; a patch is large from such a share
-of them on. A picture that is flat all over, by fog or strong compression, has many patches."""
+"""Standard deviation, of 255, up to which a patch has one colour; that of a lit wall is larger."""
+FLAT_MIN_SHARE = 0.001
+"""Smallest patch that counts, as a share of the picture."""
+FLAT_MAX_SHARE = 0.8
+"""A larger patch covers nothing: the whole picture is flat, as in fog, and its contrast is low."""
+FLAT_LARGEST_COUNT = 3
+FLAT_SHARE_OF_OTHERS = 1 / 3
+"""All patches but the largest three are texture; a patch is large when its share of the picture is
+at least a third of theirs together. Fog and strong compression make many patches."""
 GRID = 8
 """Side of JPEG's blocks, px."""
 BLOCKY_CROP = 512
-"""Side of the middle part in which blocks are looked for, px: time does not grow beyond."""
+"""Side of the middle part that is searched for blocks, px; it bounds the time."""
 BLOCKY_STEP = 16
-"""Step, of 255, above which all count alike: an edge of the scene is no block's."""
+"""Larger steps, of 255, count as this one: they are edges of the scene, not of blocks."""
 BLOCKY_QUIET = 0.1
-"""Mean step, of 255, that any picture is taken to have: flat ones have no blocks."""
+"""Added to both mean steps, of 255, so that flat pictures have no blocks."""
 STREAK_WIDTH = 7
-"""Bright runs less wide are thin, px."""
+"""Bright runs narrower than this are thin, px."""
 STREAK_LIGHT = np.float32(0.08)
-"""Luminance by which a streak is brighter than both sides."""
+"""A streak is brighter than both its sides by at least this luminance."""
 STREAK_LENGTHS = (0.05, 0.2)
-"""Of a streak, as shares of the shorter side: texture is shorter, frames are longer."""
+"""Range of a streak's length as shares of the shorter side; texture is shorter, frames longer."""
 STREAK_SLENDER = 3.0
-"""Length to width from which on something bright is a line; also the largest width, px."""
+"""Smallest ratio of length to width of a line; also its largest width, px."""
 STREAK_BINS = np.arange(-42.5, 43, 5)
-"""Of leans off the vertical, degrees; three neighbours are one direction: rain falls."""
+"""Bins of angles to the vertical, degrees; three neighbours count as one direction, as of rain."""
 TILT_FROM = 15
-"""Smallest turn that is no accident of the scene, degrees."""
+"""Smallest turn that counts as a tilt, degrees; smaller ones are usual in scenes."""
 TILT_WINDOW = 15
 """Width of the range of directions that count as one, degrees."""
 FLAT_EDGES = 1e-4
-"""Mean step, of 1, below which a picture has no edges: less is rounding."""
+"""Mean step, of 1, below which a picture has no edges; smaller steps come from rounding."""
 SPOT_SIZE = 0.04
-"""Scale of a spot (of the Gaussian), as a share of the shorter side."""
+"""Standard deviation of the Gaussian that fits a spot, as a share of the shorter side."""
 SPOT_DEPTH = np.float32(0.15)
-"""Curvature of log luminance, at that scale, in the direction in which it is smallest."""
+"""Smallest curvature of log luminance of a spot at that scale, in its least curved direction."""
 SPOT_APART = 0.08
-"""Distance of two spots, as a share of the shorter side."""
+"""Smallest distance between two spots, as a share of the shorter side."""
 SPOT_FLOOR = np.float32(0.02)
 """Added to luminance before its logarithm, so that noise in shadows makes no spots."""
 SMALLEST = 32
-"""Shorter side from which on a picture has room for streaks, spots and blocks, px."""
+"""Smallest shorter side of a picture with room for streaks, spots and blocks, px."""
 BRIGHTEST = 0.01
-"""Share of a picture that is taken for white."""
+"""Share of a picture's pixels, the brightest ones, that are assumed to be white."""
 
 
 def luminance(red: Plane, green: Plane, blue: Plane) -> Plane:
@@ -88,18 +88,18 @@ def luminance(red: Plane, green: Plane, blue: Plane) -> Plane:
 
 
 def flat_area(red: Plane, green: Plane, blue: Plane) -> float:
-    """Compute the share of the largest patch of one colour, without any texture.
+    """Compute the share of the picture that its largest patch of one colour without texture covers.
 
-    What a lens sees is never as flat, but where it is clipped, which does not count: a wall is
-    shaded, the sky too, and both are noisy. Patches are connected components (4 neighbours) of
-    pixels that differ from none of theirs, as in the segmentation of flat zones (Serra and
+    A camera never sees so flat an area, except where the light is clipped, which does not count:
+    walls and skies are shaded and noisy. Patches are connected components (4 neighbours) of pixels
+    that hardly differ from their neighbours, as in the segmentation of flat zones (Serra and
     Salembier: *Connected operators and pyramids*, SPIE 1993).
 
     Returns
     -------
     float
-        0 to `FLAT_MOST`; 0 where the largest patch is nearly all of the picture, or but one of
-        very many; nan where a side is shorter than 2 px.
+        0 to `FLAT_MAX_SHARE`; 0 when the largest patch is nearly the whole picture, or one of very
+        many; nan when a side is shorter than 2 px.
     """
     from scipy import ndimage
 
@@ -121,23 +121,23 @@ def flat_area(red: Plane, green: Plane, blue: Plane) -> float:
     spreads = np.bincount(patch, (values - means[patch]) ** 2) / counts
     shares = counts[1:] / flat.size
     largest = float(np.where(spreads[1:] <= FLAT_SPREAD**2, shares, 0).max())
-    shares = np.sort(shares[shares >= FLAT_LEAST])[:-FLAT_FEW]
-    if largest > FLAT_MOST:
+    shares = np.sort(shares[shares >= FLAT_MIN_SHARE])[:-FLAT_LARGEST_COUNT]
+    if largest > FLAT_MAX_SHARE:
         return 0.0
-    return largest if largest >= FLAT_AMONG * float(shares.sum()) else 0.0
+    return largest if largest >= FLAT_SHARE_OF_OTHERS * float(shares.sum()) else 0.0
 
 
 def blockiness(image: Image.Image, size: tuple[int, int] | None = None) -> float:
-    """Compute how much larger steps of luminance are between JPEG's blocks than inside.
+    """Compute the ratio of luminance steps between JPEG's blocks to those inside the blocks.
 
-    The ratio is that of Wang, Sheikh and Bovik (*No-reference perceptual quality assessment of JPEG
-    compressed images*, ICIP 2002), B / A, mean of both directions. As a picture may have been cut,
-    the grid is where the steps are largest.
+    The ratio is B / A of Wang, Sheikh and Bovik (*No-reference perceptual quality assessment of
+    JPEG compressed images*, ICIP 2002), the mean of both directions. A picture may have been cut,
+    so the grid is assumed where the steps are largest.
 
     Parameters
     ----------
     image : Image
-        As it was decoded: scaling moves the grid.
+        As it was decoded, not scaled: scaling moves the grid.
     size : tuple of int, optional
         Width and height of the original, where `image` was decoded at a half or a quarter of it:
         the grid then shrinks as well.
@@ -167,11 +167,11 @@ def blockiness(image: Image.Image, size: tuple[int, int] | None = None) -> float
 
 
 def streaks(light: Plane) -> float:
-    """Count thin bright lines, of a length, that lean one way, at most 45 degrees: rain.
+    """Count thin bright lines of similar direction, at most 45 degrees off the vertical: rain.
 
-    Thin and bright is what a white top-hat leaves (Meyer, 1979; Serra: *Image Analysis and
-    Mathematical Morphology*, 1982); length, width and lean of each connected component are those of
-    the rectangle with its second moments, as rain is found by Bossu et al. (*Rain or snow detection
+    A white top-hat leaves what is thin and bright (Meyer, 1979; Serra: *Image Analysis and
+    Mathematical Morphology*, 1982). Length, width and angle of a connected component are those of
+    the rectangle with the same second moments, as Bossu et al. find rain (*Rain or snow detection
     in image sequences through use of a histogram of orientation of streaks*, IJCV 2011).
 
     Parameters
@@ -208,12 +208,12 @@ def streaks(light: Plane) -> float:
 
 
 def tilt(light: Plane) -> float:
-    """Compute the largest share of edges within 15 degrees that run neither upright nor level.
+    """Compute the largest share of edges in 15 degrees that are neither vertical nor horizontal.
 
-    Two directions at right angles are one, for a turned camera turns both. Of an upright photograph
-    most edges are upright or level (Coughlan and Yuille: *Manhattan World*, ICCV 1999); of edges
-    that run all ways the share is a sixth. Edges are weighted by their gradient, from central
-    differences.
+    Two directions at right angles count as one: a turned camera turns both. In an upright photo
+    most edges are vertical or horizontal (Coughlan and Yuille: *Manhattan World*, ICCV 1999). When
+    edges run in all directions, the share is a sixth. Edges are weighted by their gradient, from
+    central differences.
 
     Parameters
     ----------
@@ -244,10 +244,10 @@ def tilt(light: Plane) -> float:
 def dirt(red: Plane, green: Plane, blue: Plane) -> float:
     """Count soft dark spots: dirt or drops on the lens.
 
-    As dirt takes a share of the light, it is looked for in its logarithm, and in all three channels
-    at once. A spot is where the smaller of the Hessian's eigenvalues at one scale has a maximum
-    (Lindeberg: *Feature detection with automatic scale selection*, IJCV 1998): of an edge or a
-    stripe it is next to 0.
+    Dirt takes a share of the light, so it is searched in the logarithm of all three channels. A
+    spot is where the smaller eigenvalue of the Hessian at one scale has a maximum (Lindeberg:
+    *Feature detection with automatic scale selection*, IJCV 1998); for edges and stripes this
+    eigenvalue is near 0.
 
     Returns
     -------
@@ -279,12 +279,12 @@ def dirt(red: Plane, green: Plane, blue: Plane) -> float:
 
 
 def cast(red: Plane, green: Plane, blue: Plane) -> float:
-    """Compute how far what should be grey is not, by that of two estimates which says less.
+    """Compute the colour cast: the smaller of two estimates of how coloured the light is.
 
-    One takes the brightest pixels for white (white patch; Land: *The retinex theory of color
-    vision*, 1977), every second one of every second row; the other the mean step between neighbours
-    for grey (grey edge; van de Weijer et al.: *Edge-based color constancy*, TIP 2007). A bright
-    coloured thing deceives the one, many coloured ones the other.
+    One assumes that the brightest pixels are white (white patch; Land: *The retinex theory of color
+    vision*, 1977), and takes every second pixel of every second row. The other assumes that the
+    mean step between neighbours is grey (grey edge; van de Weijer et al.: *Edge-based color
+    constancy*, TIP 2007). One bright coloured object misleads the first, many mislead the second.
 
     Returns
     -------
