@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,23 @@ class RootCauseClusters:
     places: NDArray[np.float32]
     parts: NDArray[np.int32] | None = None
     groups: tuple[str, ...] | None = None
+
+
+def check_same_clusters(arrays: Mapping[str, NDArray[Any]], clusters: RootCauseClusters) -> None:
+    """Raise ValueError where the arrays of a run are of other images or clusters than its tables.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        `labels`, int of shape (n,), and `paths` of the images, which runs of earlier versions lack.
+    """
+    labels = arrays["labels"].tolist()
+    same = sorted(labels) == sorted(clusters.labels.tolist())
+    if same and "paths" in arrays:  # a spreadsheet may have sorted the table
+        known = dict(zip(clusters.paths, clusters.labels.tolist(), strict=True))
+        same = dict(zip(arrays["paths"].tolist(), labels, strict=True)) == known
+    if not same:
+        raise ValueError(f"its images and clusters are not those of {IMAGES_FILE}")
 
 
 def measure_centre_distances(

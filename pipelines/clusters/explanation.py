@@ -208,6 +208,7 @@ def read_properties(
             ]
         )
         # A picture without any property could not be measured when the file was written.
-        return None if np.isnan(values).all(axis=1).any() else values
+        damaged = np.isnan(values).all(axis=1).any() or np.isinf(values).any()
+        return None if damaged else values
     except (OSError, LookupError, ValueError):
         return None

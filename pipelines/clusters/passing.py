@@ -278,5 +278,7 @@ def read_passing(folder: Path) -> PassingProperties | None:
     rows = read_csv(folder / PASSING_FILE)
     values = [[float(row.get(property_.key) or "nan") for property_ in PROPERTIES] for row in rows]
     array = np.array(values, dtype=np.float64).reshape(len(rows), len(PROPERTIES))
+    if np.isinf(array).any():
+        raise ValueError("a pixel property is no finite number")
     groups = [row.get("group") or "" for row in rows]
     return PassingProperties([row["path"] for row in rows], groups, array)

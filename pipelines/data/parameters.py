@@ -200,6 +200,8 @@ def read_parameter_columns(
 def _parameter(name: str, kind: Kind, cells: Sequence[str]) -> Parameter:
     if kind != "category":
         values = np.array([float(cell or "nan") for cell in cells])
+        if np.isinf(values).any():
+            raise ValueError(f"a value of {name} is no finite number")
         return Parameter(name, kind, values)
     categories = tuple(sorted({*cells} - {""}))
     return Parameter(name, kind, encode_categories(cells, categories), categories)

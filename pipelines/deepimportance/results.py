@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from pipelines.deepimportance.measurement import ImageActivations
 from pipelines.deepimportance.quantisation import Regions, find_regions
 from pipelines.deepimportance.widening import Widening
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import Outputs, read_csv, write_csv
+from pipelines.runs.files import Outputs, read_csv, read_json, write_csv
 from pipelines.runs.folder import REJECTED_FILE, Progress
 from pipelines.runs.guard import find_file_inside, name_damaged_file
 from pipelines.runs.manifest import check_replaced
@@ -264,8 +263,8 @@ def read_coverage(run: Path) -> Row:
     """
     check_replaced(run)
     with name_damaged_file(run / COVERAGE_FILE, AGAIN):
-        document = json.loads(find_file_inside(run, COVERAGE_FILE).read_bytes())
-        if not isinstance(document, dict) or document.get("schema_version") != 1:
+        document = read_json(find_file_inside(run, COVERAGE_FILE))
+        if document.get("schema_version") != 1:
             raise ValueError("expected a document of schema version 1")
         if missing := {"tests", "criteria", "widening"} - document.keys():
             raise ValueError(f"expected entries for {', '.join(sorted(missing))}, received none")

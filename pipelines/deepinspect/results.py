@@ -19,12 +19,14 @@ from pipelines.deepinspect.activation import Probabilities
 from pipelines.deepinspect.findings import Findings, Kind, Truths
 from pipelines.deepinspect.manifest import InspectionChoices, InspectionFigures, read_options
 from pipelines.deepinspect.ranking import pairs_of
+from pipelines.runs.archives import Entry, read_archive
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import (
     Outputs,
     atomic_write,
     find_delimiter,
     read_csv,
+    read_json,
     write_csv,
     write_text,
 )
@@ -61,6 +63,12 @@ SCORES: dict[Kind, tuple[str, str]] = {
 """Columns of each ranking: the score, and whether it is beyond one standard deviation."""
 AGAIN = "inspect the model again"
 DIGITS = 5
+CLASSES = {"classes": Entry("U", 1)}
+BIAS = Entry("f", 2, optional=True, unknown=True)
+MATRICES = CLASSES | {"distances": Entry("f", 2, unknown=True), "average_bias": BIAS}
+THIRDS = {
+    name: Entry(kind, 3, True, True) for name, kind in (("thirds", "i"), ("third_biases", "f"))
+}
 Document = dict[str, Any]
 """A JSON object as it was read: its entries have any type."""
 LISTED = 200
@@ -323,10 +331,8 @@ def read_matrices(run: Path, classes: int | None = None) -> dict[Kind, NDArray[n
     InputError
         When `activation.npz` is damaged, or has another number of classes.
     """
-    with (
-        name_damaged_file(run / ACTIVATION_FILE, AGAIN),
-        np.load(find_file_inside(run, ACTIVATION_FILE), allow_pickle=False) as archive,
-    ):
+    with name_damaged_file(run / ACTIVATION_FILE, AGAIN):
+        archive = read_archive(find_file_inside(run, ACTIVATION_FILE), MATRICES)
         matrices: dict[Kind, NDArray[np.float64]] = {"confusion": archive["distances"]}
         if "average_bias" in archive:
             matrices["bias"] = archive["average_bias"]
@@ -349,16 +355,17 @@ def read_thirds(run: Path, a: int, b: int) -> list[tuple[int, float]]:
     InputError
         When `activation.npz` is damaged.
     """
-    with (
-        name_damaged_file(run / ACTIVATION_FILE, AGAIN),
-        np.load(find_file_inside(run, ACTIVATION_FILE), allow_pickle=False) as archive,
-    ):
+    with name_damaged_file(run / ACTIVATION_FILE, AGAIN):
+        archive = read_archive(find_file_inside(run, ACTIVATION_FILE), CLASSES | THIRDS)
         if "thirds" not in archive:
             return []
         thirds, biases = archive["thirds"][a, b].tolist(), archive["third_biases"][a, b].tolist()
         if max(thirds, default=-1) >= len(archive["classes"]):
             raise ValueError(f"expected third classes below {len(archive['classes'])}")
-        return [(third, bias) for third, bias in zip(thirds, biases, strict=True) if third >= 0]
+        known = [pair for pair in zip(thirds, biases, strict=True) if pair[0] >= 0]
+        if np.isnan([bias for _, bias in known]).any():
+            raise ValueError("the bias of a third class is no number")
+        return known
 
 
 def read_evaluation(run: Path) -> Document | None:
@@ -373,10 +380,7 @@ def read_evaluation(run: Path) -> Document | None:
     if not path.exists():
         return None
     with name_damaged_file(path, AGAIN):
-        document = json.loads(find_file_inside(run, path.name).read_bytes())
-        if not isinstance(document, dict):
-            raise ValueError("expected an object")
-        return document
+        return read_json(find_file_inside(run, path.name))
 
 
 def read_predictions(run: Path) -> list[dict[str, str]]:

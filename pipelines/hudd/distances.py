@@ -112,7 +112,7 @@ def open_heatmaps(path: Path) -> Heatmaps:
     ValueError
         When the file is of another kind, or incomplete.
     """
-    heatmaps: Heatmaps = np.load(path, mmap_mode="r", allow_pickle=False)
+    heatmaps: Heatmaps = np.lib.format.open_memmap(path, mode="r")
     _check(heatmaps)
     return heatmaps
 

@@ -10,17 +10,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.clusters import HEATMAP_FOLDER, HEATMAPS_FILE, LAYER_NAME
+from pipelines.clusters.clusters import (
+    HEATMAP_FOLDER,
+    HEATMAPS_FILE,
+    LAYER_NAME,
+    check_same_clusters,
+)
 from pipelines.clusters.manifest import HeatmapChoices, HeatmapsParameters
-from pipelines.clusters.results import read_clustering
+from pipelines.clusters.results import read_known_clusters
 from pipelines.data.arrays import Floats
 from pipelines.data.image_lists import ListedImages, check_listed
 from pipelines.data.images import ImageFile, no_usable_image
 from pipelines.dnn.manifest import ModelWeights
 from pipelines.dnn.model import Network, fix_size, load_network, predict
-from pipelines.hudd.distances import measure_cluster_distances, open_heatmaps
+from pipelines.hudd.distances import find_value_range, measure_cluster_distances, open_heatmaps
 from pipelines.hudd.heatmaps import write_heatmaps
 from pipelines.hudd.job import LOADING, WORST
+from pipelines.runs.archives import Entry, check_lengths, read_archive
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import NEW_HEATMAPS, Progress
 from pipelines.runs.guard import name_damaged_file
@@ -102,7 +108,6 @@ def measure(
             f"{run} explains the worst output of each failing image, which is not known for new "
             "images without labels. Find the clusters again with --explain OUTPUT."
         )
-    read_clustering(run)  # a damaged run is refused before the long computation of heatmaps
     clusters = _read_clusters(run, known.parameters.seed)
     folder = listed.folder
     images, rejected = check_listed(listed, progress)
@@ -135,14 +140,27 @@ def _read_manifest(manifest: Manifest) -> _Explained:
     )
 
 
+ARRAYS = {
+    "layer": Entry("U", 0),
+    "labels": Entry("i", 1),
+    "reaches": Entry("f", 1),
+    "paths": Entry("U", 1, optional=True),
+}
+"""What `heatmaps.npz` holds."""
+
+
 def _read_clusters(run: Path, seed: int) -> _Clusters:
-    with (
-        name_damaged_file(run / HEATMAPS_FILE),
-        np.load(run / HEATMAPS_FILE, allow_pickle=False) as archive,
-    ):
+    clusters = read_known_clusters(run)[0]  # before the long computation of heatmaps
+    with name_damaged_file(run / HEATMAPS_FILE):
+        archive = read_archive(run / HEATMAPS_FILE, ARRAYS)
         layer, labels, reaches = str(archive["layer"]), archive["labels"], archive["reaches"]
+        check_same_clusters(archive, clusters)
+        check_lengths(archive, ("reaches", int(labels.max(initial=-1)) + 1))
     with name_damaged_file(run / HEATMAP_FOLDER / LAYER_NAME):
         heatmaps = open_heatmaps(run / HEATMAP_FOLDER / LAYER_NAME)
+        if len(heatmaps) != len(labels):
+            raise ValueError(f"expected heatmaps of {len(labels)} images")
+        find_value_range(heatmaps)  # raises ValueError where an entry is not finite
     return _Clusters(layer, labels, reaches, heatmaps, _axes(heatmaps.shape[1], seed))
 
 

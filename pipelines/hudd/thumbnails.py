@@ -57,7 +57,7 @@ def read_pictures(run: Path, layer: str, cluster: int) -> tuple[list[str], NDArr
     if not inner:
         raise InputError(f"{run.name} has no cluster {cluster}. Open it again.")
     with name_damaged_file(run / name, AGAIN):
-        maps = np.load(find_file_inside(run, name), mmap_mode="r", allow_pickle=False)
+        maps = np.lib.format.open_memmap(find_file_inside(run, name), mode="r")
         if maps.dtype != np.int8 or maps.ndim != 3 or len(maps) != len(clusters.paths):
             raise ValueError(f"expected {len(clusters.paths)} pictures of int8")
         own = np.array(maps[inner])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.retraining.recipe import KerasObject
 from pipelines.runs.files import atomic_write
+from pipelines.runs.guard import DAMAGES
 
 STATE_FILE = "state.npz"
 HISTORY_ENTRY = "told"
@@ -106,17 +107,32 @@ def load_checkpoint(model: KerasObject, folder: Path | None, fingerprint: str) -
         with np.load(folder / STATE_FILE, allow_pickle=False) as archive:
             course = json.loads(str(archive[HISTORY_ENTRY]))
             arrays = {name: archive[name] for name in archive.files if name != HISTORY_ENTRY}
-    except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile):
+            if course["fingerprint"] != fingerprint:
+                return TrainingState()
+        history = [Epoch(**epoch) for epoch in course["history"]]
+        best = int(course["best"])
+        weights, optimizer, best_weights = (
+            _list_arrays(arrays, kind) for kind in ("weights", "optimizer", "best")
+        )
+        _check_alike(weights, model.get_weights())
+        _check_alike(optimizer, [np.asarray(variable) for variable in model.optimizer.variables])
+        if best:
+            _check_alike(best_weights, weights)
+    except (*DAMAGES, MemoryError, RuntimeError, TypeError):
         return TrainingState()  # damaged: train from the start
-    if course["fingerprint"] != fingerprint:
-        return TrainingState()
-
-    def listed(kind: str) -> Weights:
-        count = sum(name.startswith(f"{kind} ") for name in arrays)
-        return [arrays[f"{kind} {place}"] for place in range(count)]
-
-    model.set_weights(listed("weights"))
-    for variable, value in zip(model.optimizer.variables, listed("optimizer"), strict=True):
+    model.set_weights(weights)
+    for variable, value in zip(model.optimizer.variables, optimizer, strict=True):
         variable.assign(value)
-    history = [Epoch(**epoch) for epoch in course["history"]]
-    return TrainingState(history, course["best"], listed("best"))
+    return TrainingState(history, best, best_weights)
+
+
+def _list_arrays(arrays: Mapping[str, NDArray[np.generic]], kind: str) -> Weights:
+    count = sum(name.startswith(f"{kind} ") for name in arrays)
+    return [arrays[f"{kind} {place}"] for place in range(count)]
+
+
+def _check_alike(arrays: Weights, others: Weights) -> None:
+    """Raise ValueError where arrays cannot take the place of others."""
+    for array, other in zip(arrays, others, strict=True):
+        if (array.shape, array.dtype.kind) != (other.shape, other.dtype.kind):
+            raise ValueError(f"expected an array of shape {other.shape}, received {array.shape}")

@@ -26,7 +26,7 @@ State = Literal["repaired", "not repaired", "unclear"]
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Accuracy(_Document):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import math
 import os
 import re
 import secrets
@@ -12,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pipelines.runs.errors import InputError
 from pipelines.runs.guard import name_damaged_file
@@ -134,6 +136,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Readers see the old file or the new one, never a part: the bytes go to a temporary name in the
     same folder, reach the disk, and are renamed.  After an error the temporary file is gone.
     """
+    if path.is_dir() and not path.is_symlink():
+        raise InputError(f"{path} is a folder where a file is written. Move it elsewhere.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     # No name that could be guessed, and no file that is there: a link could lead anywhere.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -236,6 +240,34 @@ def _guarded(cell: object) -> object:
         return cell
     text = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv's writer would not quote it
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of ours, which holds an object and finite numbers.
+
+    Raises
+    ------
+    ValueError
+        When it holds something else.
+    """
+    return parse_json(path.read_bytes())
+
+
+def parse_json(content: bytes) -> dict[str, Any]:
+    """Parse a JSON object; raise ValueError where it is none, or has NaN or infinity."""
+    try:
+        document = json.loads(content, parse_constant=_finite, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(document, dict):
+        raise ValueError("expected an object")
+    return document
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is no finite number")
+    return number
 
 
 def write_pairs(path: Path, pairs: Iterable[tuple[str, object]]) -> None:

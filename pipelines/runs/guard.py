@@ -15,6 +15,7 @@ DAMAGES = (
     OSError,
     EOFError,
     LookupError,
+    OverflowError,
     ValueError,
     csv.Error,
     zipfile.BadZipFile,

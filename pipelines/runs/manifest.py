@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import write_text
+from pipelines.runs.files import parse_json, write_text
 
 MANIFEST_FILE = "run.json"
 
@@ -139,7 +139,9 @@ class Part(BaseModel):
         Name of the field of `Manifest`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False
+    )
 
     part: ClassVar[Literal["parameters", "weights", "chosen", "result"]]
 
@@ -188,12 +190,12 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        manifest = _parse(path, Manifest)
     except (FileNotFoundError, NotADirectoryError):
         raise NoManifestError(f"it has no {MANIFEST_FILE}") from None
     except OSError as error:
         raise NoManifestError(f"{path} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
+    except ValueError as error:
         raise NoManifestError(
             f"{path} is not a manifest of schema version 1: {_first_error(error)}"
         ) from error
@@ -275,16 +277,28 @@ def read_document(path: Path, model: type[Document], mend: str) -> Document | No
         When it is not as the model says.
     """
     try:
-        return model.model_validate_json(path.read_bytes())
+        return _parse(path, model)
     except FileNotFoundError:
         return None
-    except ValidationError as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. {mend}") from error
+    except ValueError as error:
         raise InputError(
             f"{path} is not as schema version 1 says: {_first_error(error)}. {mend}"
         ) from error
 
 
-def _first_error(error: ValidationError) -> str:
+def _parse(path: Path, model: type[Document]) -> Document:
+    """Parse a JSON file; raise ValueError unless it is as the model says, with finite numbers."""
+    content = path.read_bytes()
+    document = model.model_validate_json(content)
+    parse_json(content)
+    return document
+
+
+def _first_error(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "the file"
     return f"{where}: {first['msg']}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.clusters import NOISE, REDUCTION_FILE
+from pipelines.clusters.clusters import (
+    NOISE,
+    REDUCTION_FILE,
+    RootCauseClusters,
+    check_same_clusters,
+)
 from pipelines.clusters.manifest import ClusterParameters, FeaturePrecision, FeatureWeights
-from pipelines.clusters.results import read_clustering
+from pipelines.clusters.results import read_known_clusters
 from pipelines.data.arrays import Floats
 from pipelines.data.image_lists import ListedImages, check_listed
 from pipelines.data.images import no_usable_image
+from pipelines.runs.archives import Entry, check_lengths, read_archive
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
 from pipelines.runs.guard import name_damaged_file
@@ -57,13 +63,26 @@ class _Known:
     passing: Floats
 
 
-def _read_run(run: Path) -> _Known:
-    with (
-        name_damaged_file(run / REDUCTION_FILE),
-        np.load(run / REDUCTION_FILE, allow_pickle=False) as kept,
-    ):
+ARRAYS = {
+    "widths": Entry("i", 1),
+    "mean": Entry("f", 1),
+    "points": Entry("f", 2),
+    "labels": Entry("i", 1),
+    "core": Entry("b", 1),
+    "paths": Entry("U", 1, optional=True),
+    "passing_points": Entry("f", 2, optional=True),
+}
+"""What `reduction.npz` holds of every run; below, of those with and without passing images."""
+OF_CONTRAST = {"scale": Entry("f", 1), "axes": Entry("f", 2), "length": Entry("f", 0)}
+OF_APPEARANCE = {"unit_length": Entry("b", 0), "components": Entry("f", 2)}
+
+
+def _read_run(run: Path, clusters: RootCauseClusters) -> _Known:
+    with name_damaged_file(run / REDUCTION_FILE):
+        kept = read_archive(run / REDUCTION_FILE, ARRAYS | _optional(OF_CONTRAST | OF_APPEARANCE))
+        _check_arrays(kept, clusters)
         widths = tuple(kept["widths"].tolist())
-        if "axes" in kept.files:
+        if "axes" in kept:
             place, length = _read_contrast(widths, kept)
         else:
             space = Reduction(
@@ -72,12 +91,35 @@ def _read_run(run: Path) -> _Known:
             place = partial(reduction.apply, space)
             length = float(np.linalg.norm(space.mean))
         points = kept["points"]
-        passing = kept["passing_points"] if "passing_points" in kept.files else points[:0]
+        passing = kept.get("passing_points", points[:0])
         passing = passing.reshape(len(passing), points.shape[1])  # none are of no width
         known = _Known(place, length, points, kept["labels"], kept["core"], passing)
     if known.labels.max(initial=NOISE) == NOISE:
         raise InputError(f"{run} has no cluster to select for: all of its images are noise.")
     return known
+
+
+def _optional(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    return {name: replace(entry, optional=True) for name, entry in entries.items()}
+
+
+def _check_arrays(kept: Mapping[str, NDArray[Any]], clusters: RootCauseClusters) -> None:
+    """Raise ValueError unless the arrays fit together, and are of the clusters of `images.csv`."""
+    wanted = OF_CONTRAST if "axes" in kept else OF_APPEARANCE
+    if missing := wanted.keys() - kept.keys():
+        raise ValueError(f"it holds no {', '.join(sorted(missing))}")
+    axes = kept["axes" if "axes" in kept else "components"]
+    check_lengths(kept, ("points core", len(kept["labels"])))
+    if (kept["widths"] < 1).any() or kept["widths"].sum() != axes.shape[1]:
+        raise ValueError("its widths are not those of its axes")
+    check_lengths(kept, ("mean scale", axes.shape[1]))
+    passing = kept.get("passing_points", axes[:0])
+    if len(axes) != kept["points"].shape[1] or (len(passing) and passing.shape[1] != len(axes)):
+        raise ValueError("its points are not in the space of its axes")
+    check_same_clusters(kept, clusters)
+    grouped = kept["labels"] != NOISE
+    if {*kept["labels"][grouped].tolist()} != {*kept["labels"][grouped & kept["core"]].tolist()}:
+        raise ValueError("a cluster has no core image")
 
 
 def _read_contrast(
@@ -118,8 +160,8 @@ def measure(run: Path, manifest: Manifest, listed: ListedImages, progress: Progr
     InputError
         When the run or its weights cannot be used, or there is no usable image.
     """
-    read_clustering(run)  # first: features take long, and this may fail
-    known = _read_run(run)
+    # First: features take long, and this may fail.
+    known = _read_run(run, read_known_clusters(run)[0])
     parameters, kept = read_part(manifest, ClusterParameters), read_part(manifest, FeatureWeights)
     precision, layers = read_part(manifest, FeaturePrecision).precision, kept.layers
     folder = listed.folder

@@ -19,6 +19,7 @@ from pipelines.runs.errors import InputError
 
 STORE_FILE = "features-1.sqlite"
 SECONDS_TO_WAIT = 60.0
+ONE_ROW = "WHERE (image, weights, layers, precision) = (?, ?, ?, ?)"
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,34 @@ class FeatureStore:
     width: int
 
     def missing(self, digests: Sequence[str]) -> set[str]:
-        """Return the image digests that have no features yet."""
+        """Return the image digests that have no features yet.
+
+        A damaged row (of another length, of text, or not of finite numbers) is removed, and its
+        image counts as missing.  Time grows with the number of rows of the network.
+        """
         rows = self.connection.execute(
             "SELECT image FROM features WHERE (weights, layers, precision) = (?, ?, ?)",
             self.network,
         )
-        return set(digests) - {image for (image,) in rows}
+        kept = set(digests) & {image for (image,) in rows}
+        damaged = [image for image in sorted(kept) if not self._is_whole(image)]
+        with self.connection:
+            self.connection.executemany(
+                f"DELETE FROM features {ONE_ROW}", [(image, *self.network) for image in damaged]
+            )
+        return set(digests) - kept.difference(damaged)
+
+    def _is_whole(self, image: str) -> bool:
+        vector = self._vector(image)
+        if not isinstance(vector, bytes) or len(vector) != self.width * 4:
+            return False
+        return bool(np.isfinite(np.frombuffer(vector, dtype="<f4")).all())
+
+    def _vector(self, image: str) -> object:
+        (vector,) = self.connection.execute(
+            f"SELECT vector FROM features {ONE_ROW}", (image, *self.network)
+        ).fetchone()
+        return vector
 
     def read(self, digests: Sequence[str]) -> NDArray[np.float32]:
         """Return the features of images, all of which have to be in the store.
@@ -54,11 +77,8 @@ class FeatureStore:
         """
         features = np.empty((len(digests), self.width), dtype=np.float32)
         for row, image in zip(features, digests, strict=True):
-            (vector,) = self.connection.execute(
-                "SELECT vector FROM features"
-                " WHERE (image, weights, layers, precision) = (?, ?, ?, ?)",
-                (image, *self.network),
-            ).fetchone()
+            vector = self._vector(image)
+            assert isinstance(vector, bytes)  # `missing` removes others
             row[:] = np.frombuffer(vector, dtype="<f4").reshape(self.width)
         return features
 
@@ -93,6 +113,8 @@ def open_store(
     path = cache / STORE_FILE
     try:
         connection = sqlite3.connect(path, timeout=SECONDS_TO_WAIT)
+        # Text that is not UTF-8 is damage to one row, not to the store.
+        connection.text_factory = lambda text: text.decode("utf-8", "replace")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(

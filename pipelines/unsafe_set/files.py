@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.runs.archives import Entry, check_lengths, read_archive
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import atomic_write, read_csv, write_csv, write_text
 from pipelines.runs.folder import lock_folder
@@ -31,6 +32,17 @@ from pipelines.unsafe_set.rows import COLUMNS, UNSAFE_SET_FILE, digest_rows, rea
 FILENAMES_FILE = "IS_filenames.txt"
 SELECTION_FILE = "selection.json"
 CANDIDATES_FILE = "selection.npz"
+ARRAYS = {
+    "paths": Entry("U", 1),
+    "digests": Entry("U", 1),
+    "points": Entry("f", 2),
+    "distances": Entry("f", 2),
+    "reaches": Entry("f", 1),
+    "scores": Entry("f", 1),
+    "sizes": Entry("i", 1),
+    "groups": Entry("U", 1, optional=True),
+}
+"""What `selection.npz` holds; see `cut.Candidates`."""
 DIGITS = 4
 SELECT_AGAIN = "Select the unsafe set again, with --overwrite."
 BY_HAND = "as asked for"
@@ -80,7 +92,7 @@ class Selection(BaseModel):
         What the user should know, in sentences.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
     folder: str
@@ -282,10 +294,15 @@ def read_candidates(run: Path) -> Candidates:
     """Read `selection.npz`; raise InputError when it is missing or damaged."""
     path = run / CANDIDATES_FILE
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in kept.files}
-        if arrays.keys() | {"groups"} != {field.name for field in fields(Candidates)}:
-            raise ValueError(f"it holds {', '.join(arrays)}")
+        arrays = read_archive(path, ARRAYS)
+        count, clusters = len(arrays["paths"]), len(arrays["sizes"])
+        check_lengths(
+            arrays,
+            ("paths digests points distances scores groups", count),
+            ("reaches sizes", clusters),
+        )
+        if arrays["distances"].shape != (count, clusters):
+            raise ValueError(f"expected distances to {clusters} clusters")
     except DAMAGES as error:
         raise InputError(f"{path} cannot be read ({error}). {SELECT_AGAIN}") from error
     groups = tuple(arrays.pop("groups").tolist()) if "groups" in arrays else ()

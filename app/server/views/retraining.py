@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from pipelines.data.thumbnails import thumbnail_name
@@ -83,10 +84,18 @@ def _history(folder: Path, running: bool) -> list[dict[str, float]]:
     file = (folder / PROGRESS_FOLDER if running else folder) / HISTORY_FILE
     if running and not file.is_file():  # training is over, and the job goes on
         file = folder / HISTORY_FILE
-    try:
-        return [{name: float(cell) for name, cell in row.items()} for row in read_csv(file)]
-    except (OSError, ValueError, LookupError):
+    if not file.exists():
         return []
+    try:
+        with name_damaged_file(file, "Retrain again, with --overwrite."):
+            history = [{key: float(cell) for key, cell in row.items()} for row in read_csv(file)]
+            if not all(math.isfinite(figure) for row in history for figure in row.values()):
+                raise ValueError("a figure is no finite number")
+            return history
+    except InputError:
+        if running:  # the job takes the file away when it has the results
+            return []
+        raise
 
 
 def _changed(rows: list[dict[str, str]]) -> tuple[Repairs, list[dict[str, str]]]:

@@ -231,7 +231,7 @@ def test_runs_and_folders_that_cannot_be_used(run, improvement, tmp_path):
     bare = Manifest(job="cluster", command=[], folder="/images", parameters={})
     with open_run(tmp_path / "bare", bare, quiet):
         pass
-    with pytest.raises(InputError, match=r"reduction\.npz is not as the tool writes it"):
+    with pytest.raises(InputError, match=r"bare has no clusters: it has no images\.csv"):
         select(tmp_path / "bare", improvement)
 
 

@@ -87,6 +87,45 @@ def test_a_batch_that_fails_half_way_leaves_none_of_its_rows(cache):
         assert kept.missing(names(1, 2, 3, 4, 5)) == set(names(2, 3, 4, 5))
 
 
+DAMAGED_ROWS = {
+    "short": b"\x00" * 4 * (WIDTH - 1),
+    "not whole": b"\x00" * (4 * WIDTH - 1),
+    "long": b"\x00" * 4 * (WIDTH + 1),
+    "empty": b"",
+    "text": "x" * 4 * WIDTH,
+    "nothing": None,
+    "a number": 7,
+    "NaN": np.array([1, 2, np.nan, 4, 5], "<f4").tobytes(),
+    "infinite": np.array([1, 2, -np.inf, 4, 5], "<f4").tobytes(),
+}
+
+
+@pytest.mark.parametrize("vector", DAMAGED_ROWS.values(), ids=DAMAGED_ROWS)
+def test_a_damaged_row_counts_as_missing_and_is_written_anew(cache, vector):
+    rows = np.arange(3 * WIDTH, dtype=np.float32).reshape(3, WIDTH)
+    with open_store(cache, "w", ("a",), "float32", WIDTH) as kept:
+        kept.write(names(1, 2, 3), rows)
+    with sqlite3.connect(cache / store.STORE_FILE) as connection:
+        connection.execute("UPDATE features SET vector = ? WHERE image = ?", (vector, *names(2)))
+    connection.close()
+    with open_store(cache, "w", ("a",), "float32", WIDTH) as kept:
+        assert kept.missing(names(1, 2, 3, 4)) == set(names(2, 4))
+        kept.write(names(2), rows[1:2])
+        assert kept.missing(names(1, 2, 3)) == set()
+        assert np.array_equal(kept.read(names(1, 2, 3)), rows)
+
+
+def test_text_that_is_not_utf_8_is_damage_to_one_row(cache):
+    with open_store(cache, "w", ("a",), "float32", WIDTH) as kept:
+        kept.write(names(1, 2), np.ones((2, WIDTH), dtype=np.float32))
+    with sqlite3.connect(cache / store.STORE_FILE) as connection:
+        connection.execute("UPDATE features SET vector = CAST(x'ff80' AS TEXT) WHERE image = ?",
+                           names(2))  # fmt: skip
+    connection.close()
+    with open_store(cache, "w", ("a",), "float32", WIDTH) as kept:
+        assert kept.missing(names(1, 2)) == set(names(2))
+
+
 def test_more_names_than_rows_store_nothing(kept):
     with pytest.raises(ValueError):
         kept.write(names(1, 2, 3), np.ones((2, WIDTH), dtype=np.float32))
