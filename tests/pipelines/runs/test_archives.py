@@ -33,7 +33,7 @@ def arrays():
         "core": np.array([True, False, True]),
         "length": np.array(1.5),
         "biases": np.array([np.nan, 1, 2]),
-        "passed over": np.array([{}], dtype=object),
+        "passed over": np.array([7]),
     }
 
 
