@@ -328,6 +328,6 @@ def read_clusters(folder: Path) -> RootCauseClusters:
         silhouettes=column("silhouette").astype(np.float32),
         centre_distances=column("distance_to_centre").astype(np.float32),
         places=np.stack([column("x"), column("y")], axis=1).astype(np.float32),
-        parts=column("part").astype(np.int32) if has("part") else None,
+        parts=np.array([int(row["part"]) for row in rows], dtype=np.int32) if has("part") else None,
         groups=tuple(row["group"] for row in rows) if has("group") else None,
     )

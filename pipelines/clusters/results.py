@@ -199,7 +199,7 @@ def _row(row: Mapping[str, str], central: Mapping[int, str]) -> ClusterRow:
     figures = [float(row["share"]), silhouette or 0.0]
     if not np.isfinite(figures).all():
         raise ValueError(f"a figure of cluster {row['cluster']} is no number")
-    cluster = int(row["cluster"])
+    cluster = _whole(row["cluster"])
     return ClusterRow(
         cluster=cluster,
         name=row.get("name", ""),
@@ -207,18 +207,18 @@ def _row(row: Mapping[str, str], central: Mapping[int, str]) -> ClusterRow:
         verdict=row.get("verdict", ""),
         severity=row.get("severity", ""),
         likelihood=row.get("likelihood", ""),
-        size=int(row["size"]),
+        size=_whole(row["size"]),
         share=figures[0],
-        cores=int(row["cores"]),
+        cores=_whole(row["cores"]),
         silhouette=silhouette,
         hints=_split_cell(row.get("hint", "")),
         parameters=_split_cell(row.get("parameters", "")),
         central_image=row.get("central_image") or central.get(cluster, ""),
-        family=int(row["family"]) if row.get("family") else None,
+        family=_whole(row["family"]) if row.get("family") else None,
         kind=row.get("kind", ""),
         rate=_rate(row),
-        parts=int(row["parts"]) if row.get("parts") else None,
-        groups=int(row["groups"]) if row.get("groups") else None,
+        parts=_whole(row["parts"]) if row.get("parts") else None,
+        groups=_whole(row["groups"]) if row.get("groups") else None,
     )
 
 
@@ -229,11 +229,11 @@ def _rate(row: Mapping[str, str]) -> FailureRate | None:
         raise ValueError(f"{row['kind']!r} is no kind of cluster")
     if not row["failure_rate"]:
         return None
-    failing = int(row["failing_images"])
+    failing = _whole(row["failing_images"])
     rate = FailureRate(
         failing=failing,
-        passing=int(row["passing_images"]),
-        groups=int(row["groups"]) if row.get("groups") else failing,
+        passing=_whole(row["passing_images"]),
+        groups=_whole(row["groups"]) if row.get("groups") else failing,
         rate=float(row["failure_rate"]),
         low=float(row["rate_low"]),
         high=float(row["rate_high"]),
@@ -245,6 +245,13 @@ def _rate(row: Mapping[str, str]) -> FailureRate | None:
     if not np.isfinite([rate.rate, rate.low, rate.high, rate.elsewhere, rate.excess, rate.p]).all():
         raise ValueError(f"a failure rate of cluster {row['cluster']} is no number")
     return rate
+
+
+def _whole(cell: str) -> int:
+    """Return a whole number that arrays can hold."""
+    if abs(number := int(cell)) >= 1 << 31:
+        raise ValueError(f"{cell[:20]} is too large")
+    return number
 
 
 def _split_cell(cell: str) -> tuple[str, ...]:
