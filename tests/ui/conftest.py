@@ -27,7 +27,7 @@ from tests.ui.clicks import (
 AUDIT = Path(__file__).parent / "audit"
 SCREENSHOTS = ROOT / "screenshots"
 WIDTHS = {1440: 900, 800: 1000}
-expect.set_options(timeout=60_000)  # of what a machine that is not idle takes longer to show
+expect.set_options(timeout=180_000)  # of what a machine that is not idle takes longer to show
 
 
 @dataclass
