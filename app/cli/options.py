@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
-import signal
 import sys
 import threading
 import traceback
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import typer
 
+from app.cli.stopping import stops
 from app.exit_codes import ERROR, FAULT, STOPPED
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from pipelines.runs.manifest import Manifest
 
 MOST_PROBLEMS = 5
-SECONDS_TO_A_REPORT = 5.0
 START_AGAIN = "Nothing was written; start again with --overwrite."
 Options = TypeVar("Options", bound="DataclassInstance")
 
@@ -48,10 +46,6 @@ class Overwriting(Protocol):
 def job(again: str = START_AGAIN, first: Callable[[], object] | None = None) -> Iterator[Progress]:
     """Run a job with progress bars; SIGTERM ends it as Ctrl-C does; an input error takes one line.
 
-    A job stops where it reports its progress. An exception anywhere else could leave a lock taken
-    that threads of the job wait for, and the job would never end. Only where it reports nothing for
-    `SECONDS_TO_A_REPORT`, or is asked to stop once more, it is interrupted wherever it is.
-
     Parameters
     ----------
     again : str
@@ -62,29 +56,13 @@ def job(again: str = START_AGAIN, first: Callable[[], object] | None = None) -> 
     """
     from pipelines.runs.errors import InputError
 
-    waiting: threading.Timer | None = None
-
-    def stop(number: int, frame: object) -> None:
-        nonlocal waiting, first
-        if first is not None:
-            call, first = first, None
-            call()
-            return
-        if waiting is not None:
-            raise KeyboardInterrupt
-        waiting = threading.Timer(SECONDS_TO_A_REPORT, _signal_main_thread, [number])
-        waiting.daemon = True
-        waiting.start()
-
-    def report(stage: str, done: int, total: int) -> None:
-        if waiting is not None:
-            raise KeyboardInterrupt
-        bars(stage, done, total)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
     try:
-        with _bars() as bars:
+        with stops(first) as check, _bars() as bars:
+
+            def report(stage: str, done: int, total: int) -> None:
+                check()
+                bars(stage, done, total)
+
             yield report
     except KeyboardInterrupt:
         print("Stopped.", again)
@@ -106,18 +84,6 @@ def job(again: str = START_AGAIN, first: Callable[[], object] | None = None) -> 
             file=sys.stderr,
         )
         raise typer.Exit(1) from None
-    finally:
-        if waiting is not None:
-            waiting.cancel()
-
-
-def _signal_main_thread(number: int) -> None:
-    """Send a signal to the main thread, where Python handles it even while a lock is awaited."""
-    main = threading.main_thread().ident
-    if hasattr(signal, "pthread_kill") and main is not None:
-        signal.pthread_kill(main, number)
-    else:  # on Windows
-        _thread.interrupt_main(number)
 
 
 @contextmanager

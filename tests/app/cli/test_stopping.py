@@ -29,9 +29,9 @@ print("all ended")
 """
 SILENT = """
 import os, signal, threading, typer
-from app.cli import options
+from app.cli import options, stopping
 
-options.SECONDS_TO_A_REPORT = 0.1
+stopping.SECONDS_TO_A_REPORT = 0.1
 try:
     with options.job() as progress:
         os.kill(os.getpid(), signal.SIGTERM)

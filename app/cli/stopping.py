@@ -1,0 +1,66 @@
+"""How a job is stopped: where it reports its progress, and nowhere between."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SECONDS_TO_A_REPORT = 5.0
+
+
+@contextmanager
+def stops(first: Callable[[], object] | None = None) -> Iterator[Callable[[], None]]:
+    """Let SIGTERM and Ctrl-C stop a job where it calls the function that is yielded.
+
+    An exception anywhere else could leave a lock taken that threads of the job wait for, and the
+    job would never end. Only where the function is not called for `SECONDS_TO_A_REPORT`, or the
+    user asks once more, the job is interrupted wherever it is.
+
+    Parameters
+    ----------
+    first : callable, optional
+        Called at the first request in the place of stopping, by a job that can end early with a
+        result.
+
+    Yields
+    ------
+    callable
+        Raises KeyboardInterrupt once the job is to stop.
+    """
+    waiting: threading.Timer | None = None
+
+    def request(number: int, frame: object) -> None:
+        nonlocal waiting, first
+        if first is not None:
+            call, first = first, None
+            call()
+        elif waiting is not None:
+            raise KeyboardInterrupt
+        else:
+            waiting = threading.Timer(SECONDS_TO_A_REPORT, _signal_main_thread, [number])
+            waiting.daemon = True
+            waiting.start()
+
+    def check() -> None:
+        if waiting is not None:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, request)
+    signal.signal(signal.SIGINT, request)
+    try:
+        yield check
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+
+
+def _signal_main_thread(number: int) -> None:
+    """Send a signal to the main thread, where Python handles it even while a lock is awaited."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:  # on Windows
+        _thread.interrupt_main(signal.Signals(number))
