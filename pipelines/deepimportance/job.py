@@ -48,6 +48,7 @@ from pipelines.deepimportance.sets import (
 from pipelines.dnn.activations import neuron_layers
 from pipelines.dnn.manifest import describe_model
 from pipelines.dnn.model import Network, fix_size, load_network
+from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_pairs
 from pipelines.runs.folder import REJECTED_FILE, Run
@@ -255,6 +256,17 @@ def _load(
     meaning = interpret_outputs(run, network, sets.training, class_names, options.class_)
     for test in sets.tests:
         check_labels(test, meaning)
+    note_double_scaling(run.manifest, network)
+    training = sets.training
+    note_better_scaling(
+        run.manifest,
+        network,
+        training.folder,
+        training.images,
+        training.truth,
+        task=meaning.task,
+        classes=class_names,
+    )
     if options.class_ is not None:
         sets = replace(
             sets,

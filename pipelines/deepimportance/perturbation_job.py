@@ -23,6 +23,7 @@ from pipelines.deepimportance.manifest import PerturbFigures, PerturbParameters
 from pipelines.deepimportance.perturbation import Perturb, build_perturbation, check_perturbation
 from pipelines.dnn.manifest import describe_model
 from pipelines.dnn.model import Network, fix_size, load_batches, load_network
+from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import (
     Outputs,
@@ -175,6 +176,10 @@ def _perturb(run: Run, model: Path, originals: _Originals, options: Options) -> 
         perturb = build_perturbation(network, options.how, options.strength, options.seed)
         truth = _read_truth(folder, images)
         run.manifest.notes += truth.notes if truth else ()
+        note_double_scaling(run.manifest, network)
+        note_better_scaling(
+            run.manifest, network, folder, images, truth, classes=originals.class_names
+        )
         shown: dict[str, int] = {}
         if options.how in ATTACKS:
             shown = _read_shown(network, truth, originals.class_names, options.how)

@@ -50,6 +50,7 @@ from pipelines.dnn.activations import STAGE as MEASURING
 from pipelines.dnn.evaluation import Task, doubt_order
 from pipelines.dnn.manifest import describe_model, input_size
 from pipelines.dnn.model import BATCH, Network, fix_size, load_network
+from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_pairs
 from pipelines.runs.folder import REJECTED_FILE, Run
@@ -226,6 +227,10 @@ def _measure(
         task = choose_task(options.task, truth, network)
         names = name_classes(truth, network, class_names, task)
         neurons = choose_layers(network, options.layers)
+        note_double_scaling(run.manifest, network)
+        note_better_scaling(
+            run.manifest, network, folder, files, truth, task=task, classes=class_names
+        )
         run.progress(LOADING, 1, 1)
     predictions = PredictionBatches()
     with run.stage(MEASURING):

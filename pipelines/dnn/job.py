@@ -30,6 +30,7 @@ from pipelines.dnn.manifest import (
 )
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
+from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, as_text, atomic_write, write_csv, write_pairs
 from pipelines.runs.folder import REJECTED_FILE, Run
@@ -174,6 +175,18 @@ def _test(
     )
     _describe(run.manifest, network, outcome, predicted.resized)
     _describe_accuracy(run.manifest, outcome, labelled.groups, tested)
+    note_double_scaling(run.manifest, network)
+    note_better_scaling(
+        run.manifest,
+        network,
+        folder,
+        predicted.images,
+        labelled.truth,
+        task=outcome.task,
+        classes=classes,
+        error_threshold=options.error_threshold,
+        key_points=options.key_points,
+    )
     run.begin_results()
     _write(run.folder, folder, tested, outcome, rejected)
 

@@ -37,6 +37,7 @@ from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.manifest import DnnTestChoices, ModelWeights, input_size, note_resized
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.model import Network, fix_size, load_network, predict
+from pipelines.dnn.scaling_notes import note_double_scaling
 from pipelines.hudd.clustering import (
     LayerChoice,
     LayerClusters,
@@ -264,6 +265,7 @@ def _load(
     tested, manifest = subject.tested, run.manifest
     digest, targets = (tested.sha256, tested.targets) if tested else (None, {})
     network = load_network(subject.model, subject.scaling, trust=options.trust, digest=digest)
+    note_double_scaling(manifest, network)
     layers = choose_layers(network, options.layers)
     source = as_text(subject.model.resolve())
     write_part(manifest, ModelWeights(source=source, sha256=network.digest))

@@ -14,11 +14,12 @@ from typing import Unpack
 from pipelines.clusters.manifest import HeatmapChoices
 from pipelines.data.images import Rejected, no_usable_image
 from pipelines.data.labels import read_classes
-from pipelines.dnn.evaluation import Outcome, find_task, read_task
+from pipelines.dnn.evaluation import Outcome, Task, find_task, read_task
 from pipelines.dnn.job import UNLABELLED, EvaluationOptions
 from pipelines.dnn.model import Network, fix_size, load_network
+from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.retraining.comparison_job import COMPARING, fingerprint_of, run_comparison
-from pipelines.retraining.examples import Pictures
+from pipelines.retraining.examples import LabelledSet, Pictures
 from pipelines.retraining.files import (
     DRAWING,
     OUTPUTS,
@@ -289,6 +290,29 @@ def _load(run: Run, request: _Request, sets: LabelledSets) -> Network:
     return network
 
 
+def _note_scaling(
+    run: Run,
+    network: Network,
+    test: LabelledSet,
+    evaluation: EvaluationOptions,
+    task: Task,
+    names: tuple[str, ...],
+) -> None:
+    """Note when pixels seem to be scaled in another way than the model was trained with."""
+    note_double_scaling(run.manifest, network)
+    note_better_scaling(
+        run.manifest,
+        network,
+        test.folder,
+        [example.image for example in test.examples],
+        test.truth,
+        task=task,
+        classes=names or None,
+        error_threshold=evaluation.error_threshold,
+        key_points=evaluation.key_points,
+    )
+
+
 def _test_before(run: Run, subject: Subject, evaluation: EvaluationOptions) -> Outcome:
     """Test the model before retraining.
 
@@ -338,6 +362,7 @@ def _prepare(
     else:
         classes = read_classes(evaluation.classes) if evaluation.classes else None
         names = name_classes(everything, network, classes, task)
+    _note_scaling(run, network, sets.test, evaluation, task, names)
     recipe = read_recipe(network, task, options.learning_rate)
     run.manifest.notes += recipe.notes
     with run.stage(DECODING):
