@@ -7,7 +7,8 @@ import ipaddress
 import os
 import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ from pathlib import Path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.server.bodies import BodyMiddleware
+from app.server.login import LoginMiddleware
 from pipelines.runs.errors import InputError
 
 LOOPBACK = "127.0.0.1"
@@ -167,45 +169,76 @@ def _own_addresses() -> Iterator[str]:
                 yield socket.inet_ntoa(fcntl.ioctl(control, SIOCGIFADDR, request)[20:24])
 
 
-def middleware(access: Access) -> list[Middleware]:
-    """Return the middleware that refuses foreign requests.
+def middleware(access: Access, clock: Callable[[], float] = time.monotonic) -> list[Middleware]:
+    """Return the middleware that refuses foreign requests, and what is too much.
 
     It refuses requests under a name that is not this machine's, and requests that the page itself
     does not send.  Otherwise another web page could control this one through the user's browser:
     by a name of its own that resolves to this machine (DNS rebinding), by sending forms to its
-    address, or by leading the browser to what Gradio serves beside the page.
+    address, or by leading the browser to what Gradio serves beside the page.  Of what is left,
+    nothing is read before the login, and never more than the page sends.
+
+    Parameters
+    ----------
+    clock : callable
+        Returns seconds that only grow; wrong passwords are counted by it.
     """
     return [
+        Middleware(HeadersMiddleware),
         Middleware(TrustedHostMiddleware, allowed_hosts=known_names(access.host)),
         Middleware(OwnPageMiddleware),
+        Middleware(LoginMiddleware, clock=clock),
+        Middleware(BodyMiddleware),
     ]
 
 
-class OwnPageMiddleware:
-    """Answer the page's own requests only, and send the browser the page's security headers."""
+class HeadersMiddleware:
+    """Send the browser the page's security headers with every answer, those on errors included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 403 to other sites and 404 outside `PATHS`; add `HEADERS` to every answer."""
+        """Add `HEADERS`, and answer 500 where nothing has answered."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        started = False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 answer = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     answer.setdefault(name, value)
             await send(message)
 
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception:
+            if not started:  # whatever answers further out knows no headers
+                answer = PlainTextResponse("Internal Server Error", status_code=500)
+                await answer(scope, receive, send_with_headers)
+            raise
+
+
+class OwnPageMiddleware:
+    """Answer the page's own requests only."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 403 to other sites and 404 outside `PATHS`."""
         answer: ASGIApp = self.app
-        if _is_foreign(Headers(scope=scope), scope["path"]):
-            answer = PlainTextResponse("This page does not answer other sites.", status_code=403)
-        elif not PATHS.fullmatch(scope["path"]):
-            answer = PlainTextResponse("There is no such page.", status_code=404)
-        await answer(scope, receive, send_with_headers)
+        if scope["type"] == "http":
+            if _is_foreign(Headers(scope=scope), scope["path"]):
+                words = "This page does not answer other sites."
+                answer = PlainTextResponse(words, status_code=403)
+            elif not PATHS.fullmatch(scope["path"]):
+                answer = PlainTextResponse("There is no such page.", status_code=404)
+        await answer(scope, receive, send)
 
 
 def _is_foreign(headers: Headers, path: str) -> bool:
@@ -215,12 +248,3 @@ def _is_foreign(headers: Headers, path: str) -> bool:
         return True
     elsewhere = headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
     return elsewhere and not (path == "/" and headers.get("sec-fetch-mode") == "navigate")
-
-
-def logged_in(request: Request) -> bool:
-    """Tell whether this browser has logged in; True where no login is needed."""
-    app = request.app
-    if getattr(app, "auth", None) is None:
-        return True
-    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
-    return any(request.cookies.get(name) in app.tokens for name in names)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.server.access import logged_in
+from app.server.login import logged_in
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "panes"
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}

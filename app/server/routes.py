@@ -17,10 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
-from app.server.access import Access, logged_in
+from app.server.access import Access
 from app.server.answers import Answer, answering
 from app.server.changes import Changes
 from app.server.files import send_confusions, send_download, send_gifs, send_picture
+from app.server.login import logged_in
 from app.server.new_images import NewImages
 from app.server.views.clusters import describe, read_values
 from app.server.views.confusion import describe_inspection, describe_pair

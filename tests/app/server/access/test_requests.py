@@ -23,7 +23,11 @@ def served():
                 posts.append(request.url.path)
             return PlainTextResponse("reached", headers={"Referrer-Policy": "no-referrer"})
 
+        def fail(request):
+            raise RuntimeError("a fault")
+
         routes = [
+            Route("/run/fault", fail),
             Route("/run/elsewhere", lambda request: RedirectResponse("/")),
             Route("/run/stream", lambda request: StreamingResponse(iter([b"a", b"b"]))),
             Route("/run/missing", lambda request: PlainTextResponse("no", status_code=404)),
@@ -33,6 +37,7 @@ def served():
             Starlette(routes=routes, middleware=middleware(Access(host))),
             base_url=base_url,
             follow_redirects=False,
+            raise_server_exceptions=False,
         )
         client.posts = posts
         return client
@@ -214,6 +219,7 @@ def test_other_addresses_of_gradio_are_not_answered(served, path):
         ("/run/stream", 200),
         ("/run/elsewhere", 307),
         ("/run/missing", 404),
+        ("/run/fault", 500),
         ("/missing", 404),
     ],
 )
@@ -224,9 +230,10 @@ def test_every_answer_has_the_security_headers(served, path, status):
     assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS | own
 
 
-def test_a_refusal_has_the_security_headers_too(served):
-    answer = served().get("/", headers={"Origin": "null"})
-    assert answer.status_code == 403
+@pytest.mark.parametrize(("header", "status"), [("Origin", 403), ("Host", 400)])
+def test_a_refusal_has_the_security_headers_too(served, header, status):
+    answer = served().get("/", headers={header: "null"})
+    assert answer.status_code == status
     assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
 
 
