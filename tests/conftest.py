@@ -1,6 +1,8 @@
 """What several tests share: a cache of their own, and images that they draw themselves."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -94,3 +96,15 @@ def draw():
         return path
 
     return write
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """Return a folder on a disk of 128 KiB."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("this user may not mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import threading
 import traceback
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from pipelines.runs.manifest import Manifest
 
 MOST_PROBLEMS = 5
+FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""What the system says where nothing more can be written: no room, or a limit of the user's."""
 START_AGAIN = "Nothing was written; start again with --overwrite."
 Options = TypeVar("Options", bound="DataclassInstance")
 
@@ -44,7 +48,7 @@ class Overwriting(Protocol):
 
 @contextmanager
 def job(again: str = START_AGAIN, first: Callable[[], object] | None = None) -> Iterator[Progress]:
-    """Run a job with progress bars; SIGTERM ends it as Ctrl-C does; an input error takes one line.
+    """Run a job with progress bars; signals end it as Ctrl-C does; an input error takes one line.
 
     Parameters
     ----------
@@ -71,7 +75,7 @@ def job(again: str = START_AGAIN, first: Callable[[], object] | None = None) -> 
         print(f"{ERROR}{error}", file=sys.stderr)
         raise typer.Exit(1) from None
     except OSError as error:  # a full disk, a folder that may not be read
-        print(f"{ERROR}{error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        print(f"{ERROR}{describe_refusal(error)}", file=sys.stderr)
         raise typer.Exit(1) from None
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
@@ -84,6 +88,22 @@ def job(again: str = START_AGAIN, first: Callable[[], object] | None = None) -> 
             file=sys.stderr,
         )
         raise typer.Exit(1) from None
+
+
+def describe_refusal(error: OSError) -> str:
+    """Say what the system refuses; of a disk that is full, which folder is on it."""
+    if error.errno not in FULL or not error.filename:
+        return f"{error.filename or 'a file'}: {error.strerror or error}"
+    from pipelines.safe.weights import cache_folder
+
+    folder = Path(os.fsdecode(error.filename)).absolute().parent
+    in_cache = folder.is_relative_to(cache_folder().absolute())
+    what = "the cache folder" if in_cache else "the folder"
+    way_out = "set SAFE_CACHE to a folder" if in_cache else "choose an --out"
+    return (
+        f"the disk of {what} {folder} is full ({error.strerror}). Make room there, or {way_out} "
+        "on another disk."
+    )
 
 
 @contextmanager

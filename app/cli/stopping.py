@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from app.signals import end_signals
+
 SECONDS_TO_A_REPORT = 5.0
 
 
 @contextmanager
 def stops(first: Callable[[], object] | None = None) -> Iterator[Callable[[], None]]:
-    """Let SIGTERM and Ctrl-C stop a job where it calls the function that is yielded.
+    """Let signals and Ctrl-C stop a job where it calls the function that is yielded.
 
     An exception anywhere else could leave a lock taken that threads of the job wait for, and the
     job would never end. Only where the function is not called for `SECONDS_TO_A_REPORT`, or the
@@ -48,8 +50,8 @@ def stops(first: Callable[[], object] | None = None) -> Iterator[Callable[[], No
         if waiting is not None:
             raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, request)
-    signal.signal(signal.SIGINT, request)
+    for sign in (signal.SIGINT, *end_signals()):
+        signal.signal(sign, request)
     try:
         yield check
     finally:

@@ -20,6 +20,7 @@ from app.server import access, panes
 from app.server.access import Access
 from app.server.jobs import Jobs
 from app.server.routes import ServedRuns
+from app.signals import end_signals
 from pipelines.runs.errors import InputError
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -83,7 +84,7 @@ def launch(granted: Access, port: int | None, runs: Path, browser: bool) -> None
     if granted.roots:
         granted = replace(granted, roots=(*granted.roots, runs))
     page = Page(granted, Jobs(granted.roots), ServedRuns(granted), runs)
-    for sign in (signal.SIGTERM, signal.SIGHUP):
+    for sign in end_signals():
         signal.signal(sign, signal.default_int_handler)
     blocks = build(page)
     try:

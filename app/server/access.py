@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
 import os
 import re
@@ -24,7 +23,6 @@ from app.server.login import LoginMiddleware
 from pipelines.runs.errors import InputError
 
 LOOPBACK = "127.0.0.1"
-SIOCGIFADDR = 0x8915
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -161,12 +159,13 @@ def known_names(host: str) -> list[str]:
 
 
 def _own_addresses() -> Iterator[str]:
-    """List this machine's IPv4 addresses, on Linux."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        for _, interface in socket.if_nameindex():
-            with suppress(OSError):  # an interface without an address
-                request = interface.encode()[:15].ljust(256, b"\0")
-                yield socket.inet_ntoa(fcntl.ioctl(control, SIOCGIFADDR, request)[20:24])
+    """List this machine's IPv4 addresses."""
+    import psutil
+
+    for addresses in psutil.net_if_addrs().values():
+        for address in addresses:
+            if address.family == socket.AF_INET:
+                yield address.address
 
 
 def middleware(access: Access, clock: Callable[[], float] = time.monotonic) -> list[Middleware]:

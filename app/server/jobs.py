@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.exit_codes import ERROR, FAULT, STOPPED
+from app.signals import stop_signal
 from pipelines.data.roots import environment
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Status, read_status
@@ -143,13 +144,17 @@ class Jobs:
         with self._lock:
             if not self._stopping:
                 self._stopping = time.monotonic()
-                self._signal(signal.SIGTERM)
+                self._signal(stop_signal())
             elif time.monotonic() - self._stopping > SECONDS_TO_KILL:
-                self._signal(signal.SIGKILL)
+                self._kill()
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
 
     def look(self) -> Look | None:
         """Return the state of the job, or how the last one ended; None before the first."""
@@ -177,7 +182,7 @@ class Jobs:
             self.stop()
             self._thread.join(SECONDS_TO_STOP)
             with self._lock:
-                self._signal(signal.SIGKILL)
+                self._kill()
             self._thread.join()
         self._logs.cleanup()
 
@@ -212,6 +217,8 @@ class Jobs:
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **self._environment},
+                    # A group of its own, on Windows by its flag:
+                    creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
                     start_new_session=True,  # Ctrl-C in the server's terminal reaches it once
                 )
             code = self._process.wait()
@@ -242,6 +249,6 @@ def _reason(code: int, log: Path) -> str:
     end = f"The job ended with code {code}."
     if code < 0:
         end = f"The job's process was killed by {signal.Signals(-code).name}."
-        if -code == signal.SIGKILL:
+        if end.endswith("SIGKILL."):
             end += " The machine may have run out of memory."
     return "\n".join([end, *lines[-LOG_LINES:]])

@@ -33,7 +33,14 @@ from pipelines.retraining.results import (
 from pipelines.retraining.training import TrainingOutcome
 from pipelines.retraining.trial import Subject, TrialSplit
 from pipelines.runs import folder as run_folder
-from pipelines.runs.files import Outputs, atomic_write, write_csv, write_pairs, write_text
+from pipelines.runs.files import (
+    Outputs,
+    atomic_write,
+    replace_file,
+    write_csv,
+    write_pairs,
+    write_text,
+)
 
 CLASSES_FILE = "classes.csv"
 TRAINED_FILE = "trained_with.csv"
@@ -163,7 +170,7 @@ def write_model(model: KerasObject, file: Path) -> None:
         model.save(temporary)
         with temporary.open("rb") as saved:
             os.fsync(saved.fileno())
-        temporary.replace(file)
+        replace_file(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
 

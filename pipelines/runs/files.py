@@ -9,6 +9,7 @@ import math
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,10 @@ from typing import Any, BinaryIO
 from pipelines.runs.errors import InputError
 from pipelines.runs.guard import name_damaged_file
 
+TRIES_TO_REPLACE = 50 if os.name == "nt" else 1
+SECONDS_BETWEEN_TRIES = 0.02
+LONGEST_CELL = 10_000_000
+"""Characters: whoever types or pastes a note into a cell of ours gets it back."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "'")
 
 
@@ -106,7 +111,7 @@ def move_files(source: Path, target: Path, names: Iterable[str]) -> None:
     """Move files from one folder to another on the same disk, in this order; folders are made."""
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).replace(target / name)
+        replace_file(source / name, target / name)
 
 
 def _remove_listed(folder: Path, file: Path) -> None:
@@ -140,15 +145,36 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise InputError(f"{path} is a folder where a file is written. Move it elsewhere.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     # No name that could be guessed, and no file that is there: a link could lead anywhere.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    for name in ("O_NOFOLLOW", "O_BINARY"):  # the second on Windows, where the first is missing
+        flags |= getattr(os, name, 0)
     try:
         with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(temporary, path)
+    except OSError as error:
+        if error.filename is None:  # a disk that is full does not say which file met it
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_file(source: Path, target: Path, tries: int = TRIES_TO_REPLACE) -> None:
+    """Give a file the name of another, which is gone then.
+
+    Windows refuses that for as long as somebody reads the other, which takes a moment.
+    """
+    for left in reversed(range(tries)):
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            if not left:
+                raise
+            time.sleep(SECONDS_BETWEEN_TRIES)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -225,8 +251,12 @@ def _read_rows(path: Path) -> list[list[str]]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("cp1252")
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=find_delimiter(text))
-    return [row for row in rows if any(row)]
+    before = csv.field_size_limit(LONGEST_CELL)
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=find_delimiter(text))
+        return [row for row in rows if any(row)]
+    finally:
+        csv.field_size_limit(before)  # it is that of the whole process
 
 
 def find_delimiter(text: str) -> str:

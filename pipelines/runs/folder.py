@@ -7,20 +7,18 @@ what, and how it ended.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import resource
+import platform
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, check_outputs, remove_outputs, write_text
+from pipelines.runs.locks import Lock, is_locked
 from pipelines.runs.manifest import (
     MANIFEST_FILE,
     STATUS_FILE,
@@ -45,8 +43,10 @@ CLUSTERING_JOBS = ("cluster", "heatmaps")
 IMAGE_JOBS = ("perturb", "example")
 """Jobs whose run folder is one of images, which other jobs read."""
 SECONDS_BETWEEN_STATUSES = 0.5
-LOCK_TRIES = 10
-SECONDS_BETWEEN_TRIES = 0.02
+WRITTEN = (
+    "another job is writing into {folder}. Wait until it ends, stop it, "
+    "or choose another folder for the new job."
+)
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)`` while a job works; it must return at once."""
@@ -132,9 +132,21 @@ def peak_memory_mb() -> float:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):  # not Linux
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        kib = peak // 1024 if sys.platform == "darwin" else peak
+        kib = _other_peak() // 1024
     return round(kib / 1024, 1)
+
+
+def _other_peak() -> int:
+    """Return the highest resident memory in bytes, where there is no `/proc`."""
+    import psutil
+
+    memory = psutil.Process().memory_info()
+    if hasattr(memory, "peak_wset"):  # Windows
+        return int(memory.peak_wset)
+    import resource  # which Windows lacks; macOS counts bytes, others KiB
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
 
 
 def check_run_folder(folder: Path, overwrite: bool) -> bool:
@@ -162,6 +174,8 @@ def check_run_folder(folder: Path, overwrite: bool) -> bool:
             f"{folder} holds files and is no run folder ({error}); it is left as it is. "
             "Choose a new or empty folder."
         ) from error
+    if is_written(folder):
+        raise InputError(WRITTEN.format(folder=folder))
     if not overwrite:
         how = "did not end" if manifest.ended == "running" else manifest.ended
         raise InputError(
@@ -171,8 +185,8 @@ def check_run_folder(folder: Path, overwrite: bool) -> bool:
     return True
 
 
-def lock_folder(folder: Path) -> IO[str]:
-    """Hold the run folder for one writer, until the file is closed or the process ends in any way.
+def lock_folder(folder: Path) -> Lock:
+    """Hold the run folder for one writer, until the lock is closed or the process ends in any way.
 
     Raises
     ------
@@ -181,19 +195,10 @@ def lock_folder(folder: Path) -> IO[str]:
     OSError
         When the folder may not be written.
     """
-    # A link could lead anywhere: whoever made the folder may have put one there.
-    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-    lock = os.fdopen(descriptor, "w", encoding="utf-8")
-    for _ in range(LOCK_TRIES):  # `is_written` holds it for a moment
-        with suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
-        time.sleep(SECONDS_BETWEEN_TRIES)
-    lock.close()
-    raise InputError(
-        f"another job is writing into {folder}. Wait until it ends, stop it, "
-        "or choose another folder for the new job."
-    )
+    try:
+        return Lock(folder / LOCK_FILE)
+    except BlockingIOError as error:
+        raise InputError(WRITTEN.format(folder=folder)) from error
 
 
 @contextmanager
@@ -247,9 +252,9 @@ def open_run(
         raise
     finally:
         manifest.ended_at = now()
-        run.save()
-        _write_status(folder, "ended", 0, 0, None, manifest.ended)
-        lock.close()
+        with lock:  # a full disk must not keep it
+            run.save()
+            _write_status(folder, "ended", 0, 0, None, manifest.ended)
 
 
 def _outdated(folder: Path, job: str, outputs: Mapping[str, Outputs]) -> Outputs:
@@ -307,14 +312,7 @@ def amend_run(folder: Path, listener: Progress) -> Iterator[tuple[Manifest, Prog
 
 def is_written(folder: Path) -> bool:
     """Tell whether a job is writing into the run folder at this moment."""
-    try:
-        with (folder / LOCK_FILE).open(encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return is_locked(folder / LOCK_FILE)
 
 
 def join_listeners(first: Progress, second: Progress) -> Progress:

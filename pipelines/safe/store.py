@@ -125,8 +125,13 @@ def open_store(
         finally:
             connection.close()
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise InputError(
+                f"the disk of the cache folder {cache} is full. Features extracted so far are "
+                "kept. Make room there, or set SAFE_CACHE to a folder on another disk."
+            ) from error
         raise InputError(
             f"the feature store {path} cannot be used ({error}). If it is locked, wait for the "
             "other job; if it is damaged, delete it (features will be extracted again); if the "
-            "disk is full or may not be written, set SAFE_CACHE to another folder."
+            "folder may not be written, set SAFE_CACHE to another folder."
         ) from error

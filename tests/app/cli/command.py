@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import app
+from app.signals import end_signals
 from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[3]
@@ -34,7 +35,7 @@ def tool(*arguments):
     An exception that no command foresees is raised, and signals are handled as before.
     """
     words = list(map(str, arguments))
-    handlers = {sign: signal.getsignal(sign) for sign in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {sign: signal.getsignal(sign) for sign in (*end_signals(), signal.SIGINT)}
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["SAFE_Tool.py", *words])

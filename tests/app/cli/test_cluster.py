@@ -67,7 +67,7 @@ def test_what_cannot_be_used_is_said_in_one_line(images, cache, tmp_path, argume
     assert len([line for line in done.stderr.splitlines() if line.startswith("Error")]) == 1
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stopped_job_says_so_and_keeps_what_it_has(cache, tmp_path, sign):
     folder = tmp_path / "images"
     folder.mkdir()

@@ -14,6 +14,7 @@ from app.server import changes, jobs, new_images, routes
 from app.server.access import Access
 from app.server.routes import ServedRuns
 from app.server.views import clusters
+from app.signals import end_signals
 from pipelines.clusters import results
 from pipelines.clusters.report import report
 
@@ -97,7 +98,7 @@ def test_a_damaged_file_is_named_and_nothing_is_logged(run, ask, caplog, name, t
 
 
 def test_a_fault_of_a_job_is_told_with_its_traceback(capsys, tmp_path):
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (*end_signals(), signal.SIGINT)}
     try:
         with pytest.raises(BaseException) as caught, job("again"):
             fail()

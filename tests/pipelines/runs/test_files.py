@@ -1,6 +1,11 @@
 """Files that appear whole or not at all, and come back as they were written."""
 
+import csv
+import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +23,62 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         _ = 1 / 0
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_full_disk_is_named_and_leaves_the_old_file(full_disk):
+    files.write_text(full_disk / "labels.txt", "old")
+    with pytest.raises(OSError, match="No space left") as error:
+        files.write_text(full_disk / "labels.txt", "x" * 200_000)
+    assert (error.value.errno, error.value.filename) == (
+        errno.ENOSPC,
+        str(full_disk / "labels.txt"),
+    )
+    assert (full_disk / "labels.txt").read_text() == "old"
+    assert [file.name for file in full_disk.iterdir()] == ["labels.txt"]
+
+
+def test_a_limit_of_the_file_size_is_named(tmp_path):
+    code = (
+        "import resource, sys; from pathlib import Path; from pipelines.runs import files\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try: files.write_text(Path(sys.argv[1]), 'x' * 5000)\n"
+        "except OSError as error: print(error.filename)"
+    )
+    file = tmp_path / "a.txt"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file)], text=True, capture_output=True, check=True
+    )
+    assert done.stdout.strip() == str(file)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_somebody_reads_is_replaced_a_moment_later(tmp_path, monkeypatch):
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "old").write_text("old")
+    replace, refusals = Path.replace, [PermissionError(13, "being read")] * 2
+
+    def busy(self, target):
+        if refusals:
+            raise refusals.pop()
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    monkeypatch.setattr(files, "SECONDS_BETWEEN_TRIES", 0)
+    with pytest.raises(PermissionError):
+        files.replace_file(tmp_path / "new", tmp_path / "old", tries=1)
+    files.replace_file(tmp_path / "new", tmp_path / "old", tries=3)
+    assert (tmp_path / "old").read_text() == "new"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_cell_of_any_length_comes_back(tmp_path):
+    note = "a long note, " * 20_000
+    before = csv.field_size_limit()
+    files.write_csv(tmp_path / "clusters.csv", ["cluster", "note"], [[0, note]])
+    assert files.read_csv(tmp_path / "clusters.csv") == [{"cluster": "0", "note": note}]
+    files.replace_cells(tmp_path / "clusters.csv", "cluster", {"0": {"note": note + "b"}})
+    assert files.read_csv(tmp_path / "clusters.csv")[0]["note"] == note + "b"
+    assert csv.field_size_limit() == before
 
 
 def test_what_is_written_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):

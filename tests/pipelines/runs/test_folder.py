@@ -288,6 +288,20 @@ def test_two_jobs_never_write_into_one_folder(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_second_job_is_told_of_the_first_and_not_to_overwrite_it(tmp_path, earlier):
+    folder = tmp_path / "run"
+    if earlier:
+        with run_folder.open_run(folder, manifest(), quiet):
+            pass
+    with run_folder.open_run(folder, manifest(), quiet, overwrite=earlier):
+        with pytest.raises(InputError, match="another job is writing into ") as refusal:
+            run_folder.open_run(folder, manifest(), quiet).__enter__()
+        assert "--overwrite" not in str(refusal.value)
+    with pytest.raises(InputError, match="--overwrite"):
+        run_folder.open_run(folder, manifest(), quiet).__enter__()
+
+
 def test_what_a_killed_job_left_is_no_obstacle(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
@@ -368,3 +382,13 @@ def test_a_run_is_not_written_once_its_process_was_killed(tmp_path):
     assert (done.stdout, done.returncode) == (b"True\n", -9)
     assert (tmp_path / ".lock").exists()
     assert not run_folder.is_written(tmp_path)
+
+
+def test_a_full_disk_keeps_no_folder(full_disk):
+    with (
+        pytest.raises(OSError, match="No space left") as error,
+        run_folder.open_run(full_disk / "run", manifest(), quiet) as run,
+    ):
+        (run.folder / "big").write_bytes(b"x" * 10**6)
+    assert str(full_disk / "run") in error.value.filename
+    assert not run_folder.is_written(full_disk / "run")

@@ -180,3 +180,18 @@ def test_a_store_in_a_folder_that_is_not_there_is_named(tmp_path):
     ):
         pass
     assert_names_the_store(error, tmp_path / "nowhere")
+
+
+def test_a_full_disk_is_named_as_the_cache_and_what_was_stored_is_kept(full_disk):
+    width = 2000
+    rows = np.ones((30, width), np.float32)
+    with (
+        pytest.raises(
+            InputError, match=f"disk of the cache folder {full_disk} is full.*SAFE_CACHE"
+        ),
+        open_store(full_disk, "w", ("a",), "float32", width) as kept,
+    ):
+        kept.write(names(0), rows[:1])
+        kept.write(names(*range(1, 31)), rows)
+    with open_store(full_disk, "w", ("a",), "float32", width) as kept:
+        assert kept.missing(names(0, 1)) == set(names(1))

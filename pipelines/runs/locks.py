@@ -1,0 +1,66 @@
+"""Files that processes lock against one another, on every system."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+SECONDS_TO_LOCK = 0.2
+SECONDS_TO_LOOK = 0.05
+"""Whoever looks at a lock holds it for a moment, which others wait out."""
+SECONDS_BETWEEN_TRIES = 0.02
+
+
+class Lock:
+    """A file that this process has locked, until `close` or until the process ends in any way.
+
+    Raises
+    ------
+    BlockingIOError
+        When somebody else holds it.
+    OSError
+        When it may not be written, or is a link: whoever made the folder could let it lead
+        anywhere.
+    """
+
+    def __init__(self, file: Path, seconds: float = SECONDS_TO_LOCK) -> None:
+        if file.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(file))
+        self._lock = FileLock(file, thread_local=False)
+        try:
+            self._lock.acquire(timeout=seconds, poll_interval=SECONDS_BETWEEN_TRIES)
+        except Timeout as error:
+            raise BlockingIOError(f"{file} is locked") from error
+
+    def close(self) -> None:
+        """Let others have it."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def is_locked(file: Path) -> bool:
+    """Tell whether somebody holds a file at this moment; False where it cannot be told."""
+    if not file.is_file():  # it must not be made by looking
+        return False
+    try:
+        Lock(file, SECONDS_TO_LOOK).close()
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
