@@ -54,7 +54,8 @@ class Command:
 
     def line(self) -> str:
         """Return the line to type into a shell, from any folder, for the same job."""
-        return shlex.join((sys.executable, str(DOOR), *self.arguments))
+        words = (sys.executable, str(DOOR), *self.arguments)
+        return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from pipelines.runs import folder as run_folder
@@ -90,6 +92,19 @@ def test_the_status_is_not_rewritten_at_every_step(tmp_path, monkeypatch):
     assert written[0][1] == 1
     assert written[-2][1] == 1000
     assert len(written) < 20
+
+
+def test_the_peak_memory_is_known_on_other_systems_too(monkeypatch):
+    own = run_folder.peak_memory_mb()
+
+    def no_proc(path, encoding):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", no_proc)
+    assert run_folder.peak_memory_mb() >= 0.9 * own
+    memory = SimpleNamespace(rss=1, peak_wset=300 * 2**20)
+    monkeypatch.setattr(psutil.Process, "memory_info", lambda self: memory)  # as Windows tells it
+    assert run_folder.peak_memory_mb() == 300
 
 
 def test_the_peak_memory_is_this_process_own_and_grows_with_what_it_holds():
