@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -345,23 +344,6 @@ def test_a_run_is_written_for_as_long_as_somebody_holds_it(tmp_path):
     assert not run_folder.is_written(tmp_path)
     with run_folder.lock_folder(tmp_path):  # that somebody looked is no obstacle
         assert run_folder.is_written(tmp_path)
-
-
-def test_whoever_looks_whether_a_run_is_written_keeps_nobody_from_writing(tmp_path):
-    ended = threading.Event()
-
-    def look():
-        while not ended.is_set():
-            run_folder.is_written(tmp_path)
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        for _ in range(100):
-            run_folder.lock_folder(tmp_path).close()
-    finally:
-        ended.set()
-        looking.join()
 
 
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path):

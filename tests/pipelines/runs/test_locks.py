@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -44,3 +45,21 @@ def test_a_link_is_not_followed(tmp_path):
     with pytest.raises(OSError, match=os.strerror(40)):
         Lock(tmp_path / ".lock")
     assert not (tmp_path / "precious").exists()
+
+
+def test_whoever_looks_keeps_nobody_from_locking(tmp_path):
+    file = tmp_path / ".lock"
+    ended = threading.Event()
+
+    def look():
+        while not ended.is_set():
+            is_locked(file)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(100):
+            Lock(file).close()
+    finally:
+        ended.set()
+        looking.join()
