@@ -11,6 +11,7 @@ from app.cli.main import app
 from examples.eyes import OUTPUTS as EXAMPLE
 from pipelines.clusters.clusters import CLUSTER_COLUMNS, IMAGE_COLUMNS
 from pipelines.clusters.write import OUTPUTS as CLUSTERING
+from pipelines.data.formats import FORMAT_NAMES, MAX_PIXELS, MAX_REDUCED_PIXELS
 from pipelines.deepimportance.perturbation_job import OUTPUTS as PERTURBED
 from pipelines.deepimportance.results import OUTPUTS as COVERAGE
 from pipelines.deepinspect.results import OUTPUTS as INSPECTION
@@ -224,3 +225,10 @@ def test_columns_of_tables_that_engineers_fill_in_are_described():
     table = section_of(DOCS / "run-folder.md", "The unsafe set").partition("| column of")[2]
     cells = re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)
     assert set(UNSAFE_COLUMNS) == {name for cell in cells for name in CODE.findall(cell)}
+
+
+def test_the_formats_that_are_read_are_those_of_the_code():
+    words = " ".join((DOCS / "run-folder.md").read_text(encoding="utf-8").split())
+    assert f"{FORMAT_NAMES} files are read" in words
+    assert f"at most {MAX_PIXELS // 1_000_000} million pixels" in words
+    assert f"JPEG file {MAX_REDUCED_PIXELS // 1_000_000} million" in words

@@ -47,7 +47,7 @@ from pipelines.clusters.unsafe_values import find_coverage
 from pipelines.data.group_resampling import number_group_names
 from pipelines.data.images import ImageFile, Rejected, check_image
 from pipelines.data.parameters import Problem, take_passing, write_parameters
-from pipelines.data.pixels import load_image, upright_size
+from pipelines.data.pixels import upright_size, use_image
 from pipelines.data.prefetch import prefetch
 from pipelines.data.properties import PROPERTIES, measure
 from pipelines.data.table_rows import PassingImages
@@ -84,11 +84,13 @@ def measure_images(
 
 
 def _measure(folder: Path, file: ImageFile) -> NDArray[np.float64]:
-    image, size = load_image(folder, file.path, DECODED_SIDE), upright_size(folder, file.path)
-    changed = check_image(folder, file.path) != file
-    if changed or isinstance(image, Rejected) or isinstance(size, Rejected):
+    size = upright_size(folder, file.path)
+    if isinstance(size, Rejected):
         return np.full(len(PROPERTIES), np.nan)
-    return np.round(measure(image, size), DIGITS)  # as they come back from `properties.csv`
+    values = use_image(folder, file.path, DECODED_SIDE, lambda image: measure(image, size))
+    if isinstance(values, Rejected) or check_image(folder, file.path) != file:
+        return np.full(len(PROPERTIES), np.nan)
+    return np.round(values, DIGITS)  # as they come back from `properties.csv`
 
 
 def explain(

@@ -10,7 +10,7 @@ from PIL import Image
 from pipelines.clusters.clusters import NOISE, RootCauseClusters, list_clusters, list_members
 from pipelines.data.gif import SIDE, canvas_size, fit, frame, write_gif
 from pipelines.data.images import Rejected
-from pipelines.data.pixels import load_image
+from pipelines.data.pixels import use_image
 from pipelines.data.prefetch import prefetch
 from pipelines.data.thumbnails import DECODED_AHEAD, THUMBNAIL_FOLDER, _thumbnail, thumbnail_name
 from pipelines.runs.files import atomic_write
@@ -90,7 +90,7 @@ def draw_clusters(
 
 
 def _picture(folder: Path, path: str, framed: bool) -> _Picture | Rejected:
-    image = load_image(folder, path, SIDE)
-    if isinstance(image, Rejected):
-        return image
-    return _Picture(path, _thumbnail(image), fit(image, SIDE) if framed else None)
+    def draw(image: Image.Image) -> _Picture:
+        return _Picture(path, _thumbnail(image), fit(image, SIDE) if framed else None)
+
+    return use_image(folder, path, SIDE, draw)

@@ -16,18 +16,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO
 
-from PIL import Image, UnidentifiedImageError
-
+from pipelines.data.damage import check_damage
+from pipelines.data.formats import FORMAT_NAMES, describe_error, open_image, tell_reason
 from pipelines.data.prefetch import prefetch
 from pipelines.data.roots import is_allowed
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import IMAGE_JOBS, PERTURBED_FILE, REJECTED_FILE
 from pipelines.runs.manifest import MANIFEST_FILE, STATUS_FILE, NoManifestError, read_manifest
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
-MAX_PIXELS = 50_000_000
 CHECKED_AHEAD = 64
 LABELS_TABLE = "labels.csv"
 GT_TABLES = "GT-*.csv"
@@ -87,7 +84,7 @@ def resolve_folder(folder: Path) -> Path:
             f"{folder} does not exist. Give the folder that holds the images."
         ) from None
     except (OSError, RuntimeError) as error:
-        raise InputError(f"{folder} cannot be read: {_detail(error)}.") from error
+        raise InputError(f"{folder} cannot be read: {describe_error(error)}.") from error
     if not root.is_dir():
         raise InputError(f"{folder} is not a folder. Give the folder that holds the images.")
     return root
@@ -259,17 +256,17 @@ def check_header(folder: Path, path: str) -> Rejected | None:
 
 
 def check_image(folder: Path, path: str) -> ImageFile | Rejected:
-    """Read a file's header and compute its digest, without decoding its pixels.
+    """Read a file's header and checksums (see `check_damage`), and compute its digest.
 
-    Memory does not grow with the size of the file. Outside of the job's roots nothing is read: the
-    paths may be those of a run that somebody else made.
+    Its pixels are not decoded. Memory does not grow with the size of the file. Outside of the job's
+    roots nothing is read: the paths may be those of a run that somebody else made.
     """
     try:
         if not is_allowed(Path(folder, path).resolve()):
             return Rejected(path, "lies outside of the folders that may be used")
         with Path(folder, path).open("rb") as file:
-            with open_image(file):
-                pass
+            with open_image(file) as image:
+                check_damage(image, file)
             file.seek(0)
             return ImageFile(path, hashlib.file_digest(file, "sha256").hexdigest())
     except Exception as error:  # on a damaged file, Pillow's readers may raise any exception
@@ -286,7 +283,7 @@ def digest_of_files(paths: Sequence[str], digests: Sequence[str]) -> str:
 def check_images(
     folder: Path, paths: Sequence[str], step: Callable[[int, int], None]
 ) -> tuple[list[ImageFile], list[Rejected]]:
-    """Read the headers and digests of files, in threads; see `check_image`.
+    """Read the headers, checksums and digests of files, in threads; see `check_image`.
 
     Parameters
     ----------
@@ -310,53 +307,5 @@ def no_usable_image(folder: Path, rejected: Sequence[Rejected]) -> InputError:
     example = f" ({rejected[0].path}: {rejected[0].reason})" if rejected else ""
     return InputError(
         f"{folder} holds no usable image; files found: {len(rejected)}{example}. "
-        f"The tool reads {', '.join(FORMATS)} images."
+        f"The tool reads {FORMAT_NAMES} images."
     )
-
-
-class UnusableError(Exception):
-    """Raised for an image that the tool does not take; its text says why."""
-
-
-def open_image(file: IO[bytes]) -> Image.Image:
-    """Read an image's header; Pillow decodes the pixels at their first use.
-
-    Raises
-    ------
-    Exception
-        UnusableError when the file is empty or has too many pixels; otherwise whatever Pillow's
-        readers raise. `tell_reason` words any of them.
-    """
-    if not os.fstat(file.fileno()).st_size:
-        raise UnusableError("the file is empty")
-    image = Image.open(file, formats=FORMATS)
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnusableError(
-            f"{width} x {height} pixels, more than {MAX_PIXELS // 1_000_000} million: scale it down"
-        )
-    return image
-
-
-def _detail(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())
-
-
-def tell_reason(error: Exception) -> str:
-    """Say on one line why a file cannot be used, from the exception that reading it raised."""
-    detail = _detail(error)
-    match error:
-        case UnusableError():
-            return detail
-        case UnidentifiedImageError():
-            return f"not an image ({', '.join(FORMATS)} are read)"
-        case Image.DecompressionBombError():
-            return f"more than {MAX_PIXELS // 1_000_000} million pixels: scale it down"
-        case MemoryError():
-            return "too large for this machine's memory"
-        case OSError() if error.errno:
-            return f"cannot be read: {detail}"
-        case EOFError() | OSError() if "truncated" in detail or isinstance(error, EOFError):
-            return f"truncated: {detail}"
-    return f"damaged: {detail}"

@@ -1,17 +1,59 @@
-"""Work on images in threads, at most a given number of images ahead of the caller."""
+"""Work on images in threads, a bounded number of them ahead of whoever takes the results.
+
+What is bounded, too, is how many pixels all threads of the process decode at a time.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from PIL import Image
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class PixelBudget:
+    """Pixels that threads may have in memory at a time.
+
+    Attributes
+    ----------
+    pixels : int
+        A picture of more waits until it is alone.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self.pixels = pixels
+        self._free = pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def hold(self, pixels: int) -> Iterator[None]:
+        """Wait until so many pixels are free, and keep them as long as the context lasts.
+
+        A thread that holds some must not ask for more: two such threads could wait for each other.
+        """
+        held = min(pixels, self.pixels)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= held)
+            self._free -= held
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += held
+                self._changed.notify_all()
+
+
+# Of the process, because its memory is: the page's threads decode beside those of `prefetch`.
+PIXELS_IN_FLIGHT = PixelBudget(50_000_000)
 
 
 def prefetch(
@@ -22,6 +64,7 @@ def prefetch(
     Decoding releases Python's lock, so a network that consumes the results need not wait. At most
     `ahead` results are in memory, for any number of items.
     """
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # as `walk_files` does, for lists of images
     Image.init()  # not in a thread: an interrupt while it imports plugins could leave it waiting
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as threads:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipelines.data.gif import fit
 from pipelines.data.images import ImageFile, Rejected, check_image
-from pipelines.data.pixels import load_image
+from pipelines.data.pixels import use_image
 from pipelines.runs.files import atomic_write
 
 
@@ -39,12 +39,11 @@ def draw_thumbnail(folder: Path, image: ImageFile, run: Path) -> bytes | Rejecte
     bytes or Rejected
         A JPEG file; an image file that no longer has its digest is rejected.
     """
-    loaded = load_image(folder, image.path, THUMBNAIL_SIDE)
-    if isinstance(loaded, Rejected):
-        return loaded
+    thumbnail = use_image(folder, image.path, THUMBNAIL_SIDE, _thumbnail)
+    if isinstance(thumbnail, Rejected):
+        return thumbnail
     if check_image(folder, image.path) != image:
         return Rejected(image.path, "changed since it was selected: select the unsafe set again")
-    thumbnail = _thumbnail(loaded)
     with (
         suppress(OSError),
         atomic_write(run / THUMBNAIL_FOLDER / thumbnail_name(image.digest)) as f,

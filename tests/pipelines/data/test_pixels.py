@@ -1,16 +1,23 @@
 """Decoding: formats, kinds of pixels, rotation and scaling."""
 
 import hashlib
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.data.formats import FORMATS
 from pipelines.data.images import ImageFile, Rejected, check_image
-from pipelines.data.pixels import load_image, load_pixels
+from pipelines.data.pixels import load_pixels
+from tests.pipelines.data.decoded import load_image
+
+ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", sorted(FORMATS))
 def test_the_format_follows_from_the_content_and_not_from_the_extension(tmp_path, draw, kind):
     draw(tmp_path / "image.txt", seed=3, format=kind)
     expected = hashlib.sha256((tmp_path / "image.txt").read_bytes()).hexdigest()
@@ -129,3 +136,53 @@ def test_a_file_that_changed_since_it_was_checked_is_rejected(tmp_path, draw):
     assert load_pixels(tmp_path, checked, (32, 32)) == Rejected(
         "a.png", "changed while the job ran: run it again"
     )
+
+
+MEASURE = """
+import re, sys, threading
+from pathlib import Path
+from PIL import Image
+from pipelines.data.pixels import use_image
+scaled = []
+def decode():
+    scaled.append(use_image(Path(sys.argv[1]), "a", 224, lambda image: image.resize((4, 4))))
+threads = [threading.Thread(target=decode) for _ in range(int(sys.argv[2]))]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert all(isinstance(image, Image.Image) for image in scaled), scaled
+print(int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "size", "options", "threads", "megabytes"),
+    [
+        ("PNG", "RGBA", (10_000, 5_000), {"compress_level": 1}, 6, 700),
+        ("JPEG", "L", (12_000, 9_000), {}, 6, 200),
+        ("JPEG", "L", (12_000, 9_000), {"progressive": True}, 2, 700),
+    ],
+)
+def test_memory_is_bounded_whatever_the_number_of_threads(
+    tmp_path, kind, mode, size, options, threads, megabytes
+):
+    Image.new(mode, size, 128).save(tmp_path / "a", kind, **options)
+    assert isinstance(check_image(tmp_path, "a"), ImageFile)
+    command = [sys.executable, "-c", MEASURE, str(tmp_path), str(threads)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < megabytes
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_a_picture_laid_on_white_in_parts_is_the_one_laid_on_it_as_a_whole(tmp_path, mode):
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 30, 4), dtype=np.uint8)
+    image = Image.fromarray(pixels).convert("RGBA" if mode == "P" else mode)
+    if mode == "P":
+        image = Image.fromarray(pixels[..., 0], "P")
+        image.putpalette(bytes(range(256)) * 3)
+        image.info["transparency"] = 7
+    image.save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as saved:
+        whole = saved.convert("RGBA")
+    naive = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
+    assert load_image(tmp_path, "a.png", 224).tobytes() == naive.tobytes()

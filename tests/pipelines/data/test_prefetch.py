@@ -1,8 +1,9 @@
 """Work in threads: in order, few items ahead, and stopped early."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
-from pipelines.data.prefetch import prefetch
+from pipelines.data.prefetch import PixelBudget, prefetch
 
 
 def test_prefetch_keeps_the_order_and_stays_few_items_ahead():
@@ -26,3 +27,35 @@ def test_prefetch_stops_early_without_running_the_rest():
     next(results)
     results.close()
     assert len(ran) <= 10
+
+
+def test_threads_never_hold_more_pixels_than_the_budget_has():
+    budget, lock = PixelBudget(100), threading.Lock()
+    held: list[int] = []
+    most: list[int] = []
+
+    def work(pixels: int) -> None:
+        with budget.hold(pixels):
+            with lock:
+                held.append(pixels)
+                most.append(sum(min(other, 100) for other in held))
+            with lock:
+                held.remove(pixels)
+
+    sizes = [30, 70, 5, 100, 1000, 60, 1] * 60
+    with ThreadPoolExecutor(12) as threads:
+        list(threads.map(work, sizes))
+    assert len(most) == len(sizes)
+    assert max(most) <= 100
+
+
+def test_pixels_are_free_again_after_an_error():
+    budget = PixelBudget(10)
+    for _ in range(3):
+        try:
+            with budget.hold(10):
+                raise ValueError
+        except ValueError:
+            pass
+    with budget.hold(10):
+        pass

@@ -1,0 +1,95 @@
+"""Damage that a format lets us tell: in no such file are other pixels accepted."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.data.images import ImageFile, Rejected, check_image
+from tests.pipelines.data.decoded import load_image
+
+FLIPS = 600
+
+
+def flat(path, kind, **options):
+    Image.new("RGB", (320, 240), (90, 120, 150)).save(path, kind, **options)
+    return path.read_bytes()
+
+
+def flips(content, begin, end):
+    """Yield copies of a file with one random bit between two bytes flipped."""
+    random = np.random.default_rng(0)
+    for bit in random.integers(begin * 8, end * 8, FLIPS).tolist():
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        yield bytes(flipped)
+
+
+def test_every_flipped_bit_in_the_pixels_of_a_flat_png_is_told(tmp_path):
+    content = flat(tmp_path / "a.png", "PNG")
+    assert isinstance(check_image(tmp_path, "a.png"), ImageFile)
+    for flipped in flips(content, content.index(b"IDAT") - 4, content.index(b"IEND") - 4):
+        (tmp_path / "a.png").write_bytes(flipped)
+        checked = check_image(tmp_path, "a.png")
+        assert isinstance(checked, Rejected)
+        assert len(checked.reason.splitlines()) == 1
+
+
+def test_no_flipped_bit_anywhere_in_a_flat_png_gives_other_pixels(tmp_path):
+    content = flat(tmp_path / "a.png", "PNG")
+    right = load_image(tmp_path, "a.png", 224).tobytes()
+    for flipped in flips(content, 0, len(content)):
+        (tmp_path / "a.png").write_bytes(flipped)
+        if isinstance(check_image(tmp_path, "a.png"), ImageFile):
+            assert load_image(tmp_path, "a.png", 224).tobytes() == right
+
+
+def test_no_flipped_bit_of_deflated_tiff_strips_gives_other_pixels(tmp_path):
+    content = flat(tmp_path / "a.tif", "TIFF", compression="tiff_adobe_deflate")
+    right = load_image(tmp_path, "a.tif", 224).tobytes()
+    with Image.open(tmp_path / "a.tif") as image:
+        places = list(zip(image.tag_v2[273], image.tag_v2[279], strict=True))
+    begin, end = places[0][0], places[-1][0] + places[-1][1]
+    told = 0
+    for flipped in flips(content, begin, end):
+        (tmp_path / "a.tif").write_bytes(flipped)
+        if isinstance(check_image(tmp_path, "a.tif"), Rejected):
+            told += 1
+        else:
+            assert load_image(tmp_path, "a.tif", 224).tobytes() == right
+    assert told > 0.9 * FLIPS
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_jpeg_file_whose_last_part_was_never_written_is_told(tmp_path, draw, options):
+    file = draw(tmp_path / "a.jpg", size=(300, 200), **options)
+    content = file.read_bytes()
+    half = len(content) // 2
+    for rest in (b"", bytes(len(content) - half)):  # cut, or zeros up to the length of the file
+        file.write_bytes(content[:half] + rest)
+        assert check_image(tmp_path, "a.jpg") == Rejected(
+            "a.jpg", "truncated: the end of the JPEG file is missing"
+        )
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "MPO"])
+def test_what_follows_the_end_of_a_jpeg_file_is_no_damage(tmp_path, draw, kind):
+    file = draw(tmp_path / "a.jpg", size=(300, 200), format=kind)
+    file.write_bytes(file.read_bytes() + b"a trailer of the camera's")
+    assert isinstance(check_image(tmp_path, "a.jpg"), ImageFile)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compression": None},
+        {"compression": "tiff_lzw"},
+        {"compression": "tiff_adobe_deflate"},
+        {"compression": "tiff_deflate"},
+        {"compression": "packbits"},
+        {"compression": "jpeg"},
+    ],
+)
+def test_undamaged_tiff_files_of_every_codec_are_used(tmp_path, draw, options):
+    draw(tmp_path / "a.tif", size=(300, 200), **options)
+    assert isinstance(check_image(tmp_path, "a.tif"), ImageFile)
+    assert load_image(tmp_path, "a.tif", 224).size == (300, 200)
