@@ -31,9 +31,9 @@ from pipelines.runs.wording import count_of
 
 SAMPLE = 2000
 FEWEST = FEWEST_PASSING
-"""With fewer passing images, they are not used."""
+"""Fewer passing images than this are not used."""
 FEW = 50
-"""With fewer passing images, a note says that they are few."""
+"""Fewer passing images than this get a note that they are few."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class TestedImages:
     labels, predictions : dict of str to str
         By path, of failing and passing images; empty where the DNN predicts numbers.
     about : TestedModel
-        For the manifest: folder of the test, network and accuracy.
+        Folder of the test, network and accuracy, for the manifest.
     """
 
     folder: Path
@@ -115,8 +115,8 @@ def read_test_images(test: Path) -> TestedImages:
     Raises
     ------
     InputError
-        When it holds no finished test, was written by a version of the tool whose files differ, or
-        nothing failed in it.
+        When the folder holds no finished test, when its files are damaged or of an incompatible
+        version of the tool, or when no image failed.
     """
     manifest = read_tested(test)
     file = test / RESULT_FILE
@@ -130,7 +130,7 @@ def read_test_images(test: Path) -> TestedImages:
         predictions = {} if numbers else {path: row["predicted"] for path, row in rows.items()}
     failing = tuple(sorted(path for path, right in correct.items() if right == "0"))
     if not failing:
-        raise InputError(f"{test}: nothing failed in this test, so that there are no causes.")
+        raise InputError(f"{test}: nothing failed in this test, so there are no causes to find.")
     return TestedImages(
         folder=Path(manifest.folder),
         failing=failing,
@@ -170,7 +170,7 @@ def find_passing(source: Path, failing_folder: Path, failing: Sequence[str]) -> 
     if both := len(paths) - len(passing):
         notes.append(
             f"{count_of(both, 'image')} of the passing ones {'is' if both == 1 else 'are'} among "
-            "the failing: they count as failing."
+            f"the failing: {'it counts' if both == 1 else 'they count'} as failing."
         )
     if listed.rejected:
         notes.append(
@@ -182,7 +182,7 @@ def find_passing(source: Path, failing_folder: Path, failing: Sequence[str]) -> 
 def sample_passing(
     paths: Sequence[str], groups: Groups, count: int, seed: int
 ) -> tuple[list[str], NDArray[np.float64]]:
-    """Draw a sample of passing images, with the number of images that each stands for.
+    """Draw a sample of passing images, and compute how many images each of them stands for.
 
     Images are drawn from all groups in rotation, in random order, so that a long track does not
     fill the sample. Where every image is a group of its own, this is a simple random sample.
@@ -222,12 +222,12 @@ PASSING_FILE = "passing.csv"
 
 
 def write_passing(folder: Path, sample: PassingSample, values: NDArray[np.float64]) -> None:
-    """Write `passing.csv` into a run folder: the sample, what holds it, and its pixel properties.
+    """Write `passing.csv` into a run folder: the sample, its clusters and its pixel properties.
 
     Parameters
     ----------
     values : array of float64, shape (m, p)
-        See `properties.measure`; nan where not known.
+        As `properties.measure` returns them; nan where a property could not be measured.
     """
     header = (
         "path",

@@ -1,9 +1,9 @@
 """Failure rates: how often images like those of a cluster fail (ISO 21448, clause 7).
 
 Failing images alone do not show whether what they share is a cause or simply common: where a third
-of all images is dark, a third of the failing images is dark as well. The failure rate shows it: of
-all images that look like those of the cluster, failing and passing, the share that fails, compared
-with the share elsewhere.
+of all images is dark, a third of the failing images is dark as well. The failure rate shows it: the
+share of failing images among all images that look like those of the cluster, compared with the
+share elsewhere.
 
 The passing images are a sample, in which each image stands for w passing images of the test set.
 Given the number of images that a cluster holds, the number of failing ones is binomial, with q the
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,8 +36,9 @@ AS_COMMON: ClusterKind = "as common"
 ONE_SUBJECT: ClusterKind = "one subject"
 CLUSTER_KINDS = (SITUATION, TOO_FEW, AS_COMMON, ONE_SUBJECT)
 """Kinds of clusters, in the order in which they are shown: a situation that fails more often than
-the rest; a cluster with so few images that no test could tell, even if all of them failed; a
-cluster that is as common among passing images; a cluster whose images are all of one group."""
+the rest; a cluster so small that the test would not be significant even if all of its images
+failed; a cluster that is as common among passing images; a cluster whose images are all of one
+group."""
 
 Labels = NDArray[np.int32]
 
@@ -49,14 +50,14 @@ class FailureRate:
     Attributes
     ----------
     failing, passing : int
-        Failing images, and passing images of the sample, that the cluster holds when it is found
-        without them.
+        Failing images, and passing images of the sample, that belong to the cluster when it is
+        found without them.
     groups : int
         Number of groups that these images belong to.
     rate, low, high : float
-        Share of the test set's images like these that fails, 0 to 1, with its 95 % interval.
+        Share that fails of the test set's images like these, 0 to 1, with its 95 % interval.
     elsewhere : float
-        Share of the images outside the cluster that fails, 0 to 1.
+        Share that fails of the images outside the cluster, 0 to 1.
     excess : float
         Number of failing images beyond those expected if images like these failed as often as the
         others.
@@ -64,7 +65,7 @@ class FailureRate:
         p-value of the one-sided test that they fail more often, corrected for the number of
         clusters.
     testable : bool
-        Whether the test could find a higher rate at all: whether it would if all of these images
+        Whether the test could be significant at all: whether it would be if all of these images
         failed.
     """
 
@@ -147,8 +148,13 @@ def estimate_rates(
         if _fisher(_most_failing(counts)) <= LEVEL / len(clusters):
             p_values[cluster] = _fisher(counts)
         weight = float(weights[good].mean()) if good.any() else float(weights.mean())
-        table, others = _contingency(bad, good, np.ones_like(passing)), float(weights[~good].sum())
-        rates[cluster] = _rate(table, weight, others, independent[0], groups[inside])
+        rates[cluster] = _rate(
+            (int(bad.sum()), int(good.sum())),
+            weight,
+            (int((~bad).sum()), float(weights[~good].sum())),
+            independent[0],
+            groups[inside],
+        )
     corrected = dict(zip(p_values, correct_by_holm([*p_values.values()]), strict=True))
     return {
         cluster: replace(rate, p=corrected.get(cluster, 1.0), testable=cluster in corrected)
@@ -157,13 +163,13 @@ def estimate_rates(
 
 
 def _contingency(
-    bad: NDArray[np.bool_], good: NDArray[np.bool_], weights: NDArray[Any]
-) -> NDArray[Any]:
+    bad: NDArray[np.bool_], good: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Count failing and passing images inside a cluster, then outside; passing ones by weight.
 
     Returns
     -------
-    array, shape (2, 2)
+    array of float64, shape (2, 2)
         Rows: inside, outside. Columns: failing, passing.
     """
     inside = [bad.sum(), weights[good].sum()]
@@ -182,16 +188,16 @@ def _most_failing(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fisher(table: ArrayLike) -> float:
-    """Compute the p-value of Fisher's exact test, one-sided: a larger first cell is unlikely."""
+    """Compute the one-sided p-value of Fisher's exact test: of a first cell at least as large."""
     from scipy.stats import fisher_exact
 
     return float(fisher_exact(table, alternative="greater").pvalue)
 
 
 def _rate(
-    table: NDArray[np.int64],
+    inside: tuple[int, int],
     weight: float,
-    other_passing: float,
+    outside: tuple[int, float],
     independent: float,
     groups: NDArray[np.int64],
 ) -> FailureRate:
@@ -199,23 +205,23 @@ def _rate(
 
     Parameters
     ----------
-    table : array of int64, shape (2, 2)
-        Failing and passing images inside, then outside.
+    inside : (int, int)
+        Number of failing images, and of passing images of the sample, in the cluster.
     weight : float
         Number of passing images of the test set that each passing image inside stands for.
-    other_passing : float
-        Number of passing images of the test set outside the cluster.
+    outside : (int, float)
+        Number of failing and passing images of the test set outside the cluster.
     independent : float
         Share of the images inside that count as independent.
     groups : array of int64
         Group of each image inside.
     """
-    (bad, good), (other_bad, _) = table.tolist()
+    (bad, good), (other_bad, other_good) = inside, outside
     if not bad + good:
         return FailureRate(0, 0, 0, nan, nan, nan, nan, 0.0, 1.0, False)
     low, high = wilson_interval(bad * independent, (bad + good) * independent)
-    outside = other_bad + other_passing
-    elsewhere = other_bad / outside if outside else 0.0
+    others = other_bad + other_good
+    elsewhere = other_bad / others if others else 0.0
     return FailureRate(
         failing=bad,
         passing=good,
@@ -266,7 +272,7 @@ def classify_clusters(
 
 
 def order_clusters(rates: Mapping[int, FailureRate], kinds: Mapping[int, ClusterKind]) -> list[int]:
-    """Return the clusters in the order of their kinds, those with most excess failures first."""
+    """Sort clusters by kind, and those of one kind by excess failures, most first."""
     return sorted(rates, key=lambda c: (CLUSTER_KINDS.index(kinds[c]), -rates[c].excess, c))
 
 
@@ -287,7 +293,7 @@ def format_rate_cells(rates: Mapping[int, FailureRate], kinds: Mapping[int, Clus
                     "p_value": float(f"{rate.p:.3g}"),
                 }
                 if rate.failing + rate.passing
-                else {}  # no such cluster was found when a third of the images was left out
+                else {}  # the cluster was not found while a third of the images was left out
             ),
         }
         for cluster, rate in rates.items()

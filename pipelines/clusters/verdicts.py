@@ -1,7 +1,7 @@
 """Engineers' words on clusters (name, note, verdict) are kept when the images are clustered again.
 
 A verdict is evidence for a safety case. So it moves to the new cluster that holds the same images.
-Where there is none, a note says so, and the words are kept for later clusterings.
+Where there is no such cluster, a note says so, and a file keeps the words for later clusterings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipelines.runs.manifest import NoManifestError, list_runs, read_manifest
 KEPT_FILE = "earlier_words.json"
 """File of words that fit no cluster of a run; it stays when the run is overwritten."""
 SAME = 0.5
-"""Two clusters are the same situation where they share more than this part of their images."""
+"""Two clusters are the same situation where they share more than this fraction of their images."""
 FEWEST = 3
 """Least number of common images for words to move, unless the earlier cluster has fewer images."""
 
@@ -63,14 +63,14 @@ def find_earlier_words(out: Path, images: str) -> list[EarlierWords]:
     Parameters
     ----------
     out : Path
-        The run folder that will be written; it may hold a run that is replaced.
+        The run folder that the job will write; it may hold the run to be replaced.
     images : str
         The folder of images, as manifests name it.
 
     Returns
     -------
     list of EarlierWords
-        The words on the run's clusters, and earlier words that fitted none of them.
+        The words on the run's clusters, and words of earlier runs that fitted none of them.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def find_earlier_words(out: Path, images: str) -> list[EarlierWords]:
             return words
     for folder, manifest in list_runs(out.parent):
         if manifest.folder == images and folder != out:
-            # A damaged run beside `out` is left out; nothing of it is overwritten.
+            # A damaged run beside `out` is skipped: nothing in it is overwritten.
             with suppress(InputError):
                 if words := _read(folder):
                     return words
@@ -174,7 +174,7 @@ def _pairs(run: EarlierWords, new_of: dict[Image, int]) -> Iterator[tuple[int, i
 def describe_carried(
     earlier: Sequence[EarlierWords], kept: int, left: Sequence[EarlierWords]
 ) -> list[str]:
-    """Return notes on earlier words: how many clusters have them, and the words that none has.
+    """Return notes on earlier words: how many clusters have them, and words that fit no cluster.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What every job does that finds root cause clusters: before it starts, and once it has them."""
+"""What all jobs that find root cause clusters share: checks at the start, files at the end."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ OUTPUTS = {
         {HEATMAP_FOLDER: rf"\d+\.npy|{re.escape(LAYER_NAME)}|{re.escape(PICTURES_TABLE)}"},
     ),
 }
-"""What the jobs write that find root cause clusters: SAFE's may take the place of HUDD's."""
+"""Files of the jobs that find root cause clusters; a run of either may replace one of the other."""
 
 COHESIVE = 0.15
 """Mean silhouette below which a note says that clusters shade into one another."""
@@ -106,13 +106,13 @@ def check_start(
     overwrite: bool,
     passing: PassingImages | None = None,
 ) -> None:
-    """Read once what is needed at the end of the job, so that no fault shows hours later.
+    """Read the files that the end of the job needs, so that a fault shows now and not hours later.
 
     Raises
     ------
     InputError
-        When tables or earlier words cannot be read, or overwriting the run would take away labels
-        that were filled in.
+        When tables or an engineer's earlier words cannot be read, or when overwriting the run would
+        remove labels that an engineer filled in.
     """
     inside = folder.resolve()
     read_tables(table_files, inside, paths, passing)
@@ -130,7 +130,7 @@ def _check_labels(out: Path) -> None:
 
 
 class TableParameters(TypedDict):
-    """Tables of what is known of the images, as parameters of a job."""
+    """The user's tables on the images, as parameters of a job."""
 
     parameters: list[str]
     angles: list[str]
@@ -138,7 +138,7 @@ class TableParameters(TypedDict):
 
 
 def describe_table_files(table_files: TableFiles) -> TableParameters:
-    """Return what is known of the images as `run.json` keeps it."""
+    """Return the user's tables as `run.json` keeps them."""
     unsafe_values = table_files.unsafe_values
     return {
         "parameters": [as_text(file.resolve()) for file in table_files.parameters],
@@ -150,7 +150,7 @@ def describe_table_files(table_files: TableFiles) -> TableParameters:
 def count_images(
     run: run_folder.Run, folder: Path, images: list[ImageFile], rejected: list[Rejected]
 ) -> None:
-    """Write down what is used and what is not; raise InputError when nothing is left."""
+    """Note how many images are used and rejected; raise InputError where none can be used."""
     run.manifest.images = ImageCounts(
         found=len(images) + len(rejected), used=len(images), rejected=len(rejected)
     )
@@ -178,22 +178,22 @@ def finish(
     passing: PassingSample | None = None,
     passing_images: PassingImages | None = None,
 ) -> None:
-    """Explain clusters, hand an engineer's words on to them, and write the results of the run.
+    """Explain clusters, move an engineer's words to them, and write the results of the run.
 
     Parameters
     ----------
     folder : Path
-        Of the images.
+        Folder of the failing images.
     families : dict of int to int
         Family of each cluster.
     seed : int
-        Of the random groups that hints and parameters are tested against.
+        Seed of the random groups that hints and parameters are tested against.
     write_more : callable
-        Writes what is the job's own, once an earlier run has gone.
+        Writes the files that only this job has, after an earlier run was removed.
     passing : PassingSample, optional
-        What hints and parameters compare with, and how often images like those of a cluster fail.
+        The images that hints and parameters compare with, and the failure rates of the clusters.
     passing_images : PassingImages, optional
-        Those that the sample is drawn from, and tables may speak of.
+        All passing images: the sample is drawn from them, and tables may name them.
     """
     _describe_clusters(run.manifest, clusters)
     with run.stage(explain.STAGE):
@@ -228,27 +228,27 @@ def finish(
 def _replace_earlier_run(
     run: run_folder.Run, clusters: RootCauseClusters
 ) -> tuple[Cells, list[verdicts.EarlierWords]]:
-    """Make room for the results; hand an earlier run's words on to clusters of the same images.
+    """Remove an earlier run; move its words to the new clusters of the same images.
 
     Returns
     -------
     words : mapping
         Cells of `clusters.csv`, by cluster.
     orphans : list of EarlierWords
-        Words on clusters whose images no new cluster holds.
+        Words that fit no new cluster.
     """
     if run.replaces:
-        _check_labels(run.folder)  # some may have been filled in meanwhile
+        _check_labels(run.folder)  # an engineer may have filled some in meanwhile
     earlier = verdicts.find_earlier_words(run.folder, run.manifest.folder)
     words, orphans = verdicts.carry_over(earlier, clusters)
     run.manifest.notes += verdicts.describe_carried(earlier, len(words), orphans)
-    verdicts.keep_words(run.folder, earlier)  # while the earlier run goes, and the new one comes
+    verdicts.keep_words(run.folder, earlier)  # in case the job is killed between the two runs
     run.begin_results()
     return words, orphans
 
 
 def _side_by_side(*parts: Cells) -> Cells:
-    """Put what several steps say of each cluster into one row; of equal columns, the last stays."""
+    """Join the cells of several steps into one row per cluster; a later step's cell replaces."""
     return {
         cluster: {name: cell for part in parts for name, cell in part.get(cluster, {}).items()}
         for cluster in {cluster for part in parts for cluster in part}
@@ -287,14 +287,14 @@ def _describe_clusters(manifest: Manifest, clusters: RootCauseClusters) -> None:
         manifest.notes.append(
             f"The clusters shade into one another (mean silhouette {mean:.2f}, below {COHESIVE}; "
             "images without any common cause can look like this): take them as places to look at, "
-            "not as causes apart."
+            "not as separate causes."
         )
 
 
 def _describe_passing(
     manifest: Manifest, clusters: RootCauseClusters, passing: PassingSample
 ) -> None:
-    """Say how many failures lie in situations that fail more often than the rest."""
+    """Write into the manifest how many failures lie in clusters of each kind."""
     kinds = passing.kinds
     sizes = {cluster: int((clusters.labels == cluster).sum()) for cluster in kinds}
     images = {kind: sum(sizes[c] for c in kinds if kinds[c] == kind) for kind in CLUSTER_KINDS}
