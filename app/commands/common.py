@@ -10,7 +10,7 @@ from app.commands.option import Option
 from app.numbers import COUNT, NUMBER
 
 GUESSED = "as the model tells"
-"""The choice of the page for what can be found out from the model and its labels."""
+"""The page's choice that lets the tool decide from the model and its labels."""
 SCALINGS = ("none", "0-1", "-1-1", "caffe", "torch")
 TASKS = ("classes", "several", "numbers")
 PLACEHOLDER = "/path/to/model.keras"

@@ -34,7 +34,7 @@ class Option:
     former : str
         Its name in earlier versions, which still works.
     by_place : bool
-        Whether it is an argument: given by its place, without a name.
+        Whether it is an argument: its place names it, and no option name.
     show_default : bool
         Whether `--help` names its default.
     label : str
@@ -83,7 +83,7 @@ class OptionField:
     optional : bool
         Whether it may be None.
     default : any
-        `dataclasses.MISSING` where it has to be given.
+        `dataclasses.MISSING` where the option is required.
     option : Option
     """
 
@@ -96,7 +96,7 @@ class OptionField:
 
     @property
     def required(self) -> bool:
-        """Whether it must be given."""
+        """Whether the command line has to name a value."""
         return self.default is MISSING
 
     @property

@@ -1,4 +1,4 @@
-"""What the page says where an event cannot do as asked, instead of a bare “Error”."""
+"""The page's messages on events that fail, instead of a bare “Error”."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ import gradio as gr
 from app.server.answers import describe_fault
 from pipelines.runs.errors import InputError
 
-Given = ParamSpec("Given")
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
 def guard_events(blocks: gr.Blocks) -> None:
-    """Make every event of a page say what went wrong: all that it has by now.
+    """Make every event that a page has so far show a message when it fails.
 
-    What a user can mend is said as it is.  All else is a fault of the tool: it is said to be one,
-    and its traceback is logged.
+    What a user can mend is shown as it is. Everything else is a fault of the tool: the message says
+    so, and the log gets its traceback.
     """
     for event in blocks.fns.values():
         if event.fn is not None:
             event.fn = _guarded(event.fn)
 
 
-def _guarded(function: Callable[Given, Result]) -> Callable[Given, Result]:
+def _guarded(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     name = getattr(function, "__qualname__", repr(function))
     if inspect.isgeneratorfunction(function):
 
         @functools.wraps(function)
-        def go_through(*values: Given.args, **named: Given.kwargs) -> Iterator[object]:
+        def go_through(*values: Arguments.args, **named: Arguments.kwargs) -> Iterator[object]:
             try:
                 yield from function(*values, **named)
             except Exception as error:
@@ -42,7 +42,7 @@ def _guarded(function: Callable[Given, Result]) -> Callable[Given, Result]:
         return go_through  # type: ignore[return-value]  # Gradio asks whether it is a generator
 
     @functools.wraps(function)
-    def call(*values: Given.args, **named: Given.kwargs) -> Result:
+    def call(*values: Arguments.args, **named: Arguments.kwargs) -> Result:
         try:
             return function(*values, **named)
         except Exception as error:
@@ -52,7 +52,7 @@ def _guarded(function: Callable[Given, Result]) -> Callable[Given, Result]:
 
 
 def _explain(name: str, error: Exception) -> gr.Error:
-    """Return what the user is told, until they close it."""
+    """Return the message to the user, which stays until they close it."""
     title, words = "Error", str(error)
     if isinstance(error, gr.Error):
         return error

@@ -190,9 +190,9 @@ def images_of(run: Path) -> Path:
 
 
 def find_figures(manifest: Manifest, kind: type[Figures]) -> Figures | None:
-    """Return what a run in a list found; None where that is missing, or cannot be read.
+    """Return the figures of a run in a list; None where they are missing or cannot be read.
 
-    One run that somebody edited must not hide the others: who opens it is told what is wrong.
+    One damaged run must not hide the others: opening it shows what is wrong.
     """
     with suppress(InputError):
         return find_part(manifest, kind)
@@ -225,7 +225,7 @@ def changed(file: Path) -> str:
 
 
 def may_replace(run: Path, images: Path) -> bool:
-    """Tell whether a job on `images` may replace `run`: a run on them that found no clusters."""
+    """Return whether a job on `images` may replace `run`: a run on them without clusters."""
     try:
         manifest = read_manifest(run)
     except InputError:

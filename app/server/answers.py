@@ -79,7 +79,7 @@ def answering(
     name : str
         Names the endpoint in the log.
     find_run : callable
-        Returns the run folder that is asked about.
+        Returns the run folder that the request names.
     answer : callable
         Works in a thread.
     writes : bool

@@ -73,7 +73,7 @@ class Look:
     status : Status or None
         Status of the command that runs; None until it has written one.
     stopping : bool
-        Whether it was asked to stop and still runs.
+        Whether the user stopped it and it still runs.
     message : str
         Why it failed, or what its last command printed; empty while it runs.
     number : int

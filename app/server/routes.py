@@ -1,10 +1,9 @@
-"""What the page serves of runs: their figures, pictures and downloads, and nothing else of a disk.
+"""What the page serves of runs: figures, pictures and downloads, and nothing else on the disk.
 
 It also takes what the page writes: an engineer's words on a cluster, and changes of an unsafe set.
 
-A run is served below a key that cannot be guessed, and that only a page which may see the run is
-given.  Originals are never served, thumbnails of them are; of a run folder, only files that the
-tool itself writes.
+A run is served below a key that cannot be guessed; only a page that may see the run gets the key.
+Thumbnails are served, original images never; of a run folder, only files that the tool writes.
 """
 
 from __future__ import annotations

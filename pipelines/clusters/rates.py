@@ -148,13 +148,9 @@ def estimate_rates(
         if _fisher(_most_failing(counts)) <= LEVEL / len(clusters):
             p_values[cluster] = _fisher(counts)
         weight = float(weights[good].mean()) if good.any() else float(weights.mean())
-        rates[cluster] = _rate(
-            (int(bad.sum()), int(good.sum())),
-            weight,
-            (int((~bad).sum()), float(weights[~good].sum())),
-            independent[0],
-            groups[inside],
-        )
+        held = (int(bad.sum()), int(good.sum()))
+        others = (int((~bad).sum()), float(weights[~good].sum()))
+        rates[cluster] = _rate(held, weight, others, independent[0], groups[inside])
     corrected = dict(zip(p_values, correct_by_holm([*p_values.values()]), strict=True))
     return {
         cluster: replace(rate, p=corrected.get(cluster, 1.0), testable=cluster in corrected)

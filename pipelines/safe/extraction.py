@@ -33,9 +33,9 @@ class Features:
     images : list of ImageFile, length n
         Failing images that could be decoded.
     rejected : list of Rejected
-        Failing images that could not.
+        Failing images that could not be decoded.
     vectors : array of float32, shape (n, sum of widths)
-        Features of the recipe's layers, or of those that the user chose.
+        Features of the recipe's layers, or of the layers that the user chose.
     conditions : array of float32, shape (n, 256)
         Features of the layer that shows imaging conditions, scaled to unit length.
     passing : CheckedPassing or None
@@ -61,7 +61,7 @@ class Features:
 
 
 def list_extracted_layers(layers: Sequence[str]) -> tuple[str, ...]:
-    """List the layers to extract: all pooling layers, and those of `layers` that are none."""
+    """List the layers to extract: all pooling layers, and the other layers of `layers`."""
     return (*features.POOLS, *(layer for layer in layers if layer not in features.POOLS))
 
 
@@ -73,7 +73,7 @@ def extract_features(
     recipe: str,
     options: Options,
 ) -> Features:
-    """Extract the features of failing and of passing images through the feature store.
+    """Extract the features of failing and passing images, or read them from the feature store.
 
     Time and memory grow linearly with the number of images.
 

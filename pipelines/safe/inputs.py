@@ -51,10 +51,11 @@ class Inputs:
     groups : Groups
         Groups of failing and passing images.
     table_files : TableFiles
-        The user's tables, and those of a test.
+        The user's tables, and the results of the test run.
     test : TestedModel or None
-        What a test says of itself that named the images.
+        The test run that named the images; None for a folder or a list.
     notes : list of str
+        Notes to the user on these inputs.
     """
 
     source: Path
@@ -69,7 +70,7 @@ class Inputs:
 
     @property
     def passing_images(self) -> PassingImages | None:
-        """The passing images, for the reading of tables."""
+        """The passing images, as the reader of tables takes them."""
         return PassingImages(self.passing.folder, self.passing.paths) if self.passing else None
 
 
@@ -92,7 +93,7 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
     if options.test_run is not None:
         if source is not None:
             raise InputError(
-                f"a test names its failing images itself: give either {source} or --test-run."
+                f"a test run lists its own failing images: give either {source} or --test-run."
             )
         tested = read_test_images(options.test_run)
         source, folder, test = options.test_run, tested.folder, tested.about
@@ -123,8 +124,9 @@ def describe_groups(groups: Groups) -> list[str]:
         return []
     count = len(set(groups.names.values()))
     return [
-        f"{count_of(len(groups.names), 'image')} come in {count_of(count, 'group')}, told "
-        f"{groups.how}: a situation needs images of two, and rates and intervals count groups. "
+        f"{count_of(len(groups.names), 'image')} come in {count_of(count, 'group')} "
+        f"({groups.how}): a situation needs images of at least two groups, and rates and "
+        "intervals count groups. "
         "--groups none takes every image by itself."
     ]
 
@@ -144,7 +146,7 @@ class CheckedPassing:
     weights: NDArray[np.float64]
 
     def only(self, paths: set[str]) -> CheckedPassing:
-        """Return those of some paths; what cannot be decoded stands for others like it."""
+        """Return the images with some paths; their weights stay, though the others are gone."""
         kept = np.array([image.path in paths for image in self.images], dtype=np.bool_)
         images = [image for image in self.images if image.path in paths]
         return CheckedPassing(images, self.weights[kept])
@@ -158,7 +160,7 @@ def check_passing(
     Raises
     ------
     InputError
-        When the recipe asks for them and there are too few.
+        When the recipe needs passing images and there are too few.
     """
     if inputs.passing is None:
         return None
@@ -172,8 +174,8 @@ def check_passing(
     if copies:
         have = "has" if len(copies) == 1 else "have"
         notes.append(
-            f"{count_of(len(copies), 'image')} of the passing ones {have} the very bytes of a "
-            "failing one: they count as failing."
+            f"{count_of(len(copies), 'image')} of the passing ones {have} the same bytes as a "
+            f"failing one: {'it counts' if len(copies) == 1 else 'they count'} as failing."
         )
     images = [image for image in images if image.path not in copies]
     if rejected:
@@ -183,17 +185,17 @@ def check_passing(
         )
     if len(images) < FEWEST:
         text = (
-            f"{count_of(len(images), 'passing image')} of {passing.folder} can be used; at least "
-            f"{FEWEST} are needed to contrast with"
+            f"{count_of(len(images), 'passing image')} of {passing.folder} can be used, and a "
+            f"comparison needs at least {FEWEST}"
         )
         if options.recipe == "contrast":
-            raise InputError(f"{text}. Give more, or another --recipe.")
-        notes.append(f"{text}: they are left out.")
+            raise InputError(f"{text}. Give more of them, or choose another --recipe.")
+        notes.append(f"{text}: passing images are not used.")
         return None
     if len(images) < FEW:
         notes.append(
-            f"There are {len(images)} passing images: with fewer than {FEW} what varies among them "
-            "is told roughly, and failure rates have wide intervals."
+            f"There are {len(images)} passing images: fewer than {FEW} show only roughly what "
+            "varies among passing images, and failure rates have wide intervals."
         )
     by_path = dict(zip(paths, weights.tolist(), strict=True))
     return CheckedPassing(images, np.array([by_path[image.path] for image in images]))
@@ -206,12 +208,12 @@ def check_enough(
     options: Options,
     rejected: Sequence[Rejected],
 ) -> None:
-    """Add a note on passing images that cannot be decoded.
+    """Add a note on passing images that cannot be decoded, and check that enough are left.
 
     Raises
     ------
     InputError
-        When too few are left. Extracted features stay in the store for the next run.
+        When too few are left. The feature store keeps the extracted features for the next run.
     """
     if not rejected:
         return
@@ -223,10 +225,10 @@ def check_enough(
         raise InputError(
             f"{inputs.passing.folder}: expected at least {FEWEST} passing images whose pixels can "
             f"be decoded, received {len(passing.images)} ({rejected[0].path}: "
-            f"{rejected[0].reason}). Give others by --passing, or none."
+            f"{rejected[0].reason}). Give other passing images by --passing, or none."
         )
 
 
 def name_groups(groups: Groups, paths: Sequence[str]) -> tuple[str, ...]:
-    """Return the group of each image; the group of an image without one is its own path."""
+    """Return the group of each image; an image without a group has its path as group."""
     return tuple(groups.names.get(path, path) for path in paths)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pipelines.clusters.clusters import (
     NOISE,
@@ -60,9 +61,9 @@ from pipelines.safe.search import Search
 CLUSTERING = "clustering"
 COUNTING = "counting passing images"
 WITHOUT_PASSING = (
-    "Without passing images of the same test it stays open which of these clusters fail more often "
-    "than the rest, and which are common among all images: give them by --passing, or the whole "
-    "test by --test-run."
+    "Without passing images of the same test, nothing shows which of these clusters fail more "
+    "often than the rest, and which are as common among all images. Give passing images by "
+    "--passing, or the whole test by --test-run."
 )
 
 
@@ -199,9 +200,9 @@ def _read_features(
     Returns
     -------
     inputs : Inputs
-        With the files that turned out to be unusable.
+        The inputs, with the unusable files added to the rejected ones.
     recipe : str
-        That of the options; by default the one that suits the inputs.
+        The recipe of the options; by default the one that suits the inputs.
     data : Features
     """
     with run.stage(CHECKING):
@@ -226,8 +227,8 @@ def _group_pictures(data: Features) -> Groups:
 
 
 def _measure(inputs: Inputs, data: Features, partition: Partition) -> RootCauseClusters:
-    """Return the clusters with what is measured of their images."""
-    # On the features themselves: denoising would flatter the clusters that it helped to find.
+    """Return the clusters with the measures of their images, such as silhouettes."""
+    # Measured on the features: denoised points would flatter the clusters found among them.
     (silhouettes,) = silhouette.compute_silhouettes(Distances(partition.points), [partition.labels])
     paths = tuple(image.path for image in data.images)
     return RootCauseClusters(
@@ -246,8 +247,8 @@ def _measure(inputs: Inputs, data: Features, partition: Partition) -> RootCauseC
 def _compare(
     inputs: Inputs, data: Features, partition: Partition, search: Search
 ) -> tuple[PassingSample, Partition]:
-    """Count passing images in the clusters, and number these as they are shown: worst first."""
-    assert data.passing is not None and inputs.passing is not None  # the caller looked
+    """Estimate the clusters' failure rates, and renumber the clusters as the report orders them."""
+    assert data.passing is not None and inputs.passing is not None  # the caller checked
     paths = [image.path for image in data.images]
     passing_paths = tuple(image.path for image in data.passing.images)
     both = number_groups(inputs.groups, [*paths, *passing_paths])
@@ -287,9 +288,9 @@ def _compare(
 
 
 def _write_reduction(path: Path, clusters: RootCauseClusters, partition: Partition) -> None:
-    """Keep all that placing a new image among the clusters takes; plain arrays, no pickle."""
+    """Write the arrays that place a new image among the clusters; plain arrays, no pickle."""
     space = partition.space
-    kept: dict[str, Any] = {
+    arrays: dict[str, ArrayLike] = {
         "widths": np.array(space.widths),
         "paths": np.array(clusters.paths, dtype=np.str_),
         "labels": clusters.labels,
@@ -300,8 +301,8 @@ def _write_reduction(path: Path, clusters: RootCauseClusters, partition: Partiti
         "mean": space.mean,
     }
     if isinstance(space, Contrast):
-        kept |= {"scale": space.scale, "axes": space.axes, "length": np.array(space.length)}
+        arrays |= {"scale": space.scale, "axes": space.axes, "length": np.array(space.length)}
     else:
-        kept |= {"unit_length": np.array(space.unit_length), "components": space.components}
+        arrays |= {"unit_length": np.array(space.unit_length), "components": space.components}
     with atomic_write(path) as file:
-        np.savez(file, **kept)
+        np.savez(file, allow_pickle=False, **arrays)

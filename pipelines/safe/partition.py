@@ -328,8 +328,8 @@ def describe_choices(partition: Partition, search: Search) -> tuple[dict[str, ob
         n, width = len(partition.points), sum(features.list_widths(partition.layers))
         notes.insert(
             0,
-            f"{search.wanted} principal components were requested, but {n} images with {width} "
-            f"features allow only {kept}.",
+            f"{kept} principal components are kept instead of {search.wanted}: {n} images with "
+            f"{width} features allow no more.",
         )
     return chosen, notes
 

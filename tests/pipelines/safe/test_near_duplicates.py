@@ -209,7 +209,7 @@ def save_frames(folder, scenes, frames, light=1.0):
 def test_frames_named_at_random_are_groups_unless_none_are_wanted(store, tmp_path):
     track_of = save_frames(tmp_path / "failing", 14, 3)
     manifest = find(tmp_path / "failing", tmp_path / "run")
-    words = "42 images come in 14 groups, told by near-duplicate pictures"
+    words = "42 images come in 14 groups (by near-duplicate pictures)"
     assert any(words in note for note in manifest.notes)
     rows = read_csv(tmp_path / "run" / "images.csv")
     groups = [row["group"] for row in rows]

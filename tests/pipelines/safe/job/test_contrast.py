@@ -223,7 +223,7 @@ def test_groups_are_told_and_one_subject_is_no_situation(world, store, tmp_path)
         groups=r"^(dim|blurred 00|noisy|plain \d+|blurred 01)",
     )
     assert manifest.result["one_subject"] == 2
-    assert any("told by the part of their paths" in note for note in manifest.notes)
+    assert any("(by the part of their paths)" in note for note in manifest.notes)
     rows = {row["cluster"]: row for row in read_csv(tmp_path / "run" / "clusters.csv")}
     kinds = {
         next(iter(causes)): rows[str(c)]["kind"]
@@ -244,7 +244,7 @@ def test_too_few_passing_images_are_left_out_and_said(world, store, tmp_path):
     manifest = find(world / "failures.txt", tmp_path / "run", passing=few)
     assert manifest.weights["recipe"] == "appearance"
     assert "situations" not in manifest.result
-    assert any("7 passing images of" in note and "left out" in note for note in manifest.notes)
+    assert any("7 passing images of" in note and "not used" in note for note in manifest.notes)
     assert not (tmp_path / "run" / "passing.csv").exists()
     with pytest.raises(InputError, match="at least 10 are needed"):
         find(world / "failures.txt", tmp_path / "other", passing=few, recipe="contrast")
