@@ -34,7 +34,7 @@ class Option:
     former : str
         Its name in earlier versions, which still works.
     by_place : bool
-        Whether it is an argument: its place names it, and no option name.
+        Whether it is a positional argument, without an option name.
     show_default : bool
         Whether `--help` names its default.
     label : str

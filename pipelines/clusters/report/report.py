@@ -113,7 +113,7 @@ RATE_TERMS: Facts = (
     (
         "Situation",
         "A cluster of images that fail more often than all others, beyond chance (one-sided "
-        "Fisher's exact test with Holm's correction: a 5 % risk that any of the situations is false).",
+        "Fisher's exact test with Holm's correction: a 5 % risk that any situation is false).",
     ),
     (
         "Too few to tell",

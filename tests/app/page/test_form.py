@@ -1,4 +1,4 @@
-"""A form made of what is said of options: what its fields hold at first, and how they are read."""
+"""A form made from descriptions of options: the first values of its fields, and their reading."""
 
 from dataclasses import MISSING, dataclass
 from pathlib import Path

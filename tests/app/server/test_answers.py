@@ -1,4 +1,4 @@
-"""A fault of the tool is said to be one, and logged; a damaged file is named, and is no fault."""
+"""A fault of the tool is reported as one, and logged; a damaged file is named, and is no fault."""
 
 import logging
 import shutil

@@ -235,7 +235,7 @@ def test_a_job_that_does_not_react_is_killed_when_it_is_stopped_again(
     out = tmp_path / "run"
     jobs.start([cluster(images(40), out)])
     pid = until(jobs, extracting).status.pid
-    os.kill(pid, signal.SIGSTOP)  # it does not even see that it is told to stop
+    os.kill(pid, signal.SIGSTOP)  # so it cannot even handle the signal that stops it
     jobs.stop()
     look = jobs.look()
     assert (look.state, look.stopping) == ("running", True)

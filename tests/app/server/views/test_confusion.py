@@ -1,4 +1,4 @@
-"""What the page is told of an inspection."""
+"""What the page receives of an inspection."""
 
 import base64
 import json

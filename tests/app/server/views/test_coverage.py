@@ -1,4 +1,4 @@
-"""What the Coverage tab is told of a run, and which of its tables are served."""
+"""What the Coverage tab receives of a run, and which of its tables are served."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the Heatmaps tab is told of a run, and of two."""
+"""What the Heatmaps tab receives of one run, and of two runs that it compares."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""What the page is told of a retraining, while it runs and afterwards."""
+"""What the page receives of a retraining, while it runs and afterwards."""
 
 import shutil
 
@@ -25,7 +25,7 @@ def quiet(stage, done, total):
 
 @pytest.fixture(scope="module")
 def finished(spots, tmp_path_factory):
-    """Retrain, and note what the page is told meanwhile."""
+    """Retrain, and keep what the page receives meanwhile."""
     out, views = tmp_path_factory.mktemp("retrained") / "out", []
 
     def listen(stage, done, total):

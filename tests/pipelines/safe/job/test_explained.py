@@ -1,4 +1,4 @@
-"""What is said of clusters that a job has found, and words that stay."""
+"""Explanations of the clusters of a job, and an engineer's words that stay."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the Clusters tab is told of a run: as its files say, in whatever order."""
+"""What the Clusters tab receives of a run: what its files hold, in any order of their rows."""
 
 from collections import Counter
 

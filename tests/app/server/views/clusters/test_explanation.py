@@ -1,4 +1,4 @@
-"""What the Clusters tab is told of the explanation, and values that colour the map."""
+"""What the Clusters tab receives of the explanation, and the values that colour the map."""
 
 import numpy as np
 import pytest
