@@ -38,7 +38,7 @@ def cluster(options: ClusterOptions) -> None:
 
 @takes(ExplainOptions)
 def explain(options: ExplainOptions) -> None:
-    """Say what the images of each cluster share, once more: with parameters of the images.
+    """Explain the clusters of a run again, for instance with parameters of the images.
 
     Without tables, those of the earlier explanation are used again.
     """

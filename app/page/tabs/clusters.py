@@ -44,7 +44,7 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
     with gr.Row(elem_classes="more"):
         with gr.Accordion("Options", open=False, elem_id="options"):
             _options(page, form)
-        with gr.Accordion(PARAMETERS, open=False, elem_id="given") as accordion:
+        with gr.Accordion(PARAMETERS, open=False, elem_id="image-parameters") as accordion:
             explain = _make_table_fields(page, accordion, form)
     line = command_line("command")
     browser = result_pane("clusters", "clusters/pane.js")
