@@ -16,7 +16,7 @@ from pipelines.data.arrays import Doubles
 from pipelines.data.columns import parse_number
 from pipelines.data.images import one_line
 from pipelines.data.parameters import Parameter, Problem, wrap_angles
-from pipelines.data.tables import USED, clean, quote_cell, read_table
+from pipelines.data.tables import ENDS_USED, clean, quote_cell, read_table
 from pipelines.runs.errors import InputError
 
 NEXT = 0.25
@@ -92,7 +92,7 @@ def read_unsafe_values(
     table = read_table(file)
     name = one_line(file.name)
     problems = [
-        Problem(name, line, "", what, used=what.endswith(USED)) for line, what in table.remarks
+        Problem(name, line, "", what, used=what.endswith(ENDS_USED)) for line, what in table.remarks
     ]
     titles = [title.lower() for title in table.header]
     if not {"parameter", "value"} <= {*titles}:

@@ -46,7 +46,7 @@ from pipelines.clusters.rates import (
 from pipelines.clusters.report.report import REPORT_FILE
 from pipelines.data.gif import FRAMES_PER_MINUTE
 from pipelines.data.images import ImageFile, Rejected, digest_of_files, no_usable_image
-from pipelines.data.parameters import left_out
+from pipelines.data.parameters import count_left_out
 from pipelines.data.table_rows import PassingImages
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES
 from pipelines.runs import folder as run_folder
@@ -335,7 +335,7 @@ def _describe_explanation(
         family_inspection_share=round(compute_inspection_share(of_images), 4),
     )
     write_part(manifest, figures)
-    if unused := left_out(explanation.problems):
+    if unused := count_left_out(explanation.problems):
         manifest.notes.append(
             f"Of the tables of parameters, {count_of(unused, 'entry', 'entries')} could not be "
             f"used; {REPORT_FILE} lists them."

@@ -1,4 +1,4 @@
-"""Columns of a table: numbers, or categories that rows share."""
+"""Read the columns of a table: numbers, or categories that rows share."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.tables import USED, clean, quote_cell
+from pipelines.data.tables import ENDS_USED, clean, quote_cell
 
 MOST_CATEGORIES = 100
-"""Different texts, from which on a column whose texts seldom repeat only tells rows apart."""
+"""With more different texts, a column whose texts seldom repeat only identifies rows."""
 BOOLEANS = frozenset({"true", "false"})
 SWITCHES = BOOLEANS | {"yes", "no"}
 NO_VALUES = frozenset(
     {"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"}
     | {"na", "n/a", "#n/a", "<na>", "null"}
 )
-"""What programs write where a value is missing."""
+"""Words that programs write for a missing value."""
 MARKED_NUMBER = re.compile(r"[+-]?\d[\d.,' ]*[.,' ]\d+")
-"""A number with points, commas or spaces in it that can be read in two ways."""
-LARGEST = 1e100
-"""The square of a number, and sums of it, have to be finite too."""
+"""A number with points, commas or spaces inside, which can be read in two ways."""
+LARGEST_NUMBER = 1e100
+"""Larger numbers are no values: squares and sums of squares must be finite."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """What a column holds.
+    """The values of a column.
 
     Attributes
     ----------
     values : array of float64, shape (r,)
-        One a row; nan where there is none. Of categories, the position in `categories`.
+        One per row; nan where there is none. For categories, the position in `categories`.
     categories : tuple of str
-        What occurs, sorted; empty for numbers.
+        The categories that occur, sorted; empty for numbers.
     usable : bool
-        Whether it tells anything; the values are nan where not.
+        Whether the column holds information; if not, all values are nan.
     problems : list of tuple of int and str
         Row (-1 for the whole column), and what was expected, received and done.
     """
@@ -56,15 +56,15 @@ def read_column(
     numeric: str = "",
     categorical: bool = False,
 ) -> Column:
-    """Tell what a column is, and read it.
+    """Find out what kind of column it is, and read it.
 
-    A column is one of
+    A column holds
 
-    - categories where it is known to be (`categorical`), or when it holds only 0 and 1, or only
-      true, false, yes and no, in any case;
-    - numbers when at least half of its values are;
-    - else categories, unless it tells rows apart rather than groups them: more than 100 different
-      texts, and more than half of all.
+    - categories when the caller says so (`categorical`), or when it holds only 0 and 1, or only
+      true, false, yes and no, in upper or lower case;
+    - otherwise numbers, when at least half of its values are numbers;
+    - otherwise categories, unless the texts identify rows rather than group them: there are more
+      than 100 different texts, and more than half of all texts are different.
 
     nan and infinities are no values. Time and memory grow with the number of rows.
 
@@ -73,14 +73,14 @@ def read_column(
     cells : sequence of str, length r
         Trimmed.
     decimal_commas : bool
-        Whether numbers may have them: then they are used where more cells are numbers with them.
+        Whether commas may be decimal commas; they are read so when more cells are numbers then.
     numeric : str
-        What its numbers are called, "a number", where it can hold nothing else.
+        For a column that can hold only numbers, what messages call one, such as "a number".
     categorical : bool
-        Whether it holds names, be they made of digits: 05 stays 05.
+        Whether the column holds names, also where they consist of digits: 05 stays 05.
     """
     if not any(cells):
-        return _useless(cells, "expected values, received empty cells alone: column left out", [])
+        return _useless(cells, "expected values, received only empty cells: column left out", [])
     if categorical:
         return _read_names(cells)
     numbers, texts, problems = _parse(cells, decimal_commas)
@@ -95,7 +95,7 @@ def read_column(
 def _read_categories(
     cells: Sequence[str], words: Sequence[str], problems: list[tuple[int, str]]
 ) -> Column:
-    """Read a column of texts, unless it tells rows apart rather than groups them."""
+    """Read a column of texts, unless the texts identify rows rather than group them."""
     categories = tuple(sorted({*words} - {""}))
     filled = len(words) - words.count("")
     if len(categories) > MOST_CATEGORIES and 2 * len(categories) > filled:
@@ -107,8 +107,8 @@ def _read_categories(
     marked = [cell for cell in cells if MARKED_NUMBER.fullmatch(cell)]
     if 2 * len(marked) > filled:
         what = (
-            "expected numbers such as 1.5 or 1500, received marks within them, such as "
-            f"{quote_cell(marked[0])}: taken for categories"
+            "expected numbers such as 1.5 or 1500, received numbers with other marks, such as "
+            f"{quote_cell(marked[0])}: read as categories"
         )
         problems.append((-1, what))
     return _note_gaps(cells, encode_categories(words, categories), categories, "a value", problems)
@@ -121,10 +121,10 @@ def _note_gaps(
     expected: str,
     problems: list[tuple[int, str]],
 ) -> Column:
-    """Return the column, its rows without a value noted; a column without any is left out."""
+    """Return the column, with a problem for every row without a value; leave out an empty one."""
     for row in np.flatnonzero(np.isnan(values)).tolist():
         received = quote_cell(cells[row]) if cells[row] else "an empty cell"
-        what = f"expected {expected}, received {received}: the image is without it"
+        what = f"expected {expected}, received {received}: the image has no value here"
         problems.append((row, what))
     if np.isnan(values).all():
         what = f"expected {expected} in some row, received none: column left out"
@@ -142,7 +142,7 @@ def _read_names(cells: Sequence[str]) -> Column:
         (
             row,
             f"expected a value, received {quote_cell(cell) if cell else 'an empty cell'}: the "
-            "image is without it",
+            "image has no value here",
         )
         for row, (cell, word) in enumerate(zip(cells, words, strict=True))
         if not word
@@ -157,7 +157,7 @@ def _useless(cells: Sequence[str], what: str, problems: list[tuple[int, str]]) -
 def _parse(
     cells: Sequence[str], decimal_commas: bool
 ) -> tuple[NDArray[np.float64], int, list[tuple[int, str]]]:
-    """Read numbers, nan for other cells, and count the cells that are text."""
+    """Read cells as numbers, nan where they are none, and count the cells that are text."""
     cells = ["nan" if cell.lower() in NO_VALUES else cell for cell in cells]
     parsed = [parse_number(cell) for cell in cells]
     problems = []
@@ -165,20 +165,20 @@ def _parse(
         others = [parse_number(cell, decimal_comma=True) for cell in cells]
         if others.count(None) < parsed.count(None):
             parsed = others
-            problems.append((-1, f"expected decimal points, received decimal commas{USED}"))
+            problems.append((-1, f"expected decimal points, received decimal commas{ENDS_USED}"))
     texts = parsed.count(None) - sum(not cell for cell in cells)
     numbers = np.array([math.nan if value is None else value for value in parsed])
     return numbers, texts, problems
 
 
 def _words(cells: Sequence[str], numbers: NDArray[np.float64], switch: bool) -> list[str]:
-    """Return the categories that cells name, "" for none."""
+    """Return the category of each cell, "" where it has none."""
     if switch:
         return [f"{abs(value):.0f}" if math.isfinite(value) else "" for value in numbers.tolist()]
     words = ["" if cell.lower() in NO_VALUES else clean(cell) for cell in cells]
-    # Alike in every column, so that those of two columns can be compared.
-    alike = SWITCHES if {word.lower() for word in words} <= SWITCHES | {""} else BOOLEANS
-    return [word.lower() if word.lower() in alike else word for word in words]
+    # Switches are in lower case in every column, so that two columns can be compared.
+    lowered = SWITCHES if {word.lower() for word in words} <= SWITCHES | {""} else BOOLEANS
+    return [word.lower() if word.lower() in lowered else word for word in words]
 
 
 def encode_categories(words: Sequence[str], categories: Sequence[str]) -> NDArray[np.float64]:
@@ -188,12 +188,12 @@ def encode_categories(words: Sequence[str], categories: Sequence[str]) -> NDArra
 
 
 def parse_number(cell: str, *, decimal_comma: bool = False) -> float | None:
-    """Read a number; None where the cell is text, nan where it is nan, infinite or above 1e100.
+    """Read a number; None when the cell is text, nan when it is nan, infinite or above 1e100.
 
     Parameters
     ----------
     decimal_comma : bool
-        Whether commas are decimal ones; points are then refused, for "1.500" may be 1500.
+        Whether commas are decimal commas. Points are then refused: "1.500" may be 1500.
     """
     if decimal_comma:
         if "." in cell:
@@ -205,4 +205,4 @@ def parse_number(cell: str, *, decimal_comma: bool = False) -> float | None:
         value = float(cell)
     except ValueError:
         return None
-    return value if abs(value) <= LARGEST else math.nan
+    return value if abs(value) <= LARGEST_NUMBER else math.nan

@@ -24,7 +24,7 @@ from pipelines.data.images import (
     walk_files,
 )
 from pipelines.data.roots import is_allowed
-from pipelines.data.tables import LEFT_OUT, read_table
+from pipelines.data.tables import ENDS_LEFT_OUT, read_table
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_text
 from pipelines.runs.folder import Progress
@@ -196,9 +196,9 @@ def _read_table_of_paths(source: Path, first: str) -> _List:
             f"Paths are taken from the column {title} of {source.name}, not from "
             f"{' or '.join(others)}."
         )
-    left_out = [remark for remark in table.remarks if remark[1].endswith(LEFT_OUT)]
+    left_out = [remark for remark in table.remarks if remark[1].endswith(ENDS_LEFT_OUT)]
     left_out += [
-        (line, f"expected a path, received an empty cell{LEFT_OUT}")
+        (line, f"expected a path, received an empty cell{ENDS_LEFT_OUT}")
         for line, name in zip(table.lines, names, strict=True)
         if not name.strip()
     ]

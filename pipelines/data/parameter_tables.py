@@ -1,4 +1,4 @@
-"""Tables of parameters that a user gives, of failing images and of passing ones beside them."""
+"""Read the parameters of failing images, and of passing ones to compare with, from tables."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from pipelines.data.parameters import (
     wrap_angles,
 )
 from pipelines.data.table_rows import PassingImages, join_rows
-from pipelines.data.tables import USED, Table, clean, read_table
+from pipelines.data.tables import ENDS_USED, Table, clean, read_table
 from pipelines.runs.errors import InputError
 
-KEPT = 100
-"""Problems of each column of a table that are listed, of its rows, and of it as a whole."""
+MOST_PROBLEMS = 100
+"""Largest number of problems that are listed for the rows of a column, and for the whole column."""
 
 NAMES = frozenset({"label", "prediction", "expected", "predicted", "class"})
-"""Titles of columns that hold names of classes, also where these are made of digits."""
+"""Titles of columns that hold names of classes, also where the names consist of digits."""
 TEST_TITLES = {"expected": "label", "predicted": "prediction"}
-"""Columns of the table that `test` writes, and what they are as parameters."""
+"""Columns of the table that `test` writes, and their names as parameters."""
 TEST_ONLY = ("correct", "explained output")
-"""Columns of that table that are no parameters; nor are the scores of each class."""
+"""Columns of that table that are not parameters. Neither are the scores of the classes."""
 
 Report = Callable[[int, str, str], None]
-"""Takes down a problem: row, column, what."""
+"""Adds a problem to a list: row, column, and what it is."""
 
 
 def read_parameters(
@@ -47,39 +47,39 @@ def read_parameters(
 ) -> ParameterTable:
     """Read the parameters of a run's images from tables (HUDD, section V-B, Table III).
 
-    The first column of every table holds the images' paths, on which it joins; every other column
-    is a parameter. See `tables.read_table` for what a table may look like. A column is an angle
-    when `angles` names it, a category when its title is label, prediction, expected, predicted or
-    class, and else what `columns.read_column` takes its cells for.
+    The first column of every table holds the images' paths; every other column is a parameter. See
+    `tables.read_table` for what a table may look like. A column is an angle when `angles` names it,
+    a category when its title is label, prediction, expected, predicted or class, and otherwise of
+    the kind that `columns.read_column` finds.
 
-    Of the `testResult.csv` of a test, the expected and the predicted class are the label and the
+    In the `testResult.csv` of a test, the expected and the predicted class are the label and the
     prediction, and errors are numbers; scores are left out.
 
     Rows of passing images may stand in the same tables, or in others with the same titles. A path
-    that names an image in either folder is the passing one's in a table that lies in their folder,
-    or all of whose titles an earlier table has; else the failing one's.
+    that exists in both folders names the passing image in a table that lies in the passing images'
+    folder, or whose titles earlier tables all have for failing images; else the failing image.
 
-    nan and infinities are no values. Whatever cannot be used is left out and becomes a problem;
-    of many alike, the first hundred are listed. Time and memory grow with the number of cells.
+    nan and infinities are no values. What cannot be used becomes a problem; the first hundred of a
+    kind are listed. Time and memory grow with the number of cells.
 
     Parameters
     ----------
     files : sequence of Path
-        Their columns come side by side; of columns with equal titles, the first that has failing
-        images, and the first that has passing ones, is used.
+        All their columns are read. Of columns with equal titles, the first that has failing images
+        and the first that has passing ones are used.
     paths : sequence of str, length n
-        Of the run's images, relative, with forward slashes.
+        Relative paths of the run's images, with forward slashes.
     angles : sequence of str
         Titles of the columns that are angles in degrees.
     folder : Path, optional
-        That the images are in: absolute paths below it are understood.
+        Folder of the images: absolute paths below it are understood.
     passing : PassingImages, optional
-        Images of which values are wanted to compare with.
+        Passing images, whose values are read to compare with.
 
     Raises
     ------
     InputError
-        When a file is no table or holds no image of the run, no column can be used, or no table
+        When a file is not a table or names no image of the run, no column can be used, or no table
         has a column of `angles`.
     """
     wanted = {clean(angle) for angle in angles}
@@ -90,7 +90,7 @@ def read_parameters(
     if missing:
         raise InputError(
             f"angles: expected columns of the tables ({', '.join(columns) or 'there is none'}), "
-            f"received {', '.join(map(repr, missing))}. Give titles as they are in the tables."
+            f"received {', '.join(map(repr, missing))}. Give the titles as the tables have them."
         )
     if files and not parameters:
         raise _none_usable(files, problems)
@@ -112,7 +112,7 @@ def _none_usable(files: Sequence[Path], problems: Sequence[Problem]) -> InputErr
 
 @dataclass(frozen=True)
 class _Notebook:
-    """The problems of one table, `KEPT` of each kind; of the others, their number."""
+    """The problems of one table: `MOST_PROBLEMS` of each kind, and the number of the others."""
 
     file: str
     problems: list[Problem]
@@ -120,22 +120,23 @@ class _Notebook:
 
     def take(self, row: int, column: str, what: str) -> None:
         self.counts[column, row > 0] += 1
-        if self.counts[column, row > 0] <= KEPT:
-            self.problems.append(Problem(self.file, row, column, what, used=what.endswith(USED)))
+        if self.counts[column, row > 0] <= MOST_PROBLEMS:
+            used = what.endswith(ENDS_USED)
+            self.problems.append(Problem(self.file, row, column, what, used=used))
 
     def close(self) -> list[Problem]:
-        """Return the problems by row, those that were not kept as numbers at the end."""
+        """Return the problems by row, then the numbers of those that are not listed."""
         left = [
-            Problem(self.file, 0, column, f"and {count - KEPT:,} more like these", count - KEPT)
+            Problem(self.file, 0, column, f"and {more:,} more like these", more)
             for (column, _), count in self.counts.items()
-            if count > KEPT
+            if (more := count - MOST_PROBLEMS) > 0
         ]
         return [*sorted(self.problems, key=lambda problem: problem.row), *left]
 
 
 @dataclass(frozen=True)
 class _Images:
-    """The images that tables speak of; places of passing ones follow those of failing ones."""
+    """The images that tables may name; positions of passing ones follow those of failing ones."""
 
     paths: Sequence[str]
     folder: Path | None
@@ -143,19 +144,19 @@ class _Images:
 
     @property
     def count(self) -> int:
-        """Number of all of them."""
+        """Number of failing and passing images."""
         return len(self.paths) + (len(self.passing.paths) if self.passing else 0)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one table says of a parameter.
+    """The column of one table for a parameter.
 
     Attributes
     ----------
     file : str
     sides : frozenset of bool
-        Whether it speaks of failing (False), of passing images (True), or of both.
+        Whether it has rows of failing images (False), of passing images (True), or of both.
     parameter : Parameter or None
         Values of failing and then passing images; None for a column that cannot be used.
     """
@@ -168,7 +169,7 @@ class _Part:
 def _read_files(
     files: Sequence[Path], images: _Images, angles: set[str]
 ) -> tuple[dict[str, list[_Part]], list[Problem]]:
-    """Read all tables: by title, what each says of a parameter, and what could not be used."""
+    """Read all tables: for each title, the columns of the tables; and what could not be used."""
     columns: dict[str, list[_Part]] = {}
     problems: list[Problem] = []
     names = Counter(file.name for file in files)
@@ -187,7 +188,7 @@ def _read_file(
     known: dict[str, list[_Part]],
     report: Report,
 ) -> None:
-    """Read one table; `known` are the parts of the tables before, and gets those of this one."""
+    """Read one table; add its columns to `known`, which has those of earlier tables."""
     table = read_table(file)
     titles = [_as_parameter(title, table.header) for title in table.header]
     rows, remarks = join_rows(
@@ -210,7 +211,7 @@ def _read_file(
             what = f"expected a title of column {position + 1}, received none: column left out"
             report(table.header_line, "", what)
         elif title in titles[:position] or not sides:
-            what = "expected titles that differ, received this one again: the later is left out"
+            what = "expected different titles, received this one again: the later is left out"
             report(table.header_line, title, what)
         else:
             own = {place: row for place, row in rows.items() if (place >= count) in sides}
@@ -236,7 +237,7 @@ def _read_column(
     earlier: Sequence[Parameter],
     report: Report,
 ) -> tuple[Column, Kind]:
-    """Read a column's cells of some rows; as what an earlier table's column was read."""
+    """Read some rows of a column, as the kind that the column of an earlier table has."""
     kind = earlier[0].kind if earlier else None
     cells = [table.rows[row][position].strip() for row in rows.values()]
     read = partial(
@@ -260,7 +261,7 @@ def _speaks_of_passing(
     titles: Sequence[str | None],
     known: Mapping[str, Sequence[_Part]],
 ) -> bool:
-    """Tell whether paths that name a failing and a passing image are the passing ones'."""
+    """Tell whether paths that name a failing and a passing image mean the passing one."""
     if images.passing is None:
         return False
     beside = file.resolve().parent
@@ -277,7 +278,7 @@ def _speaks_of_passing(
 def _join_columns(
     columns: Mapping[str, Sequence[_Part]], failing: int
 ) -> tuple[list[Parameter], list[Problem]]:
-    """Put together what several tables say of failing and of passing images."""
+    """Join the columns of several tables for failing and for passing images."""
     parameters, problems = [], []
     for title, parts in columns.items():
         usable = [part.parameter for part in parts if part.parameter]
@@ -310,11 +311,11 @@ def _is_test(header: Sequence[str]) -> bool:
 
 
 def _as_parameter(title: str, header: Sequence[str]) -> str | None:
-    """Return the title of a column as a parameter; None for what a test alone has use for."""
+    """Return the title of a column as a parameter; None for a column that only a test needs."""
     if not _is_test(header):
         return title
     if title in TEST_ONLY or title.startswith("score "):
         return None
-    if "error" in header and title in TEST_TITLES:  # numbers: every image has its own
+    if "error" in header and title in TEST_TITLES:  # numbers that differ for every image
         return None
     return TEST_TITLES.get(title, title)

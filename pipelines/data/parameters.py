@@ -16,8 +16,8 @@ from pipelines.data.columns import encode_categories
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import FORMULA_STARTS, write_csv
 
-EXACT = 2**53
-"""Below it, whole numbers are written without a decimal point."""
+EXACT_INTEGERS = 2**53
+"""Below it, a float is exact for whole numbers; they are written without a decimal point."""
 
 Kind = Literal["number", "angle", "category"]
 
@@ -33,13 +33,13 @@ class Parameter:
     kind : str
         "number", "angle" (in degrees, 360 is 0) or "category".
     values : array of float64, shape (n,)
-        One an image; nan where none is known.  Of a category, its position in `categories`.
+        One per image; nan where it is unknown. For a category, its position in `categories`.
     categories : tuple of str
-        What occurs, sorted; empty for numbers and angles.
+        The categories that occur, sorted; empty for numbers and angles.
     passing : array of float64, shape (m,)
-        The same of passing images; empty where there are none.
+        The values of passing images; empty when there are none.
     outcome : bool
-        Whether it says how wrong the DNN is: failing and passing images then differ by definition.
+        Whether it says how wrong the DNN is. Then failing and passing images differ by definition.
     """
 
     name: str
@@ -52,22 +52,22 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a table that could not be used; the rest of the table was.
+    """Something in a table that could not be used, or was read in an unusual way.
 
     Attributes
     ----------
     file : str
         Name of the table.
     row : int
-        Line of the file, 1 is the header; 0 where it concerns none.
+        Line of the file, where 1 is the header; 0 when it concerns no single row.
     column : str
-        Title; empty where it concerns the whole row.
+        Title; empty when it concerns the whole row.
     what : str
-        What was expected, what was received, and what became of it.
+        What was expected, what was received, and what was done with it.
     count : int
-        How often, where it stands for others like it.
+        Number of problems that this one stands for.
     used : bool
-        Whether nothing was left out: it is then only remarked.
+        Whether nothing was left out, so that it is only a remark.
     """
 
     file: str
@@ -78,14 +78,14 @@ class Problem:
     used: bool = False
 
 
-def left_out(problems: Iterable[Problem]) -> int:
-    """Count what could not be used; remarks on what was do not count."""
+def count_left_out(problems: Iterable[Problem]) -> int:
+    """Count what could not be used; remarks do not count."""
     return sum(problem.count for problem in problems if not problem.used)
 
 
 @dataclass(frozen=True)
 class ParameterTable:
-    """What the tables say of the images of a run.
+    """The parameters of the images of a run, from tables.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class ParameterTable:
     images_with_values : int
         Number of images of the run with at least one value.
     problems : tuple of Problem
-        By file, then by row.
+        Sorted by file, then by row.
     """
 
     parameters: tuple[Parameter, ...]
@@ -103,23 +103,23 @@ class ParameterTable:
 
 
 def wrap_angles(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return angles in degrees, 0 up to but not including 360."""
+    """Return angles in degrees, from 0 to below 360."""
     wrapped = angles % 360
     return np.where(wrapped == 360, 0.0, wrapped)  # the remainder of -1e-20 rounds up to 360
 
 
 def write_parameters(path: Path, paths: Sequence[str], parameters: Sequence[Parameter]) -> None:
-    """Write the table as it is used, whole or not at all.
+    """Write the table of parameters that the run uses, whole or not at all.
 
-    The first column is `path`, then comes one a parameter; categories are text, numbers have as
-    many digits as tell them apart, and unknown values are empty.
+    The first column is `path`; a column per parameter follows. Categories are text, numbers have as
+    many digits as are needed to read back the same number, and unknown values are empty.
 
     Parameters
     ----------
     paths : sequence of str, length n
     parameters : sequence of Parameter
     """
-    # `write_csv` guards cells, and takes titles as they are; these are a user's.
+    # `write_csv` puts an apostrophe before cells like formulas, but not before titles.
     titles = [
         f"'{parameter.name}" if parameter.name.startswith(FORMULA_STARTS) else parameter.name
         for parameter in parameters
@@ -129,7 +129,7 @@ def write_parameters(path: Path, paths: Sequence[str], parameters: Sequence[Para
 
 
 def as_cells(parameter: Parameter) -> list[str | float | int]:
-    """Return a parameter's values as a table shows them: words, whole numbers, "" for nan."""
+    """Return a parameter's values as cells of a table: words, numbers, "" for nan."""
     values = parameter.values.tolist()
     if parameter.kind == "category":
         return ["" if math.isnan(value) else parameter.categories[int(value)] for value in values]
@@ -137,25 +137,26 @@ def as_cells(parameter: Parameter) -> list[str | float | int]:
         ""
         if math.isnan(value)
         else int(value)
-        if abs(value) < EXACT and value == int(value)
+        if abs(value) < EXACT_INTEGERS and value == int(value)
         else value
         for value in values
     ]
 
 
 def join_passing(own: Parameter, passing: Parameter) -> Parameter:
-    """Return a parameter with the values of passing images, which are the other's own."""
+    """Return `own` with the values of the parameter `passing` as those of passing images."""
     if own.kind != "category":
         return replace(own, passing=passing.values)
     categories = tuple(sorted({*own.categories, *passing.categories}))
-    values, others = (
-        encode_categories([*map(str, as_cells(each))], categories) for each in (own, passing)
+    values, passing_values = (
+        encode_categories([*map(str, as_cells(parameter))], categories)
+        for parameter in (own, passing)
     )
-    return replace(own, values=values, categories=categories, passing=others)
+    return replace(own, values=values, categories=categories, passing=passing_values)
 
 
 def take_passing(parameter: Parameter) -> Parameter:
-    """Return the values of passing images as a parameter of their own."""
+    """Return a parameter whose own values are those of the passing images."""
     return replace(parameter, values=parameter.passing, passing=np.empty(0))
 
 
@@ -177,7 +178,7 @@ def read_parameter_columns(
     Raises
     ------
     InputError
-        When the file cannot be read, or is not the one that was written.
+        When the file cannot be read, or is not the file that was written.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.data.tables import LEFT_OUT, USED, Table, quote_cell
+from pipelines.data.tables import ENDS_LEFT_OUT, ENDS_USED, Table, quote_cell
 from pipelines.runs.errors import InputError
 
 IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?|gif|p[bgp]m)$", re.IGNORECASE)
@@ -88,9 +88,9 @@ def join_rows(
 ) -> tuple[dict[int, int], list[tuple[int, str]]]:
     """Find the row of each image, by the path in the first column.
 
-    Paths relative to the images' folder, backslashes, "./" and absolute paths below `folder` are
-    understood; with passing images, which may lie elsewhere, also paths relative to either folder,
-    and to the table's own. Time grows with the number of rows and of images.
+    Paths may be relative to the images' folder or absolute below `folder`, with backslashes or
+    "./". With passing images, which may lie elsewhere, they may be relative to either folder or to
+    the table's own folder. Time grows with the number of rows and of images.
 
     Parameters
     ----------
@@ -127,10 +127,10 @@ def join_rows(
     if shared:
         whose = "passing" if shared_are_passing else "failing"
         what = f"expected paths of one image, received {shared} of a failing and a passing one"
-        remarks.append((0, f"{what}, taken for the {whose} one's{USED}"))
+        remarks.append((0, f"{what}, read as those of the {whose} one{ENDS_USED}"))
     if min(rows) < len(paths):
         remarks += [
-            (0, f"expected a row of {path}, received none: the image is without these parameters")
+            (0, f"expected a row of {path}, received none: the image has no value of this table")
             for place, path in enumerate(paths)
             if place not in rows
         ]
@@ -156,7 +156,7 @@ def names_image(cell: str, paths: Sequence[str], folder: Path) -> bool:
 def _match_rows(
     table: Table, images: _Images, shared_are_passing: bool
 ) -> tuple[dict[int, int], int, list[tuple[int, str]]]:
-    """Go through the rows: which is an image's, how many name two images, and what is odd."""
+    """Return the row of each image, the number of rows that name two images, and remarks."""
     rows: dict[int, int] = {}
     shared = 0
     remarks = []
@@ -164,17 +164,17 @@ def _match_rows(
         places = images.find(cells[0])
         shared += len(places) > 1
         if not places and images.has_file(cells[0]):
-            continue  # an image that did not fail: a table of all of them is as good
+            continue  # an image that did not fail: a table of all images is fine, too
         if not places:
             received = quote_cell(cells[0]) if cells[0].strip() else "an empty cell"
-            what = f"expected the path of an image of the run, received {received}{LEFT_OUT}"
+            what = f"expected the path of an image of the run, received {received}{ENDS_LEFT_OUT}"
             remarks.append((line, what))
             continue
         place = places[-1 if shared_are_passing else 0]
         if place in rows:
             first = table.lines[rows[place]]
-            what = f"expected one row an image, received that of row {first} again{LEFT_OUT}"
-            remarks.append((line, what))
+            what = f"expected one row per image, received the image of row {first} again"
+            remarks.append((line, f"{what}{ENDS_LEFT_OUT}"))
         else:
             rows[place] = row
     return rows, shared, remarks

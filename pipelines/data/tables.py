@@ -1,6 +1,6 @@
-"""Tables that people export or write by hand: delimited text, whatever its delimiter and encoding.
+"""Read tables that people export or write by hand: text with any common delimiter and encoding.
 
-What cannot be a table is refused; what is odd is read as well as possible, and remarked on.
+A file that cannot be a table is refused. Oddities are read as well as possible, with a remark.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from pipelines.runs.files import FORMULA_STARTS
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 SEPARATOR = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
-LOOKED_AT = 20
-"""Rows after the header that tell the delimiter."""
-LARGEST = 500_000_000
-"""Bytes; a table is held in memory several times."""
-SHOWN = 60
-"""Characters of a cell that a message shows."""
-USED = ": used"
-"""How a remark ends that leaves nothing out."""
-LEFT_OUT = ": row left out"
-"""How one ends that leaves a row out."""
-ADVICE = "Save the table as CSV (UTF-8), one image a row, and give that file."
+DELIMITER_ROWS = 20
+"""Number of rows after the header that the delimiter is found from."""
+MAX_BYTES = 500_000_000
+"""Largest file; memory holds a table several times."""
+MESSAGE_CHARACTERS = 60
+"""Number of characters of a cell that a message shows."""
+ENDS_USED = ": used"
+"""End of a remark when nothing was left out."""
+ENDS_LEFT_OUT = ": row left out"
+"""End of a remark when a row was left out."""
+ADVICE = "Save the table as CSV (UTF-8), one image per row, and give that file."
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Table:
     Attributes
     ----------
     header : list of str
-        Titles, on one line each and trimmed; two or more.
+        Two titles or more, trimmed, each on one line.
     header_line : int
-        Where the header ends up in an editor: 1, after empty lines more.
+        Line of the header in an editor: 1, or more when empty lines come before it.
     rows : list of list of str
-        As many cells as titles; at least one row, and none that is empty.
+        At least one row. Every row has as many cells as there are titles, and is not empty.
     lines : list of int
-        Where each row begins in an editor.
+        Line at which each row begins in an editor.
     delimiter : str
         One of `DELIMITERS`.
     remarks : list of tuple of int and str
@@ -62,32 +62,32 @@ class Table:
 
     @property
     def decimal_commas(self) -> bool:
-        """Whether a comma within a cell may be a decimal one."""
+        """Whether a comma within a cell may be a decimal comma."""
         return self.delimiter != ","
 
 
 def read_table(file: Path) -> Table:
     """Read a table whose first row holds titles.
 
-    UTF-8, UTF-16 with a byte order mark, and else Windows-1252; commas, semicolons, tabs or
-    vertical bars between cells. Empty lines are skipped. A row with too few cells gets empty ones
-    at its end; one with too many is left out, since its values may stand in the wrong columns.
-    The apostrophe that `files.write_csv` puts before what a spreadsheet takes for a formula is
-    taken off. Time and memory grow with the file's size.
+    The text is UTF-8, UTF-16 with a byte order mark, or otherwise Windows-1252. Cells are separated
+    by commas, semicolons, tabs or vertical bars. Empty lines are skipped. A row with too few cells
+    gets empty ones at its end. A row with too many is left out: its values may stand in the wrong
+    columns. Apostrophes before formulas are removed (see `remove_guard`). Time and memory grow with
+    the file's size.
 
     Raises
     ------
     InputError
-        When the file is missing, cannot be read or is not text, has less than two columns or no
-        row, or its quotation marks or cells are not those of a table.
+        When the file is missing, cannot be read or is not text, has fewer than two columns or no
+        row, a quotation mark is not closed, or a cell is too long.
     """
     text, remarks = _read_text(file)
-    named = SEPARATOR.match(text)  # a line that spreadsheets write and read
-    text = "\n" + text[named.end() :] if named else text  # lines keep their numbers
-    delimiter = named[1] if named else _find_delimiter(text)
+    separator = SEPARATOR.match(text)  # a first line "sep=;" that spreadsheets write and read
+    text = "\n" + text[separator.end() :] if separator else text  # lines keep their numbers
+    delimiter = separator[1] if separator else _find_delimiter(text)
     if delimiter != ",":
         remarks.append(
-            (0, f"expected commas between cells, received {DELIMITERS[delimiter]}{USED}")
+            (0, f"expected commas between cells, received {DELIMITERS[delimiter]}{ENDS_USED}")
         )
     records = _records(file, text, delimiter)
     header_line, titles = next(records, (0, []))
@@ -104,8 +104,9 @@ def read_table(file: Path) -> Table:
         row = [remove_guard(cell) for cell in cells] if guarded else cells
         if len(row) != width:
             if any(cell.strip() for cell in row[width:]):
-                what = f"expected {width} cells, received {len(row)}{LEFT_OUT}"
-                remarks.append((line, what))
+                remarks.append(
+                    (line, f"expected {width} cells, received {len(row)}{ENDS_LEFT_OUT}")
+                )
                 continue
             if len(row) < width:
                 what = f"expected {width} cells, received {len(row)}: those missing are empty"
@@ -131,10 +132,10 @@ def _read_text(file: Path) -> tuple[str, list[tuple[int, str]]]:
         if not file.is_file():
             raise InputError(f"{file}: expected a table, received no regular file. {ADVICE}")
         size = file.stat().st_size
-        if size > LARGEST:
+        if size > MAX_BYTES:
             raise InputError(
-                f"{file}: expected at most {LARGEST:,} bytes, received {size:,}. Leave out columns "
-                "or rows of other images."
+                f"{file}: expected at most {MAX_BYTES:,} bytes, received {size:,}. Leave out "
+                "columns or rows of other images."
             )
         content = file.read_bytes()
     except (OSError, ValueError) as error:  # a NUL in the path is a ValueError
@@ -151,7 +152,7 @@ def _read_text(file: Path) -> tuple[str, list[tuple[int, str]]]:
             if encoding == "utf-16" or b"\0" in content:
                 raise
             text = content.decode("cp1252")
-            what = f"expected UTF-8, received other bytes, read as Windows-1252{USED}"
+            what = f"expected UTF-8, received other bytes, read as Windows-1252{ENDS_USED}"
             remarks.append((0, what))
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: expected text, received other bytes. {ADVICE}") from error
@@ -161,16 +162,16 @@ def _read_text(file: Path) -> tuple[str, list[tuple[int, str]]]:
 
 
 def _find_delimiter(text: str) -> str:
-    """Tell the delimiter from the titles, and between several from the first rows.
+    """Find the delimiter from the titles; if several fit, from the first rows.
 
-    A title such as "weather (rain; fog)" has the delimiter of another kind of table, but the rows
-    below it then do not have as many cells. If they do, the first title tells.
+    A title such as "weather (rain; fog)" contains another delimiter, but then the rows below have
+    another number of cells. If not, the delimiter must leave none in the first title.
     """
     best, fit = ",", (0.0, 0, False)
     for delimiter in DELIMITERS:
         rows = []
         try:
-            for _, row in islice(_split(text, delimiter), LOOKED_AT + 1):
+            for _, row in islice(_split(text, delimiter), DELIMITER_ROWS + 1):
                 rows.append(row)
         except csv.Error:  # reported when the table is read
             pass
@@ -186,7 +187,7 @@ def _find_delimiter(text: str) -> str:
 
 def _split(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line and the cells of each row that is not empty."""
-    # Strict: a quotation mark left open would otherwise take in all rows that follow, silently.
+    # Strict: otherwise a quotation mark that is not closed would silently swallow all later rows.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     for row in reader:
@@ -204,12 +205,12 @@ def _records(file: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
         raise InputError(
             f"{file}, below line {line}: expected cells of at most {csv.field_size_limit():,} "
             f"characters, with quotation marks that are closed, received others ({error}). "
-            f"Mend that row. {ADVICE}"
+            f"Correct that row. {ADVICE}"
         ) from error
 
 
 def remove_guard(cell: str) -> str:
-    """Take off the apostrophe that `files.write_csv` puts before what looks like a formula."""
+    """Remove the apostrophe that `files.write_csv` puts before text like a formula."""
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA_STARTS) else cell
 
 
@@ -219,6 +220,6 @@ def clean(cell: str) -> str:
 
 
 def quote_cell(cell: str) -> str:
-    """Return a cell as messages show it: quoted, and not too long."""
-    text = clean(cell[: 2 * SHOWN])
-    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
+    """Return a cell for a message: quoted, and shortened when it is long."""
+    text = clean(cell[: 2 * MESSAGE_CHARACTERS])
+    return repr(text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}...")

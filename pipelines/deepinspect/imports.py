@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.labels import split_label
-from pipelines.data.tables import LEFT_OUT, Table, clean, quote_cell, read_table
+from pipelines.data.tables import ENDS_LEFT_OUT, Table, clean, quote_cell, read_table
 from pipelines.runs.errors import InputError
 
 ALIKE = 1e-6
@@ -102,9 +102,9 @@ def _check_rows(file: str, table: Table, titles: str, *, titled: bool) -> None:
             f"for example {titles}."
         )
     for line, what in table.remarks:
-        if what.endswith(LEFT_OUT):
+        if what.endswith(ENDS_LEFT_OUT):
             raise InputError(
-                f"{file}, row {line}: {what.removesuffix(LEFT_OUT)}. Put cells with a "
+                f"{file}, row {line}: {what.removesuffix(ENDS_LEFT_OUT)}. Put cells with a "
                 f"{table.delimiter!r} in them between quotation marks."
             )
 
@@ -162,7 +162,7 @@ def read_labels(file: Path, option: str, names: Sequence[str]) -> ImageLabels:
         image, classes = clean(row[0]), tuple(clean(part) for part in split_label(row[1]))
         if image in labels:
             raise InputError(
-                f"{option} {file}, row {line}: expected one row an image, received another of "
+                f"{option} {file}, row {line}: expected one row per image, received another of "
                 f"{quote_cell(image)}."
             )
         if unknown := [name for name in classes if name not in known]:

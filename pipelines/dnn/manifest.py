@@ -1,4 +1,4 @@
-"""What `run.json` keeps of a test of the DNN under analysis, and of the model of any job."""
+"""Entries of `run.json` on a test of the DNN under analysis, and on the model file of any job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ModelWeights(Part):
     source : str
         Path of the file.
     sha256 : str
-        Of its bytes.
+        SHA-256 of the file's bytes, 64 hexadecimal digits.
     """
 
     part: ClassVar[Literal["weights"]] = "weights"
@@ -29,12 +29,12 @@ class ModelWeights(Part):
 
 
 def describe_model(network: Network) -> ModelWeights:
-    """Return what `run.json` keeps of the model file."""
+    """Return the entries of `run.json` on the model file."""
     return ModelWeights(source=as_text(network.file), sha256=network.digest)
 
 
 def input_size(network: Network) -> tuple[int, int]:
-    """Return width and height of the input in px, once `fix_size` has decided on them."""
+    """Return width and height of the input in px; call `fix_size` before."""
     width, height = network.size
     assert width is not None and height is not None
     return width, height
@@ -68,7 +68,7 @@ class DnnTestParameters(Part):
 
 
 class DnnTestChoices(Part):
-    """What a test settled on.
+    """What a test chose by itself.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class DnnTestChoices(Part):
         Width and height of the model's input; None in tests of older versions.
     task : Task
     names : list of str
-        Of the outputs.
+        Names of the outputs.
     """
 
     part: ClassVar[Literal["chosen"]] = "chosen"
@@ -90,18 +90,18 @@ class DnnTestChoices(Part):
 
 
 class DnnTestFigures(Part):
-    """What a test found.
+    """The figures of a test.
 
     Attributes
     ----------
     images, failures : int
-        That were tested, and that the DNN gets wrong.
+        Numbers of images that were tested, and of those that the DNN gets wrong.
     accuracy, accuracy_low, accuracy_high : float
-        Share of images that it gets right, and the 95 % interval.
+        Share of images that the DNN gets right, and its 95 % interval.
     mean_error : float or None
-        Of numbers, over all images.
+        Mean over all images, for a DNN that predicts numbers.
     groups : int or None
-        Groups that the images are of; None where every image is by itself.
+        Number of groups of the images; None when every image is a group of its own.
     """
 
     part: ClassVar[Literal["result"]] = "result"

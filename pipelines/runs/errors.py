@@ -2,7 +2,7 @@
 
 
 class InputError(Exception):
-    """An input of the user cannot be used.
+    """Raised when an input of the user cannot be used.
 
     The message names the input, and says what was expected, what was received and what to do.
     """

@@ -1,4 +1,4 @@
-"""Files of a run: written whole or not at all, and read back as they were written."""
+"""Write the files of a run, whole or not at all, and read them back."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "'")
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files that a job writes into its run folder, and so all that overwriting one removes.
+    """The files that a job writes into its run folder; overwriting the run removes only these.
 
     Attributes
     ----------
     files : tuple of str
-        Names directly in the run folder.
+        Names of files directly in the run folder.
     folders : mapping of str to str
-        By name of a folder in it: a regular expression that the names of the job's files there
-        match as a whole.
+        For each folder in the run folder, a regular expression that matches the full names of the
+        job's files in it.
     listed : str
-        One of the files: a table whose column `path` names more files, in folders of any name.
+        Name of one of `files`: a table whose column `path` lists more files, in any folders.
     """
 
     files: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Outputs:
     listed: str = ""
 
     def __or__(self, other: Outputs) -> Outputs:
-        """Return what either of two jobs writes."""
+        """Return the outputs of both jobs together."""
         patterns = dict(self.folders)
         for name, pattern in other.folders.items():
             patterns[name] = f"{patterns[name]}|{pattern}" if name in patterns else pattern
@@ -56,27 +56,27 @@ class Outputs:
 
 
 def check_outputs(folder: Path, outputs: Outputs) -> None:
-    """Raise InputError where the way of an output is barred by what no job has written.
+    """Raise InputError when a folder has the name of an output file, or a file that of a folder.
 
-    A table that lists files has to be one that can be read, for those are removed, too.
+    A table that lists files must be readable, because those files are removed, too.
     """
     list_files(folder, outputs)
     kinds = [(outputs.files, Path.is_dir, "folder", "file")]
     kinds.append((tuple(outputs.folders), Path.is_file, "file", "folder"))
-    for names, barred, present, wanted in kinds:
+    for names, is_in_the_way, present, expected in kinds:
         for name in names:
-            if barred(folder / name) and not (folder / name).is_symlink():
+            if is_in_the_way(folder / name) and not (folder / name).is_symlink():
                 raise InputError(
-                    f"{folder / name} is a {present}, and the job writes a {wanted} of that name. "
-                    "Move it elsewhere, or choose another folder for the run."
+                    f"{folder / name} is a {present}, but the job writes a {expected} of that "
+                    "name. Move it elsewhere, or choose another folder for the run."
                 )
 
 
 def remove_outputs(folder: Path, outputs: Outputs, kept: Sequence[str] = ()) -> None:
-    """Remove a job's files from a run folder, and of its folders those that are empty then.
+    """Remove a job's files, except `kept`, from a run folder, and its folders that are then empty.
 
-    What a process that was killed left of them goes, too, and of the files `kept`; every other
-    file stays.
+    Temporary files that a killed process left of any of these, also of `kept`, are removed, too.
+    Every other file stays.
     """
     for listed in list_files(folder, outputs):
         _remove_listed(folder, folder / listed)
@@ -88,12 +88,12 @@ def remove_outputs(folder: Path, outputs: Outputs, kept: Sequence[str] = ()) -> 
             inner.unlink()
         elif inner.is_dir():
             _remove_files(inner, pattern)
-            with suppress(OSError):  # somebody keeps files of his own in it
+            with suppress(OSError):  # somebody keeps other files in it
                 inner.rmdir()
 
 
 def list_files(folder: Path, outputs: Outputs) -> list[str]:
-    """Return the files that the table of a run lists; none where there is no table.
+    """Return the files that the table `outputs.listed` lists; none when there is no table.
 
     Raises
     ------
@@ -108,19 +108,19 @@ def list_files(folder: Path, outputs: Outputs) -> list[str]:
 
 
 def move_files(source: Path, target: Path, names: Iterable[str]) -> None:
-    """Move files from one folder to another on the same disk, in this order; folders are made."""
+    """Move files, in this order, to another folder on the same disk; make missing folders."""
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         replace_file(source / name, target / name)
 
 
 def _remove_listed(folder: Path, file: Path) -> None:
-    # Whoever made the folder may have put links into it, and other paths into the table.
+    # The folder may come from somebody else: links or the table's paths could lead out of it.
     if not file.parent.resolve().is_relative_to(folder.resolve()) or file.is_dir():
         return
     file.unlink(missing_ok=True)
     parent = file.parent
-    with suppress(OSError):  # a folder that is not empty, or is not there
+    with suppress(OSError):  # the folder is not empty, or does not exist
         while parent != folder:
             parent.rmdir()
             parent = parent.parent
@@ -136,10 +136,11 @@ def _remove_files(folder: Path, pattern: str, torn: str = "") -> None:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a binary file that takes the place of `path` when the block ends without an error.
+    """Open a binary file that replaces `path` when the block ends without an error.
 
-    Readers see the old file or the new one, never a part: the bytes go to a temporary name in the
-    same folder, reach the disk, and are renamed.  After an error the temporary file is gone.
+    Readers see the old file or the new one, never a part of it: the bytes go to a temporary file in
+    the same folder, reach the disk, and the file is renamed. After an error the temporary file is
+    removed.
     """
     if path.is_dir() and not path.is_symlink():
         raise InputError(f"{path} is a folder where a file is written. Move it elsewhere.")
@@ -155,7 +156,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         replace_file(temporary, path)
     except OSError as error:
-        if error.filename is None:  # a disk that is full does not say which file met it
+        if error.errno and not error.filename:  # a disk that is full does not name the file
             error.filename = str(path)
         raise
     finally:
@@ -178,7 +179,7 @@ def replace_file(source: Path, target: Path, tries: int = TRIES_TO_REPLACE) -> N
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 with its line ends as they are, whole or not at all."""
+    """Write `text` as UTF-8, whole or not at all; line ends stay as they are."""
     with atomic_write(path) as file:
         file.write(text.encode("utf-8"))
 
@@ -187,8 +188,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     """Write a CSV file (UTF-8, commas, newlines), whole or not at all.
 
     Text that a spreadsheet would run as a formula (it starts with ``=``, ``+``, ``-``, ``@`` or a
-    tab) gets an apostrophe in front; `read_csv` takes it off again.  Carriage returns become
-    newlines.
+    tab) gets an apostrophe in front, which `read_csv` removes. Carriage returns become newlines.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -198,15 +198,15 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def read_csv(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
-    """Read a CSV file that `write_csv` wrote: one dict a row, every value as text.
+    """Read a CSV file that `write_csv` wrote: one dict per row, every value as text.
 
-    It may have been saved by a spreadsheet since: with a byte order mark, with semicolons or tabs,
-    in Windows-1252, with empty lines.
+    A spreadsheet may have saved it since: with a byte order mark, with semicolons or tabs, in
+    Windows-1252, with empty lines.
 
     Parameters
     ----------
     required : iterable of str
-        Columns that whoever reads it needs.
+        Columns that the caller needs.
 
     Raises
     ------
@@ -223,14 +223,21 @@ def read_csv(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
 
 
 def replace_cells(path: Path, key: str, cells: Mapping[str, Mapping[str, object]]) -> None:
-    """Replace cells of the rows whose column `key` holds a key of `cells`; all others stay.
+    """Replace cells of a table; all other cells stay.
 
-    Columns that the file does not have yet are added at its end, empty elsewhere.
+    Columns that the file does not have yet are added at its end; in other rows they are empty.
+
+    Parameters
+    ----------
+    key : str
+        The column that identifies a row.
+    cells : mapping of str to mapping of str to object
+        For a row's cell in the column `key`, the new cells by column.
 
     Raises
     ------
     LookupError
-        When there is no column `key`, or no such row.
+        When there is no column `key`, or no row for a key of `cells`.
     """
     header, *rows = _read_rows(path)
     header += [name for name in dict.fromkeys(chain(*cells.values())) if name not in header]
@@ -260,15 +267,15 @@ def _read_rows(path: Path) -> list[list[str]]:
 
 
 def find_delimiter(text: str) -> str:
-    """Tell the delimiter of one of our tables: what follows its first title, a plain one."""
-    begin = re.match(r'"?\w+"?([,;\t])', text)
-    return begin[1] if begin else ","
+    """Find the delimiter of a table that the tool wrote: what follows its first title."""
+    match = re.match(r'"?\w+"?([,;\t])', text)
+    return match[1] if match else ","
 
 
 def _guarded(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
-    text = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv's writer would not quote it
+    text = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv's writer does not quote "\r"
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
@@ -312,5 +319,5 @@ def read_pairs(path: Path) -> dict[str, str]:
 
 
 def as_text(path: Path | str) -> str:
-    """Return a path as text that JSON can hold, bytes that are not UTF-8 as escapes."""
+    """Return a path as text that JSON can hold; bytes that are not UTF-8 become escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,8 +1,7 @@
-"""The run folder: the contract between a job and whoever reads its results.
+"""The run folder: the contract between a job and the readers of its results.
 
-A job writes one run folder; whoever shows it reads it, and writes no more than the engineer's words
-on a cluster.  Every file appears whole or not at all, and `run.json` says what was analysed, with
-what, and how it ended.
+A job writes one run folder. The page and the report read it. Every file appears whole or not at
+all, and `run.json` says what was analysed, with which options, and how the job ended.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ from pipelines.runs.manifest import (
 
 REJECTED_FILE = "rejected.txt"
 PERTURBED_FILE = "perturbed.csv"
-"""Of a folder of perturbed images: which there are, and of which originals."""
+"""Table of the perturbed images in a folder, with the original of each."""
 LOCK_FILE = ".lock"
 NEW_HEATMAPS = ".heatmaps-new"
-"""Where heatmaps of new images go while they are compared."""
+"""Folder for heatmaps of new images while they are compared."""
 PARTIAL_FOLDER = ".partial"
-"""Where files are until all are there, of a job that writes images."""
+"""Folder in which a job that writes images keeps its files until all of them are there."""
 CLUSTERING_JOBS = ("cluster", "heatmaps")
 IMAGE_JOBS = ("perturb", "example")
-"""Jobs whose run folder is one of images, which other jobs read."""
+"""Jobs whose run folder is a folder of images that other jobs read."""
 SECONDS_BETWEEN_STATUSES = 0.5
 WRITTEN = (
     "another job is writing into {folder}. Wait until it ends, stop it, "
@@ -49,12 +48,12 @@ WRITTEN = (
 )
 
 Progress = Callable[[str, int, int], None]
-"""Called as ``progress(stage, done, total)`` while a job works; it must return at once."""
+"""Called as ``progress(stage, done, total)`` while a job works; must return without delay."""
 
 
 @dataclass
 class Run:
-    """A run folder that a job is writing; the one thing about a job that changes as it works.
+    """A run folder that a job is writing. Unlike the job itself, it changes while the job works.
 
     Attributes
     ----------
@@ -62,11 +61,11 @@ class Run:
     manifest : Manifest
         Written to `run.json` whenever a stage ends.
     progress : Progress
-        Reports to `status.json` and to the listener that the job was given.
+        Reports to `status.json` and to the job's listener.
     replaces : bool
-        Whether the folder still holds the earlier run that this one is to replace.
+        Whether the folder still holds the earlier run that this one is going to replace.
     outdated : Outputs
-        What goes when the earlier run does: what its job writes, and what this one writes.
+        The files to remove with the earlier run: the outputs of its job and of this one.
     """
 
     folder: Path
@@ -76,33 +75,33 @@ class Run:
     outdated: Outputs = field(default_factory=Outputs)
 
     def save(self) -> None:
-        """Write `run.json`, unless that of the earlier run still holds."""
+        """Write `run.json`, unless the folder still holds the earlier run."""
         if not self.replaces:
             write_manifest(self.folder, self.manifest)
 
     def begin_results(self) -> None:
-        """Remove the earlier run: from here on the folder is this run's.
+        """Remove the earlier run: from here on the folder holds this run.
 
-        Whatever goes wrong before leaves the earlier run as it was; files that no job wrote stay.
+        An error before this call leaves the earlier run as it was. Files that no job wrote stay.
         """
         if self.replaces:
             self.replaces = False
-            self.manifest.replacing = True  # whoever reads a run that is half removed is told so
+            self.manifest.replacing = True  # until all is removed, readers refuse the run
             self.save()
             remove_outputs(self.folder, self.outdated, (MANIFEST_FILE, STATUS_FILE))
-            # Of a job that was killed.
+            # A job that was killed may have left this folder.
             shutil.rmtree(self.folder / NEW_HEATMAPS, ignore_errors=True)
             self.manifest.replacing = False
             self.save()
 
     @contextmanager
     def partial(self) -> Iterator[Path]:
-        """Make a hidden folder in the run folder, for files that go to their places together.
+        """Make a hidden folder in the run folder, for files that move to their places together.
 
-        After the block it is gone, and what is left in it.
+        After the block, the folder and all that is left in it are removed.
         """
         folder = self.folder / PARTIAL_FOLDER
-        shutil.rmtree(folder, ignore_errors=True)  # of a job that was killed
+        shutil.rmtree(folder, ignore_errors=True)  # a job that was killed may have left it
         folder.mkdir()
         try:
             yield folder
@@ -111,7 +110,7 @@ class Run:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a block, and keep its seconds and the peak memory in the manifest."""
+        """Time a block, and write its seconds and the peak memory into the manifest."""
         self.progress(name, 0, 0)
         start = time.perf_counter()
         yield
@@ -128,7 +127,7 @@ class Run:
 def peak_memory_mb() -> float:
     """Return the highest resident memory of this process so far, in MiB."""
     try:
-        # Unlike getrusage's figure, it does not begin with that of the process that started us.
+        # getrusage's figure begins with that of the parent process; this one does not.
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):  # not Linux
@@ -155,8 +154,8 @@ def check_run_folder(folder: Path, overwrite: bool) -> bool:
     Raises
     ------
     InputError
-        Unless a job may write into `folder`: it is new, empty but for hidden files, or an earlier
-        run and `overwrite` is True.
+        When a job may not write into `folder`. It may when the folder is new, when it holds only
+        hidden files, or when it holds an earlier run and `overwrite` is True.
     """
     try:
         if folder.exists() and not folder.is_dir():
@@ -171,16 +170,16 @@ def check_run_folder(folder: Path, overwrite: bool) -> bool:
         ) from error
     except NoManifestError as error:
         raise InputError(
-            f"{folder} holds files and is no run folder ({error}); it is left as it is. "
+            f"{folder} holds files but is not a run folder ({error}); it is left as it is. "
             "Choose a new or empty folder."
         ) from error
     if is_written(folder):
         raise InputError(WRITTEN.format(folder=folder))
     if not overwrite:
-        how = "did not end" if manifest.ended == "running" else manifest.ended
+        ending = "did not end" if manifest.ended == "running" else manifest.ended
         raise InputError(
-            f"{folder} holds the run of {manifest.started_at} (it {how}). Choose another folder, "
-            "or give --overwrite to replace that run."
+            f"{folder} holds the run of {manifest.started_at} (it {ending}). Choose another "
+            "folder, or give --overwrite to replace that run."
         )
     return True
 
@@ -191,9 +190,9 @@ def lock_folder(folder: Path) -> Lock:
     Raises
     ------
     InputError
-        When a job is writing into it.
+        When a job is writing into the folder.
     OSError
-        When the folder may not be written.
+        When this process may not write into the folder.
     """
     try:
         return Lock(folder / LOCK_FILE)
@@ -219,15 +218,15 @@ def open_run(
     manifest : Manifest
         What is known before the job starts.
     listener : Progress
-        Told of the job's progress, as `status.json` is.
+        Receives the job's progress, beside `status.json`.
     outputs : mapping of str to Outputs
-        By job, this one among them: what it writes.  Runs of these jobs are of one kind to their
-        user, so that one may take the place of another.
+        The outputs of this job and of the jobs whose runs it may replace, by the job's name.
 
     Raises
     ------
     InputError
-        When the folder may not be written (see `check_run_folder`), or another job writes into it.
+        When this process may not write into the folder (see `check_run_folder`), or another job is
+        writing into it.
     """
     replaces = check_run_folder(folder, overwrite)
     outdated = _outdated(folder, manifest.job, outputs or {}) if replaces else Outputs()
@@ -258,23 +257,23 @@ def open_run(
 
 
 def _outdated(folder: Path, job: str, outputs: Mapping[str, Outputs]) -> Outputs:
-    """Return what goes when a run of `job` takes the place of the run in `folder`.
+    """Return the files to remove when a run of `job` replaces the run in `folder`.
 
     Raises
     ------
     InputError
-        When the two are not of one kind, or something else stands in the way.
+        When `job` may not replace that run, or a name is taken (see `check_outputs`).
     """
     outputs = {job: Outputs()} | dict(outputs)
     manifest = read_manifest(folder)
     earlier = manifest.job
     if earlier not in outputs:
         raise InputError(
-            f"{folder} holds a run of {earlier}, which is something else: it is left as it is. "
-            "Choose another folder."
+            f"{folder} holds a run of {earlier}, which a run of {job} does not replace: it is left "
+            "as it is. Choose another folder."
         )
     outdated = outputs[earlier] | outputs[job]
-    if manifest.replacing:  # what is left may be of any of them
+    if manifest.replacing:  # the remains may be of any of these jobs
         for others in outputs.values():
             outdated |= others
     check_outputs(folder, outdated)
@@ -283,7 +282,7 @@ def _outdated(folder: Path, job: str, outputs: Mapping[str, Outputs]) -> Outputs
 
 @contextmanager
 def amend_run(folder: Path, listener: Progress) -> Iterator[tuple[Manifest, Progress]]:
-    """Open a run folder for a job that adds to a run which has ended; `run.json` stays as it is.
+    """Open a run folder for a job that adds to an ended run; `run.json` stays as it is.
 
     Yields
     ------
@@ -294,7 +293,7 @@ def amend_run(folder: Path, listener: Progress) -> Iterator[tuple[Manifest, Prog
     Raises
     ------
     InputError
-        When the folder is no run, may not be written, or a job is writing into it.
+        When the folder is not a run folder, cannot be written, or a job is writing into it.
     """
     try:
         manifest = read_manifest(folder)
@@ -316,7 +315,7 @@ def is_written(folder: Path) -> bool:
 
 
 def join_listeners(first: Progress, second: Progress) -> Progress:
-    """Return a listener that tells two others."""
+    """Return a listener that passes progress on to two others."""
 
     def progress(stage: str, done: int, total: int) -> None:
         first(stage, done, total)
@@ -326,7 +325,7 @@ def join_listeners(first: Progress, second: Progress) -> Progress:
 
 
 def status_writer(folder: Path) -> Progress:
-    """Return a listener that keeps `status.json` in `folder`, with the time left of each stage."""
+    """Return a listener that writes `status.json` in `folder`, with the time left of the stage."""
     stage_now, first, started, written = "", 0, 0.0, 0.0
 
     def progress(stage: str, done: int, total: int) -> None:
@@ -334,9 +333,7 @@ def status_writer(folder: Path) -> Progress:
         moment = time.monotonic()
         if stage != stage_now:
             stage_now, first, written = stage, 0, 0.0
-        if (
-            not first
-        ):  # what comes before the first step, such as an import, says nothing of the rest
+        if not first:  # time before the first step, of an import for one, does not predict the rest
             first, started = done, moment
         if moment - written < SECONDS_BETWEEN_STATUSES and done < total:
             return

@@ -24,14 +24,14 @@ DAMAGES = (
 """Errors that reading a damaged file raises; any other error is a fault of the tool."""
 FIND_AGAIN = "find the clusters again"
 SAVE_AGAIN = "save it as CSV (UTF-8, commas) with all its rows and columns"
-"""Advice for a table with an engineer's words, which new clusters would lose."""
+"""Advice for a table with an engineer's words: finding the clusters again would lose them."""
 
 
 @contextmanager
 def name_damaged_file(path: Path, or_else: str = FIND_AGAIN) -> Iterator[None]:
     """Turn the errors of a damaged file into an InputError that names the file.
 
-    Put it around the reading of the file alone: errors raised elsewhere are not the file's fault.
+    Put it only around the reading of the file: errors raised elsewhere are not the file's fault.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ def name_damaged_file(path: Path, or_else: str = FIND_AGAIN) -> Iterator[None]:
 
 
 def find_file_inside(run: Path, name: str) -> Path:
-    """Return the path of a file in a run folder, free of links.
+    """Return the path of a file in a run folder, with links resolved.
 
     Raises
     ------
     ValueError
-        When a link leads out of the run folder, whose maker may not be trusted.
+        When a link leads out of the run folder: the folder may come from somebody else.
     FileNotFoundError
         When there is no such file.
     """

@@ -1,9 +1,9 @@
-"""The one shape of a job: it reads what it names, and writes one run folder.
+"""The shape of every job: it reads the files that it names, and writes one run folder.
 
-A job says what it is about, what it reads, what it writes and how it works; `run_job` does for all
-of them what must not be done in several ways: it keeps the run folder apart from what is read,
-holds it for one writer, writes the manifest, and leaves an earlier run as it was until there are
-results to take its place.
+A `Job` names its subject, what it reads, what it writes, and the function that works. `run_job`
+does what is the same for all jobs: it keeps the run folder apart from what is read, locks it for
+one writer, writes the manifest, and leaves an earlier run as it was until there are results to
+replace it.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from pipelines.runs.manifest import Manifest, Part
 
 @dataclass(frozen=True)
 class Job:
-    """A job that can begin: its options were checked, and nothing is written yet.
+    """A job that is ready to begin: its options were checked, and nothing is written yet.
 
     Attributes
     ----------
     name : str
-        That of its command.
+        Name of its command.
     folder : Path
-        What the run is about: of its images, or of its tables.
+        The folder of the images or tables that the run is about.
     sources : tuple of Path
-        All files and folders that are read; none may lie in the run folder or hold it.
+        All files and folders that are read. None may lie in the run folder or contain it.
     parameters : Part
-        The options, given or defaulted, as `run.json` keeps them.
+        All options, with defaults filled in, as `run.json` keeps them.
     outputs : mapping of str to Outputs
-        What it writes, by its name, and what the jobs write whose runs it may replace: of its own
-        run folder it removes these when it overwrites, and not one file more.
+        The outputs of this job and of the jobs whose runs it may replace, by the job's name. When
+        it overwrites a run, it removes these files and no others.
     work : callable
-        Does the job in the run folder that is open.
+        Does the job in the open run folder.
     notes : tuple of str
         What the user should know before it begins.
     report : callable, optional
@@ -55,30 +55,30 @@ class Job:
 
 
 def check_apart(source: Path, out: Path) -> None:
-    """Raise InputError where what is read lies in the run folder, or holds it.
+    """Raise InputError when `source`, which is read, lies in the run folder or contains it.
 
-    A run's pictures are no images to look at, and what is overwritten must not be read.
+    The pictures of a run are not images to analyse, and a job must not overwrite what it reads.
     """
     inside, outside = source.resolve(), out.resolve()
     if inside.is_relative_to(outside) or outside.is_relative_to(inside):
         raise InputError(
-            f"what is read and the run need folders apart; of {source} and {out} one lies inside "
-            "the other. Choose another --out."
+            f"what is read and the run need separate folders; of {source} and {out} one lies "
+            "inside the other. Choose another --out."
         )
 
 
 class Start(TypedDict, total=False):
-    """How a job is started: the same for all jobs, whatever they do.
+    """How a job is started; the same for all jobs.
 
     Attributes
     ----------
     progress : callable
-        Told of the job's progress, as `status.json` is.
+        Receives the job's progress, beside `status.json`.
     command : sequence of str
-        What the user typed, for the manifest.
+        The words that the user typed, for the manifest.
     overwrite : bool
-        Whether the run folder may hold an earlier run of the same kind, which is replaced;
-        otherwise it has to be new or empty.
+        Whether to replace an earlier run of the same kind; otherwise the run folder must be new or
+        empty.
     """
 
     progress: Required[Progress]
@@ -103,7 +103,7 @@ def run_job(job: Job, out: Path, **start: Unpack[Start]) -> Manifest:
     Raises
     ------
     InputError
-        When what is read, or `out`, cannot be used.
+        When a source or `out` cannot be used.
     """
     for source in job.sources:
         check_apart(source, out)

@@ -22,19 +22,16 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import parse_json, write_text
 
 MANIFEST_FILE = "run.json"
-
-
 STATUS_FILE = "status.json"
-
 
 Document = TypeVar("Document", bound=BaseModel)
 PartOf = TypeVar("PartOf", bound="Part")
 Number = int | float
-"""A number that somebody gave: `run.json` keeps 20 as 20, not as 20.0."""
+"""A number from the user: `run.json` keeps 20 as 20, not as 20.0."""
 
 
 def now() -> str:
-    """Return the present moment in UTC, ISO 8601, to the second."""
+    """Return the current time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -44,17 +41,17 @@ def _moment(text: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that decide the result."""
+    """Return the versions of Python and of the libraries that results depend on."""
     libraries = ("tensorflow", "keras", "scikit-learn", "numpy", "scipy", "pillow", "kneed")
     return {"python": platform.python_version()} | {name: version(name) for name in libraries}
 
 
 class NoManifestError(InputError):
-    """The folder has no `run.json` that this version of the tool can read."""
+    """Raised when a folder has no `run.json` that this version of the tool can read."""
 
 
 class Stage(BaseModel):
-    """What one stage of a job cost.
+    """The time and memory of one stage of a job.
 
     Attributes
     ----------
@@ -71,7 +68,7 @@ class Stage(BaseModel):
 
 
 class ImageCounts(BaseModel):
-    """How many files were found below the folder, and what became of them."""
+    """Numbers of files: found below the folder, used as images, and rejected."""
 
     found: int = 0
     used: int = 0
@@ -79,24 +76,24 @@ class ImageCounts(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`run.json`: everything needed to judge a run, and to repeat it.
+    """`run.json`: all that is needed to judge a run, and to repeat it.
 
     Attributes
     ----------
     ended : str
-        "running", "finished", "stopped" (by the user) or "failed" (`message` says why).  A run
-        that says "running" although its process is gone was killed.
+        "running", "finished", "stopped" (by the user) or "failed" (`message` says why). When it is
+        "running" and the process is gone, the job was killed.
     command : list of str
-        The arguments that started the job, to be given to `SAFE_Tool.py` again.
+        The arguments of `SAFE_Tool.py` that started the job, and start it again.
     parameters : dict
-        Every option of the job, given or defaulted.
+        All options of the job, with defaults filled in.
     weights : dict
         Recipe, source, layers and digest of the network that extracted the features.
     chosen : dict
-        What the job settled on by itself: precision, components, eps, min_samples, ...
+        What the job chose by itself: precision, components, eps, min_samples, ...
     result : dict
-        Counts and scores of the outcome.  What is in these four differs from job to job, and is
-        read by `read_part`.
+        Counts and scores of the outcome. Every job has its own entries in these four; `read_part`
+        reads them.
     notes : list of str
         What the user should know about this run, in sentences.
     replacing : bool
@@ -124,14 +121,14 @@ class Manifest(BaseModel):
     versions: dict[str, str] = Field(default_factory=versions)
     replacing: bool = False
     _file: Path = PrivateAttr(default=Path(MANIFEST_FILE))
-    """Where it was read from or written to: messages name it."""
+    """The file that it was read from or written to, for messages."""
 
 
 class Part(BaseModel):
-    """What a job keeps in one part of its manifest: it is written and read by the same model.
+    """The entries of a job in one part of its manifest; this model writes and reads them.
 
-    A field that runs of earlier versions lack, or that nobody needs to read, has a default; what
-    later versions add is passed over.
+    A field has a default when runs of earlier versions lack it, or when nothing reads it. Entries
+    that later versions add are ignored.
 
     Attributes
     ----------
@@ -146,22 +143,22 @@ class Part(BaseModel):
     part: ClassVar[Literal["parameters", "weights", "chosen", "result"]]
 
     def entries(self) -> dict[str, object]:
-        """Return what `run.json` keeps of it: the fields that were given, in their order."""
+        """Return the entries for `run.json`: the fields that were set, in the model's order."""
         return self.model_dump(exclude_unset=True, by_alias=True)
 
 
 class Status(BaseModel):
-    """`status.json`: where a running job is.
+    """`status.json`: how far a running job has come.
 
     Attributes
     ----------
     stage : str
     done, total : int
-        Steps of the stage; `total` is 0 while it is not known.
+        Steps of the stage; `total` is 0 while their number is unknown.
     seconds_left : float or None
-        Estimate for this stage; None while there is none.
+        Estimate for this stage; None while there is no estimate.
     pid : int
-        Of the process that does the job.
+        Identifier of the process that does the job.
     """
 
     stage: str
@@ -186,7 +183,7 @@ def read_manifest(folder: Path) -> Manifest:
     Raises
     ------
     NoManifestError
-        When there is none, or this version of the tool cannot read it.
+        When there is no such file, or this version of the tool cannot read it.
     """
     path = folder / MANIFEST_FILE
     try:
@@ -204,7 +201,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_run_manifest(run: Path) -> Manifest:
-    """Read `run.json`; raise InputError when the folder is no run."""
+    """Read `run.json`; raise InputError when the folder is not a run folder."""
     try:
         return read_manifest(run)
     except NoManifestError as error:
@@ -227,17 +224,17 @@ def check_replaced(run: Path) -> None:
 
 
 def write_part(manifest: Manifest, values: Part) -> None:
-    """Add to a manifest what a job has to say; `run.json` is written when a stage ends."""
+    """Add a job's entries to a manifest; `run.json` itself is written when a stage ends."""
     getattr(manifest, values.part).update(values.entries())
 
 
 def read_part(manifest: Manifest, kind: type[PartOf]) -> PartOf:
-    """Read what a job keeps in one part of its manifest.
+    """Read a job's entries in one part of its manifest.
 
     Raises
     ------
     InputError
-        When something of it is missing or of another type; somebody may have edited the file.
+        When an entry is missing or of another type; somebody may have edited the file.
     """
     try:
         return kind.model_validate(getattr(manifest, kind.part))
@@ -249,32 +246,32 @@ def read_part(manifest: Manifest, kind: type[PartOf]) -> PartOf:
 
 
 def find_part(manifest: Manifest, kind: type[PartOf]) -> PartOf | None:
-    """Read a part that a job writes when it comes that far; None where nothing of it is there.
+    """Read entries that a job writes only when it gets that far; None when there are none.
 
     Raises
     ------
     InputError
-        When it is there, and something of it is missing or of another type.
+        When some of the entries are there, and one is missing or of another type.
     """
     fields = kind.model_fields.items()
-    necessary = {field.alias or name for name, field in fields if field.is_required()}
-    return read_part(manifest, kind) if necessary & getattr(manifest, kind.part).keys() else None
+    required = {field.alias or name for name, field in fields if field.is_required()}
+    return read_part(manifest, kind) if required & getattr(manifest, kind.part).keys() else None
 
 
 def read_document(path: Path, model: type[Document], mend: str) -> Document | None:
-    """Read a JSON file of a run; None where there is none.
+    """Read a JSON file of a run; None when there is no such file.
 
     Parameters
     ----------
     model : pydantic model
-        What the file holds.
+        The structure of the file.
     mend : str
-        What to do where it cannot be read.
+        What the user can do when the file cannot be read, as a sentence.
 
     Raises
     ------
     InputError
-        When it is not as the model says.
+        When the file does not match the model.
     """
     try:
         return _parse(path, model)
@@ -284,7 +281,7 @@ def read_document(path: Path, model: type[Document], mend: str) -> Document | No
         raise InputError(f"{path} cannot be read: {error.strerror}. {mend}") from error
     except ValueError as error:
         raise InputError(
-            f"{path} is not as schema version 1 says: {_first_error(error)}. {mend}"
+            f"{path} does not match schema version 1: {_first_error(error)}. {mend}"
         ) from error
 
 
@@ -300,28 +297,28 @@ def _first_error(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
-    return f"{where}: {first['msg']}"
+    entry = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{entry}: {first['msg']}"
 
 
 def list_runs(folder: Path) -> list[tuple[Path, Manifest]]:
-    """List the run folders directly inside a folder, the one that started last first.
+    """List the run folders directly inside a folder, the latest start first.
 
-    Folders that are no run, or cannot be read, are left out.
+    Folders that are not runs, or cannot be read, are left out.
     """
     runs = []
     try:
-        inside = list(folder.iterdir())
+        paths = list(folder.iterdir())
     except OSError:
         return []
-    for path in inside:
+    for path in paths:
         with suppress(NoManifestError):
             runs.append((path, read_manifest(path)))
     return sorted(runs, key=lambda run: (run[1].started_at, run[0].name), reverse=True)
 
 
 def read_status(folder: Path) -> Status | None:
-    """Read `status.json`; None where there is none, or none that can be read."""
+    """Read `status.json`; None when there is no such file, or it cannot be read."""
     try:
         return Status.model_validate_json((folder / STATUS_FILE).read_bytes())
     except (OSError, ValidationError):

@@ -1,4 +1,4 @@
-"""How figures are written in a report."""
+"""Write figures as text: ranges, counts, shares and decimals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def count_of(number: int, word: str, plural: str = "") -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share, 0 to 1, with one decimal of a percent."""
+    """Write a share, 0 to 1, as a percentage with one decimal."""
     return f"{100 * share:.1f}{SPACE}%"
 
 

@@ -216,7 +216,7 @@ def test_an_example_of_an_earlier_version_is_replaced(tmp_path):
 def test_a_status_beside_other_files_makes_the_folder_no_example(tmp_path):
     for name in ("status.json", "thesis.txt"):
         (tmp_path / name).write_text("precious")
-    with pytest.raises(InputError, match="holds files and is no run folder"):
+    with pytest.raises(InputError, match="holds files but is not a run folder"):
         eyes.write_example(tmp_path, overwrite=True, **TINY)
     assert {path.read_text() for path in tmp_path.iterdir()} == {"precious"}
 

@@ -27,7 +27,7 @@ from pipelines.clusters.rates import SITUATION
 from pipelines.clusters.report.cards import COVERED, NO_IMAGE, NOT_COVERED, Card, UnsafeRow
 from pipelines.clusters.results import Results
 from pipelines.clusters.variance_reduction import HIGH_REDUCTION
-from pipelines.data.parameters import Problem, left_out
+from pipelines.data.parameters import Problem, count_left_out
 from pipelines.runs.manifest import MANIFEST_FILE, Manifest, find_part, read_part
 from pipelines.runs.wording import SPACE, Facts, count_of, decimal, percent, write_ranges
 
@@ -220,7 +220,7 @@ def summarise_problems(problems: Sequence[Problem], explanation: Explanation | N
     """Count the entries of the parameter files that could not be used."""
     if not explanation or not (explanation.parameter_files or problems):
         return ""
-    count = left_out(problems)
+    count = count_left_out(problems)
     listed = _first(len(problems), MOST_PROBLEMS)
     if not count:
         return f"Every entry of the parameter files was used{listed}."

@@ -121,7 +121,7 @@ def test_an_example_is_not_drawn_over_other_files(tmp_path):
     (tmp_path / "thesis.txt").write_text("x")
     done = tool("example", tmp_path)
     assert done.returncode == 1
-    assert "holds files and is no run folder" in done.stderr
+    assert "holds files but is not a run folder" in done.stderr
 
 
 @pytest.fixture

@@ -83,4 +83,4 @@ def test_another_kind_of_run_is_left_as_it_is(tables):
     (tables / "run" / "notes.txt").write_text("mine")
     done = tool("inspect", "--distances", tables / "distances.csv", "--out", tables / "run")
     assert done.returncode == 1
-    assert "holds files and is no run folder" in done.stderr
+    assert "holds files but is not a run folder" in done.stderr

@@ -149,8 +149,8 @@ def test_what_cannot_be_used_is_the_reason_in_one_line(jobs, tmp_path):
     look = until(jobs, ended)
     assert look.state == "failed"
     assert look.message == (
-        f"{tmp_path} holds files and is no run folder (it has no run.json); it is left as it is. "
-        "Choose a new or empty folder."
+        f"{tmp_path} holds files but is not a run folder (it has no run.json); it is left as it "
+        "is. Choose a new or empty folder."
     )
 
 
@@ -361,4 +361,4 @@ def test_a_shell_understands_the_line_from_any_folder(tmp_path):
         text=True,
         check=False,
     )
-    assert done.stderr.startswith(f"Error: {folder} holds files and is no run folder")
+    assert done.stderr.startswith(f"Error: {folder} holds files but is not a run folder")

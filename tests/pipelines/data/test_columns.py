@@ -1,4 +1,4 @@
-"""What a column of a table is: numbers, or categories, or nothing that helps."""
+"""Columns of a table: numbers, categories, or columns that are left out."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_kinds(cells, values):
 
 
 @pytest.mark.parametrize(
-    ("cells", "values", "told"),
+    ("cells", "values", "has_remark"),
     [
         (["1,5", "2", "2,5"], [1.5, 2, 2.5], True),
         (["1,5", "2,5", "1.500"], [1.5, 2.5, None], True),  # which may be 1500
@@ -49,24 +49,26 @@ def test_kinds(cells, values):
         (["1", "2", "x"], [1, 2, None], False),
     ],
 )
-def test_decimal_commas(cells, values, told):
+def test_decimal_commas(cells, values, has_remark):
     assert read(cells, decimal_commas=True) == values
     problems = read_column(cells, decimal_commas=True).problems
-    assert ((-1, "expected decimal points, received decimal commas: used") in problems) == told
+    assert (
+        (-1, "expected decimal points, received decimal commas: used") in problems
+    ) == has_remark
 
 
-def test_each_cell_without_a_value_is_told():
+def test_every_cell_without_a_value_is_a_problem():
     column = read_column(["1", "", "inf", "x\ty", "2", "3"])
     assert column.problems == [
-        (1, "expected a number, received an empty cell: the image is without it"),
-        (2, "expected a number, received 'inf': the image is without it"),
-        (3, "expected a number, received 'x y': the image is without it"),
+        (1, "expected a number, received an empty cell: the image has no value here"),
+        (2, "expected a number, received 'inf': the image has no value here"),
+        (3, "expected a number, received 'x y': the image has no value here"),
     ]
     what = read_column(["1", "2", "3", "x" * 500]).problems[0][1]
     assert len(what) < 150
 
 
-def test_what_can_only_be_numeric():
+def test_a_column_that_can_only_hold_numbers():
     column = read_column(["north", "south", "0", "x"], numeric="an angle in degrees")
     assert column.values.tolist()[2] == 0
     assert column.categories == ()
@@ -79,7 +81,7 @@ def test_what_can_only_be_numeric():
 
 def test_columns_without_a_value():
     assert read_column(["", ""]).problems == [
-        (-1, "expected values, received empty cells alone: column left out")
+        (-1, "expected values, received only empty cells: column left out")
     ]
     column = read_column(["nan", "inf"])
     assert not column.usable
@@ -90,19 +92,19 @@ def test_columns_without_a_value():
     ("different", "rows", "usable"),
     [(100, 100, True), (101, 101, False), (101, 201, False), (101, 202, True)],
 )
-def test_texts_that_only_tell_images_apart(different, rows, usable):
+def test_texts_that_only_identify_images(different, rows, usable):
     cells = [f"id {number % different}" for number in range(rows)] + [""] * 5
     column = read_column(cells)
     assert column.usable == usable
     if not usable:
         what = f"received {different} different ones in {rows} rows: column left out"
-        assert [(row, what in said) for row, said in column.problems] == [(-1, True)]
+        assert [(row, what in problem) for row, problem in column.problems] == [(-1, True)]
 
 
 def test_numbers_may_all_differ():
     assert read_column([str(number) for number in range(500)]).usable
 
 
-def test_numbers_as_python_writes_them_come_back():
+def test_numbers_that_python_writes_are_read_back():
     for value in np.random.default_rng(0).normal(size=200) * 10.0 ** np.arange(-100, 100):
         assert parse_number(repr(float(value))) == value

@@ -1,4 +1,4 @@
-"""Parameters as they are written, and come back."""
+"""Parameters are written into a table, and read back."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.pipelines.data.saved import PATHS, save
 
 def random_parameters(rng, count):
     words = ["=1+1", "'quoted'", "'", "-", "a,b", 'say "x"', "two words", "\u00fc", "nan", "0"]
-    found = []
+    parameters = []
     for number, kind in enumerate(["number", "angle", "category"] * 2):
         values = rng.normal(size=count) * 10.0 ** rng.integers(-20, 20, count)
         values[::7] = np.rint(values[::7] % 1000)
@@ -27,14 +27,14 @@ def random_parameters(rng, count):
         values[rng.random(count) < 0.1] = np.nan
         if kind == "category":  # all of them occur
             values[: len(words)] = np.arange(len(words))
-        found.append(
+        parameters.append(
             Parameter(f"{['=', 'p', chr(39)][number % 3]}{number}", kind, values, categories)
         )
-    return found
+    return parameters
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_is_written_comes_back(tmp_path, seed):
+def test_parameters_are_read_back_as_written(tmp_path, seed):
     rng = np.random.default_rng(seed)
     paths = [
         f"{start}{number}.png" for number, start in enumerate(["=", "'", "a", "\u00fc", "-"] * 8)
@@ -42,9 +42,10 @@ def test_what_is_written_comes_back(tmp_path, seed):
     parameters = random_parameters(rng, len(paths))
     file = tmp_path / "parameters.csv"
     write_parameters(file, paths, parameters)
-    came, found = read_parameter_columns(file, [(each.name, each.kind) for each in parameters])
-    assert came == paths
-    for own, other in zip(parameters, found, strict=True):
+    kinds = [(parameter.name, parameter.kind) for parameter in parameters]
+    read_paths, read = read_parameter_columns(file, kinds)
+    assert read_paths == paths
+    for own, other in zip(parameters, read, strict=True):
         assert (own.name, own.kind, own.categories) == (other.name, other.kind, other.categories)
         np.testing.assert_array_equal(own.values, other.values)
     assert file.read_text().startswith("path,'=0,")  # no formula, not even as a title
@@ -58,11 +59,11 @@ def test_numbers_are_written_short(tmp_path):
     ).read_text() == "path,x\na.png,218\nb.png,-0.1\nc.png,\nd/e.png,1e+22\n"
 
 
-def test_a_table_without_images_comes_back(tmp_path):
+def test_a_table_without_images_is_read_back(tmp_path):
     write_parameters(tmp_path / "p.csv", [], [Parameter("x", "number", np.zeros(0))])
-    paths, found = read_parameter_columns(tmp_path / "p.csv", [("x", "number")])
+    paths, (parameter,) = read_parameter_columns(tmp_path / "p.csv", [("x", "number")])
     assert paths == []
-    assert found[0].values.shape == (0,)
+    assert parameter.values.shape == (0,)
 
 
 @pytest.mark.parametrize(

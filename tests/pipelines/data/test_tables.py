@@ -1,4 +1,4 @@
-"""Tables as people and programs save them: every delimiter, every encoding, and what is none."""
+"""Tables that people and programs save, in every delimiter and encoding; what is refused."""
 
 import csv
 
@@ -34,7 +34,7 @@ def test_line_ends_of_other_systems(tmp_path, ends):
 @pytest.mark.parametrize(
     ("delimiter", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")]
 )
-def test_other_delimiters_are_told(tmp_path, delimiter, word):
+def test_other_delimiters_are_remarked(tmp_path, delimiter, word):
     table = read_table(save(tmp_path, PLAIN.replace(",", delimiter)))
     assert (table.delimiter, table.rows) == (delimiter, CELLS)
     assert table.remarks == [(0, f"expected commas between cells, received {word}: used")]
@@ -51,7 +51,7 @@ def test_other_delimiters_are_told(tmp_path, delimiter, word):
         ('path;"yaw"\na.png;"1;2"\n', ";"),
     ],
 )
-def test_a_title_with_another_delimiter_does_not_mislead(tmp_path, text, delimiter):
+def test_the_delimiter_is_found_despite_a_title_with_another_one(tmp_path, text, delimiter):
     assert read_table(save(tmp_path, text)).delimiter == delimiter
 
 
@@ -61,14 +61,14 @@ def test_unicode_with_and_without_a_byte_order_mark(tmp_path, encoding):
     assert (table.header[0], table.rows, table.remarks) == ("path", CELLS, [])
 
 
-def test_windows_1252_is_told(tmp_path):
+def test_windows_1252_is_remarked(tmp_path):
     table = read_table(save(tmp_path, PLAIN.encode("cp1252")))
     assert table.rows == CELLS
     assert len(table.remarks) == 1
     assert "Windows-1252" in table.remarks[0][1]
 
 
-def test_lines_are_those_of_an_editor(tmp_path):
+def test_lines_are_counted_as_in_an_editor(tmp_path):
     text = '\npath,"title\non two lines",x\na,"1\n\n2",3\n\n,,\n  \nb,4,5\nc,6\nd,7,8,9\ne,1,2,,\n'
     table = read_table(save(tmp_path, text))
     assert (table.header, table.header_line) == (["path", "title on two lines", "x"], 2)
@@ -81,14 +81,14 @@ def test_lines_are_those_of_an_editor(tmp_path):
     ]
 
 
-def test_guards_against_formulas_come_off(tmp_path):
+def test_apostrophes_before_formulas_are_removed(tmp_path):
     table = read_table(save(tmp_path, "path,'=x\n'-a.png,''b\n'c.png,'d\n"))
     assert table.header == ["path", "=x"]
     assert table.rows == [["-a.png", "'b"], ["'c.png", "'d"]]
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "expected two columns or more.*received an empty file"),
         (b"\n\n \n", "received an empty file"),
@@ -108,16 +108,16 @@ def test_guards_against_formulas_come_off(tmp_path):
         (b"path," + b"y" * 200_000 + b"\na.png,1\n", "at most 131,072 characters"),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path, content, said):
+def test_a_file_that_is_not_a_table_is_refused(tmp_path, content, message):
     file = save(tmp_path, content)
-    with pytest.raises(InputError, match=f"(?s){said}") as raised:
+    with pytest.raises(InputError, match=f"(?s){message}") as raised:
         read_table(file)
     assert str(file) in str(raised.value)
     assert "expected" in str(raised.value)
     assert len(str(raised.value)) < 1000
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"there is no such file\. Check the path"):
         read_table(tmp_path / "parameters.csv")
     with pytest.raises(InputError, match="received no regular file"):
@@ -126,7 +126,7 @@ def test_what_is_no_file_is_refused(tmp_path):
         read_table(tmp_path / "\0")
 
 
-def test_whatever_is_in_a_file_is_read_or_refused(tmp_path):
+def test_any_bytes_are_read_or_refused(tmp_path):
     rng = np.random.default_rng(0)
     alphabet = [b"a.png", b"1", b",", b",", b";", b"\n", b"\n", b"\r", b'"', b"'", b"=", b"\xe4"]
     alphabet += [b"\xff\xfe", b"\t", b"|", b" ", b"\x1a", b"\xe2\x80\xa8", b"-", b"nan", b"\x0c"]
@@ -144,21 +144,21 @@ def test_whatever_is_in_a_file_is_read_or_refused(tmp_path):
 def test_rows_join_on_the_path(tmp_path):
     rng = np.random.default_rng(0)
     paths = sorted(f"{chr(97 + number % 5)}/{number}.png" for number in range(50))
-    told = [paths[place] for place in rng.permutation(50)[:30]]
-    told += ["z/1.png", "z/2.png", told[3]]
+    named = [paths[place] for place in rng.permutation(50)[:30]]
+    named += ["z/1.png", "z/2.png", named[3]]
     with (tmp_path / "parameters.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["path", "x"], *([path, "1"] for path in told)])
+        csv.writer(file).writerows([["path", "x"], *([path, "1"] for path in named)])
     table = read_table(tmp_path / "parameters.csv")
     rows, remarks = join_rows(tmp_path / "parameters.csv", table, paths)
     assert {paths[place]: row for place, row in rows.items()} == {
-        path: row for row, path in enumerate(told[:30])
+        path: row for row, path in enumerate(named[:30])
     }
     assert [line for line, _ in remarks] == [32, 33, 34, *[0] * 20]
     assert "received 'z/1.png': row left out" in remarks[0][1]
-    assert "received that of row 5 again" in remarks[2][1]
-    missing = [path for path in paths if path not in told]
+    assert "received the image of row 5 again" in remarks[2][1]
+    missing = [path for path in paths if path not in named]
     assert [what for _, what in remarks[3:]] == [
-        f"expected a row of {path}, received none: the image is without these parameters"
+        f"expected a row of {path}, received none: the image has no value of this table"
         for path in missing
     ]
 

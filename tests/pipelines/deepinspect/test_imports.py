@@ -72,7 +72,7 @@ def test_labels_are_read_and_joined_on_the_image(tmp_path):
     ("lines", "words"),
     [
         (["image,labels", "1,cow"], "row 2: the class 'cow' has no distances"),
-        (["image,labels", "1,cat", "1,cat"], "row 3: expected one row an image"),
+        (["image,labels", "1,cat", "1,cat"], "row 3: expected one row per image"),
         (["image,a,b", "1,cat,dog"], "expected two columns, image and labels, received 3"),
         # Without it, images with one label alone would be left.
         (["image;labels", "1;cat", "2;dog;cat"], "row 3: expected 2 cells, received 3. Put cells"),

@@ -198,7 +198,7 @@ def test_numbers_have_errors_instead_of_classes(images, tmp_path):
 
 
 def test_what_cannot_be_tested(model, images, tmp_path):
-    with pytest.raises(InputError, match="need folders apart"):
+    with pytest.raises(InputError, match="need separate folders"):
         run_test(model, images, images / "out")
     with pytest.raises(InputError, match="task: expected classes, several, numbers"):
         run_test(model, images, tmp_path / "a", task="words")

@@ -327,10 +327,10 @@ def test_no_job_on_a_run_of_heatmaps_removes_a_file_that_it_did_not_write(
 
 def test_a_test_does_not_overwrite_clusters_nor_clusters_a_test(run, model, tested):
     images = run.parent / read_manifest(run).folder
-    with pytest.raises(InputError, match="holds a run of heatmaps, which is something else"):
+    with pytest.raises(InputError, match="holds a run of heatmaps, which a run"):
         dnn_job.test_model(model, images, run, EvaluationOptions(), progress=quiet, overwrite=True)
     assert read_labels(run)
-    with pytest.raises(InputError, match="need folders apart"):
+    with pytest.raises(InputError, match="need separate folders"):
         find(model, tested / "failures.txt", tested, overwrite=True)
 
 

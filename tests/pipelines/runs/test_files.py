@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and come back as they were written."""
+"""Files are written whole or not at all, and read back as they were written."""
 
 import csv
 import errno
@@ -93,7 +93,7 @@ def test_what_is_written_is_on_the_disk_before_it_takes_the_name(tmp_path, monke
     assert events == ["fsync", "replace"]
 
 
-def test_pairs_are_sorted_and_come_back(tmp_path):
+def test_pairs_are_sorted_and_read_back(tmp_path):
     pairs = {"b c.png": "1", "a.png": "-1", "=é.png": "0"}
     files.write_pairs(tmp_path / "labels.txt", pairs.items())
     text = (tmp_path / "labels.txt").read_text(encoding="utf-8")
@@ -101,7 +101,7 @@ def test_pairs_are_sorted_and_come_back(tmp_path):
     assert files.read_pairs(tmp_path / "labels.txt") == pairs
 
 
-def test_no_pair_is_an_empty_file(tmp_path):
+def test_without_pairs_the_file_is_empty(tmp_path):
     files.write_pairs(tmp_path / "rejected.txt", [])
     assert (tmp_path / "rejected.txt").read_bytes() == b""
     assert files.read_pairs(tmp_path / "rejected.txt") == {}
@@ -110,7 +110,7 @@ def test_no_pair_is_an_empty_file(tmp_path):
 @pytest.mark.parametrize(
     "text", ["=cmd|x", "+1", "-1", "@a", "'quoted", "a,b", 'say "x"', "a\nb", ""]
 )
-def test_no_cell_is_a_formula_and_all_come_back(tmp_path, text):
+def test_no_cell_is_a_formula_and_all_are_read_back(tmp_path, text):
     files.write_csv(tmp_path / "a.csv", ["name", "size"], [[text, -5]])
     assert files.read_csv(tmp_path / "a.csv") == [{"name": text, "size": "-5"}]
     cell = (tmp_path / "a.csv").read_text(encoding="utf-8").split("\n")[1]
@@ -156,7 +156,7 @@ def test_cells_are_replaced_and_all_other_bytes_stay(tmp_path, table, place, wor
     assert {name: row[name] for name in words} == words
 
 
-def test_cells_that_are_replaced_by_themselves_change_no_byte(table):
+def test_replacing_cells_by_equal_ones_changes_no_byte(table):
     before = table.read_bytes()
     for number, name, note, *_ in ROWS:
         files.replace_cells(table, "cluster", {str(number): {"name": name, "note": note}})
@@ -164,7 +164,7 @@ def test_cells_that_are_replaced_by_themselves_change_no_byte(table):
 
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\ta", "'a"])
-def test_a_cell_that_is_replaced_is_no_formula(table, text):
+def test_a_replaced_cell_is_not_a_formula(table, text):
     files.replace_cells(table, "cluster", {"0": {"name": text}})
     assert table.read_text(encoding="utf-8").split("\n")[1].startswith(f"0,'{text},")
     assert files.read_csv(table)[0]["name"] == text
@@ -179,7 +179,7 @@ def test_a_carriage_return_in_a_cell_becomes_a_newline(table, text):
     assert after[1:] == before[1:]
 
 
-def test_cells_of_many_rows_and_of_columns_that_are_new(tmp_path, table):
+def test_cells_of_several_rows_and_of_new_columns_are_replaced(tmp_path, table):
     cells = {"-1": {"family": 3, "name": "odd"}, "0": {"hint": "=dark", "family": 0}}
     files.replace_cells(table, "cluster", cells)
     rows = [[*ROWS[0], 0, "=dark"], [*ROWS[1], "", ""], [*ROWS[2], 3, ""]]

@@ -1,4 +1,4 @@
-"""The run folder's promises."""
+"""Run folders: what is written, locked, overwritten, and what stays."""
 
 import json
 import os
@@ -34,9 +34,9 @@ def quiet(stage, done, total):
 
 
 def test_a_run_that_ends_well(tmp_path):
-    heard = []
+    steps = []
     with run_folder.open_run(
-        tmp_path / "new" / "run", manifest(), lambda *step: heard.append(step)
+        tmp_path / "new" / "run", manifest(), lambda *step: steps.append(step)
     ) as run:
         assert read_manifest(run.folder).ended == "running"
         with run.stage("drawing"):
@@ -47,7 +47,7 @@ def test_a_run_that_ends_well(tmp_path):
     assert [stage.name for stage in written.stages] == ["drawing"]
     assert written.stages[0].peak_memory_mb > 1
     assert written.versions["numpy"]
-    assert heard == [("drawing", 0, 0), ("drawing", 1, 2)]
+    assert steps == [("drawing", 0, 0), ("drawing", 1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_status_follows_the_job_and_estimates_the_time_left(tmp_path, monkey
     monkeypatch.setattr(run_folder.time, "monotonic", lambda: clock[0])
     with run_folder.open_run(tmp_path / "run", manifest(), quiet) as run:
         run.progress("drawing", 0, 8)
-        # What comes before the first step, such as an import, tells nothing of the rest.
+        # Time before the first step, of an import for one, does not predict the rest.
         for moment, done in [(150.0, 2), (153.0, 3), (156.0, 4)]:
             clock[0] = moment
             run.progress("drawing", done, 8)
@@ -125,21 +125,21 @@ def test_an_empty_folder_may_be_used(tmp_path):
 
 def test_a_folder_with_other_files_is_left_alone_even_with_overwrite(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match=r"is no run folder \(it has no run\.json\)"):
+    with pytest.raises(InputError, match=r"is not a run folder \(it has no run\.json\)"):
         run_folder.check_run_folder(tmp_path, overwrite=True)
 
 
 @pytest.mark.parametrize("text", ["{}", "not json", '{"schema_version": 99}'])
-def test_a_foreign_run_json_makes_no_run_folder(tmp_path, text):
+def test_a_folder_with_a_foreign_run_json_is_not_a_run_folder(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(InputError, match="is no run folder"):
+    with pytest.raises(InputError, match="is not a run folder"):
         run_folder.check_run_folder(tmp_path, overwrite=True)
 
 
 LABELS = {"cluster": Outputs(("labels.txt",), {"gifs": r"cluster_\d+\.gif"})}
 
 
-def test_a_run_is_overwritten_only_when_asked_and_foreign_files_stay(tmp_path):
+def test_a_run_is_overwritten_only_with_overwrite_and_other_files_stay(tmp_path):
     folder = tmp_path / "run"
     with run_folder.open_run(folder, manifest(), quiet, LABELS):
         (folder / "gifs").mkdir()
@@ -177,7 +177,7 @@ def test_an_overwriting_job_that_fails_before_its_results_leaves_the_earlier_run
     assert (folder / "labels.txt").read_text() == "old"
 
 
-def test_a_run_of_one_kind_takes_the_place_of_another_whole(tmp_path):
+def test_a_run_replaces_all_files_of_a_run_of_another_kind(tmp_path):
     folder = tmp_path / "run"
     outputs = {
         "cluster": Outputs(("labels.txt", "reduction.npz")),
@@ -187,13 +187,13 @@ def test_a_run_of_one_kind_takes_the_place_of_another_whole(tmp_path):
         (folder / "heatmaps").mkdir()
         for name in ("labels.txt", "heatmaps.npz", "heatmaps/000.npy", "classes.csv"):
             (folder / name).touch()
-    (folder / "reduction.npz").touch()  # read as this run's, it would not be
+    (folder / "reduction.npz").touch()  # must not remain, as if it were of this run
     with run_folder.open_run(folder, manifest(), quiet, outputs, overwrite=True) as run:
         run.begin_results()
     names = {file.name for file in folder.iterdir()} - {".lock"}
     assert names == {"classes.csv", "run.json", "status.json"}
     with (
-        pytest.raises(InputError, match="holds a run of cluster, which is something else"),
+        pytest.raises(InputError, match="holds a run of cluster, which a run"),
         run_folder.open_run(
             folder, manifest(job="test"), quiet, {"test": Outputs()}, overwrite=True
         ),
@@ -324,7 +324,7 @@ def test_what_a_killed_job_left_is_no_obstacle(tmp_path):
     assert run_folder.check_run_folder(folder, overwrite=False) is False
 
 
-def test_a_file_is_no_run_folder(tmp_path):
+def test_a_file_is_not_a_run_folder(tmp_path):
     (tmp_path / "run").touch()
     with pytest.raises(InputError, match="is a file"):
         run_folder.check_run_folder(tmp_path / "run", overwrite=True)
@@ -333,16 +333,16 @@ def test_a_file_is_no_run_folder(tmp_path):
 # --- reading --------------------------------------------------------------------------------------
 
 
-def test_a_run_is_written_for_as_long_as_somebody_holds_it(tmp_path):
+def test_a_run_is_being_written_while_its_lock_is_held(tmp_path):
     assert not run_folder.is_written(tmp_path)
     assert not run_folder.is_written(tmp_path / "missing")
     assert list(tmp_path.iterdir()) == []
-    held = run_folder.lock_folder(tmp_path)
+    lock = run_folder.lock_folder(tmp_path)
     assert run_folder.is_written(tmp_path)
     assert run_folder.is_written(tmp_path)
-    held.close()
+    lock.close()
     assert not run_folder.is_written(tmp_path)
-    with run_folder.lock_folder(tmp_path):  # that somebody looked is no obstacle
+    with run_folder.lock_folder(tmp_path):  # `is_written` leaves no lock behind
         assert run_folder.is_written(tmp_path)
 
 
@@ -360,14 +360,14 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     assert (tmp_path / "precious").read_text() == "precious"
 
 
-def test_a_run_is_written_while_its_job_works_and_not_after_it_failed(tmp_path):
+def test_a_run_is_being_written_while_its_job_works_but_not_after_it_failed(tmp_path):
     with pytest.raises(ZeroDivisionError), run_folder.open_run(tmp_path / "run", manifest(), quiet):
         assert run_folder.is_written(tmp_path / "run")
         _ = 1 / 0
     assert not run_folder.is_written(tmp_path / "run")
 
 
-def test_a_run_is_not_written_once_its_process_was_killed(tmp_path):
+def test_a_run_is_not_being_written_after_its_process_was_killed(tmp_path):
     code = (
         "import os, signal, sys; from pathlib import Path; from pipelines.runs import folder;"
         "held = folder.lock_folder(Path(sys.argv[1])); print(folder.is_written(Path(sys.argv[1])));"

@@ -17,7 +17,7 @@ def silent(stage, done, total):
 
 
 class Counted(Part):
-    """What is counted."""
+    """The folder whose files are counted."""
 
     part = "parameters"
     images: str
@@ -33,7 +33,7 @@ def counting(folder: Path, *sources: Path, **changes) -> Job:
         (run.folder / "count.txt").write_text(str(count))
         run.manifest.result = {"count": count}
 
-    usual = {
+    fields = {
         "name": "count",
         "folder": folder,
         "sources": (folder, *sources),
@@ -41,7 +41,7 @@ def counting(folder: Path, *sources: Path, **changes) -> Job:
         "outputs": OUTPUTS,
         "work": work,
     }
-    return Job(**usual | changes)
+    return Job(**fields | changes)
 
 
 @pytest.fixture
@@ -67,19 +67,19 @@ def test_the_manifest_says_what_was_done(images, tmp_path):
 
 
 @pytest.mark.parametrize("out", ["images", "images/run", "."])
-def test_what_is_read_and_the_run_lie_apart_and_nothing_is_written(images, tmp_path, out):
+def test_sources_and_run_must_lie_apart_or_nothing_is_written(images, tmp_path, out):
     before = sorted(tmp_path.rglob("*"))
     for job in (counting(images), counting(tmp_path / "other", images)):
-        with pytest.raises(InputError, match=r"need folders apart.*Choose another --out"):
+        with pytest.raises(InputError, match=r"need separate folders.*Choose another --out"):
             run_job(job, tmp_path / out, progress=silent, overwrite=True)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_link_does_not_hide_that_one_lies_in_the_other(images, tmp_path):
+def test_folders_inside_one_another_are_refused_also_through_a_link(images, tmp_path):
     (tmp_path / "link").symlink_to(images)
-    with pytest.raises(InputError, match="need folders apart"):
+    with pytest.raises(InputError, match="need separate folders"):
         check_apart(images, tmp_path / "link" / "run")
-    with pytest.raises(InputError, match="need folders apart"):
+    with pytest.raises(InputError, match="need separate folders"):
         check_apart(tmp_path / "link", images / "run")
     check_apart(images, tmp_path / "images-run")
 
@@ -110,19 +110,19 @@ def test_a_job_that_fails_leaves_the_earlier_run(images, tmp_path):
 
 
 def test_the_report_is_written_once_the_manifest_says_how_the_job_ended(images, tmp_path):
-    ends = []
-    job = counting(images, report=lambda folder: ends.append(read_manifest(folder).ended))
+    endings = []
+    job = counting(images, report=lambda folder: endings.append(read_manifest(folder).ended))
     run_job(job, tmp_path / "run", progress=silent)
-    assert ends == ["finished"]
+    assert endings == ["finished"]
 
     def stop(run):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_job(
-            counting(images, work=stop, report=lambda folder: ends.append("told")),
+            counting(images, work=stop, report=lambda folder: endings.append("reported")),
             tmp_path / "stopped",
             progress=silent,
         )
-    assert ends == ["finished"]
+    assert endings == ["finished"]
     assert read_manifest(tmp_path / "stopped").ended == "stopped"

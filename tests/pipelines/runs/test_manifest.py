@@ -1,4 +1,4 @@
-"""Manifests and status as they are read back, and runs as they are listed."""
+"""Reading manifests and status back, and listing runs."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from pipelines.runs.manifest import (
 from tests.pipelines.runs.test_folder import manifest, quiet
 
 
-def test_runs_are_listed_the_last_one_first(tmp_path):
+def test_runs_are_listed_with_the_latest_first(tmp_path):
     starts = {
         "b": "2026-01-02T10:00:00+00:00",
         "a": "2026-01-03T09:59:59+00:00",
@@ -39,10 +39,16 @@ def test_runs_are_listed_the_last_one_first(tmp_path):
     assert [folder for folder, _ in listed] == [
         tmp_path / name for name in ("a", "d", "b", "c", ".hidden")
     ]
-    assert [found.folder for _, found in listed] == ["/a", "/d", "/b", "/c", "/.hidden"]
+    assert [run.folder for _, run in listed] == [
+        "/a",
+        "/d",
+        "/b",
+        "/c",
+        "/.hidden",
+    ]
 
 
-def test_what_is_no_run_is_not_listed(tmp_path):
+def test_folders_that_are_not_runs_are_not_listed(tmp_path):
     (tmp_path / "run" / "inner").mkdir(parents=True)
     for folder in (tmp_path, tmp_path / "run", tmp_path / "run" / "inner"):
         write_manifest(folder, manifest())
@@ -68,12 +74,12 @@ def test_runs_are_listed_however_they_ended(tmp_path):
         (tmp_path / ended).mkdir()
         write_manifest(tmp_path / ended, manifest(ended=ended))
     listed = list_runs(tmp_path)
-    assert {folder.name: found.ended for folder, found in listed} == {
+    assert {folder.name: run.ended for folder, run in listed} == {
         name: name for name in ("running", "finished", "stopped", "failed")
     }
 
 
-def test_where_there_is_no_folder_there_are_no_runs(tmp_path):
+def test_a_missing_folder_a_file_and_an_empty_folder_have_no_runs(tmp_path):
     (tmp_path / "file").touch()
     assert list_runs(tmp_path / "missing") == []
     assert list_runs(tmp_path / "file") == []
@@ -127,7 +133,7 @@ def test_a_status_that_is_a_folder_is_none(tmp_path):
 
 
 class Counted(Part):
-    """Two figures, and one that came with a later version."""
+    """Two figures, and one that a later version added."""
 
     part = "result"
     images: int
@@ -140,14 +146,14 @@ def test_a_part_is_read_as_it_was_written(tmp_path):
     write_part(written, Counted(share=0.5, images=3))
     assert list(written.result.items()) == [("earlier", 1), ("images", 3), ("in all", 0.5)]
     write_manifest(tmp_path, written)
-    found = read_part(read_manifest(tmp_path), Counted)
-    assert (found.images, found.share, found.later) == (3, 0.5, ())
-    write_part(written, found.model_copy(update={"later": ("a", "b")}))
+    part = read_part(read_manifest(tmp_path), Counted)
+    assert (part.images, part.share, part.later) == (3, 0.5, ())
+    write_part(written, part.model_copy(update={"later": ("a", "b")}))
     write_manifest(tmp_path, written)
     assert read_part(read_manifest(tmp_path), Counted).later == ("a", "b")
 
 
-def test_a_part_that_no_job_came_to_is_none():
+def test_a_part_that_the_job_did_not_reach_is_none():
     assert find_part(manifest(), Counted) is None
     assert find_part(manifest(result={"later": ["a"]}), Counted) is None
     assert find_part(manifest(result={"images": 1, "in all": 1}), Counted).images == 1

@@ -6,7 +6,7 @@ import shutil
 from playwright.sync_api import expect
 
 from pipelines.clusters.explanation import read_explanation
-from pipelines.data.parameters import left_out
+from pipelines.data.parameters import count_left_out
 from pipelines.runs.files import read_csv
 from tests.ui.explanation.explained import (
     HOSTILE,
@@ -97,7 +97,7 @@ def test_unsafe_values_and_problems_of_tables_are_listed(browsing, explained_run
     expect(browsing.locator(".unsafe tr", has_text="yaw near 40")).to_contain_text("Cluster 4")
     listed = browsing.locator(".problems")
     problems = read_explanation(explained_run).problems
-    unused = left_out(problems)
+    unused = count_left_out(problems)
     count = f"{unused} {'entry' if unused == 1 else 'entries'} of the parameter tables could not"
     expect(listed.locator("summary")).to_contain_text(count)
     row = listed.locator("tr", has_text="n/a")

@@ -307,5 +307,5 @@ def test_a_run_that_is_written_or_is_none_is_refused(run, tmp_path):
 @pytest.mark.parametrize("text", ["", "{", '{"seed": "x"}', '{"seed": 0, "more": 1}'])
 def test_a_damaged_explanation_names_the_file_and_the_way_out(run, text):
     (run / "explanation.json").write_text(text)
-    with pytest.raises(InputError, match=r"explanation\.json is not as schema .* explain"):
+    with pytest.raises(InputError, match=r"explanation\.json does not match schema .* explain"):
         read_explanation(run)

@@ -1,11 +1,11 @@
-"""Tables of parameters: what is used, and that all else is told."""
+"""Tables of parameters: which values are used, and which problems are listed."""
 
 import numpy as np
 import pytest
 
 from pipelines.data.parameter_tables import read_parameters
 from pipelines.data.parameters import (
-    left_out,
+    count_left_out,
     read_parameter_columns,
     write_parameters,
 )
@@ -14,7 +14,7 @@ from tests.pipelines.data.saved import GOOD, PATHS, save
 
 
 def plain(parameter):
-    """Return a parameter's values as Python has them: numbers, words, None."""
+    """Return a parameter's values as Python objects: numbers, words, None."""
     return [
         None
         if np.isnan(value)
@@ -26,7 +26,7 @@ def plain(parameter):
 
 
 def columns(table):
-    return {each.name: plain(each) for each in table.parameters}
+    return {parameter.name: plain(parameter) for parameter in table.parameters}
 
 
 YAW, SKY = [1, 2, 3, 4], ["grey", "blue", "grey", "grey"]
@@ -35,7 +35,7 @@ YAW, SKY = [1, 2, 3, 4], ["grey", "blue", "grey", "grey"]
 def test_a_good_table_has_no_problem(tmp_path):
     table = read_parameters([save(tmp_path, GOOD)], PATHS, [])
     assert columns(table) == {"yaw": YAW, "sky": SKY}
-    assert [(each.kind, each.categories) for each in table.parameters] == [
+    assert [(parameter.kind, parameter.categories) for parameter in table.parameters] == [
         ("number", ()),
         ("category", ("blue", "grey")),
     ]
@@ -51,7 +51,7 @@ def test_rows_in_any_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("replaced", "by", "problems", "yaw", "sky"),
+    ("replaced", "replacement", "problems", "yaw", "sky"),
     [
         ("b.png,2,blue\n", "", [(0, "", "a row of b.png")], [1, None, 3, 4], ["grey", None]),
         ("b.png", "z.png", [(0, "", "of b.png"), (3, "", "'z.png'")], [1, None, 3, 4], None),
@@ -81,38 +81,43 @@ def test_rows_in_any_order(tmp_path):
         ("b.png", ".\\b.png", [], YAW, SKY),
     ],
 )
-def test_what_is_wrong_is_told_and_the_rest_is_used(tmp_path, replaced, by, problems, yaw, sky):
-    by = by if isinstance(by, bytes) else by.encode()
+def test_what_is_wrong_is_a_problem_and_the_rest_is_used(
+    tmp_path, replaced, replacement, problems, yaw, sky
+):
+    new = replacement if isinstance(replacement, bytes) else replacement.encode()
     table = read_parameters(
-        [save(tmp_path, GOOD.encode().replace(replaced.encode(), by))], PATHS, []
+        [save(tmp_path, GOOD.encode().replace(replaced.encode(), new))], PATHS, []
     )
-    assert [(each.file, each.row, each.column) for each in table.problems] == [
+    assert [(problem.file, problem.row, problem.column) for problem in table.problems] == [
         ("parameters.csv", row, column) for row, column, _ in problems
     ]
-    for each, (_, _, what) in zip(table.problems, problems, strict=True):
-        assert what in each.what
-        assert "expected" in each.what
-    found = columns(table)
+    for problem, (_, _, what) in zip(table.problems, problems, strict=True):
+        assert what in problem.what
+        assert "expected" in problem.what
+    values = columns(table)
     if yaw:
-        assert found["yaw"] == yaw
+        assert values["yaw"] == yaw
     if sky:
-        assert found["sky"][: len(sky)] == sky
+        assert values["sky"][: len(sky)] == sky
 
 
-def test_columns_that_say_nothing_are_left_out(tmp_path):
+def test_columns_without_information_are_left_out(tmp_path):
     paths = [f"{number:03d}.png" for number in range(120)]
     text = "path,empty,id,yaw\n" + "".join(f"{path},,i{path},1.5\n" for path in paths)
     table = read_parameters([save(tmp_path, text)], paths, [])
     assert columns(table) == {"yaw": [1.5] * 120}
-    assert [(each.row, each.column) for each in table.problems] == [(0, "empty"), (0, "id")]
+    assert [(problem.row, problem.column) for problem in table.problems] == [
+        (0, "empty"),
+        (0, "id"),
+    ]
 
 
-def test_tables_come_side_by_side(tmp_path):
+def test_the_columns_of_all_tables_are_read(tmp_path):
     first = save(tmp_path, GOOD, "first.csv")
     second = save(tmp_path, "image\tyaw\tlight\nb.png\t7\t0,5\na.png\t8\t0,25\n", "second.csv")
     table = read_parameters([first, second], PATHS, [])
     assert columns(table) == {"yaw": YAW, "sky": SKY, "light": [0.25, 0.5, None, None]}
-    assert [(each.file, each.row, each.column) for each in table.problems] == [
+    assert [(problem.file, problem.row, problem.column) for problem in table.problems] == [
         ("second.csv", 0, ""),
         ("second.csv", 0, ""),
         ("second.csv", 0, ""),
@@ -125,7 +130,7 @@ def test_tables_of_the_same_name_are_told_apart(tmp_path):
     (tmp_path / "x").mkdir()
     files = [save(tmp_path, GOOD), save(tmp_path / "x", "path,light\na.png,1\n")]
     table = read_parameters(files, PATHS, [])
-    assert {each.file for each in table.problems} == {str(files[1])}
+    assert {problem.file for problem in table.problems} == {str(files[1])}
 
 
 def test_images_with_a_value_are_counted(tmp_path):
@@ -136,17 +141,17 @@ def test_images_with_a_value_are_counted(tmp_path):
 def test_angles_in_degrees(tmp_path):
     text = "path,gaze,yaw\na.png,-90,0\nb.png,360,1\nc.png,x,0\nd/e.png,-1e-20,1\n"
     table = read_parameters([save(tmp_path, text)], PATHS, ["gaze"])
-    assert [each.kind for each in table.parameters] == ["angle", "category"]
+    assert [parameter.kind for parameter in table.parameters] == ["angle", "category"]
     assert columns(table)["gaze"] == [270, 0, None, 0]
     assert "expected an angle in degrees, received 'x'" in table.problems[0].what
     only = read_parameters([save(tmp_path, "path,on\na.png,0\nb.png,1\n")], PATHS, [" on "])
     assert only.parameters[0].kind == "angle"
 
 
-def test_an_angle_of_text_is_told_cell_by_cell(tmp_path):
+def test_every_cell_of_an_angle_that_is_text_is_a_problem(tmp_path):
     table = read_parameters([save(tmp_path, GOOD)], PATHS, ["sky"])
     assert columns(table) == {"yaw": YAW}
-    assert [(each.row, each.column) for each in table.problems] == [
+    assert [(problem.row, problem.column) for problem in table.problems] == [
         (row, "sky") for row in (0, 2, 3, 4, 5)
     ]
 
@@ -170,15 +175,15 @@ def test_absolute_paths_and_guarded_ones(tmp_path):
     assert table.problems == ()
 
 
-def test_of_many_problems_alike_the_first_hundred_are_listed(tmp_path):
+def test_the_first_hundred_of_many_similar_problems_are_listed(tmp_path):
     rows = [f"{number}.png,{'x' if number < 130 else number}" for number in range(300)]
-    table = tmp_path / "table.csv"
-    table.write_text("\n".join(["path,yaw", *rows, *(f"z{n}.png,1" for n in range(250))]))
-    found = read_parameters([table], [f"{number}.png" for number in range(300)], [])
-    texts = [problem for problem in found.problems if problem.column == "yaw"]
+    file = tmp_path / "table.csv"
+    file.write_text("\n".join(["path,yaw", *rows, *(f"z{n}.png,1" for n in range(250))]))
+    table = read_parameters([file], [f"{number}.png" for number in range(300)], [])
+    texts = [problem for problem in table.problems if problem.column == "yaw"]
     assert [problem.row for problem in texts[:-1]] == list(range(2, 102))
     assert (texts[-1].row, texts[-1].what) == (0, "and 30 more like these")
-    strangers = [problem for problem in found.problems if not problem.column]
+    strangers = [problem for problem in table.problems if not problem.column]
     assert len(strangers) == 101
     assert strangers[-1].what == "and 150 more like these"
 
@@ -191,45 +196,47 @@ def test_of_many_problems_alike_the_first_hundred_are_listed(tmp_path):
         ("path,yaw\na.png,n/a\nb.png,2\n", [None, 2]),
     ],
 )
-def test_what_spreadsheets_and_data_frames_write(tmp_path, text, values):
+def test_tables_of_spreadsheets_and_data_frames_are_read(tmp_path, text, values):
     (tmp_path / "table.csv").write_text(text)
-    found = read_parameters([tmp_path / "table.csv"], ["a.png", "b.png"], [])
-    (parameter,) = found.parameters
+    table = read_parameters([tmp_path / "table.csv"], ["a.png", "b.png"], [])
+    (parameter,) = table.parameters
     known = [None if np.isnan(value) else value for value in parameter.values.tolist()]
     assert (parameter.kind, known) == ("number", values)
-    assert [problem.row for problem in found.problems if not problem.used] == [
+    assert [problem.row for problem in table.problems if not problem.used] == [
         2 + place for place, value in enumerate(values) if value is None
     ]
 
 
-def test_numbers_with_marks_in_them_are_told(tmp_path):
+def test_numbers_with_other_marks_are_a_problem(tmp_path):
     (tmp_path / "table.csv").write_text('path,yaw\na.png,"1,5"\nb.png,"2,5"\nc.png,"1,5"\n')
-    found = read_parameters([tmp_path / "table.csv"], ["a.png", "b.png", "c.png"], [])
-    assert found.parameters[0].kind == "category"
-    (problem,) = found.problems
-    assert "received marks within them, such as '1,5'" in problem.what
+    table = read_parameters([tmp_path / "table.csv"], ["a.png", "b.png", "c.png"], [])
+    assert table.parameters[0].kind == "category"
+    (problem,) = table.problems
+    assert "received numbers with other marks, such as '1,5'" in problem.what
 
 
-def test_tables_of_which_no_column_can_be_used(tmp_path):
+def test_a_table_without_a_usable_column_is_refused(tmp_path):
     (tmp_path / "table.csv").write_text("path,yaw\na.png,\nb.png,\n")
     with pytest.raises(InputError, match=r"table\.csv: expected a column of numbers .* \(yaw: "):
         read_parameters([tmp_path / "table.csv"], ["a.png", "b.png"], [])
 
 
-def test_what_is_used_although_it_is_odd_does_not_count_as_left_out(tmp_path):
+def test_oddities_that_are_used_do_not_count_as_left_out(tmp_path):
     (tmp_path / "table.csv").write_bytes(
         "path;yaw\na.png;1,5\nb.png;2,5\né.png;3\n".encode("cp1252")
     )
-    found = read_parameters([tmp_path / "table.csv"], ["a.png", "b.png", "é.png"], [])
-    assert [problem.used for problem in found.problems] == [True, True, True]
-    assert left_out(found.problems) == 0
+    table = read_parameters([tmp_path / "table.csv"], ["a.png", "b.png", "é.png"], [])
+    assert [problem.used for problem in table.problems] == [True, True, True]
+    assert count_left_out(table.problems) == 0
 
 
 def test_class_names_made_of_digits_are_categories_and_keep_their_zeros(tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("path,label,Prediction,class,speed\na.png,05,16,05,5\nb.png,16,05,1,16\n")
     read = read_parameters([table], ["a.png", "b.png"], ())
-    kinds = {each.name: (each.kind, each.categories) for each in read.parameters}
+    kinds = {
+        parameter.name: (parameter.kind, parameter.categories) for parameter in read.parameters
+    }
     assert kinds == {
         "label": ("category", ("05", "16")),
         "Prediction": ("category", ("05", "16")),
@@ -237,9 +244,11 @@ def test_class_names_made_of_digits_are_categories_and_keep_their_zeros(tmp_path
         "speed": ("number", ()),
     }
     write_parameters(tmp_path / "kept.csv", ["a.png", "b.png"], read.parameters)
-    names = [(each.name, each.kind) for each in read.parameters]
+    names = [(parameter.name, parameter.kind) for parameter in read.parameters]
     _, again = read_parameter_columns(tmp_path / "kept.csv", names)
-    assert [each.categories for each in again] == [each.categories for each in read.parameters]
+    assert [parameter.categories for parameter in again] == [
+        parameter.categories for parameter in read.parameters
+    ]
 
 
 def test_the_result_of_a_test_gives_labels_and_predictions_and_no_scores(tmp_path):
@@ -249,7 +258,7 @@ def test_the_result_of_a_test_gives_labels_and_predictions_and_no_scores(tmp_pat
         "a.png,05,16,0,1,0.25,0.75\nb.png,16,16,1,1,0.1,0.9\n"
     )
     read = read_parameters([table], ["a.png", "b.png"], ())
-    assert [(each.name, each.kind) for each in read.parameters] == [
+    assert [(parameter.name, parameter.kind) for parameter in read.parameters] == [
         ("label", "category"),
         ("prediction", "category"),
     ]
@@ -262,5 +271,7 @@ def test_the_result_of_a_test_of_numbers_gives_errors(tmp_path):
         "path,expected,predicted,correct,explained output,error,error yaw,error pitch\n"
         "a.png,1;2,3;4,0,0,2,2,2.5\nb.png,1;2,1;2,1,0,0,0,0.5\n"
     )
-    names = [each.name for each in read_parameters([table], ["a.png", "b.png"], ()).parameters]
+    names = [
+        parameter.name for parameter in read_parameters([table], ["a.png", "b.png"], ()).parameters
+    ]
     assert names == ["error", "error yaw", "error pitch"]

@@ -1,4 +1,4 @@
-"""Tables of parameters that speak of failing and of passing images."""
+"""Tables of parameters with rows of failing and of passing images."""
 
 import numpy as np
 import pytest
@@ -38,11 +38,14 @@ def read(folders, *files, angles=()):
 
 
 def cells_of(table):
-    """Return what is known of failing and of passing images, by parameter."""
-    return {each.name: (as_cells(each), as_cells(take_passing(each))) for each in table.parameters}
+    """Return the cells of failing and of passing images, by parameter."""
+    return {
+        parameter.name: (as_cells(parameter), as_cells(take_passing(parameter)))
+        for parameter in table.parameters
+    }
 
 
-def told(table):
+def problems_of(table):
     return [problem.what for problem in table.problems]
 
 
@@ -50,20 +53,20 @@ def told(table):
     "path",
     ["{root}/good/3.png", "../good/3.png", "good/3.png", "3.png", r".\3.png", "..\\good\\3.png"],
 )
-def test_a_table_of_both_names_passing_images_in_any_way(folders, path):
+def test_a_table_of_both_may_name_passing_images_in_several_ways(folders, path):
     rows = ["1.png,5", "2.png,6", f"{path.format(root=folders)},7"]
     table = read(folders, save(folders / "both.csv", "path,yaw", *rows))
     assert cells_of(table) == {"yaw": ([5, 6], ["", 7, ""])}
     assert table.images_with_values == 2
 
 
-def test_a_path_of_both_folders_is_the_failing_images_and_said(folders):
+def test_a_path_of_both_folders_names_the_failing_image_with_a_remark(folders):
     table = read(folders, save(folders / "both.csv", "path,yaw", "1.png,5", "2.png,6", "4.png,8"))
     assert cells_of(table) == {"yaw": ([5, 6], ["", "", 8])}
-    (what,) = told(table)
+    (what,) = problems_of(table)
     assert what == (
-        "expected paths of one image, received 1 of a failing and a passing one, taken for the "
-        "failing one's: used"
+        "expected paths of one image, received 1 of a failing and a passing one, read as those of "
+        "the failing one: used"
     )
     assert table.problems[0].used
 
@@ -92,57 +95,58 @@ def test_the_second_table_with_the_same_titles_is_of_passing_images(folders):
     }
 
 
-def test_what_an_earlier_table_has_is_left_out_of_the_later(folders):
+def test_columns_that_an_earlier_table_has_are_left_out_of_the_later(folders):
     first = save(folders / "first.csv", "path,yaw", "1.png,5", "3.png,7")
     second = save(folders / "second.csv", "path,yaw", "1.png,50", "3.png,70", "4.png,80")
     table = read(folders, first, second)
     assert cells_of(table) == {"yaw": ([5, ""], ["", 7, ""])}
-    assert "expected titles that differ, received this one again: the later is left out" in told(
-        table
-    )
+    problem = "expected different titles, received this one again: the later is left out"
+    assert problem in problems_of(table)
 
 
-def test_the_second_table_is_read_as_the_first(folders):
+def test_columns_of_the_second_table_have_the_kinds_of_the_first(folders):
     bad = save(folders / "bad.csv", "path,speed,sky", "1.png,5.5,rain", "2.png,6,sun")
     good = save(folders / "good.csv", "path,speed,sky", "3.png,1,3", "4.png,0,4")
     table = read(folders, bad, good)
-    assert [each.kind for each in table.parameters] == ["number", "category"]
+    assert [parameter.kind for parameter in table.parameters] == ["number", "category"]
     assert cells_of(table) == {
         "speed": ([5.5, 6], ["", 1, 0]),
         "sky": (["rain", "sun"], ["", "3", "4"]),
     }
 
 
-def test_angles_of_passing_images_are_turned_too(folders):
+def test_angles_of_passing_images_are_wrapped_too(folders):
     rows = ["1.png,-10", "3.png,370", "4.png,x"]
     table = read(folders, save(folders / "both.csv", "path,gaze", *rows), angles=["gaze"])
     assert cells_of(table) == {"gaze": ([350, ""], ["", 10, ""])}
-    assert "expected an angle in degrees, received 'x': the image is without it" in told(table)
+    assert "expected an angle in degrees, received 'x': the image has no value here" in problems_of(
+        table
+    )
 
 
-def test_passing_images_without_rows_are_not_missed(folders):
+def test_passing_images_without_rows_are_not_a_problem(folders):
     table = read(folders, save(folders / "bad.csv", "path,yaw", "1.png,5"))
-    assert told(table) == [
-        "expected a row of 2.png, received none: the image is without these parameters"
+    assert problems_of(table) == [
+        "expected a row of 2.png, received none: the image has no value of this table"
     ]
     assert np.isnan(table.parameters[0].passing).tolist() == [True] * 3
 
 
-def test_rows_of_other_files_of_either_folder_are_passed_over(folders):
+def test_rows_of_other_files_of_either_folder_are_skipped(folders):
     (folders / "good" / "5.png").write_bytes(b"")
     rows = ["1.png,5", "2.png,6", "5.png,1", "9.png,1"]
     table = read(folders, save(folders / "both.csv", "path,yaw", *rows))
-    assert [what for what in told(table) if "received '" in what] == [
+    assert [what for what in problems_of(table) if "received '" in what] == [
         "expected the path of an image of the run, received '9.png': row left out"
     ]
 
 
-def test_columns_of_passing_images_alone_are_left_out(folders):
+def test_columns_of_only_passing_images_are_left_out(folders):
     bad = save(folders / "bad.csv", "path,yaw", "1.png,5", "2.png,6")
     good = save(folders / "good.csv", "path,speed", "3.png,5", "4.png,6")
     table = read(folders, bad, good)
-    assert [each.name for each in table.parameters] == ["yaw"]
-    (problem,) = [each for each in table.problems if each.column == "speed"]
+    assert [parameter.name for parameter in table.parameters] == ["yaw"]
+    (problem,) = [problem for problem in table.problems if problem.column == "speed"]
     assert problem.what == "expected values of failing images, received none: column left out"
     with pytest.raises(InputError, match=r"good\.csv: .*expected values of failing images"):
         read(folders, good)
@@ -161,15 +165,15 @@ def test_the_table_of_a_test_gives_labels_of_both_and_marks_errors(tmp_path):
     table = save(tmp_path / "testResult.csv", f"{header},error,error x", *rows)
     both = read_parameters([table], ["a", "b"], [], tmp_path, PassingImages(tmp_path, ["c", "d"]))
     assert cells_of(both) == {"error": ([2, 3], [0, 0]), "error x": ([2, 3], [0, 0])}
-    assert all(each.outcome for each in both.parameters)
+    assert all(parameter.outcome for parameter in both.parameters)
     own = save(tmp_path / "own.csv", "path,error", "a,2", "b,3", "c,1")
     assert not read_parameters([own], ["a", "b"], [], tmp_path).parameters[0].outcome
 
 
-def test_what_a_run_keeps_comes_back(folders, tmp_path):
+def test_parameters_that_a_run_keeps_are_read_back(folders, tmp_path):
     rows = ["1.png,5,rain", "2.png,,sun", "3.png,7,fog", "4.png,8,"]
     table = read(folders, save(folders / "both.csv", "path,yaw,sky", *rows))
-    kinds = [(each.name, each.kind) for each in table.parameters]
+    kinds = [(parameter.name, parameter.kind) for parameter in table.parameters]
     write_parameters(tmp_path / "own.csv", FAILING, table.parameters)
     write_parameters(tmp_path / "others.csv", PASSING, [*map(take_passing, table.parameters)])
     (paths, own), (others_paths, others) = (

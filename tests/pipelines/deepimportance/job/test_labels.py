@@ -105,7 +105,7 @@ def test_test_images_that_were_trained_with_are_noted(model, folders, tmp_path):
 
 
 def test_images_and_run_are_apart(model, folders):
-    with pytest.raises(InputError, match="need folders apart"):
+    with pytest.raises(InputError, match="need separate folders"):
         measure(model, folders, folders / "test" / "run")
 
 

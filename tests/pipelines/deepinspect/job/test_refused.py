@@ -59,5 +59,5 @@ def test_activations_that_are_no_numbers_are_refused(tmp_path):
 
 
 def test_the_run_does_not_go_among_the_images(model, images):
-    with pytest.raises(InputError, match="need folders apart"):
+    with pytest.raises(InputError, match="need separate folders"):
         inspect_model(model, images, images / "run", Options(), progress=quiet)

@@ -106,7 +106,7 @@ def test_options_that_cannot_be_used_are_refused(spots, tmp_path, more, words):
 def test_folders_that_cannot_be_used_are_refused(spots, done, tmp_path):
     with pytest.raises(InputError, match="holds no root cause clusters: its job, test"):
         run_job(spots, tmp_path / "out", run=spots.run.parent / "tested")
-    with pytest.raises(InputError, match="need folders apart"):
+    with pytest.raises(InputError, match="need separate folders"):
         run_job(spots, spots.train / "out")
     with pytest.raises(InputError, match="holds a run of heatmaps"):
         run_job(spots, shutil.copytree(spots.run, tmp_path / "run"), overwrite=True)

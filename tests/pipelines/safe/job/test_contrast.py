@@ -328,7 +328,7 @@ def test_points_that_are_kept_are_directions(run):
 def test_a_run_inside_the_passing_folder_is_refused(world, store, tmp_path):
     passing = tmp_path / "passing"
     draw_eyes(passing, 12, 60)
-    with pytest.raises(InputError, match="need folders apart"):
+    with pytest.raises(InputError, match="need separate folders"):
         find(world / "failures.txt", passing / "run", passing=passing)
 
 
