@@ -22,7 +22,7 @@ from pipelines.hudd.job import Options, find_clusters_by_heatmaps
 from pipelines.hudd.placement import measure
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
-from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
+from pipelines.runs.manifest import read_manifest
 from pipelines.unsafe_set.files import read_candidates
 from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 from tests.foreign import read_files, undeclared, write_foreign
@@ -247,27 +247,16 @@ def test_new_images_cannot_be_explained_by_the_worst_output(run, improvement):
         select(run, improvement)
 
 
-def test_selecting_runs_code_in_a_model_only_with_trust(tmp_path, improvement):
+def test_selecting_runs_code_in_a_model_only_with_trust(run, tmp_path, improvement):
     keras, _ = import_keras()
     layers = keras.layers
     stack = [keras.Input((SIZE[1], SIZE[0], 3)), layers.Lambda(lambda x: x / 255, name="code")]
     dnn = keras.Sequential([*stack, layers.Flatten(), layers.Dense(2, "softmax")])
     dnn.save(tmp_path / "dnn.keras")
-    run = tmp_path / "run"
-    (run / "heatmaps").mkdir(parents=True)
-    np.save(run / "heatmaps" / "layer.npy", np.zeros((3, 2), np.float32))
-    arrays = {"layer": "dense", "labels": np.zeros(3, np.int32), "reaches": np.ones(1, np.float32)}
-    np.savez(run / "heatmaps.npz", **arrays)
-    manifest = Manifest(
-        job="heatmaps", ended="finished", command=[], folder="/images",
-        parameters={
-            "model": str(tmp_path / "dnn.keras"), "trust_model": True, "rule": "z+",
-            "batch_size": 16,
-        },
-        weights={"sha256": digest_of(tmp_path / "dnn.keras")},
-        chosen={"scaling": "none", "explained": "the predicted one"},
-    )  # fmt: skip
-    write_manifest(run, manifest)
+    document = json.loads((run / "run.json").read_text())
+    document["parameters"] |= {"model": str(tmp_path / "dnn.keras"), "trust_model": True}
+    document["weights"]["sha256"] = digest_of(tmp_path / "dnn.keras")
+    (run / "run.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match="'code' is a Lambda layer"):
         select(run, improvement)
 

@@ -72,14 +72,19 @@ def label(world, change):
     return rows
 
 
+def edit_selection(run, **changes):
+    """Change what `selection.json` says, as a version wrote it that kept no digest of the table."""
+    file = run / "selection.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"listed": ""} | changes))
+
+
 def unlabelled(world, tmp_path):
     """Move the improvement set to where class folders say nothing."""
     flat = tmp_path / "flat"
     flat.mkdir()
     for path in world.improvement.rglob("*.png"):
         shutil.copy(path, flat / f"{path.parent.name}_{path.name}")
-    selection = json.loads((world.run / "selection.json").read_text())
-    (world.run / "selection.json").write_text(json.dumps(selection | {"folder": str(flat)}))
+    edit_selection(world.run, folder=str(flat))
     rows = read_csv(world.run / UNSAFE_SET_FILE)
     for row in rows:
         row["path"] = row["path"].replace("/", "_")

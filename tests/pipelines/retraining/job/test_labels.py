@@ -10,7 +10,7 @@ from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs, write_csv
 from pipelines.unsafe_set.files import UNSAFE_SET_FILE
-from tests.pipelines.retraining.retrained import label, predict, run_job, unlabelled
+from tests.pipelines.retraining.retrained import edit_selection, label, predict, run_job, unlabelled
 
 
 def test_a_label_that_was_filled_in_counts_before_the_folder(world, tmp_path):
@@ -50,6 +50,9 @@ def test_a_label_that_the_model_does_not_know(world, tmp_path):
 def test_an_empty_unsafe_set(world, tmp_path):
     rows = read_csv(world.run / UNSAFE_SET_FILE)
     write_csv(world.run / UNSAFE_SET_FILE, list(rows[0]), [])
+    with pytest.raises(InputError, match=r"unsafe_set\.csv does not list the images"):
+        run_job(world, tmp_path / "first")
+    edit_selection(world.run)
     with pytest.raises(InputError, match=r"unsafe_set\.csv is empty"):
         run_job(world, tmp_path / "out")
     (world.run / "selection.json").unlink()
@@ -133,8 +136,7 @@ def test_folders_named_after_days_are_no_labels_where_some_were_filled_in(world,
         place = days / "monday" / f"{path.parent.name}_{path.name}"
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, place)
-    selection = json.loads((world.run / "selection.json").read_text())
-    (world.run / "selection.json").write_text(json.dumps(selection | {"folder": str(days)}))
+    edit_selection(world.run, folder=str(days))
     rows = read_csv(world.run / UNSAFE_SET_FILE)
     for place, row in enumerate(rows):
         name, _, rest = row["path"].partition("/")

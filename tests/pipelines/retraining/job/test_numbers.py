@@ -1,6 +1,5 @@
 """Retraining of DNNs that predict numbers and columns."""
 
-import json
 import shutil
 
 import pytest
@@ -13,7 +12,7 @@ from pipelines.retraining.training import Options
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.unsafe_set.files import UNSAFE_SET_FILE
-from tests.pipelines.retraining.retrained import quiet
+from tests.pipelines.retraining.retrained import edit_selection, quiet
 
 
 def test_numbers_are_retrained_too(spots, tmp_path):
@@ -42,9 +41,7 @@ def test_numbers_are_retrained_too(spots, tmp_path):
         write_csv(folder / "labels.csv", ("path", "place"), rows)
         sets[name] = folder
     run = shutil.copytree(spots.run, tmp_path / "run")
-    selection = json.loads((run / "selection.json").read_text())
-    selection["folder"] = str(sets["improvement"])
-    (run / "selection.json").write_text(json.dumps(selection))
+    edit_selection(run, folder=str(sets["improvement"]))
     rows = read_csv(run / UNSAFE_SET_FILE)
     cells = [(r["path"].split("/")[1], *list(r.values())[1:]) for r in rows]
     write_csv(run / UNSAFE_SET_FILE, list(rows[0]), cells)
