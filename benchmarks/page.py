@@ -80,7 +80,12 @@ def write_run(folder: Path, images: Path, count: int, seed: int) -> None:
         command=[],
         folder=str(images),
         parameters={},
-        result={"clusters": CLUSTERS, "inspection_share": 5 * CLUSTERS / count},
+        result={
+            "clusters": CLUSTERS,
+            "noise": int((labels < 0).sum()),
+            "noise_share": float((labels < 0).mean()),
+            "inspection_share": 5 * CLUSTERS / count,
+        },
     )
     with open_run(folder, manifest, lambda *step: None) as run:
         write_clusters(run.folder, clusters)
