@@ -1,8 +1,6 @@
 """Root cause clusters in contrast with passing images, from end to end with the real network."""
 
 import shutil
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -21,6 +19,7 @@ from pipelines.safe.placement import measure
 from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 from tests.causes import CAUSES, draw_eyes
 from tests.pipelines.safe.job_runs import files_of, find, quiet
+from tests.undecodable import undecodable_png
 
 NEW_COLUMNS = (
     "kind", "parts", "groups", "failing_images", "passing_images", "failure_rate", "rate_low",
@@ -332,29 +331,15 @@ def test_a_run_inside_the_passing_folder_is_refused(world, store, tmp_path):
         find(world / "failures.txt", passing / "run", passing=passing)
 
 
-def _png(*chunks: tuple[bytes, bytes]) -> bytes:
-    parts = [len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)
-             for kind, data in chunks]  # fmt: skip
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-UNDECODABLE = _png(
-    (b"IHDR", struct.pack(">IIBBBBB", 40, 30, 8, 2, 0, 0, 0)),
-    (b"IDAT", b"no pixels"),
-    (b"IEND", b""),
-)
-"""A PNG whose checksums are right; that it has no pixels shows when it is decoded."""
-
-
 def test_passing_images_that_cannot_be_decoded_are_named(world, store, tmp_path):
     passing = tmp_path / "passing"
     names = draw_eyes(passing, 14, 61)
     for name in names[:2]:
-        (passing / name).write_bytes(UNDECODABLE)
+        (passing / name).write_bytes(undecodable_png())
     manifest = find(world / "failures.txt", tmp_path / "run", passing=passing)
     assert any("2 passing images could not be decoded" in note for note in manifest.notes)
     assert manifest.result["passing_sample"] == 12
     for name in names[2:6]:
-        (passing / name).write_bytes(UNDECODABLE)
+        (passing / name).write_bytes(undecodable_png())
     with pytest.raises(InputError, match="pixels can be decoded, received 8"):
         find(world / "failures.txt", tmp_path / "other", passing=passing)
