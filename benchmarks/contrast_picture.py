@@ -55,7 +55,7 @@ def main() -> None:
     """Draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     images = extract("signs", signs(0))
     causes = sorted(set(images.causes.tolist()))
     font = ImageFont.load_default(18)
@@ -75,7 +75,7 @@ def main() -> None:
         x, y = MARGIN + (number % 5) * 250, top + 8 + 30 * (number // 5)
         draw.ellipse((x, y + 4, x + 14, y + 18), fill=COLOURS[number])
         draw.text((x + 22, y), cause, fill="black", font=font)
-    picture.quantize(64).save(asked.file, optimize=True)
+    picture.quantize(64).save(arguments.file, optimize=True)
 
 
 if __name__ == "__main__":

@@ -128,13 +128,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="any folder of photographs, a thousand or more")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET")
-    asked = parser.parse_args()
-    if not asked.folder.is_dir():
-        parser.exit(1, f"{asked.folder} is not there: give a folder of photographs.\n")
+    arguments = parser.parse_args()
+    if not arguments.folder.is_dir():
+        parser.exit(1, f"{arguments.folder} is not there: give a folder of photographs.\n")
     print(f"{'':<27}{'images':>7}{'linked':>8}{'iso':>6}{'true pairs':>16}{'false pairs':>15}")
-    for name in asked.sets:
-        for seed in asked.seeds:
-            images = extract(f"{name} {seed}", SETS[name](asked.folder, seed))
+    for name in arguments.sets:
+        for seed in arguments.seeds:
+            images = extract(f"{name} {seed}", SETS[name](arguments.folder, seed))
             line = judge(images.causes, layers_of(images.failing, POOLS[-1:]))
             print(f"{name:<24}{seed:>3}{line}", flush=True)
 

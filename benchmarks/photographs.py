@@ -318,29 +318,29 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--skip", nargs="*", default=[], help="methods whose name has a word")
     parser.add_argument("--draws", type=int, default=5, help="test sets a seed, for rates")
-    asked = parser.parse_args()
-    if not asked.folder.is_dir():
-        parser.exit(1, f"{asked.folder} is not there: give a folder of photographs.\n")
-    if asked.what == "hints":
-        kinds = {"photographs": [photographs(asked.folder, seed) for seed in asked.seeds]}
+    arguments = parser.parse_args()
+    if not arguments.folder.is_dir():
+        parser.exit(1, f"{arguments.folder} is not there: give a folder of photographs.\n")
+    if arguments.what == "hints":
+        kinds = {"photographs": [photographs(arguments.folder, seed) for seed in arguments.seeds]}
         if find_stamps() and find_backgrounds():
-            kinds["composed"] = [composed(seed) for seed in asked.seeds]
+            kinds["composed"] = [composed(seed) for seed in arguments.seeds]
         print_hints(kinds)
         return
-    if asked.what == "rates":
-        pictures = [photographs(asked.folder, seed, SPOILT, CLEAN) for seed in asked.seeds]
-        print_rates([extract("test sets", each) for each in pictures], asked.draws)
+    if arguments.what == "rates":
+        pictures = [photographs(arguments.folder, seed, SPOILT, CLEAN) for seed in arguments.seeds]
+        print_rates([extract("test sets", each) for each in pictures], arguments.draws)
         return
-    own = [extract(f"photographs {s}", photographs(asked.folder, s)) for s in asked.seeds]
-    print_table("photographs", own, asked.skip)
+    own = [extract(f"photographs {s}", photographs(arguments.folder, s)) for s in arguments.seeds]
+    print_table("photographs", own, arguments.skip)
     if find_stamps() and find_backgrounds():
-        made = [extract(f"composed {seed}", composed(seed)) for seed in asked.seeds]
-        print_table("composed", made, asked.skip)
+        made = [extract(f"composed {seed}", composed(seed)) for seed in arguments.seeds]
+        print_table("composed", made, arguments.skip)
     else:
         print("\ncomposed: apt install tuxpaint-stamps-default mate-backgrounds")
     for name, draw in (("signs", signs), ("eyes", eyes)):
-        drawn = [extract(f"{name} {seed}", draw(seed)) for seed in asked.seeds]
-        print_table(name, drawn, asked.skip)
+        drawn = [extract(f"{name} {seed}", draw(seed)) for seed in arguments.seeds]
+        print_table(name, drawn, arguments.skip)
 
 
 if __name__ == "__main__":

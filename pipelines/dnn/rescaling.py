@@ -39,39 +39,39 @@ def find_rescaling(model: Model) -> str:
     _, height, width, channels = graph.inputs[0].shape
     shape = (1, height or OPEN_SIDE, width or OPEN_SIDE, channels)
     pictures = np.concatenate([np.full(shape, level, np.float32) for level in LEVELS])
-    found: list[str] = []
-    _follow(graph, [pictures], found)
-    return found[0] if found else ""
+    rescalings: list[str] = []
+    _follow(graph, [pictures], rescalings)
+    return rescalings[0] if rescalings else ""
 
 
-def _follow(graph: Graph, inputs: Sequence[Tensor], found: list[str]) -> list[Tensor] | None:
+def _follow(graph: Graph, inputs: Sequence[Tensor], rescalings: list[str]) -> list[Tensor] | None:
     """Compute all that is before the weights; return the outputs, None where weights are before.
 
-    `found` takes the names of what rescales.
+    `rescalings` takes the names of what rescales.
     """
     values = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
     for node in iterate_nodes(graph):
         if not all(id(tensor) in values for tensor in node.input_tensors):
             continue  # weights are before it
-        outputs = _compute(node, values, found)
+        outputs = _compute(node, values, rescalings)
         if outputs is not None:
             values |= {id(t): value for t, value in zip(node.outputs, outputs, strict=True)}
-        if found:
+        if rescalings:
             return None
     if all(id(tensor) in values for tensor in graph.outputs):
         return [values[id(tensor)] for tensor in graph.outputs]
     return None
 
 
-def _compute(node: Node, values: dict[int, Tensor], found: list[str]) -> list[Tensor] | None:
+def _compute(node: Node, values: dict[int, Tensor], rescalings: list[str]) -> list[Tensor] | None:
     """Compute one layer or operation; None where it has weights, or cannot be computed."""
     layer = node.operation
     if type(layer).__name__ in RESCALING_LAYERS:
-        found.append(layer.name)
+        rescalings.append(layer.name)
         return None
     inner = find_graph(layer)
     if inner is not None:
-        return _follow(inner, [values[id(tensor)] for tensor in node.input_tensors], found)
+        return _follow(inner, [values[id(tensor)] for tensor in node.input_tensors], rescalings)
     if getattr(layer, "weights", None):
         return None
     arguments, options = node.arguments.fill_in(values)
@@ -83,7 +83,7 @@ def _compute(node: Node, values: dict[int, Tensor], found: list[str]) -> list[Te
         return None
     outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
     if any(_rescales(np.asarray(output, dtype=np.float32)) for output in outputs):
-        found.append(layer.name)
+        rescalings.append(layer.name)
     return outputs
 
 
