@@ -48,6 +48,7 @@ def stops(first: Callable[[], object] | None = None) -> Iterator[Callable[[], No
 
     def check() -> None:
         if waiting is not None:
+            waiting.cancel()  # what is cleaned up from here on may take its time
             raise KeyboardInterrupt
 
     for sign in (signal.SIGINT, *end_signals()):

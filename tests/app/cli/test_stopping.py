@@ -70,3 +70,22 @@ def test_asked_twice_a_job_stops_at_once():
     )
     done = run(code)
     assert done.stdout.splitlines()[-1] == str(STOPPED), done.stderr
+
+
+def test_what_a_stopped_job_cleans_up_is_not_interrupted():
+    code = SILENT.replace(
+        """        lock = threading.Lock()
+        lock.acquire()
+        lock.acquire()  # as a library does that reports nothing
+""",
+        """        try:
+            progress("counting", 1, 2)
+        finally:
+            threading.Event().wait(1)  # ten times as long as a job may report nothing
+            print("cleaned up", flush=True)
+""",
+    )
+    assert "cleaned up" in code
+    done = run(code)
+    assert "cleaned up" in done.stdout, done.stderr
+    assert done.stdout.splitlines()[-1] == str(STOPPED)
