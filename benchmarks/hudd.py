@@ -31,7 +31,8 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
-from examples.eyes import FAILURES, build_dnn, write_example
+from examples.eyes import FAILURES, write_example
+from examples.gaze_dnn import build_dnn
 from examples.sampling import ANGLES
 from pipelines.clusters.clusters import read_clusters
 from pipelines.clusters.explanation_tables import TableFiles, read_tables

@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.signs import KINDS, SIDE, SIGN_SCENARIOS, draw_sign, sample_sign
-from examples.eyes import DIRECTIONS, build_dnn, write_example
+from examples.eyes import write_example
+from examples.gaze_dnn import build_dnn
+from examples.sampling import DIRECTIONS
 from pipelines.dnn.job import FAILURES_FILE, EvaluationOptions, read_test, test_model
 from pipelines.dnn.keras import import_keras
 from pipelines.hudd.job import Options as HeatmapOptions

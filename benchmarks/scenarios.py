@@ -17,7 +17,9 @@ from examples.conditions import (
     put_on_sunglasses,
     to_image,
 )
-from examples.eyes import Eye, draw_eye, sample_eyes
+from examples.eye import Eye
+from examples.eye_drawing import draw_eye
+from examples.sampling import sample_eyes
 from pipelines.runs.files import write_csv
 
 Random = np.random.Generator

@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.svm import SVC
 
-from examples.eyes import DIRECTIONS, FAILURES, Eye, situations, write_example
+from examples.eye import Eye
+from examples.eyes import FAILURES, write_example
+from examples.sampling import DIRECTIONS, situations
 from pipelines.clusters.clusters import REDUCTION_FILE
 from pipelines.dnn.keras import import_keras
 from pipelines.hudd.job import Options as HeatmapOptions

@@ -42,17 +42,14 @@ from examples.gaze_dnn import (
     SIZE,
     TESTING,
     TRAINING,
-    build_dnn,
     predict_directions,
     train_dnn,
 )
 from examples.sampling import (
-    DIRECTIONS,
     LEFT_OUT,
     UNSAFE_VALUES,
     gaze_direction,
     sample_eyes,
-    situations,
 )
 from pipelines.data.prefetch import prefetch
 from pipelines.runs.errors import InputError
@@ -69,19 +66,6 @@ from pipelines.runs.manifest import (
     write_part,
 )
 
-__all__ = [
-    "DIRECTIONS",
-    "LEFT_OUT",
-    "ExampleSummary",
-    "Eye",
-    "build_dnn",
-    "draw_eye",
-    "gaze_direction",
-    "sample_eyes",
-    "situations",
-    "write_example",
-]
-
 JOB = "example"
 _SPLITS = ("train", "test", "improvement")
 _NAMES = r"eye_\d+\.jpg|(labels|parameters|unsafe_values)\.csv"
@@ -94,21 +78,19 @@ DRAWING = "drawing eyes"
 DRAWN_AHEAD = 16
 
 
-@dataclass(frozen=True)
-class ExampleSummary:
+class ExampleFigures(Part):
     """What `write_example` wrote.
 
     Attributes
     ----------
-    folder : Path
-        Where it is.
     train, test, improvement, failures : int
         Numbers of images.
     train_accuracy, test_accuracy : float
         Shares of the images, as saved, that the DNN classifies correctly: 0 to 1.
     """
 
-    folder: Path
+    part: ClassVar[Literal["result"]] = "result"
+
     train: int
     test: int
     improvement: int
@@ -133,7 +115,7 @@ def write_example(
     overwrite: bool = False,
     progress: Progress = _no_progress,
     command: Sequence[str] = (),
-) -> ExampleSummary:
+) -> ExampleFigures:
     """Draw the three sets, train the DNN and keep the test images that it gets wrong.
 
     Parameters
@@ -157,7 +139,7 @@ def write_example(
 
     Returns
     -------
-    ExampleSummary
+    ExampleFigures
         Counts and accuracies.
 
     Raises
@@ -180,7 +162,7 @@ def write_example(
         work=lambda run: _write(run, plan),
     )
     manifest = run_job(job, folder, progress=progress, command=command, overwrite=overwrite)
-    return ExampleSummary(folder=folder, **vars(read_part(manifest, ExampleFigures)))
+    return read_part(manifest, ExampleFigures)
 
 
 def _check_counts(counts: dict[str, int]) -> None:
@@ -200,19 +182,6 @@ class ExampleParameters(Part):
     seed: int
     epochs: int
     size: tuple[int, int]
-
-
-class ExampleFigures(Part):
-    """Images of each set, those that the DNN gets wrong, and shares that it gets right."""
-
-    part: ClassVar[Literal["result"]] = "result"
-
-    train: int
-    test: int
-    improvement: int
-    failures: int
-    train_accuracy: float
-    test_accuracy: float
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageFilter
 
-from examples.eyes import draw_eye, sample_eyes
+from examples.eye_drawing import draw_eye
+from examples.sampling import sample_eyes
 
 CAUSES = ("dim", "blurred", "noisy")
 

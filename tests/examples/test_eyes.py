@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from examples import eyes
-from examples.eyes import DIRECTIONS, Eye, draw_eye, gaze_direction, sample_eyes
+from examples.eye import Eye
+from examples.eye_drawing import draw_eye
+from examples.sampling import DIRECTIONS, gaze_direction, sample_eyes
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest, read_status
 

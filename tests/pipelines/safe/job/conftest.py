@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from examples.eyes import sample_eyes
+from examples.sampling import sample_eyes
 from tests.causes import spoil
 from tests.pipelines.safe.job_runs import find
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from examples.eyes import draw_eye, sample_eyes
+from examples.eye_drawing import draw_eye
+from examples.sampling import sample_eyes
 from pipelines.clusters.clusters import read_clusters, read_labels
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
