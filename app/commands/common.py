@@ -30,8 +30,8 @@ CLASSES = Option(
     info="A file, one a line, in the order of the outputs. Empty: sorted.",
 )
 FAILING_IMAGES = Option(
-    "Folder of images on which the DNN failed, failures.txt of a test, or a pair's list of "
-    "inspect; read only.",
+    "Folder of images on which the DNN failed, or a list of them, such as failures.txt of a test "
+    "or a pair's list of inspect; read only.",
     by_place=True,
     label="Folder of images on which the DNN failed",
     needed="the folder that holds the images",

@@ -115,7 +115,7 @@ class PerturbOptions:
 
     model: ModelFile
     images: Annotated[
-        Path, Option("Folder of images, or failures.txt of a test; read only.", by_place=True)
+        Path, Option("Folder of images, or a list of them; read only.", by_place=True)
     ]
     out: Annotated[Path, Option("New or empty folder for the perturbed images.")]
     overwrite: Annotated[

@@ -37,7 +37,8 @@ class TestOptions(EvaluatedOptions):
     images: Annotated[
         Path,
         Option(
-            "Folder of labelled images: class folders, or labels.csv; read only.",
+            "Folder of labelled images (class folders, or labels.csv), or a list of them; read "
+            "only.",
             by_place=True,
             label="Folder of labelled test images, or a test's failures.txt",
             needed="the folder of labelled images",
