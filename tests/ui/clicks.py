@@ -30,6 +30,30 @@ def give(page, folder):
     box.press("Enter")
 
 
+def settle(page):
+    """Wait until what was just shown keeps what is typed into it.
+
+    Gradio makes the fields of a tab or an accordion when it is first opened, and gives them their
+    values a frame later, over whatever was typed meanwhile.  No user is so fast.
+    """
+    page.evaluate(
+        """async () => {
+            for (let frame = 0; frame < 6; frame++) await new Promise(requestAnimationFrame);
+        }"""
+    )
+
+
+def open_tab(page, name):
+    page.get_by_role("tab", name=name).click()
+    settle(page)
+
+
+def unfold(page, name):
+    """Open the accordion of this name."""
+    page.get_by_role("button", name=name).click()
+    settle(page)
+
+
 def find(page, folder):
     give(page, folder)
     expect(page.locator("#command textarea")).to_have_value(re.compile(re.escape(folder.name)))

@@ -6,7 +6,7 @@ from urllib.request import Request, urlopen
 
 from playwright.sync_api import expect
 
-from tests.ui.clicks import give, new_page
+from tests.ui.clicks import give, new_page, unfold
 
 
 def status_of(url, data=None, **headers):
@@ -64,7 +64,7 @@ def test_nothing_outside_the_roots_can_be_reached(serve, failures, visit, tmp_pa
         box.fill(str(failures))
         box.press("Enter")
         expect(page.locator("#job")).to_contain_text(refusal)
-        page.get_by_role("button", name="Options").click()
+        unfold(page, "Options")
         page.get_by_label("Run folder").fill(str(tmp_path / "elsewhere"))
         give(page, inside / "images")
         page.get_by_role("button", name="Find root cause clusters").click()
@@ -72,7 +72,7 @@ def test_nothing_outside_the_roots_can_be_reached(serve, failures, visit, tmp_pa
         expect(page.locator("#job")).to_contain_text(refusal)
         assert not (tmp_path / "elsewhere").exists()
         page.get_by_label("Run folder").fill("")
-        page.get_by_role("button", name="Parameters").click()
+        unfold(page, "Parameters")
         for field in ("Parameter tables", "Unsafe values"):
             page.get_by_label(field).fill(str(failures / "table.csv"))
             page.get_by_role("button", name="Find root cause clusters").click()

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import read_manifest
 from tests.planted import UNSAFE_VALUES
-from tests.ui.clicks import give, new_page, order, shown_path
+from tests.ui.clicks import give, new_page, order, shown_path, unfold
 from tests.waiting import until
 
 
@@ -280,6 +280,6 @@ def test_downloads_are_the_runs_files(browsing, planted):
 
 def test_nothing_is_cut_off_at_any_width(browsing, planted, shoot):
     shoot(browsing, "clusters")
-    browsing.get_by_role("button", name="Options").click()
+    unfold(browsing, "Options")
     give(browsing, Path(read_manifest(planted).folder))
     shoot(browsing, "options")

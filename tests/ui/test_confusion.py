@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from pipelines.deepinspect.results import read_matrices
 from pipelines.runs.files import read_csv
 from tests.pipelines.deepinspect.colours import NAMES, draw, save_model
-from tests.ui.clicks import LONG, new_page
+from tests.ui.clicks import LONG, new_page, open_tab, unfold
 
 MODEL = "Keras model of the classifier"
 IMAGES = "Folder of images to inspect it with"
@@ -44,13 +44,13 @@ def names(tmp_path_factory):
 
 
 def fill(page, model, images, names=None):
-    page.get_by_role("tab", name=TAB).click()
+    open_tab(page, TAB)
     page.get_by_label(MODEL).fill(str(model))
     box = page.get_by_label(IMAGES)
     box.fill(str(images))
     box.press("Enter")
     if names:
-        page.locator("#inspect-options button").first.click()
+        unfold(page, "Options")
         page.get_by_label("Names of the classes").fill(str(names))
 
 
@@ -72,7 +72,7 @@ def finished(server, chromium, model, images, names):
 @pytest.fixture
 def looking(finished, server, visit):
     page = visit(server.url)
-    page.get_by_role("tab", name=TAB).click()
+    open_tab(page, TAB)
     box = page.get_by_label("Open an inspection")
     expect(box).to_have_value(re.compile("inspection"))
     box.fill(str(finished))
@@ -204,7 +204,7 @@ def test_one_click_finds_the_root_causes_of_a_confusion(looking, finished, serve
     report = (out / "report.html").read_text()
     assert "The images come from one confusion" in report
     assert HOSTILE not in report
-    looking.get_by_role("tab", name="Clusters").click()
+    open_tab(looking, "Clusters")
     expect(looking.locator("#clusters h2")).to_have_text(out.name)
     assert looking.evaluate("window.hit") is None
 
@@ -223,8 +223,8 @@ def test_distances_of_another_framework_are_inspected(server, visit, tmp_path):
                 for b in range(a)
             )
     page = visit(server.url)
-    page.get_by_role("tab", name=TAB).click()
-    page.locator("#exported button").first.click()
+    open_tab(page, TAB)
+    unfold(page, "Distances from another framework")
     page.get_by_label("Table of distances").fill(str(folder / "distances.csv"))
     page.get_by_role("button", name="Inspect", exact=True).click()
     expect(page.locator("#confusion h2")).to_have_text("exported-inspection", timeout=LONG)
@@ -241,7 +241,7 @@ def test_distances_of_another_framework_are_inspected(server, visit, tmp_path):
 
 def test_options_that_cannot_be_used_give_an_error(server, visit, images, tmp_path):
     page = visit(server.url)
-    page.get_by_role("tab", name=TAB).click()
+    open_tab(page, TAB)
     error = page.locator("#job .error")
     find = page.get_by_role("button", name="Inspect", exact=True)
     find.click()

@@ -11,13 +11,13 @@ from playwright.sync_api import expect
 from pipelines.deepimportance.results import read_coverage
 from pipelines.runs.files import read_csv
 from tests.heights import SIZE, draw, save_model
-from tests.ui.clicks import HOSTILE, LONG, new_page
+from tests.ui.clicks import HOSTILE, LONG, new_page, open_tab, unfold
 
 MODEL = "Keras model whose tests are measured"
 
 
 def fill(page, model, folders):
-    page.get_by_role("tab", name="Coverage").click()
+    open_tab(page, "Coverage")
     page.get_by_label(MODEL).fill(str(model))
     for label, name in (
         ("Folder of training images", "training"),
@@ -58,10 +58,10 @@ def finished(server, chromium, model, folders):
     page = new_page(chromium, viewport={"width": 1440, "height": 900})
     page.goto(server.url)
     fill(page, model, folders)
-    page.get_by_role("button", name="Other test sets, and new images").click()
+    unfold(page, "Other test sets, and new images")
     page.locator("#other-tests textarea").fill(str(folders["noisy"]))
     page.locator("#candidates input").fill(str(folders["new"]))
-    page.locator("#coverage-options button").first.click()
+    unfold(page, "Options")
     page.locator("#neurons textarea").fill("4")
     line = page.locator("#coverage-command textarea")
     expect(line).to_have_value(re.compile(r"--neurons 4 --candidates "))
@@ -75,7 +75,7 @@ def finished(server, chromium, model, folders):
 @pytest.fixture
 def looking(finished, server, visit):
     page = visit(server.url)
-    page.get_by_role("tab", name="Coverage").click()
+    open_tab(page, "Coverage")
     box = page.get_by_label("Open a measured coverage")
     expect(box).not_to_have_value("")  # the latest opens by itself
     box.fill(str(finished))
@@ -164,7 +164,7 @@ def test_new_images_are_ranked_and_exported(looking, finished, tmp_path):
     part = looking.get_by_role("region", name="New images that widen the test set")
     shown = [image.get_attribute("title") for image in part.locator(".thumb").all()]
     assert shown == [row["path"] for row in rows[:24]]
-    looking.get_by_role("button", name="Export new images").click()
+    unfold(looking, "Export new images")
     looking.locator("#export-widening").click()
     message = looking.locator("#job")
     expect(message).to_contain_text("Give the new folder")
@@ -177,13 +177,13 @@ def test_new_images_are_ranked_and_exported(looking, finished, tmp_path):
 
 def test_options_that_cannot_be_used_give_an_error(server, visit, model, folders):
     page = visit(server.url)
-    page.get_by_role("tab", name="Coverage").click()
+    open_tab(page, "Coverage")
     message = page.locator("#job .error")
     measure = page.get_by_role("button", name="Measure coverage")
     measure.click()
     expect(message).to_contain_text("Give the model file of the DNN")
     fill(page, model, folders)
-    page.locator("#coverage-options button").first.click()
+    unfold(page, "Options")
     page.locator("#neurons textarea").fill("six")
     measure.click()
     expect(message).to_contain_text(

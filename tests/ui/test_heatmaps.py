@@ -14,7 +14,7 @@ from pipelines.dnn.keras import import_keras
 from pipelines.runs.files import read_csv
 from pipelines.runs.manifest import read_manifest
 from tests.heights import draw, save_model
-from tests.ui.clicks import HOSTILE, LONG, ROOT, new_page, wait_for_stage
+from tests.ui.clicks import HOSTILE, LONG, ROOT, new_page, open_tab, unfold, wait_for_stage
 
 MODEL = "Keras model of the DNN under analysis"
 IMAGES = "Folder of labelled test images, or a test's failures.txt"
@@ -34,7 +34,7 @@ def images(tmp_path_factory):
 
 
 def fill(page, model, images):
-    page.get_by_role("tab", name="Heatmaps").click()
+    open_tab(page, "Heatmaps")
     page.get_by_label(MODEL).fill(str(model))
     box = page.get_by_label(IMAGES)
     box.fill(str(images))
@@ -53,7 +53,7 @@ def finished(server, chromium, model, images):
     wait_for_stage(page, "step 2 of 2")
     page.reload()
     wait_for_stage(page, "step 2 of 2")
-    page.get_by_role("tab", name="Heatmaps").click()
+    open_tab(page, "Heatmaps")
     expect(page.locator(".heat canvas").first).to_be_visible(timeout=LONG)
     expect(page.get_by_label("Open a run")).to_have_value(
         re.compile(f"^{re.escape(images.name)}-heatmaps")
@@ -66,7 +66,7 @@ def finished(server, chromium, model, images):
 @pytest.fixture
 def looking(finished, server, visit):
     page = visit(f"{server.url}?run={finished}")
-    page.get_by_role("tab", name="Heatmaps").click()
+    open_tab(page, "Heatmaps")
     expect(page.locator(".heat canvas").first).to_be_visible()
     return page
 
@@ -122,11 +122,11 @@ def test_heatmaps_lie_over_the_images_of_a_cluster(looking, finished):
 
 def test_another_cluster_and_its_name(looking, finished):
     clusters = read_csv(finished / "clusters.csv")
-    looking.get_by_role("tab", name="Clusters").click()
+    open_tab(looking, "Clusters")
     looking.locator(".tile[data-cluster='1']").click()
     looking.get_by_label("Name").fill("<i>low</i> spots")
     expect(looking.locator("#clusters .saved")).to_have_text("Saved")
-    looking.get_by_role("tab", name="Heatmaps").click()
+    open_tab(looking, "Heatmaps")
     option = looking.get_by_label("Cluster", exact=True).locator("option[value='1']")
     expect(option).to_contain_text("<i>low</i> spots")
     looking.get_by_label("Cluster", exact=True).select_option("1")
@@ -156,11 +156,11 @@ def test_two_runs_are_compared_on_the_images_they_share(
 
 def test_the_unsafe_set_is_selected_by_heatmaps(looking, finished, tmp_path):
     new = draw(tmp_path / "new", 5, 20)
-    looking.get_by_role("tab", name="Unsafe set").click()
+    open_tab(looking, "Unsafe set")
     box = looking.get_by_label("Folder of new images, the improvement set")
     box.fill(str(new))
     box.press("Enter")
-    looking.get_by_role("button", name="How many images").click()
+    unfold(looking, "How many images")
     looking.locator("#images-to-choose textarea").fill("5")
     looking.get_by_role("button", name="Select the unsafe set").click()
     expect(looking.locator(".group").first).to_be_visible(timeout=LONG)
@@ -181,7 +181,7 @@ def test_a_test_alone_says_how_good_the_dnn_is(server, visit, model, images):
 
 def test_options_that_cannot_be_used_give_an_error(server, visit, model, images, tmp_path):
     page = visit(server.url)
-    page.get_by_role("tab", name="Heatmaps").click()
+    open_tab(page, "Heatmaps")
     error = page.locator("#job .error")
     find = page.get_by_role("button", name="Find clusters by heatmaps")
     find.click()

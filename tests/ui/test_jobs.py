@@ -15,13 +15,7 @@ from playwright.sync_api import expect
 from examples.sampling import UNSAFE_VALUES as ALL_UNSAFE
 from pipelines.runs.files import read_csv
 from pipelines.runs.manifest import read_manifest
-from tests.ui.clicks import (
-    LONG,
-    find,
-    give,
-    wait_for_run,
-    wait_for_stage,
-)
+from tests.ui.clicks import LONG, find, give, unfold, wait_for_run, wait_for_stage
 from tests.waiting import until
 
 # --- from the first click to a named cluster ------------------------------------------------------
@@ -57,7 +51,7 @@ def test_a_job_of_the_page_is_the_command_line_of_its_folder(mixed):
 
 def test_the_command_line_shown_is_the_one_that_runs(failures, server, visit):
     page = visit(server.url)
-    page.get_by_role("button", name="Options").click()
+    unfold(page, "Options")
     page.get_by_role("textbox", name="Principal components").fill("7")
     page.get_by_label("min_samples of DBSCAN").fill("3")
     page.get_by_label("eps of DBSCAN").fill("0.25")
@@ -82,7 +76,7 @@ def test_an_option_that_cannot_be_used_gives_an_error_before_anything_starts(
     failures, server, visit
 ):
     page = visit(server.url)
-    page.get_by_role("button", name="Options").click()
+    unfold(page, "Options")
     page.get_by_label("eps of DBSCAN").fill("wide")
     give(page, failures)
     page.get_by_role("button", name="Find root cause clusters").click()

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from app.server import panes
+from tests.ui.clicks import open_tab
 
 EXPORT = re.compile(r"^export (?:async )?(?:const|function) (\w+)", re.MULTILINE)
 TABS = {
@@ -28,7 +29,7 @@ def empty(serve, tmp_path_factory):
 def test_every_tab_is_filled_by_its_module_and_none_leaves_a_global(empty, visit):
     page = visit(empty.url)
     for elem_id, name in TABS.items():
-        page.get_by_role("tab", name=name).click()
+        open_tab(page, name)
         expect(page.locator(f"#{elem_id} .empty")).to_be_visible()
     modules = panes.read_modules().files.values()
     names = sorted({name for text in modules for name in EXPORT.findall(text.decode())})

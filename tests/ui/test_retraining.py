@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from pipelines.retraining.results import read_retraining
 from pipelines.runs.files import read_csv
-from tests.ui.clicks import LONG
+from tests.ui.clicks import LONG, open_tab, unfold
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def run(spots, server):
 @pytest.fixture
 def tab(run, server, visit):
     page = visit(f"{server.url}?run={quote(str(run))}")
-    page.get_by_role("tab", name="Retraining").click()
+    open_tab(page, "Retraining")
     expect(page.get_by_label("Keras model to retrain")).not_to_have_value("")
     return page
 
@@ -36,7 +36,7 @@ def test_from_an_unsafe_set_to_the_clusters_that_are_repaired(tab, run, spots, s
     expect(tab.get_by_label("Folder of its training images")).to_have_value(str(spots.train))
     expect(tab.get_by_label("Folder of test images, labelled")).to_have_value(str(spots.test))
     expect(tab.locator("#retraining")).to_contain_text("has not been retrained yet")
-    tab.get_by_role("button", name="Compare with other ways").click()
+    unfold(tab, "Compare with other ways")
     tab.get_by_label("Compare", exact=True).check()
     tab.get_by_label("Repeats").fill("2")
     expect(tab.locator("#retrain-command textarea")).to_have_value(
@@ -80,13 +80,13 @@ def test_the_report_tells_of_it_with_the_words_as_they_are_now(tab, server):
 
 
 def test_stop_keeps_the_best_epoch_so_far(tab, server):
-    tab.get_by_role("button", name=re.compile("^Training")).click()
+    unfold(tab, re.compile("^Training"))
     tab.get_by_label("Epochs", exact=True).fill("2000")
     press(tab)
     expect(tab.locator("#job")).to_contain_text(re.compile(r"Retraining · \d"), timeout=LONG)
     expect(tab.locator(".curve circle.accuracy").nth(2)).to_be_attached(timeout=LONG)
     tab.reload()  # the curve goes on for whoever comes
-    tab.get_by_role("tab", name="Retraining").click()
+    open_tab(tab, "Retraining")
     expect(tab.locator(".curve circle.accuracy").nth(3)).to_be_attached(timeout=LONG)
     tab.get_by_role("button", name="Stop").click()
     expect(tab.locator("#retraining .note")).to_contain_text(
@@ -115,7 +115,7 @@ def test_a_run_without_an_unsafe_set_says_what_to_do(run, server, visit):
     bare = shutil.copytree(run, server.runs / "bare")
     (bare / "selection.json").unlink()
     page = visit(f"{server.url}?run={quote(str(bare))}")
-    page.get_by_role("tab", name="Retraining").click()
+    open_tab(page, "Retraining")
     expect(page.get_by_label("Keras model to retrain")).not_to_have_value("")
     press(page)
     expect(page.locator("#job .error")).to_contain_text("has no unsafe set yet: select it first")

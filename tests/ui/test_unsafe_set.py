@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.unsafe_set.files import read_selection, recut
-from tests.ui.clicks import HOSTILE, LONG, ROOT, draw_failures
+from tests.ui.clicks import HOSTILE, LONG, ROOT, draw_failures, open_tab, unfold
 
 FIELD = "Folder of new images, the improvement set"
 
@@ -59,10 +59,10 @@ def improvement(tmp_path_factory):
     return images
 
 
-def open_tab(visit, server, run):
+def look_at_unsafe_set(visit, server, run):
     page = visit(f"{server.url}?run={run}")
     expect(page.locator(".tile").first).to_be_visible()
-    page.get_by_role("tab", name="Unsafe set").click()
+    open_tab(page, "Unsafe set")
     return page
 
 
@@ -97,7 +97,7 @@ def selected(finished, tmp_path):
 
 @pytest.fixture
 def choosing(selected, server, visit):
-    page = open_tab(visit, server, selected)
+    page = look_at_unsafe_set(visit, server, selected)
     expect(page.locator(".group").first).to_be_visible()
     return page
 
@@ -119,9 +119,9 @@ def saved(page):
 
 
 def test_from_a_run_to_an_export(run, improvement, server, visit, shoot, tmp_path):
-    page = open_tab(visit, server, run)
+    page = look_at_unsafe_set(visit, server, run)
     expect(page.locator("#unsafe-set .empty")).to_contain_text("This run has no unsafe set yet")
-    page.get_by_role("button", name="How many images").click()
+    unfold(page, "How many images")
     page.get_by_label("Test images").fill("400")
     page.get_by_label("Accuracy on them").fill("90 %")
     select(page, improvement)
@@ -142,7 +142,7 @@ def test_from_a_run_to_an_export(run, improvement, server, visit, shoot, tmp_pat
         assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 160
     shoot(page, "unsafe-set")
 
-    page.get_by_role("button", name="Export to a labelling tool").click()
+    unfold(page, "Export to a labelling tool")
     target = tmp_path / "to label"
     page.get_by_label("New folder").fill(str(target))
     page.get_by_role("button", name="Export", exact=True).click()
@@ -156,10 +156,10 @@ def test_from_a_run_to_an_export(run, improvement, server, visit, shoot, tmp_pat
 
 
 def test_the_command_line_makes_the_same_set(run, improvement, server, visit, finished):
-    page = open_tab(visit, server, run)
-    page.get_by_role("button", name="How many images").click()
+    page = look_at_unsafe_set(visit, server, run)
+    unfold(page, "How many images")
     page.locator("#images-to-choose textarea").fill("12")
-    page.get_by_role("button", name="Options").last.click()
+    unfold(page, "Options")
     page.get_by_label("Choose images that look the same, too").check()
     select(page, improvement)
     for name in ("unsafe_set.csv", "IS_filenames.txt", "selection.json", "selection.npz"):
@@ -181,7 +181,7 @@ def test_an_image_is_taken_out_and_in_again(choosing, selected):
     expect(choosing.locator("#unsafe-set .facts")).to_contain_text("1 more was taken out")
     for _ in range(4):  # whichever comes first, the run that is opened or the tab
         choosing.reload()
-        choosing.get_by_role("tab", name="Unsafe set").click()
+        open_tab(choosing, "Unsafe set")
         expect(choosing.locator(".chosen .thumb").first).to_have_attribute("aria-pressed", "false")
     choosing.locator(".chosen .thumb").first.focus()
     choosing.keyboard.press("Enter")
@@ -256,11 +256,11 @@ def test_labels_are_shown_and_outlive_a_smaller_number(choosing, selected):
 
 
 def test_a_name_typed_on_the_clusters_tab_is_shown(choosing, selected):
-    choosing.get_by_role("tab", name="Clusters").click()
+    open_tab(choosing, "Clusters")
     choosing.locator(".tile[data-cluster='0']").click()
     choosing.get_by_label("Name").fill("flat & grey")
     expect(choosing.locator("#clusters .saved")).to_have_text("Saved")
-    choosing.get_by_role("tab", name="Unsafe set").click()
+    open_tab(choosing, "Unsafe set")
     expect(choosing.locator(".group[data-cluster='0'] h3")).to_have_text("flat & grey")
 
 
@@ -268,11 +268,11 @@ def test_a_name_typed_on_the_clusters_tab_is_shown(choosing, selected):
 
 
 def test_entries_that_are_missing_give_an_error(run, improvement, server, visit, tmp_path):
-    page = open_tab(visit, server, run)
+    page = look_at_unsafe_set(visit, server, run)
     error = page.locator("#job .error")
     page.get_by_role("button", name="Select the unsafe set").click()
     expect(error).to_contain_text("Give the folder that holds the new images")
-    page.get_by_role("button", name="Export to a labelling tool").click()
+    unfold(page, "Export to a labelling tool")
     page.get_by_role("button", name="Export", exact=True).click()
     expect(error).to_contain_text("The run has no unsafe set yet")
     page.get_by_label(FIELD).fill(str(tmp_path / "nowhere"))
@@ -281,7 +281,7 @@ def test_entries_that_are_missing_give_an_error(run, improvement, server, visit,
     expect(error).to_contain_text("nowhere does not exist")
     page.get_by_label(FIELD).fill(str(improvement))
     page.get_by_label(FIELD).press("Enter")
-    page.get_by_role("button", name="How many images").click()
+    unfold(page, "How many images")
     page.get_by_label("Accuracy on them").fill("most")
     page.get_by_role("button", name="Select the unsafe set").click()
     expect(error).to_contain_text("Accuracy on them: expected a share, 0 to 1, received 'most'")
@@ -332,6 +332,6 @@ def test_an_image_that_changed_since_is_not_shown(selected, server, visit, impro
     (selected / "selection.json").write_text(json.dumps(document))
     first = names_of(selected)[0]
     shutil.copy(improvement / names_of(selected)[1], moved / first)
-    page = open_tab(visit, server, selected)
+    page = look_at_unsafe_set(visit, server, selected)
     place = page.locator(f".thumb[aria-label='{first}']")
     expect(place.locator(".gone")).to_have_text("cannot be shown")

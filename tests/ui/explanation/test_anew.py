@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from pipelines.clusters.explanation import read_explanation
 from pipelines.runs.files import read_csv, replace_cells
-from tests.ui.clicks import LONG
+from tests.ui.clicks import LONG, unfold
 from tests.ui.explanation.explained import colour_by, saved, tile
 from tests.waiting import until
 
@@ -35,7 +35,7 @@ def test_tables_explain_the_open_run_afterwards(older, server, visit):
     page = visit(f"{server.url}?run={older}&cluster=2")
     page.get_by_label("Name").fill("turned heads")
     saved(page)
-    page.get_by_role("button", name="Parameters").click()
+    unfold(page, "Parameters")
     page.get_by_role("button", name="Use labels.csv, parameters.csv and unsafe_values.csv").click()
     expect(page.get_by_label("Parameter tables")).to_have_value(
         re.compile(r"labels\.csv\n.*parameters\.csv$")
@@ -85,7 +85,7 @@ def test_a_tab_that_opens_a_run_while_another_explains_it_follows(older, server,
     page = visit(f"{server.url}?run={older}")
     expect(tile(page, 0)).to_be_visible()
     for tab in (page, other):
-        tab.get_by_role("button", name="Parameters").click()
+        unfold(tab, "Parameters")
     page.get_by_role("button", name="Explain the open run").click()
     expect(page.get_by_label("Name")).to_be_disabled()
     job = job_of(server)
@@ -110,7 +110,7 @@ def test_tables_beside_other_images_are_not_used(older, server, visit, tmp_path)
     (other / "parameters.csv").write_text("path,yaw\n000.png,1\n")
     page = visit(f"{server.url}?run={older}")
     expect(tile(page, 0)).to_be_visible()
-    page.get_by_role("button", name="Parameters").click()
+    unfold(page, "Parameters")
     box = page.get_by_label("Folder of images on which the DNN failed")
     box.fill(str(other))
     box.press("Enter")
@@ -134,7 +134,7 @@ def test_a_verdict_that_a_table_holds_and_none_may_choose(older, server, visit):
 def test_a_table_that_cannot_be_used_gives_an_error_and_the_run_stays_open(older, server, visit):
     page = visit(f"{server.url}?run={older}&cluster=3")
     expect(tile(page, 3)).to_have_attribute("aria-selected", "true")
-    page.get_by_role("button", name="Parameters").click()
+    unfold(page, "Parameters")
     page.get_by_label("Parameter tables").fill(str(older / "nowhere.csv"))
     page.get_by_role("button", name="Explain the open run").click()
     expect(page.locator("#job")).to_contain_text("nowhere.csv", timeout=LONG)

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from pipelines.clusters.explanation import read_explanation
 from pipelines.data.parameters import count_left_out
 from pipelines.runs.files import read_csv
+from tests.ui.clicks import unfold
 from tests.ui.explanation.explained import (
     HOSTILE,
     SHOWN,
@@ -172,5 +173,5 @@ def test_nothing_is_cut_off_at_any_width(browsing, shoot):
     colour_by(browsing, HOSTILE[1])
     choose(browsing, 4)
     shoot(browsing, "explained")
-    browsing.get_by_role("button", name="Parameters").click()
+    unfold(browsing, "Parameters")
     shoot(browsing, "given")
