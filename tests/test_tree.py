@@ -1,5 +1,7 @@
 """Tests mirror the code, path for path, so that who changes a module knows where its tests are."""
 
+import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,15 @@ def test_a_file_without_a_subject_is_noticed():
     assert has_subject(TESTS / "app" / "server" / "routes" / "test_words.py")
     assert not has_subject(TESTS / "app" / "server" / "test_words.py")
     assert not has_subject(TESTS / "app" / "server" / "words" / "test_jobs.py")
+
+
+def test_a_wording_has_one_definition():
+    places = defaultdict(list)
+    for room in ROOMS:
+        for file in sorted((ROOT / room).rglob("*.py")):
+            for line in ast.parse(file.read_text(encoding="utf-8")).body:
+                words = line.value if isinstance(line, ast.Assign) else None
+                if isinstance(words, ast.Constant) and " " in str(words.value):
+                    places[words.value].append(file.relative_to(ROOT).as_posix())
+    assert "loading the model" in places
+    assert {words: files for words, files in places.items() if len(files) > 1} == {}

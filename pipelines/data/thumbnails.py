@@ -19,6 +19,8 @@ def thumbnail_name(digest: str) -> str:
     return f"{digest[:24]}.jpg"
 
 
+DRAWING = "drawing thumbnails"
+"""The stage of a job in which it draws them."""
 THUMBNAIL_FOLDER = "thumbnails"
 THUMBNAIL_NAMES = r"[0-9a-f]{24}\.jpg"
 THUMBNAIL_SIDE = 160

@@ -13,10 +13,12 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.image_lists import CHECKING
 from pipelines.data.images import Rejected
 from pipelines.data.labels import (
     read_classes,
 )
+from pipelines.data.thumbnails import DRAWING
 from pipelines.deepimportance.document import write_coverage
 from pipelines.deepimportance.importance import check_number, choose_important
 from pipelines.deepimportance.labels import (
@@ -38,7 +40,6 @@ from pipelines.deepimportance.measurement import (
 from pipelines.deepimportance.quantisation import MOST, Regions, check_clusters, quantise
 from pipelines.deepimportance.results import OUTPUTS, CoverageResult
 from pipelines.deepimportance.sets import (
-    CHECKING,
     ImageSet,
     ImageSets,
     check_set,
@@ -47,7 +48,7 @@ from pipelines.deepimportance.sets import (
 )
 from pipelines.dnn.activations import neuron_layers
 from pipelines.dnn.manifest import describe_model
-from pipelines.dnn.model import Network, fix_size, load_network
+from pipelines.dnn.model import LOADING, Network, fix_size, load_network
 from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_pairs
@@ -56,13 +57,11 @@ from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest, write_part
 
 JOB = "coverage"
-LOADING = "loading the model"
 TRAINING = "measuring training images"
 QUANTISING = "finding regions of activations"
 TESTING = "measuring test images"
 SURPRISE = "measuring surprise"
 CANDIDATES = "measuring new images"
-WRITING = "drawing thumbnails"
 RULES = ("epsilon", "z+", "alpha-beta")
 """Rules of relevance propagation; the first is Equation 1."""
 NEURONS = 6
@@ -236,10 +235,10 @@ def _measure(
     used = sum(len(images.images) for images in measured)
     run.manifest.images = ImageCounts(found=used + len(rejected), used=used, rejected=len(rejected))
     _describe(run.manifest, network, result)
-    with run.stage(WRITING):
+    with run.stage(DRAWING):
         run.begin_results()
         write_pairs(run.folder / REJECTED_FILE, [(file.path, file.reason) for file in rejected])
-        figures = write_coverage(run.folder, result, run.progress, WRITING)
+        figures = write_coverage(run.folder, result, run.progress, DRAWING)
         write_part(run.manifest, figures)
 
 

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.data.image_lists import list_images
+from pipelines.data.image_lists import CHECKING, list_images
 from pipelines.data.images import LABELS_TABLE, ImageFile, Rejected, check_images, no_usable_image
 from pipelines.data.labels import Truth, find_tables, order_classes, read_classes, read_truth
 from pipelines.deepimportance.labels import infer_task
 from pipelines.deepimportance.manifest import PerturbFigures, PerturbParameters
 from pipelines.deepimportance.perturbation import Perturb, build_perturbation, check_perturbation
 from pipelines.dnn.manifest import describe_model
-from pipelines.dnn.model import Network, fix_size, load_batches, load_network
+from pipelines.dnn.model import LOADING, Network, fix_size, load_batches, load_network
 from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import (
@@ -39,8 +39,6 @@ from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest, write_part
 
 JOB = "perturb"
-CHECKING = "checking images"
-LOADING = "loading the model"
 STAGE = "perturbing images"
 SUFFIX = ".png"
 UNKNOWN = -1

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.data.image_lists import list_images
+from pipelines.data.image_lists import CHECKING, list_images
 from pipelines.data.images import ImageFile, Rejected, check_images, no_usable_image
 from pipelines.data.labels import Truth, find_tables, read_truth
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import Run
 
-CHECKING = "checking images"
 TRAINING_SET, TEST, NEW = "training", "test", "new"
 
 

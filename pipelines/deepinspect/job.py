@@ -17,6 +17,7 @@ from pipelines.data.image_lists import CHECKING, ListedImages, check_listed, lis
 from pipelines.data.images import LABELS_TABLE, Rejected, no_usable_image
 from pipelines.data.labels import read_classes
 from pipelines.data.pair_lists import write_pair_lists
+from pipelines.data.thumbnails import DRAWING
 from pipelines.deepinspect.activation import (
     THRESHOLD,
     Probabilities,
@@ -44,12 +45,11 @@ from pipelines.deepinspect.predictions import (
 )
 from pipelines.deepinspect.ranking import TOP_PERCENT
 from pipelines.deepinspect.results import JOB, OUTPUTS, write_predictions
-from pipelines.deepinspect.thumbnails import STAGE as DRAWING
 from pipelines.deepinspect.thumbnails import choose_lists, draw_images, prediction_rows
 from pipelines.dnn.activations import STAGE as MEASURING
 from pipelines.dnn.evaluation import Task, doubt_order
 from pipelines.dnn.manifest import describe_model, input_size
-from pipelines.dnn.model import BATCH, Network, fix_size, load_network
+from pipelines.dnn.model import BATCH, LOADING, Network, fix_size, load_network
 from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_pairs
@@ -58,7 +58,6 @@ from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest, write_part
 from pipelines.runs.wording import count_of
 
-LOADING = "loading the model"
 DISTANCES = "measuring distances"
 TASKS = ("classes", "several")
 

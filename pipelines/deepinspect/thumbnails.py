@@ -12,13 +12,12 @@ from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.labels import SEPARATOR
 from pipelines.data.pair_lists import PairList
 from pipelines.data.prefetch import prefetch
-from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
+from pipelines.data.thumbnails import DRAWING, THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.deepinspect.findings import Findings, Truths
 from pipelines.deepinspect.predictions import InspectedImages
 from pipelines.deepinspect.ranking import pairs_of
 from pipelines.runs.folder import Progress
 
-STAGE = "drawing thumbnails"
 OF_A_CLASS = 12
 """Number of images of a class that get thumbnails."""
 OF_A_PAIR = 24
@@ -115,7 +114,7 @@ def draw_images(
     for done, (place, picture) in enumerate(zip(places, pictures, strict=True), 1):
         if not isinstance(picture, Rejected):
             drawn[place] = thumbnail_name(images.files[place].digest)
-        progress(STAGE, done, len(places))
+        progress(DRAWING, done, len(places))
     return drawn
 
 

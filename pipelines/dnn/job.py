@@ -28,8 +28,8 @@ from pipelines.dnn.manifest import (
     input_size,
     note_resized,
 )
+from pipelines.dnn.model import LOADING, Network, fix_size, load_network, predict
 from pipelines.dnn.model import STAGE as PREDICTING
-from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, as_text, atomic_write, write_csv, write_pairs
@@ -45,7 +45,6 @@ JOB = "test"
 OUTPUTS = Outputs(
     (RESULT_FILE, CONFUSION_FILE, PICTURE_FILE, FAILURES_FILE, REJECTED_FILE),
 )
-LOADING = "loading the model"
 TARGET = "explained output"
 """Column with the position of the output that heatmaps explain; see `evaluation.Outcome`."""
 UNLABELLED = "it has no label"

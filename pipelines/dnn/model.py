@@ -31,6 +31,8 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red
 BATCH = 32
 STAGE = "predicting"
+LOADING = "loading the model"
+"""The stage of a job in which it loads a model."""
 
 Size = tuple[int | None, int | None]
 

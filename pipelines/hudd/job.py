@@ -35,8 +35,8 @@ from pipelines.data.pair_lists import describe_source
 from pipelines.dnn.job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.manifest import DnnTestChoices, ModelWeights, input_size, note_resized
+from pipelines.dnn.model import LOADING, Network, fix_size, load_network, predict
 from pipelines.dnn.model import STAGE as PREDICTING
-from pipelines.dnn.model import Network, fix_size, load_network, predict
 from pipelines.dnn.scaling_notes import note_double_scaling
 from pipelines.hudd.clustering import (
     LayerChoice,
@@ -58,7 +58,6 @@ from pipelines.runs.manifest import Manifest, read_part, write_part
 from pipelines.runs.wording import count_of
 
 SPILL = ".heatmaps"
-LOADING = "loading the model"
 CLUSTERING = "clustering heatmaps"
 PREDICTED, WORST = "the predicted one", "the worst one"
 """Which output is explained: the one with the largest value, or the most wrong one in the test.

@@ -22,10 +22,10 @@ from pipelines.data.arrays import Floats
 from pipelines.data.image_lists import ListedImages, check_listed
 from pipelines.data.images import ImageFile, no_usable_image
 from pipelines.dnn.manifest import ModelWeights
-from pipelines.dnn.model import Network, fix_size, load_network, predict
+from pipelines.dnn.model import LOADING, Network, fix_size, load_network, predict
 from pipelines.hudd.distances import find_value_range, measure_cluster_distances, open_heatmaps
 from pipelines.hudd.heatmaps import write_heatmaps
-from pipelines.hudd.job import LOADING, WORST
+from pipelines.hudd.job import WORST
 from pipelines.runs.archives import Entry, check_lengths, read_archive
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import NEW_HEATMAPS, Progress

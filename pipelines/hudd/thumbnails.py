@@ -13,7 +13,6 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.guard import find_file_inside, name_damaged_file
 
-AGAIN = "find the clusters again"
 SHOWN = 24
 """Largest number of images of a cluster whose heatmaps are shown."""
 
@@ -26,9 +25,9 @@ def read_layers(run: Path) -> tuple[list[dict[str, str]], list[str]]:
     InputError
         When a file is damaged.
     """
-    with name_damaged_file(run / LAYERS_FILE, AGAIN):
+    with name_damaged_file(run / LAYERS_FILE):
         rows = read_csv(find_file_inside(run, LAYERS_FILE))
-    with name_damaged_file(run / HEATMAP_FOLDER / PICTURES_TABLE, AGAIN):
+    with name_damaged_file(run / HEATMAP_FOLDER / PICTURES_TABLE):
         shown = read_csv(find_file_inside(run, f"{HEATMAP_FOLDER}/{PICTURES_TABLE}"))
         return rows, [row["layer"] for row in shown]
 
@@ -56,7 +55,7 @@ def read_pictures(run: Path, layer: str, cluster: int) -> tuple[list[str], NDArr
     inner = list_members(clusters, cluster)
     if not inner:
         raise InputError(f"{run.name} has no cluster {cluster}. Open it again.")
-    with name_damaged_file(run / name, AGAIN):
+    with name_damaged_file(run / name):
         maps = np.lib.format.open_memmap(find_file_inside(run, name), mode="r")
         if maps.dtype != np.int8 or maps.ndim != 3 or len(maps) != len(clusters.paths):
             raise ValueError(f"expected {len(clusters.paths)} pictures of int8")

@@ -13,7 +13,12 @@ from pipelines.clusters.clusters import NOISE, RootCauseClusters
 from pipelines.clusters.report.report import REPORT_FILE
 from pipelines.data.groups import Groups
 from pipelines.data.images import Rejected
-from pipelines.data.thumbnails import THUMBNAIL_FOLDER, THUMBNAIL_NAMES, draw_thumbnail
+from pipelines.data.thumbnails import (
+    DRAWING,
+    THUMBNAIL_FOLDER,
+    THUMBNAIL_NAMES,
+    draw_thumbnail,
+)
 from pipelines.dnn.evaluation import Outcome
 from pipelines.retraining.checkpoint import Epoch
 from pipelines.retraining.examples import Example
@@ -61,7 +66,6 @@ OUTPUTS = Outputs(
     ),
     {THUMBNAIL_FOLDER: THUMBNAIL_NAMES},
 )
-DRAWING = "drawing thumbnails"
 PER_CLUSTER, MOST_BROKEN = 8, 48
 """Number of thumbnails: repaired or unrepaired images of a cluster; broken images in total."""
 EPOCH_COLUMNS = ("epoch", "loss", "validation loss", "validation accuracy", "learning rate",

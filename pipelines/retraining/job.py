@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Unpack
 
 from pipelines.clusters.manifest import HeatmapChoices
+from pipelines.data.image_lists import CHECKING
 from pipelines.data.images import Rejected, no_usable_image
 from pipelines.data.labels import read_classes
+from pipelines.data.thumbnails import DRAWING
 from pipelines.dnn.evaluation import Outcome, Task, find_task, read_task
 from pipelines.dnn.job import UNLABELLED, EvaluationOptions
-from pipelines.dnn.model import Network, fix_size, load_network
+from pipelines.dnn.model import LOADING, Network, fix_size, load_network
 from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.retraining.comparison_job import COMPARING, fingerprint_of, run_comparison
 from pipelines.retraining.examples import LabelledSet, Pictures
 from pipelines.retraining.files import (
-    DRAWING,
     OUTPUTS,
     draw_changes,
     write_comparison,
@@ -39,7 +40,6 @@ from pipelines.retraining.recipe import read_recipe
 from pipelines.retraining.report import write_run_report
 from pipelines.retraining.results import HISTORY_FILE, PROGRESS_FOLDER, RETRAINING_FILE
 from pipelines.retraining.sets import (
-    CHECKING,
     ClusteredRun,
     InputPaths,
     LabelledSets,
@@ -64,7 +64,6 @@ from pipelines.runs.manifest import ImageCounts, Manifest, find_part, read_part
 from pipelines.runs.wording import count_of
 
 JOB = "retrain"
-LOADING = "loading the model"
 DECODING = "decoding images"
 BEFORE, AFTER = "testing before", "testing after"
 BEFORE_TRAINING = (CHECKING, LOADING, DECODING, BEFORE)

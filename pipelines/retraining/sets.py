@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines.clusters.clusters import IMAGES_FILE, NOISE, NOISE_NAME, RootCauseClusters
 from pipelines.clusters.results import read_results
 from pipelines.data.groups import Groups, find_groups_beside
+from pipelines.data.image_lists import CHECKING
 from pipelines.dnn.job import UNLABELLED
 from pipelines.retraining.examples import (
     LabelledSet,
@@ -21,8 +22,6 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.job import check_apart as check_apart_from_run
 from pipelines.runs.manifest import Manifest, read_run_manifest
 from pipelines.runs.wording import count_of
-
-CHECKING = "checking images"
 
 
 @dataclass(frozen=True)

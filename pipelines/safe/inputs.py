@@ -30,7 +30,6 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.wording import count_of
 from pipelines.safe.recipe import Options
 
-CHECKING = "checking images"
 CHECKING_PASSING = "checking passing images"
 
 

@@ -30,6 +30,7 @@ from pipelines.clusters.write import (
 )
 from pipelines.data import images as image_files
 from pipelines.data.groups import AUTO, Groups, number_groups
+from pipelines.data.image_lists import CHECKING
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import as_text, atomic_write
 from pipelines.runs.job import Job, Start, run_job
@@ -40,7 +41,6 @@ from pipelines.safe.contrast import Contrast
 from pipelines.safe.dbscan import Distances, Labels
 from pipelines.safe.extraction import CONDITIONS, Features, extract_features
 from pipelines.safe.inputs import (
-    CHECKING,
     CHECKING_PASSING,
     Inputs,
     check_passing,
