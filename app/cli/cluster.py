@@ -15,6 +15,7 @@ from app.cli.options import (
 )
 from app.commands.cluster import ClusterOptions, ExampleOptions, ExplainOptions, ReportOptions
 from app.commands.signature import takes
+from pipelines.runs.wording import count_of
 
 if TYPE_CHECKING:
     from pipelines.clusters.explanation import Explanation
@@ -73,13 +74,13 @@ def example(options: ExampleOptions) -> None:
     with job() as progress:
         summary = write_example(folder, seed=options.seed, **take_start(options, progress))
     print(
-        f"{summary.train} training, {summary.test} test and {summary.improvement} improvement "
-        "images."
+        f"{summary.train:,} training, {summary.test:,} test and "
+        f"{count_of(summary.improvement, 'improvement image')}."
     )
     print(
         f"The DNN is right on {summary.train_accuracy:.1%} of the training and "
-        f"{summary.test_accuracy:.1%} of the test images; the {summary.failures} it gets wrong are "
-        f"in {folder / 'failures'}."
+        f"{summary.test_accuracy:.1%} of the test images; those that it gets wrong "
+        f"({summary.failures:,}) are in {folder / 'failures'}."
     )
     model, images, table, unsafe = (
         shlex.quote(str(folder / name))
@@ -96,17 +97,20 @@ def example(options: ExampleOptions) -> None:
 def _print_explanation(explanation: Explanation) -> None:
     clusters = explanation.clusters.values()
     hinted = sum(1 for cluster in clusters if cluster.hints)
-    print(f"{hinted} of {len(clusters)} clusters have hints from their pixels.")
+    print(f"{hinted:,} of {count_of(len(clusters), 'cluster')} with hints from their pixels.")
     if explanation.parameters:
         named = sum(1 for cluster in clusters if cluster.parameters)
         print(
-            f"{named} share a parameter beyond chance; {explanation.images_with_parameters} images "
-            "have parameters."
+            f"With a parameter that their images share beyond chance: {named:,}. "
+            f"{count_of(explanation.images_with_parameters, 'image')} with parameters."
         )
     met = [value for value in explanation.unsafe_values if value.images]
     if explanation.unsafe_values:
         covered = sum(1 for value in met if value.clusters)
-        print(f"{covered} of {len(met)} unsafe values that failing images lie next to are covered.")
+        print(
+            f"{covered:,} of {count_of(len(met), 'unsafe value')} next to failing images covered "
+            "by a cluster."
+        )
     for note in explanation.notes:
         print(f"Note: {note}")
     problems = explanation.problems

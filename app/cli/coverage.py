@@ -8,6 +8,7 @@ from pathlib import Path
 from app.cli.options import job, print_left_out, print_rest, take_options, take_start
 from app.commands.coverage import CoverageOptions, PerturbOptions
 from app.commands.signature import takes
+from pipelines.runs.wording import count_of
 
 
 @takes(CoverageOptions)
@@ -48,14 +49,14 @@ def perturb(options: PerturbOptions) -> None:
             options.model, options.images, options.out, wanted, **take_start(options, progress)
         )
     copies = read_part(manifest, PerturbFigures)
-    print(f"{copies.images:,} images are in {options.out}, at the size of the model's input.")
+    print(f"{count_of(copies.images, 'image')} in {options.out}, at the size of the model's input.")
     if copies.labels:
         print(f"Their labels are those of the originals ({copies.labels}).")
     if copies.unchanged:
         why = "--strength is too small to change a pixel"
         if options.how in ATTACKS:
             why = f"the model's gradient is 0 for them, or {why}"
-        print(f"Note: {copies.unchanged:,} are as before: {why}.")
+        print(f"Note: {count_of(copies.unchanged, 'image')} as before: {why}.")
     rejected = read_pairs(options.out / REJECTED_FILE).items()
     print_left_out([Rejected(path, reason) for path, reason in rejected], "Not used")
 
@@ -64,7 +65,6 @@ def export_widening(run: Path, folder: Path, link: bool, count: int | None) -> N
     """Export the new images that widen a test set, as `export` does for a run of coverage."""
     from pipelines.deepimportance.results import EXPORTED
     from pipelines.deepimportance.results import export_widening as export
-    from pipelines.runs.wording import count_of
 
     with job("What was copied so far stays there.") as progress:
         wanted, missing = export(run, folder, progress, links=link, count=count)
@@ -83,14 +83,15 @@ def _print_coverage(out: Path) -> None:
     names = [test["name"] for test in results["tests"]]
     regions = " x ".join(str(len(neuron["centroids"])) for neuron in results["neurons"])
     print(
-        f"The {len(results['neurons'])} neurons of {results['layer']} that decide have {regions} "
-        f"regions, {_large(results['combinations'])} combinations."
+        f"Neurons of {results['layer']} that decide: {len(results['neurons']):,}, with {regions} "
+        f"regions, {_large(results['combinations'])}."
     )
     for test in results["tests"]:
         print(
-            f"{test['name']}: {test['covered']:,} of them are covered by {test['images']:,} images "
-            f"({test['coverage']:.1%}); {test['alone']:,} images alone cover theirs; training "
-            f"images cover {test['trained_uncovered']:,} more."
+            f"{test['name']}: {test['covered']:,} of them covered by "
+            f"{count_of(test['images'], 'image')} ({test['coverage']:.1%}), "
+            f"{test['alone']:,} of them by one image alone; training images cover "
+            f"{test['trained_uncovered']:,} more."
         )
     columns = [
         (name, [_share(row["tests"][i]) for row in results["criteria"]])
@@ -103,14 +104,16 @@ def _print_coverage(out: Path) -> None:
     if results["widening"]:
         new = results["widening"]
         print(
-            f"{new['adds']:,} of {new['images']:,} new images add a combination each to "
-            f"{names[0]}: with them, coverage is {new['coverage']:.1%}. See widening.csv; "
+            f"New images that add a combination each to {names[0]}: {new['adds']:,} of "
+            f"{new['images']:,}. With them, coverage is {new['coverage']:.1%}. See widening.csv; "
             f"export {out} DIR copies them."
         )
 
 
 def _large(number: str) -> str:
-    return f"{int(number):,}" if len(number) < 13 else f"{Decimal(number):.2g}"
+    if len(number) < 13:
+        return count_of(int(number), "combination")
+    return f"{Decimal(number):.2g} combinations"
 
 
 def _share(cell: dict[str, object]) -> str:

@@ -15,6 +15,7 @@ from app.cli.options import (
 )
 from app.commands.dnn import HeatmapsOptions, TestOptions
 from app.commands.signature import takes
+from pipelines.runs.wording import count_of
 
 
 @takes(TestOptions)
@@ -36,15 +37,16 @@ def test(options: TestOptions) -> None:
         )
     figures = read_part(manifest, DnnTestFigures)
     print(
-        f"The DNN is right on {figures.accuracy:.1%} of {figures.images:,} images (95 % "
-        f"interval {figures.accuracy_low:.1%} to {figures.accuracy_high:.1%})."
+        f"The DNN is right on {figures.accuracy:.1%} of "
+        f"{count_of(figures.images, 'image')} (95 % interval {figures.accuracy_low:.1%} to "
+        f"{figures.accuracy_high:.1%})."
     )
     print_rest(manifest, out)
     if not figures.failures:
         print("It gets none of them wrong: there are no failures to look at.")
         return
     failures = out / FAILURES_FILE
-    print(f"The {figures.failures:,} images that it gets wrong are listed in {failures}.")
+    print(f"The images that it gets wrong ({figures.failures:,}) are listed in {failures}.")
     enough = figures.images - figures.failures >= FEWEST
     source = f"--test-run {shlex.quote(str(out))}" if enough else shlex.quote(str(failures))
     print(f"Next: python SAFE_Tool.py cluster {source} --out RUN")

@@ -10,6 +10,7 @@ from app.cli.options import job, take_options, take_start
 from app.commands.inspect import InspectOptions
 from app.commands.option import option_fields
 from app.commands.signature import takes
+from pipelines.runs.wording import count_of
 
 if TYPE_CHECKING:
     from pipelines.deepinspect.job import Options
@@ -104,13 +105,12 @@ def _print(manifest: Manifest, out: Path) -> None:
         read_top_pairs,
     )
     from pipelines.runs.manifest import read_part
-    from pipelines.runs.wording import count_of
 
     figures = read_part(manifest, InspectionFigures)
     print(
-        f"{count_of(figures.pairs, 'pair')} of {figures.classes:,} classes; likely confused are "
-        f"{figures.confusion.one_sd:,} (NAPVD below {figures.confusion.cut:g}, mean - 1 "
-        "sd):"
+        f"{count_of(figures.pairs, 'pair')} of {count_of(figures.classes, 'class', 'classes')}; "
+        f"likely confused are {figures.confusion.one_sd:,} (NAPVD below "
+        f"{figures.confusion.cut:g}, mean - 1 sd):"
     )
     for row in read_top_pairs(out, "confusion")[:SHOWN]:
         images = f"  {count_of(int(row['images']), 'image')} confused" if row.get("images") else ""
@@ -128,9 +128,9 @@ def _print(manifest: Manifest, out: Path) -> None:
         if evaluation and evaluation[kind]:
             judgement = evaluation[kind]
             print(
-                f"By the labels, of {kind}: {judgement['errors']:,} of {judgement['pairs']:,} "
-                f"pairs are true errors; AUCEC {judgement['aucec']:.3f} (random 0.5, optimum "
-                f"{judgement['aucec_optimum']:.3f}), "
+                f"By the labels, of {kind}: true errors are {judgement['errors']:,} of "
+                f"{count_of(judgement['pairs'], 'pair')}; AUCEC {judgement['aucec']:.3f} (random "
+                f"0.5, optimum {judgement['aucec_optimum']:.3f}), "
                 f"{judgement['aucec_gain_over_random']:.0%} over random."
             )
     if manifest.images.rejected:
@@ -162,8 +162,8 @@ def _print_next(out: Path) -> None:
     lists = read_csv(table)
     first = min(lists, key=lambda row: (not row["rank"], int(row["rank"] or 0)))
     print(
-        f"The confused images of {len(lists):,} pairs are listed in {table.parent}; {table.name} "
-        "says which list is which pair's."
+        f"The confused images of {count_of(len(lists), 'pair')} are listed in {table.parent}; "
+        f"{table.name} says which list is which pair's."
     )
     listed = shlex.quote(str(table.parent / first["list"]))
     print(

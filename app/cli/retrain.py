@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from app.cli.options import job, print_rest, take_evaluation, take_options, take_start
 from app.commands.retrain import RetrainOptions
 from app.commands.signature import takes
+from pipelines.runs.wording import count_of
 
 if TYPE_CHECKING:
     from pipelines.retraining.results import Retraining
@@ -59,7 +60,7 @@ def _print_retraining(results: Retraining) -> None:
     if results.repairs:
         states = [repair.state for repair in results.repairs if repair.cluster >= 0]
         print(
-            f"{len(states)} root cause clusters: {states.count('repaired')} repaired, "
+            f"{count_of(len(states), 'root cause cluster')}: {states.count('repaired')} repaired, "
             f"{states.count('not repaired')} not repaired; the others are unclear."
         )
     left = [

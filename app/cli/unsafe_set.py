@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from app.cli.options import job, print_left_out, take_options
 from app.commands.signature import takes
 from app.commands.unsafe_set import ExportOptions, RecutOptions, SelectOptions
+from pipelines.runs.wording import count_of
 
 if TYPE_CHECKING:
     from pipelines.data.images import Rejected
@@ -44,7 +45,7 @@ def select(options: SelectOptions) -> None:
         )
         exported = export_unsafe_set(run, export, progress, links=options.link) if export else None
     print(_count_chosen(selection))
-    print(f"{selection.images - selection.inside:,} images belong to no cluster.")
+    print(f"{count_of(selection.images - selection.inside, 'image')} in no cluster.")
     if selection.same:
         print(f"Left out for being the same as a chosen one: {selection.same:,}.")
     if selection.rejected:
@@ -111,7 +112,7 @@ def _measure_of(run: Path, trust: bool) -> Measure:
 
 
 def _count_chosen(selection: Selection) -> str:
-    chosen = f"{selection.chosen:,} of {selection.images:,} images are chosen"
+    chosen = f"{selection.chosen:,} of {count_of(selection.images, 'image')} chosen"
     return f"{chosen} ({selection.describe_count()})."
 
 
@@ -131,6 +132,6 @@ def _print_unsafe_set(run: Path, selection: Selection) -> None:
 def _print_export(folder: Path, count: int, missing: list[Rejected]) -> None:
     print_left_out(missing, "Not exported")
     print(
-        f"{count - len(missing):,} images are in {folder}, a folder a cluster, with "
+        f"{count_of(count - len(missing), 'image')} in {folder}, a folder a cluster, with "
         "label_studio.json and coco.json."
     )

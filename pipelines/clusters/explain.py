@@ -331,5 +331,5 @@ def _unmeasured(manifest: Manifest, values: NDArray[np.float64]) -> list[Problem
             f"{manifest.folder}: expected the images of the run, received none that is there and "
             "unchanged. Put them back to have their pixels measured."
         )
-    what = f"expected unchanged images, {missing} have changed or are gone: without hints"
+    what = f"expected unchanged images, received {missing:,} changed or gone: without hints"
     return [Problem(manifest.folder, 0, "", what, missing)] if missing else []

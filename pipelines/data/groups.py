@@ -130,8 +130,9 @@ def _by_pattern(
             )
             column = f"is no column{columns}, and "
         raise InputError(
-            f"groups: {wanted!r} {column}as a regular expression matches none of {len(paths)} "
-            f"paths, such as {next(iter(paths), '')!r}. Give another, or auto or none."
+            f"groups: {wanted!r} {column}as a regular expression matches none of "
+            f"{count_of(len(paths), 'path')}, such as {next(iter(paths), '')!r}. Give another, "
+            "or auto or none."
         )
     return names
 

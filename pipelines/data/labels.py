@@ -11,6 +11,7 @@ from pipelines.data.images import GT_TABLES, LABELS_TABLE
 from pipelines.data.table_rows import join_rows, names_image
 from pipelines.data.tables import clean, read_table, remove_guard
 from pipelines.runs.errors import InputError
+from pipelines.runs.wording import count_of
 
 CLASS_FOLDERS = "class folders"
 LABEL = "label"
@@ -87,7 +88,7 @@ def read_truth(folder: Path, paths: Sequence[str]) -> Truth:
     if not inside:
         raise InputError(
             f"{folder} has no labels: expected a table {LABELS_TABLE} (path, label) or one folder "
-            f"per class, received {len(paths)} images in the folder itself."
+            f"per class, received {count_of(len(paths), 'image')} in the folder itself."
         )
     values: dict[str, tuple[str, ...]] = {path: (label,) for path, label in inside.items()}
     return Truth((LABEL,), values, CLASS_FOLDERS)
@@ -116,7 +117,7 @@ def _from_table(file: Path, folder: Path, paths: Sequence[str]) -> Truth:
             values[paths[image]] = cells
     if not values:
         raise InputError(
-            f"{file} labels none of the {len(paths)} images: all their cells are empty. "
+            f"{file} labels none of {count_of(len(paths), 'image')}: all their cells are empty. "
             "Fill in the labels."
         )
     titles = tuple(table.header[column] for column in columns)
@@ -169,8 +170,9 @@ def _from_gt_tables(tables: Sequence[Path], folder: Path, paths: Sequence[str]) 
 def no_labelled_image(folder: Path, unlabelled: Sequence[str], truth: Truth) -> InputError:
     """Return the error that no image has a label, though there are images and labels."""
     return InputError(
-        f"{folder}: expected a label for each image, received none for {len(unlabelled)} images, "
-        f"such as {unlabelled[0]}; labels come from {truth.source}. Give those images labels."
+        f"{folder}: expected a label for each image, received none for "
+        f"{count_of(len(unlabelled), 'image')}, such as {unlabelled[0]}; labels come from "
+        f"{truth.source}. Give those images labels."
     )
 
 
@@ -207,13 +209,14 @@ def order_classes(
     if names is not None:
         if len(names) != count or len(set(names)) != count:
             raise InputError(
-                f"classes: expected {count} names, one for each class of the network, received "
-                f"{len(names)} ({', '.join(names[:5])}, ...). Every class needs its own name."
+                f"classes: expected {count_of(count, 'name')}, one for each class of the "
+                f"network, received {len(names)} ({', '.join(names[:5])}, ...). Every class "
+                "needs its own name."
             )
         if unknown := sorted(used - set(names)):
             raise InputError(
                 f"the network has no class {unknown[0]!r} ({truth.source}); its classes are "
-                f"{', '.join(names)}. {len(unknown)} labels are unknown: correct the labels "
+                f"{', '.join(names)}. Unknown labels: {len(unknown):,}. Correct the labels "
                 "or --classes."
             )
         return tuple(names)
@@ -222,8 +225,9 @@ def order_classes(
         return tuple(str(place) for place in range(count))
     if len(used) != count:
         raise InputError(
-            f"the network has {count} classes, but the labels ({truth.source}) name {len(used)} "
-            f"({', '.join(sorted(used)[:5])}, ...). Give --classes, a file with the names of all "
+            f"the network has {count_of(count, 'class', 'classes')}, but the labels "
+            f"({truth.source}) name {len(used)} ({', '.join(sorted(used)[:5])}, ...). Give "
+            "--classes, a file with the names of all "
             "classes, one per line, in the order of the outputs."
         )
     return tuple(sorted(used))

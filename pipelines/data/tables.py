@@ -17,6 +17,7 @@ from pathlib import Path
 from pipelines.data.images import one_line
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import FORMULA_STARTS
+from pipelines.runs.wording import count_of
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 SEPARATOR = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
@@ -105,11 +106,15 @@ def read_table(file: Path) -> Table:
         if len(row) != width:
             if any(cell.strip() for cell in row[width:]):
                 remarks.append(
-                    (line, f"expected {width} cells, received {len(row)}{ENDS_LEFT_OUT}")
+                    (
+                        line,
+                        f"expected {count_of(width, 'cell')}, received {len(row)}{ENDS_LEFT_OUT}",
+                    )
                 )
                 continue
             if len(row) < width:
-                what = f"expected {width} cells, received {len(row)}: those missing are empty"
+                what = f"expected {count_of(width, 'cell')}, received {len(row)}"
+                what += ": those missing are empty"
                 remarks.append((line, what))
             row = [*row[:width], *[""] * (width - len(row))]
         rows.append(row)

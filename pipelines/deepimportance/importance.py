@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.runs.errors import InputError
+from pipelines.runs.wording import count_of
 
 
 def sum_relevance(relevance: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -59,6 +60,7 @@ def check_number(m: int, neurons: int, layer: str) -> None:
     """Raise InputError unless m is at least 1 and at most the number of neurons of the layer."""
     if not 1 <= m <= neurons:
         raise InputError(
-            f"--neurons: expected 1 to {neurons}, as layer {layer!r} has {neurons} neurons, "
-            f"received {m}. Change --neurons, or choose another --layer."
+            f"--neurons: expected 1 to {neurons}, as layer {layer!r} has "
+            f"{count_of(neurons, 'neuron')}, received {m}. Change --neurons, or choose another "
+            "--layer."
         )

@@ -55,6 +55,7 @@ from pipelines.runs.files import as_text, write_pairs
 from pipelines.runs.folder import REJECTED_FILE, Run
 from pipelines.runs.job import Job, Start, run_job
 from pipelines.runs.manifest import ImageCounts, Manifest, write_part
+from pipelines.runs.wording import count_of
 
 JOB = "coverage"
 TRAINING = "measuring training images"
@@ -390,6 +391,6 @@ def _describe(manifest: Manifest, network: Network, result: CoverageResult) -> N
     for name, images in zip(result.names, result.tests, strict=True):
         if shared := sum(image.digest in known for image in images.images):
             manifest.notes.append(
-                f"{shared:,} of the {len(images.images):,} images of {name} are also training "
-                "images: a test set should consist of other images."
+                f"{shared:,} of {count_of(len(images.images), 'image')} of {name} also among the "
+                "training images: a test set should consist of other images."
             )

@@ -74,8 +74,8 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
         raise InputError(
             f"{file}: expected a distance for each pair of its {len(names)} classes, received none "
             f"for {quote_cell(names[first[0]])} and {quote_cell(names[second[0]])}; "
-            f"{len(first) // 2} pairs are missing. Add them, or leave out classes that are never "
-            "predicted."
+            f"pairs without one: {len(first) // 2:,}. Add them, or leave out classes that are "
+            "never predicted."
         )
     return names, result
 

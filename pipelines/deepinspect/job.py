@@ -316,8 +316,8 @@ def _describe_model(
     manifest.result |= {"neurons": len(first), "silent_neurons": silent}
     if silent:
         manifest.notes.append(
-            f"{silent:,} of {len(first):,} neurons are never active above the threshold "
-            f"{next(iter(measured.matrices)):g}: they add nothing to any distance."
+            f"{silent:,} of {count_of(len(first), 'neuron')} never active above the threshold "
+            f"{next(iter(measured.matrices)):g}: that adds nothing to any distance."
         )
     if task == "several":
         none = int((~images.predicted.any(axis=1)).sum())

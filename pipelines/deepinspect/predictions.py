@@ -20,6 +20,7 @@ from pipelines.dnn.evaluation import Task, class_shares, find_task
 from pipelines.dnn.model import Network
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
+from pipelines.runs.wording import count_of
 
 
 @dataclass
@@ -156,8 +157,8 @@ def name_classes(
         return tuple(str(place) for place in range(count))
     if len(class_names) != count or len(set(class_names)) != count:
         raise InputError(
-            f"classes: expected {count} names, one for each output of the network, received "
-            f"{len(class_names)} ({', '.join(class_names[:5])}, ...)."
+            f"classes: expected {count_of(count, 'name')}, one for each output of the network, "
+            f"received {len(class_names)} ({', '.join(class_names[:5])}, ...)."
         )
     return tuple(class_names)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipelines.data.arrays import Floats
 from pipelines.data.labels import CLASS_FOLDERS, SEPARATOR, Truth, order_classes, split_label
 from pipelines.runs.errors import InputError
+from pipelines.runs.wording import count_of
 
 Task = Literal["classes", "several", "numbers"]
 """One class per image, several labels per image, or numbers."""
@@ -248,9 +249,9 @@ def _judge_numbers(
     for path, row in zip(paths, rows, strict=True):
         if row is None:
             raise InputError(
-                f"the label of {path}: expected {width} numbers, one for each output of the "
-                f"network, received {SEPARATOR.join(truth.values[path])!r} ({truth.source}). "
-                "Correct that label."
+                f"the label of {path}: expected {count_of(width, 'number')}, one for each output "
+                f"of the network, received {SEPARATOR.join(truth.values[path])!r} "
+                f"({truth.source}). Correct that label."
             )
     wanted = np.array(rows, dtype=np.float64)
     off = np.abs(outputs - wanted)

@@ -26,6 +26,7 @@ from pipelines.retraining.trial import Subject, find_positions, run_trial, split
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import write_text
 from pipelines.runs.manifest import Manifest
+from pipelines.runs.wording import count_of
 
 COMPARING = "comparing"
 REPEATS_FILE = "repeats.json"
@@ -108,8 +109,8 @@ def _judge_improvement(
 def _note_divergence(manifest: Manifest, diverged: Counter[str]) -> None:
     """Note how often training with each method diverged."""
     manifest.notes += [
-        f"Comparison: training with {method} diverged {times} times; its best epoch before that "
-        "counts."
+        f"Comparison: training with {method} diverged {count_of(times, 'time')}; its best epoch "
+        "before that counts."
         for method, times in diverged.items()
         if times
     ]

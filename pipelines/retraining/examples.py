@@ -171,8 +171,9 @@ def gather_unsafe_set(run: Path, known: set[str], step: Step) -> LabelledSet:
             examples.append(Example("unsafe", folder, image, label, clusters[image.path]))
     if not examples:
         raise InputError(
-            f"none of the {len(clusters)} images of the unsafe set has a label: fill in the column "
-            f"{LABEL} of {run / UNSAFE_SET_FILE}, or put the images of {folder} into class folders."
+            f"none of {count_of(len(clusters), 'image')} of the unsafe set has a label: fill in "
+            f"the column {LABEL} of {run / UNSAFE_SET_FILE}, or put the images of {folder} into "
+            "class folders."
         )
     return LabelledSet(folder, examples, _prefix_role("unsafe", rejected), truth)
 

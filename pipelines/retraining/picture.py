@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.clusters.clusters import NOISE
 from pipelines.retraining.results import Accuracy, Repair, Retraining
+from pipelines.runs.wording import count_of
 
 WIDTH, ROW, MARGIN, BAR = 900, 26, 20, 420
 TEXT = 15
@@ -27,7 +28,8 @@ def draw_repairs(retraining: Retraining) -> Image.Image:
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(TEXT)
     top = MARGIN
-    draw.text((MARGIN, top), f"Right of {retraining.change.before.images:,} test images", INK, font)
+    title = f"Right of {count_of(retraining.change.before.images, 'test image')}"
+    draw.text((MARGIN, top), title, INK, font)
     for name, accuracy, colour in (
         ("before", retraining.change.before, BEFORE),
         ("after", retraining.change.after, RIGHT),

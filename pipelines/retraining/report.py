@@ -135,7 +135,7 @@ def summarise_change(change: Change) -> str:
     """Return a paragraph on what retraining changed, and whether this is more than chance."""
     before, after = change.before, change.after
     sure = "is more than chance" if change.p < CHANCE else "can be chance"
-    images, changed = f"{after.images:,} test images", ""
+    images, changed = count_of(after.images, "test image"), ""
     if change.groups is not None and change.groups_changed is not None:
         images += f" in {count_of(change.groups, 'group')}"
         changed = f", in {count_of(change.groups_changed, 'group')}"

@@ -127,9 +127,9 @@ def gather_sets(
         unlabelled = [file for file in improvement.rejected if file.reason == UNLABELLED]
         if unlabelled:
             raise InputError(
-                f"--compare: {len(unlabelled):,} images of {unsafe.folder} have no label "
-                f"({unlabelled[0].path}, ...), and the baselines choose from all images. Label "
-                "all of them, or retrain without --compare."
+                f"--compare: {count_of(len(unlabelled), 'image')} of {unsafe.folder} without a "
+                f"label ({unlabelled[0].path}, ...), and the baselines choose from all images. "
+                "Label all of them, or retrain without --compare."
             )
     for images in (training, test, validation):
         run.manifest.notes += images.notes if images else ()

@@ -15,6 +15,7 @@ from pipelines.dnn.evaluation import Task
 from pipelines.dnn.model import Network
 from pipelines.retraining.examples import Example, LabelledSet
 from pipelines.runs.errors import InputError
+from pipelines.runs.wording import count_of
 
 Targets = NDArray[np.int32] | Floats
 """Targets of the loss; see `encode_labels`."""
@@ -83,8 +84,8 @@ def name_classes(
             label, example = unknown[0]
             raise InputError(
                 f"the model has no class {label!r}, the label of {example.name}: expected one of "
-                f"{', '.join(names)}. {len(unknown):,} labels of the {example.role} set are "
-                "unknown. Correct them, or name the classes with --classes."
+                f"{', '.join(names)}. Unknown labels of the {example.role} set: "
+                f"{len(unknown):,}. Correct them, or name the classes with --classes."
             )
     return names
 
@@ -140,8 +141,8 @@ def check_numbers(sets: Sequence[LabelledSet], outputs: int) -> None:
                 fine = False
             if not fine:
                 raise InputError(
-                    f"the label of {example.name}: expected {outputs} numbers, one for each output "
-                    f"of the network, received {';'.join(example.label)!r}."
+                    f"the label of {example.name}: expected {count_of(outputs, 'number')}, one "
+                    f"for each output of the network, received {';'.join(example.label)!r}."
                 )
 
 

@@ -29,6 +29,7 @@ from pipelines.retraining.training import (
     train,
 )
 from pipelines.runs.errors import InputError
+from pipelines.runs.wording import count_of
 
 PREDICTED = 64
 """Number of images that the network predicts at once."""
@@ -187,7 +188,8 @@ def split_images(
     if not len(validation):
         raise InputError(
             f"a validation share of {options.validation_share:g} holds no image out of "
-            f"{len(training)} training images: give a larger --validation-share, or --validation."
+            f"{count_of(len(training), 'training image')}: give a larger --validation-share, or "
+            "--validation."
         )
     if like is None:
         clusters = np.array([examples[place].cluster for place in chosen.tolist()], dtype=np.int32)

@@ -17,6 +17,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.runs.wording import count_of
+
 LARGEST = 4 << 30
 """Most bytes that are read of one archive."""
 HEADERS = {
@@ -86,8 +88,8 @@ def _check_header(file: IO[bytes], name: str, entry: Entry, size: int) -> None:
     shape, _, dtype = HEADERS[version](file)
     if dtype.kind != entry.kind or len(shape) != entry.dimensions:
         raise ValueError(
-            f"{name}: expected {entry.dimensions} dimensions of kind {entry.kind}, received "
-            f"{len(shape)} of {dtype.kind}"
+            f"{name}: expected {count_of(entry.dimensions, 'dimension')} of kind {entry.kind}, "
+            f"received {len(shape)} of {dtype.kind}"
         )
     if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * dtype.itemsize != size:
         raise ValueError(f"{name} is not as long as its header says")
@@ -110,4 +112,7 @@ def check_lengths(arrays: Mapping[str, NDArray[Any]], *lengths: tuple[str, int])
     for names, length in lengths:
         for name in names.split():
             if name in arrays and len(arrays[name]) != length:
-                raise ValueError(f"{name}: expected {length} entries, received {len(arrays[name])}")
+                raise ValueError(
+                    f"{name}: expected {count_of(length, 'entry', 'entries')}, received "
+                    f"{len(arrays[name])}"
+                )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.arrays import Floats
+from pipelines.runs.wording import count_of
 from pipelines.safe.dbscan import (
     NOISE,
     Distances,
@@ -212,8 +213,8 @@ def _why_not_to_search(points: Floats, alike: float) -> str:
     """Explain why all images are one cluster without a search; "" where a search makes sense."""
     if len(points) < TOO_FEW:
         return (
-            f"{len(points)} images are too few to tell clusters from noise: they are shown as one "
-            "cluster."
+            f"{count_of(len(points), 'image')}: too few to tell clusters from noise, and shown "
+            "as one cluster."
         )
     if np.linalg.norm(points - points[0], axis=1).max() <= alike:
         return "All images look the same to the network: they are one cluster."
@@ -367,7 +368,7 @@ def _note(clusters: int, n: int, fixed: bool) -> str:
         return ""
     if fixed:
         received = "no cluster" if clusters == 0 else "one cluster"
-        return f"The given --eps or --min-samples finds {received} among {n} images."
+        return f"The given --eps or --min-samples finds {received} among {count_of(n, 'image')}."
     # A search always finds a cluster, because the largest candidates of eps link nearly all images.
     return (
         "The images form one dense group, and no setting splits it. A smaller --eps looks "

@@ -193,7 +193,7 @@ def check_passing(
         return None
     if len(images) < FEW:
         notes.append(
-            f"There are {len(images)} passing images: fewer than {FEW} show only roughly what "
+            f"{count_of(len(images), 'passing image')}: fewer than {FEW} show only roughly what "
             "varies among passing images, and failure rates have wide intervals."
         )
     by_path = dict(zip(paths, weights.tolist(), strict=True))

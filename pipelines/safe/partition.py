@@ -13,6 +13,7 @@ from pipelines.clusters.clusters import NOISE
 from pipelines.clusters.passing import FEWEST
 from pipelines.clusters.rates import estimate_rates
 from pipelines.data.arrays import Floats
+from pipelines.runs.wording import count_of
 from pipelines.safe import contrast, features, reduction
 from pipelines.safe.appearance import find_view
 from pipelines.safe.clustering import TOO_FEW, Clustering
@@ -328,8 +329,8 @@ def describe_choices(partition: Partition, search: Search) -> tuple[dict[str, ob
         n, width = len(partition.points), sum(features.list_widths(partition.layers))
         notes.insert(
             0,
-            f"{kept} principal components are kept instead of {search.wanted}: {n} images with "
-            f"{width} features allow no more.",
+            f"{count_of(kept, 'principal component')} instead of {search.wanted:,}: "
+            f"{count_of(n, 'image')} with {count_of(width, 'feature')} allow no more.",
         )
     return chosen, notes
 

@@ -15,6 +15,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import write_text
 from pipelines.runs.folder import Progress
 from pipelines.runs.guard import SAVE_AGAIN, name_damaged_file
+from pipelines.runs.wording import count_of
 from pipelines.unsafe_set.files import read_selection
 from pipelines.unsafe_set.rows import UNSAFE_SET_FILE, read_rows
 
@@ -146,7 +147,7 @@ def export_images(
         )
     if not tasks:
         raise InputError(
-            f"none of the {len(rows)} images to export can be read ({missing[0].path}: "
+            f"none of {count_of(len(rows), 'image')} to export can be read ({missing[0].path}: "
             f"{missing[0].reason}). Nothing was written."
         )
     coco = {"images": listed, "annotations": [], "categories": []}

@@ -130,7 +130,7 @@ class Selection(BaseModel):
         """Return the notes, and further sentences that follow from the numbers."""
         sentences = list(self.notes)
         if self.count > self.images:
-            sentences.append(f"{self.count:,} images were wanted, and there are {self.images:,}.")
+            sentences.append(f"Wanted: {count_of(self.count, 'image')}; there are {self.images:,}.")
         if self.groups:
             sentences.append(
                 f"{count_of(self.chosen, 'image')} of {count_of(self.chosen_groups, 'group')}, "

@@ -241,7 +241,7 @@ def _count(options: SelectionOptions, images: int) -> tuple[int, str]:
     if options.test_images is not None and options.accuracy is not None:
         count = estimate_count(options.test_images, options.accuracy, options.selection_factor)
         return count, (
-            f"estimated: {options.test_images:,} test images x selection factor "
+            f"estimated: {count_of(options.test_images, 'test image')} x selection factor "
             f"{options.selection_factor:g} x (1 - accuracy {options.accuracy:g})"
         )
     count = max(1, round(SHARE * images))

@@ -146,7 +146,7 @@ def test_from_a_run_to_an_export(run, improvement, server, visit, shoot, tmp_pat
     target = tmp_path / "to label"
     page.get_by_label("New folder").fill(str(target))
     page.get_by_role("button", name="Export", exact=True).click()
-    expect(page.locator("#job")).to_contain_text(f"12 images are in {target}", timeout=LONG)
+    expect(page.locator("#job")).to_contain_text(f"12 images in {target}", timeout=LONG)
     assert len(json.loads((target / "coco.json").read_text())["images"]) == 12
     copies = {str(file.relative_to(target)) for file in target.rglob("*.png")}
     assert copies == {f"cluster_{int(cluster):03d}/{path}" for path, cluster in rows.items()}

@@ -48,7 +48,7 @@ function ofKind({ clusters, kinds }, kind) {
 }
 
 export function familyTitle({ family, clusters, size }) {
-  return `Family ${family} · ${clusters.length} clusters · ${count(size, "image")}`;
+  return `Family ${family} · ${count(clusters.length, "cluster")} · ${count(size, "image")}`;
 }
 
 function bracket(view, group) {

@@ -29,7 +29,7 @@ def describe_rate(rate: FailureRate) -> str:
             f"fails on about {share} of images like these ({rate.failing:,} failing, "
             f"{rate.passing:,} passing in the sample; {interval}), {elsewhere}"
         )
-    like = f"{images:,} {'image' if images == 1 else 'images'} like these"
+    like = f"{count_of(images, 'image')} like these"
     return f"fails on {rate.failing:,} of {like} ({share}, {interval}), {elsewhere}"
 
 
@@ -60,7 +60,7 @@ def write_headline(manifest: Manifest, images: int) -> list[str]:
     if figures.clusters:
         sentences.append(
             f"Five images of each cluster make up {figures.inspection_share:.0%} of all images, "
-            f"five of each of {families.families} families "
+            f"five of each of {count_of(families.families, 'family', 'families')} "
             f"{families.family_inspection_share:.0%}."
         )
     return sentences
@@ -109,7 +109,7 @@ def describe_situations(manifest: Manifest, images: int) -> list[str]:
     about = "about " if passing.passing_sample < passing.passing else ""
     return [
         f"{', '.join(parts)}.",
-        f"The DNN fails on {images:,} of {about}{total:,} images "
+        f"The DNN fails on {images:,} of {about}{count_of(total, 'image')} "
         f"({100 * passing.failure_rate:.1f} %); "
         f"five images of each cluster make up {_whole(figures.inspection_share)} of the failures.",
     ]

@@ -61,7 +61,7 @@ def _tested(manifest: Manifest) -> Facts:
             facts.append(
                 (
                     "Accuracy",
-                    f"{percent(test.accuracy)} of {test.images:,} images "
+                    f"{percent(test.accuracy)} of {count_of(test.images, 'image')} "
                     f"(95{SPACE}% interval {percent(low)} to {percent(high)})",
                 )
             )

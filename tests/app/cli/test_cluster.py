@@ -153,8 +153,8 @@ def test_explain_tells_what_it_found_and_what_it_could_not_use(run, tmp_path):
     (tmp_path / "table.csv").write_text("\n".join(["path,yaw", *rows]))
     done = tool("explain", run, "--parameters", tmp_path / "table.csv")
     assert done.returncode == 0, done.stderr
-    assert "of 1 clusters have hints from their pixels" in done.stdout
-    assert "share a parameter beyond chance; 11 images have parameters" in done.stdout
+    assert "of 1 cluster with hints from their pixels" in done.stdout
+    assert "share beyond chance: 0. 11 images with parameters" in done.stdout
     assert "table.csv, row 5, column yaw: " in done.stdout
     assert str(run / "report.html") in done.stdout
     assert (run / "report.html").is_file()

@@ -22,20 +22,20 @@ def test_from_a_noisy_test_set_to_the_images_that_widen(model, folders, tmp_path
     noisy, run = tmp_path / "noisy", tmp_path / "run"
     done = tool("perturb", model, folders / "test", "--out", noisy, "--how", "fgsm")
     assert done.returncode == 0, done.stderr
-    assert f"24 images are in {noisy}" in done.stdout
+    assert f"24 images in {noisy}" in done.stdout
     assert "Their labels are those of the originals (class folders)." in done.stdout
     assert "Not used: left/bad.png: not an image" in done.stdout
     sets = ["--training", folders / "training", "--test", folders / "test", "--test", noisy]
     more = ["--candidates", folders / "new", "--neurons", "4", "--out", run]
     done = tool("coverage", model, *sets, *more)
     assert done.returncode == 0, done.stderr
-    assert "The 4 neurons of hidden that decide have " in done.stdout
+    assert "Neurons of hidden that decide: 4, with " in done.stdout
     assert "criterion     test    noisy\nIDC  " in done.stdout
     rows = read_csv(run / "criteria.csv")
     for row in rows:
         assert f"{float(row['value']):.1%}" in done.stdout
     adds = sum(row["adds"] == "1" for row in read_csv(run / "widening.csv"))
-    assert f"{adds} of 40 new images add a combination each to test" in done.stdout
+    assert f"New images that add a combination each to test: {adds} of 40." in done.stdout
     assert "Files that could not be used: 1" in done.stdout
     done = tool("export", run, tmp_path / "chosen", "--count", "1")
     assert done.returncode == 0, done.stderr
@@ -61,7 +61,7 @@ def test_noise_that_changes_nothing_is_not_put_on_the_gradient(model, folders, t
     more = ["--how", "gaussian-random", "--strength", "0.0001"]
     done = tool("perturb", model, folders / "test", "--out", tmp_path / "noisy", *more)
     assert done.returncode == 0, done.stderr
-    assert "Note: 24 are as before: --strength is too small to change a pixel." in done.stdout
+    assert "Note: 24 images as before: --strength is too small to change a pixel." in done.stdout
 
 
 def test_numbers_of_combinations_have_no_end():

@@ -22,7 +22,7 @@ def test_select_ends_with_a_summary(images, cache, tmp_path, draw):
     arguments = ["--count", 3, "--export", tmp_path / "to label"]
     done = tool("select", tmp_path / "run", tmp_path / "new", *arguments)
     assert done.returncode == 0, done.stderr
-    assert "3 of 6 images are chosen (as asked for)" in done.stdout
+    assert "3 of 6 images chosen (as asked for)" in done.stdout
     assert str(tmp_path / "run" / "unsafe_set.csv") in done.stdout
     assert len((tmp_path / "run" / "IS_filenames.txt").read_text().splitlines()) == 3
     assert (tmp_path / "to label" / "coco.json").is_file()
@@ -33,14 +33,12 @@ def test_select_ends_with_a_summary(images, cache, tmp_path, draw):
     first, *others = (tmp_path / "run" / "IS_filenames.txt").read_text().splitlines()
     fewer = tool("recut", tmp_path / "run", "--without", first)
     assert fewer.returncode == 0, fewer.stderr
-    told = (
-        "2 of 6 images are chosen (3 were wanted, as asked for; images that are taken out are not"
-    )
+    told = "2 of 6 images chosen (3 were wanted, as asked for; images that are taken out are not"
     assert told in fewer.stdout
     assert "Images that are taken out: 1." in fewer.stdout
     assert (tmp_path / "run" / "IS_filenames.txt").read_text().splitlines() == others
     exported = tool("export", tmp_path / "run", tmp_path / "again", "--link")
-    assert f"2 images are in {tmp_path / 'again'}" in exported.stdout
+    assert f"2 images in {tmp_path / 'again'}" in exported.stdout
     nothing = [word for name in others for word in ("--without", name)]
     assert tool("recut", tmp_path / "run", *nothing).returncode == 0
     empty = tool("export", tmp_path / "run", tmp_path / "nothing")

@@ -33,7 +33,7 @@ def test_numbers_are_sorted_as_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (PAIRS[:3], "received none for 'bird' and 'cat'; 1 pairs are missing"),
+        (PAIRS[:3], "received none for 'bird' and 'cat'; pairs without one: 1"),
         ([*PAIRS, "dog,cat,0.7"], "row 5: expected one distance between 'dog' and 'cat'"),
         ([*PAIRS, "cat,cat,1"], "expected 0 as the distance of 'cat' to itself"),
         ([*PAIRS[:3], "bird,cat,near"], "row 4: expected a distance, a number of at least 0, rec"),

@@ -59,7 +59,7 @@ def test_no_labels_at_all(tmp_path):
     with pytest.raises(InputError, match=r"such as 'a\.png', received others, such as 'b\.png'"):
         read_truth(tmp_path, ["a.png"])
     (tmp_path / "labels.csv").write_text("path,label\na.png,\n")
-    with pytest.raises(InputError, match="labels none of the 1 images"):
+    with pytest.raises(InputError, match="labels none of 1 image:"):
         read_truth(tmp_path, ["a.png"])
 
 

@@ -207,7 +207,7 @@ def test_options_that_cannot_be_used(run, improvement, wanted, words):
 def test_more_than_there_are_takes_all_and_says_so(run, improvement):
     selection = select(run, improvement, count=500, duplicates=True)
     assert selection.chosen == 31
-    assert any("500 images were wanted, and there are 31" in note for note in selection.remarks())
+    assert any("Wanted: 500 images; there are 31" in note for note in selection.remarks())
 
 
 def test_runs_and_folders_that_cannot_be_used(run, improvement, tmp_path):

@@ -51,7 +51,7 @@ def test_the_full_network_gives_4096_features_within_the_memory_stated(
     manifest = read_manifest(tmp_path / "run")
     assert manifest.weights["layers"] == ["fc2"]
     assert manifest.chosen["components"] == 12
-    assert any("principal components are kept instead of 256" in note for note in manifest.notes)
+    assert any("principal components instead of 256" in note for note in manifest.notes)
     assert max(stage.peak_memory_mb for stage in manifest.stages) < MIB_AT_MOST
 
     # The paper's features are those of fc2, neither scaled nor denoised.

@@ -100,8 +100,8 @@ def test_test_images_that_were_trained_with_are_noted(model, folders, tmp_path):
         shutil.copy(file, tmp_path / "test" / "left" / f"again {number}.png")
     manifest = measure(model, tmp_path, tmp_path / "run", ("test", "training"))
     notes = " ".join(manifest.notes)
-    assert "3 of the 27 images of test are also training images" in notes
-    assert "80 of the 80 images of training (2) are also training images" in notes
+    assert "3 of 27 images of test also among the training images" in notes
+    assert "80 of 80 images of training (2) also among the training images" in notes
 
 
 def test_images_and_run_are_apart(model, folders):

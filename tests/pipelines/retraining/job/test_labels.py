@@ -37,7 +37,7 @@ def test_images_without_a_label_are_listed_and_left_out(world, tmp_path):
 
 def test_an_unsafe_set_without_any_label_is_refused(world, tmp_path):
     unlabelled(world, tmp_path)
-    with pytest.raises(InputError, match="none of the 24 images of the unsafe set has a label"):
+    with pytest.raises(InputError, match="none of 24 images of the unsafe set has a label"):
         run_job(world, tmp_path / "out")
 
 

@@ -29,7 +29,8 @@ def test_under_ten_images_are_one_cluster(n):
     outcome = clustering.search(points)
     assert_one_cluster(outcome, n)
     assert outcome.note == (
-        f"{n} images are too few to tell clusters from noise: they are shown as one cluster."
+        f"{n} {'image' if n == 1 else 'images'}: too few to tell clusters from noise, and shown as "
+        "one cluster."
     )
 
 

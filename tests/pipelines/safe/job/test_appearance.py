@@ -200,7 +200,7 @@ def test_few_images_are_one_cluster_with_a_note(failures, store, tmp_path):
     manifest = find(few, tmp_path / "run")
     assert set(read_labels(tmp_path / "run").values()) == {0}
     assert any("too few" in note for note in manifest.notes)
-    assert any("4 principal components are kept instead of" in note for note in manifest.notes)
+    assert any("4 principal components instead of" in note for note in manifest.notes)
 
 
 def test_one_image_is_enough(failures, store, tmp_path):
