@@ -57,6 +57,8 @@ def perturb(options: PerturbOptions) -> None:
         if options.how in ATTACKS:
             why = f"the model's gradient is 0 for them, or {why}"
         print(f"Note: {count_of(copies.unchanged, 'image')} as before: {why}.")
+    for note in manifest.notes:
+        print(f"Note: {note}")
     rejected = read_pairs(options.out / REJECTED_FILE).items()
     print_left_out([Rejected(path, reason) for path, reason in rejected], "Not used")
 

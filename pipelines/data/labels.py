@@ -14,6 +14,8 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.wording import count_of
 
 CLASS_FOLDERS = "class folders"
+WHERE = f"Labels come from {LABELS_TABLE}, or from class folders."
+"""What a note says where a job that can do without labels finds none."""
 LABEL = "label"
 TITLES = frozenset({"label", "class", "classid", "target", "y"})
 """Titles of a column of labels, in small letters without blanks, hyphens and underscores."""

@@ -42,7 +42,7 @@ from pipelines.deepimportance.results import OUTPUTS, CoverageResult
 from pipelines.deepimportance.sets import (
     ImageSet,
     ImageSets,
-    check_set,
+    check_sets,
     find_sets,
     keep_class,
 )
@@ -187,11 +187,7 @@ def _measure(
     run: Run, model: Path, sets: ImageSets, class_names: tuple[str, ...] | None, options: Options
 ) -> None:
     with run.stage(CHECKING):
-        sets = ImageSets(
-            check_set(run, sets.training),
-            tuple(check_set(run, test) for test in sets.tests),
-            check_set(run, sets.new) if sets.new else None,
-        )
+        sets = check_sets(run, sets)
     with run.stage(LOADING):
         subject, sets = _load(run, model, sets, class_names, options)
     network, layer, meaning = subject.network, subject.layer, subject.meaning

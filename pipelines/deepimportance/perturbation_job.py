@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipelines.data.image_lists import CHECKING, list_images
 from pipelines.data.images import LABELS_TABLE, ImageFile, Rejected, check_images, no_usable_image
-from pipelines.data.labels import Truth, find_tables, order_classes, read_classes, read_truth
+from pipelines.data.labels import WHERE, Truth, find_tables, order_classes, read_classes, read_truth
 from pipelines.deepimportance.labels import infer_task
 from pipelines.deepimportance.manifest import PerturbFigures, PerturbParameters
 from pipelines.deepimportance.perturbation import Perturb, build_perturbation, check_perturbation
@@ -42,6 +42,10 @@ JOB = "perturb"
 STAGE = "perturbing images"
 SUFFIX = ".png"
 UNKNOWN = -1
+NO_LABELS = (
+    "No labels are known: the copies have none, and no test tells how often the DNN is right on "
+    f"them. {WHERE}"
+)
 ATTACKS = ("fgsm", "bim")
 OUTPUTS = Outputs((PERTURBED_FILE, LABELS_TABLE, REJECTED_FILE), listed=PERTURBED_FILE)
 
@@ -173,7 +177,7 @@ def _perturb(run: Run, model: Path, originals: _Originals, options: Options) -> 
         )
         perturb = build_perturbation(network, options.how, options.strength, options.seed)
         truth = _read_truth(folder, images)
-        run.manifest.notes += truth.notes if truth else ()
+        run.manifest.notes += truth.notes if truth else (NO_LABELS,)
         note_double_scaling(run.manifest, network)
         note_better_scaling(
             run.manifest, network, folder, images, truth, classes=originals.class_names

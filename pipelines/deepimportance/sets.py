@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pipelines.data.image_lists import CHECKING, list_images
 from pipelines.data.images import ImageFile, Rejected, check_images, no_usable_image
-from pipelines.data.labels import Truth, find_tables, read_truth
+from pipelines.data.labels import WHERE, Truth, find_tables, read_truth
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import Run
+from pipelines.runs.wording import count_of
 
 TRAINING_SET, TEST, NEW = "training", "test", "new"
 
@@ -32,7 +33,7 @@ class ImageSet:
     paths : list of str
         Paths of the files to read, relative to `folder`.
     images : list of ImageFile
-        Images that can be read; empty before `check_set`.
+        Images that can be read; empty before `check_sets`.
     rejected : list of Rejected
         Files that cannot be used.
     truth : Truth or None
@@ -108,7 +109,46 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name} ({number})"
 
 
-def check_set(run: Run, image_set: ImageSet) -> ImageSet:
+def check_sets(run: Run, sets: ImageSets) -> ImageSets:
+    """Read all images of all sets once, with their labels; note where there are none.
+
+    Raises
+    ------
+    InputError
+        When a set has no image that can be used, or a table of labels is damaged.
+    """
+    sets = ImageSets(
+        _check_set(run, sets.training),
+        tuple(_check_set(run, test) for test in sets.tests),
+        _check_set(run, sets.new) if sets.new else None,
+    )
+    _note_labels(run, sets)
+    return sets
+
+
+def _note_labels(run: Run, sets: ImageSets) -> None:
+    """Note which sets have no labels or lack some, and what labels would add."""
+    if sets.training.truth is None:
+        run.manifest.notes.append(
+            f"No labels of {sets.training.name} are known: --class needs them, and the scaling and "
+            f"the order of the classes are not checked. {WHERE}"
+        )
+    for test in sets.tests:
+        if test.truth is None:
+            run.manifest.notes.append(
+                f"No labels of {test.name} are known: its coverage is measured, but not how often "
+                f"the DNN is right on it. {WHERE}"
+            )
+            continue
+        labels = test.truth.values
+        if without := sum(image.path not in labels for image in test.images):
+            run.manifest.notes.append(
+                f"{count_of(without, 'image')} of {test.name} without a label: measured, but not "
+                "counted in its accuracy."
+            )
+
+
+def _check_set(run: Run, image_set: ImageSet) -> ImageSet:
     """Read all images of a set once, and its labels.
 
     Raises

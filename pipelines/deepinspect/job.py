@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.image_lists import CHECKING, ListedImages, check_listed, list_images
-from pipelines.data.images import LABELS_TABLE, Rejected, no_usable_image
-from pipelines.data.labels import read_classes
+from pipelines.data.images import Rejected, no_usable_image
+from pipelines.data.labels import WHERE, read_classes
 from pipelines.data.pair_lists import write_pair_lists
 from pipelines.data.thumbnails import DRAWING
 from pipelines.deepinspect.activation import (
@@ -324,10 +324,7 @@ def _describe_model(
         if none:
             manifest.notes.append(f"No class is predicted for {count_of(none, 'image')}.")
     if images.truth is None:
-        manifest.notes.append(
-            "No labels are known: pairs are ranked, but not evaluated. Labels come from "
-            f"{LABELS_TABLE}, or from class folders."
-        )
+        manifest.notes.append(f"No labels are known: pairs are ranked, but not evaluated. {WHERE}")
         return
     unlabelled = len(images.files) - int(images.labelled.sum())
     if unlabelled:

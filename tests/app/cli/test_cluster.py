@@ -107,7 +107,7 @@ def test_an_example_is_drawn_and_the_next_command_named(tmp_path, monkeypatch):
     assert "32 training, 24 test and 4 improvement images." in done.stdout
     failures = tmp_path / "eyes" / "failures"
     count = len(list(failures.glob("*.jpg")))
-    assert f"the {count} it gets wrong are in {failures}" in done.stdout
+    assert f"those that it gets wrong ({count}) are in {failures}" in done.stdout
     eyes = tmp_path / "eyes"
     test = f"Next: python SAFE_Tool.py test {eyes / 'model.keras'} {eyes / 'test'} --out TEST"
     table = eyes / "test" / "parameters.csv"

@@ -60,6 +60,16 @@ def test_the_result_is_a_test_set_again(model, images, tmp_path, how):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
+def test_copies_without_labels_are_noted(model, images, tmp_path):
+    (tmp_path / "images").mkdir()
+    for file in (images / "left").iterdir():
+        shutil.copy(file, tmp_path / "images")
+    manifest = perturb(model, tmp_path / "images", tmp_path / "out")
+    assert manifest.result["labels"] == ""
+    (note,) = manifest.notes
+    assert note.startswith("No labels are known: the copies have none")
+
+
 def test_a_table_of_labels_goes_with_the_images(model, images, tmp_path):
     shutil.copytree(images, tmp_path / "images")
     paths = [

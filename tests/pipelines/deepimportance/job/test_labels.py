@@ -47,12 +47,28 @@ def test_images_without_labels(model, folders, tmp_path):
         (tmp_path / name).mkdir()
         for file in (folders / name).rglob("*.png"):
             shutil.copy(file, tmp_path / name / f"{file.parent.name} {file.name}")
-    measure(model, tmp_path, tmp_path / "run")
+    manifest = measure(model, tmp_path, tmp_path / "run")
+    training, test = [note for note in manifest.notes if note.startswith("No labels of ")]
+    assert training.startswith("No labels of training are known: --class needs them")
+    assert test.startswith("No labels of test are known: its coverage is measured, but not how")
+    assert all(
+        note.endswith("from labels.csv, or from class folders.") for note in (training, test)
+    )
     test = read_coverage(tmp_path / "run")["tests"][0]
     assert test["accuracy"] is None
     assert test["images"] == 24
     with pytest.raises(InputError, match=r"--class: the images of .*training have no labels"):
         measure(model, tmp_path, tmp_path / "other", class_="left")
+
+
+def test_test_images_that_lack_a_label_are_noted(model, folders, tmp_path):
+    shutil.copytree(folders / "training", tmp_path / "training")
+    shutil.copytree(folders / "test", tmp_path / "test")
+    shutil.copy(tmp_path / "test" / "left" / "bad.png", tmp_path / "test")
+    shutil.copy(next((tmp_path / "test" / "right").iterdir()), tmp_path / "test")
+    notes = measure(model, tmp_path, tmp_path / "run").notes
+    words = "1 image of test without a label: measured, but not counted in its accuracy."
+    assert [note for note in notes if "label" in note] == [words]
 
 
 def test_folders_that_are_no_classes_are_noted(model, folders, tmp_path):
