@@ -255,6 +255,25 @@ def check_header(folder: Path, path: str) -> Rejected | None:
         return Rejected(path, tell_reason(error))
 
 
+def check_openable(folder: Path, paths: Sequence[str], rejected: Sequence[Rejected]) -> None:
+    """Raise InputError unless the header of one file at least is that of an image.
+
+    Files are read up to the first image: of a folder of images, that is one file.
+
+    Parameters
+    ----------
+    rejected : sequence of Rejected
+        Other files of the folder that cannot be used.
+    """
+    unusable = list(rejected)
+    for path in paths:
+        reason = check_header(folder, path)
+        if reason is None:
+            return
+        unusable.append(reason)
+    raise no_usable_image(folder, unusable)
+
+
 def check_image(folder: Path, path: str) -> ImageFile | Rejected:
     """Read a file's header and checksums (see `check_damage`), and compute its digest.
 

@@ -169,6 +169,30 @@ def _from_gt_tables(tables: Sequence[Path], folder: Path, paths: Sequence[str]) 
     return Truth(columns, values, GT_TABLES)
 
 
+def read_optional_truth(folder: Path, paths: Sequence[str]) -> Truth | None:
+    """Read the labels of images as `read_truth`; None without tables and class folders.
+
+    Raises
+    ------
+    InputError
+        When a table cannot be used.
+    """
+    try:
+        return read_truth(folder, paths)
+    except InputError:
+        if find_tables(folder, paths):
+            raise
+        return None
+
+
+def read_labelled(folder: Path, paths: Sequence[str]) -> Truth:
+    """Read the labels of images as `read_truth`; raise InputError where none of them has one."""
+    truth = read_truth(folder, paths)
+    if not any(path in truth.values for path in paths):
+        raise no_labelled_image(folder, paths, truth)
+    return truth
+
+
 def no_labelled_image(folder: Path, unlabelled: Sequence[str], truth: Truth) -> InputError:
     """Return the error that no image has a label, though there are images and labels."""
     return InputError(

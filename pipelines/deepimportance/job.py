@@ -48,7 +48,7 @@ from pipelines.deepimportance.sets import (
 )
 from pipelines.dnn.activations import neuron_layers
 from pipelines.dnn.manifest import describe_model
-from pipelines.dnn.model import LOADING, Network, fix_size, load_network
+from pipelines.dnn.model import LOADING, Network, check_network, fix_size, load_network
 from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_pairs
@@ -140,7 +140,8 @@ def measure_coverage(
         raise InputError(f"--rule: expected {', '.join(RULES)}, received {options.rule!r}.")
     if not tests:
         raise InputError("--test: give the folder of at least one test set.")
-    sets = find_sets(training, tests, options.candidates)
+    check_network(model, options.scaling, trust=options.trust)
+    sets = find_sets(training, tests, options.candidates, options.class_)
     class_names = read_classes(options.classes) if options.classes else None
     folders = [one.folder for one in sets.all]
     job = Job(

@@ -12,7 +12,7 @@ from pipelines.data.labels import Truth, order_classes, split_label
 from pipelines.deepimportance.measurement import (
     ImageActivations,
 )
-from pipelines.deepimportance.sets import ImageSet
+from pipelines.deepimportance.sets import ImageSet, read_labels_for_class
 from pipelines.dnn.evaluation import Outcome, Task, doubt_order, find_task, judge
 from pipelines.dnn.model import Network
 from pipelines.runs.errors import InputError
@@ -80,8 +80,7 @@ def interpret_outputs(
         guessed = unlabelled  # folders that are not classes say nothing about the DNN
         run.manifest.notes.append(f"The folders of the images are not taken as classes: {error}")
     if class_ is not None:
-        if truth is None:
-            raise InputError(f"--class: the images of {training.folder} have no labels.")
+        read_labels_for_class(training, class_)
         if guessed != "classes" or names is None:
             raise InputError(
                 "--class: expected a DNN that predicts one class for each image, received one that "

@@ -16,13 +16,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.data.image_lists import CHECKING, list_images
-from pipelines.data.images import LABELS_TABLE, ImageFile, Rejected, check_images, no_usable_image
-from pipelines.data.labels import WHERE, Truth, find_tables, order_classes, read_classes, read_truth
+from pipelines.data.images import (
+    LABELS_TABLE,
+    ImageFile,
+    Rejected,
+    check_images,
+    check_openable,
+    no_usable_image,
+)
+from pipelines.data.labels import WHERE, Truth, order_classes, read_classes, read_optional_truth
 from pipelines.deepimportance.labels import infer_task
 from pipelines.deepimportance.manifest import PerturbFigures, PerturbParameters
 from pipelines.deepimportance.perturbation import Perturb, build_perturbation, check_perturbation
 from pipelines.dnn.manifest import describe_model
-from pipelines.dnn.model import LOADING, Network, fix_size, load_batches, load_network
+from pipelines.dnn.model import (
+    LOADING,
+    Network,
+    check_network,
+    fix_size,
+    load_batches,
+    load_network,
+)
 from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import (
@@ -136,6 +150,9 @@ def perturb_images(
     listed = list_images(source)
     folder = listed.folder
     class_names = read_classes(options.classes) if options.classes else None
+    check_network(model, options.scaling, trust=options.trust)
+    check_openable(folder, listed.paths, listed.rejected)
+    read_optional_truth(folder, listed.paths)
     originals = _Originals(folder, list(listed.paths), list(listed.rejected), class_names)
     job = Job(
         name=JOB,
@@ -176,7 +193,7 @@ def _perturb(run: Run, model: Path, originals: _Originals, options: Options) -> 
             load_network(model, options.scaling, trust=options.trust), folder, images
         )
         perturb = build_perturbation(network, options.how, options.strength, options.seed)
-        truth = _read_truth(folder, images)
+        truth = read_optional_truth(folder, [image.path for image in images])
         run.manifest.notes += truth.notes if truth else (NO_LABELS,)
         note_double_scaling(run.manifest, network)
         note_better_scaling(
@@ -265,16 +282,6 @@ def _check_free(run: Run, names: Iterable[str]) -> None:
                 f"{file.parent} is a link to a place outside the run folder. Remove it, or choose "
                 "another --out."
             )
-
-
-def _read_truth(folder: Path, images: Sequence[ImageFile]) -> Truth | None:
-    paths = [image.path for image in images]
-    try:
-        return read_truth(folder, paths)
-    except InputError:
-        if find_tables(folder, paths):
-            raise
-        return None
 
 
 def _read_shown(

@@ -7,13 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.data.image_lists import CHECKING, list_images
-from pipelines.data.images import ImageFile, Rejected, check_images, no_usable_image
-from pipelines.data.labels import WHERE, Truth, find_tables, read_truth
+from pipelines.data.images import (
+    ImageFile,
+    Rejected,
+    check_images,
+    check_openable,
+    no_usable_image,
+)
+from pipelines.data.labels import WHERE, Truth, read_optional_truth
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text
 from pipelines.runs.folder import Run
 from pipelines.runs.wording import count_of
 
+MOST_LISTED = 10
 TRAINING_SET, TEST, NEW = "training", "test", "new"
 
 
@@ -76,8 +83,10 @@ class ImageSets:
         return (self.training, *self.tests, *((self.new,) if self.new else ()))
 
 
-def find_sets(training: Path, tests: Sequence[Path], new: Path | None) -> ImageSets:
-    """Find the images of all folders.
+def find_sets(
+    training: Path, tests: Sequence[Path], new: Path | None, class_: str | None = None
+) -> ImageSets:
+    """Find the images of all folders, and their labels; no image is decoded yet.
 
     Sets are named after their folders; where two folders have the same name, the second set gets a
     number.
@@ -85,7 +94,8 @@ def find_sets(training: Path, tests: Sequence[Path], new: Path | None) -> ImageS
     Raises
     ------
     InputError
-        When a folder or a list cannot be read.
+        When a folder or a list cannot be read or has no image, a table of labels is damaged, or a
+        set has no image of the class `class_`.
     """
     names: list[str] = []
 
@@ -96,7 +106,14 @@ def find_sets(training: Path, tests: Sequence[Path], new: Path | None) -> ImageS
         number = next(n for n in range(1, len(names) + 2) if _numbered(name, n) not in names)
         names.append(_numbered(name, number))
         paths, rejected = list(listed.paths), list(listed.rejected)
-        return ImageSet(kind, names[-1], source, folder, paths, [], rejected, notes=listed.notes)
+        check_openable(folder, paths, rejected)
+        truth = read_optional_truth(folder, paths) if kind != NEW else None
+        image_set = ImageSet(
+            kind, names[-1], source, folder, paths, [], rejected, truth, notes=listed.notes
+        )
+        if class_ is not None and kind != NEW:
+            read_labels_for_class(image_set, class_)
+        return image_set
 
     return ImageSets(
         find(TRAINING_SET, training),
@@ -165,13 +182,33 @@ def _check_set(run: Run, image_set: ImageSet) -> ImageSet:
         raise no_usable_image(image_set.folder, [*image_set.rejected, *unusable])
     truth, paths = None, [image.path for image in images]
     if image_set.kind != NEW:  # new images may still wait for labels, in folders of any name
-        try:
-            truth = read_truth(image_set.folder, paths)
-            run.manifest.notes += truth.notes
-        except InputError:
-            if find_tables(image_set.folder, paths):
-                raise  # without a table, there are no labels: they are optional
+        truth = read_optional_truth(image_set.folder, paths)
+        run.manifest.notes += truth.notes if truth else ()
     return replace(image_set, images=images, rejected=[*image_set.rejected, *unusable], truth=truth)
+
+
+def read_labels_for_class(image_set: ImageSet, class_: str) -> dict[str, tuple[str, ...]]:
+    """Return the labels of a set, by path, one of which is a class at least.
+
+    Raises
+    ------
+    InputError
+        When the set has no labels, or no image of the class.
+    """
+    if image_set.truth is None:
+        raise InputError(
+            f"--class: the images of {image_set.folder} have no labels. {WHERE} Add them, or leave "
+            "out --class."
+        )
+    labels = image_set.truth.values
+    if (class_,) not in labels.values():
+        classes = sorted({cell for row in labels.values() for cell in row})
+        raise InputError(
+            f"--class: {image_set.folder} has no image of the class {class_!r}. Its labels are "
+            f"{', '.join(classes[:MOST_LISTED])}{', ...' if len(classes) > MOST_LISTED else ''}: "
+            "choose one of them, or leave out --class."
+        )
+    return labels
 
 
 def keep_class(image_set: ImageSet, class_: str) -> ImageSet:
@@ -184,10 +221,6 @@ def keep_class(image_set: ImageSet, class_: str) -> ImageSet:
     """
     if image_set.kind == NEW:
         return image_set
-    if image_set.truth is None:
-        raise InputError(f"--class: the images of {image_set.folder} have no labels.")
-    truth = image_set.truth.values
+    truth = read_labels_for_class(image_set, class_)
     images = [image for image in image_set.images if truth.get(image.path) == (class_,)]
-    if not images:
-        raise InputError(f"--class: {image_set.folder} has no image of the class {class_!r}.")
     return replace(image_set, images=images)

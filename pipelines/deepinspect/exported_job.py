@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-from pipelines.deepinspect.imports import as_matrix, join_labels, read_distances, read_labels
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.deepinspect.imports import (
+    ImageLabels,
+    as_matrix,
+    join_labels,
+    read_distances,
+    read_labels,
+)
 from pipelines.deepinspect.inspection import compare, describe_findings, evaluate, write_tables
 from pipelines.deepinspect.job import Options, check_options
 from pipelines.deepinspect.manifest import ExportedParameters, InspectionChoices
@@ -53,6 +63,13 @@ def inspect_exported(
             "labels and predictions belong together: expected --labels and --predictions, "
             f"received {'--predictions' if labels is None else '--labels'} alone."
         )
+    names, between = read_distances(distances)
+    judged = None
+    if labels is not None and predictions is not None:
+        judged = _Judged(
+            read_labels(labels, "--labels", names), read_labels(predictions, "--predictions", names)
+        )
+        join_labels(judged.labels, judged.predictions)
     job = Job(
         name=JOB,
         folder=distances.resolve().parent,
@@ -64,21 +81,31 @@ def inspect_exported(
             top_percent=options.top_percent,
         ),
         outputs={JOB: OUTPUTS},
-        work=lambda run: _inspect_tables(run, distances, labels, predictions, options),
+        work=lambda run: _inspect_tables(run, names, between, judged, options),
     )
     return run_job(job, out, **start)
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """The classes that images show, and those that are predicted for them, by image."""
+
+    labels: ImageLabels
+    predictions: ImageLabels
+
+
 def _inspect_tables(
-    run: Run, distances: Path, labels: Path | None, predictions: Path | None, options: Options
+    run: Run,
+    names: tuple[str, ...],
+    between: NDArray[np.float64],
+    judged: _Judged | None,
+    options: Options,
 ) -> None:
     manifest = run.manifest
-    names, between = read_distances(distances)
     findings = compare(run, names, between, options.top_percent)
     truths, counts = None, (None, None)
-    if labels is not None and predictions is not None:
-        true = read_labels(labels, "--labels", names)
-        predicted = read_labels(predictions, "--predictions", names)
+    if judged is not None:
+        true, predicted = judged.labels, judged.predictions
         joined = join_labels(true, predicted)
         if unlike := len(true.keys() ^ predicted.keys()):
             manifest.notes.append(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.image_lists import CHECKING, ListedImages, check_listed, list_images
-from pipelines.data.images import Rejected, no_usable_image
+from pipelines.data.images import Rejected, check_openable, find_files, no_usable_image
 from pipelines.data.labels import WHERE, read_classes
 from pipelines.data.pair_lists import write_pair_lists
 from pipelines.data.thumbnails import DRAWING
@@ -39,6 +39,7 @@ from pipelines.deepinspect.predictions import (
     choose_layers,
     choose_task,
     join_predictions,
+    list_labelled,
     name_classes,
     read_labels_of,
     stream_predictions,
@@ -49,7 +50,7 @@ from pipelines.deepinspect.thumbnails import choose_lists, draw_images, predicti
 from pipelines.dnn.activations import STAGE as MEASURING
 from pipelines.dnn.evaluation import Task, doubt_order
 from pipelines.dnn.manifest import describe_model, input_size
-from pipelines.dnn.model import BATCH, LOADING, Network, fix_size, load_network
+from pipelines.dnn.model import BATCH, LOADING, Network, check_network, fix_size, load_network
 from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import as_text, write_pairs
@@ -125,6 +126,11 @@ def inspect_model(
     check_options(options)
     listed = list_images(source)
     class_names = read_classes(options.classes) if options.classes else None
+    check_network(model, options.scaling, trust=options.trust)
+    check_openable(listed.folder, listed.paths, listed.rejected)
+    if options.labelled:
+        whole = find_files(listed.folder)[0] if listed.part_of_folder else listed.paths
+        read_labels_of(listed.folder, whole)
     job = Job(
         name=JOB,
         folder=listed.folder,
@@ -217,7 +223,9 @@ def _measure(
     folder = listed.folder
     with run.stage(CHECKING):
         files, rejected = check_listed(listed, run.progress)
-        truth = read_labels_of(listed, files) if options.labelled else None
+        truth = None
+        if options.labelled:
+            truth = read_labels_of(listed.folder, list_labelled(listed, files))
         run.manifest.notes += truth.notes if truth else ()
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)

@@ -73,27 +73,28 @@ class InspectedImages:
     labelled: Bools
 
 
-def read_labels_of(listed: ListedImages, files: Sequence[ImageFile]) -> Truth | None:
-    """Read the labels of the images of a folder; None where they have none.
+def list_labelled(listed: ListedImages, files: Sequence[ImageFile]) -> list[str]:
+    """Return the paths of the images whose labels tell the classes.
 
-    Parameters
-    ----------
-    listed : ListedImages
-        The folder of the images; of a list that names its folder, all images there have labels.
-    files : sequence of ImageFile
-        Images to be inspected.
+    They are those to be inspected; of a list that names its folder, all images there.
+    """
+    if not listed.part_of_folder:
+        return [image.path for image in files]
+    folder = listed.folder
+    return [path for path in find_files(folder)[0] if not check_header(folder, path)]
+
+
+def read_labels_of(folder: Path, paths: Sequence[str]) -> Truth | None:
+    """Read the labels of the images of a folder; None where they have none.
 
     Raises
     ------
     InputError
         When `labels.csv` cannot be used.
     """
-    folder, known = listed.folder, [image.path for image in files]
-    if listed.part_of_folder:  # the classes are those of the whole folder
-        known = [path for path in find_files(folder)[0] if not check_header(folder, path)]
-    if not find_tables(folder, known) and not any("/" in path for path in known):
+    if not find_tables(folder, paths) and not any("/" in path for path in paths):
         return None
-    return read_truth(folder, known)
+    return read_truth(folder, paths)
 
 
 def choose_task(option: str | None, truth: Truth | None, network: Network) -> Task:

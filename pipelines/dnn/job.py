@@ -15,9 +15,16 @@ from pipelines.data.image_lists import (
     list_images,
     write_image_list,
 )
-from pipelines.data.images import ImageFile, Rejected, check_header, find_files, no_usable_image
+from pipelines.data.images import (
+    ImageFile,
+    Rejected,
+    check_header,
+    check_openable,
+    find_files,
+    no_usable_image,
+)
 from pipelines.data.intervals import accuracy_interval
-from pipelines.data.labels import Truth, no_labelled_image, read_classes, read_truth
+from pipelines.data.labels import Truth, no_labelled_image, read_classes, read_labelled, read_truth
 from pipelines.dnn.confusion_matrix import draw_confusions
 from pipelines.dnn.evaluation import Outcome, confusion_matrix, judge, read_task
 from pipelines.dnn.manifest import (
@@ -28,7 +35,7 @@ from pipelines.dnn.manifest import (
     input_size,
     note_resized,
 )
-from pipelines.dnn.model import LOADING, Network, fix_size, load_network, predict
+from pipelines.dnn.model import LOADING, Network, check_network, fix_size, load_network, predict
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.runs.errors import InputError
@@ -106,6 +113,7 @@ def test_model(
     read_task(options.task)  # refuses before the images are listed
     listed = list_images(source)
     classes = read_classes(options.classes) if options.classes else None
+    _check_inputs(model, listed, options)
     job = Job(
         name=JOB,
         folder=listed.folder,
@@ -126,6 +134,15 @@ def test_model(
         notes=listed.notes,
     )
     return run_job(job, out, **start)
+
+
+def _check_inputs(model: Path, listed: ListedImages, options: EvaluationOptions) -> None:
+    """Raise InputError where model, images, labels or groups cannot be used, as far as it shows."""
+    folder, paths = listed.folder, listed.paths
+    check_network(model, options.scaling, trust=options.trust)
+    check_openable(folder, paths, listed.rejected)
+    truth = read_labelled(folder, paths)
+    find_groups_beside(options.groups, [path for path in paths if path in truth.values], folder)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import cast
 
 from pipelines.dnn.graph import Model
 from pipelines.dnn.keras import import_keras
-from pipelines.dnn.keras2 import is_old, mend
+from pipelines.dnn.keras2 import OLD_ROOTS, is_old, mend
 from pipelines.dnn.model_file import (
+    TRUSTED,
     ModelFile,
     as_settings,
     check_code,
@@ -49,14 +50,13 @@ class LoadedModel:
     digest: str
 
 
-def load_model(path: Path, *, trust: bool, digest: str | None) -> LoadedModel:
-    """Load a Keras model file; see `model.load_network`.
+def check_model(path: Path, *, trust: bool, digest: str | None) -> ModelFile:
+    """Read what a model file says of itself; Keras builds nothing of it yet.
 
     Raises
     ------
     InputError
-        When the file is no Keras model or has another digest, holds code that is not trusted, or
-        cannot be built by Keras 3.
+        When the file is no Keras model or has another digest, or holds code that is not trusted.
     """
     file = check_file(path)
     if digest is not None and file.digest != digest:
@@ -66,6 +66,20 @@ def load_model(path: Path, *, trust: bool, digest: str | None) -> LoadedModel:
             "again."
         )
     file = read_description(file)
+    old = is_old(file.config, file.keras)
+    check_code(path, file.config, trust, {*TRUSTED, *OLD_ROOTS} if old else TRUSTED)
+    return file
+
+
+def load_model(path: Path, *, trust: bool, digest: str | None) -> LoadedModel:
+    """Load a Keras model file; see `model.load_network`.
+
+    Raises
+    ------
+    InputError
+        As `check_model`, and when Keras 3 cannot build the model.
+    """
+    file = check_model(path, trust=trust, digest=digest)
     keras, _ = import_keras()
     old = is_old(file.config, file.keras)
     config = mend(file.config, keras) if old else file.config

@@ -19,7 +19,7 @@ from pipelines.data.pixels import load_pixels, upright_size
 from pipelines.data.prefetch import prefetch
 from pipelines.dnn.graph import Layer, Model
 from pipelines.dnn.keras import import_keras
-from pipelines.dnn.loading import find_reason, load_model
+from pipelines.dnn.loading import check_model, find_reason, load_model
 from pipelines.dnn.rescaling import find_rescaling
 from pipelines.runs.errors import InputError
 from pipelines.runs.folder import Progress
@@ -95,6 +95,29 @@ class Predictions:
     resized: int
 
 
+def check_network(
+    file: Path, scaling: str | None = None, *, trust: bool = False, digest: str | None = None
+) -> None:
+    """Check what shows without Keras of a model that `load_network` is going to load.
+
+    Time grows with the size of the file, which is read twice.
+
+    Raises
+    ------
+    InputError
+        When the file is no Keras model, has another digest or holds code that is not trusted, or
+        there is no such scaling.
+    """
+    if scaling is not None:
+        _check_scaling(scaling)
+    check_model(file, trust=trust, digest=digest)
+
+
+def _check_scaling(scaling: str) -> None:
+    if scaling not in SCALINGS:
+        raise InputError(f"scaling: expected {', '.join(SCALINGS)}, received {scaling!r}")
+
+
 def load_network(
     file: Path, scaling: str | None = None, *, trust: bool = False, digest: str | None = None
 ) -> Network:
@@ -117,8 +140,8 @@ def load_network(
         trusted; when the model does not take one image and return one vector; when `scaling` is
         None and the model does not rescale its input.
     """
-    if scaling is not None and scaling not in SCALINGS:
-        raise InputError(f"scaling: expected {', '.join(SCALINGS)}, received {scaling!r}")
+    if scaling is not None:
+        _check_scaling(scaling)
     loaded = load_model(file, trust=trust, digest=digest)
     model = loaded.model
     size, channels = _check_input(file, model)

@@ -12,7 +12,7 @@ import shlex
 import stat
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -90,7 +90,9 @@ def check_file(file: Path) -> ModelFile:
             opened.seek(0)
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"{file} cannot be read: {error.strerror}. Name a Keras model file (.keras, .h5)."
+        ) from error
     kind = next((magic for magic in SUFFIXES if begin.startswith(magic)), None)
     if other := OTHER_FORMATS.get(file.suffix):
         if file.suffix == ".pb" and file.name == "saved_model.pb":
@@ -233,8 +235,14 @@ def name_of(entry: dict[str, object]) -> str:
     return str(as_settings(entry).get("name", ""))
 
 
-def check_code(file: Path, config: object, trust: bool) -> None:
-    """Raise InputError for code inside the file, and for classes that are not Keras's own."""
+def check_code(file: Path, config: object, trust: bool, trusted: Collection[str] = TRUSTED) -> None:
+    """Raise InputError for code inside the file, and for classes that are not Keras's own.
+
+    Parameters
+    ----------
+    trusted : collection of str
+        Packages whose classes are Keras's own.
+    """
     for entry in iterate_entries(config):
         kind, module = str(entry["class_name"]), entry.get("module")
         name, registered = name_of(entry), str(entry.get("registered_name") or kind)
@@ -248,7 +256,7 @@ def check_code(file: Path, config: object, trust: bool) -> None:
                 f"{file}: layer {name!r} is of the registered class {registered}, whose code is "
                 "not in the file. Only Keras's own layers can be loaded: replace that layer."
             )
-        if module and str(module).split(".")[0] not in TRUSTED:
+        if module and str(module).split(".")[0] not in trusted:
             raise InputError(
                 f"{file}: layer {name!r} is of the class {kind} of {module}, which is not in the "
                 "file. Only Keras's own layers can be loaded: replace that layer."

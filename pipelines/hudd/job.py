@@ -30,12 +30,12 @@ from pipelines.clusters.write import (
     finish,
 )
 from pipelines.data.image_lists import CHECKING, ListedImages, check_listed, list_images
-from pipelines.data.images import ImageFile
+from pipelines.data.images import ImageFile, check_openable
 from pipelines.data.pair_lists import describe_source
 from pipelines.dnn.job import FAILURES_FILE, RESULT_FILE, TARGET, read_tested
 from pipelines.dnn.lrp_plan import INPUT
 from pipelines.dnn.manifest import DnnTestChoices, ModelWeights, input_size, note_resized
-from pipelines.dnn.model import LOADING, Network, fix_size, load_network, predict
+from pipelines.dnn.model import LOADING, Network, check_network, fix_size, load_network, predict
 from pipelines.dnn.model import STAGE as PREDICTING
 from pipelines.dnn.scaling_notes import note_double_scaling
 from pipelines.hudd.clustering import (
@@ -132,6 +132,9 @@ def find_clusters_by_heatmaps(
     check_start(listed.folder, listed.paths, out, options.table_files, overwrite)
     tested = _read_test(source)
     scaling = options.scaling or (tested.chosen.scaling if tested else None)
+    digest = tested.sha256 if tested else None
+    check_network(model, scaling, trust=options.trust, digest=digest)
+    check_openable(listed.folder, listed.paths, listed.rejected)
     job = Job(
         name=HEATMAPS,
         folder=listed.folder,

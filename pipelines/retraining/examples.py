@@ -21,7 +21,7 @@ from pipelines.data.images import (
     no_usable_image,
     resolve_folder,
 )
-from pipelines.data.labels import LABEL, Truth, find_tables, no_labelled_image, read_truth
+from pipelines.data.labels import LABEL, Truth, find_tables, read_labelled, read_truth
 from pipelines.data.pixels import load_pixels
 from pipelines.data.prefetch import prefetch
 from pipelines.data.tables import clean
@@ -114,15 +114,13 @@ def gather_set(role: Role, source: Path, step: Step) -> LabelledSet:
     rejected = [*listed.rejected, *unusable]
     if not images:
         raise no_usable_image(folder, rejected)
-    truth = read_truth(folder, [image.path for image in images])
+    truth = read_labelled(folder, [image.path for image in images])
     examples = [
         Example(role, folder, image, truth.values[image.path])
         for image in images
         if image.path in truth.values
     ]
     unlabelled = [image.path for image in images if image.path not in truth.values]
-    if not examples:
-        raise no_labelled_image(folder, unlabelled, truth)
     rejected += [Rejected(path, UNLABELLED) for path in unlabelled]
     notes = (*listed.notes, *truth.notes)
     return LabelledSet(folder, examples, _prefix_role(role, rejected), truth, notes)
@@ -146,36 +144,72 @@ def gather_unsafe_set(run: Path, known: set[str], step: Step) -> LabelledSet:
     InputError
         When the run has no unsafe set, or none of its images has a label.
     """
+    unsafe = read_unsafe_set(run, known)
+    folder, labels = unsafe.folder, unsafe.labels
+    images, rejected = check_images(folder, sorted(unsafe.clusters), step)
+    if not images:
+        raise no_usable_image(folder, rejected)
+    examples = [
+        Example("unsafe", folder, image, labels[image.path], unsafe.clusters[image.path])
+        for image in images
+        if image.path in labels
+    ]
+    if not examples:
+        raise _no_label(run, unsafe)
+    rejected += [Rejected(image.path, UNLABELLED) for image in images if image.path not in labels]
+    return LabelledSet(folder, examples, _prefix_role("unsafe", rejected), unsafe.truth)
+
+
+@dataclass(frozen=True)
+class UnsafeImages:
+    """The images of an unsafe set, before any of them is opened.
+
+    Attributes
+    ----------
+    folder : Path
+        The improvement folder.
+    clusters : dict of str to int
+        The cluster of each image, by path.
+    labels : dict of str to tuple of str
+        The labels, by path; images without one are left out.
+    truth : Truth
+        Where labels come from that no engineer filled in.
+    """
+
+    folder: Path
+    clusters: dict[str, int]
+    labels: dict[str, tuple[str, ...]]
+    truth: Truth
+
+
+def read_unsafe_set(run: Path, known: set[str]) -> UnsafeImages:
+    """Read which images a run's unsafe set has, and their labels; see `gather_unsafe_set`."""
     selection = read_selection(run)
     if selection is None:
         raise InputError(f"{run} has no unsafe set: select one first, then label its images.")
     clusters = {row["path"]: int(row["cluster"]) for row in read_rows(run, selection.listed)}
     if not clusters:
-        raise InputError(f"{run / UNSAFE_SET_FILE} is empty: there is nothing to retrain with.")
+        raise InputError(
+            f"{run / UNSAFE_SET_FILE} is empty: there is nothing to retrain with. Select more "
+            "images, or take some in again."
+        )
     folder = resolve_folder(Path(selection.folder))
-    images, rejected = check_images(folder, sorted(clusters), step)
-    if not images:
-        raise no_usable_image(folder, rejected)
     engineer_labels = {path: clean(label) for path, label in read_engineer_labels(run).items()}
     truth = _read_folder_labels(folder, clusters, engineer_labels, known)
-    examples = []
-    for image in images:
-        label = (
-            (engineer_labels[image.path],)
-            if image.path in engineer_labels
-            else truth.values.get(image.path)
-        )
-        if label is None:
-            rejected.append(Rejected(image.path, UNLABELLED))
-        else:
-            examples.append(Example("unsafe", folder, image, label, clusters[image.path]))
-    if not examples:
-        raise InputError(
-            f"none of {count_of(len(clusters), 'image')} of the unsafe set has a label: fill in "
-            f"the column {LABEL} of {run / UNSAFE_SET_FILE}, or put the images of {folder} into "
-            "class folders."
-        )
-    return LabelledSet(folder, examples, _prefix_role("unsafe", rejected), truth)
+    filled_in = {path: (label,) for path, label in engineer_labels.items()}
+    labels = {path: cells for path, cells in (truth.values | filled_in).items() if path in clusters}
+    unsafe = UnsafeImages(folder, clusters, labels, truth)
+    if not labels:
+        raise _no_label(run, unsafe)
+    return unsafe
+
+
+def _no_label(run: Path, unsafe: UnsafeImages) -> InputError:
+    return InputError(
+        f"none of {count_of(len(unsafe.clusters), 'image')} of the unsafe set has a label: fill in "
+        f"the column {LABEL} of {run / UNSAFE_SET_FILE}, or put the images of {unsafe.folder} into "
+        "class folders."
+    )
 
 
 def _read_folder_labels(

@@ -18,7 +18,7 @@ from pipelines.data.labels import read_classes
 from pipelines.data.thumbnails import DRAWING
 from pipelines.dnn.evaluation import Outcome, Task, find_task, read_task
 from pipelines.dnn.job import UNLABELLED, EvaluationOptions
-from pipelines.dnn.model import LOADING, Network, fix_size, load_network
+from pipelines.dnn.model import LOADING, Network, check_network, fix_size, load_network
 from pipelines.dnn.scaling_notes import note_better_scaling, note_double_scaling
 from pipelines.retraining.comparison_job import COMPARING, fingerprint_of, run_comparison
 from pipelines.retraining.examples import LabelledSet, Pictures
@@ -35,13 +35,13 @@ from pipelines.retraining.findings import (
     note_classes,
     note_clusters,
 )
+from pipelines.retraining.inputs import InputPaths, check_inputs
 from pipelines.retraining.manifest import RetrainParameters
 from pipelines.retraining.recipe import read_recipe
 from pipelines.retraining.report import write_run_report
 from pipelines.retraining.results import HISTORY_FILE, PROGRESS_FOLDER, RETRAINING_FILE
 from pipelines.retraining.sets import (
     ClusteredRun,
-    InputPaths,
     LabelledSets,
     gather_sets,
     read_clustered,
@@ -119,7 +119,11 @@ def retrain(
     _check(evaluation, options, repeats)
     clustered = read_clustered(unsafe)
     paths = InputPaths(model, training, unsafe, test, validation)
-    job = _make_job(_Request(paths, clustered, evaluation, options, repeats, stop))
+    classes = read_classes(evaluation.classes) if evaluation.classes else None
+    request = _Request(paths, clustered, evaluation, options, repeats, stop, classes)
+    check_network(model, _choose_scaling(request), trust=evaluation.trust)
+    improvement = check_inputs(paths, evaluation.groups, compared=repeats > 0)
+    job = _make_job(request, improvement)
     start["progress"] = _end_before_training(stop, start["progress"])
     try:
         return run_job(job, out, **start)
@@ -139,15 +143,16 @@ class _Request:
     options: Options
     repeats: int
     stop: Callable[[], bool]
+    classes: tuple[str, ...] | None
 
 
-def _make_job(request: _Request) -> Job:
+def _make_job(request: _Request, improvement: Path) -> Job:
     paths = request.paths
     labelled = [paths.training, paths.test, *((paths.validation,) if paths.validation else ())]
     return Job(
         name=JOB,
         folder=paths.training,
-        sources=(paths.model, *labelled),
+        sources=(paths.model, *labelled, improvement),
         parameters=_parameters(request),
         outputs={JOB: OUTPUTS},
         work=lambda run: _retrain(run, request),
@@ -166,17 +171,22 @@ def _end_before_training(stop: Callable[[], bool], progress: Progress) -> Progre
     return listen
 
 
+def _choose_scaling(request: _Request) -> str | None:
+    """Return the scaling of the options, else that of the heatmaps of the run."""
+    explained = find_part(request.clustered.manifest, HeatmapChoices)
+    return request.evaluation.scaling or (explained.scaling if explained else None)
+
+
 def _parameters(request: _Request) -> RetrainParameters:
     """Return the options as `run.json` keeps them."""
     paths, evaluation, options = request.paths, request.evaluation, request.options
-    explained = find_part(request.clustered.manifest, HeatmapChoices)
     return RetrainParameters(
         model=as_text(paths.model.resolve()),
         training=as_text(paths.training.resolve()),
         unsafe=as_text(paths.unsafe.resolve()),
         test=as_text(paths.test.resolve()),
         validation=as_text(paths.validation.resolve()) if paths.validation else None,
-        scaling=evaluation.scaling or (explained.scaling if explained else None),
+        scaling=_choose_scaling(request),
         trust_model=evaluation.trust,
         classes=as_text(evaluation.classes.resolve()) if evaluation.classes else None,
         task=evaluation.task,
@@ -205,7 +215,7 @@ def _retrain(run: Run, request: _Request) -> None:
     with run.stage(CHECKING):
         sets = gather_sets(run, request.paths, compared=repeats > 0, groups=evaluation.groups)
     network = _load(run, request, sets)
-    subject, rejected = _prepare(run, sets, network, evaluation, options)
+    subject, rejected = _prepare(run, sets, network, request)
     before = _test_before(run, subject, evaluation)
     weights = network.model.get_weights()
     split = split_images(subject, find_positions(subject, "unsafe"), options, options.seed)
@@ -337,7 +347,7 @@ def _check(evaluation: EvaluationOptions, options: Options, repeats: int) -> Non
 
 
 def _prepare(
-    run: Run, sets: LabelledSets, network: Network, evaluation: EvaluationOptions, options: Options
+    run: Run, sets: LabelledSets, network: Network, request: _Request
 ) -> tuple[Subject, list[Rejected]]:
     """Check the labels against the model, and decode all images once.
 
@@ -352,6 +362,7 @@ def _prepare(
     InputError
         When labels and model do not match, or a set has no usable image.
     """
+    evaluation, options = request.evaluation, request.options
     everything = [*sets.list_trainable(), sets.test]
     truth = join_truth(everything)
     task = read_task(evaluation.task) or find_task(truth, network.activation, network.outputs)
@@ -359,8 +370,7 @@ def _prepare(
     if task == "numbers":
         check_numbers(everything, network.outputs)
     else:
-        classes = read_classes(evaluation.classes) if evaluation.classes else None
-        names = name_classes(everything, network, classes, task)
+        names = name_classes(everything, network, request.classes, task)
     _note_scaling(run, network, sets.test, evaluation, task, names)
     recipe = read_recipe(network, task, options.learning_rate)
     run.manifest.notes += recipe.notes

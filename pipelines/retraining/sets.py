@@ -16,23 +16,12 @@ from pipelines.retraining.examples import (
     gather_set,
     gather_unsafe_set,
 )
+from pipelines.retraining.inputs import InputPaths, check_all_labelled
 from pipelines.retraining.targets import align_numbers
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
-from pipelines.runs.job import check_apart as check_apart_from_run
 from pipelines.runs.manifest import Manifest, read_run_manifest
 from pipelines.runs.wording import count_of
-
-
-@dataclass(frozen=True)
-class InputPaths:
-    """The model file, the run of the unsafe set, and the folders that the user names."""
-
-    model: Path
-    training: Path
-    unsafe: Path
-    test: Path
-    validation: Path | None
 
 
 @dataclass(frozen=True)
@@ -119,18 +108,14 @@ def gather_sets(
     training = gather_set("training", paths.training, step)
     known = {label for example in training.examples for label in example.label}
     unsafe = gather_unsafe_set(paths.unsafe, known, step)
-    check_apart_from_run(unsafe.folder, run.folder)
     test = gather_set("test", paths.test, step)
     validation = gather_set("validation", paths.validation, step) if paths.validation else None
     improvement = gather_set("improvement", unsafe.folder, step) if compared else None
     if improvement:
-        unlabelled = [file for file in improvement.rejected if file.reason == UNLABELLED]
-        if unlabelled:
-            raise InputError(
-                f"--compare: {count_of(len(unlabelled), 'image')} of {unsafe.folder} without a "
-                f"label ({unlabelled[0].path}, ...), and the baselines choose from all images. "
-                "Label all of them, or retrain without --compare."
-            )
+        check_all_labelled(
+            unsafe.folder,
+            [file.path for file in improvement.rejected if file.reason == UNLABELLED],
+        )
     for images in (training, test, validation):
         run.manifest.notes += images.notes if images else ()
     sets = LabelledSets(

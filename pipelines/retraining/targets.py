@@ -29,16 +29,12 @@ def align_numbers(first: LabelledSet, other: LabelledSet) -> LabelledSet:
     InputError
         When the two name different numbers.
     """
-    wanted, columns = first.truth.columns, other.truth.columns
-    if columns == wanted or any(len(one) == 1 and is_label(one[0]) for one in (wanted, columns)):
-        return other  # the numbers are in one cell and have no names
-    if sorted(columns) != sorted(wanted):
-        raise InputError(
-            f"the {other.examples[0].role} set {other.folder} gives {', '.join(columns)} and the "
-            f"{first.examples[0].role} set {first.folder} gives {', '.join(wanted)}: expected the "
-            "same columns in both tables."
-        )
-    order = [columns.index(name) for name in wanted]
+    order = order_columns(
+        (f"{first.examples[0].role} set {first.folder}", first.truth.columns),
+        (f"{other.examples[0].role} set {other.folder}", other.truth.columns),
+    )
+    if order is None:
+        return other
     examples = [
         replace(example, label=tuple(example.label[place] for place in order))
         if len(example.label) == len(order)
@@ -46,6 +42,32 @@ def align_numbers(first: LabelledSet, other: LabelledSet) -> LabelledSet:
         for example in other.examples
     ]
     return replace(other, examples=examples)
+
+
+def order_columns(
+    first: tuple[str, Sequence[str]], other: tuple[str, Sequence[str]]
+) -> list[int] | None:
+    """Return where a set has the numbers of another one; None where they need no new order.
+
+    Parameters
+    ----------
+    first, other : tuples of str and sequence of str
+        What the set is, for the message, and the columns of its labels.
+
+    Raises
+    ------
+    InputError
+        When the two name different numbers.
+    """
+    wanted, columns = list(first[1]), list(other[1])
+    if columns == wanted or any(len(one) == 1 and is_label(one[0]) for one in (wanted, columns)):
+        return None  # the numbers are in one cell and have no names
+    if sorted(columns) != sorted(wanted):
+        raise InputError(
+            f"the {other[0]} gives {', '.join(columns)} and the {first[0]} gives "
+            f"{', '.join(wanted)}: expected the same columns in both tables."
+        )
+    return [columns.index(name) for name in wanted]
 
 
 def join_truth(sets: Sequence[LabelledSet]) -> Truth:

@@ -65,6 +65,12 @@ def list_extracted_layers(layers: Sequence[str]) -> tuple[str, ...]:
     return (*features.POOLS, *(layer for layer in layers if layer not in features.POOLS))
 
 
+def list_layers(recipe: str, options: Options) -> tuple[tuple[str, ...], bool]:
+    """Return the layers that are clustered by, and whether they need the top of VGG16."""
+    layers = options.layers or RECIPES[recipe].layers
+    return layers, any(layer in DENSES for layer in layers)
+
+
 def extract_features(
     run: run_folder.Run,
     inputs: Inputs,
@@ -83,11 +89,11 @@ def extract_features(
         When no failing image, or too few passing images, can be decoded, or when the weights or the
         store cannot be used.
     """
-    layers = options.layers or RECIPES[recipe].layers
+    layers, top = list_layers(recipe, options)
     precision = features.choose_precision(options.precision)
     with run.stage(LOADING):
         run.progress(LOADING, 0, 1)
-        weights = load_weights(options.weights, top=any(layer in DENSES for layer in layers))
+        weights = load_weights(options.weights, top=top)
         write_part(
             run.manifest,
             FeatureWeights(

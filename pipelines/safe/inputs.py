@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,14 @@ from pipelines.clusters.passing import (
 )
 from pipelines.data.groups import Groups, find_groups
 from pipelines.data.image_lists import list_images
-from pipelines.data.images import ImageFile, Rejected, check_images
+from pipelines.data.images import ImageFile, Rejected, check_header, check_images, check_openable
 from pipelines.data.pair_lists import describe_source
 from pipelines.data.table_rows import PassingImages
 from pipelines.dnn.job import RESULT_FILE
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
 from pipelines.runs.wording import count_of
-from pipelines.safe.recipe import Options
+from pipelines.safe.recipe import CONTRAST, Options
 
 CHECKING_PASSING = "checking passing images"
 
@@ -110,6 +111,11 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
         notes = [*listed.notes]
         if options.passing is not None:
             passing = find_passing(options.passing, folder, paths)
+    check_openable(folder, paths, rejected)
+    if passing is not None and options.recipe == CONTRAST:
+        headers = (check_header(passing.folder, path) for path in passing.paths)
+        usable = list(islice((header for header in headers if header is None), FEWEST))
+        _check_number(len(usable), passing.folder, options)
     known = list(dict.fromkeys([*paths, *(passing.paths if passing else ())]))
     groups = find_groups(options.groups, known, table_files.parameters, folder)
     notes = [*describe_source(source), *notes, *(passing.notes if passing else ())]
@@ -182,13 +188,7 @@ def check_passing(
             f"{count_of(len(rejected), 'passing image')} could not be used "
             f"({rejected[0].path}: {rejected[0].reason})."
         )
-    if len(images) < FEWEST:
-        text = (
-            f"{count_of(len(images), 'passing image')} of {passing.folder} can be used, and a "
-            f"comparison needs at least {FEWEST}"
-        )
-        if options.recipe == "contrast":
-            raise InputError(f"{text}. Give more of them, or choose another --recipe.")
+    if text := _check_number(len(images), passing.folder, options):
         notes.append(f"{text}: passing images are not used.")
         return None
     if len(images) < FEW:
@@ -198,6 +198,25 @@ def check_passing(
         )
     by_path = dict(zip(paths, weights.tolist(), strict=True))
     return CheckedPassing(images, np.array([by_path[image.path] for image in images]))
+
+
+def _check_number(passing: int, folder: Path, options: Options) -> str:
+    """Say that passing images are too few to compare with; empty where they are enough.
+
+    Raises
+    ------
+    InputError
+        When the recipe needs them.
+    """
+    if passing >= FEWEST:
+        return ""
+    text = (
+        f"{count_of(passing, 'passing image')} of {folder} can be used, and a comparison needs at "
+        f"least {FEWEST}"
+    )
+    if options.recipe == CONTRAST:
+        raise InputError(f"{text}. Give more of them by --passing, or choose another --recipe.")
+    return text
 
 
 def check_enough(

@@ -39,7 +39,7 @@ from pipelines.safe import silhouette
 from pipelines.safe.camera import describe_cameras, measure_separability
 from pipelines.safe.contrast import Contrast
 from pipelines.safe.dbscan import Distances, Labels
-from pipelines.safe.extraction import CONDITIONS, Features, extract_features
+from pipelines.safe.extraction import CONDITIONS, Features, extract_features, list_layers
 from pipelines.safe.inputs import (
     CHECKING_PASSING,
     Inputs,
@@ -57,6 +57,7 @@ from pipelines.safe.partition import (
 )
 from pipelines.safe.recipe import ALONE, CONTRAST, Options, check_options
 from pipelines.safe.search import Search
+from pipelines.safe.weights import read_h5
 
 CLUSTERING = "clustering"
 COUNTING = "counting passing images"
@@ -92,6 +93,9 @@ def find_root_cause_clusters(
     """
     check_options(options)
     inputs = find_inputs(source, options)
+    if options.weights is not None:  # a file that cannot be used shows now
+        recipe = options.recipe or (CONTRAST if inputs.passing else ALONE)
+        read_h5(options.weights, top=list_layers(recipe, options)[1])
     overwrite = start.get("overwrite", False)
     check_start(
         inputs.folder, inputs.paths, out, inputs.table_files, overwrite, inputs.passing_images
