@@ -49,13 +49,13 @@ def compose(stamp: Path, background: Path, rng: np.random.Generator) -> Image.Im
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     with Image.open(stamp) as file:
-        cut_out = file.convert("RGBA")
-    scale = rng.uniform(0.5, 0.9) * min(SIZE[0] / cut_out.width, SIZE[1] / cut_out.height)
-    size = (round(cut_out.width * scale), round(cut_out.height * scale))
-    cut_out = cut_out.resize(size, Image.Resampling.BICUBIC)
+        figure = file.convert("RGBA")
+    scale = rng.uniform(0.5, 0.9) * min(SIZE[0] / figure.width, SIZE[1] / figure.height)
+    size = (round(figure.width * scale), round(figure.height * scale))
+    figure = figure.resize(size, Image.Resampling.BICUBIC)
     if rng.random() < 0.5:
-        cut_out = cut_out.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        figure = figure.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     x, y = (int(rng.integers(0, whole - part + 1)) for whole, part in zip(SIZE, size, strict=True))
-    picture.paste(cut_out, (x, y), cut_out)
+    picture.paste(figure, (x, y), figure)
     light = rng.uniform(0.8, 1.15)
     return picture.point(lambda value: min(255, round(value * light)))

@@ -47,7 +47,7 @@ def main() -> None:
             picture.save(pictures / f"{place:05d}.jpg", quality=95)
         images, _ = check_images(pictures, find_files(pictures)[0], lambda done, total: None)
         with open_store(Path(scratch), weights.digest, features.POOLS, precision, width) as store:
-            spent = [
+            extraction_seconds = [
                 measure_cpu_seconds(
                     lambda part=part: features.extract(
                         pictures, part, lambda: network, store, 8, lambda stage, done, total: None
@@ -67,10 +67,14 @@ def main() -> None:
             failing, passing, partition.labels, search, alone[:FAILING], alone[FAILING:]
         )
     )
-    rows = {"features of failing images": spent[1], "search": finding, "count": counting}
+    rows = {
+        "features of failing images": extraction_seconds[1],
+        "search": finding,
+        "count": counting,
+    }
     print(f"{'':<30}{'CPU s':>10}{'of features':>15}")
     for name, seconds in rows.items():
-        print(f"{name:<30}{seconds:>10.2f}{seconds / spent[1]:>15.1%}")
+        print(f"{name:<30}{seconds:>10.2f}{seconds / extraction_seconds[1]:>15.1%}")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def both_spaces(images: LabelledFeatures) -> list[NDArray[np.float32]]:
     """Return the failing images' points by appearance and in contrast."""
     plain, against = RECIPES["default"], RECIPES["contrast"]
     vectors, widths = layers_of(images.failing, plain.layers), features.list_widths(plain.layers)
-    reduced = reduction.fit(vectors, widths, components=plain.components, unit_length=True, seed=0)
+    space = reduction.fit(vectors, widths, components=plain.components, unit_length=True, seed=0)
     failing, passing = (
         layers_of(part, against.layers) for part in (images.failing, images.passing)
     )
@@ -48,7 +48,7 @@ def both_spaces(images: LabelledFeatures) -> list[NDArray[np.float32]]:
         failing, passing, features.list_widths(against.layers), components=against.components
     )
     rays = contrast.project(space, failing)
-    return [reduction.apply(reduced, vectors), contrast.compute_directions(space, rays)]
+    return [reduction.apply(space, vectors), contrast.compute_directions(space, rays)]
 
 
 def main() -> None:

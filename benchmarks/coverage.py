@@ -54,7 +54,7 @@ from pipelines.dnn.relevance import PREDICTED, build_relevance
 SIDE = 28
 LAYER = "dense_84"
 NUMBERS = (6, 8, 10, 12)
-TRAINED, EPOCHS, DRAWS = 1200, 30, 5
+TRAINING_IMAGES, EPOCHS, DRAWS = 1200, 30, 5
 SETS = {
     "U_O+S": Perturbing("gaussian-random"),
     "U_O+DI": Perturbing("gaussian"),
@@ -78,7 +78,7 @@ def write_digits(folder: Path, pictures: NDArray[np.uint8], labels: NDArray[np.i
         Image.fromarray(picture).save(folder / str(label) / f"{number:05d}.png")
 
 
-def enlarged_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def enlarge_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return scikit-learn's digits at 28 x 28, grey levels 0 to 255, and their labels."""
     digits = load_digits()
     pictures = [
@@ -116,7 +116,7 @@ def train_lenet(pictures: NDArray[np.uint8], labels: NDArray[np.int64], seed: in
     return dnn
 
 
-def usable(folder: Path) -> list[ImageFile]:
+def read_images(folder: Path) -> list[ImageFile]:
     """List the images of a folder."""
     return check_images(folder, list_images(folder).paths, lambda done, total: None)[0]
 
@@ -127,7 +127,7 @@ def learn(
     """Measure the training images."""
     layers = tuple(neuron_layers(network.model))
     return measure_training(
-        network, layers, layer, folder, usable(folder), quiet, stage="", rule=rule, targets={}
+        network, layers, layer, folder, read_images(folder), quiet, stage="", rule=rule, targets={}
     )
 
 
@@ -135,21 +135,23 @@ def look(
     network: Network, folder: Path, learnt: TrainingMeasurements, layer: str = LAYER
 ) -> ImageActivations:
     """Measure a test set, with all other criteria."""
-    found = measure_images(
-        network, layer, folder, usable(folder), quiet, stage="", ranges=learnt.ranges
+    activations = measure_images(
+        network, layer, folder, read_images(folder), quiet, stage="", ranges=learnt.ranges
     )
-    classes, predicted = (each.outputs.argmax(axis=1) for each in (learnt.measured, found))
-    found.covered.update(cover_surprises(found, predicted, learnt.measured, classes, True))
-    return found
+    classes, predicted = (m.outputs.argmax(axis=1) for m in (learnt.measured, activations))
+    activations.covered.update(
+        cover_surprises(activations, predicted, learnt.measured, classes, True)
+    )
+    return activations
 
 
-def importance_driven(learnt: TrainingMeasurements, sets: list[ImageActivations], m: int) -> float:
+def measure_idc(learnt: TrainingMeasurements, sets: list[ImageActivations], m: int) -> float:
     """Compute IDC of the union of test sets."""
     neurons = choose_important(learnt.cumulative, m, LAYER)
     regions = [quantise(learnt.measured.values[:, neuron]) for neuron in neurons.tolist()]
-    rows = np.concatenate([find_regions(each.values[:, neurons], regions) for each in sets])
-    seen = find_combinations(rows)
-    return compute_coverage(len(seen.rows), [len(each.centroids) for each in regions])
+    rows = np.concatenate([find_regions(images.values[:, neurons], regions) for images in sets])
+    combinations = find_combinations(rows)
+    return compute_coverage(len(combinations.rows), [len(region.centroids) for region in regions])
 
 
 def prepare(root: Path, seed: int) -> tuple[Network, Path, dict[str, list[Path]]]:
@@ -157,9 +159,9 @@ def prepare(root: Path, seed: int) -> tuple[Network, Path, dict[str, list[Path]]
 
     Noise is drawn several times: with 597 test images, one draw alone says little.
     """
-    pictures, labels = enlarged_digits()
+    pictures, labels = enlarge_digits()
     order = np.random.default_rng(seed).permutation(len(labels))
-    train, test = order[:TRAINED], order[TRAINED:]
+    train, test = order[:TRAINING_IMAGES], order[TRAINING_IMAGES:]
     dnn = train_lenet(pictures[train], labels[train], seed)
     dnn.save(root / "lenet.keras")
     write_digits(root / "training", pictures[train], labels[train])
@@ -169,16 +171,16 @@ def prepare(root: Path, seed: int) -> tuple[Network, Path, dict[str, list[Path]]
         folders[name] = []
         for draw in range(DRAWS if options.how.startswith("gaussian") else 1):
             folders[name].append(root / f"{name} {draw}")
-            one = replace(options, seed=DRAWS * seed + draw)
+            seeded_options = replace(options, seed=DRAWS * seed + draw)
             out = folders[name][-1]
-            perturb_images(root / "lenet.keras", root / "U_O", out, one, progress=quiet)
+            perturb_images(root / "lenet.keras", root / "U_O", out, seeded_options, progress=quiet)
     return load_network(root / "lenet.keras"), root / "training", folders
 
 
-def accuracy_of(found: ImageActivations) -> float:
+def compute_accuracy(activations: ImageActivations) -> float:
     """Return the share of images that are right, in class folders."""
-    shown = [int(image.path.split("/")[0]) for image in found.images]
-    return float((found.outputs.argmax(axis=1) == np.array(shown)).mean())
+    labels = [int(image.path.split("/")[0]) for image in activations.images]
+    return float((activations.outputs.argmax(axis=1) == np.array(labels)).mean())
 
 
 def print_table(seeds: int) -> None:
@@ -190,24 +192,26 @@ def print_table(seeds: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             network, training, folders = prepare(Path(folder), seed)
             learnt = {rule: learn(network, training, rule) for rule in ("epsilon", "z+")}
-            found = {
-                name: [look(network, each, learnt["epsilon"]) for each in draws]
-                for name, draws in folders.items()
+            activations = {
+                name: [look(network, folder, learnt["epsilon"]) for folder in folders_of_set]
+                for name, folders_of_set in folders.items()
             }
-        (base,) = found["U_O"]
-        for name, draws in found.items():
+        (base,) = activations["U_O"]
+        for name, draws in activations.items():
             column = rows.setdefault(name, {})
-            keep(column, "accuracy", [accuracy_of(each) for each in draws])
+            keep(column, "accuracy", [compute_accuracy(draw) for draw in draws])
             for m in NUMBERS:
-                values = [importance_driven(learnt["epsilon"], [base, each], m) for each in draws]
+                values = [measure_idc(learnt["epsilon"], [base, draw], m) for draw in draws]
                 keep(column, f"IDC {m}", values)
             for criterion in CRITERIA:
-                bits = [base.covered[criterion] | each.covered[criterion] for each in draws]
-                keep(column, criterion, [float(each.mean()) for each in bits])
-        for rule, one in learnt.items():
+                bits = [base.covered[criterion] | draw.covered[criterion] for draw in draws]
+                keep(column, criterion, [float(bit.mean()) for bit in bits])
+        for rule, measurements in learnt.items():
             for m in NUMBERS:
                 random, relevant = (
-                    np.mean([importance_driven(one, [base, each], m) for each in found[name]])
+                    np.mean(
+                        [measure_idc(measurements, [base, draw], m) for draw in activations[name]]
+                    )
                     for name in ("U_O+S", "U_O+DI")
                 )
                 gains.setdefault((rule, m), []).append(100 * float(relevant - random))
@@ -237,18 +241,20 @@ def keep(column: dict[str, list[float]], name: str, draws: list[float]) -> None:
 
 def print_time(images: int, repeats: int) -> None:
     """Print seconds of the analysis of many images, beside plain predictions of the same files."""
-    pictures, labels = enlarged_digits()
+    pictures, labels = enlarge_digits()
     rng = np.random.default_rng(0)
-    drawn = rng.integers(0, len(labels), images)
+    rows = rng.integers(0, len(labels), images)
     noise = rng.integers(-20, 20, (images, SIDE, SIDE))
-    many = np.clip(pictures[drawn].astype(int) + noise, 0, 255).astype(np.uint8)
+    many = np.clip(pictures[rows].astype(int) + noise, 0, 255).astype(np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        train_lenet(pictures[:TRAINED], labels[:TRAINED], 0).save(root / "lenet.keras")
-        write_digits(root / "many", many, labels[drawn])
-        write_digits(root / "training", pictures[:TRAINED], labels[:TRAINED])
+        train_lenet(pictures[:TRAINING_IMAGES], labels[:TRAINING_IMAGES], 0).save(
+            root / "lenet.keras"
+        )
+        write_digits(root / "many", many, labels[rows])
+        write_digits(root / "training", pictures[:TRAINING_IMAGES], labels[:TRAINING_IMAGES])
         network = load_network(root / "lenet.keras")
-        files = usable(root / "many")
+        files = read_images(root / "many")
         few = learn(network, root / "training")
         ways: dict[str, Any] = {
             "plain predictions, from files": lambda: predict(network, root / "many", files, quiet),
@@ -256,7 +262,7 @@ def print_time(images: int, repeats: int) -> None:
                 learn(network, root / "many")
             ),
             "test images: combinations of 6, NC, KMNC, NBC, SNAC, TKNC, LSC, DSC": lambda: (
-                importance_driven(few, [look(network, root / "many", few)], 6)
+                measure_idc(few, [look(network, root / "many", few)], 6)
             ),
         }
         seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -268,21 +274,23 @@ def print_time(images: int, repeats: int) -> None:
                     seconds[name].append(time.perf_counter() - start)
         plain = np.median(seconds["plain predictions, from files"])
         print(f"time: {images:,} images of 28 x 28, the median of {repeats} turns each")
-        for name, found in seconds.items():
-            print(f"{np.median(found):>7.2f} s  {np.median(found) / plain:>5.2f}  {name}")
-        decoded = many[..., None].astype(np.float32)
-        taken: list[tuple[float, float]] = []
+        for name, repetitions in seconds.items():
+            print(
+                f"{np.median(repetitions):>7.2f} s  {np.median(repetitions) / plain:>5.2f}  {name}"
+            )
+        pixels = many[..., None].astype(np.float32)
+        pairs: list[tuple[float, float]] = []
         for _ in range(repeats + 1):  # the first compiles
             start = time.perf_counter()
-            network.model.predict(decoded, verbose=0)
+            network.model.predict(pixels, verbose=0)
             middle = time.perf_counter()
-            analyse(network, decoded)
-            taken.append((middle - start, time.perf_counter() - middle))
-        one, other = np.median(taken[1:], axis=0)
-        print(f"{one:>7.2f} s   1.00  Keras' predict, of images that are in memory")
+            analyse(network, pixels)
+            pairs.append((middle - start, time.perf_counter() - middle))
+        predicting, explaining = np.median(pairs[1:], axis=0)
+        print(f"{predicting:>7.2f} s   1.00  Keras' predict, of images that are in memory")
         print(
-            f"{other:>7.2f} s  {other / one:>5.2f}  relevance, ranges of all neurons and regions "
-            "of 6, of the same"
+            f"{explaining:>7.2f} s  {explaining / predicting:>5.2f}  relevance, ranges of all "
+            "neurons and regions of 6, of the same"
         )
         print_whole_job(root, plain)
 
@@ -310,11 +318,11 @@ def analyse(network: Network, images: NDArray[np.float32]) -> None:
     ranges: dict[str, Range] = {}
     total, values = np.zeros(84), []
     for start in range(0, len(images), BATCH):
-        part = images[start : start + BATCH]
-        _, neurons = activate(part)
-        found = explain(part, np.full(len(part), PREDICTED, np.int32))
-        total += sum_relevance(found.layers[LAYER])
-        ranges |= {name: extend_range(ranges.get(name), each) for name, each in neurons.items()}
+        batch = images[start : start + BATCH]
+        _, neurons = activate(batch)
+        relevance = explain(batch, np.full(len(batch), PREDICTED, np.int32))
+        total += sum_relevance(relevance.layers[LAYER])
+        ranges |= {name: extend_range(ranges.get(name), layer) for name, layer in neurons.items()}
         values.append(neurons[LAYER])
     together = np.concatenate(values)
     for neuron in choose_important(total, 6, LAYER).tolist():
@@ -351,7 +359,7 @@ def print_quantise(images: int, more: int) -> None:
         print(f"silhouettes at most {apart:.1e} apart")
 
 
-PARTS = {
+MEASUREMENTS = {
     "table": lambda arguments: print_table(arguments.seeds),
     "time": lambda arguments: print_time(arguments.images, arguments.repeats),
     "quantise": lambda arguments: print_quantise(arguments.images, 50_000),
@@ -359,15 +367,17 @@ PARTS = {
 
 
 def main() -> None:
-    """Print the parts that are named, all by default."""
+    """Print the measurements that are named, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument(
+        "measurements", nargs="*", metavar="MEASUREMENT", help=f"of {', '.join(MEASUREMENTS)}"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    for part in arguments.parts or PARTS:
-        PARTS[part](arguments)
+    for measurement in arguments.measurements or MEASUREMENTS:
+        MEASUREMENTS[measurement](arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How well clusters are explained: `python -m benchmarks.explanation [PART ...]`.
+"""How well clusters are explained: `python -m benchmarks.explanation [MEASUREMENT ...]`.
 
 - hints: finds the clusters of 600 failing eye images with ten injected causes, and looks at the
   first hint of each pure one.  Where the cause is a property of pixels, does it name the cause?
@@ -61,7 +61,7 @@ NAMES_THE_CAUSE = {
 """Property and sign of the difference; scenarios that are missing are no property of pixels."""
 REPEATS = 50
 SHUFFLES = 20
-SHARED = 1000
+SHARE_IMAGES = 1000
 TEST_SIZES = (1200, 12_000)
 
 Draw = Callable[[Path, int], dict[str, str]]
@@ -88,14 +88,14 @@ class Failing:
 
     def pure_clusters(self) -> list[tuple[int, str]]:
         """Return the clusters of which nine tenths have one cause, and that cause."""
-        found = []
+        clusters = []
         for cluster in range(int(self.clusters.labels.max()) + 1):
             names, counts = np.unique(
                 self.truth[self.clusters.labels == cluster], return_counts=True
             )
             if counts.max() / counts.sum() >= PURE:
-                found.append((cluster, str(names[counts.argmax()])))
-        return found
+                clusters.append((cluster, str(names[counts.argmax()])))
+        return clusters
 
 
 def find(folder: Path, draw: Draw, seed: int) -> Failing:
@@ -121,7 +121,7 @@ def _quiet(stage: str, done: int, total: int) -> None:
 
 def print_hints(sets: Sequence[Failing]) -> None:
     """Print a line a cause, and the shares of clusters whose first hint is right or wrong."""
-    named: dict[str, list[bool]] = {}
+    right: dict[str, list[bool]] = {}
     false: dict[str, list[bool]] = {}
     examples: dict[str, list[str]] = {}
     for seed, failing in enumerate(sets):
@@ -136,41 +136,44 @@ def print_hints(sets: Sequence[Failing]) -> None:
             first = hints[cluster][:1]
             examples.setdefault(cause, []).extend(hint.words for hint in first)
             if cause in NAMES_THE_CAUSE:
-                said = {(hint.key, int(np.sign(hint.effect))) for hint in first}
-                named.setdefault(cause, []).append(bool(said & NAMES_THE_CAUSE[cause]))
+                findings = {(hint.key, int(np.sign(hint.effect))) for hint in first}
+                right.setdefault(cause, []).append(bool(findings & NAMES_THE_CAUSE[cause]))
             else:
                 inside = failing.clusters.labels == cluster
-                wrong = [not _true(hint, failing.values[inside], without[inside]) for hint in first]
+                wrong = [
+                    not _comes_from_cause(hint, failing.values[inside], without[inside])
+                    for hint in first
+                ]
                 false.setdefault(cause, []).append(any(wrong))
     print(f"{len(sets)} seeds, first hints of pure clusters")
     print(f"{'cause':<15}{'clusters':>9}{'named':>7}{'false':>7}  example")
     for scenario in SCENARIOS:
-        outcomes = named.get(scenario.name, false.get(scenario.name, []))
+        outcomes = right.get(scenario.name, false.get(scenario.name, []))
         shares = ["", ""]
         if outcomes:
             shares[scenario.name in false] = f"{np.mean(outcomes):.0%}"
         words = (examples.get(scenario.name) or ["-"])[0]
         print(f"{scenario.name:<15}{len(outcomes):>9}{shares[0]:>7}{shares[1]:>7}  {words}")
-    for what, found in (("named, of pixel causes", named), ("false, of others", false)):
-        everything = list(chain(*found.values()))
+    for what, outcomes_by_cause in (("named, of pixel causes", right), ("false, of others", false)):
+        everything = list(chain(*outcomes_by_cause.values()))
         print(f"{what}: {sum(everything)} of {len(everything)} ({np.mean(everything):.0%})")
 
 
-def _true(hint: Hint, own: NDArray[np.float64], without: NDArray[np.float64]) -> bool:
+def _comes_from_cause(hint: Hint, own: NDArray[np.float64], without: NDArray[np.float64]) -> bool:
     """Tell whether what is said of pictures comes from their cause."""
-    place = [each.key for each in PROPERTIES].index(hint.key)
-    each = PROPERTIES[place]
+    place = [quality.key for quality in PROPERTIES].index(hint.key)
+    quality = PROPERTIES[place]
     gap = own[:, place] - without[:, place]
-    if each.period:
-        turns = 2j * np.pi * gap[~np.isnan(gap)] / each.period
-        gap = np.angle(np.exp(turns).mean()) * each.period / (2 * np.pi)
-        return bool(abs(gap) >= each.noticeable)
-    return bool(np.nanmedian(gap) * np.sign(hint.effect) >= each.noticeable)
+    if quality.period:
+        turns = 2j * np.pi * gap[~np.isnan(gap)] / quality.period
+        gap = np.angle(np.exp(turns).mean()) * quality.period / (2 * np.pi)
+        return bool(abs(gap) >= quality.noticeable)
+    return bool(np.nanmedian(gap) * np.sign(hint.effect) >= quality.noticeable)
 
 
 def print_parameters(sets: Sequence[Failing]) -> None:
     """Print which share of the clusters has a parameter whose variance is reduced, and how far."""
-    named, uncorrected, own = [], [], []
+    significant, largest, own = [], [], []
     for failing in sets:
         tables = _tables(failing.folder, failing.clusters, unsafe=False)
         labels = failing.clusters.labels
@@ -178,18 +181,18 @@ def print_parameters(sets: Sequence[Failing]) -> None:
         for parameter in tables.table.parameters:
             for cluster, (rate, _) in compute_reductions(parameter, labels).items():
                 best[cluster] = max(rate, best.get(cluster, 0.0))
-        uncorrected += best.values()
-        found = find_parameters(tables.table.parameters, labels, seed=0)
+        largest += best.values()
+        findings_by_cluster = find_parameters(tables.table.parameters, labels, seed=0)
         strength = {scenario.name: scenario.strength for scenario in SCENARIOS}
         strength |= {"dim light": "light", "half-closed": "openness"}
         strength |= {"turned left": "head_yaw", "turned right": "head_yaw"}
-        for findings in found.values():
-            named.append(max((each.reduction for each in findings), default=0.0))
+        for findings in findings_by_cluster.values():
+            significant.append(max((finding.reduction for finding in findings), default=0.0))
         for cluster, cause in failing.pure_clusters():
-            first = [each.parameter for each in found[cluster]]
+            first = [finding.parameter for finding in findings_by_cluster[cluster]]
             own.append(strength[cause] in first[:MOST_HINTS])
-    print(f"{len(named)} clusters with a parameter whose RR is")
-    for what, rates in (("named beyond chance", named), ("whatever chance", uncorrected)):
+    print(f"{len(significant)} clusters with a parameter whose RR is")
+    for what, rates in (("named beyond chance", significant), ("whatever chance", largest)):
         shares = [f"above {limit}: {np.mean(np.array(rates) > limit):.0%}" for limit in (0.5, 0.9)]
         print(f"  {what}, {', '.join(shares)}")
     print(f"the cause's own parameter among the first {MOST_HINTS}: {np.mean(own):.0%}")
@@ -228,19 +231,21 @@ def print_unsafe(folder: Path) -> None:
         tables = _tables(failures, clusters, unsafe=True)
         parameters, rng = tables.table.parameters, np.random.default_rng(0)
 
-        def covered(
+        def count_covered(
             labels: NDArray[np.int32],
             unsafe: Sequence[UnsafeValue] = tables.unsafe_values,
             parameters: Sequence[Parameter] = parameters,
         ) -> tuple[int, int]:
-            met = [each for each in find_coverage(unsafe, parameters, labels) if each.images]
-            return sum(1 for each in met if each.clusters), len(met)
+            coverage = [
+                value for value in find_coverage(unsafe, parameters, labels) if value.images
+            ]
+            return sum(1 for value in coverage if value.clusters), len(coverage)
 
-        count, met = covered(clusters.labels)
-        chance = [covered(rng.permutation(clusters.labels))[0] for _ in range(SHUFFLES)]
+        count, total = count_covered(clusters.labels)
+        chance = [count_covered(rng.permutation(clusters.labels))[0] for _ in range(SHUFFLES)]
         print(
             f"{test} test images, {len(clusters.paths)} failures, {clusters.labels.max() + 1} "
-            f"clusters: {count} of {met} unsafe values covered ({len(UNSAFE_VALUES)} in all), "
+            f"clusters: {count} of {total} unsafe values covered ({len(UNSAFE_VALUES)} in all), "
             f"{np.mean(chance):.1f} by as large clusters at random"
         )
 
@@ -258,7 +263,7 @@ def print_times() -> None:
     print(f"measure, 640 x 480 px: {1000 * np.median(seconds):.1f} ms (median of {REPEATS})")
     values = rng.normal(size=(5000, len(PROPERTIES)))
     parameters = [Parameter(f"p{k}", "number", rng.normal(size=5000)) for k in range(15)]
-    others = [replace(each, passing=rng.normal(size=2000)) for each in parameters]
+    others = [replace(parameter, passing=rng.normal(size=2000)) for parameter in parameters]
     for clusters in (10, 100):
         labels = rng.integers(-1, clusters, 5000).astype(np.int32)
         start = time.perf_counter()
@@ -286,7 +291,7 @@ def print_share(folder: Path) -> None:
     images = folder / "large"
     images.mkdir()
     rng = np.random.default_rng(0)
-    for number in range(SHARED):
+    for number in range(SHARE_IMAGES):
         coarse = Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8))
         coarse.resize((640, 480), Image.Resampling.BICUBIC).save(images / f"{number}.jpg")
     for precision in ("float32", "bfloat16"):
@@ -296,39 +301,43 @@ def print_share(folder: Path) -> None:
         seconds = {stage.name: stage.seconds for stage in manifest.stages}
         explaining, extracting = seconds["explaining clusters"], seconds["extracting features"]
         print(
-            f"{SHARED} pictures of 640 x 480 px: explaining {explaining:.1f} s, extracting "
+            f"{SHARE_IMAGES} pictures of 640 x 480 px: explaining {explaining:.1f} s, extracting "
             f"features ({precision}) {extracting:.1f} s: {explaining / extracting:.1%}"
         )
 
 
-PARTS = ("hints", "parameters", "families", "unsafe", "times")
+MEASUREMENTS = ("hints", "parameters", "families", "unsafe", "times")
 
 
 def main() -> None:
-    """Print the parts asked for."""
+    """Print the measurements that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument(
+        "measurements", nargs="*", metavar="MEASUREMENT", help=", ".join(MEASUREMENTS)
+    )
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
-    parts = arguments.parts or PARTS
-    if set(parts) - set(PARTS):
-        parser.error(f"expected {', '.join(PARTS)}, received {' '.join(parts)}")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    names = set(arguments.measurements or MEASUREMENTS)
+    if names - set(MEASUREMENTS):
+        parser.error(
+            f"expected {', '.join(MEASUREMENTS)}, received {' '.join(arguments.measurements)}"
+        )
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         eyes: list[Failing] = []
-        if set(parts) & {"hints", "parameters", "families"}:
+        if names & {"hints", "parameters", "families"}:
             eyes = [find(folder, draw_failing_set, seed) for seed in range(arguments.seeds)]
-        if "hints" in parts:
+        if "hints" in names:
             print_hints(eyes)
-        if "parameters" in parts:
+        if "parameters" in names:
             print_parameters(eyes)
-        if "families" in parts:
+        if "families" in names:
             print_families("eyes", eyes)
             signs = [find(folder, draw_failing_signs, seed) for seed in range(arguments.seeds)]
             print_families("signs", signs)
-        if "unsafe" in parts:
+        if "unsafe" in names:
             print_unsafe(folder)
-        if "times" in parts:
+        if "times" in names:
             print_times()
             print_share(folder)
 

@@ -50,7 +50,7 @@ class Row(NamedTuple):
     loss: float
 
 
-def varied(frames: int, size: int) -> Frames:
+def draw_different_frames(frames: int, size: int) -> Frames:
     """Make pictures that have nothing in common: gradients, waves, discs and noise.
 
     Returns
@@ -89,7 +89,7 @@ def smooth(frames: int, size: int) -> Frames:
     return result
 
 
-def similar(frames: int, size: int) -> Frames:
+def draw_similar_frames(frames: int, size: int) -> Frames:
     """Photograph one scene again and again: other crops, other light, sensor noise.
 
     Returns
@@ -109,9 +109,9 @@ def similar(frames: int, size: int) -> Frames:
 
 
 CONTENTS: dict[str, Callable[[int, int], Frames]] = {
-    "varied": varied,
+    "varied": draw_different_frames,
     "smooth": smooth,
-    "similar": similar,
+    "similar": draw_similar_frames,
 }
 
 
@@ -125,11 +125,13 @@ def by_us(path: Path, frames: Frames) -> None:
     write_gif(path, (Image.fromarray(image) for image in frames))
 
 
-def psnr(path: Path, frames: Frames) -> float:
+def compute_psnr(path: Path, frames: Frames) -> float:
     """Return the mean PSNR in dB of a GIF's frames; ValueError when their number is wrong."""
     with Image.open(path) as gif:
-        decoded = [np.asarray(image.convert("RGB"), float) for image in ImageSequence.Iterator(gif)]
-    errors = [np.mean((a - b) ** 2) for a, b in zip(decoded, frames, strict=True)]
+        pictures = [
+            np.asarray(image.convert("RGB"), float) for image in ImageSequence.Iterator(gif)
+        ]
+    errors = [np.mean((a - b) ** 2) for a, b in zip(pictures, frames, strict=True)]
     return mean(float(10 * np.log10(255**2 / max(error, 1e-9))) for error in errors)
 
 
@@ -154,12 +156,12 @@ def measure(frames: int = 100, size: int = 256, repeats: int = 3) -> list[Row]:
                     start = time.perf_counter()
                     write(path, pictures)
                     seconds[name].append(time.perf_counter() - start)
-                    results[name] = (path.stat().st_size, psnr(path, pictures))
+                    results[name] = (path.stat().st_size, compute_psnr(path, pictures))
             reference = median(seconds["imageio.mimsave"]), results["imageio.mimsave"][1]
             for name, (length, quality) in results.items():
-                spent = median(seconds[name])
-                faster, loss = reference[0] / spent, reference[1] - quality
-                rows.append(Row(content, name, spent, length, quality, faster, loss))
+                duration = median(seconds[name])
+                faster, loss = reference[0] / duration, reference[1] - quality
+                rows.append(Row(content, name, duration, length, quality, faster, loss))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""HUDD beside a direct reading of the published way: `python -m benchmarks.hudd [PART ...]`.
+"""HUDD beside a direct reading of the published way: `python -m benchmarks.hudd [MEASUREMENT ...]`.
 
 - clusters: seconds from 500 heatmaps to the clusters of a layer, of the tool, with the heatmaps in
   memory and in a file, and of the published way: a loop over pairs of normalised heatmaps that are
@@ -80,38 +80,38 @@ def write_heatmaps(path: Path, n: int, d: int) -> None:
         writer.finish()
 
 
-def published_distances(heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
+def measure_published_distances(heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
     """Normalise all heatmaps, and go through their pairs (Equations 1 to 4)."""
     lowest, highest = heatmaps.min(), heatmaps.max()
-    normalised = (heatmaps - lowest) / (highest - lowest)
+    entries = (heatmaps - lowest) / (highest - lowest)
     result = np.zeros((len(heatmaps), len(heatmaps)), dtype=np.float32)
-    for one, other in combinations(range(len(heatmaps)), 2):
-        distance = np.linalg.norm(normalised[one] - normalised[other])
-        result[one, other] = result[other, one] = distance
+    for first, second in combinations(range(len(heatmaps)), 2):
+        distance = np.linalg.norm(entries[first] - entries[second])
+        result[first, second] = result[second, first] = distance
     return result
 
 
-def published_wicd(between: list[list[float]], labels: list[int]) -> float:
+def compute_published_wicd(between: list[list[float]], labels: list[int]) -> float:
     """Go through the pairs of every cluster (Equations 5 and 6)."""
     total = 0.0
     for cluster in set(labels):
         members = [image for image, label in enumerate(labels) if label == cluster]
         pairs = list(combinations(members, 2))
         if pairs:
-            mean = sum(between[one][other] for one, other in pairs) / len(pairs)
+            mean = sum(between[first][second] for first, second in pairs) / len(pairs)
             total += mean * len(members) / len(labels)
     return total / len(set(labels))
 
 
-def published_clusters(between: NDArray[np.float32]) -> NDArray[np.int32]:
+def find_published_clusters(between: NDArray[np.float32]) -> NDArray[np.int32]:
     """Cut the dendrogram at every number of clusters, and take the one at the knee."""
     merges = linkage(squareform(between), "ward")
     numbers = range(2, wicd.limit_clusters(len(between)) + 1)
     labellings = [fcluster(merges, number, "maxclust") for number in numbers]
     rows = between.tolist()
-    curve = np.array([published_wicd(rows, labels.tolist()) for labels in labellings])
-    chosen: NDArray[np.int32] = labellings[wicd.choose_number(curve) - 2]
-    return chosen
+    curve = np.array([compute_published_wicd(rows, labels.tolist()) for labels in labellings])
+    labels: NDArray[np.int32] = labellings[wicd.choose_number(curve) - 2]
+    return labels
 
 
 def print_clusters(n: int, repeats: int) -> None:
@@ -122,25 +122,25 @@ def print_clusters(n: int, repeats: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "heatmaps.npy")
             write_heatmaps(path, n, d)
-            mapped = distances.open_heatmaps(path)
-            heatmaps = np.array(mapped)
+            file_heatmaps = distances.open_heatmaps(path)
+            heatmaps = np.array(file_heatmaps)
             ways = {
                 "tool, in memory": (
-                    lambda held=heatmaps: distances.measure_distances(held),
+                    lambda heatmaps=heatmaps: distances.measure_distances(heatmaps),
                     lambda between: clustering.cluster_layer("layer", between).labels,
                 ),
                 "tool, from a file": (
-                    lambda held=mapped: distances.measure_distances(held),
+                    lambda heatmaps=file_heatmaps: distances.measure_distances(heatmaps),
                     lambda between: clustering.cluster_layer("layer", between).labels,
                 ),
                 "published way": (
-                    lambda held=heatmaps: published_distances(held),
-                    published_clusters,
+                    lambda heatmaps=heatmaps: measure_published_distances(heatmaps),
+                    find_published_clusters,
                 ),
             }
             clustering.cluster_layer("warm", distances.measure_distances(heatmaps[:50]))
             times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-            found = {}
+            outcomes = {}
             for _ in range(repeats):
                 for name, (measure, cluster) in ways.items():
                     start = time.perf_counter()
@@ -148,7 +148,7 @@ def print_clusters(n: int, repeats: int) -> None:
                     first = seconds_since(start)
                     labels = cluster(between)
                     times[name].append((first, seconds_since(start)))
-                    found[name] = between, labels
+                    outcomes[name] = between, labels
         whole = {name: min(total for _, total in pairs) for name, pairs in times.items()}
         for name, pairs in times.items():
             first = min(first for first, _ in pairs)
@@ -156,14 +156,15 @@ def print_clusters(n: int, repeats: int) -> None:
                 f"{d:>7}  {name:<18}{first:>12.3f}{whole[name] - first:>12.3f}"
                 f"{whole[name]:>8.3f}{whole['published way'] / whole[name]:>10.1f}"
             )
-        published, its_labels = found["published way"]
+        published_distances, published_labels = outcomes["published way"]
         for name in list(ways)[:-1]:
-            ours, labels = found[name]
-            apart = float(np.abs(ours - published).max())
-            same = adjusted_rand_score(labels, its_labels)
+            ours, labels = outcomes[name]
+            apart = float(np.abs(ours - published_distances).max())
+            same = adjusted_rand_score(labels, published_labels)
             print(
                 f"{d:>7}  {name}: distances at most {apart:.1e} apart, the largest is "
-                f"{published.max():.2f}; {labels.max() + 1} clusters, Rand index {same:.3f}"
+                f"{published_distances.max():.2f}; {labels.max() + 1} clusters, Rand index "
+                f"{same:.3f}"
             )
 
 
@@ -187,19 +188,19 @@ def measure_file(path: Path) -> None:
     between = distances.measure_distances(heatmaps)
     print(f"distances    {seconds_since(start):>7.1f} s, peak {peak_gib():.2f} GiB", flush=True)
     start = time.perf_counter()
-    found = clustering.cluster_layer("layer", between)
+    layer_clusters = clustering.cluster_layer("layer", between)
     print(f"clusters     {seconds_since(start):>7.1f} s, peak {peak_gib():.2f} GiB", flush=True)
     start = time.perf_counter()
-    clustering.measure_centre_distances(between, found.labels)
-    clustering.compute_silhouettes(between, found.labels)
+    clustering.measure_centre_distances(between, layer_clusters.labels)
+    clustering.compute_silhouettes(between, layer_clusters.labels)
     clustering.map_places(between)
     print(f"what is shown{seconds_since(start):>7.1f} s, peak {peak_gib():.2f} GiB", flush=True)
     start = time.perf_counter()
-    nearest = distances.measure_cluster_distances(heatmaps, heatmaps, found.labels)
-    right = (nearest.argmin(axis=1) == found.labels).mean()
+    nearest = distances.measure_cluster_distances(heatmaps, heatmaps, layer_clusters.labels)
+    right = (nearest.argmin(axis=1) == layer_clusters.labels).mean()
     print(
         f"as new images{seconds_since(start):>7.1f} s, peak {peak_gib():.2f} GiB; "
-        f"{100 * right:.1f} % go to their own cluster of {found.clusters}"
+        f"{100 * right:.1f} % go to their own cluster of {layer_clusters.clusters}"
     )
 
 
@@ -241,7 +242,7 @@ def print_relevance() -> None:
 def print_example(seeds: int) -> None:
     """Print how far parameters are reduced in HUDD's and in SAFE's clusters."""
     best: dict[str, list[float]] = {"HUDD": [], "SAFE": []}
-    named: dict[str, list[float]] = {"HUDD": [], "SAFE": []}
+    significant: dict[str, list[float]] = {"HUDD": [], "SAFE": []}
     layers = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(seeds):
@@ -264,13 +265,15 @@ def print_example(seeds: int) -> None:
                         parameter, clusters.labels
                     ).items():
                         rates.setdefault(cluster, []).append(rate)
-                best[name] += [max(found) for found in rates.values()]
-                for each in find_parameters(parameters, clusters.labels, seed=0).values():
-                    named[name].append(max((one.reduction for one in each), default=0.0))
+                best[name] += [max(rates_of_cluster) for rates_of_cluster in rates.values()]
+                for findings in find_parameters(parameters, clusters.labels, seed=0).values():
+                    significant[name].append(
+                        max((finding.reduction for finding in findings), default=0.0)
+                    )
     print(f"example, {seeds} seeds; layers chosen: {', '.join(layers)}")
-    for name, found in best.items():
-        print(f"{name}: {len(found)} clusters with a parameter whose RR is")
-        for what, rates in (("whatever chance", found), ("beyond chance", named[name])):
+    for name, largest in best.items():
+        print(f"{name}: {len(largest)} clusters with a parameter whose RR is")
+        for what, rates in (("whatever chance", largest), ("beyond chance", significant[name])):
             shares = [
                 f"above {least}: {np.mean(np.array(rates) > least):.0%}" for least in (0.5, 0.9)
             ]
@@ -281,7 +284,7 @@ def quiet(stage: str, done: int, total: int) -> None:
     """Listen to nothing."""
 
 
-PARTS = {
+MEASUREMENTS = {
     "clusters": lambda arguments: print_clusters(arguments.images, arguments.repeats),
     "memory": lambda arguments: print_memory(arguments.many_images),
     "lrp": lambda arguments: print_relevance(),
@@ -290,9 +293,11 @@ PARTS = {
 
 
 def main() -> None:
-    """Print the parts asked for, all by default."""
+    """Print the measurements that are named, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument(
+        "measurements", nargs="*", metavar="MEASUREMENT", help=f"of {', '.join(MEASUREMENTS)}"
+    )
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--many-images", type=int, default=MANY_IMAGES)
     parser.add_argument("--repeats", type=int, default=5)
@@ -302,8 +307,8 @@ def main() -> None:
     if arguments.file:
         measure_file(arguments.file)
         return
-    for part in arguments.parts or PARTS:
-        PARTS[part](arguments)
+    for measurement in arguments.measurements or MEASUREMENTS:
+        MEASUREMENTS[measurement](arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Confusion and bias: `python -m benchmarks.inspection [PART ...]`.
+"""Confusion and bias: `python -m benchmarks.inspection [MEASUREMENT ...]`.
 
 - digits: a small CNN is trained on scikit-learn's digits, enlarged, with 30 % of the training
   labels of two classes swapped, another two for each seed; the other half of the digits is
@@ -31,7 +31,7 @@ from pipelines.deepinspect.job import Options, inspect_model
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.files import read_csv
 
-SWAPPED = 0.3
+SWAPPED_SHARE = 0.3
 SIDE = 24
 EPOCHS = 30
 PAIRS = ((0, 7), (3, 5), (1, 6), (2, 9), (4, 8))
@@ -70,9 +70,9 @@ def write_digits(folder: Path, seed: int, pair: tuple[int, int] | None) -> Path:
     half = len(order) // 2
     train, test = order[:half], order[half:]
     labels = digits.target[train].copy()
-    for one, other in (pair, pair[::-1]) if pair else ():
-        members = np.flatnonzero(digits.target[train] == one)
-        labels[rng.permutation(members)[: round(SWAPPED * len(members))]] = other
+    for digit, confused_digit in (pair, pair[::-1]) if pair else ():
+        members = np.flatnonzero(digits.target[train] == digit)
+        labels[rng.permutation(members)[: round(SWAPPED_SHARE * len(members))]] = confused_digit
     layers = keras.layers
     model = keras.Sequential(
         [
@@ -110,26 +110,29 @@ def print_digits(seeds: int) -> None:
             run = folder / "run"
             inspect_model(folder / "dnn.keras", folder / "images", run, Options(), progress=quiet)
             rows = read_csv(run / "confusion.csv")
-            predicted = read_csv(run / "predictions.csv")
-            told = json.loads((run / "evaluation.json").read_text())
-        right = np.mean([row["expected"] == row["predicted"] for row in predicted])
-        names = {str(each) for each in pair}
+            predictions = read_csv(run / "predictions.csv")
+            evaluation = json.loads((run / "evaluation.json").read_text())
+        right = np.mean([row["expected"] == row["predicted"] for row in predictions])
+        names = {str(digit) for digit in pair}
         rank = next(int(row["rank"]) for row in rows if {row["class_a"], row["class_b"]} == names)
         ranks.append(rank)
-        parts = []
+        cells = []
         for kind in ("confusion", "bias"):
-            each = told[kind]
-            if each is None:
-                parts.append(f"{'none':>17}{'':>14}")
+            ranking = evaluation[kind]
+            if ranking is None:
+                cells.append(f"{'none':>17}{'':>14}")
                 continue
-            gains[kind].append(each["aucec_gain_over_random"])
-            most = 2 * each["aucec_optimum"] - 1
-            parts.append(f"{each['errors']:>17}{each['aucec_gain_over_random']:>7.0%}{most:>7.0%}")
-        print(f"{seed:>4}  {pair[0]}, {pair[1]}{right:>8.1%}{rank:>6}{parts[0]}{parts[1]}")
+            gains[kind].append(ranking["aucec_gain_over_random"])
+            most = 2 * ranking["aucec_optimum"] - 1
+            cells.append(
+                f"{ranking['errors']:>17}{ranking['aucec_gain_over_random']:>7.0%}{most:>7.0%}"
+            )
+        print(f"{seed:>4}  {pair[0]}, {pair[1]}{right:>8.1%}{rank:>6}{cells[0]}{cells[1]}")
     print(f"first in {sum(rank == 1 for rank in ranks)} of {seeds}; ", end="")
-    for kind, each in gains.items():
-        if each:
-            print(f"{kind}: mean gain {np.mean(each):.0%} (least {min(each):.0%}); ", end="")
+    for kind, gains_of_kind in gains.items():
+        if gains_of_kind:
+            least = min(gains_of_kind)
+            print(f"{kind}: mean gain {np.mean(gains_of_kind):.0%} (least {least:.0%}); ", end="")
     print()
 
 
@@ -171,17 +174,17 @@ def print_loop(k: int) -> None:
     """Print how much faster arrays are than the triple loop, and how far apart the values."""
     distances = draw_distances(k)
     start = time.perf_counter()
-    looped = np.array(loop_bias(distances.tolist(), filter_threshold(distances)))
+    reference = np.array(loop_bias(distances.tolist(), filter_threshold(distances)))
     slow = time.perf_counter() - start
     apart, times = 0.0, {}
     for drivers in (0, DRIVERS):
         turns = []
         for _ in range(9):
             start = time.perf_counter()
-            found = average_bias(distances, drivers=drivers).average
+            bias = average_bias(distances, drivers=drivers).average
             turns.append(time.perf_counter() - start)
         times[drivers] = min(turns)
-        apart = max(apart, float(np.nanmax(np.abs(found - looped))))
+        apart = max(apart, float(np.nanmax(np.abs(bias - reference))))
     share = (distances <= filter_threshold(distances)).mean()
     print(
         f"loop: {k} classes, {share:.0%} of the distances near: triple loop {slow:.2f} s; arrays "
@@ -217,7 +220,7 @@ def print_classes(k: int) -> None:
         subprocess.run([*command, "--many-classes", str(k)], check=True)
 
 
-PARTS = {
+MEASUREMENTS = {
     "digits": lambda arguments: print_digits(arguments.seeds),
     "loop": lambda arguments: print_loop(arguments.classes),
     "classes": lambda arguments: print_classes(arguments.many_classes),
@@ -225,9 +228,11 @@ PARTS = {
 
 
 def main() -> None:
-    """Print the parts asked for, all by default."""
+    """Print the measurements that are named, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument(
+        "measurements", nargs="*", metavar="MEASUREMENT", help=f"of {', '.join(MEASUREMENTS)}"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--classes", type=int, default=LOOP)
     parser.add_argument("--many-classes", type=int, default=MANY)
@@ -236,8 +241,8 @@ def main() -> None:
     if arguments.measure:
         measure_classes(arguments.many_classes, arguments.measure == "whole")
         return
-    for part in arguments.parts or PARTS:
-        PARTS[part](arguments)
+    for measurement in arguments.measurements or MEASUREMENTS:
+        MEASUREMENTS[measurement](arguments)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from pipelines.safe.near_duplicates import (
 )
 
 TRACKS, FRAMES, ALONE = 40, 10, 200
-Named = Iterable[tuple[str, Image.Image]]
+NamedPictures = Iterable[tuple[str, Image.Image]]
 
 
 def pick(folder: Path, seed: int, stream: int, count: int) -> Iterator[tuple[int, Image.Image]]:
@@ -50,8 +50,8 @@ def pick(folder: Path, seed: int, stream: int, count: int) -> Iterator[tuple[int
 def take_frame(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Take another frame of a photograph: turned, cut and lit a little otherwise."""
     (width, height), turn = image.size, rng.uniform(-2, 2)
-    cut = rng.uniform(0.02, 0.06, 2)
-    inner = width * (1 - cut[0]), height * (1 - cut[1])
+    margins = rng.uniform(0.02, 0.06, 2)
+    inner = width * (1 - margins[0]), height * (1 - margins[1])
     x, y = rng.uniform(0, width - inner[0]), rng.uniform(0, height - inner[1])
     box = int(x), int(y), int(x + inner[0]), int(y + inner[1])
     part = image.rotate(turn, Image.Resampling.BICUBIC).crop(box)
@@ -59,7 +59,7 @@ def take_frame(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return ImageEnhance.Brightness(frame).enhance(rng.uniform(0.95, 1.05))
 
 
-def tracks(folder: Path, seed: int, *, spoilt: bool = True) -> Named:
+def draw_tracks(folder: Path, seed: int, *, spoilt: bool = True) -> NamedPictures:
     """Draw tracks, whose names are their numbers; causes have their shares of the tracks."""
     causes = causes_of(TRACKS)
     for track, (_, image) in enumerate(pick(folder, seed, 77, TRACKS)):
@@ -69,36 +69,37 @@ def tracks(folder: Path, seed: int, *, spoilt: bool = True) -> Named:
             yield str(track), CAUSES[causes[track]].spoil(frame, rng) if spoilt else frame
 
 
-def of_one_cause(folder: Path, seed: int, name: str) -> Named:
+def draw_one_cause(folder: Path, seed: int, name: str) -> NamedPictures:
     """Draw one cause on photographs, each by itself."""
     (cause,) = (cause for cause in CAUSES if cause.name == name)
     for place, (number, image) in enumerate(pick(folder, seed, 79, ALONE)):
         yield f"photograph {number}", cause.spoil(image, np.random.default_rng([seed, place]))
 
 
-def alone(pictures: Named) -> Named:
+def name_by_number(pictures: NamedPictures) -> NamedPictures:
     """Name each picture by its number: none belongs to another."""
     for place, (_, picture) in enumerate(pictures):
         yield str(place), picture
 
 
-def tracks_in_low_light(folder: Path, seed: int) -> Named:
+def draw_tracks_in_low_light(folder: Path, seed: int) -> NamedPictures:
     """Draw tracks, and beside them other photographs in low light, each by itself."""
-    yield from tracks(folder, seed)
-    used = {f"photograph {number}" for number, _ in pick(folder, seed, 77, TRACKS)}
-    yield from (each for each in of_one_cause(folder, seed, "low light") if each[0] not in used)
+    yield from draw_tracks(folder, seed)
+    names = {f"photograph {number}" for number, _ in pick(folder, seed, 77, TRACKS)}
+    photographs = draw_one_cause(folder, seed, "low light")
+    yield from ((name, image) for name, image in photographs if name not in names)
 
 
-SETS: dict[str, Callable[[Path, int], Named]] = {
-    "photographs, 11 causes": lambda folder, seed: alone(photographs(folder, seed)),
-    "photographs, low light": partial(of_one_cause, name="low light"),
-    "photographs, blur": partial(of_one_cause, name="blur"),
-    "photographs, fog": partial(of_one_cause, name="fog"),
-    "eyes, 10 causes": lambda folder, seed: alone(eyes(seed)),
-    "signs, 9 causes": lambda folder, seed: alone(signs(seed)),
-    "tracks": partial(tracks, spoilt=False),
-    "tracks, 11 causes": tracks,
-    "tracks, and low light": tracks_in_low_light,
+SETS: dict[str, Callable[[Path, int], NamedPictures]] = {
+    "photographs, 11 causes": lambda folder, seed: name_by_number(photographs(folder, seed)),
+    "photographs, low light": partial(draw_one_cause, name="low light"),
+    "photographs, blur": partial(draw_one_cause, name="blur"),
+    "photographs, fog": partial(draw_one_cause, name="fog"),
+    "eyes, 10 causes": lambda folder, seed: name_by_number(eyes(seed)),
+    "signs, 9 causes": lambda folder, seed: name_by_number(signs(seed)),
+    "tracks": partial(draw_tracks, spoilt=False),
+    "tracks, 11 causes": draw_tracks,
+    "tracks, and low light": draw_tracks_in_low_light,
 }
 
 
@@ -106,20 +107,20 @@ def judge(names: NDArray[np.str_], deep: Floats) -> str:
     """Say which pairs come into one group, as a line of the table."""
     numbers = link_near_pictures(deep)
     counts = np.bincount(numbers)
-    isolated = (counts > 1) & (measure_isolation(deep, numbers) >= ISOLATION)
-    linked = int(counts[counts > 1].sum())
+    isolated_groups = (counts > 1) & (measure_isolation(deep, numbers) >= ISOLATION)
+    images_in_groups = int(counts[counts > 1].sum())
     paths = [str(place) for place in range(len(deep))]
     groups = group_near_duplicates(paths, deep)
     group = number_groups(groups, paths)
     same, together = (values[:, None] == values for values in (names, group))
     upper = np.triu(np.ones_like(same), 1)
     pairs, right = int((same & upper).sum()), int((same & together & upper).sum())
-    share = f"{counts[isolated].sum() / linked:.2f}" if linked else "-"
+    share = f"{counts[isolated_groups].sum() / images_in_groups:.2f}" if images_in_groups else "-"
     true = f"{right / pairs:.1%} of {pairs}" if pairs else "-"
     false = f"{int((~same & together & upper).sum())} of {int((~same & upper).sum())}"
-    said = f"{len(groups.names)} images in {len({*groups.names.values()})} groups"
-    cells = f"{len(names):>7}{linked:>8}{share:>6}{true:>16}{false:>15}"
-    return f"{cells}   {said if groups.how else 'none'}"
+    numbers_of_groups = f"{len(groups.names)} images in {len({*groups.names.values()})} groups"
+    cells = f"{len(names):>7}{images_in_groups:>8}{share:>6}{true:>16}{false:>15}"
+    return f"{cells}   {numbers_of_groups if groups.how else 'none'}"
 
 
 def main() -> None:

@@ -101,18 +101,18 @@ def serve(*command: object) -> Iterator[tuple[str, float, int]]:
     ) as process:
         assert process.stdout is not None
         lines = (re.search(r"http://\S+", line) for line in process.stdout)
-        url = next(found[0] for found in lines if found)
+        url = next(match[0] for match in lines if match)
         urllib.request.urlopen(url).close()
         yield url, time.perf_counter() - start, process.pid
         process.terminate()
 
 
-def memory(pid: int) -> float:
+def measure_memory(pid: int) -> float:
     """Return the highest resident memory of a process so far, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    found = re.search(r"VmHWM:\s+(\d+)", status)
-    assert found is not None
-    return int(found[1]) / 1024
+    match = re.search(r"VmHWM:\s+(\d+)", status)
+    assert match is not None
+    return int(match[1]) / 1024
 
 
 def longest_pause(page: Page) -> float:
@@ -191,11 +191,11 @@ def main() -> None:
             write_run(runs / "large", Path(place, f"images {count}"), count, seed=0)
             with serve("SAFE_Tool.py", "--no-browser", "--runs", runs) as (url, up, pid):
                 ours = browse(browser.new_page(viewport={"width": 1440, "height": 900}), url)
-                ours |= {"up": 1000 * up, "memory": memory(pid)}
+                ours |= {"up": 1000 * up, "memory": measure_memory(pid)}
             with serve("-c", GALLERY, runs / "large" / "thumbnails") as (url, up, pid):
                 page = browser.new_page(viewport={"width": 1440, "height": 900})
                 theirs = browse_gallery(page, url, count)
-                theirs |= {"up": 1000 * up, "memory": memory(pid)}
+                theirs |= {"up": 1000 * up, "memory": measure_memory(pid)}
             print(f"{count} images", flush=True)
             for name, value in ours.items():
                 unit = "MiB" if name == "memory" else "ms"

@@ -42,12 +42,12 @@ def causes_of(count: int) -> list[int]:
 
 
 def photographs(
-    folder: Path, seed: int, wanted: int = FAILING, others: int = PASSING
+    folder: Path, seed: int, failures: int = FAILING, others: int = PASSING
 ) -> Iterable[tuple[str, Image.Image]]:
     """Draw causes on some photographs of a folder, and leave others as they are."""
     files = [folder / path for path in find_files(folder)[0]]
     order = np.random.default_rng([seed, 11]).permutation(len(files))
-    failing = min(wanted, len(files) * wanted // (wanted + others))
+    failing = min(failures, len(files) * failures // (failures + others))
     for place, (number, cause) in enumerate(zip(order, causes_of(failing), strict=False)):
         with Image.open(files[number]) as file:
             image = CAUSES[cause].spoil(file.convert("RGB"), np.random.default_rng([seed, place]))
@@ -57,7 +57,7 @@ def photographs(
             yield "", file.convert("RGB")
 
 
-def composed(seed: int) -> Iterable[tuple[str, Image.Image]]:
+def compose_pictures(seed: int) -> Iterable[tuple[str, Image.Image]]:
     """Draw causes on composed pictures of some hundred classes."""
     stamps, scenes = find_stamps(), find_backgrounds()
     causes = causes_of(600)
@@ -121,5 +121,5 @@ def extract(name: str, pictures: Iterable[tuple[str, Image.Image]]) -> LabelledF
             lambda stage, done, total: bar.update(done - bar.n),
         )
         vectors = store.read([image.digest for image in usable])
-    named = np.array(causes)
-    return LabelledFeatures(vectors[named != ""], named[named != ""], vectors[named == ""])
+    names = np.array(causes)
+    return LabelledFeatures(vectors[names != ""], names[names != ""], vectors[names == ""])

@@ -37,7 +37,7 @@ from tqdm import tqdm
 from benchmarks.composing import find_backgrounds, find_stamps
 from benchmarks.photograph_sets import (
     LabelledFeatures,
-    composed,
+    compose_pictures,
     extract,
     eyes,
     photographs,
@@ -140,11 +140,13 @@ def umap_dbscan(images: LabelledFeatures, seed: int) -> Labels:
     from umap import UMAP
 
     layers = RECIPES["default"].layers
-    scaled = reduction.scale_to_unit_length(
+    unit_vectors = reduction.scale_to_unit_length(
         layers_of(images.failing, layers), features.list_widths(layers)
     )
     reducer = UMAP(n_components=10, n_neighbors=15, min_dist=0.0, random_state=seed, n_jobs=1)
-    return clustering.search(np.asarray(reducer.fit_transform(scaled), dtype=np.float32)).labels
+    return clustering.search(
+        np.asarray(reducer.fit_transform(unit_vectors), dtype=np.float32)
+    ).labels
 
 
 METHODS: dict[str, Callable[[LabelledFeatures, int], Labels]] = {
@@ -194,7 +196,7 @@ def print_table(name: str, sets: Sequence[LabelledFeatures], skip: Sequence[str]
 # --- failure rates ------------------------------------------------------------------------------
 
 
-def test_set(images: LabelledFeatures, seed: int) -> dict[str, Any]:
+def draw_test_set(images: LabelledFeatures, seed: int) -> dict[str, Any]:
     """Draw a test set with known rates: which images fail, and how often each cause does."""
     rng = np.random.default_rng([seed, 31])
     names = [cause.name for cause in CAUSES]
@@ -203,33 +205,33 @@ def test_set(images: LabelledFeatures, seed: int) -> dict[str, Any]:
     causes = np.concatenate([images.causes, np.full(clean, "")])
     usual = [rates[cause] if cause else BASE for cause in causes if cause not in DECOYS]
     rates |= dict.fromkeys(DECOYS, float(np.mean(usual)))
-    failed = rng.random(len(causes)) < [rates[cause] if cause else BASE for cause in causes]
+    failures = rng.random(len(causes)) < [rates[cause] if cause else BASE for cause in causes]
     return {
         "vectors": np.concatenate([images.failing, images.passing]),
         "causes": causes,
-        "failed": failed,
+        "failed": failures,
     }
 
 
-def judge_rates(drawn: dict[str, Any], seed: int) -> Counter[str]:
+def judge_rates(test_set: dict[str, Any], seed: int) -> Counter[str]:
     """Count pure clusters, intervals that hold the true rate, and decoys that are marked."""
     layers = RECIPES["contrast"].layers
-    vectors, failed, causes = (drawn[key] for key in ("vectors", "failed", "causes"))
-    selected, search = layers_of(vectors, layers), Search("contrast", seed=seed)
-    failing, passing = selected[failed], selected[~failed]
+    vectors, failures, causes = (test_set[key] for key in ("vectors", "failed", "causes"))
+    layer_features, search = layers_of(vectors, layers), Search("contrast", seed=seed)
+    failing, passing = layer_features[failures], layer_features[~failures]
     partition = find_partition(failing, passing, search)
-    alone = np.arange(len(failed))
+    alone = np.arange(len(failures))
     groups = alone[: len(failing)], alone[len(failing) :]
     unseen = count_unseen(failing, passing, partition.labels, search, *groups)
     ids = range(int(partition.labels.max()) + 1)
     rates = estimate_rates(*unseen, np.ones(len(passing)), *groups, ids)
     kinds, counts = classify_clusters(rates, {}), Counter[str]()
     for cluster, rate in rates.items():
-        inside = causes[failed][partition.labels == cluster]
+        inside = causes[failures][partition.labels == cluster]
         main, size = Counter(inside.tolist()).most_common(1)[0]
         if size < PURE * len(inside):
             continue
-        true = float(failed[causes == main].mean())
+        true = float(failures[causes == main].mean())
         counts["told"] += rate.testable
         counts["pure"] += 1
         if not rate.testable:
@@ -249,7 +251,7 @@ def print_rates(sets: Sequence[LabelledFeatures], draws: int) -> None:
     counts = Counter[str]()
     for seed, images in enumerate(sets):
         for draw in range(draws):
-            counts += judge_rates(test_set(images, 100 * seed + draw), seed)
+            counts += judge_rates(draw_test_set(images, 100 * seed + draw), seed)
     print(f"{counts['pure']} pure clusters, {counts['told']} of enough images to tell: true rate "
           f"within its interval in {counts['held'] / max(1, counts['told']):.1%}")  # fmt: skip
     print(f"{counts['decoys']} of causes that fail no more often: marked as common "
@@ -276,7 +278,9 @@ RIGHT = {
 BLEMISHES = {"flat_area", "blockiness", "streaks", "tilt", "dirt", "cast"}
 
 
-def measured(pictures: Iterable[tuple[str, Image.Image]]) -> tuple[list[str], NDArray[np.float64]]:
+def measure_pictures(
+    pictures: Iterable[tuple[str, Image.Image]],
+) -> tuple[list[str], NDArray[np.float64]]:
     """Return the causes of pictures, and their properties as files on disk have them."""
     causes, values = [], []
     for cause, picture in pictures:
@@ -292,13 +296,13 @@ def print_hints(kinds: dict[str, list[Iterable[tuple[str, Image.Image]]]]) -> No
     for kind, sets in kinds.items():
         right, false, clusters = Counter[str](), Counter[str](), 0
         for seed, pictures in enumerate(sets):
-            causes, values = measured(tqdm(pictures, desc=kind))
-            named = np.array(causes)
-            failing, names = values[named != ""], sorted(set(causes) - {""})
-            labels = np.array([names.index(cause) for cause in named[named != ""]], np.int32)
-            found = find_hints(failing, labels, seed=seed, passing=values[named == ""])
+            causes, values = measure_pictures(tqdm(pictures, desc=kind))
+            truth = np.array(causes)
+            failing, names = values[truth != ""], sorted(set(causes) - {""})
+            labels = np.array([names.index(cause) for cause in truth[truth != ""]], np.int32)
+            hints = find_hints(failing, labels, seed=seed, passing=values[truth == ""])
             for number, name in enumerate(names):
-                keys = [hint.key for hint in found[number][:3]]
+                keys = [hint.key for hint in hints[number][:3]]
                 right[name] += bool(RIGHT[name] & {*keys})
                 false[name] += bool(keys and keys[0] in BLEMISHES - RIGHT[name])
                 clusters += 1
@@ -324,23 +328,28 @@ def main() -> None:
     if arguments.what == "hints":
         kinds = {"photographs": [photographs(arguments.folder, seed) for seed in arguments.seeds]}
         if find_stamps() and find_backgrounds():
-            kinds["composed"] = [composed(seed) for seed in arguments.seeds]
+            kinds["composed"] = [compose_pictures(seed) for seed in arguments.seeds]
         print_hints(kinds)
         return
     if arguments.what == "rates":
         pictures = [photographs(arguments.folder, seed, SPOILT, CLEAN) for seed in arguments.seeds]
-        print_rates([extract("test sets", each) for each in pictures], arguments.draws)
+        print_rates(
+            [extract("test sets", pictures_of_seed) for pictures_of_seed in pictures],
+            arguments.draws,
+        )
         return
     own = [extract(f"photographs {s}", photographs(arguments.folder, s)) for s in arguments.seeds]
     print_table("photographs", own, arguments.skip)
     if find_stamps() and find_backgrounds():
-        made = [extract(f"composed {seed}", composed(seed)) for seed in arguments.seeds]
-        print_table("composed", made, arguments.skip)
+        composed_sets = [
+            extract(f"composed {seed}", compose_pictures(seed)) for seed in arguments.seeds
+        ]
+        print_table("composed", composed_sets, arguments.skip)
     else:
         print("\ncomposed: apt install tuxpaint-stamps-default mate-backgrounds")
     for name, draw in (("signs", signs), ("eyes", eyes)):
-        drawn = [extract(f"{name} {seed}", draw(seed)) for seed in arguments.seeds]
-        print_table(name, drawn, arguments.skip)
+        feature_sets = [extract(f"{name} {seed}", draw(seed)) for seed in arguments.seeds]
+        print_table(name, feature_sets, arguments.skip)
 
 
 if __name__ == "__main__":

@@ -60,18 +60,18 @@ class Quality:
 def judge(labels: Labels, scenarios: Sequence[str]) -> Quality:
     """Compare a labelling with the injected scenarios."""
     truth = np.array(scenarios)
-    purities, sizes, covered = [], [], set()
+    purities, sizes, main_causes = [], [], set()
     for cluster in range(labels.max() + 1):
         inside = truth[labels == cluster]
         main, count = Counter(inside).most_common(1)[0]
         purities.append(count / len(inside))
         sizes.append(len(inside))
         if purities[-1] >= PURE:
-            covered.add(main)
+            main_causes.add(main)
     return Quality(
         purity_images=float(np.average(purities, weights=sizes)) if sizes else 0.0,
         purity_clusters=float(np.mean(purities)) if sizes else 0.0,
-        coverage=len(covered) / len(set(scenarios)),
+        coverage=len(main_causes) / len(set(scenarios)),
         noise=float((labels == NOISE).mean()),
         clusters=len(sizes),
         inspect=compute_inspection_share(labels),
@@ -99,17 +99,17 @@ def extract(folder: Path) -> tuple[list[str], Floats]:
         return [image.path for image in images], store.read([image.digest for image in images])
 
 
-def reduced_features(vectors: Floats, seed: int) -> Floats:
+def reduce_features(vectors: Floats, seed: int) -> Floats:
     """Reduce features as the tool does."""
     components = RECIPES["default"].components
     widths = features.list_widths(LAYERS)
-    reduced = reduction.fit(vectors, widths, components=components, unit_length=True, seed=seed)
-    return reduction.apply(reduced, vectors)
+    space = reduction.fit(vectors, widths, components=components, unit_length=True, seed=seed)
+    return reduction.apply(space, vectors)
 
 
 def tool_default(vectors: Floats, seed: int) -> Labels:
     """Cluster as the tool does."""
-    points = denoise(reduced_features(vectors, seed))
+    points = denoise(reduce_features(vectors, seed))
     return clustering.search(points, largest_share=RECIPES["default"].largest_share).labels
 
 
@@ -117,8 +117,8 @@ def paper_choices(vectors: Floats, seed: int) -> Labels:
     """Cluster by the paper's choices: last layer alone, no unit length, PCA 256, all points."""
     width = features.WIDTHS[LAST]
     last = vectors[:, -width:]
-    reduced = reduction.fit(last, [width], components=256, unit_length=False, seed=seed)
-    points = reduction.apply(reduced, last)
+    space = reduction.fit(last, [width], components=256, unit_length=False, seed=seed)
+    points = reduction.apply(space, last)
     return clustering.search(points, noise_is_a_cluster=True).labels
 
 
@@ -126,9 +126,11 @@ def umap_dbscan(vectors: Floats, seed: int) -> Labels:
     """Cluster the tool's scaled features by UMAP, set as its guide advises, and DBSCAN."""
     from umap import UMAP
 
-    scaled = reduction.scale_to_unit_length(vectors, features.list_widths(LAYERS))
+    unit_vectors = reduction.scale_to_unit_length(vectors, features.list_widths(LAYERS))
     reducer = UMAP(n_components=10, n_neighbors=15, min_dist=0.0, random_state=seed, n_jobs=1)
-    return clustering.search(np.asarray(reducer.fit_transform(scaled), dtype=np.float32)).labels
+    return clustering.search(
+        np.asarray(reducer.fit_transform(unit_vectors), dtype=np.float32)
+    ).labels
 
 
 METHODS = {
@@ -148,7 +150,7 @@ def print_grid(sets: Sequence[tuple[Floats, list[str]]]) -> None:
         for steps in GRID_STEPS:
             coverages = []
             for vectors, truth in sets:
-                points = denoise(reduced_features(vectors, 0), neighbours, steps)
+                points = denoise(reduce_features(vectors, 0), neighbours, steps)
                 labels = clustering.search(points, largest_share=recipe.largest_share).labels
                 coverages.append(judge(labels, truth).coverage)
             cells.append(f"{np.mean(coverages):.2f} ({min(coverages):.2f})")

@@ -1,4 +1,4 @@
-"""What retraining is worth: `python -m benchmarks.retraining [PART ...]`.
+"""What retraining is worth: `python -m benchmarks.retraining [MEASUREMENT ...]`.
 
 The whole way through the tool, from a test of a DNN over its root cause clusters and the unsafe set
 to retraining with `--compare`: as many labels spent on our selection, on the wrong ones of a random
@@ -128,38 +128,39 @@ def make_eyes(folder: Path, seed: int) -> Case:
 
 def compare(case: Case, folder: Path, name: str, count: int | None, repeats: int) -> None:
     """Go all the way with both kinds of clusters, and print what came out."""
-    tested = folder / "tested"
-    found = test_model(case.model, case.test, tested, EvaluationOptions(), progress=_quiet)
+    test_run = folder / "tested"
+    manifest = test_model(case.model, case.test, test_run, EvaluationOptions(), progress=_quiet)
     print(
-        f"{name}: right on {found.result['accuracy']:.1%} of {found.result['images']}", flush=True
+        f"{name}: right on {manifest.result['accuracy']:.1%} of {manifest.result['images']}",
+        flush=True,
     )
-    failures = tested / FAILURES_FILE
-    wanted = SelectionOptions(count) if count else SelectionOptions(None, *read_test(tested))
+    failures = test_run / FAILURES_FILE
+    selection = SelectionOptions(count) if count else SelectionOptions(None, *read_test(test_run))
     find_root_cause_clusters(failures, folder / "safe", Options(), progress=_quiet)
     find_clusters_by_heatmaps(
         case.model, failures, folder / "hudd", HeatmapOptions(), progress=_quiet
     )
     for kind, way in (("safe", measure), ("hudd", measure_heatmaps)):
         run, out = folder / kind, folder / f"{kind} retrained"
-        select_unsafe_set(run, case.improvement, wanted, way, progress=_quiet)
+        select_unsafe_set(run, case.improvement, selection, way, progress=_quiet)
         retrain(
             case.model, case.train, run, case.test, out, EvaluationOptions(), TrainingOptions(),
             repeats=repeats, progress=_quiet,
         )  # fmt: skip
-        told = read_retraining(out)
-        assert told.comparison is not None
-        change = told.change
-        states = Counter(each.state for each in told.repairs if each.cluster >= 0)
+        retraining = read_retraining(out)
+        comparison, change = retraining.comparison, retraining.change
+        assert comparison is not None
+        states = Counter(repair.state for repair in retraining.repairs if repair.cluster >= 0)
         print(
             f"  clusters of {kind}: {change.before.share:.1%} to {change.after.share:.1%}, "
             f"{change.repaired} repaired, {change.broken} broken, p = {change.p:.1g}; clusters: "
             f"{dict(states)}"
         )
-        print(f"    {told.comparison.labels} labels, {told.comparison.trained} with duplicates")
-        for each in told.comparison.methods:
-            versus = f"A12 {each.a12:.2f} p {each.p:.2g}" if each.a12 is not None else ""
-            print(f"    {each.name:<36}{each.mean:.2%} +- {each.deviation:.2%}  {versus}")
-        print(f"    ours less the best baseline: {100 * told.comparison.difference:+.2f} points",
+        print(f"    {comparison.labels} labels, {comparison.trained} with duplicates")
+        for method in comparison.methods:
+            versus = f"A12 {method.a12:.2f} p {method.p:.2g}" if method.a12 is not None else ""
+            print(f"    {method.name:<36}{method.mean:.2%} +- {method.deviation:.2%}  {versus}")
+        print(f"    ours less the best baseline: {100 * comparison.difference:+.2f} points",
               flush=True)  # fmt: skip
 
 
@@ -187,21 +188,23 @@ def print_ceiling(seed: int) -> None:
 
 
 def main() -> None:
-    """Run the parts asked for, or all."""
+    """Run the measurements that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=["signs", "eyes", "ceiling", []], default=[])
+    parser.add_argument(
+        "measurements", nargs="*", choices=["signs", "eyes", "ceiling", []], default=[]
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--count", type=int)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     for name, make in (("signs", make_signs), ("eyes", make_eyes)):
-        if not given.parts or name in given.parts:
+        if not arguments.measurements or name in arguments.measurements:
             with tempfile.TemporaryDirectory() as place:
                 folder = Path(place)
-                case = make(folder / "images", given.seed)
-                compare(case, folder, name, given.count, given.repeats)
-    if not given.parts or "ceiling" in given.parts:
-        print_ceiling(given.seed)
+                case = make(folder / "images", arguments.seed)
+                compare(case, folder, name, arguments.count, arguments.repeats)
+    if not arguments.measurements or "ceiling" in arguments.measurements:
+        print_ceiling(arguments.seed)
 
 
 if __name__ == "__main__":

@@ -131,10 +131,10 @@ def draw_failing_set(folder: Path, seed: int, *, injected: bool = True) -> dict[
     # What `spoil` does is in no parameter of the eye.
     names = [field.name for field in fields(Eye) if field.name not in strengths]
     truth, parameters = {}, []
-    for place, (scenario, drawn) in enumerate(zip(injections, eyes, strict=True)):
+    for place, (scenario, sample) in enumerate(zip(injections, eyes, strict=True)):
         rng = np.random.default_rng([seed, place])
         ordinary = replace(
-            drawn,
+            sample,
             light=rng.uniform(0.5, 1.6),
             openness=rng.uniform(24, 36),
             head_yaw=rng.uniform(178, 202),

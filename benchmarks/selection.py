@@ -1,4 +1,4 @@
-"""How well new images are chosen, and what it costs: `python -m benchmarks.selection [PART ...]`.
+"""How well new images are chosen, at what cost: `python -m benchmarks.selection [MEASUREMENT ...]`.
 
 - quality: on the example, for five seeds: how much more often than the improvement set's own images
   the chosen ones are such that the DNN gets wrong, at 5, 10 and 20 % of the set; and which of the
@@ -71,11 +71,11 @@ def predict(dnn: Path, folder: Path, paths: Sequence[str]) -> NDArray[np.float32
     """Return the DNN's shares of the classes for each image."""
     keras, _ = import_keras()
     model = keras.models.load_model(dnn)
-    parts = [paths[start : start + 64] for start in range(0, len(paths), 64)]
+    batches = [paths[start : start + 64] for start in range(0, len(paths), 64)]
     return np.concatenate(
         [
-            model.predict_on_batch(np.stack([np.asarray(Image.open(folder / p)) for p in part]))
-            for part in parts
+            model.predict_on_batch(np.stack([np.asarray(Image.open(folder / p)) for p in batch]))
+            for batch in batches
         ]
     )
 
@@ -98,7 +98,7 @@ def score_with_labels(
 def print_quality(folder: Path, seeds: int) -> None:
     """Print mean and worst of all seeds, a line a rule."""
     gains: dict[tuple[str, float], list[float]] = {}
-    represented: dict[str, list[str]] = {}
+    counts: dict[str, list[str]] = {}
     for seed in range(seeds):
         example, run = folder / f"example {seed}", folder / f"run {seed}"
         write_example(example, seed=seed)
@@ -115,8 +115,8 @@ def print_quality(folder: Path, seeds: int) -> None:
         label = {row["path"]: row["label"] for row in read_csv(images / "labels.csv")}
         truth = np.array([DIRECTIONS.index(label[path]) for path in candidates.paths])
         wrong = shares.argmax(axis=1) != truth
-        with np.load(run / REDUCTION_FILE) as kept:
-            known = score_with_labels(candidates, kept["points"], wrong)
+        with np.load(run / REDUCTION_FILE) as arrays:
+            scores = score_with_labels(candidates, arrays["points"], wrong)
         eyes = {
             row.pop("path"): Eye(**{name: float(value) for name, value in row.items()})
             for row in read_csv(images / "parameters.csv")
@@ -125,20 +125,22 @@ def print_quality(folder: Path, seeds: int) -> None:
         there = set().union(*(s for s, is_wrong in zip(of, wrong, strict=True) if is_wrong))
         for share in SHARES:
             count = round(share * len(wrong))
-            chosen = {rule: choose(candidates, count, rule) for rule in RULES}
+            choices = {rule: choose(candidates, count, rule) for rule in RULES}
             for rule in ("default", "HUDD's"):
-                chosen[f"{rule}, heatmaps"] = choose(by_heatmaps, count, rule)
-            chosen["labels known"] = np.argsort(-known)[:count]
-            chosen["least confidence"] = np.argsort(shares.max(axis=1))[:count]
-            for rule, places in chosen.items():
+                choices[f"{rule}, heatmaps"] = choose(by_heatmaps, count, rule)
+            choices["labels known"] = np.argsort(-scores)[:count]
+            choices["least confidence"] = np.argsort(shares.max(axis=1))[:count]
+            for rule, places in choices.items():
                 gains.setdefault((rule, share), []).append(wrong[places].mean() / wrong.mean())
                 if share == 0.1:
-                    met = set().union(*(of[place] for place in places if wrong[place])) & there
-                    represented.setdefault(rule, []).append(f"{len(met)} of {len(there)}")
+                    covered_situations = (
+                        set().union(*(of[place] for place in places if wrong[place])) & there
+                    )
+                    counts.setdefault(rule, []).append(f"{len(covered_situations)} of {len(there)}")
     print(f"{seeds} seeds, times random choice: mean (worst); situations at 10 %, by seed")
-    for rule, met_by_seed in represented.items():
+    for rule, counts_by_seed in counts.items():
         cells = [f"{np.mean(gains[rule, s]):.2f} ({min(gains[rule, s]):.2f})" for s in SHARES]
-        print(f"{rule:<20}" + "".join(f"{cell:>15}" for cell in cells), met_by_seed)
+        print(f"{rule:<20}" + "".join(f"{cell:>15}" for cell in cells), counts_by_seed)
 
 
 def print_cost(count: int) -> None:
@@ -173,20 +175,20 @@ def print_cost(count: int) -> None:
 
 
 def main() -> None:
-    """Print the parts asked for."""
+    """Print the measurements that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help="quality, cost")
+    parser.add_argument("measurements", nargs="*", metavar="MEASUREMENT", help="quality, cost")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.count:
         print_cost(arguments.count)
         return
-    if not arguments.parts or "cost" in arguments.parts:
+    if not arguments.measurements or "cost" in arguments.measurements:
         for count in SIZES:  # each in a process of its own, for its memory
             command = [sys.executable, "-m", "benchmarks.selection", "--count", str(count)]
             subprocess.run(command, check=True)
-    if not arguments.parts or "quality" in arguments.parts:
+    if not arguments.measurements or "quality" in arguments.measurements:
         with tempfile.TemporaryDirectory() as folder:
             print_quality(Path(folder), arguments.seeds)
 

@@ -145,15 +145,15 @@ def _rain(image: Image.Image, rng: Random) -> Spoilt:
 
 
 def _cover(image: Image.Image, rng: Random) -> Spoilt:
-    covered = image.copy()
-    draw = ImageDraw.Draw(covered)
+    picture = image.copy()
+    draw = ImageDraw.Draw(picture)
     corner = rng.uniform(0.3, 0.5) * SIDE, rng.uniform(0.3, 0.5) * SIDE
     for _ in range(60):
         x, y = corner[0] + abs(rng.normal(0, 30)), corner[1] + abs(rng.normal(0, 30))
         size = rng.uniform(4, 9)
         green = tuple(int(v) for v in rng.uniform(0.5, 1.2) * np.array([40, 90, 35]))
         draw.ellipse((x, y, x + size, y + size * 0.7), fill=green)
-    return covered, 1.0
+    return picture, 1.0
 
 
 def _keep(image: Image.Image, rng: Random) -> Spoilt:
@@ -170,7 +170,7 @@ class SignScenario:
     spoil: Callable[[Image.Image, Random], Spoilt]
 
 
-def _posed(**ranges: tuple[float, float]) -> Callable[[Sign, Random], Sign]:
+def _make_pose(**ranges: tuple[float, float]) -> Callable[[Sign, Random], Sign]:
     def pose(sign: Sign, rng: Random) -> Sign:
         return replace(sign, **{name: rng.uniform(*low_high) for name, low_high in ranges.items()})
 
@@ -178,15 +178,15 @@ def _posed(**ranges: tuple[float, float]) -> Callable[[Sign, Random], Sign]:
 
 
 SIGN_SCENARIOS = (
-    SignScenario("dim light", 100, _posed(), _dim),
-    SignScenario("blur", 95, _posed(), _blur),
-    SignScenario("sensor noise", 90, _posed(), noise),
-    SignScenario("glare", 80, _posed(), glare),
-    SignScenario("fog", 80, _posed(), fog),
-    SignScenario("far away", 75, _posed(size=(0.18, 0.28)), _keep),
-    SignScenario("covered by leaves", 40, _posed(), _cover),
-    SignScenario("tilted", 25, _posed(tilt=(28, 40)), _keep),
-    SignScenario("rain", 15, _posed(), _rain),
+    SignScenario("dim light", 100, _make_pose(), _dim),
+    SignScenario("blur", 95, _make_pose(), _blur),
+    SignScenario("sensor noise", 90, _make_pose(), noise),
+    SignScenario("glare", 80, _make_pose(), glare),
+    SignScenario("fog", 80, _make_pose(), fog),
+    SignScenario("far away", 75, _make_pose(size=(0.18, 0.28)), _keep),
+    SignScenario("covered by leaves", 40, _make_pose(), _cover),
+    SignScenario("tilted", 25, _make_pose(tilt=(28, 40)), _keep),
+    SignScenario("rain", 15, _make_pose(), _rain),
 )
 """Nine causes of 600 images, the last two at 3 to 4 %."""
 

@@ -32,9 +32,9 @@ def conditions_of(table: Path) -> dict[str, str]:
     return {
         row["path"]: next(
             (
-                each.situation.name
-                for each in CONDITIONS
-                if float(row[each.situation.parameter]) > 0
+                condition.situation.name
+                for condition in CONDITIONS
+                if float(row[condition.situation.parameter]) > 0
             ),
             ORDINARY,
         )
@@ -45,7 +45,7 @@ def conditions_of(table: Path) -> dict[str, str]:
 def print_failures(conditions: Mapping[str, str], failing: set[str]) -> None:
     """Print how often the DNN fails in each condition."""
     images, failures = Counter(conditions.values()), Counter(conditions[path] for path in failing)
-    for name in (*(each.situation.name for each in CONDITIONS), ORDINARY):
+    for name in (*(condition.situation.name for condition in CONDITIONS), ORDINARY):
         share = failures[name] / images[name]
         print(f"  {name:<20}fails on {failures[name]:>4} of {images[name]:>4}: {share:.0%}")
 
@@ -73,11 +73,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     for seed in range(parser.parse_args().seeds):
         with tempfile.TemporaryDirectory() as place:
-            example, tested, run = (Path(place, name) for name in ("eyes", "test", "run"))
+            example, test_run, run = (Path(place, name) for name in ("eyes", "test", "run"))
             summary = write_example(example, seed=seed)
             images = example / "test"
-            test_model(example / MODEL, images, tested, EvaluationOptions(), progress=_quiet)
-            options = Options(test_run=tested, sample=SAMPLE)
+            test_model(example / MODEL, images, test_run, EvaluationOptions(), progress=_quiet)
+            options = Options(test_run=test_run, sample=SAMPLE)
             find_root_cause_clusters(None, run, options, progress=_quiet)
             conditions = conditions_of(images / "parameters.csv")
             failing = {row["path"] for row in read_csv(example / "failures" / "labels.csv")}

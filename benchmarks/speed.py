@@ -34,7 +34,7 @@ from pipelines.safe.weights import Weights, load_weights
 
 GFLOP_AN_IMAGE = 31.0
 LAYERS = RECIPES["default"].layers
-PARTS = ("features", "search", "gif")
+MEASUREMENTS = ("features", "search", "gif")
 NAIVE_CANDIDATES_AT_MOST = 30
 
 
@@ -57,8 +57,8 @@ def draw_photographs(folder: Path, count: int) -> None:
         coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
         fine = Image.fromarray(rng.integers(0, 256, (480, 640, 3), dtype=np.uint8))
         picture = coarse.resize((640, 480), Image.Resampling.BICUBIC)
-        blurred = fine.filter(ImageFilter.GaussianBlur(1))
-        Image.blend(picture, blurred, 0.3).save(folder / f"{number:04d}.jpg", quality=90)
+        soft = fine.filter(ImageFilter.GaussianBlur(1))
+        Image.blend(picture, soft, 0.3).save(folder / f"{number:04d}.jpg", quality=90)
 
 
 def build_plain_network(weights: Weights) -> Any:
@@ -69,8 +69,8 @@ def build_plain_network(weights: Weights) -> Any:
     base = VGG16(include_top=False, weights=None, input_shape=(224, 224, 3))
     for name, arrays in weights.layers.items():
         base.get_layer(name).set_weights(arrays)
-    pooled = [keras.ops.mean(base.get_layer(layer).output, axis=(1, 2)) for layer in LAYERS]
-    return keras.Model(base.input, pooled)
+    averages = [keras.ops.mean(base.get_layer(layer).output, axis=(1, 2)) for layer in LAYERS]
+    return keras.Model(base.input, averages)
 
 
 def measure_features(count: int, repeats: int, precisions: list[str]) -> None:
@@ -88,8 +88,8 @@ def measure_features(count: int, repeats: int, precisions: list[str]) -> None:
         images_folder = Path(folder, "images")
         images_folder.mkdir()
         draw_photographs(images_folder, count)
-        checked = [check_image(images_folder, path) for path in find_files(images_folder)[0]]
-        images = [image for image in checked if isinstance(image, ImageFile)]
+        results = [check_image(images_folder, path) for path in find_files(images_folder)[0]]
+        images = [image for image in results if isinstance(image, ImageFile)]
 
         def plain_loop() -> None:
             for start in range(0, count, 32):
@@ -167,35 +167,37 @@ def measure_search(sizes: list[int], naive_candidates: int) -> None:
         silhouette.compute_silhouettes(distances, labellings)
         ours, peak = time.perf_counter() - start, peak_gib()
         del distances
-        chosen = np.unique(np.linspace(0, 29, naive_candidates).astype(int))
+        candidates = np.unique(np.linspace(0, 29, naive_candidates).astype(int))
         naive, equal = 0.0, True
-        for place in chosen:
+        for place in candidates:
             start = time.perf_counter()
             labels = DBSCAN(eps=values[place], min_samples=3).fit(points).labels_
             if 1 < len(set(labels)) < n:
                 silhouette_score(points, labels)
-            naive += (time.perf_counter() - start) * 30 / len(chosen)
+            naive += (time.perf_counter() - start) * 30 / len(candidates)
             equal &= bool(np.array_equal(labels, labellings[place]))
         verdict = "equal" if equal else "DIFFER"
         print(f"{n:<16}{ours:>8.2f}{naive:>9.1f}{naive / ours:>7.1f}{verdict:>9}{peak:>10.2f}")
 
 
 def main() -> None:
-    """Run the parts that are named, all by default."""
+    """Run the measurements that are named, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument(
+        "measurements", nargs="*", help=f"of {', '.join(MEASUREMENTS)}; all by default"
+    )
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--precisions", nargs="+", default=["float32"])
     parser.add_argument("--sizes", type=int, nargs="+", default=[5000, 20000])
     parser.add_argument("--naive-candidates", type=int, default=NAIVE_CANDIDATES_AT_MOST)
     arguments = parser.parse_args()
-    parts = arguments.parts or PARTS
-    if "search" in parts:  # first, so that the peak memory is its own
+    names = arguments.measurements or MEASUREMENTS
+    if "search" in names:  # first, so that the peak memory is its own
         measure_search(arguments.sizes, arguments.naive_candidates)
-    if "features" in parts:
+    if "features" in names:
         measure_features(arguments.images, arguments.repeats, arguments.precisions)
-    if "gif" in parts:
+    if "gif" in names:
         gif.print_table()
 
 

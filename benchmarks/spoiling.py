@@ -74,12 +74,12 @@ def jpeg(image: Image.Image, rng: Random) -> Image.Image:
 
 def occlusion(image: Image.Image, rng: Random) -> Image.Image:
     """Put a large flat thing before the picture."""
-    hidden = image.copy()
+    picture = image.copy()
     width, height = (rng.uniform(0.3, 0.55) * side for side in image.size)
     x, y = rng.uniform(0, image.width - width), rng.uniform(0, image.height - height)
     colour = tuple(int(value) for value in rng.integers(20, 180, 3))
-    ImageDraw.Draw(hidden).rectangle((x, y, x + width, y + height), fill=colour)
-    return hidden
+    ImageDraw.Draw(picture).rectangle((x, y, x + width, y + height), fill=colour)
+    return picture
 
 
 def over_exposure(image: Image.Image, rng: Random) -> Image.Image:
@@ -90,7 +90,7 @@ def over_exposure(image: Image.Image, rng: Random) -> Image.Image:
 def rotation(image: Image.Image, rng: Random) -> Image.Image:
     """Turn the camera; the picture is cut so that no corner is empty."""
     angle = rng.uniform(20, 50) * rng.choice([-1, 1])
-    turned = image.rotate(angle, Image.Resampling.BICUBIC)
+    picture = image.rotate(angle, Image.Resampling.BICUBIC)
     sine, cosine = abs(np.sin(np.deg2rad(angle))), abs(np.cos(np.deg2rad(angle)))
     scale = min(
         image.width / (image.width * cosine + image.height * sine),
@@ -99,7 +99,7 @@ def rotation(image: Image.Image, rng: Random) -> Image.Image:
     width, height = image.width * scale, image.height * scale
     left, top = (image.width - width) / 2, (image.height - height) / 2
     box = (left, top, left + width, top + height)
-    return turned.resize(image.size, Image.Resampling.BICUBIC, box=box)
+    return picture.resize(image.size, Image.Resampling.BICUBIC, box=box)
 
 
 def colour_cast(image: Image.Image, rng: Random) -> Image.Image:
