@@ -282,7 +282,7 @@ def save_words(folder: Path, cluster: int, words: Mapping[str, str]) -> None:
             raise InputError(f"words: expected the columns {', '.join(WORDS)}, received {name!r}.")
     if words.get("verdict") and words["verdict"] not in VERDICTS:
         raise InputError(f"verdict: expected {', '.join(VERDICTS)}, received {words['verdict']!r}.")
-    with lock_folder(folder):
+    with lock_folder(folder, (CLUSTERS_FILE,)):
         try:
             replace_cells(folder / CLUSTERS_FILE, "cluster", {str(cluster): words})
         except (LookupError, ValueError) as error:

@@ -6,9 +6,10 @@ RQ1.3).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 from pipelines.clusters.clusters import CLUSTERS_FILE, IMAGES_FILE, NOISE, Cells, RootCauseClusters
 from pipelines.clusters.explanation import (
     DIGITS,
+    EXPLANATION_FILE,
     PARAMETERS_FILE,
     PASSING_PARAMETERS_FILE,
+    PROPERTIES_FILE,
     ClusterExplanation,
     Confusion,
     Explanation,
@@ -41,6 +44,7 @@ from pipelines.clusters.families import label_families
 from pipelines.clusters.hints import find_hints
 from pipelines.clusters.manifest import read_search
 from pipelines.clusters.passing import PASSING_FILE, PassingProperties, read_passing
+from pipelines.clusters.report.report import REPORT_FILE
 from pipelines.clusters.results import collect_families, read_known_clusters
 from pipelines.clusters.shared_parameters import find_confusions, find_parameters
 from pipelines.clusters.unsafe_values import find_coverage
@@ -62,6 +66,14 @@ MEASURED_AHEAD = 16
 DECODED_SIDE = 192
 """Of large JPEG files, px: of 4 to 3 pictures it leaves the longer side that is measured."""
 MOST_HINTS = 3
+WRITTEN = (
+    CLUSTERS_FILE,
+    EXPLANATION_FILE,
+    PROPERTIES_FILE,
+    PARAMETERS_FILE,
+    PASSING_PARAMETERS_FILE,
+)
+"""The files that explaining a run writes."""
 
 
 def measure_images(
@@ -251,14 +263,10 @@ def format_cells(explanation: Explanation) -> Cells:
     return rows
 
 
-def write_explanation_files(
-    folder: Path,
-    clusters: RootCauseClusters,
-    explanation: Explanation,
-    values: NDArray[np.float64],
-    tables: Tables,
+def write_tables(
+    folder: Path, clusters: RootCauseClusters, values: NDArray[np.float64], tables: Tables
 ) -> None:
-    """Write `explanation.json`, `properties.csv` and, where there are any, the parameters."""
+    """Write `properties.csv` and, where there are any, the parameters."""
     write_properties(folder, clusters.paths, values)
     parameters = tables.table.parameters
     if parameters:
@@ -270,6 +278,32 @@ def write_explanation_files(
         write_parameters(folder / PASSING_PARAMETERS_FILE, tables.passing.paths, others)
     else:
         (folder / PASSING_PARAMETERS_FILE).unlink(missing_ok=True)
+
+
+def replace_explanation(
+    folder: Path, explanation: Explanation, cells: Cells, write: Callable[[], None], *, anew: bool
+) -> None:
+    """Replace the explanation of a run; until all of it is there, readers refuse it.
+
+    Parameters
+    ----------
+    write : callable
+        Writes the tables.
+    anew : bool
+        Whether the tables are others than those of the earlier explanation.
+    """
+
+    def announce(replacing: Literal["tables", "words"]) -> None:
+        write_explanation(folder, explanation.model_copy(update={"replacing": replacing}))
+
+    (folder / REPORT_FILE).unlink(missing_ok=True)  # it shows the earlier explanation
+    announce("tables" if anew else "words")
+    write()
+    if anew:
+        announce("words")
+    by_cluster = {str(cluster): row for cluster, row in cells.items()}
+    with name_damaged_file(folder / CLUSTERS_FILE, SAVE_AGAIN):
+        replace_cells(folder / CLUSTERS_FILE, "cluster", by_cluster)
     write_explanation(folder, explanation)
 
 
@@ -293,7 +327,7 @@ def explain_run(
     InputError
         When the folder is no run, has no clusters or is being written, or a table cannot be used.
     """
-    with amend_run(folder, progress) as (manifest, notify):
+    with amend_run(folder, progress, WRITTEN) as (manifest, notify):
         if not (folder / IMAGES_FILE).exists():
             raise InputError(f"{folder} has no clusters to explain: its job {manifest.ended}.")
         clusters, rows = read_known_clusters(folder)
@@ -316,10 +350,13 @@ def explain_run(
         explanation = explain(
             clusters, values, tables, collect_families(rows), seed=seed, passing=sample
         )
-        by_cluster = {str(cluster): row for cluster, row in format_cells(explanation).items()}
-        with name_damaged_file(folder / CLUSTERS_FILE, SAVE_AGAIN):
-            replace_cells(folder / CLUSTERS_FILE, "cluster", by_cluster)
-        write_explanation_files(folder, clusters, explanation, values, tables)
+        replace_explanation(
+            folder,
+            explanation,
+            format_cells(explanation),
+            lambda: write_tables(folder, clusters, values, tables),
+            anew=table_files != NO_TABLES,
+        )
     return explanation
 
 

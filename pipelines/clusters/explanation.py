@@ -15,6 +15,7 @@ from pipelines.clusters.parameter_findings import Finding
 from pipelines.clusters.unsafe_values import Side
 from pipelines.data.parameters import Kind, Problem
 from pipelines.data.properties import PROPERTIES
+from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv, write_text
 from pipelines.runs.manifest import read_document
 
@@ -129,6 +130,9 @@ class Explanation(BaseModel):
         Entries of the tables that could not be used.
     notes : list of str
         Notes on parameters that are not compared with passing images, with the reasons.
+    replacing : str
+        What may still be of an earlier explanation: the "tables" beside the file and the words in
+        `clusters.csv`, or these "words" alone. The file has it only where that is so.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -145,23 +149,40 @@ class Explanation(BaseModel):
     unsafe_values: list[UnsafeCoverage] = []
     problems: list[Problem] = []
     notes: list[str] = []
+    replacing: Literal["", "tables", "words"] = ""
 
 
 def write_explanation(folder: Path, explanation: Explanation) -> None:
     """Write `explanation.json` into a run folder."""
-    write_text(folder / EXPLANATION_FILE, explanation.model_dump_json(indent=1) + "\n")
+    left_out = None if explanation.replacing else {"replacing"}
+    text = explanation.model_dump_json(indent=1, exclude=left_out)
+    write_text(folder / EXPLANATION_FILE, text + "\n")
 
 
-def read_explanation(folder: Path) -> Explanation | None:
+def read_explanation(folder: Path, *, tables: bool = False) -> Explanation | None:
     """Read `explanation.json`; None where there is none.
+
+    Parameters
+    ----------
+    tables : bool
+        Whether it is read only for what it says of the tables beside it: these can be whole where
+        the words in `clusters.csv` are not.
 
     Raises
     ------
     InputError
-        When it cannot be read.
+        When it cannot be read, or a job broke off before all that belongs to it was there.
     """
     mend = f"Write it anew: SAFE_Tool.py explain {folder}"
-    return read_document(folder / EXPLANATION_FILE, Explanation, mend)
+    explanation = read_document(folder / EXPLANATION_FILE, Explanation, mend)
+    replacing = explanation.replacing if explanation else ""
+    if replacing == "tables" or (replacing and not tables):
+        again = ", with its tables" if replacing == "tables" else ""
+        raise InputError(
+            f"{folder} has parts of two explanations: `explain` broke off while it replaced one by "
+            f"the other. Do that again{again}: SAFE_Tool.py explain {folder}"
+        )
+    return explanation
 
 
 def write_properties(folder: Path, paths: Sequence[str], values: NDArray[np.float64]) -> None:

@@ -153,7 +153,7 @@ def read_earlier_tables(
     folder: Path, paths: Sequence[str], passing: PassingImages | None
 ) -> Tables:
     """Return what was given to an earlier call, from the run folder; nothing where nothing was."""
-    explanation = read_explanation(folder)
+    explanation = read_explanation(folder, tables=True)
     if explanation is None or not explanation.parameters:
         return Tables(NO_TABLES, ParameterTable((), 0, ()), (), (), passing)
     kinds = [(column.name, column.kind) for column in explanation.parameters]

@@ -21,7 +21,7 @@ from pipelines.clusters.clusters import (
     read_words,
 )
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import write_text
+from pipelines.runs.files import remove_temporaries, write_text
 from pipelines.runs.guard import SAVE_AGAIN, name_damaged_file
 from pipelines.runs.manifest import NoManifestError, list_runs, read_manifest
 
@@ -117,6 +117,7 @@ def _images(clusters: RootCauseClusters) -> list[tuple[str, str, int]]:
 
 def keep_words(folder: Path, words: Sequence[EarlierWords]) -> None:
     """Write words into the run folder's `KEPT_FILE`; remove the file where there are none."""
+    remove_temporaries(folder, (KEPT_FILE,))
     if words:
         write_text(folder / KEPT_FILE, _KEPT.dump_json(list(words)).decode("utf-8") + "\n")
     else:

@@ -30,6 +30,7 @@ from pipelines.clusters.explanation import (
     PASSING_PARAMETERS_FILE,
     PROPERTIES_FILE,
     Explanation,
+    write_explanation,
 )
 from pipelines.clusters.explanation_tables import TableFiles, read_tables
 from pipelines.clusters.families import label_families
@@ -54,12 +55,8 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import Outputs, as_text, write_pairs
 from pipelines.runs.manifest import ImageCounts, Manifest, write_part
 from pipelines.runs.wording import count_of
-from pipelines.unsafe_set.files import (
-    CANDIDATES_FILE,
-    FILENAMES_FILE,
-    SELECTION_FILE,
-    read_engineer_labels,
-)
+from pipelines.unsafe_set.files import WRITTEN as UNSAFE_SET_FILES
+from pipelines.unsafe_set.files import read_engineer_labels
 from pipelines.unsafe_set.rows import UNSAFE_SET_FILE
 
 CLUSTERED = Outputs(
@@ -74,10 +71,7 @@ CLUSTERED = Outputs(
         PASSING_PARAMETERS_FILE,
         REPORT_FILE,
         # What `select` adds goes with the clusters that it was selected for.
-        FILENAMES_FILE,
-        UNSAFE_SET_FILE,
-        SELECTION_FILE,
-        CANDIDATES_FILE,
+        *UNSAFE_SET_FILES,
     ),
     {
         pictures.GIF_FOLDER: pictures.GIF_NAMES,
@@ -220,7 +214,8 @@ def finish(
     if passing is not None and others is not None:
         write_passing(run.folder, passing, others.values)
     verdicts.keep_words(run.folder, orphans)
-    explain.write_explanation_files(run.folder, clusters, explanation, values, tables)
+    explain.write_tables(run.folder, clusters, values, tables)
+    write_explanation(run.folder, explanation)
     write_more()
     _draw(run, folder, clusters)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple
@@ -41,6 +40,7 @@ from pipelines.runs import folder as run_folder
 from pipelines.runs.files import (
     Outputs,
     atomic_write,
+    name_temporary,
     replace_file,
     write_csv,
     write_pairs,
@@ -169,7 +169,7 @@ def _cell(groups: int | None) -> int | str:
 def write_model(model: KerasObject, file: Path) -> None:
     """Write a Keras model file, whole or not at all."""
     # Keras chooses the format by the file's ending, so the temporary name keeps it.
-    temporary = file.with_name(f".{file.stem}.{os.getpid()}.{secrets.token_hex(4)}{file.suffix}")
+    temporary = name_temporary(file, f".tmp{file.suffix}")
     try:
         model.save(temporary)
         with temporary.open("rb") as saved:

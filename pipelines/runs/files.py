@@ -81,7 +81,8 @@ def remove_outputs(folder: Path, outputs: Outputs, kept: Sequence[str] = ()) -> 
     for listed in list_files(folder, outputs):
         _remove_listed(folder, folder / listed)
     names = "|".join(re.escape(name) for name in outputs.files if name not in kept)
-    _remove_files(folder, names, "|".join(map(re.escape, kept)))
+    _remove_files(folder, names)
+    remove_temporaries(folder, kept)
     for name, pattern in outputs.folders.items():
         inner = folder / name
         if inner.is_symlink():  # it could lead anywhere
@@ -126,12 +127,38 @@ def _remove_listed(folder: Path, file: Path) -> None:
             parent = parent.parent
 
 
-def _remove_files(folder: Path, pattern: str, torn: str = "") -> None:
-    temporary = rf"\.(?:{pattern}|{torn})\.\d+(?:\.[0-9a-f]{{8}})?\.tmp"  # see `atomic_write`
-    outputs = re.compile(f"{pattern}|{temporary}")
+def remove_temporaries(folder: Path, names: Iterable[str]) -> None:
+    """Remove the temporary files that a killed process left of files of these names.
+
+    The caller holds the folder: nobody else is writing these files.
+    """
+    _remove_matching(folder, _temporaries("|".join(map(re.escape, names))))
+
+
+def _remove_files(folder: Path, pattern: str) -> None:
+    _remove_matching(folder, f"{pattern}|{_temporaries(pattern)}")
+
+
+def _temporaries(pattern: str) -> str:
+    """Return a regular expression for what `name_temporary` makes of the names of another."""
+    return rf"\.(?:{pattern})\.\d+(?:\.[0-9a-f]{{8}})?\.tmp(?:\.\w+)?"
+
+
+def _remove_matching(folder: Path, pattern: str) -> None:
     for file in list(folder.iterdir()):
-        if outputs.fullmatch(file.name) and (file.is_symlink() or not file.is_dir()):
+        if re.fullmatch(pattern, file.name) and (file.is_symlink() or not file.is_dir()):
             file.unlink(missing_ok=True)
+
+
+def name_temporary(path: Path, ending: str = ".tmp") -> Path:
+    """Return the path of a new temporary file beside `path`, which takes its place when written.
+
+    Parameters
+    ----------
+    ending : str
+        ".tmp", and another ending after it for whoever writes by the ending.
+    """
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{ending}")
 
 
 @contextmanager
@@ -144,7 +171,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     if path.is_dir() and not path.is_symlink():
         raise InputError(f"{path} is a folder where a file is written. Move it elsewhere.")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = name_temporary(path)
     # No name that could be guessed, and no file that is there: a link could lead anywhere.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     for name in ("O_NOFOLLOW", "O_BINARY"):  # the second on Windows, where the first is missing

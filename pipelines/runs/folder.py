@@ -10,13 +10,19 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import Outputs, check_outputs, remove_outputs, write_text
+from pipelines.runs.files import (
+    Outputs,
+    check_outputs,
+    remove_outputs,
+    remove_temporaries,
+    write_text,
+)
 from pipelines.runs.locks import Lock, is_locked
 from pipelines.runs.manifest import (
     MANIFEST_FILE,
@@ -184,8 +190,13 @@ def check_run_folder(folder: Path, overwrite: bool) -> bool:
     return True
 
 
-def lock_folder(folder: Path) -> Lock:
+def lock_folder(folder: Path, names: Iterable[str] = ()) -> Lock:
     """Hold the run folder for one writer, until the lock is closed or the process ends in any way.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The files that it writes: what a killed writer left of them is removed.
 
     Raises
     ------
@@ -195,9 +206,15 @@ def lock_folder(folder: Path) -> Lock:
         When this process may not write into the folder.
     """
     try:
-        return Lock(folder / LOCK_FILE)
+        lock = Lock(folder / LOCK_FILE)
     except BlockingIOError as error:
         raise InputError(WRITTEN.format(folder=folder)) from error
+    try:
+        remove_temporaries(folder, names)
+    except BaseException:
+        lock.close()
+        raise
+    return lock
 
 
 @contextmanager
@@ -232,7 +249,7 @@ def open_run(
     outdated = _outdated(folder, manifest.job, outputs or {}) if replaces else Outputs()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = lock_folder(folder)
+        lock = lock_folder(folder, (MANIFEST_FILE, STATUS_FILE))
     except OSError as error:
         raise InputError(
             f"cannot write into {folder}: {error.strerror}. Choose another folder."
@@ -281,8 +298,15 @@ def _outdated(folder: Path, job: str, outputs: Mapping[str, Outputs]) -> Outputs
 
 
 @contextmanager
-def amend_run(folder: Path, listener: Progress) -> Iterator[tuple[Manifest, Progress]]:
+def amend_run(
+    folder: Path, listener: Progress, names: Sequence[str]
+) -> Iterator[tuple[Manifest, Progress]]:
     """Open a run folder for a job that adds to an ended run; `run.json` stays as it is.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The files that the job writes, beside `status.json`; see `lock_folder`.
 
     Yields
     ------
@@ -297,7 +321,7 @@ def amend_run(folder: Path, listener: Progress) -> Iterator[tuple[Manifest, Prog
     """
     try:
         manifest = read_manifest(folder)
-        lock = lock_folder(folder)
+        lock = lock_folder(folder, (*names, STATUS_FILE))
     except NoManifestError as error:
         raise InputError(f"{folder} is not a run folder: {error}.") from error
     except OSError as error:

@@ -32,6 +32,8 @@ from pipelines.unsafe_set.rows import COLUMNS, UNSAFE_SET_FILE, digest_rows, rea
 FILENAMES_FILE = "IS_filenames.txt"
 SELECTION_FILE = "selection.json"
 CANDIDATES_FILE = "selection.npz"
+WRITTEN = (FILENAMES_FILE, UNSAFE_SET_FILE, SELECTION_FILE, CANDIDATES_FILE)
+"""All files of an unsafe set."""
 ARRAYS = {
     "paths": Entry("U", 1),
     "digests": Entry("U", 1),
@@ -246,7 +248,7 @@ def recut(
     if count is not None and count < 1:
         raise InputError(f"count: expected a number of images, 1 or more, received {count}")
     _read_decisions(run)  # raises InputError before a lock file is made in a folder without a set
-    with lock_folder(run):
+    with lock_folder(run, WRITTEN):
         selection = _read_decisions(run)
         candidates = _read_measured(run, selection)
         known = set(candidates.paths)

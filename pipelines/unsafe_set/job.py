@@ -17,6 +17,7 @@ from pipelines.unsafe_set.allocation import SELECTION_FACTOR, estimate_count
 from pipelines.unsafe_set.cut import Allocation, Candidates, Ranking
 from pipelines.unsafe_set.files import (
     BY_HAND,
+    WRITTEN,
     Selection,
     read_engineer_labels,
     read_selection,
@@ -146,7 +147,7 @@ def select_unsafe_set(
     check_options(options)
     listed = list_images(improvement)
     folder = listed.folder.resolve()
-    with amend_run(run, progress) as (manifest, report):
+    with amend_run(run, progress, WRITTEN) as (manifest, report):
         if manifest.ended != "finished":
             raise InputError(
                 f"{run} has no clusters to select for: its job {manifest.ended}. Find the clusters "

@@ -163,7 +163,7 @@ def write_report(run: Path, clustered: Path | None = None, retraining: object = 
         When the folder may not be written.
     """
     read_run_manifest(run)  # first: nothing is written into a folder that is no run
-    with run_folder.lock_folder(run):
+    with run_folder.lock_folder(run, (REPORT_FILE,)):
         write_text(run / REPORT_FILE, _render(read_results(clustered or run), retraining))
     return run / REPORT_FILE
 

@@ -86,6 +86,7 @@ def test_a_killed_job_leaves_no_mixture_and_the_same_command_ends_as_if_nothing_
         assert any(WORDS in e.words.values() for e in find_earlier_words(killed, str(images)))
         write(images, killed, NEW)
         assert files_of(killed) == after, step
+        assert not list(killed.rglob("*.tmp")), step
         assert read_words(killed) == {0: WORDS}
         shutil.rmtree(killed)
         step += 1

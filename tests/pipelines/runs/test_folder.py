@@ -316,12 +316,15 @@ def test_a_second_job_is_told_of_the_first_and_not_to_overwrite_it(tmp_path, ear
         run_folder.open_run(folder, manifest(), quiet).__enter__()
 
 
-def test_what_a_killed_job_left_is_no_obstacle(tmp_path):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / ".run.json.123.tmp").touch()
-    (folder / ".lock").touch()
-    assert run_folder.check_run_folder(folder, overwrite=False) is False
+def test_what_a_killed_job_left_is_no_obstacle_and_goes_when_its_file_is_written(tmp_path):
+    left = [tmp_path / f".{name}.123.0123abcd.tmp" for name in ("run.json", "a.csv", "mine")]
+    for file in left:
+        file.touch()
+    assert run_folder.check_run_folder(tmp_path, overwrite=False) is False
+    with run_folder.open_run(tmp_path, manifest(), quiet):
+        assert [file.exists() for file in left] == [False, True, True]
+    with run_folder.amend_run(tmp_path, quiet, ("a.csv",)):
+        assert [file.exists() for file in left] == [False, False, True]
 
 
 def test_a_file_is_not_a_run_folder(tmp_path):

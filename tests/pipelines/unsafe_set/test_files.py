@@ -285,6 +285,8 @@ def test_a_kill_between_two_renames_shows_the_old_set_the_new_one_or_a_refusal(
         write(folder)
         for name in ("selection.npz", "selection.json", "unsafe_set.csv", "IS_filenames.txt"):
             assert (folder / name).read_bytes() == (after / name).read_bytes()
+        recut(folder)
+        assert not list(folder.glob(".*.tmp"))
     assert 4 <= step < 20
     assert refused
 
