@@ -120,10 +120,7 @@ def retrain(
     clustered = read_clustered(unsafe)
     paths = InputPaths(model, training, unsafe, test, validation)
     classes = read_classes(evaluation.classes) if evaluation.classes else None
-    request = _Request(paths, clustered, evaluation, options, repeats, stop, classes)
-    check_network(model, _choose_scaling(request), trust=evaluation.trust)
-    improvement = check_inputs(paths, evaluation.groups, compared=repeats > 0)
-    job = _make_job(request, improvement)
+    job = _make_job(_Request(paths, clustered, evaluation, options, repeats, stop, classes))
     start["progress"] = _end_before_training(stop, start["progress"])
     try:
         return run_job(job, out, **start)
@@ -146,8 +143,10 @@ class _Request:
     classes: tuple[str, ...] | None
 
 
-def _make_job(request: _Request, improvement: Path) -> Job:
-    paths = request.paths
+def _make_job(request: _Request) -> Job:
+    paths, evaluation = request.paths, request.evaluation
+    check_network(paths.model, _choose_scaling(request), trust=evaluation.trust)
+    improvement = check_inputs(paths, evaluation.groups, compared=request.repeats > 0)
     labelled = [paths.training, paths.test, *((paths.validation,) if paths.validation else ())]
     return Job(
         name=JOB,
