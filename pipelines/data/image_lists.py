@@ -243,15 +243,17 @@ def _find(
     if one_line(name) != name:
         return Rejected(one_line(name), "its name holds a control character: rename it")
     texts = (name, name.strip(), name.strip().replace("\\", "/"))  # as Windows writes them
-    file = next((base / text for text in texts if os.path.lexists(base / text)), base / name)
+    named = next((base / text for text in texts if os.path.lexists(base / text)), base / name)
     try:
-        file = file.parent.resolve() / file.name
+        file = named.parent.resolve() / named.name
         target = file.resolve()
     except (OSError, RuntimeError):
         return Rejected(name, "a symbolic link that leads nowhere")
     if folder is not None and not file.is_relative_to(folder):
         file = target
         if not file.is_relative_to(folder):
+            file = named  # below a linked folder, it is found by the path of the link
+        if ".." in file.parts or not file.is_relative_to(folder):
             return Rejected(name, OUTSIDE)
     if not is_allowed(target, roots) and not (folder is not None and target.is_relative_to(folder)):
         return Rejected(name, NOT_ALLOWED)

@@ -127,9 +127,10 @@ def walk_files(
 
     In a folder that `perturb` or `example` wrote, the files of `BESIDE_IMAGES` are skipped, too.
 
-    Links to files are followed, wherever the files are (below the roots), and each file counts
-    once: by its own path where it lies in the folder, else by that of the first link to it.
-    Linked folders are never entered: their files would count twice.
+    Links are followed, wherever they lead (below the roots). Each folder is entered once, and each
+    file counts once: by its own path where it lies in the folder, else by that of the first link
+    to it or to a folder that it is in. A link to a folder that it lies in itself leads round in a
+    circle: it is not entered.
 
     Parameters
     ----------
@@ -139,10 +140,10 @@ def walk_files(
     Yields
     ------
     str, Rejected or Repeated
-        The relative path of a regular file. Rejected are links that leave the roots or lead
-        nowhere, linked folders elsewhere, what is not a regular file (a socket, say), folders that
-        may not be listed, and names that one line of UTF-8 text cannot hold. Repeated are further
-        links to a file.
+        The relative path of a regular file. Rejected are links that leave the roots, lead nowhere
+        or to a folder above, what is not a regular file (a socket, say), folders that may not be
+        listed, and names that one line of UTF-8 text cannot hold. Repeated are further links to a
+        file, and files of a linked folder that another link leads to, too.
 
     Raises
     ------
@@ -151,49 +152,107 @@ def walk_files(
     """
     # Pillow warns of large pictures and odd tags in each file; `Rejected` says what matters.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    root = resolve_folder(folder)
-    unlisted: list[Rejected] = []
-    linked: set[Path] = set()
+    walk = _Walk(folder, resolve_folder(folder), roots)
+    yield from walk.enter(folder, walk.root)
+    while walk.links:  # of two links to a folder or file, always the same one counts
+        links, walk.links = sorted(walk.links), []
+        for link in links:
+            yield from walk.follow(link)
+    yield from walk.unlisted
 
-    def note(error: OSError) -> None:
-        closed = Path(error.filename)
-        if closed == folder:
-            raise InputError(f"{folder} cannot be listed: {error.strerror}.") from error
-        name = one_line(closed.relative_to(folder).as_posix())
-        unlisted.append(Rejected(name, f"folder cannot be listed: {error.strerror}"))
 
-    for parent, folders, files in os.walk(folder, onerror=note):
-        links = [name for name in folders if _is_link(Path(parent, name))]
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        skipped = _names_to_skip(Path(parent), files)
-        for name in sorted([*files, *links]):  # of two links to a file, always the same one counts
-            if name.startswith(".") or name in skipped or fnmatchcase(name, GT_TABLES):
+class _Walk:
+    """A way through the files below a folder, and what it has come by.
+
+    Attributes
+    ----------
+    folder, root : Path
+        The folder as it is named, and free of links.
+    roots : sequence of Path, optional
+    entered : set of Path
+        Folders, free of links.
+    linked : set of Path
+        Files, free of links, that count by the path of a link.
+    links : list of Path
+        Links to folders that were not followed yet.
+    unlisted : list of Rejected
+        Folders that may not be listed.
+    """
+
+    def __init__(self, folder: Path, root: Path, roots: Sequence[Path] | None) -> None:
+        self.folder, self.root, self.roots = folder, root, roots
+        self.entered: set[Path] = set()
+        self.linked: set[Path] = set()
+        self.links: list[Path] = []
+        self.unlisted: list[Rejected] = []
+
+    def enter(self, top: Path, target: Path) -> Iterator[str | Rejected | Repeated]:
+        """Go through the files below `top`, which is `target` when it is free of links."""
+        for parent, folders, files in os.walk(top, onerror=self._note):
+            real = target / Path(parent).relative_to(top)
+            if real in self.entered:
+                folders.clear()
                 continue
-            file = Path(parent, name)
-            path = file.relative_to(folder).as_posix()
-            reason = tell_unusable(file, root, roots)
-            if one_line(path) != path:
-                reason = "its name holds a control character or bytes that are not UTF-8: rename it"
-            if reason:
-                yield Rejected(one_line(path), reason)
-            elif not file.is_dir():
-                yield Repeated(path) if _is_repeated(file, root, linked) else path
-    yield from unlisted
+            self.entered.add(real)
+            links = [name for name in folders if _is_link(Path(parent, name))]
+            folders[:] = sorted(
+                name for name in folders if not name.startswith(".") and name not in links
+            )
+            skipped = _names_to_skip(Path(parent), files)
+            for name in sorted([*files, *links]):
+                if name.startswith(".") or name in skipped or fnmatchcase(name, GT_TABLES):
+                    continue
+                file = Path(parent, name)
+                outcome = self._judge(file, real / name)
+                if outcome is not None:
+                    yield outcome
 
+    def follow(self, link: Path) -> Iterator[str | Rejected | Repeated]:
+        """Go through the files of a linked folder that was not entered yet."""
+        target = link.resolve()
+        if target in self.entered:
+            return
+        if self.root.is_relative_to(target) or link.parent.resolve().is_relative_to(target):
+            path = link.relative_to(self.folder).as_posix()
+            yield Rejected(path, "a symbolic link to a folder above it: not entered")
+            return
+        yield from self.enter(link, target)
 
-def _is_repeated(file: Path, root: Path, linked: set[Path]) -> bool:
-    """Tell whether a file is a link to one that counts already, or will; note its target if not."""
-    if not _is_link(file):
-        return False
-    target = file.resolve()
-    if target.is_relative_to(root):
-        path = target.relative_to(root).as_posix()
-        hidden = any(part.startswith(".") for part in path.split("/"))
-        if not hidden and one_line(path) == path:
-            return True
-    known = target in linked
-    linked.add(target)
-    return known
+    def _note(self, error: OSError) -> None:
+        closed = Path(error.filename)
+        if closed == self.folder:
+            raise InputError(f"{self.folder} cannot be listed: {error.strerror}.") from error
+        name = one_line(closed.relative_to(self.folder).as_posix())
+        self.unlisted.append(Rejected(name, f"folder cannot be listed: {error.strerror}"))
+
+    def _judge(self, file: Path, real: Path) -> str | Rejected | Repeated | None:
+        """Return how a file counts, whose folder is free of links in `real`; None for a folder."""
+        path = file.relative_to(self.folder).as_posix()
+        is_link = _is_link(file)
+        reason = tell_unusable(file, self.root, self.roots) if is_link else _tell_irregular(file)
+        if one_line(path) != path:
+            reason = "its name holds a control character or bytes that are not UTF-8: rename it"
+        if reason:
+            return Rejected(one_line(path), reason)
+        if is_link and file.is_dir():
+            self.links.append(file)
+            return None
+        return (
+            Repeated(path) if self._is_repeated(path, file.resolve() if is_link else real) else path
+        )
+
+    def _is_repeated(self, path: str, target: Path) -> bool:
+        """Tell whether the file `target` counts by another path, or will; note it if not."""
+        if target == self.root / path:
+            return False
+        if target.is_relative_to(self.root):
+            own = target.relative_to(self.root).as_posix()
+            hidden = any(part.startswith(".") for part in own.split("/"))
+            if not hidden and one_line(own) == own:
+                return True
+        known = target in self.linked
+        self.linked.add(target)
+        return known
 
 
 def _names_to_skip(folder: Path, files: Sequence[str]) -> tuple[str, ...]:
@@ -212,22 +271,22 @@ def _is_link(file: Path) -> bool:
 
 
 def tell_unusable(file: Path, root: Path, roots: Sequence[Path] | None = None) -> str:
-    """Say why a path below `root` is no regular file that may be read; empty where it is one.
+    """Say why a path below `root` is no file or linked folder that may be read; empty if it is.
 
     Of a link that leads out of the roots, nothing is told but that (see `roots.is_allowed`).
     """
-    if _is_link(file):
-        try:
-            target = file.resolve(strict=True)
-        except (OSError, RuntimeError):
-            return "a symbolic link that leads nowhere"
-        if not target.is_relative_to(root):
-            if not is_allowed(target, roots):
-                return "a symbolic link that leaves the folders that may be used: not followed"
-            if target.is_dir():
-                return "a symbolic link to a folder elsewhere: not entered"
-        if target.is_dir():
-            return ""
+    is_link = _is_link(file)
+    try:
+        target = file.resolve(strict=is_link)
+    except (OSError, RuntimeError):
+        return "a symbolic link that leads nowhere"
+    if not target.is_relative_to(root) and not is_allowed(target, roots):
+        return "a symbolic link that leaves the folders that may be used: not followed"
+    return "" if is_link and target.is_dir() else _tell_irregular(file)
+
+
+def _tell_irregular(file: Path) -> str:
+    """Say why a path is no regular file that can be read; empty where it is one."""
     try:
         mode = file.stat().st_mode
     except OSError as error:

@@ -3,7 +3,14 @@
 import pytest
 from PIL import Image
 
-from pipelines.data.image_lists import ListedImages, find_image_folder, list_images
+from pipelines.data.image_lists import (
+    NOT_ALLOWED,
+    OUTSIDE,
+    ListedImages,
+    find_image_folder,
+    list_images,
+    write_image_list,
+)
 from pipelines.data.images import Rejected
 from pipelines.runs.errors import InputError
 
@@ -174,6 +181,22 @@ def test_with_roots_no_image_outside_is_listed_and_nothing_is_told_of_it(tmp_pat
         (tmp_path / "list.txt").write_text("# elsewhere\nd.png\n")
         with pytest.raises(InputError, match="elsewhere lies outside of the folders that may be"):
             list_images(tmp_path / source, roots)
+
+
+def test_a_list_names_images_of_a_linked_folder(tmp_path, images):
+    (tmp_path / "set" / "more").symlink_to(tmp_path / "elsewhere")
+    folder = list_images(tmp_path / "set")
+    assert "away.png" in folder.paths  # which is more/d.png, too
+    (tmp_path / "set" / "away.png").unlink()
+    paths = list_images(tmp_path / "set").paths
+    assert "more/d.png" in paths
+    write_image_list(tmp_path / "list.txt", tmp_path / "set", paths)
+    listed = list_images(tmp_path / "list.txt")
+    assert (listed.paths, listed.rejected) == (paths, ())
+    outside = list_images(tmp_path / "list.txt", [tmp_path / "set"])
+    assert outside.rejected == (Rejected("more/d.png", NOT_ALLOWED),)
+    (tmp_path / "list.txt").write_text("# set\ncat/a.png\nmore/../../elsewhere/d.png\n")
+    assert list_images(tmp_path / "list.txt").rejected[0].reason == OUTSIDE
 
 
 def test_a_folder_of_links_is_a_folder_of_images(tmp_path, images):

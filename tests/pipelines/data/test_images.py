@@ -15,14 +15,11 @@ from pipelines.data.formats import FORMATS
 from pipelines.data.images import (
     ImageFile,
     Rejected,
-    Repeated,
     check_header,
     check_image,
     find_files,
     resolve_folder,
-    walk_files,
 )
-from pipelines.data.roots import environment
 from pipelines.runs.errors import InputError
 from tests.pipelines.data.decoded import load_image
 
@@ -61,51 +58,6 @@ def test_the_tables_beside_the_images_are_skipped(tmp_path, draw):
     for name in ("labels.csv", "parameters.csv", "other.csv"):
         (tmp_path / name).write_text("path,label\n")
     assert find_files(tmp_path)[0] == ["a.png", "other.csv"]
-
-
-def test_links_to_files_are_followed_and_each_file_counts_once(tmp_path, draw):
-    folder, outside = tmp_path / "images", tmp_path / "outside"
-    draw(folder / "sub" / "a.png")
-    draw(folder / ".store" / "c.png")
-    draw(outside / "b.png")
-    (folder / "hidden.png").symlink_to(folder / ".store" / "c.png")
-    (folder / "other name.png").symlink_to(outside / "b.png")
-    (folder / "inside.png").symlink_to(folder / "sub" / "a.png")
-    (folder / "leaves.png").symlink_to(outside / "b.png")
-    (folder / "leaves").symlink_to(outside)
-    (folder / "again").symlink_to(folder)
-    (folder / "nowhere.png").symlink_to(folder / "missing.png")
-    (folder / "loop.png").symlink_to(folder / "loop.png")
-    paths, rejected = find_files(folder)
-    assert paths == ["hidden.png", "leaves.png", "sub/a.png"]
-    assert {file.path: file.reason for file in rejected} == {
-        "leaves": "a symbolic link to a folder elsewhere: not entered",
-        "loop.png": "a symbolic link that leads nowhere",
-        "nowhere.png": "a symbolic link that leads nowhere",
-    }
-    repeated = {file.path for file in walk_files(folder) if isinstance(file, Repeated)}
-    assert repeated == {"inside.png", "other name.png"}
-
-
-@pytest.mark.parametrize("named", ["as a parameter", "in the environment"])
-def test_a_link_that_leaves_the_roots_is_not_followed(tmp_path, draw, named, monkeypatch):
-    folder, roots = tmp_path / "a" / "images", [tmp_path / "a", tmp_path / "b"]
-    draw(tmp_path / "b" / "b.png")
-    draw(tmp_path / "secret.png")
-    folder.mkdir(parents=True)
-    (folder / "b.png").symlink_to(tmp_path / "b" / "b.png")
-    (folder / "c.png").symlink_to(tmp_path / "secret.png")
-    (folder / "folder").symlink_to(tmp_path)
-    if named == "in the environment":
-        for name, value in environment(roots).items():
-            monkeypatch.setenv(name, value)
-        for path in ("c.png", "../../secret.png"):  # as a run of somebody else may name it
-            outside = Rejected(path, "lies outside of the folders that may be used")
-            assert check_image(folder, path) == outside
-        assert isinstance(check_image(folder, "b.png"), ImageFile)
-    files = list(walk_files(folder, roots if named == "as a parameter" else None))
-    reason = "a symbolic link that leaves the folders that may be used: not followed"
-    assert files == ["b.png", Rejected("c.png", reason), Rejected("folder", reason)]
 
 
 @pytest.mark.parametrize(
