@@ -24,7 +24,7 @@ from pipelines.data.images import (
     no_usable_image,
 )
 from pipelines.data.intervals import accuracy_interval
-from pipelines.data.labels import Truth, no_labelled_image, read_classes, read_labelled, read_truth
+from pipelines.data.labels import Truth, no_labelled_image, read_classes, read_truth
 from pipelines.dnn.confusion_matrix import draw_confusions
 from pipelines.dnn.evaluation import Outcome, confusion_matrix, judge, read_task
 from pipelines.dnn.manifest import (
@@ -141,8 +141,11 @@ def _check_inputs(model: Path, listed: ListedImages, options: EvaluationOptions)
     folder, paths = listed.folder, listed.paths
     check_network(model, options.scaling, trust=options.trust)
     check_openable(folder, paths, listed.rejected)
-    truth = read_labelled(folder, paths)
-    find_groups_beside(options.groups, [path for path in paths if path in truth.values], folder)
+    truth = read_truth(folder, find_files(folder)[0] if listed.part_of_folder else paths)
+    labelled = [path for path in paths if path in truth.values]
+    if not labelled:
+        raise no_labelled_image(folder, paths, truth)
+    find_groups_beside(options.groups, labelled, folder)
 
 
 @dataclass(frozen=True)

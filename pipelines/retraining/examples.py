@@ -155,7 +155,7 @@ def gather_unsafe_set(run: Path, known: set[str], step: Step) -> LabelledSet:
         if image.path in labels
     ]
     if not examples:
-        raise _no_label(run, unsafe)
+        raise no_unsafe_label(run, unsafe)
     rejected += [Rejected(image.path, UNLABELLED) for image in images if image.path not in labels]
     return LabelledSet(folder, examples, _prefix_role("unsafe", rejected), unsafe.truth)
 
@@ -198,13 +198,11 @@ def read_unsafe_set(run: Path, known: set[str]) -> UnsafeImages:
     truth = _read_folder_labels(folder, clusters, engineer_labels, known)
     filled_in = {path: (label,) for path, label in engineer_labels.items()}
     labels = {path: cells for path, cells in (truth.values | filled_in).items() if path in clusters}
-    unsafe = UnsafeImages(folder, clusters, labels, truth)
-    if not labels:
-        raise _no_label(run, unsafe)
-    return unsafe
+    return UnsafeImages(folder, clusters, labels, truth)
 
 
-def _no_label(run: Path, unsafe: UnsafeImages) -> InputError:
+def no_unsafe_label(run: Path, unsafe: UnsafeImages) -> InputError:
+    """Return the error that no image of an unsafe set has a label."""
     return InputError(
         f"none of {count_of(len(unsafe.clusters), 'image')} of the unsafe set has a label: fill in "
         f"the column {LABEL} of {run / UNSAFE_SET_FILE}, or put the images of {unsafe.folder} into "

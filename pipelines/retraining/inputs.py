@@ -14,7 +14,7 @@ from pipelines.data.groups import find_groups_beside
 from pipelines.data.image_lists import list_images
 from pipelines.data.images import check_header, check_openable
 from pipelines.data.labels import Truth, read_labelled, read_truth
-from pipelines.retraining.examples import Role, read_unsafe_set
+from pipelines.retraining.examples import Role, no_unsafe_label, read_unsafe_set
 from pipelines.retraining.targets import order_columns
 from pipelines.runs.errors import InputError
 from pipelines.runs.wording import count_of
@@ -72,6 +72,8 @@ def check_inputs(paths: InputPaths, groups: str | None, *, compared: bool) -> Pa
     known = {label for labels in training.truth.values.values() for label in labels}
     unsafe = read_unsafe_set(paths.unsafe, known)
     check_openable(unsafe.folder, sorted(unsafe.clusters), ())
+    if not unsafe.labels:
+        raise no_unsafe_label(paths.unsafe, unsafe)
     sets = [training, _Listed("unsafe", unsafe.folder, tuple(unsafe.clusters), unsafe.truth)]
     test = _list_set("test", paths.test)
     others = [test]

@@ -82,7 +82,7 @@ def test_images_of_one_group_count_as_one_in_the_interval(model, images, tmp_pat
     assert received == pytest.approx(expected)
     assert expected[0] < alone.result["accuracy_low"] - 0.1
     assert any("26 images in 3 groups, by the part of" in note for note in manifest.notes)
-    with pytest.raises(InputError, match="matches none of 26 paths"):
+    with pytest.raises(InputError, match="matches none of 27 paths"):
         run_test(model, images, tmp_path / "other", groups="drive")
 
 

@@ -89,7 +89,7 @@ def test_folders_that_are_no_classes_are_noted(model, folders, tmp_path):
         ({"clusters": 1}, "--clusters: expected 2 to 255, received 1"),
         ({"clusters": 81}, "81 clusters need as many training images, received 80"),
         ({"rule": "best"}, r"--rule: expected epsilon, z\+, alpha-beta, received 'best'"),
-        ({"class_": "up"}, "the DNN's classes are left, right; received 'up'"),
+        ({"class_": "up"}, "has no image of the class 'up'. Its labels are left, right"),
         ({"tests": ()}, "at least one test set"),
     ],
 )

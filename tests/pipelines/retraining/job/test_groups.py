@@ -76,7 +76,8 @@ def test_groups_that_no_path_has_are_refused_before_training(spots, tmp_path):
             spots, tmp_path / "out", evaluation=EvaluationOptions(groups="drive"),
             progress=lambda stage, done, total: seen.append(stage),
         )  # fmt: skip
-    assert set(seen) == {"checking images"}
+    assert seen == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_retraining_from_before_there_were_groups_still_opens(done, tmp_path):

@@ -221,14 +221,13 @@ def test_equal_images_are_one_cluster_with_a_note(failures, store, tmp_path):
     assert any("look the same" in note for note in manifest.notes)
 
 
-def test_no_usable_image_is_an_error_that_keeps_the_reasons(store, tmp_path):
+def test_no_usable_image_is_an_error_that_leaves_no_run_folder(store, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / "a.png").write_text("no picture")
     with pytest.raises(InputError, match=r"no usable image; files found: 1 \(a\.png: not"):
         find(folder, tmp_path / "run")
-    assert read_manifest(tmp_path / "run").ended == "failed"
-    assert list(read_pairs(tmp_path / "run" / "rejected.txt")) == ["a.png"]
+    assert not (tmp_path / "run").exists()
 
 
 def test_images_that_only_turn_out_bad_when_decoded_leave_no_image(failures, store, tmp_path):

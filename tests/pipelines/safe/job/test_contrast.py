@@ -256,7 +256,7 @@ def test_few_passing_images_are_used_with_a_note(world, store, tmp_path):
     few.write_text("\n".join((world / "passing.txt").read_text().splitlines()[:31]) + "\n")
     manifest = find(world / "failures.txt", tmp_path / "run", passing=few)
     assert manifest.weights["recipe"] == "contrast"
-    assert any(note.startswith("There are 30 passing images") for note in manifest.notes)
+    assert any(note.startswith("30 passing images: fewer") for note in manifest.notes)
 
 
 def test_copies_of_failing_images_and_broken_files_are_no_passing_images(world, store, tmp_path):
