@@ -69,27 +69,41 @@ def _tables(content, rng):
     yield "no column", b"\n".join(line.rpartition(b",")[0] for line in content.splitlines())
 
 
+def edit(content, place, value=None, *, gone=False):
+    """Return a document in which the value at a place is another one, or is gone."""
+    document = json.loads(content)
+    inner = document
+    for step in place[:-1]:
+        inner = inner[step]
+    if gone:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
+    return json.dumps(document).encode()
+
+
+def kinds_of_places(document):
+    """Return one place of each kind: the rows of a list are all of one kind."""
+    shapes = {tuple(0 if isinstance(s, int) else s for s in at): at for at in places(document)}
+    return list(shapes.values())
+
+
 def _documents(content, rng):
-    for place in _places(json.loads(content)):
+    for place in places(json.loads(content)):
         for value in VALUES:
-            document = json.loads(content)
-            inner = document
-            for step in place[:-1]:
-                inner = inner[step]
-            inner[place[-1]] = value
-            yield f"{place}: {value!r:.9}", json.dumps(document).encode()
-            del inner[place[-1]]
-        yield f"without {place}", json.dumps(document).encode()
+            yield f"{place}: {value!r:.9}", edit(content, place, value)
+        yield f"without {place}", edit(content, place, gone=True)
     yield "deep", b"[" * 100_000
     yield "a number", b"7"
 
 
-def _places(document, above=()):
+def places(document, above=()):
+    """Yield the keys that lead to each value of a document, one tuple a value."""
     items = document.items() if isinstance(document, dict) else enumerate(document)
     for key, value in items:
         yield (*above, key)
         if isinstance(value, dict | list):
-            yield from _places(value, (*above, key))
+            yield from places(value, (*above, key))
 
 
 def _archives(content, rng):

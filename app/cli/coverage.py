@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.cli.options import job, print_left_out, print_rest, take_options, take_start
 from app.commands.coverage import CoverageOptions, PerturbOptions
 from app.commands.signature import takes
 from pipelines.runs.wording import count_of
+
+if TYPE_CHECKING:
+    from pipelines.deepimportance.entries import CriterionCell
 
 
 @takes(CoverageOptions)
@@ -82,32 +86,30 @@ def _print_coverage(out: Path) -> None:
     from pipelines.deepimportance.results import read_coverage
 
     results = read_coverage(out)
-    names = [test["name"] for test in results["tests"]]
-    regions = " x ".join(str(len(neuron["centroids"])) for neuron in results["neurons"])
+    names = [test.name for test in results.tests]
+    regions = " x ".join(str(len(neuron.centroids)) for neuron in results.neurons)
     print(
-        f"Neurons of {results['layer']} that decide: {len(results['neurons']):,}, with {regions} "
-        f"regions, {_large(results['combinations'])}."
+        f"Neurons of {results.layer} that decide: {len(results.neurons):,}, with {regions} "
+        f"regions, {_large(results.combinations)}."
     )
-    for test in results["tests"]:
+    for test in results.tests:
         print(
-            f"{test['name']}: {test['covered']:,} of them covered by "
-            f"{count_of(test['images'], 'image')} ({test['coverage']:.1%}), "
-            f"{test['alone']:,} of them by one image alone; training images cover "
-            f"{test['trained_uncovered']:,} more."
+            f"{test.name}: {test.covered:,} of them covered by "
+            f"{count_of(test.images, 'image')} ({test.coverage:.1%}), "
+            f"{test.alone:,} of them by one image alone; training images cover "
+            f"{test.trained_uncovered:,} more."
         )
     columns = [
-        (name, [_share(row["tests"][i]) for row in results["criteria"]])
-        for i, name in enumerate(names)
+        (name, [_share(row.tests[i]) for row in results.criteria]) for i, name in enumerate(names)
     ]
     print("criterion", *(f"{name:>7}" for name in names), sep="  ")
-    for place, row in enumerate(results["criteria"]):
+    for place, row in enumerate(results.criteria):
         cells = (f"{shares[place]:>{max(7, len(name))}}" for name, shares in columns)
-        print(f"{row['criterion']:<9}", *cells, sep="  ")
-    if results["widening"]:
-        new = results["widening"]
+        print(f"{row.criterion:<9}", *cells, sep="  ")
+    if new := results.widening:
         print(
-            f"New images that add a combination each to {names[0]}: {new['adds']:,} of "
-            f"{new['images']:,}. With them, coverage is {new['coverage']:.1%}. See widening.csv; "
+            f"New images that add a combination each to {names[0]}: {new.adds:,} of "
+            f"{new.images:,}. With them, coverage is {new.coverage:.1%}. See widening.csv; "
             f"export {out} DIR copies them."
         )
 
@@ -118,5 +120,5 @@ def _large(number: str) -> str:
     return f"{Decimal(number):.2g} combinations"
 
 
-def _share(cell: dict[str, object]) -> str:
-    return "n/a" if cell["value"] is None else f"{cell['value']:.1%}"
+def _share(cell: CriterionCell) -> str:
+    return "n/a" if cell.value is None else f"{cell.value:.1%}"

@@ -96,12 +96,12 @@ def _inspect_exported(
 
 
 def _print(manifest: Manifest, out: Path) -> None:
+    from pipelines.deepinspect.evaluation_file import read_evaluation
     from pipelines.deepinspect.manifest import InspectionFigures
     from pipelines.deepinspect.results import (
         BIAS_FILE,
         CONFUSION_FILE,
         EVALUATION_FILE,
-        read_evaluation,
         read_top_pairs,
     )
     from pipelines.runs.manifest import read_part
@@ -124,14 +124,16 @@ def _print(manifest: Manifest, out: Path) -> None:
             side = f"  {row['third_1']} sides with {row['nearer_1']}" if row["third_1"] else ""
             print(_row(row, "average_bias", "above_one_sd") + side)
     evaluation = read_evaluation(out)
-    for kind in ("confusion", "bias"):
-        if evaluation and evaluation[kind]:
-            judgement = evaluation[kind]
+    rankings = (
+        (("confusion", evaluation.confusion), ("bias", evaluation.bias)) if evaluation else ()
+    )
+    for kind, judgement in rankings:
+        if judgement:
             print(
-                f"By the labels, of {kind}: true errors are {judgement['errors']:,} of "
-                f"{count_of(judgement['pairs'], 'pair')}; AUCEC {judgement['aucec']:.3f} (random "
-                f"0.5, optimum {judgement['aucec_optimum']:.3f}), "
-                f"{judgement['aucec_gain_over_random']:.0%} over random."
+                f"By the labels, of {kind}: true errors are {judgement.errors:,} of "
+                f"{count_of(judgement.pairs, 'pair')}; AUCEC {judgement.aucec:.3f} (random "
+                f"0.5, optimum {judgement.aucec_optimum:.3f}), "
+                f"{judgement.aucec_gain_over_random:.0%} over random."
             )
     if manifest.images.rejected:
         print(f"Files that could not be used: {manifest.images.rejected:,}.")

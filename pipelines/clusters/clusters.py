@@ -20,6 +20,7 @@ CLUSTERS_FILE = "clusters.csv"
 IMAGES_FILE = "images.csv"
 REDUCTION_FILE = "reduction.npz"
 LAYERS_FILE = "layers.csv"
+LAYER_COLUMNS = ("layer", "shape", "clusters", "wicd", "seconds", "chosen")
 HEATMAPS_FILE = "heatmaps.npz"
 HEATMAP_FOLDER = "heatmaps"
 LAYER_NAME = "layer.npy"

@@ -25,6 +25,19 @@ from pipelines.deepimportance.coverage import (
     find_combinations,
     find_contributors,
 )
+from pipelines.deepimportance.entries import (
+    CoverageDocument,
+    CoveredEntry,
+    CriterionCell,
+    CriterionEntry,
+    LoneEntry,
+    NeuronEntry,
+    NewImageEntry,
+    TestSetEntry,
+    TrainingEntry,
+    UncoveredEntry,
+    WideningEntry,
+)
 from pipelines.deepimportance.manifest import CoverageFigures
 from pipelines.deepimportance.measurement import ImageActivations
 from pipelines.deepimportance.quantisation import find_regions
@@ -34,7 +47,6 @@ from pipelines.deepimportance.results import (
     IDC,
     Combinations,
     CoverageResult,
-    Row,
     assign_regions,
     count_images,
     find_all_combinations,
@@ -95,35 +107,36 @@ def write_coverage(
     combinations = find_all_combinations(result)
     thumbnails = _Thumbnails({})
     covered = len(combinations.training.rows)
-    document: Row = {
-        "schema_version": 1,
-        "layer": result.layer,
-        "neurons_of_layer": len(result.relevance),
-        "combinations": str(combinations.total),
-        "training": {
-            "images": len(result.training.images),
-            "folder": _place(result.training),
-            "covered": covered,
-            "coverage": combinations.share(covered),
-        },
-        "neurons": _neurons(result),
-        "tests": [
+    document = CoverageDocument(
+        schema_version=1,
+        layer=result.layer,
+        neurons_of_layer=len(result.relevance),
+        combinations=str(combinations.total),
+        training=TrainingEntry(
+            images=len(result.training.images),
+            folder=_place(result.training),
+            covered=covered,
+            coverage=combinations.share(covered),
+        ),
+        neurons=_neurons(result),
+        tests=[
             _test(result, combinations, place, thumbnails) for place in range(len(result.tests))
         ],
-        "criteria": _criteria(result, combinations),
-        "widening": None,
-    }
-    write_neurons(run, document["neurons"])
+        criteria=_criteria(result, combinations),
+        widening=None,
+    )
+    write_neurons(run, document.neurons)
     write_combinations(run, result, combinations)
     write_growth(run, result, combinations)
-    write_criteria(run, result.names, document["criteria"])
+    write_criteria(run, result.names, document.criteria)
     figures = _count_first(result, combinations)
     if result.new is not None:
         widening = _widen(run, result, result.new, combinations, thumbnails)
-        document["widening"] = widening
-        of_new = {"new_images": widening["images"], "new_combinations": widening["adds"]}
+        document = document.model_copy(update={"widening": widening})
+        of_new = {"new_images": widening.images, "new_combinations": widening.adds}
         figures = figures.model_copy(update=of_new)
-    write_text(run / COVERAGE_FILE, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps(document.model_dump(), ensure_ascii=False, indent=1)
+    write_text(run / COVERAGE_FILE, text + "\n")
     thumbnails.draw(run, progress, stage)
     return figures
 
@@ -149,7 +162,7 @@ def _place(images: ImageActivations) -> str:
     return as_text(images.folder.resolve())
 
 
-def _neurons(result: CoverageResult) -> list[Row]:
+def _neurons(result: CoverageResult) -> list[NeuronEntry]:
     """Describe each important neuron: its regions, and how many images of each set they hold."""
     positive = float(np.maximum(result.relevance, 0).sum()) or 1.0
     rows = []
@@ -169,28 +182,28 @@ def _neurons(result: CoverageResult) -> list[Row]:
         ]
         relevance = float(result.relevance[neuron])
         rows.append(
-            {
-                "rank": place + 1,
-                "neuron": neuron,
-                "relevance": round_figure(relevance),
-                "share": round(relevance / positive, 4),
-                "silhouette": None if regions.silhouette is None else round(regions.silhouette, 4),
-                "centroids": [_activation(centre) for centre in regions.centroids.tolist()],
-                "borders": [_activation(border) for border in regions.borders().tolist()],
-                "sizes": regions.sizes.tolist(),
-                "low": _activation(float(edges[0])),
-                "high": _activation(float(edges[-1])),
-                "training": counts[0],
-                "tests": counts[1:],
-                "inside": [numbers.tolist() for numbers in inside],
-            }
+            NeuronEntry(
+                rank=place + 1,
+                neuron=neuron,
+                relevance=round_figure(relevance),
+                share=round(relevance / positive, 4),
+                silhouette=None if regions.silhouette is None else round(regions.silhouette, 4),
+                centroids=[_activation(centre) for centre in regions.centroids.tolist()],
+                borders=[_activation(border) for border in regions.borders().tolist()],
+                sizes=regions.sizes.tolist(),
+                low=_activation(float(edges[0])),
+                high=_activation(float(edges[-1])),
+                training=counts[0],
+                tests=counts[1:],
+                inside=[numbers.tolist() for numbers in inside],
+            )
         )
     return rows
 
 
 def _test(
     result: CoverageResult, combinations: Combinations, place: int, thumbnails: _Thumbnails
-) -> Row:
+) -> TestSetEntry:
     """Describe what one test set covers, and what it does not cover."""
     images, exercised = result.tests[place], combinations.tests[place]
     accuracy = result.accuracies[place]
@@ -200,30 +213,28 @@ def _test(
     sizes = sorted({round(size) for size in np.linspace(1, len(grown), POINTS).tolist()})
     expected = compute_expected_growth(exercised.counts, sizes)
     alone = find_contributors(exercised)
-    return {
-        "name": result.names[place],
-        "folder": _place(images),
-        "images": len(images.images),
-        "accuracy": None if accuracy is None else round(accuracy, 4),
-        "covered": len(exercised.rows),
-        "coverage": combinations.share(len(exercised.rows)),
-        "trained_uncovered": len(trained.keys() - count_images(exercised).keys()),
-        "growth": [[int(step) + 1, int(grown[step])] for step in _thin(steps)],
-        "expected": [[s, round(e, 2)] for s, e in zip(sizes, expected, strict=True)],
-        "table": _covered(images, exercised, trained, thumbnails),
-        "missing": _missing(result, combinations, place, thumbnails),
-        "alone": len(alone),
-        "contributors": [
-            {
-                "path": images.images[image].path,
-                "combination": format_combination(
-                    exercised.rows[exercised.of_image[image]].tolist()
-                ),
-                "thumbnail": thumbnails.add(images, image),
-            }
+    return TestSetEntry(
+        name=result.names[place],
+        folder=_place(images),
+        images=len(images.images),
+        accuracy=None if accuracy is None else round(accuracy, 4),
+        covered=len(exercised.rows),
+        coverage=combinations.share(len(exercised.rows)),
+        trained_uncovered=len(trained.keys() - count_images(exercised).keys()),
+        growth=[(int(step) + 1, int(grown[step])) for step in _thin(steps)],
+        expected=[(s, round(e, 2)) for s, e in zip(sizes, expected, strict=True)],
+        table=_covered(images, exercised, trained, thumbnails),
+        missing=_missing(result, combinations, place, thumbnails),
+        alone=len(alone),
+        contributors=[
+            LoneEntry(
+                path=images.images[image].path,
+                combination=format_combination(exercised.rows[exercised.of_image[image]].tolist()),
+                thumbnail=thumbnails.add(images, image),
+            )
             for image in alone[:SHOWN].tolist()
         ],
-    }
+    )
 
 
 def _covered(
@@ -231,27 +242,27 @@ def _covered(
     exercised: ExercisedCombinations,
     trained: dict[tuple[int, ...], int],
     thumbnails: _Thumbnails,
-) -> list[Row]:
+) -> list[CoveredEntry]:
     """Describe the combinations with most test images, with their number of training images."""
     rows = []
     for row in order_by_size(exercised)[:SHOWN]:
         combination = tuple(exercised.rows[row].tolist())
         example = int(exercised.first[row])
         rows.append(
-            {
-                "combination": format_combination(combination),
-                "images": int(exercised.counts[row]),
-                "training": trained.get(combination, 0),
-                "example": images.images[example].path,
-                "thumbnail": thumbnails.add(images, example),
-            }
+            CoveredEntry(
+                combination=format_combination(combination),
+                images=int(exercised.counts[row]),
+                training=trained.get(combination, 0),
+                example=images.images[example].path,
+                thumbnail=thumbnails.add(images, example),
+            )
         )
     return rows
 
 
 def _missing(
     result: CoverageResult, combinations: Combinations, place: int, thumbnails: _Thumbnails
-) -> list[Row]:
+) -> list[UncoveredEntry]:
     """Describe combinations that a test set does not cover, with a training image for each."""
     training = combinations.training
     first = dict(zip(map(tuple, training.rows.tolist()), training.first.tolist(), strict=True))
@@ -260,13 +271,13 @@ def _missing(
     for combination, training_images, differing in combinations.uncovered[place][:SHOWN]:
         example = first.get(combination)
         rows.append(
-            {
-                "combination": format_combination(combination),
-                "training": training_images,
-                "differing": differing,
-                "example": "" if example is None else images.images[example].path,
-                "thumbnail": None if example is None else thumbnails.add(images, example),
-            }
+            UncoveredEntry(
+                combination=format_combination(combination),
+                training=training_images,
+                differing=differing,
+                example="" if example is None else images.images[example].path,
+                thumbnail=None if example is None else thumbnails.add(images, example),
+            )
         )
     return rows
 
@@ -280,14 +291,14 @@ def _thin(steps: NDArray[np.intp]) -> list[int]:
     return kept
 
 
-def _criteria(result: CoverageResult, combinations: Combinations) -> list[Row]:
+def _criteria(result: CoverageResult, combinations: Combinations) -> list[CriterionEntry]:
     """Describe each criterion for each test set, and for the first one with each other added."""
     first = combinations.tests[0].rows
     union = [
         len(find_combinations(np.concatenate([first, test.rows])).rows)
         for test in combinations.tests
     ]
-    table: list[Row] = []
+    table: list[CriterionEntry] = []
     for criterion in CRITERIA:
         cells = []
         for place, images in enumerate(result.tests):
@@ -297,17 +308,17 @@ def _criteria(result: CoverageResult, combinations: Combinations) -> list[Row]:
                 counts = covered, combinations.total, union[place]
             else:
                 counts = _count(images.covered.get(criterion), result.tests[0].covered[criterion])
-            cell: Row = {"covered": None, "total": None, "value": None, "added": None}
+            cell = CriterionCell()
             if counts is not None:
                 one, whole, both = counts
-                cell = {
-                    "covered": one,
-                    "total": str(whole),
-                    "value": round_figure(one / whole),
-                    "added": round_figure(both / whole) if place and both is not None else None,
-                }
+                cell = CriterionCell(
+                    covered=one,
+                    total=str(whole),
+                    value=round_figure(one / whole),
+                    added=round_figure(both / whole) if place and both is not None else None,
+                )
             cells.append(cell)
-        table.append({"criterion": criterion, "tests": cells})
+        table.append(CriterionEntry(criterion=criterion, tests=cells))
     return table
 
 
@@ -324,7 +335,7 @@ def _widen(
     new: ImageActivations,
     combinations: Combinations,
     thumbnails: _Thumbnails,
-) -> Row:
+) -> WideningEntry:
     """Rank the new images, write the table of them, and describe the best ones."""
     exercised = combinations.tests[0]
     rows = assign_regions(result, new)
@@ -332,24 +343,24 @@ def _widen(
     same = count_images(find_combinations(rows))
     write_widening(run, new, rows, ranked)
     after = len(exercised.rows) + int(ranked.adds.sum())
-    return {
-        "folder": _place(new),
-        "images": len(new.images),
-        "adds": int(ranked.adds.sum()),
-        "widening": len(ranked.images),
-        "covered": after,
-        "coverage": combinations.share(after),
-        "rows": [
-            {
-                "path": new.images[image].path,
-                "combination": format_combination(rows[image].tolist()),
-                "adds": bool(adds),
-                "differing": int(differing),
-                "same": same[tuple(rows[image].tolist())],
-                "thumbnail": thumbnails.add(new, image),
-            }
+    return WideningEntry(
+        folder=_place(new),
+        images=len(new.images),
+        adds=int(ranked.adds.sum()),
+        widening=len(ranked.images),
+        covered=after,
+        coverage=combinations.share(after),
+        rows=[
+            NewImageEntry(
+                path=new.images[image].path,
+                combination=format_combination(rows[image].tolist()),
+                adds=bool(adds),
+                differing=int(differing),
+                same=same[tuple(rows[image].tolist())],
+                thumbnail=thumbnails.add(new, image),
+            )
             for image, adds, differing in zip(
                 ranked.images[:SHOWN].tolist(), ranked.adds, ranked.differing_neurons, strict=False
             )
         ],
-    }
+    )

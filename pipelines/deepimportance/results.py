@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +20,15 @@ from pipelines.deepimportance.coverage import (
     find_combinations,
     list_uncovered,
 )
+from pipelines.deepimportance.entries import CoverageDocument, CriterionEntry, NeuronEntry
 from pipelines.deepimportance.measurement import ImageActivations
 from pipelines.deepimportance.quantisation import Regions, find_regions
 from pipelines.deepimportance.widening import Widening
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import Outputs, read_csv, read_json, write_csv
+from pipelines.runs.files import Outputs, read_csv, write_csv
 from pipelines.runs.folder import REJECTED_FILE, Progress
 from pipelines.runs.guard import find_file_inside, name_damaged_file
-from pipelines.runs.manifest import check_replaced
+from pipelines.runs.manifest import check_replaced, read_needed_document
 from pipelines.unsafe_set.export import ExportedImage, check_target, export_images
 
 COVERAGE_FILE = "coverage.json"
@@ -50,9 +50,6 @@ CRITERIA = (IDC, "NC", "KMNC", "NBC", "SNAC", "TKNC", "LSC", "DSC")
 LISTED = 200
 """Largest number of uncovered combinations that are listed for a test set."""
 DIGITS = 6
-
-Row = dict[str, Any]
-"""A JSON object of `coverage.json`: its entries have any type."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +157,7 @@ def format_combination(row: Sequence[int]) -> str:
     return " ".join(str(region + 1) for region in row)
 
 
-def write_neurons(run: Path, neurons: Sequence[Row]) -> None:
+def write_neurons(run: Path, neurons: Sequence[NeuronEntry]) -> None:
     """Write `neurons.csv`: one row for each region of each important neuron."""
     header = (
         "rank", "neuron", "relevance", "share", "clusters", "silhouette", "region", "centroid",
@@ -168,13 +165,13 @@ def write_neurons(run: Path, neurons: Sequence[Row]) -> None:
     )  # fmt: skip
     rows = []
     for neuron in neurons:
-        borders = ["", *neuron["borders"], ""]
-        for region, centroid in enumerate(neuron["centroids"]):
-            whole = (neuron["rank"], neuron["neuron"], neuron["relevance"], neuron["share"])
-            score = "" if neuron["silhouette"] is None else neuron["silhouette"]
+        borders = ["", *neuron.borders, ""]
+        for region, centroid in enumerate(neuron.centroids):
+            whole = (neuron.rank, neuron.neuron, neuron.relevance, neuron.share)
+            score = "" if neuron.silhouette is None else neuron.silhouette
             ends = (borders[region], borders[region + 1])
-            sizes = (neuron["sizes"][region], neuron["inside"][0][region])
-            rows.append((*whole, len(neuron["sizes"]), score, region + 1, centroid, *ends, *sizes))
+            sizes = (neuron.sizes[region], neuron.inside[0][region])
+            rows.append((*whole, len(neuron.sizes), score, region + 1, centroid, *ends, *sizes))
     write_csv(run / NEURONS_FILE, header, rows)
 
 
@@ -215,13 +212,13 @@ def write_growth(run: Path, result: CoverageResult, combinations: Combinations) 
     write_csv(run / GROWTH_FILE, ("test_set", "images", "path", "combinations", "coverage"), rows)
 
 
-def write_criteria(run: Path, names: Sequence[str], criteria: Sequence[Row]) -> None:
+def write_criteria(run: Path, names: Sequence[str], criteria: Sequence[CriterionEntry]) -> None:
     """Write `criteria.csv`: the value of each criterion for each test set."""
     header = ("test_set", "criterion", "covered", "total", "value", "added_to_the_first")
     rows = [
-        (name, row["criterion"], *("" if cell is None else cell for cell in cells.values()))
+        (name, row.criterion, *("" if cell is None else cell for _, cell in cells))
         for row in criteria
-        for name, cells in zip(names, row["tests"], strict=True)
+        for name, cells in zip(names, row.tests, strict=True)
     ]
     write_csv(run / CRITERIA_FILE, header, rows)
 
@@ -253,7 +250,7 @@ def write_widening(run: Path, new: ImageActivations, rows: Rows, ranked: Widenin
     write_csv(run / WIDENING_FILE, header, lines)
 
 
-def read_coverage(run: Path) -> Row:
+def read_coverage(run: Path) -> CoverageDocument:
     """Read the document of a coverage run, `coverage.json`.
 
     Raises
@@ -262,13 +259,7 @@ def read_coverage(run: Path) -> Row:
         When there is none, or it is damaged.
     """
     check_replaced(run)
-    with name_damaged_file(run / COVERAGE_FILE, AGAIN):
-        document = read_json(find_file_inside(run, COVERAGE_FILE))
-        if document.get("schema_version") != 1:
-            raise ValueError("expected a document of schema version 1")
-        if missing := {"tests", "criteria", "widening"} - document.keys():
-            raise ValueError(f"expected entries for {', '.join(sorted(missing))}, received none")
-        return document
+    return read_needed_document(run, COVERAGE_FILE, CoverageDocument, AGAIN)
 
 
 def export_widening(
@@ -299,8 +290,8 @@ def export_widening(
     InputError
         When the run has no image that widens the test set, or `out` cannot be used.
     """
-    widening = read_coverage(run)["widening"]
-    if widening is None or not widening["widening"]:
+    widening = read_coverage(run).widening
+    if widening is None or not widening.widening:
         raise InputError(
             f"{run} has no new images that widen the test set: "
             + (
@@ -311,7 +302,7 @@ def export_widening(
         )
     if count is not None and count < 1:
         raise InputError(f"--count: expected a number of images, 1 or more, received {count}.")
-    images = Path(widening["folder"])
+    images = Path(widening.folder)
     check_target(out, images)
     with name_damaged_file(run / WIDENING_FILE, AGAIN):
         rows = read_csv(find_file_inside(run, WIDENING_FILE))

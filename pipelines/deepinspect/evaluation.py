@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from pipelines.data.arrays import Bools, Doubles
+from pipelines.deepinspect.entries import DetectionEntry, RankingEntry
 from pipelines.deepinspect.ranking import Ranking
 
 BLOCK = 4096
@@ -72,26 +74,22 @@ class Evaluation:
     spearman: float | None
     curve: list[tuple[float, float]]
 
-    def as_document(self) -> dict[str, object]:
+    def as_entry(self) -> RankingEntry:
         """Return the entries of `evaluation.json`, rounded to `DIGITS` decimals."""
-        return {
-            "pairs": self.pairs,
-            "errors": self.errors,
-            "one_sd": _rounded(asdict(self.one_sd)),
-            "top_percent": _rounded(asdict(self.top_percent)),
-            **_rounded(
-                {
-                    "aucec": self.aucec,
-                    "aucec_optimum": self.optimum,
-                    "aucec_gain_over_random": self.gain,
-                    "spearman": self.spearman,
-                }
-            ),
-            "curve": [[round(x, DIGITS), round(y, DIGITS)] for x, y in self.curve],
-        }
+        return RankingEntry(
+            pairs=self.pairs,
+            errors=self.errors,
+            one_sd=DetectionEntry(**_rounded(asdict(self.one_sd))),
+            top_percent=DetectionEntry(**_rounded(asdict(self.top_percent))),
+            aucec=round(self.aucec, DIGITS),
+            aucec_optimum=round(self.optimum, DIGITS),
+            aucec_gain_over_random=round(self.gain, DIGITS),
+            spearman=None if self.spearman is None else round(self.spearman, DIGITS),
+            curve=[(round(x, DIGITS), round(y, DIGITS)) for x, y in self.curve],
+        )
 
 
-def _rounded(values: dict[str, float | None]) -> dict[str, float | None]:
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
     return {
         name: round(value, DIGITS) if isinstance(value, float) else value
         for name, value in values.items()

@@ -14,6 +14,7 @@ from pipelines.data.arrays import Bools
 from pipelines.deepinspect.activation import Probabilities
 from pipelines.deepinspect.confusion import known_classes
 from pipelines.deepinspect.evaluation import evaluate_ranking, spearman
+from pipelines.deepinspect.evaluation_file import write_evaluation
 from pipelines.deepinspect.findings import Findings, Truths, find_pairs, find_truths
 from pipelines.deepinspect.manifest import InspectionFigures, PairCounts
 from pipelines.deepinspect.ranking import Ranking, pairs_of, rank_pairs
@@ -21,7 +22,6 @@ from pipelines.deepinspect.results import (
     DIGITS,
     write_activation,
     write_classes,
-    write_evaluation,
     write_pairs_tables,
 )
 from pipelines.runs.folder import Run

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +22,10 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import (
     Outputs,
     atomic_write,
+    check_numbers,
     find_delimiter,
     read_csv,
-    read_json,
     write_csv,
-    write_text,
 )
 from pipelines.runs.folder import REJECTED_FILE
 from pipelines.runs.guard import find_file_inside, name_damaged_file
@@ -69,8 +66,6 @@ MATRICES = CLASSES | {"distances": Entry("f", 2, unknown=True), "average_bias": 
 THIRDS = {
     name: Entry(kind, 3, True, True) for name, kind in (("thirds", "i"), ("third_biases", "f"))
 }
-Document = dict[str, Any]
-"""A JSON object as it was read: its entries have any type."""
 LISTED = 200
 """Number of pairs of each ranking that the page lists."""
 
@@ -224,15 +219,6 @@ def write_activation(run: Path, findings: Findings, measured: Probabilities | No
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def write_evaluation(run: Path, truths: Truths) -> None:
-    """Write `evaluation.json`: how well the rankings by confusion and by bias match the labels."""
-    document: dict[str, object] = {"truth": "type2" if truths.several else "type1"}
-    for kind in PAIR_FILES:
-        evaluation = truths.evaluations.get(kind)
-        document[kind] = None if evaluation is None else evaluation.as_document()
-    write_text(run / EVALUATION_FILE, json.dumps(document, indent=1) + "\n")
-
-
 def write_predictions(run: Path, rows: Iterator[Sequence[object]]) -> None:
     """Write `predictions.csv`: one row for each image."""
     header = ("path", "predicted", "expected", "runner_up", "margin", "thumbnail")
@@ -269,6 +255,7 @@ def read_inspection(run: Path) -> tuple[Manifest, tuple[ClassRow, ...]]:
     read_part(manifest, InspectionChoices)
     with name_damaged_file(run / CLASSES_FILE, AGAIN):
         rows = read_csv(find_file_inside(run, CLASSES_FILE))
+        check_numbers(rows, "x", "y")
         classes = tuple(
             ClassRow(
                 name=row["class"],
@@ -285,11 +272,18 @@ def read_inspection(run: Path) -> tuple[Manifest, tuple[ClassRow, ...]]:
     return manifest, classes
 
 
-def read_top_pairs(run: Path, kind: Kind) -> list[dict[str, str]]:
+def read_top_pairs(
+    run: Path, kind: Kind, classes: Collection[str] | None = None
+) -> list[dict[str, str]]:
     """Read the first pairs of a ranking; none where the run has no such table.
 
     As for `files.read_csv`, a spreadsheet may have saved the table in between.  Only the first
     `LISTED` rows are read: time does not grow with the number of pairs.
+
+    Parameters
+    ----------
+    classes : collection of str, optional
+        The classes of `classes.csv`, which the pairs must be of.
 
     Raises
     ------
@@ -308,10 +302,15 @@ def read_top_pairs(run: Path, kind: Kind) -> list[dict[str, str]]:
         header, *rows = islice(csv.reader(file, delimiter=delimiter), LISTED + 1)
         if missing := {"rank", "class_a", "class_b", *SCORES[kind]} - set(header):
             raise ValueError(f"it has no column {', '.join(sorted(missing))}")
-        return [
+        pairs = [
             {name: cell.removeprefix("'") for name, cell in zip(header, row, strict=True)}
             for row in rows
         ]
+        check_numbers(pairs, "rank", SCORES[kind][0], "images")
+        named = {row[side] for row in pairs for side in ("class_a", "class_b")}
+        if classes is not None and (unknown := named - set(classes)):
+            raise ValueError(f"{min(unknown)!r} is no class of {CLASSES_FILE}")
+        return pairs
 
 
 def read_matrices(run: Path, classes: int | None = None) -> dict[Kind, NDArray[np.float64]]:
@@ -368,21 +367,6 @@ def read_thirds(run: Path, a: int, b: int) -> list[tuple[int, float]]:
         return known
 
 
-def read_evaluation(run: Path) -> Document | None:
-    """Read `evaluation.json`; None for an inspection without labels.
-
-    Raises
-    ------
-    InputError
-        When the file is damaged.
-    """
-    path = run / EVALUATION_FILE
-    if not path.exists():
-        return None
-    with name_damaged_file(path, AGAIN):
-        return read_json(find_file_inside(run, path.name))
-
-
 def read_predictions(run: Path) -> list[dict[str, str]]:
     """Read the rows of `predictions.csv` that the page shows; none for exported distances.
 
@@ -395,6 +379,5 @@ def read_predictions(run: Path) -> list[dict[str, str]]:
         return []
     with name_damaged_file(run / PREDICTIONS_FILE, AGAIN):
         rows = read_csv(find_file_inside(run, PREDICTIONS_FILE), SHOWN_COLUMNS)
-        for row in rows:
-            float(row["margin"] or 0)
+        check_numbers(rows, "margin")
         return rows

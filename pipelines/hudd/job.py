@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipelines.clusters.clusters import (
     HEATMAP_FOLDER,
     HEATMAPS_FILE,
+    LAYER_COLUMNS,
     LAYER_NAME,
     LAYERS_FILE,
     PICTURES_TABLE,
@@ -345,7 +346,7 @@ def _write_heatmaps(
         )
         for layer_clusters in choice.layers
     ]
-    write_csv(out / LAYERS_FILE, ("layer", "shape", "clusters", "wicd", "seconds", "chosen"), rows)
+    write_csv(out / LAYERS_FILE, LAYER_COLUMNS, rows)
     folder = out / HEATMAP_FOLDER
     folder.mkdir(exist_ok=True)
     low, high = heatmaps[chosen.layer].limits

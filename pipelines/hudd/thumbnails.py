@@ -7,10 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.clusters.clusters import HEATMAP_FOLDER, LAYERS_FILE, PICTURES_TABLE, list_members
+from pipelines.clusters.clusters import (
+    HEATMAP_FOLDER,
+    LAYER_COLUMNS,
+    LAYERS_FILE,
+    PICTURES_TABLE,
+    list_members,
+)
 from pipelines.clusters.results import read_known_clusters
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import read_csv
+from pipelines.runs.files import check_numbers, read_csv
 from pipelines.runs.guard import find_file_inside, name_damaged_file
 
 SHOWN = 24
@@ -26,7 +32,10 @@ def read_layers(run: Path) -> tuple[list[dict[str, str]], list[str]]:
         When a file is damaged.
     """
     with name_damaged_file(run / LAYERS_FILE):
-        rows = read_csv(find_file_inside(run, LAYERS_FILE))
+        rows = read_csv(find_file_inside(run, LAYERS_FILE), LAYER_COLUMNS)
+        check_numbers(rows, "clusters", "wicd", "seconds")
+        if [row["chosen"] for row in rows].count("1") != 1:
+            raise ValueError("not one layer is the chosen one")
     with name_damaged_file(run / HEATMAP_FOLDER / PICTURES_TABLE):
         shown = read_csv(find_file_inside(run, f"{HEATMAP_FOLDER}/{PICTURES_TABLE}"))
         return rows, [row["layer"] for row in shown]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from pipelines.retraining.recipe import KerasObject
 from pipelines.runs.files import atomic_write
@@ -109,7 +110,7 @@ def load_checkpoint(model: KerasObject, folder: Path | None, fingerprint: str) -
             arrays = {name: archive[name] for name in archive.files if name != HISTORY_ENTRY}
             if course["fingerprint"] != fingerprint:
                 return TrainingState()
-        history = [Epoch(**epoch) for epoch in course["history"]]
+        history = TypeAdapter(list[Epoch]).validate_python(course["history"])
         best = int(course["best"])
         weights, optimizer, best_weights = (
             _list_arrays(arrays, kind) for kind in ("weights", "optimizer", "best")

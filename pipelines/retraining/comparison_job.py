@@ -24,12 +24,26 @@ from pipelines.retraining.results import Comparison
 from pipelines.retraining.training import Options, Watch
 from pipelines.retraining.trial import Subject, find_positions, run_trial, split_images
 from pipelines.runs import folder as run_folder
+from pipelines.runs.errors import InputError
 from pipelines.runs.files import write_text
-from pipelines.runs.manifest import Manifest
+from pipelines.runs.manifest import Document, Manifest, read_document
 from pipelines.runs.wording import count_of
 
 COMPARING = "comparing"
 REPEATS_FILE = "repeats.json"
+
+
+class FinishedTrials(Document):
+    """`repeats.json`: method, repeat and accuracy of each trial that a job finished.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of the comparison; see `fingerprint_of`.
+    """
+
+    fingerprint: str
+    repeats: list[tuple[str, int, float]]
 
 
 def run_comparison(
@@ -118,19 +132,19 @@ def _note_divergence(manifest: Manifest, diverged: Counter[str]) -> None:
 
 def _write_repeats(file: Path, fingerprint: str, accuracies: dict[tuple[str, int], float]) -> None:
     """Write the accuracies of the finished trials, from which a later job continues."""
-    rows = [[*trial, accuracy] for trial, accuracy in accuracies.items()]
-    write_text(file, json.dumps({"fingerprint": fingerprint, "repeats": rows}))
+    rows = [(*trial, accuracy) for trial, accuracy in accuracies.items()]
+    write_text(file, FinishedTrials(fingerprint=fingerprint, repeats=rows).model_dump_json())
 
 
 def _read_repeats(file: Path, fingerprint: str) -> dict[tuple[str, int], float]:
     """Return the accuracies of the trials that an earlier job finished, by method and repeat."""
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-        if document["fingerprint"] != fingerprint:
-            return {}
-        return {(str(method), int(repeat)): float(a) for method, repeat, a in document["repeats"]}
-    except (OSError, LookupError, TypeError, ValueError):
+        finished = read_document(file, FinishedTrials, "")
+    except InputError:  # damaged: train from the start
         return {}
+    if finished is None or finished.fingerprint != fingerprint:
+        return {}
+    return {(method, repeat): accuracy for method, repeat, accuracy in finished.repeats}
 
 
 def fingerprint_of(manifest: Manifest, subject: Subject, *, with_improvement: bool = False) -> str:

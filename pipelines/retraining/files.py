@@ -26,6 +26,7 @@ from pipelines.retraining.recipe import KerasObject
 from pipelines.retraining.results import (
     CHANGES_COLUMNS,
     CHANGES_FILE,
+    EPOCH_COLUMNS,
     HISTORY_FILE,
     MODEL_FILE,
     REPAIRS_FILE,
@@ -68,8 +69,6 @@ OUTPUTS = Outputs(
 )
 PER_CLUSTER, MOST_BROKEN = 8, 48
 """Number of thumbnails: repaired or unrepaired images of a cluster; broken images in total."""
-EPOCH_COLUMNS = ("epoch", "loss", "validation loss", "validation accuracy", "learning rate",
-                 "seconds", "best")  # fmt: skip
 
 
 def write_results(

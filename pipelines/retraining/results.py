@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from pipelines.runs.errors import InputError
-from pipelines.runs.manifest import check_replaced, read_document
+from pipelines.runs.manifest import Document, check_replaced, read_document
 
 RETRAINING_FILE = "retraining.json"
 MODEL_FILE = "retrained.keras"
 HISTORY_FILE = "history.csv"
+EPOCH_COLUMNS = ("epoch", "loss", "validation loss", "validation accuracy", "learning rate",
+                 "seconds", "best")  # fmt: skip
 CHANGES_FILE = "before_after.csv"
 CHANGES_COLUMNS = ("path", "expected", "before", "after", "right before", "right after", "cluster",
                    "sha256")  # fmt: skip
@@ -25,11 +25,7 @@ AGAIN = "Retrain again, with --overwrite."
 State = Literal["repaired", "not repaired", "unclear"]
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class Accuracy(_Document):
+class Accuracy(Document):
     """The share of images that a model gets right, with Wilson's 95 % interval.
 
     Where images come in groups, the interval counts as many images as are independent.
@@ -42,7 +38,7 @@ class Accuracy(_Document):
     high: float
 
 
-class Change(_Document):
+class Change(Document):
     """What changed for test images: for all of them, or for a class.
 
     Attributes
@@ -70,7 +66,7 @@ class Change(_Document):
     groups_changed: int | None = None
 
 
-class Repair(_Document):
+class Repair(Document):
     """What changed for the failing images of a root cause cluster, or of noise.
 
     Attributes
@@ -101,7 +97,7 @@ class Repair(_Document):
     groups: int | None = None
 
 
-class Method(_Document):
+class Method(Document):
     """The accuracies of one method of choosing images for labelling.
 
     Attributes
@@ -127,7 +123,7 @@ class Method(_Document):
     p: float | None = None
 
 
-class Comparison(_Document):
+class Comparison(Document):
     """The comparison of methods of choosing the same number of images for labelling.
 
     Attributes
@@ -156,7 +152,7 @@ class Comparison(_Document):
     added: float | None = None
 
 
-class Retraining(_Document):
+class Retraining(Document):
     """What was retrained, with what, and what changed.
 
     Attributes

@@ -249,6 +249,14 @@ def read_csv(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
     ]
 
 
+def check_numbers(rows: Iterable[Mapping[str, str]], *names: str) -> None:
+    """Raise ValueError where a cell of these columns is neither empty nor a finite number."""
+    for row in rows:
+        for name in names:
+            if cell := row.get(name):
+                _finite(cell)
+
+
 def replace_cells(path: Path, key: str, cells: Mapping[str, Mapping[str, object]]) -> None:
     """Replace cells of a table; all other cells stay.
 
@@ -306,17 +314,6 @@ def _guarded(cell: object) -> object:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file of ours, which holds an object and finite numbers.
-
-    Raises
-    ------
-    ValueError
-        When it holds something else.
-    """
-    return parse_json(path.read_bytes())
-
-
 def parse_json(content: bytes) -> dict[str, Any]:
     """Parse a JSON object; raise ValueError where it is none, or has NaN or infinity."""
     try:
@@ -330,7 +327,7 @@ def parse_json(content: bytes) -> dict[str, Any]:
 
 def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
-        raise ValueError(f"{text} is no finite number")
+        raise ValueError(f"{text[:20]} is no finite number")
     return number
 
 

@@ -20,11 +20,12 @@ from pydantic import (
 
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import parse_json, write_text
+from pipelines.runs.guard import find_file_inside, name_damaged_file
 
 MANIFEST_FILE = "run.json"
 STATUS_FILE = "status.json"
 
-Document = TypeVar("Document", bound=BaseModel)
+DocumentOf = TypeVar("DocumentOf", bound=BaseModel)
 PartOf = TypeVar("PartOf", bound="Part")
 Number = int | float
 """A number from the user: `run.json` keeps 20 as 20, not as 20.0."""
@@ -147,6 +148,16 @@ class Part(BaseModel):
         return self.model_dump(exclude_unset=True, by_alias=True)
 
 
+class Document(BaseModel):
+    """A JSON file of a run, or an object in it; this model writes and reads it.
+
+    Every entry is of the very type that the model says, finite, and known to it.  A field has a
+    default when files of earlier versions lack it.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
 class Status(BaseModel):
     """`status.json`: how far a running job has come.
 
@@ -193,9 +204,7 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise NoManifestError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise NoManifestError(
-            f"{path} is not a manifest of schema version 1: {_first_error(error)}"
-        ) from error
+        raise NoManifestError(f"{path} is not a manifest of schema version 1: {error}") from error
     manifest._file = path
     return manifest
 
@@ -258,7 +267,7 @@ def find_part(manifest: Manifest, kind: type[PartOf]) -> PartOf | None:
     return read_part(manifest, kind) if required & getattr(manifest, kind.part).keys() else None
 
 
-def read_document(path: Path, model: type[Document], mend: str) -> Document | None:
+def read_document(path: Path, model: type[DocumentOf], mend: str) -> DocumentOf | None:
     """Read a JSON file of a run; None when there is no such file.
 
     Parameters
@@ -280,22 +289,39 @@ def read_document(path: Path, model: type[Document], mend: str) -> Document | No
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. {mend}") from error
     except ValueError as error:
-        raise InputError(
-            f"{path} does not match schema version 1: {_first_error(error)}. {mend}"
-        ) from error
+        raise InputError(f"{path} does not match schema version 1: {error}. {mend}") from error
 
 
-def _parse(path: Path, model: type[Document]) -> Document:
+def read_needed_document(run: Path, name: str, model: type[DocumentOf], or_else: str) -> DocumentOf:
+    """Read a JSON file that a run must have.
+
+    Parameters
+    ----------
+    or_else : str
+        What to do when there is no backup; see `guard.name_damaged_file`.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or it does not match the model.
+    """
+    with name_damaged_file(run / name, or_else):
+        return _parse(find_file_inside(run, name), model)
+
+
+def _parse(path: Path, model: type[DocumentOf]) -> DocumentOf:
     """Parse a JSON file; raise ValueError unless it is as the model says, with finite numbers."""
     content = path.read_bytes()
-    document = model.model_validate_json(content)
+    try:
+        document = model.model_validate_json(content)
+    except ValidationError as error:
+        raise ValueError(_first_error(error)) from error
     parse_json(content)
     return document
 
 
-def _first_error(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
+def _first_error(error: ValidationError) -> str:
+    """Return the first of the errors of a model, in one line."""
     first = error.errors()[0]
     entry = ".".join(str(part) for part in first["loc"]) or "the file"
     return f"{entry}: {first['msg']}"

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from pipelines.deepimportance.results import read_coverage
 from pipelines.runs.files import read_csv
 from tests.heights import SIZE, draw, save_model
+from tests.pipelines.deepimportance.measured import document_of
 from tests.ui.clicks import HOSTILE, LONG, new_page, open_tab, unfold
 
 MODEL = "Keras model whose tests are measured"
@@ -85,7 +85,7 @@ def looking(finished, server, visit):
 
 
 def test_scores_and_neurons(looking, finished, folders, shoot):
-    results = read_coverage(finished)
+    results = document_of(finished)
     test = results["tests"][0]
     pane = looking.locator("#coverage")
     expect(pane.locator(".facts")).to_contain_text(
@@ -117,7 +117,7 @@ def test_scores_and_neurons(looking, finished, folders, shoot):
 
 
 def test_combinations_growth_and_images_alone(looking, finished):
-    test = read_coverage(finished)["tests"][0]
+    test = document_of(finished)["tests"][0]
     part = looking.get_by_role("region", name="Covered combinations")
     first = part.locator("tbody tr").first.locator("td").all_inner_texts()
     assert first[:3] == [
@@ -151,7 +151,7 @@ def test_combinations_growth_and_images_alone(looking, finished):
 
 
 def test_another_test_set(looking, finished):
-    results = read_coverage(finished)
+    results = document_of(finished)
     looking.get_by_label("Test set", exact=True).select_option("1")
     expect(looking.locator("#coverage .facts")).to_contain_text(
         f"are covered by {results['tests'][1]['images']} images of <b>noisy"

@@ -108,10 +108,10 @@ def _export(page: Page, entries: Entries) -> list[Command]:
     if not run:
         raise InputError("Measure coverage with new images first, or open such a run.")
     folder = page.access.resolve(run)
-    widening = read_coverage(folder)["widening"]
+    widening = read_coverage(folder).widening
     if widening is None:
         raise InputError(f"{folder.name} was measured without new images: give their folder.")
-    page.access.resolve(str(widening["folder"]))  # somebody else may have made the run
+    page.access.resolve(widening.folder)  # somebody else may have made the run
     return [build_command("export", read(page, ExportOptions, entries, run=folder), folder)]
 
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pipelines.data.labels import SEPARATOR
 from pipelines.data.pair_lists import list_name
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER
+from pipelines.deepinspect.evaluation_file import read_evaluation
 from pipelines.deepinspect.findings import Kind
 from pipelines.deepinspect.manifest import InspectionChoices
 from pipelines.deepinspect.results import (
     PAIR_FILES,
-    read_evaluation,
     read_inspection,
     read_matrices,
     read_predictions,
@@ -54,10 +54,11 @@ def describe_inspection(folder: Path) -> dict[str, object]:
     pairs: dict[str, list[dict[str, object]]] = {}
     for kind in PAIR_FILES:
         pairs[kind] = [
-            {**row, "a": places.get(row["class_a"]), "b": places.get(row["class_b"])}
-            for row in read_top_pairs(folder, kind)
+            {**row, "a": places[row["class_a"]], "b": places[row["class_b"]]}
+            for row in read_top_pairs(folder, kind, places)
         ]
     matrices = read_matrices(folder, len(classes))
+    evaluation = read_evaluation(folder)
     return {
         "name": folder.name,
         **about,
@@ -65,7 +66,7 @@ def describe_inspection(folder: Path) -> dict[str, object]:
         "order": sorted(range(len(classes)), key=lambda position: classes[position].place),
         "pairs": pairs,
         "matrices": {kind: _as_bytes(matrix) for kind, matrix in matrices.items()},
-        "evaluation": read_evaluation(folder),
+        "evaluation": evaluation.model_dump() if evaluation else None,
     }
 
 

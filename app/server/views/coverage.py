@@ -20,7 +20,7 @@ def describe_coverage(folder: Path) -> dict[str, object]:
     results = read_coverage(folder)
     manifest = read_manifest(folder)
     parameters = read_part(manifest, CoverageParameters)
-    return results | {
+    return results.model_dump() | {
         "name": folder.name,
         "model": parameters.model,
         "rule": parameters.rule,

@@ -11,6 +11,7 @@ from pipelines.retraining.report import describe_comparison, summarise_change
 from pipelines.retraining.results import (
     CHANGES_COLUMNS,
     CHANGES_FILE,
+    EPOCH_COLUMNS,
     HISTORY_FILE,
     PROGRESS_FOLDER,
     RETRAINING_FILE,
@@ -88,7 +89,8 @@ def _history(folder: Path, running: bool) -> list[dict[str, float]]:
         return []
     try:
         with name_damaged_file(file, "Retrain again, with --overwrite."):
-            history = [{key: float(cell) for key, cell in row.items()} for row in read_csv(file)]
+            rows = read_csv(file, EPOCH_COLUMNS)
+            history = [{key: float(row[key]) for key in EPOCH_COLUMNS} for row in rows]
             if not all(math.isfinite(figure) for row in history for figure in row.values()):
                 raise ValueError("a figure is no finite number")
             return history

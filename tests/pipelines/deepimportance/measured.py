@@ -2,6 +2,7 @@
 
 from pipelines.deepimportance.job import Options, measure_coverage
 from pipelines.deepimportance.quantisation import find_regions, quantise
+from pipelines.deepimportance.results import read_coverage
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.manifest import read_manifest
 from tests import heights
@@ -51,3 +52,8 @@ def regions_of(finished, measurements):
         name: find_regions(measurement[2]["hidden"][:, neurons], regions)
         for name, measurement in measurements.items()
     }, [len(neuron_regions.centroids) for neuron_regions in regions]
+
+
+def document_of(run):
+    """Return what `coverage.json` of a run says, as plain lists and dicts."""
+    return read_coverage(run).model_dump()

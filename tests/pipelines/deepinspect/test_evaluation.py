@@ -160,7 +160,7 @@ def test_the_curve_and_its_area(lowest_first):
     assert evaluation.spearman < 0 if lowest_first else evaluation.spearman > 0
     assert evaluation.curve[0] == (0, 0)
     assert evaluation.curve[-1] == (1, 1)
-    document = json.loads(json.dumps(evaluation.as_document()))
+    document = json.loads(evaluation.as_entry().model_dump_json())
     assert set(document) >= {"one_sd", "top_percent", "aucec", "aucec_gain_over_random", "spearman"}
     assert set(document["one_sd"]) >= {"tp", "fp", "precision", "recall"}
 

@@ -11,12 +11,7 @@ from app.server.jobs import Jobs
 from app.server.routes import ServedRuns
 from pipelines.data.image_lists import write_image_list
 from pipelines.runs.errors import InputError
-from pipelines.runs.folder import open_run
-from pipelines.runs.manifest import Manifest
-
-
-def quiet(stage, done, total):
-    """Listen to nothing."""
+from tests.small_runs import write_small_coverage
 
 
 @pytest.fixture
@@ -40,14 +35,15 @@ def command(page, **changes):
     return made
 
 
-def run_of(page, widening):
-    root = page.access.roots[0]
-    manifest = Manifest(job="coverage", command=[], folder=str(root / "test"), parameters={})
-    with open_run(page.runs / "run", manifest, quiet):
-        pass
-    document = {"schema_version": 1, "tests": [], "criteria": [], "widening": widening}
-    (page.runs / "run" / "coverage.json").write_text(json.dumps(document))
-    return page.runs / "run"
+def run_of(page, folder):
+    """Write a run of coverage whose new images are in a folder; in none where that is None."""
+    run = page.runs / "run"
+    if not run.exists():
+        write_small_coverage(run)
+    document = json.loads((run / "coverage.json").read_text())
+    document["widening"] = folder and document["widening"] | {"folder": str(folder)}
+    (run / "coverage.json").write_text(json.dumps(document))
+    return run
 
 
 def test_the_command_of_a_form(page):
@@ -107,18 +103,18 @@ def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
 
 
 def test_new_images_elsewhere_are_not_exported(page, tmp_path):
-    run = run_of(page, {"folder": str(tmp_path / "secret"), "widening": 3})
+    run = run_of(page, tmp_path / "secret")
     entries = {"opened": str(run), "folder": str(page.access.roots[0] / "out")}
     with pytest.raises(InputError, match="outside the folders"):
         coverage._export(page, entries)
-    run_of_none(page)
+    run_of(page, None)
     with pytest.raises(InputError, match="was measured without new images"):
         coverage._export(page, entries)
 
 
 def test_the_command_of_an_export(page):
     root = page.access.roots[0]
-    run = run_of(page, {"folder": str(root / "more"), "widening": 3})
+    run = run_of(page, root / "more")
     entries = {"opened": str(run), "folder": str(root / "out")}
     (copied,) = coverage._export(page, entries | {"link": "copy", "count": ""})
     assert copied.arguments == ("export", str(run), str(root / "out"))
@@ -127,11 +123,3 @@ def test_the_command_of_an_export(page):
     assert linked.arguments[3:] == ("--link", "--count", "1000")
     with pytest.raises(InputError, match="Give the new folder that the images are to go to"):
         coverage._export(page, entries | {"folder": " "})
-
-
-def run_of_none(page):
-    run = page.runs / "run"
-    (run / "coverage.json").write_text(
-        '{"schema_version": 1, "tests": [], "criteria": [], "widening": null}'
-    )
-    return run

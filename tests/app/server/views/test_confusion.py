@@ -10,9 +10,11 @@ from app.server.views.confusion import describe_inspection, describe_pair
 from pipelines.deepinspect.job import Options, inspect_model
 from pipelines.deepinspect.results import read_matrices
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import read_csv
+from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.manifest import read_manifest, write_manifest
+from tests.mutations import edit, kinds_of_places
 from tests.pipelines.deepinspect.colours import NAMES, draw, quiet, save_model
+from tests.small_runs import write_small_inspection
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +123,7 @@ def test_a_damaged_file_is_named(unlabelled, tmp_path):
     [
         ("predictions.csv", lambda text: text.replace("margin", "gap"), "no column margin"),
         ("predictions.csv", lambda text: text.replace("runner_up", "next"), "no column runner_up"),
-        ("evaluation.json", lambda text: "[]", "expected an object"),
+        ("evaluation.json", lambda text: "[]", "should be an object"),
         ("classes.csv", lambda text: text.rsplit("\n", 2)[0] + "\n", "places of its classes"),
     ],
 )
@@ -132,3 +134,47 @@ def test_what_the_page_does_not_find_in_a_file_is_named(unlabelled, tmp_path, na
     with pytest.raises(InputError, match=rf"{name} is not as the tool writes it.*{what}"):
         describe_inspection(tmp_path)
         describe_pair(tmp_path, 0, 1)
+
+
+@pytest.fixture
+def exported(tmp_path):
+    return write_small_inspection(tmp_path / "run")
+
+
+def test_every_entry_of_the_evaluation_is_checked(exported):
+    file = exported / "evaluation.json"
+    content = file.read_bytes()
+    view = json.loads(json.dumps(describe_inspection(exported)))
+    assert view["evaluation"] == json.loads(content)
+    for place in kinds_of_places(json.loads(content)):
+        damages = [edit(content, place, {"a": 1})]
+        if isinstance(place[-1], str):
+            damages.append(edit(content, place, gone=True))
+        for damaged in damages:
+            file.write_bytes(damaged)
+            with pytest.raises(InputError, match=r"evaluation\.json is not as the tool") as error:
+                describe_inspection(exported)
+            assert place[0] in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "row", "column", "cell"),
+    [
+        ("confusion.csv", "rank", "1", "napvd", "text"),
+        ("confusion.csv", "rank", "1", "napvd", "nan"),
+        ("confusion.csv", "rank", "1", "rank", "first"),
+        ("confusion.csv", "rank", "1", "images", "inf"),
+        ("confusion.csv", "rank", "1", "class_b", "nobody"),
+        ("bias.csv", "rank", "2", "average_bias", "1e999"),
+        ("bias.csv", "rank", "2", "class_a", ""),
+        ("classes.csv", "class", "stop", "x", "nan"),
+        ("classes.csv", "class", "stop", "y", "-inf"),
+        ("classes.csv", "class", "stop", "predicted", "some"),
+    ],
+)
+def test_a_figure_that_is_none_and_an_unknown_class_are_refused(
+    exported, name, key, row, column, cell
+):
+    replace_cells(exported / name, key, {row: {column: cell}})
+    with pytest.raises(InputError, match=rf"{name} is not as the tool writes it"):
+        describe_inspection(exported)

@@ -8,7 +8,7 @@ import pytest
 from pipelines.clusters.clusters import (
     read_clusters,
 )
-from pipelines.runs.files import write_csv
+from pipelines.runs.files import replace_cells, write_csv
 from tests.edited import edit_part
 
 
@@ -83,3 +83,14 @@ def test_a_run_agrees_with_itself(run, served, client, address):
     assert (view["images"], view["index"]) == (10, 1.0)
     assert view["rows"] == view["columns"] == [-1, 0, 1]
     assert view["table"] == [[2, 0, 0], [0, 5, 0], [0, 0, 3]]
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [("clusters", "many"), ("wicd", "nan"), ("seconds", "inf"), ("chosen", "0")],
+)
+def test_a_table_of_layers_that_cannot_be_shown_is_refused(heated, client, address, column, cell):
+    replace_cells(heated / "layers.csv", "layer", {"conv/1": {column: cell}})
+    answer = client.get(f"{address}/layers")
+    assert answer.status_code == 404
+    assert "layers.csv is not as the tool writes it" in answer.text

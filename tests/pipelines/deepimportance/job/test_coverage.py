@@ -12,13 +12,13 @@ from PIL import Image
 from pipelines.deepimportance import criteria
 from pipelines.deepimportance.coverage import find_combinations
 from pipelines.deepimportance.quantisation import quantise
-from pipelines.deepimportance.results import CRITERIA, export_widening, read_coverage
+from pipelines.deepimportance.results import CRITERIA, export_widening
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs, write_csv
 from pipelines.runs.manifest import read_manifest
 from tests.foreign import read_files, undeclared, write_foreign
 from tests.heights import quiet
-from tests.pipelines.deepimportance.measured import measure, regions_of
+from tests.pipelines.deepimportance.measured import document_of, measure, regions_of
 
 
 def test_the_layer_is_the_last_but_one_and_its_neurons_those_of_most_relevance(
@@ -43,7 +43,7 @@ def test_the_layer_is_the_last_but_one_and_its_neurons_those_of_most_relevance(
 
 def test_coverage_is_measured_on_the_layer_that_was_quantised(finished, measurements):
     rows, clusters = regions_of(finished, measurements)
-    document = read_coverage(finished)
+    document = document_of(finished)
     assert [test["name"] for test in document["tests"]] == ["test", "test (2)"]
     for name, test in zip(("test", "other/test"), document["tests"], strict=True):
         seen = find_combinations(rows[name])
@@ -150,7 +150,7 @@ def test_new_images_add_the_combinations_that_the_table_lists(
 def test_folders_are_named_in_full(model, folders, tmp_path, monkeypatch):
     monkeypatch.chdir(folders)
     measure(model, Path(), tmp_path / "run", neurons=4, new=True)
-    document = read_coverage(tmp_path / "run")
+    document = document_of(tmp_path / "run")
     assert document["training"]["folder"] == str(folders / "training")
     assert document["tests"][0]["folder"] == str(folders / "test")
     monkeypatch.chdir(tmp_path)  # where the export is started does not matter
@@ -163,7 +163,7 @@ def test_a_folder_whose_name_is_no_text(model, folders, tmp_path):
     shutil.copytree(folders / "test", odd)
     shutil.copytree(folders / "training", tmp_path / "training")
     measure(model, tmp_path, tmp_path / "run", (odd.name,))
-    assert read_coverage(tmp_path / "run")["tests"][0]["folder"].endswith("test \\xff")
+    assert document_of(tmp_path / "run")["tests"][0]["folder"].endswith("test \\xff")
 
 
 def test_new_images_may_wait_for_their_labels(model, folders, tmp_path):
@@ -179,7 +179,7 @@ def test_new_images_may_wait_for_their_labels(model, folders, tmp_path):
 def test_files_of_the_run(finished):
     assert read_pairs(finished / "rejected.txt").keys() == {"test/left/bad.png"}
     assert undeclared(finished, "coverage") == set()
-    document = read_coverage(finished)
+    document = document_of(finished)
     shown = [row["thumbnail"] for test in document["tests"] for row in test["table"]]
     shown += [row["thumbnail"] for row in document["widening"]["rows"]]
     for name in shown:

@@ -10,11 +10,11 @@ from pipelines.deepimportance.results import read_coverage
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from tests.heights import draw
-from tests.pipelines.deepimportance.measured import build, measure
+from tests.pipelines.deepimportance.measured import build, document_of, measure
 
 
 def test_accuracy_where_there_are_labels(finished, measurements):
-    for name, test in zip(("test", "other/test"), read_coverage(finished)["tests"], strict=True):
+    for name, test in zip(("test", "other/test"), document_of(finished)["tests"], strict=True):
         paths, outputs = measurements[name][:2]
         right = [
             ("left", "right")[k] == p.split("/")[0]
@@ -39,7 +39,7 @@ def test_another_order_of_the_classes_is_noted(folders, tmp_path):
     options = {"classes": tmp_path / "classes.txt", "overwrite": True, "neurons": 4}
     manifest = measure(tmp_path / "dnn.keras", folders, tmp_path / "run", **options)
     assert "another order" not in " ".join(manifest.notes)
-    assert read_coverage(tmp_path / "run")["tests"][0]["accuracy"] > 0.8
+    assert document_of(tmp_path / "run")["tests"][0]["accuracy"] > 0.8
 
 
 def test_images_without_labels(model, folders, tmp_path):
@@ -54,7 +54,7 @@ def test_images_without_labels(model, folders, tmp_path):
     assert all(
         note.endswith("from labels.csv, or from class folders.") for note in (training, test)
     )
-    test = read_coverage(tmp_path / "run")["tests"][0]
+    test = document_of(tmp_path / "run")["tests"][0]
     assert test["accuracy"] is None
     assert test["images"] == 24
     with pytest.raises(InputError, match=r"--class: the images of .*training have no labels"):

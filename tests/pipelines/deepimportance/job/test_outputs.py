@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from pipelines.data.images import check_image
-from pipelines.deepimportance.results import read_coverage
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import load_batches, load_network, scale
 from pipelines.dnn.relevance import build_relevance
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
-from tests.pipelines.deepimportance.measured import build, measure
+from tests.pipelines.deepimportance.measured import build, document_of, measure
 
 
 def copy_labelled(folders, root, column, label):
@@ -28,7 +27,7 @@ def test_one_class_and_a_convolution(model, folders, tmp_path, measurements):
     manifest = measure(
         model, folders, tmp_path / "run", layer="conv", neurons=2, class_="left", new=True
     )
-    document = read_coverage(tmp_path / "run")
+    document = document_of(tmp_path / "run")
     assert document["layer"] == "conv"
     assert document["tests"][0]["images"] == 12
     assert manifest.result["training_images"] == 40
@@ -61,9 +60,7 @@ def test_numbers_of_images_in_folders_that_are_no_classes_stay_numbers(folders, 
             shutil.copy(file, drive / f"{place}.png")
     manifest = measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run")
     assert "are not taken as classes" in manifest.notes[0]
-    cells = {
-        row["criterion"]: row["tests"][0] for row in read_coverage(tmp_path / "run")["criteria"]
-    }
+    cells = {row["criterion"]: row["tests"][0] for row in document_of(tmp_path / "run")["criteria"]}
     assert cells["DSC"]["value"] is None
 
 
@@ -73,9 +70,7 @@ def test_numbers_have_no_surprise_by_distance(folders, tmp_path):
     build(keras.layers.Dense(1, name="angle")).save(tmp_path / "dnn.keras")
     copy_labelled(folders, tmp_path, "angle", lambda place, path: 0.5 * place)
     measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run")
-    cells = {
-        row["criterion"]: row["tests"][0] for row in read_coverage(tmp_path / "run")["criteria"]
-    }
+    cells = {row["criterion"]: row["tests"][0] for row in document_of(tmp_path / "run")["criteria"]}
     assert cells["DSC"]["value"] is None
     assert cells["LSC"]["value"] is not None
 
@@ -107,7 +102,7 @@ def test_a_class_before_a_sigmoid(folders, tmp_path):
     (tmp_path / "classes.txt").write_text("0\n1\n")
     classes = tmp_path / "classes.txt"
     measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run", overwrite=True, classes=classes)
-    assert 0 <= read_coverage(tmp_path / "run")["tests"][0]["accuracy"] <= 1
+    assert 0 <= document_of(tmp_path / "run")["tests"][0]["accuracy"] <= 1
 
 
 def test_a_neuron_that_hardly_varies_has_distinct_centroids(folders, tmp_path):
@@ -118,7 +113,7 @@ def test_a_neuron_that_hardly_varies_has_distinct_centroids(folders, tmp_path):
     dnn.get_layer("hidden").set_weights([kernel * 1e-6, bias + 1])
     dnn.save(tmp_path / "dnn.keras")
     measure(tmp_path / "dnn.keras", folders, tmp_path / "run", neurons=3)
-    for neuron in read_coverage(tmp_path / "run")["neurons"]:
+    for neuron in document_of(tmp_path / "run")["neurons"]:
         ends = [neuron["low"], *neuron["borders"], neuron["high"]]
         assert len(neuron["borders"]) > 0
         assert len(set(ends)) == len(ends)  # the page draws the regions between them
@@ -179,7 +174,7 @@ def test_several_labels_an_image(folders, tmp_path):
         rows = [(p.as_posix(), ("a", "b", "a;b")[i % 3]) for i, p in enumerate(paths)]
         write_csv(tmp_path / name / "labels.csv", ("path", "label"), rows)
     measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run")
-    document = read_coverage(tmp_path / "run")
+    document = document_of(tmp_path / "run")
     assert 0 <= document["tests"][0]["accuracy"] < 1
     cells = {row["criterion"]: row["tests"][0]["value"] for row in document["criteria"]}
     assert cells["DSC"] is None

@@ -1,0 +1,75 @@
+"""Run folders of coverage, of an inspection and of heatmaps, written in moments without a DNN."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.data.images import ImageFile
+from pipelines.deepimportance.document import write_coverage
+from pipelines.deepimportance.measurement import ImageActivations
+from pipelines.deepimportance.quantisation import quantise
+from pipelines.deepimportance.results import CRITERIA, CoverageResult
+from pipelines.deepinspect.exported_job import inspect_exported
+from pipelines.deepinspect.job import Options
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest, write_part
+
+
+def quiet(stage, done, total):
+    """Listen to nothing."""
+
+
+def write_small_coverage(run: Path) -> Path:
+    """Write a run of coverage: three neurons, two test sets and new images, drawn from a seed."""
+    rng = np.random.default_rng(0)
+
+    def measured(name, count):
+        covered = {criterion: rng.random(9) < 0.5 for criterion in CRITERIA[1:]}
+        return ImageActivations(
+            folder=run.parent / name,
+            images=[ImageFile(f"{n}.png", f"{name} {n}".encode().hex()) for n in range(count)],
+            rejected=[],
+            outputs=rng.random((count, 2), dtype=np.float32),
+            values=rng.random((count, 5), dtype=np.float32),
+            covered=covered,
+        )
+
+    training = measured("training", 40)
+    neurons = np.array([3, 0, 4])
+    result = CoverageResult(
+        layer="hidden",
+        neurons=neurons,
+        relevance=rng.random(5),
+        regions=tuple(quantise(training.values[:, neuron]) for neuron in neurons),
+        training=training,
+        tests=(measured("test", 12), measured("noisy", 8)),
+        names=("test", "noisy"),
+        accuracies=(0.75, None),
+        new=measured("new", 9),
+    )
+    manifest = Manifest(job="coverage", command=[], folder="/test", parameters={})
+    with open_run(run, manifest, quiet) as opened:
+        write_part(opened.manifest, write_coverage(run, result, quiet, "writing"))
+    return run
+
+
+def write_small_inspection(run: Path) -> Path:
+    """Write an inspection of distances of four classes, with labels and predictions."""
+    rng = np.random.default_rng(0)
+    names = ("stop", "yield", "priority", "end")
+    tables = {
+        "distances.csv": [
+            "class_a,class_b,distance",
+            *(f"{a},{b},{rng.random():.4f}" for i, a in enumerate(names) for b in names[:i]),
+        ]
+    }
+    for table in ("labels.csv", "predictions.csv"):
+        rows = (f"{n:03}.png,{names[n % 4 if rng.random() < 0.8 else 0]}" for n in range(60))
+        tables[table] = ["image,labels", *rows]
+    for name, lines in tables.items():
+        (run.parent / name).write_text("\n".join(lines) + "\n")
+    distances, labels, predictions = (run.parent / name for name in tables)
+    inspect_exported(
+        distances, run, Options(), labels=labels, predictions=predictions, progress=quiet
+    )
+    return run
