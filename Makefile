@@ -13,7 +13,7 @@ test: .venv/.requirements-dev node_modules/.installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 benchmarks: .venv/.requirements-benchmarks
 	$(BIN)/python -m benchmarks.quality

@@ -1,6 +1,7 @@
 """What several tests share: a cache of their own, and images that they draw themselves."""
 
 import os
+import pickle
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,17 +10,47 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 
+def pytest_collection_modifyitems(items):
+    """Put the page's tests first: they wait for much, while the others keep the machine busy."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/ui/"))
+
+
 @pytest.fixture(scope="session")
-def warm_cache(tmp_path_factory):
+def make_once(tmp_path_factory):
+    """Return a function that calls another with a folder, once for all processes of the tests.
+
+    What it returns is pickled for the others.
+    """
+
+    def share(name, make):
+        shared = tmp_path_factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            shared = shared.parent
+        made = shared / f"{name}.pickle"
+        with FileLock(shared / f"{name}.lock"):
+            if not made.exists():
+                folder = shared / f"{name} once"
+                folder.mkdir()
+                made.write_bytes(pickle.dumps(make(folder)))
+        return pickle.loads(made.read_bytes())
+
+    return share
+
+
+@pytest.fixture(scope="session")
+def warm_cache(make_once):
     """Return a cache folder that holds the converted weights and no features."""
     from pipelines.safe.weights import read_converted_base
 
-    folder = tmp_path_factory.mktemp("cache")
-    read_converted_base(folder)
-    return folder
+    def convert(folder):
+        read_converted_base(folder)
+        return folder
+
+    return make_once("cache", convert)
 
 
 @pytest.fixture
@@ -51,37 +82,39 @@ def store(features):
 
 
 @pytest.fixture(scope="session")
-def small_example(tmp_path_factory):
+def small_example(make_once):
     """Draw a small example: eyes, and a DNN that has seen little of them."""
     from examples.eyes import write_example
 
-    folder = tmp_path_factory.mktemp("example") / "example"
-    write_example(folder, train=240, test=120, improvement=40, epochs=3)
-    return folder
+    def draw(folder):
+        write_example(folder / "example", train=240, test=120, improvement=40, epochs=3)
+        return folder / "example"
+
+    return make_once("example", draw)
 
 
 @pytest.fixture(scope="session")
-def spots(tmp_path_factory):
+def spots(make_once):
     """The small world of spots, from a DNN that knows bright ones to the unsafe set."""
     from tests.spots import make_world
 
-    return make_world(tmp_path_factory.mktemp("spots"))
+    return make_once("spots", make_world)
 
 
 @pytest.fixture(scope="session")
-def planted(tmp_path_factory):
+def planted(make_once):
     """Write the run of planted clusters once; who changes it takes a copy."""
     from tests.planted import write_planted_run
 
-    return write_planted_run(tmp_path_factory.mktemp("planted"))
+    return make_once("planted", write_planted_run)
 
 
 @pytest.fixture(scope="session")
-def planted_beside_passing(tmp_path_factory):
+def planted_beside_passing(make_once):
     """Write the same with passing images once; who changes it takes a copy."""
     from tests.planted import write_planted_run
 
-    return write_planted_run(tmp_path_factory.mktemp("planted"), passing=True)
+    return make_once("passing", lambda folder: write_planted_run(folder, passing=True))
 
 
 @pytest.fixture(scope="session")

@@ -70,14 +70,14 @@ def chromium(chromium_path):
 
 
 @pytest.fixture(scope="session")
-def serve(warm_cache, tmp_path_factory):
+def serve(features, tmp_path_factory):
     """Return a context manager that starts a page server with these options."""
 
     @contextmanager
     def start(runs: Path, *options: object):
         network = tmp_path_factory.mktemp("network") / "log"
         environment = os.environ | {
-            "SAFE_CACHE": str(warm_cache),
+            "SAFE_CACHE": str(features),
             "PYTHONPATH": str(AUDIT),
             "NETWORK_LOG": str(network),
         }

@@ -136,12 +136,12 @@ def test_another_cluster_and_its_name(looking, finished):
 
 
 def test_two_runs_are_compared_on_the_images_they_share(
-    looking, finished, server, images, warm_cache, shoot
+    looking, finished, server, images, features, shoot
 ):
     out = server.runs / "by appearance"
     listed = server.runs / f"{images.name}-test" / "failures.txt"
     command = [sys.executable, "SAFE_Tool.py", "cluster", listed, "--out", out]
-    environment = os.environ | {"SAFE_CACHE": str(warm_cache)}
+    environment = os.environ | {"SAFE_CACHE": str(features)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     box = looking.get_by_label("Compare with the clusters of")
     box.fill(str(out))

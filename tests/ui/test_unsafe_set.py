@@ -23,12 +23,12 @@ FIELD = "Folder of new images, the improvement set"
 
 
 @pytest.fixture(scope="module")
-def cluster(warm_cache, tmp_path_factory):
+def cluster(features, tmp_path_factory):
     """Return a run of `cluster`, whose images no other test has seen."""
     images = draw_failures(tmp_path_factory.mktemp("failing") / "failing", 24)
     out = tmp_path_factory.mktemp("runs") / "finished"
     command = [sys.executable, "SAFE_Tool.py", "cluster", images, "--out", out]
-    environment = os.environ | {"SAFE_CACHE": str(warm_cache)}
+    environment = os.environ | {"SAFE_CACHE": str(features)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     return out
 
@@ -78,13 +78,13 @@ def select(page, improvement):
 
 
 @pytest.fixture(scope="module")
-def finished(cluster, improvement, warm_cache, tmp_path_factory):
+def finished(cluster, improvement, features, tmp_path_factory):
     """Return a run with an unsafe set of twelve images."""
     run = tmp_path_factory.mktemp("selected") / "selected"
     shutil.copytree(cluster, run)
     command = [sys.executable, "SAFE_Tool.py", "select", run, improvement, "--count", "12"]
     command.append("--duplicates")  # what is drawn differs in its noise alone
-    environment = os.environ | {"SAFE_CACHE": str(warm_cache)}
+    environment = os.environ | {"SAFE_CACHE": str(features)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     return run
 
