@@ -46,7 +46,8 @@ def fit(image: Image.Image, side: int) -> Image.Image:
     # BICUBIC rings less than LANCZOS where few pixels become many.
     shrinks = max(size) < max(image.size)
     resample = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
-    return image.convert("RGB").resize(size, resample, reducing_gap=3.0 if shrinks else None)
+    rgb = image if image.mode == "RGB" else image.convert("RGB")  # which copies, even of RGB
+    return rgb.resize(size, resample, reducing_gap=3.0 if shrinks else None)
 
 
 def _fitted_size(size: tuple[int, int], side: int) -> tuple[int, int]:

@@ -336,8 +336,9 @@ def check_openable(folder: Path, paths: Sequence[str], rejected: Sequence[Reject
 def check_image(folder: Path, path: str) -> ImageFile | Rejected:
     """Read a file's header and checksums (see `check_damage`), and compute its digest.
 
-    Its pixels are not decoded. Memory does not grow with the size of the file. Outside of the job's
-    roots nothing is read: the paths may be those of a run that somebody else made.
+    Its pixels are not decoded. Memory does not grow with the size of the file, except of WebP and
+    AVIF files, whose readers take them whole. Outside of the job's roots nothing is read: the paths
+    may be those of a run that somebody else made.
     """
     try:
         if not is_allowed(Path(folder, path).resolve()):

@@ -16,11 +16,17 @@ from PIL import ExifTags, Image, ImageOps
 
 from pipelines.data.formats import MAX_PIXELS, UnusableError, is_jpeg, open_image, tell_reason
 from pipelines.data.images import ImageFile, Rejected, check_image
-from pipelines.data.prefetch import PIXELS_IN_FLIGHT
+from pipelines.data.prefetch import DECODING
 
 Result = TypeVar("Result")
 CHANGED = "changed while the job ran: run it again"
-_ROWS = 256
+_ROWS = 64
+_ONE_BLOCK = 256 << 20
+"""Bytes of the largest block that Pillow asks for: any picture of `MAX_PIXELS` is one."""
+_BYTES = 9
+"""Most bytes a pixel that are held at a time: a picture of 4, its copy in RGB, and some rows."""
+_DECODER = {"WEBP": 8, "AVIF": 4, "TIFF": 6}
+"""Bytes a pixel that the decoders of some formats hold besides."""
 
 
 def use_image(
@@ -28,9 +34,7 @@ def use_image(
 ) -> Result | Rejected:
     """Decode a file to 8-bit RGB, upright, and do something with it.
 
-    The picture counts among `PIXELS_IN_FLIGHT` until `use` has returned. Six threads with RGBA
-    files of 50 million pixels have a peak of 1.2 GB, one of 0.5 GB: the allocator keeps some of
-    what each thread has freed.
+    What the picture takes is held of `DECODING` until `use` has returned.
 
     Parameters
     ----------
@@ -60,13 +64,31 @@ def _decode(file: Path, side: int, held: ExitStack) -> Image.Image | str:
                 image.draft("RGB", (min(side, width // 2), min(side, height // 2)))
             else:
                 image.draft("RGB", (side, side))
-            # Of a progressive JPEG file, the decoder keeps all coefficients, whatever is drawn.
-            whole = is_jpeg(image) and "progressive" in image.info
-            pixels = width * height if whole else image.width * image.height
-            held.enter_context(PIXELS_IN_FLIGHT.hold(pixels))
+            held.enter_context(DECODING.hold(_measure(image, width * height)))
+            _allocate_in_one()
             return _to_rgb(_upright(image))
     except Exception as error:  # on a damaged file, Pillow's readers may raise any exception
         return tell_reason(error)
+
+
+def _measure(image: Image.Image, pixels: int) -> int:
+    """Return the bytes that decoding takes at most, of a file that has so many pixels."""
+    taken = image.width * image.height * (_BYTES + _DECODER.get(image.format or "", 0))
+    if is_jpeg(image) and "progressive" in image.info:
+        # The decoder keeps all coefficients, of 2 bytes, however small the picture is drawn.
+        taken += pixels * 2 * len(image.getbands())
+    return taken
+
+
+def _allocate_in_one() -> None:
+    """Have Pillow ask for the memory of each picture as one block, not as many of 16 MiB.
+
+    What it frees then goes back to the system: glibc keeps some of the blocks below 32 MiB, for
+    each thread its own. In `pytest tests/pipelines/data/test_pixels.py -k large`, six threads on
+    RGBA files of 50 million pixels peak at 460 MB and one at 440 MB; with blocks of 16 MiB six
+    reached 1,040 to 1,440 MB, and 470 MB again with `MALLOC_ARENA_MAX=1`.
+    """
+    Image.core.set_block_size(_ONE_BLOCK)  # type: ignore[attr-defined]
 
 
 def upright_size(folder: Path, path: str) -> tuple[int, int] | Rejected:
@@ -116,7 +138,11 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-        return ImageOps.exif_transpose(image) if turned else image
+        if not turned:
+            return image
+        upright = ImageOps.exif_transpose(image)
+        image.close()  # frees its pixels
+        return upright
     except Exception:  # a damaged tag is not a reason to lose the image
         return image
 
@@ -124,23 +150,30 @@ def _upright(image: Image.Image) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise UnusableError("32-bit floating-point pixels: save it with 8 or 16 bits")
-    if image.mode == "I" and image.format == "PPM":  # Pillow's mode of its 16 bits
-        image = Image.fromarray(np.asarray(image).astype(np.uint16))
-    if image.mode == "I":
+    if image.mode == "I" and image.format != "PPM":  # of PPM, Pillow's mode of its 16 bits
         raise UnusableError("32-bit pixels: save it with 8 or 16 bits")
-    if image.mode.startswith("I;16"):
-        grey = np.asarray(image) // 257
-        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if image.mode.startswith("I"):
+        return _by_rows(image, _of_16_bits)
     if image.has_transparency_data:
-        return _on_white(image)
+        return _by_rows(image, _on_white)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """Lay a picture on white, some rows at a time: as a whole it takes three more of its size."""
+def _by_rows(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Convert a picture to RGB, some rows at a time: at once it takes more than twice its size."""
     result = Image.new("RGB", image.size)
     for top in range(0, image.height, _ROWS):
-        rows = image.crop((0, top, image.width, min(top + _ROWS, image.height))).convert("RGBA")
-        white = Image.new("RGBA", rows.size, "white")
-        result.paste(Image.alpha_composite(white, rows).convert("RGB"), (0, top))
+        rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+        result.paste(convert(rows), (0, top))
     return result
+
+
+def _of_16_bits(image: Image.Image) -> Image.Image:
+    grey = np.asarray(image).astype(np.uint16) // 257
+    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    rows = image.convert("RGBA")
+    white = Image.new("RGBA", rows.size, "white")
+    return Image.alpha_composite(white, rows).convert("RGB")

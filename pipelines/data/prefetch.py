@@ -1,6 +1,6 @@
 """Work on images in threads, a bounded number of them ahead of whoever takes the results.
 
-What is bounded, too, is how many pixels all threads of the process decode at a time.
+What is bounded, too, is the memory in which all threads of the process decode at a time.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class PixelBudget:
-    """Pixels that threads may have in memory at a time.
+class MemoryBudget:
+    """Memory that threads may use at a time.
 
     Attributes
     ----------
-    pixels : int
-        A picture of more waits until it is alone.
+    size : int
+        Bytes; a picture that takes more waits until it is alone.
     """
 
-    def __init__(self, pixels: int) -> None:
-        self.pixels = pixels
-        self._free = pixels
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._free = size
         self._changed = threading.Condition()
 
     @contextmanager
-    def hold(self, pixels: int) -> Iterator[None]:
-        """Wait until so many pixels are free, and keep them as long as the context lasts.
+    def hold(self, size: int) -> Iterator[None]:
+        """Wait until so many bytes are free, and keep them as long as the context lasts.
 
         A thread that holds some must not ask for more: two such threads could wait for each other.
         """
-        held = min(pixels, self.pixels)
+        held = min(size, self.size)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= held)
             self._free -= held
@@ -53,7 +53,7 @@ class PixelBudget:
 
 
 # Of the process, because its memory is: the page's threads decode beside those of `prefetch`.
-PIXELS_IN_FLIGHT = PixelBudget(50_000_000)
+DECODING = MemoryBudget(450_000_000)
 
 
 def prefetch(

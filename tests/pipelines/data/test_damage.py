@@ -1,5 +1,9 @@
 """Damage that a format lets us tell: in no such file are other pixels accepted."""
 
+import struct
+import tracemalloc
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -32,6 +36,32 @@ def test_every_flipped_bit_in_the_pixels_of_a_flat_png_is_told(tmp_path):
         checked = check_image(tmp_path, "a.png")
         assert isinstance(checked, Rejected)
         assert len(checked.reason.splitlines()) == 1
+
+
+def test_a_png_file_is_told_to_be_whole_or_not_block_by_block(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.data.damage._BLOCK", 7)
+    content = flat(tmp_path / "a.png", "PNG")
+    assert isinstance(check_image(tmp_path, "a.png"), ImageFile)
+    for cut in range(content.index(b"IDAT") + 4, content.index(b"IEND") - 4, 50):
+        (tmp_path / "a.png").write_bytes(content[:cut])
+        reason = "truncated: the PNG file ends before its last chunk"
+        assert check_image(tmp_path, "a.png") == Rejected("a.png", reason)
+
+
+def test_pixels_in_one_chunk_are_not_read_into_memory_at_a_time(tmp_path):
+    pixels = zlib.compress(bytes(5_000 * 6_001), 0)
+    with (tmp_path / "a.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        header = struct.pack(">IIBBBBB", 6_000, 5_000, 8, 0, 0, 0, 0)
+        for kind, content in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")):
+            file.write(struct.pack(">I4s", len(content), kind) + content)
+            file.write(struct.pack(">I", zlib.crc32(kind + content)))
+    tracemalloc.start()
+    try:
+        assert isinstance(check_image(tmp_path, "a.png"), ImageFile)
+        assert tracemalloc.get_traced_memory()[1] < len(pixels) / 5
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_flipped_bit_anywhere_in_a_flat_png_gives_other_pixels(tmp_path):

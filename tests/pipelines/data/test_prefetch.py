@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from pipelines.data.prefetch import PixelBudget, prefetch
+from pipelines.data.prefetch import MemoryBudget, prefetch
 
 
 def test_prefetch_keeps_the_order_and_stays_few_items_ahead():
@@ -29,18 +29,18 @@ def test_prefetch_stops_early_without_running_the_rest():
     assert len(ran) <= 10
 
 
-def test_threads_never_hold_more_pixels_than_the_budget_has():
-    budget, lock = PixelBudget(100), threading.Lock()
+def test_threads_never_hold_more_bytes_than_the_budget_has():
+    budget, lock = MemoryBudget(100), threading.Lock()
     held: list[int] = []
     most: list[int] = []
 
-    def work(pixels: int) -> None:
-        with budget.hold(pixels):
+    def work(size: int) -> None:
+        with budget.hold(size):
             with lock:
-                held.append(pixels)
+                held.append(size)
                 most.append(sum(min(other, 100) for other in held))
             with lock:
-                held.remove(pixels)
+                held.remove(size)
 
     sizes = [30, 70, 5, 100, 1000, 60, 1] * 60
     with ThreadPoolExecutor(12) as threads:
@@ -49,8 +49,8 @@ def test_threads_never_hold_more_pixels_than_the_budget_has():
     assert max(most) <= 100
 
 
-def test_pixels_are_free_again_after_an_error():
-    budget = PixelBudget(10)
+def test_memory_is_free_again_after_an_error():
+    budget = MemoryBudget(10)
     for _ in range(3):
         try:
             with budget.hold(10):
