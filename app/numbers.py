@@ -118,7 +118,7 @@ def parse_number(text: str, numbers: Numbers) -> float:
 
 
 def _advise(bare: str, numbers: Numbers) -> str:
-    """Say what to type instead; nothing where the text allows no guess."""
+    """Say what to type instead; nothing if the text allows no guess."""
     if len(bare) > LONGEST:
         return ""
     if bare.endswith("%"):

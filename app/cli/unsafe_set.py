@@ -91,7 +91,7 @@ def export(options: ExportOptions) -> None:
 
 
 def _job_of(run: Path) -> str:
-    """Return the job that made a run; empty where it cannot be read (the command then says so)."""
+    """Return the job that made a run; empty if it cannot be read (the command then says so)."""
     from pipelines.runs.manifest import NoManifestError, read_manifest
 
     try:

@@ -38,7 +38,7 @@ class Option:
     show_default : bool
         Whether `--help` names its default.
     label : str
-        Its name on the page; empty where the page does not have it.
+        Its name on the page; empty if the page does not have it.
     info : str
         The page's explanation below the label.
     placeholder : str

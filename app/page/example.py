@@ -24,7 +24,7 @@ features of the others would take longer than all other steps."""
 
 
 def run_of_example(page: Page) -> Path | None:
-    """Return the example's run, also one of an earlier version; None where there is none yet.
+    """Return the example's run, also one of an earlier version; None if there is none yet.
 
     A run of an earlier version is not replaced by one on other images: the engineer's words on it
     would be lost.

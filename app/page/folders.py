@@ -145,7 +145,7 @@ def tables_beside(page: Page, text: str | None, run: str | None) -> list[Path]:
 
 
 def find_run(page: Page, named: str | None) -> Path | None:
-    """Return the run folder that is named; None where it is none, or the page may not use it."""
+    """Return the run folder that is named; None if it is none, or the page may not use it."""
     if not named:
         return None
     try:
@@ -190,7 +190,7 @@ def images_of(run: Path) -> Path:
 
 
 def find_figures(manifest: Manifest, kind: type[Figures]) -> Figures | None:
-    """Return the figures of a run in a list; None where they are missing or cannot be read.
+    """Return the figures of a run in a list; None if they are missing or cannot be read.
 
     One damaged run must not hide the others: opening it shows what is wrong.
     """
@@ -217,7 +217,7 @@ def has_clusters(folder: Path) -> bool:
 
 
 def changed(file: Path) -> str:
-    """Return the time of a file's last change, for comparison; empty where there is no file."""
+    """Return the time of a file's last change, for comparison; empty if there is no file."""
     try:
         return str(file.stat().st_mtime_ns)
     except OSError:

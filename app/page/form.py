@@ -189,7 +189,7 @@ def _lines(field: OptionField) -> dict[str, Any]:
 
 
 def _value(page: Page, field: OptionField, entry: object) -> object:
-    """Return the value of a field; None where it is empty."""
+    """Return the value of a field; None if it is empty."""
     option = field.option
     if field.type is bool:
         return entry == option.choices[1] if option.choices else bool(entry)

@@ -23,7 +23,7 @@ MOST_ADDRESSES = 10_000
 
 
 def logged_in(request: Request) -> bool:
-    """Tell whether this browser has logged in; True where no login is needed."""
+    """Tell whether this browser has logged in; True if no login is needed."""
     app = request.app
     if getattr(app, "auth", None) is None:
         return True

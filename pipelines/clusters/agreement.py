@@ -17,14 +17,14 @@ class Agreement:
     Attributes
     ----------
     images : int
-        Number of images in both runs; images are the same where their bytes are.
+        Number of images in both runs. Files with the same bytes are the same image.
     rows, columns : tuple of int
         Cluster ids of the first and of the second run, -1 for noise.
     table : array of int64, shape (len(rows), len(columns))
         Number of images in a cluster of the first run and in one of the second.
     index : float or None
-        Adjusted Rand index: 1 where the clusters are the same, about 0 where they agree no more
-        than by chance. None where fewer than two images are in both runs.
+        Adjusted Rand index: 1 for equal clusters, about 0 for agreement by chance. None if fewer
+        than two images are in both runs.
     """
 
     images: int
@@ -65,7 +65,7 @@ def compare(one: RootCauseClusters, other: RootCauseClusters) -> Agreement:
 def adjusted_rand_index(table: NDArray[np.int64]) -> float | None:
     """Compute the adjusted Rand index (Hubert and Arabie, 1985) from a table of overlaps.
 
-    The page needs it, and loading scikit-learn would make the page slow to start.
+    Implemented here because the page needs it, and scikit-learn would slow down the page's start.
     """
 
     def pairs(counts: NDArray[np.int64]) -> float:

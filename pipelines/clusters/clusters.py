@@ -1,4 +1,4 @@
-"""Root cause clusters: what SAFE and HUDD both produce, and the files that hold them."""
+"""Root cause clusters, the result of both SAFE and HUDD, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOISE_NAME = "noise"
 INSPECTED_PER_CLUSTER = 5
 
 WORDS = ("name", "note", "verdict", "severity", "likelihood")
-"""Columns of `clusters.csv` that an engineer fills in; empty until then."""
+"""Columns of `clusters.csv` that an engineer fills in; they start empty."""
 VERDICTS = ("plausible cause", "several causes", "unclear")
 CLUSTER_COLUMNS = (
     "cluster",
@@ -55,7 +55,7 @@ CLUSTER_COLUMNS = (
     "excess_failures",
     "p_value",
 )
-"""New columns go to the end: programs find columns by name, people by position."""
+"""New columns are added at the end: programs find columns by name, people by position."""
 Cells = Mapping[int, Mapping[str, object]]
 """Cells of `clusters.csv`, by cluster id and column."""
 IMAGE_COLUMNS = (
@@ -75,7 +75,7 @@ IMAGE_COLUMNS = (
 
 @dataclass(frozen=True)
 class RootCauseClusters:
-    """The root cause clusters of a set of failing images: one entry an image, sorted by path.
+    """The root cause clusters of a set of failing images: one entry per image, sorted by path.
 
     Attributes
     ----------
@@ -84,8 +84,8 @@ class RootCauseClusters:
     digests : tuple of str
         SHA-256 of the files.
     labels : array of int32, shape (n,)
-        Cluster ids from 0; -1 is noise. The largest cluster has id 0; with passing images, it is
-        the one with most excess failures.
+        Cluster ids from 0; -1 is noise. Cluster 0 is the largest; with passing images, it is the
+        one with most excess failures.
     core : array of bool, shape (n,)
         Whether an image is a core image of its cluster.
     silhouettes : array of float32, shape (n,)
@@ -95,9 +95,9 @@ class RootCauseClusters:
     places : array of float32, shape (n, 2)
         Position of the image on the map: its first two principal components.
     parts : array of int32, shape (n,), optional
-        Appearance within the cluster, from 0; -1 for noise. None where clusters have no parts.
+        Appearance within the cluster, from 0; -1 for noise. None if clusters have no parts.
     groups : tuple of str, optional
-        Group (track, drive, person) of each image; None where every image is a group of its own.
+        Group (track, drive, person) of each image; None if every image is a group of its own.
     """
 
     paths: tuple[str, ...]
@@ -112,16 +112,17 @@ class RootCauseClusters:
 
 
 def check_same_clusters(arrays: Mapping[str, NDArray[Any]], clusters: RootCauseClusters) -> None:
-    """Raise ValueError where the arrays of a run are of other images or clusters than its tables.
+    """Raise ValueError unless the arrays of a run have the images and clusters of its tables.
 
     Parameters
     ----------
     arrays : mapping of str to array
-        `labels`, int of shape (n,), and `paths` of the images, which runs of earlier versions lack.
+        `labels`, int of shape (n,), and `paths` of the images; runs of earlier versions have no
+        paths.
     """
     labels = arrays["labels"].tolist()
     same = sorted(labels) == sorted(clusters.labels.tolist())
-    if same and "paths" in arrays:  # a spreadsheet may have sorted the table
+    if same and "paths" in arrays:  # the user may have sorted the table in a spreadsheet
         known = dict(zip(clusters.paths, clusters.labels.tolist(), strict=True))
         same = dict(zip(arrays["paths"].tolist(), labels, strict=True)) == known
     if not same:
@@ -158,7 +159,7 @@ def map_places(points: NDArray[np.float32]) -> NDArray[np.float32]:
     Parameters
     ----------
     points : array of float32, shape (n, d)
-        Principal components; where d is 1, the second coordinate is 0.
+        Principal components; if d is 1, the second coordinate is 0.
 
     Returns
     -------
@@ -170,7 +171,7 @@ def map_places(points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def list_clusters(clusters: RootCauseClusters) -> list[int]:
-    """List the ids that occur: 0, 1, ... and last -1 for noise, if there is any."""
+    """List the cluster ids: 0, 1, ..., and -1 for noise at the end, if any."""
     ids = [int(cluster) for cluster in np.unique(clusters.labels)]
     return [cluster for cluster in ids if cluster != NOISE] + [NOISE] * (NOISE in ids)
 
@@ -183,7 +184,7 @@ def list_members(clusters: RootCauseClusters, cluster: int) -> list[int]:
 
 
 def compute_inspection_share(labels: NDArray[np.int32]) -> float:
-    """Compute the share of images to inspect: five of each cluster (SAFE, section 4, RQ1).
+    """Compute the share of images to inspect: five per cluster (SAFE, section 4, RQ1).
 
     Images of noise are not inspected.
 
@@ -268,7 +269,7 @@ def save_words(folder: Path, cluster: int, words: Mapping[str, str]) -> None:
     Parameters
     ----------
     words : mapping of str to str
-        New words by column of `WORDS`; the other columns stay as they are.
+        New words by column of `WORDS`; other columns do not change.
 
     Raises
     ------
@@ -276,7 +277,7 @@ def save_words(folder: Path, cluster: int, words: Mapping[str, str]) -> None:
         When a column is none of `WORDS`, a verdict is none of `VERDICTS`, a job is writing into the
         run folder, or the run has no such cluster.
     OSError
-        When the folder may not be written.
+        When the folder is not writable.
     """
     for name in words:
         if name not in WORDS:

@@ -1,6 +1,6 @@
-"""Explain clusters: what the images of each share, as a help for SAFE's step 2 (section 2).
+"""Explain clusters: what the images of each share, to support SAFE's step 2 (section 2).
 
-The sources are the pixels, and parameters of the images where the user has any (HUDD, RQ1.2 and
+The explanation uses the pixels, and parameters of the images if the user has any (HUDD, RQ1.2 and
 RQ1.3).
 """
 
@@ -64,7 +64,8 @@ from pipelines.runs.manifest import Manifest
 STAGE = "explaining clusters"
 MEASURED_AHEAD = 16
 DECODED_SIDE = 192
-"""Of large JPEG files, px: of 4 to 3 pictures it leaves the longer side that is measured."""
+"""Smallest shorter side at which JPEG files are decoded, px: of 4:3 images, the longer side is then
+the 256 px that are measured."""
 MOST_HINTS = 3
 WRITTEN = (
     CLUSTERS_FILE,
@@ -102,7 +103,7 @@ def _measure(folder: Path, file: ImageFile) -> NDArray[np.float64]:
     values = use_image(folder, file.path, DECODED_SIDE, lambda image: measure(image, size))
     if isinstance(values, Rejected) or check_image(folder, file.path) != file:
         return np.full(len(PROPERTIES), np.nan)
-    return np.round(values, DIGITS)  # as they come back from `properties.csv`
+    return np.round(values, DIGITS)  # as `properties.csv` stores them
 
 
 def explain(
@@ -116,7 +117,7 @@ def explain(
 ) -> Explanation:
     """Explain each cluster and each family: find what its images share.
 
-    See `find_hints`, `find_parameters` and `find_coverage` for how, and for what grows with what.
+    `find_hints`, `find_parameters` and `find_coverage` describe methods, time and memory.
 
     Parameters
     ----------
@@ -125,10 +126,10 @@ def explain(
     families : mapping of int to int
         Family by cluster; empty for none.
     seed : int
-        Of the random groups that all is tested against.
+        Seed of the random groups with which clusters are compared.
     passing : PassingProperties, optional
-        Hints then compare with these. Parameters compare with the values of passing images that
-        they have.
+        If given, hints compare clusters with these images. Parameters compare clusters with the
+        passing images that have values.
     """
     unsafe = tables.table_files.unsafe_values
     compared = _Compared(values, tables, seed, passing, _number_subjects(clusters, passing))
@@ -179,7 +180,7 @@ def _join_families(
     explained: Mapping[int, ClusterExplanation],
     clusters: Mapping[int, ClusterExplanation],
 ) -> list[Family]:
-    """Return the families; each lies next to the unsafe values that its clusters lie next to.
+    """Return the families; a family covers the unsafe values that its clusters cover.
 
     Parameters
     ----------
@@ -209,7 +210,7 @@ def _join_families(
 
 @dataclass(frozen=True)
 class _Compared:
-    """What clusters and families are compared by: see `explain`."""
+    """Data with which clusters and families are compared; see `explain`."""
 
     values: NDArray[np.float64]
     tables: Tables
@@ -221,14 +222,14 @@ class _Compared:
 def _number_subjects(
     clusters: RootCauseClusters, passing: PassingProperties | None
 ) -> NDArray[np.int64] | None:
-    """Return the group of each failing, then passing image; None where images are independent."""
+    """Return the group of each failing, then passing image; None if all images are independent."""
     if clusters.groups is None:
         return None
     return number_group_names([*clusters.groups, *(passing.groups if passing else ())])
 
 
 def _explain(labels: NDArray[np.int32], compared: _Compared) -> dict[int, ClusterExplanation]:
-    """Explain groups of images, by id; -1 is noise and not explained."""
+    """Explain groups of images, by id; noise (-1) is not explained."""
     parameters, seed, subjects = compared.tables.table.parameters, compared.seed, compared.subjects
     passing = compared.passing.values if compared.passing else None
     hints = find_hints(compared.values, labels, seed=seed, passing=passing, subjects=subjects)
@@ -249,7 +250,7 @@ def _explain(labels: NDArray[np.int32], compared: _Compared) -> dict[int, Cluste
 
 
 def format_cells(explanation: Explanation) -> Cells:
-    """Return the cells of `clusters.csv` on hints, parameters and families, by cluster."""
+    """Return the cells of `clusters.csv` for hints, parameters and families, by cluster."""
     rows: dict[int, dict[str, object]] = {
         cluster: {
             "hint": "; ".join(hint.words for hint in explained.hints),
@@ -310,22 +311,23 @@ def replace_explanation(
 def explain_run(
     folder: Path, table_files: TableFiles, *, seed: int | None, progress: Progress
 ) -> Explanation:
-    """Explain the clusters of a run that exists; what an earlier call said of it is replaced.
+    """Explain the clusters of an existing run; replaces an earlier explanation.
 
-    Pictures that are measured already are not measured again.  Names, notes and verdicts stay, and
-    without tables, those that were given before.
+    Images that are already measured are not measured again. Names, notes and verdicts are kept.
+    Without tables, those of the earlier explanation are used.
 
     Parameters
     ----------
     folder : Path
         The run folder.
     seed : int, optional
-        None takes the run's own.
+        None for the seed of the run.
 
     Raises
     ------
     InputError
-        When the folder is no run, has no clusters or is being written, or a table cannot be used.
+        When the folder is no run, has no clusters or is being written, or when a table cannot be
+        used.
     """
     with amend_run(folder, progress, WRITTEN) as (manifest, notify):
         if not (folder / IMAGES_FILE).exists():
@@ -361,7 +363,7 @@ def explain_run(
 
 
 def _unmeasured(manifest: Manifest, values: NDArray[np.float64]) -> list[Problem]:
-    """Say which pictures could not be measured; raise InputError where that is all of them."""
+    """Return a problem for images that could not be measured; raise InputError if none could."""
     missing = int(np.isnan(values).all(axis=1).sum())
     if missing == len(values):
         raise InputError(

@@ -28,7 +28,7 @@ DIGITS = 5
 
 
 class Confusion(BaseModel):
-    """Number of images of a label that the DNN predicts as another one, in a cluster or family."""
+    """Number of images of one label that the DNN predicts as another, in a cluster or family."""
 
     label: str
     prediction: str
@@ -36,12 +36,12 @@ class Confusion(BaseModel):
 
 
 class ClusterExplanation(BaseModel):
-    """What the images of one cluster, or of one family, share.
+    """What the images of one cluster or family share.
 
     Attributes
     ----------
     hints : list of Hint
-        Pixel properties that set its images apart, strongest first, at most three.
+        Pixel properties that distinguish its images, strongest first, at most three.
     parameters : list of Finding
         Parameters that its images share beyond chance, strongest first.
     confusions : list of Confusion
@@ -80,7 +80,7 @@ class UnsafeCoverage(BaseModel):
     Attributes
     ----------
     images : int
-        Number of the run's failing images that lie next to it.
+        Number of failing images of the run that lie next to it.
     clusters : list of int
         Clusters that cover it: their average lies next to it, and their variance of the parameter
         is reduced by half or more.
@@ -94,12 +94,12 @@ class UnsafeCoverage(BaseModel):
 
 
 class ParameterColumn(BaseModel):
-    """One column of `parameters.csv`, and of `passing_parameters.csv` where there is one.
+    """One column of `parameters.csv`, or of `passing_parameters.csv` if the run has that file.
 
     Attributes
     ----------
     outcome : bool
-        Whether it measures how wrong the DNN is; it is not compared with passing images then.
+        Whether it measures the DNN's error; it is then not compared with passing images.
     """
 
     name: str
@@ -186,12 +186,12 @@ def read_explanation(folder: Path, *, tables: bool = False) -> Explanation | Non
 
 
 def write_properties(folder: Path, paths: Sequence[str], values: NDArray[np.float64]) -> None:
-    """Write `properties.csv`: one line an image, one column a property; empty where undefined.
+    """Write `properties.csv`: a line per image, a column per property; undefined cells are empty.
 
     Parameters
     ----------
     values : array of float64, shape (n, p)
-        As `properties.measure` returns them.
+        The result of `properties.measure`.
     """
     header = ("path", *(property_.key for property_ in PROPERTIES))
     rows = (
@@ -209,12 +209,13 @@ def read_properties(
     Parameters
     ----------
     partly : bool
-        Whether the file may lack properties that older versions did not measure; they are nan then.
+        Whether the file may lack properties that older versions did not measure; these are then
+        nan.
 
     Returns
     -------
     array of float64, shape (n, p), or None
-        Values in the order of `paths`; nan where a picture does not have a property.
+        Values in the order of `paths`; nan if a picture does not have a property.
     """
     try:
         rows = {row["path"]: row for row in read_csv(folder / PROPERTIES_FILE)}
@@ -228,7 +229,7 @@ def read_properties(
                 for path in paths
             ]
         )
-        # A picture without any property could not be measured when the file was written.
+        # An image without any value could not be measured when the file was written.
         damaged = np.isnan(values).all(axis=1).any() or np.isinf(values).any()
         return None if damaged else values
     except (OSError, LookupError, ValueError):

@@ -34,7 +34,7 @@ class TableFiles:
     Attributes
     ----------
     parameters : tuple of Path
-        Tables with one row an image; the first column is the image's relative path.
+        Tables with one row per image; the first column is the image's relative path.
     angles : tuple of str
         Columns that are angles in degrees.
     unsafe_values : Path, optional
@@ -126,7 +126,7 @@ def read_tables(
 
 
 def describe_uncompared(tables: Tables) -> list[str]:
-    """Return notes on the parameters that are not compared with passing images, with the reason."""
+    """Return notes on the parameters that are not compared with passing images, and why."""
     reasons: dict[str, list[str]] = {}
     for parameter in tables.table.parameters:
         if is_contrasted(parameter):
@@ -141,7 +141,7 @@ def describe_uncompared(tables: Tables) -> list[str]:
 
 
 def find_passing_folder(manifest: Manifest) -> Path:
-    """Return the folder of the passing images; older versions did not write it down by itself."""
+    """Return the folder of the passing images; older versions did not store it separately."""
     figures = find_part(manifest, PassingFigures)
     if figures and figures.passing_folder is not None:
         return Path(figures.passing_folder)

@@ -1,9 +1,9 @@
 """Families: clusters of one situation that look different, such as blurred signs of eight kinds.
 
-DBSCAN at the scale that keeps clusters pure splits a cause into its appearances. The shallow layers
-of a network respond to imaging conditions rather than to objects (Gatys et al.: *Image style
-transfer using convolutional neural networks*, CVPR 2016). So clusters whose means in a shallow
-layer are close to one another form a family.
+At the scale that keeps clusters pure, DBSCAN splits one cause by appearance. The shallow layers of
+a network respond to imaging conditions rather than to objects (Gatys et al.: *Image style transfer
+using convolutional neural networks*, CVPR 2016). Clusters whose means in a shallow layer are close
+therefore form a family.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pipelines.clusters.clusters import NOISE, compute_inspection_share
 INSPECTED = 0.1
 """Families are joined until five images of each are at most this share of all images."""
 FARTHEST = 0.6
-"""Clusters farther apart are never joined: a share of the root mean square distance of images to
-their mean."""
+"""Clusters farther apart are never joined; unit: root mean square distance of images to their
+mean."""
 
 
 def find_families(
@@ -32,9 +32,9 @@ def find_families(
     """Group clusters into families until five images of each family are a tenth of all images.
 
     The method is average linkage of the clusters' means. It joins clusters while five images of
-    each family are more than the share `inspected` of all images, and never joins clusters that are
-    farther apart than `farthest`. Where five images of each cluster are few enough from the start,
-    every cluster is a family of its own.
+    each family are more than the share `inspected` of all images, and never joins clusters farther
+    apart than `farthest`. If five images of each cluster are few enough from the start, every
+    cluster is a family of its own.
 
     Time and memory grow with the square of the number of clusters, and linearly with images.
 
@@ -83,7 +83,7 @@ def _numbered(
     families: NDArray[np.intp], clusters: list[int], labels: NDArray[np.int32]
 ) -> dict[int, int]:
     by_image = _by_image(families, clusters, labels)
-    # Clusters are numbered by size, so that the first to name a family is its largest.
+    # Clusters are numbered by size: the first cluster of a family is its largest.
     order = sorted(
         dict.fromkeys(families.tolist()), key=lambda family: -int((by_image == family).sum())
     )

@@ -1,17 +1,17 @@
-"""Hints: pixel properties that set a root cause cluster apart, in plain words with figures.
+"""Hints: pixel properties that distinguish a root cause cluster, in words with figures.
 
-A cluster is compared with passing images. Without passing images it is compared with all other
-failing images, which says less: the other failing images may be the unusual ones.
+A cluster is compared with passing images. Without them it is compared with all other failing
+images, which is weaker evidence: the other failing images may be the unusual ones.
 
-The effect size is Cliff's delta (*Dominance statistics*, 1993), which is 2 A12 - 1. Over all pairs
-of an image of the cluster and an image of the rest, it is the share of pairs in which the cluster's
-image has the larger value minus the share in which it has the smaller value. It assumes no
-distribution, and outliers do not move it. Where cluster and rest hardly overlap, delta is close to
-1 for every property, so the difference of the medians, in robust standard deviations of the rest,
-breaks the tie.
+The effect size is Cliff's delta (*Dominance statistics*, 1993), equal to 2 A12 - 1. Take all pairs
+of an image of the cluster and an image of the rest. Delta is the share of pairs in which the
+cluster's image has the larger value, minus the share in which it has the smaller value. It assumes
+no distribution and is robust to outliers. When cluster and rest hardly overlap, delta is close to 1
+for every property; the difference of the medians, in robust standard deviations of the rest, then
+decides.
 
-For a circular property, delta compares distances to the cluster's own mean direction (Mardia and
-Jupp: *Directional Statistics*, 2000): how much nearer the cluster's images are to it than the rest.
+For a circular property, delta compares distances to the cluster's mean direction (Mardia and Jupp:
+*Directional Statistics*, 2000): how much closer to it the cluster's images are than the rest.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ HUGE = 2.0
 DRAWS = 500
 QUANTILE = 0.95
 BLOCK = 100_000
-"""Images of random groups that are in memory at a time."""
+"""Number of images of random groups in memory at a time."""
 TIE = 0.02
-"""Deltas are rounded to this before they are compared: those of clear causes are all close to 1."""
+"""Deltas are rounded to this precision before comparison: for clear causes all are close to 1."""
 ENOUGH = 0.5
-"""A property is left out where a smaller share of the cluster's images has a value."""
+"""A property is left out if a smaller share of the cluster's images has a value."""
 MAD_TO_DEVIATION = 1.4826
 
 
 @dataclass(frozen=True)
 class Hint:
-    """One property that sets a cluster apart.
+    """One property that distinguishes a cluster.
 
     Attributes
     ----------
     key : str
         Key of the property.
     effect : float
-        Cliff's delta, from -1 to 1: positive where the cluster has the larger values. For circular
-        properties from 0 to 1.
+        Cliff's delta, -1 to 1: positive if the cluster has the larger values. For circular
+        properties 0 to 1.
     cluster_figure, rest_figure : float
-        Medians (mean directions, for circular properties) of the cluster and of the images that it
-        is compared with.
+        Medians (for circular properties, mean directions) of the cluster and of the images it is
+        compared with.
     difference : float
         Difference of the two, in robust standard deviations of the rest.
     words : str
@@ -73,7 +73,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class _Column:
-    """The values of one property, with the ranks from which the delta of any group is summed up.
+    """The values of one property, with ranks from which the delta of any group is summed.
 
     Attributes
     ----------
@@ -82,13 +82,13 @@ class _Column:
     defined : array of bool, shape (n,)
         Where the value is not nan.
     places : array of float64 or intp, shape (n,)
-        Ranks among the defined values, with the mean rank for ties; 0 where undefined. For circular
+        Ranks among the defined values, with the mean rank for ties; 0 if undefined. For circular
         values, degrees.
     turned : array of float64, shape (360, 181)
         For circular values: ranks of distances, by direction and distance in degrees.
     reference : array of bool, shape (n,)
-        The passing images, if groups are compared with these. Ranks are then those among them: the
-        number of smaller values plus half the number of equal ones. All False where a group is
+        The passing images, if groups are compared with them. Ranks are then ranks among these: the
+        number of smaller values plus half the number of equal ones. All False if a group is
         compared with all other images.
     """
 
@@ -109,23 +109,23 @@ def find_hints(
     passing: Doubles | None = None,
     subjects: NDArray[np.int64] | None = None,
 ) -> dict[int, list[Hint]]:
-    """Find the properties that set each cluster apart from passing images, or from the other ones.
+    """Find the properties that distinguish each cluster from passing images, or from all others.
 
-    A property becomes a hint of a cluster where
+    A property becomes a hint of a cluster if
 
     - its delta is large, and larger than the best delta of all properties in random groups of the
-      cluster's size (95 % quantile of 500 groups, of passing images where there are any), so that
-      at most one in twenty of the clusters whose images have nothing in common gets a hint;
+      cluster's size (95 % quantile of 500 groups; groups of passing images, if any). So at most one
+      in twenty clusters of images without anything in common gets a hint;
     - the medians differ by an amount that people notice (`Property.noticeable`);
     - at least half of the cluster's images have the property.
 
     Time grows with p n log n for the ranks, and with 500 p times the sum of the different cluster
-    sizes, at most 500 p n, for the random groups. Memory grows with 500 times the largest cluster.
+    sizes (at most 500 p n) for the random groups. Memory grows with 500 times the largest cluster.
 
     Parameters
     ----------
     values : array of float64, shape (n, p)
-        As `properties.measure` returns them; nan is left out, property by property.
+        The result of `properties.measure`; nan is left out for each property.
     labels : array of int32, shape (n,)
         Cluster of each image; -1 is noise.
     seed : int
@@ -135,14 +135,14 @@ def find_hints(
         Values of passing images. Without them a cluster is compared with all other failing images,
         noise included.
     subjects : array of int64, shape (n + m,), optional
-        Of failing, then of passing images: those with the same number show one subject (track,
-        drive, person), and random groups are drawn subject by subject.
+        For failing, then passing images. Images with the same number show one subject (track,
+        drive, person); random groups are drawn subject by subject.
 
     Returns
     -------
     dict
-        By cluster, its hints, strongest first; empty where no property stands out, or where there
-        are no other images.
+        By cluster, its hints, strongest first; empty if no property stands out, or if there are no
+        other images.
 
     Raises
     ------
@@ -180,10 +180,10 @@ def _prepare_columns(
     Returns
     -------
     columns : list of _Column
-        One a property.
+        One per property.
     pool : array of intp
-        Positions of the images that random groups are drawn from: the passing ones, if there are
-        any, and else all.
+        Positions of the images from which random groups are drawn: the passing images, if any,
+        otherwise all.
     """
     others = np.empty((0, len(properties))) if passing is None else passing
     reference = np.arange(len(values) + len(others)) >= len(values)
@@ -234,7 +234,7 @@ def _deltas(column: _Column, groups: Positions) -> Doubles:
     Returns
     -------
     array of float64, shape (b,)
-        0 where too few images have the property, or where `Property` has no word for the sign.
+        0 if too few images have the property, or if `Property` has no word for the sign.
     """
     defined = column.defined[groups]
     inside = defined.sum(axis=1)
@@ -250,7 +250,7 @@ def _deltas(column: _Column, groups: Positions) -> Doubles:
         ranks = np.where(defined, column.turned[middle, distances], 0).sum(axis=1)
     else:
         ranks = places.sum(axis=1)
-    # Mann and Whitney's U from the sum of ranks: the number of pairs in which the group is larger.
+    # Mann and Whitney's U from the sum of ranks: the pairs in which the group has the larger value.
     larger = ranks if against else ranks - inside * (inside + 1) / 2
     deltas = 2 * larger / np.maximum(inside * outside, 1) - 1
     if column.property.period:
@@ -285,7 +285,7 @@ def _chance(
     quantiles = []
     for size in sizes:
         drawn = orders[:, :size]
-        # In blocks, so that temporary arrays stay in the cache.
+        # In blocks, so that temporary arrays fit into the cache.
         blocks = np.array_split(drawn, max(1, drawn.size // BLOCK))
         best = np.concatenate(
             [
@@ -293,7 +293,7 @@ def _chance(
                 for block in blocks
             ]
         )
-        # Both the cluster and the passing images are samples, so that both vary by chance.
+        # The cluster and the passing images are both samples, so both vary by chance.
         spread = math.sqrt(1 + size / len(pool)) if again else 1.0
         quantiles.append(spread * float(np.quantile(best, QUANTILE)))
     return quantiles
@@ -308,8 +308,8 @@ def _draw_positions(
 ) -> Positions:
     """Draw random orders of the pool's images, each cut to `size`.
 
-    The first images of a random order are a random group, whatever its size. Passing images are
-    drawn with replacement (`again`): without, a group of all of them would have delta 0.
+    The first images of a random order are a random group of any size. Passing images are drawn with
+    replacement (`again`): otherwise a group of all of them would have delta 0.
 
     Parameters
     ----------
@@ -331,7 +331,7 @@ def _draw_positions(
 
 
 def _say(column: _Column, inside: Positions, delta: float) -> list[Hint]:
-    """Put a difference into words; return no hint where people would not notice it."""
+    """Describe a difference in words; return no hint if people would not notice it."""
     property_ = column.property
     chosen = np.zeros(len(column.values), dtype=np.bool_)
     chosen[inside] = True
@@ -342,14 +342,14 @@ def _say(column: _Column, inside: Positions, delta: float) -> list[Hint]:
     figure, rest_figure = _middle(own, property_.period), _middle(rest, property_.period)
     gap = float(_apart(figure, rest_figure, property_.period))
     shown, rest_shown = property_.show(figure), property_.show(rest_figure)
-    # Delta compares ranks, so that its sign may differ from that of the medians' difference.
+    # Delta compares ranks, so its sign may differ from that of the difference of medians.
     against = not property_.period and gap * delta <= 0
     if abs(gap) < property_.noticeable or shown == rest_shown or against:
         return []
     spread = MAD_TO_DEVIATION * float(
         np.median(np.abs(_apart(rest, rest_figure, property_.period)))
     )
-    # Where the rest hardly varies, the unit is the difference that people notice.
+    # If the rest hardly varies, the unit is the smallest noticeable difference.
     difference = gap / max(spread, property_.noticeable)
     much = "much " if abs(difference) >= HUGE and not property_.period else ""
     word = property_.high if delta > 0 else property_.low

@@ -1,4 +1,4 @@
-"""What `run.json` keeps of a run that found root cause clusters, by features or by heatmaps."""
+"""The parts of `run.json` of a run with root cause clusters, by features or by heatmaps."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ CLUSTER, HEATMAPS = "cluster", "heatmaps"
 
 
 class TestedModel(BaseModel):
-    """What a test says of itself that named the images of a run.
+    """Data on a test that provided the images of a run.
 
     Attributes
     ----------
     folder : str
-        Of the test.
+        Folder of the test.
     network, network_sha256 : str
         Model file, and the digest of its bytes.
     accuracy, accuracy_high, accuracy_low : float or None
         Share of images that the model gets right, and the 95 % interval.
     images : int
-        That were tested.
+        Number of tested images.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -46,9 +46,9 @@ class ClusterParameters(Part):
     parameters, angles, unsafe_values
         See `explanation_tables.TableFiles`.
     images : str or None
-        The list of failing images, where they are not all of a folder.
+        The list of failing images; None if the run used all images of a folder.
     test : TestedModel or None
-        The test that named the images.
+        The test that provided the images.
     """
 
     part: ClassVar[Literal["parameters"]] = "parameters"
@@ -93,25 +93,25 @@ class HeatmapsParameters(Part):
 
 
 def read_search(manifest: Manifest) -> ClusterParameters | HeatmapsParameters:
-    """Read the options of a run that found clusters; InputError where they cannot be read."""
+    """Read the options of a run with clusters; InputError if they cannot be read."""
     if manifest.job == HEATMAPS:
         return read_part(manifest, HeatmapsParameters)
     return read_part(manifest, ClusterParameters)
 
 
 class FeatureWeights(Part):
-    """The network whose features a search compared.
+    """The network whose features were clustered.
 
     Attributes
     ----------
     recipe : str
         Key of `safe.recipe.RECIPES`.
     source : str
-        Where its weights are from.
+        Source of its weights.
     layers : tuple of str
-        Whose features lie side by side.
+        Layers whose features were concatenated.
     sha256 : str
-        Of the weights.
+        Digest of the weights.
     """
 
     part: ClassVar[Literal["weights"]] = "weights"
@@ -123,7 +123,7 @@ class FeatureWeights(Part):
 
 
 class FeaturePrecision(Part):
-    """Of the numbers that features were computed with."""
+    """Numeric precision of the features."""
 
     part: ClassVar[Literal["chosen"]] = "chosen"
 
@@ -131,14 +131,14 @@ class FeaturePrecision(Part):
 
 
 class HeatmapChoices(Part):
-    """How a search took the model, and what of it heatmaps explain.
+    """How a search loaded the model, and which output its heatmaps explain.
 
     Attributes
     ----------
     scaling : str
         See `dnn.model.load_network`.
     explained : int, str or None
-        Position of an output, or which output it is of each image.
+        Position of an output, or a word for the output that is explained for each image.
     input_size : (int, int) or None
         Width and height of the model's input; None in runs of older versions.
     """
@@ -151,7 +151,7 @@ class HeatmapChoices(Part):
 
 
 class ChosenLayer(Part):
-    """The layer whose heatmaps were clustered, and the within-cluster distance there."""
+    """The layer whose heatmaps were clustered, and its within-cluster distance."""
 
     part: ClassVar[Literal["chosen"]] = "chosen"
 
@@ -160,18 +160,18 @@ class ChosenLayer(Part):
 
 
 class ClusterFigures(Part):
-    """How many clusters were found, and what they are worth.
+    """Number of clusters, and figures of their quality.
 
     Attributes
     ----------
     noise : int
-        Images in no cluster.
+        Number of images in no cluster.
     noise_share : float
-        Of all images.
+        Share of noise in all images.
     inspection_share : float
-        Of all images, those looked at when five of each cluster are.
+        Share of all images that are inspected when five images of each cluster are.
     silhouette : float or None
-        Mean over the images of clusters; None where there are fewer than two.
+        Mean over the images of clusters; None if there are fewer than two.
     """
 
     part: ClassVar[Literal["result"]] = "result"
@@ -184,26 +184,26 @@ class ClusterFigures(Part):
 
 
 class PassingFigures(Part):
-    """How many failures lie in situations that fail more often than the rest.
+    """Number of failures in situations that fail more often than the rest.
 
     Attributes
     ----------
     failing_sha256, passing_sha256 : str
-        Of paths and bytes of the images.
+        Digests of the images' paths and bytes.
     passing : int
-        Images of the test that pass.
+        Number of images of the test that pass.
     passing_folder : str or None
         None in runs of older versions.
     passing_sample : int
-        Those of them that were looked at.
+        Number of those in the sample that was looked at.
     failure_rate : float
-        Of the test.
+        Failure rate of the test.
     situations, as_common, too_few, one_subject : int
-        Clusters of each kind; see `rates.KINDS`.
+        Number of clusters of each kind; see `rates.KINDS`.
     situation_images, as_common_images, too_few_images, one_subject_images : int
-        Failing images in these.
+        Number of failing images in these clusters.
     groups : int or None
-        Groups that failing images are of; None where every image is by itself.
+        Number of groups of the failing images; None if every image is independent.
     """
 
     part: ClassVar[Literal["result"]] = "result"
@@ -226,12 +226,12 @@ class PassingFigures(Part):
 
 
 class ExplanationFigures(Part):
-    """How many clusters have an explanation, and how few families they are.
+    """Number of clusters with an explanation, and number of families.
 
     Attributes
     ----------
     family_inspection_share : float
-        Of all images, those looked at when five of each family are.
+        Share of all images that are inspected when five images of each family are.
     """
 
     part: ClassVar[Literal["result"]] = "result"

@@ -1,24 +1,23 @@
-"""How a group's images differ from passing images in a parameter, and how much chance explains.
+"""How a group differs from passing images in a parameter, and how much of that is chance.
 
 HUDD's reduction rate (section V-B, RQ1.2) compares the variance of a cluster with that of the whole
 failing set. In a comparison with passing images, a different mean counts as much as a small
 variance: images of a cluster share fog that no passing image has, even if its density varies much.
-So the figure for numbers is
+The figure for numbers is therefore
 
     1 - variance of the group / mean squared distance of passing images to the group's mean.
 
 The mean squared distance is the variance of the passing images plus the squared difference of the
-means; where the means are equal, the figure is the reduction rate. For angles, squared distances
+means; if the means are equal, the figure is the reduction rate. For angles, squared distances
 become 1 - cosine of the difference (Mardia and Jupp: *Directional Statistics*, 2000). For
 categories, the figure is the largest difference, over all categories, between the share in the
 group and the share among passing images.
 
-What chance gives is found by a permutation test: groups of the same size are drawn from the group's
-images and the passing images together, and each is compared with the rest of these. The test is
-exact also for values that few passing images have, or none. It compares the excess, distance minus
-variance, and not the figure, which is the excess over the distance: where most images are clear and
-some are foggy, every group of clear images has no variance, and so the highest figure of 1,
-although its distance is small.
+A permutation test measures chance: groups of the same size are drawn from the group's images and
+the passing images together, and each is compared with the remaining images. The test is exact even
+for values that few or no passing images have. It compares the excess (distance minus variance), not
+the figure (excess over distance). Reason: if most images are clear and some are foggy, every group
+of clear images has variance 0 and so the highest figure, 1, although its distance is small.
 """
 
 from __future__ import annotations
@@ -35,29 +34,29 @@ from pipelines.data.group_resampling import draw_orders
 from pipelines.data.parameters import Parameter
 
 BLOCK = 1_000_000
-"""Images in random orders that are in memory at a time."""
+"""Number of images of random orders in memory at a time."""
 CELLS = 2_000_000
-"""Images of random groups, or shares of categories, that are in memory at a time."""
+"""Number of images of random groups, or of shares of categories, in memory at a time."""
 
 Masks = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class ParameterContrast:
-    """A parameter of failing and passing images, with the terms from which figures are summed up.
+    """A parameter of failing and passing images, with the terms that are summed to figures.
 
     Attributes
     ----------
     parameter : Parameter
     values : array of float64, shape (n + m,)
-        Values of the n failing images, then of the m passing ones; nan where there is none.
+        Values of the n failing images, then of the m passing ones; nan if missing.
     defined : array of bool, shape (n + m,)
         Which images have a value.
     passing : array of intp, shape (q,)
         Positions of the passing images that have a value.
     terms : array of float64, shape (2, n + m)
         The terms to sum: for numbers, z (mean 0 and variance 1 over passing images) and its square;
-        for angles, cosine and sine. 0 where the value is undefined, and for categories.
+        for angles, cosine and sine. 0 if the value is undefined, and for categories.
     codes : array of intp, shape (n + m,)
         For categories, their position; 0 otherwise.
     """
@@ -81,7 +80,7 @@ def prepare_contrast(parameter: Parameter) -> ParameterContrast | None:
     Returns
     -------
     ParameterContrast or None
-        None where the parameter is constant over failing and passing images.
+        None if the parameter is constant over failing and passing images.
     """
     values = np.concatenate([parameter.values, parameter.passing])
     defined = ~np.isnan(values)
@@ -117,7 +116,7 @@ def compare_groups(
     groups : array of intp, shape (b, k)
         Positions of images that have a value; k is at least 2.
     pool : array of intp, shape (k + q,)
-        The images that every group is a part of; the other q images, at least 2, are its reference.
+        The images from which every group comes; the other q images, at least 2, are its reference.
 
     Returns
     -------
@@ -125,7 +124,7 @@ def compare_groups(
         Mean squared distance of the reference to the group's mean, minus the group's variance. For
         a category, the largest difference of shares.
     distance : array of float64, shape (b,)
-        That mean squared distance; 1 for categories. The figure is excess / distance.
+        The mean squared distance; 1 for categories. The figure is excess / distance.
     """
     count, categories = groups.shape[1], len(contrast.parameter.categories)
     parts = np.array_split(groups, max(1, len(groups) * max(count, categories) // CELLS))
@@ -173,8 +172,8 @@ def draw_contrasts(
 ) -> dict[int, dict[int, Doubles]]:
     """Compute the excess of random groups, for each group and each parameter that it has.
 
-    Parameters that have values for the same images share their random groups, so that the random
-    figures of correlated parameters are correlated too.
+    Parameters with values for the same images share their random groups. The random figures of
+    correlated parameters are then correlated, too.
 
     Time grows with draws times the number of passing images, and with draws times the number of
     parameters times the images of all groups.
@@ -227,7 +226,7 @@ class _Orders:
     ----------
     beginnings : array of intp, shape (b, k)
     images : int
-        Number of passing images that the orders are of.
+        Number of passing images in each order, before it is cut.
     """
 
     beginnings: Positions

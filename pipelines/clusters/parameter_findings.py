@@ -22,9 +22,9 @@ Reference = Literal["failing images", "passing images"]
 PASSING: Reference = "passing images"
 
 LEAST = 0.01
-"""A remaining share of the variance below this counts as this: it surprises no more."""
+"""Smallest remaining share of the variance that is used; smaller shares count as this one."""
 EDGE = 0.05
-"""A mean is near the edge of its range where it is within this share of the range."""
+"""A mean is near the edge of its range if its distance is at most this share of the range."""
 MOST_DIGITS = 15
 
 
@@ -43,7 +43,7 @@ class Finding:
         cluster / mean squared distance of passing images to the cluster's mean (see
         `parameter_contrast`). For a category, its share in the cluster minus that in the reference.
     chance : float
-        The value that `reduction` has to exceed to be beyond chance.
+        The value that `reduction` has to exceed to be more than chance.
     figure, overall : float
         Means of the cluster and of the reference (mean directions in degrees, for angles); for a
         category, its shares.
@@ -81,7 +81,7 @@ class Samples:
     everything : array of float64, shape (a,)
         Values of all images; their range and deviation set the scale.
     against : str
-        Which of the two the reference is.
+        Name of the reference.
     """
 
     own: Doubles
@@ -121,8 +121,7 @@ def _describe_number(
     remaining = max(float(own.var(ddof=1)) / spread**2, LEAST)
     z = (mean - overall) / spread
     strength = 0.5 * (remaining + z * z - 1 - math.log(remaining))
-    # More than three digits where the values vary little for their size, but none that rounding
-    # made.
+    # More than three digits if the values vary little for their size, but no digits from rounding.
     ratio = max(abs(mean), abs(overall)) / scale
     digits = 3 + min(12, max(0, math.floor(math.log10(ratio)) - 1)) if ratio else 3
     decimals = 3 - math.floor(math.log10(scale))
@@ -155,7 +154,7 @@ def _describe_angle(
     shown = _number(mean, 3)
     middle = f"mean direction {'0' if shown == '360' else shown}°"
     if samples.against == PASSING:
-        # Passing images often point in all directions, and then their mean direction says nothing.
+        # Passing images often point in all directions; their mean direction then has no meaning.
         words = f"{parameter.name}: {middle}, {_spread(reduction, chance, ' of passing images')}"
     else:
         words = f"{parameter.name}: {_variance(reduction, chance)}, {middle}"
@@ -253,7 +252,7 @@ def _percent(share: float) -> str:
 
 
 def _percent_apart(share: float, chance: float) -> tuple[str, str]:
-    """Write two shares, with a decimal where they would read the same without."""
+    """Format two shares, with a decimal if they would look equal without it."""
     words = _percent(share), _percent(chance)
     return words if words[0] != words[1] else (f"{100 * share:.1f} %", f"{100 * chance:.1f} %")
 

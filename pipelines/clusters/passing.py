@@ -1,7 +1,7 @@
-"""Passing images: images of the same test that the DNN gets right, and a sample of them.
+"""Passing images: images of the same test on which the DNN is right, and a sample of them.
 
-Failing images alone show what they have in common, but not what makes them fail: they have much in
-common with all images. A comparison with passing images separates the two.
+Failing images alone show what they share, but not what makes them fail: much of it is common to all
+images. A comparison with passing images separates the two.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from pipelines.runs.wording import count_of
 
 SAMPLE = 2000
 FEWEST = FEWEST_PASSING
-"""Fewer passing images than this are not used."""
+"""With fewer passing images, none are used."""
 FEW = 50
-"""Fewer passing images than this get a note that they are few."""
+"""With fewer passing images, a note says that they are few."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class TestedImages:
     failing, passing : tuple of str
         Relative paths, sorted.
     labels, predictions : dict of str to str
-        By path, of failing and passing images; empty where the DNN predicts numbers.
+        By path, of failing and passing images; empty if the DNN predicts numbers.
     about : TestedModel
         Folder of the test, network and accuracy, for the manifest.
     """
@@ -79,7 +79,7 @@ class TestedImages:
 
 @dataclass(frozen=True)
 class PassingSample:
-    """A sample of passing images, and the clusters that hold them.
+    """A sample of passing images, and the cluster of each.
 
     Attributes
     ----------
@@ -87,10 +87,10 @@ class PassingSample:
     paths, digests : tuple of str
         Sorted by path.
     weights : array of float64, shape (m,)
-        Number of passing images of the test set that each image stands for; the sum is their
-        number.
+        Number of passing images of the test set that each image represents; they sum to the number
+        of all passing images.
     groups : tuple of str
-        Group of each image; "" where every image is a group of its own.
+        Group of each image; "" if every image is a group of its own.
     clusters : array of int32, shape (m,)
         Cluster that holds each image; -1 for none.
     rates : dict of int to FailureRate
@@ -164,7 +164,7 @@ def find_passing(source: Path, failing_folder: Path, failing: Sequence[str]) -> 
     """
     listed = list_images(source)
     folder, paths, notes = listed.folder, listed.paths, [*listed.notes]
-    # Free of links: failing images may be links to some of the images of the test.
+    # Links are resolved: failing images may be links to images of the test.
     failed = {os.path.realpath(failing_folder / path) for path in failing}
     passing = tuple(path for path in paths if os.path.realpath(folder / path) not in failed)
     if both := len(paths) - len(passing):
@@ -184,13 +184,13 @@ def sample_passing(
 ) -> tuple[list[str], NDArray[np.float64]]:
     """Draw a sample of passing images, and compute how many images each of them stands for.
 
-    Images are drawn from all groups in rotation, in random order, so that a long track does not
-    fill the sample. Where every image is a group of its own, this is a simple random sample.
+    Images are drawn from all groups in turn, in random order, so that a long track does not fill
+    the sample. If every image is a group of its own, this is a simple random sample.
 
     Parameters
     ----------
     count : int
-        Number of images of the sample, at most.
+        Largest number of images of the sample.
     seed : int
 
     Returns
@@ -227,7 +227,7 @@ def write_passing(folder: Path, sample: PassingSample, values: NDArray[np.float6
     Parameters
     ----------
     values : array of float64, shape (m, p)
-        As `properties.measure` returns them; nan where a property could not be measured.
+        As `properties.measure` returns them; nan if a property could not be measured.
     """
     header = (
         "path",
@@ -261,7 +261,7 @@ class PassingProperties:
     ----------
     paths : sequence of str, length m
     groups : sequence of str, length m
-        "" where an image is a group of its own.
+        "" if an image is a group of its own.
     values : array of float64, shape (m, p)
         A property that an older version did not measure is nan.
     """
@@ -272,7 +272,7 @@ class PassingProperties:
 
 
 def read_passing(folder: Path) -> PassingProperties | None:
-    """Read the pixel properties of a run's passing images; None where it has none."""
+    """Read the pixel properties of a run's passing images; None if it has none."""
     if not (folder / PASSING_FILE).exists():
         return None
     rows = read_csv(folder / PASSING_FILE)

@@ -1,15 +1,15 @@
 """Failure rates: how often images like those of a cluster fail (ISO 21448, clause 7).
 
-Failing images alone do not show whether what they share is a cause or simply common: where a third
-of all images is dark, a third of the failing images is dark as well. The failure rate shows it: the
-share of failing images among all images that look like those of the cluster, compared with the
-share elsewhere.
+Failing images alone do not show whether a shared property is a cause or simply common: if a third
+of all images is dark, a third of the failing images is dark, too. The failure rate shows it. It is
+the share of failing images among all images that look like those of the cluster, compared with the
+same share elsewhere.
 
-The passing images are a sample, in which each image stands for w passing images of the test set.
-Given the number of images that a cluster holds, the number of failing ones is binomial, with q the
-share of failing images among the failing images and the sampled passing images. Wilson's interval
-of q becomes that of the failure rate r = q / (q + w (1 - q)), as with the odds of a case-control
-study. Where the sample has all passing images, r is q and the interval is Wilson's.
+The passing images are a sample; each represents w passing images of the test set. For a given
+number of images in a cluster, the number of failing ones is binomial. Its parameter q is the share
+of failing images among failing and sampled passing images. Wilson's interval of q is converted to
+that of the failure rate r = q / (q + w (1 - q)), as with the odds of a case-control study. If the
+sample has all passing images, r is q and the interval is Wilson's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipelines.data.intervals import effective_share, wilson_interval
 
 LEVEL = 0.05
 """Significance level of the tests of all clusters together: the probability that any cluster is
-called a situation by chance."""
+called a situation by chance alone."""
 
 ClusterKind = Literal["situation", "too few to tell", "as common", "one subject"]
 SITUATION: ClusterKind = "situation"
@@ -51,13 +51,13 @@ class FailureRate:
     ----------
     failing, passing : int
         Failing images, and passing images of the sample, that belong to the cluster when it is
-        found without them.
+        computed without them.
     groups : int
         Number of groups that these images belong to.
     rate, low, high : float
-        Share that fails of the test set's images like these, 0 to 1, with its 95 % interval.
+        Share of failing images among the test set's images like these, 0 to 1, with 95 % interval.
     elsewhere : float
-        Share that fails of the images outside the cluster, 0 to 1.
+        Share of failing images among the images outside the cluster, 0 to 1.
     excess : float
         Number of failing images beyond those expected if images like these failed as often as the
         others.
@@ -65,8 +65,7 @@ class FailureRate:
         p-value of the one-sided test that they fail more often, corrected for the number of
         clusters.
     testable : bool
-        Whether the test could be significant at all: whether it would be if all of these images
-        failed.
+        Whether the test can be significant at all: whether it would be if all these images failed.
     """
 
     failing: int
@@ -107,11 +106,11 @@ def estimate_rates(
     """Estimate how often images like those of each cluster fail.
 
     The test is Fisher's one-sided test of failing and passing images inside and outside the
-    cluster. Passing images count by their weight, scaled to the size of the sample. Where images
-    come in groups, their numbers are multiplied by their independent share (`effective_share`) and
+    cluster. Passing images count by their weight, scaled to the size of the sample. If images come
+    in groups, their numbers are multiplied by their independent share (`effective_share`) and
     rounded.
 
-    A cluster is not tested where it is so small that no outcome could be significant. p-values are
+    A cluster is not tested if it is so small that no outcome could be significant. p-values are
     corrected (Holm) for the number of tested clusters (Tarone, Biometrics 1990).
 
     Time grows with the number of images times the number of clusters.
@@ -119,9 +118,9 @@ def estimate_rates(
     Parameters
     ----------
     failing : array of int32, shape (n,)
-        Cluster of each failing image; -1 where it is in none.
+        Cluster of each failing image; -1 if it is in none.
     passing : array of int32, shape (m,)
-        Cluster of each passing image of the sample; -1 where it is in none. m is at least 1.
+        Cluster of each passing image of the sample; -1 if it is in none. m is at least 1.
     weights : array of float64, shape (m,)
         Number of passing images of the test set that each image of the sample stands for.
     failing_groups, passing_groups : arrays of int64, shapes (n,) and (m,)
@@ -184,7 +183,7 @@ def _most_failing(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fisher(table: ArrayLike) -> float:
-    """Compute the one-sided p-value of Fisher's exact test: of a first cell at least as large."""
+    """Compute the one-sided p-value of Fisher's exact test, of a first cell at least as large."""
     from scipy.stats import fisher_exact
 
     return float(fisher_exact(table, alternative="greater").pvalue)
@@ -233,7 +232,7 @@ def _rate(
 
 
 def _weighted(share: float, weight: float) -> float:
-    """Convert the share of failing images in failing images and sample to that in the test set."""
+    """Convert a share of failing images, among failing and sampled ones, to the test set."""
     return share / (share + weight * (1 - share))
 
 
@@ -247,7 +246,7 @@ def classify_clusters(
     rates : mapping of int to FailureRate
         By cluster.
     subjects : mapping of int to int
-        Number of groups of a cluster's failing images, by cluster; empty where every image is a
+        Number of groups of a cluster's failing images, by cluster; empty if every image is a
         group of its own.
 
     Returns
@@ -289,7 +288,7 @@ def format_rate_cells(rates: Mapping[int, FailureRate], kinds: Mapping[int, Clus
                     "p_value": float(f"{rate.p:.3g}"),
                 }
                 if rate.failing + rate.passing
-                else {}  # the cluster was not found while a third of the images was left out
+                else {}  # no such cluster was computed while a third of the images was left out
             ),
         }
         for cluster, rate in rates.items()

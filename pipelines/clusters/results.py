@@ -35,24 +35,24 @@ class ClusterRow:
     Attributes
     ----------
     name, note, verdict, severity, likelihood : str
-        The engineer's words; empty where the file has no such column.
+        The engineer's words; empty if the file has no such column.
     silhouette : float or None
-        Mean silhouette. None where it is not defined: for noise, and where there is one cluster.
+        Mean silhouette; None for noise, and if there is only one cluster.
     hints, parameters : tuple of str
         The sentences of the cell.
     central_image : str
         Path of the most central image.
     family : int or None
-        None where there are no families.
+        None if there are no families.
     kind : str
         One of `rates.CLUSTER_KINDS`; empty for noise, and in runs without passing images.
     rate : FailureRate or None
-        None where `kind` is empty, and where no such cluster was found when a third of the images
-        was left out.
+        None if `kind` is empty, or if no such cluster was computed while a third of the images was
+        left out.
     parts : int or None
-        Number of appearances of a situation; None where clusters have no appearances.
+        Number of appearances of a situation; None if clusters have no appearances.
     groups : int or None
-        Number of groups of its images; None where every image is a group of its own.
+        Number of groups of its images; None if every image is a group of its own.
     """
 
     cluster: int
@@ -82,10 +82,10 @@ class Results:
     Attributes
     ----------
     ended : str
-        As in the manifest, but "killed" where the manifest says "running": the caller holds the
+        The state in the manifest, except that "running" becomes "killed": the caller holds the
         run's lock, so no job is running.
     clusters : RootCauseClusters or None
-        None where the job ended before it found clusters; `rows` is empty then.
+        None if the job ended before it found clusters; `rows` is empty then.
     rows : tuple of ClusterRow
         The largest cluster first, noise last.
     explanation : Explanation or None
@@ -109,7 +109,7 @@ def read_results(run: Path) -> Results:
     Raises
     ------
     InputError
-        When the folder is not a run, or a file of it is not as the tool writes it.
+        When the folder is not a run, or one of its files is damaged.
     """
     manifest = read_run_manifest(run)
     clusters, rows = read_clustering(run, manifest.ended)
@@ -141,19 +141,19 @@ def read_clustering(
     Parameters
     ----------
     ended : str
-        As in the manifest.
+        The state in the manifest.
 
     Returns
     -------
     RootCauseClusters or None
-        None where the job ended before it wrote both files.
+        None if the job ended before it wrote both files.
     tuple of ClusterRow
         The largest cluster first, noise last.
 
     Raises
     ------
     InputError
-        When a file is not as the tool writes it, or the two files do not fit together.
+        When a file is damaged, or the two files do not fit together.
     """
     check_replaced(run)
     there = [(run / name).exists() for name in (IMAGES_FILE, CLUSTERS_FILE)]
@@ -180,7 +180,7 @@ def read_clustering(
 
 
 def read_known_clusters(run: Path) -> tuple[RootCauseClusters, tuple[ClusterRow, ...]]:
-    """Read the clusters of a run as `read_clustering` does; raise InputError where it has none."""
+    """Read the clusters of a run as `read_clustering` does; raise InputError when it has none."""
     clusters, rows = read_clustering(run)
     if clusters is None:
         raise InputError(f"{run} has no clusters: it has no {IMAGES_FILE}. Find them first.")
@@ -188,7 +188,7 @@ def read_known_clusters(run: Path) -> tuple[RootCauseClusters, tuple[ClusterRow,
 
 
 def collect_families(rows: Sequence[ClusterRow]) -> dict[int, int]:
-    """Return the family of each cluster; an empty dict where any cluster has no family."""
+    """Return the family of each cluster; empty if a cluster has no family."""
     families = {row.cluster: row.family for row in rows if row.cluster != NOISE}
     known = {cluster: family for cluster, family in families.items() if family is not None}
     return known if len(known) == len(families) else {}

@@ -1,20 +1,20 @@
-"""Which parameters the images of a cluster share (HUDD, section V-B, RQ1.2), beyond chance.
+"""Find parameters that the images of a cluster share (HUDD, section V-B, RQ1.2), beyond chance.
 
-Among many parameters, the variance of some is always reduced by chance, so a parameter is named
-only where its reduction is more than chance explains. The test is the minP procedure of Westfall
-and Young (*Resampling-based multiple testing*, 1993). 2,000 random groups of the cluster's size
-give each parameter its own distribution, and for each random group the smallest p-value over all
+Among many parameters, the variance of some is always reduced by chance. So a parameter is reported
+only if its reduction is larger than chance explains. The test is the minP procedure of Westfall and
+Young (*Resampling-based multiple testing*, 1993). 2,000 random groups of the cluster's size give
+each parameter its own distribution, and each random group gives the smallest p-value over all
 parameters. The 5 % quantile of these smallest p-values is the common level at which each parameter
-is tested against its own distribution. So at most one in twenty of the clusters whose images share
+is tested against its own distribution. So at most one in twenty clusters of images that share
 nothing gets a parameter.
 
-A test of the largest reduction over all parameters would keep this level as well. But a parameter
+A test of the largest reduction over all parameters would keep this level as well. But one parameter
 with heavy tails (zero for nearly all images, so that small random groups often have RR 1) would
-then hide all other parameters. Here it hides only itself.
+hide all other parameters. Here it hides only itself.
 
-Where values of passing images are known, a parameter is compared with these (`parameter_contrast`),
-because a value that passing images have as well is no cause. The random groups then come from the
-cluster and the passing images together.
+If passing images have values, a parameter is compared with these (`parameter_contrast`), because a
+value that passing images also have is no cause. The random groups then come from the cluster and
+the passing images together.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ from pipelines.data.parameters import Parameter, as_cells
 
 DRAWS = 2000
 DRAWS_A_PARAMETER = 40
-"""Least number of draws a parameter: with fewer, no p-value of many parameters is small enough."""
+"""Smallest number of draws per parameter: with fewer, p-values cannot become small enough."""
 LEVEL = 0.05
 FEWEST_PASSING = 10
-"""With fewer passing images that have a value, a parameter is compared with failing images."""
+"""If fewer passing images have a value, a parameter is compared with failing images instead."""
 BLOCK = 250_000
-"""Images of random groups that are in memory at a time, so that arrays stay in the CPU's cache."""
+"""Number of images of random groups in memory at a time; arrays then fit into the CPU's cache."""
 NOTICEABLE = {"number": HIGH_REDUCTION, "angle": HIGH_REDUCTION, "category": 0.1}
-"""Smaller figures are not named, even where they are beyond chance: a large group differs a little
-from the whole set in many parameters."""
+"""Smaller figures are not reported, even beyond chance: a large group differs a little from the
+whole set in many parameters."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class _Null:
     ordered : array of float64, shape (draws,)
         Ascending.
     ranks : array of int32, shape (draws,)
-        For each draw, the number of draws that reach its figure, itself included: its p-value
+        For each draw, the number of draws with at least its figure, including itself: its p-value
         times draws.
     """
 
@@ -86,15 +86,15 @@ def find_parameters(
 ) -> dict[int, list[Finding]]:
     """Find the parameters that the images of each group share, beyond chance.
 
-    A parameter is named where its figure is larger than the one that random groups with as many
-    values reach at the common level, and larger than `NOTICEABLE`. The figure is that of
-    `variance_reduction`, or that of `parameter_contrast` where passing images have values.
+    A parameter is reported if its figure exceeds `NOTICEABLE` and the figure that random groups
+    with as many values reach at the common level. The figure is that of `variance_reduction`, or
+    that of `parameter_contrast` if passing images have values.
 
-    The random groups of all sizes are the first images of the same random orders of the images that
-    have a value. In a comparison with passing images, each group has its own random groups.
+    Random groups of all sizes are the first images of the same random orders. In a comparison with
+    passing images, each group has its own random groups.
 
-    A parameter is never named where it is constant in the whole set (and among passing images), or
-    where the group has fewer than 3 values or values for fewer than half of its images.
+    A parameter is never reported if it is constant in the whole set (and among passing images), or
+    if the group has fewer than 3 values or values for fewer than half of its images.
 
     The strongest findings come first: those that differ most from the reference (see
     `parameter_findings.describe`).
@@ -107,7 +107,7 @@ def find_parameters(
     Parameters
     ----------
     parameters : sequence of Parameter, length p
-        Those with values of passing images are compared with these, the others with the whole
+        Parameters with values of passing images are compared with these, others with the whole
         failing set.
     labels : array of int32, shape (n,)
         Cluster or family of each image; -1 is noise, which counts as part of the whole set only.
@@ -116,13 +116,13 @@ def find_parameters(
     draws : int
         Number of random groups; at least 40 p are drawn.
     subjects : array of int64, shape (n + m,), optional
-        Of failing, then of passing images: those with the same number show one subject (track,
-        drive, person), and random groups are drawn subject by subject.
+        For failing, then passing images. Images with the same number show one subject (track,
+        drive, person); random groups are drawn subject by subject.
 
     Returns
     -------
     dict
-        By group, its findings, strongest first; an empty list where there is none.
+        By group, its findings, strongest first; an empty list if there are none.
 
     Raises
     ------
@@ -150,8 +150,8 @@ def _check_shapes(parameters: Sequence[Parameter], labels: NDArray[np.int32]) ->
 def is_contrasted(parameter: Parameter) -> bool:
     """Tell whether a parameter is compared with passing images: at least 10 of them have a value.
 
-    An outcome, such as the error of the DNN, is never compared with them: it makes an image fail,
-    so passing images differ in it by definition.
+    An outcome, such as the error of the DNN, is never compared with them. It defines which images
+    fail, so passing images always differ in it.
     """
     known = int((~np.isnan(parameter.passing)).sum())
     return known >= FEWEST_PASSING and not parameter.outcome
@@ -164,7 +164,7 @@ def _prepare(parameter: Parameter) -> PreparedParameter | ParameterContrast | No
 def _valued_members(
     prepared: Sequence[PreparedParameter | ParameterContrast], members: Positions
 ) -> dict[int, Positions]:
-    """Return the group's members that have a value, by parameter's place, where they are enough."""
+    """Return the members that have a value, by the parameter's place, if they are enough."""
     valued = {
         place: select_with_values(column.defined, members) for place, column in enumerate(prepared)
     }
@@ -234,7 +234,7 @@ def _draw(
             orders = np.stack([rng.permutation(count) for _ in block])
         else:
             orders = draw_orders(rng, subjects, len(block))
-        # Several parameters often have values for the same images, and then share their orders.
+        # Parameters with values for the same images share their orders.
         valued: dict[bytes, Positions] = {}
         for column, wanted, result in zip(prepared, sizes, results, strict=True):
             if wanted:

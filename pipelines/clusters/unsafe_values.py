@@ -20,12 +20,12 @@ from pipelines.data.tables import ENDS_USED, clean, quote_cell, read_table
 from pipelines.runs.errors import InputError
 
 NEXT = 0.25
-"""A value is next to an unsafe one where it is within this share of the subrange."""
+"""A value is next to an unsafe one if its distance is below this share of the subrange."""
 ROUNDING = 1e-9
-"""Relative difference below which an average equals a limit."""
+"""Relative difference up to which an average equals a limit."""
 UNSAFE_COLUMNS = ("parameter", "value", "side")
 MOST_LISTED = 20
-"""Number of parameters that a message names at most."""
+"""Largest number of parameters that a message lists."""
 
 Side = Literal["near", "at most", "at least"]
 
@@ -80,7 +80,7 @@ def read_unsafe_values(
     Returns
     -------
     values : tuple of UnsafeValue
-        In the order of the file; angles are from 0 up to but not including 360 degrees.
+        In the order of the file; angles are from 0 to below 360 degrees.
     problems : tuple of Problem
         What could not be used, ordered by row.
 
@@ -128,7 +128,7 @@ def read_unsafe_values(
 def _unsafe_value(
     cells: Sequence[str], known: Mapping[str, Parameter], decimal_commas: bool
 ) -> UnsafeValue | tuple[str, str]:
-    """Read one row; where it cannot be used, return the column and what is wrong."""
+    """Read one row; if it cannot be used, return the column and the fault."""
     name, text, side_text = cells
     if name not in known:
         expected = _listed(known.values()) or "a parameter, but there is none"
@@ -167,7 +167,7 @@ def find_coverage(
 ) -> list[CoveredValue]:
     """Find the clusters that cover each unsafe value (HUDD, RQ1.3, Table IV).
 
-    A cluster covers an unsafe value where its average lies next to it, and its variance of the
+    A cluster covers an unsafe value if its average lies next to it, and its variance of the
     parameter is reduced by half or more. "Next to" depends on the side:
 
     - "near": the unsafe values of this side split the parameter's domain into subranges. The domain
@@ -230,7 +230,7 @@ def _average_reduced(parameter: Parameter, labels: NDArray[np.int32]) -> dict[in
 def _next_to(
     values: Doubles, unsafe: UnsafeValue, near: Sequence[float], parameter: Parameter
 ) -> NDArray[np.bool_]:
-    """Tell which values lie next to an unsafe one.
+    """Tell which values lie next to an unsafe value.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def _next_to(
 
 
 def _subranges(values: Doubles, near: Sequence[float], parameter: Parameter) -> Doubles:
-    """Compute the length of the subrange that each value lies in: on a border, the longer one."""
+    """Compute the length of the subrange of each value; on a border, the longer one counts."""
     if parameter.kind == "angle":
         cuts = np.unique(np.asarray(near) % 360)
         borders = np.array([cuts[-1] - 360, *cuts, cuts[0] + 360])

@@ -22,22 +22,22 @@ from pipelines.data.arrays import Doubles, Positions
 from pipelines.data.parameters import Parameter
 
 HIGH_REDUCTION = 0.5
-"""Reduction rate from which the paper calls a reduction in variance high."""
+"""Smallest reduction rate that the paper calls high."""
 FEWEST = 3
-"""A group with fewer values than this is not compared."""
+"""A group with fewer values is not compared."""
 ENOUGH = 0.5
-"""A group is not compared where a smaller share of its images has a value."""
+"""A group is not compared if a smaller share of its images has a value."""
 COUNTS = 2_000_000
-"""Category counts of random groups that are in memory at a time."""
+"""Number of category counts of random groups in memory at a time."""
 DECIMALS = 9
-"""Decimals of figures: rounding makes the figures of equal groups equal."""
+"""Decimals of figures; rounding makes the figures of equal groups equal."""
 ROUNDING = 1e-12
 """Circular variance up to which all directions count as equal."""
 
 
 @dataclass(frozen=True)
 class PreparedParameter:
-    """A parameter that varies, with the terms from which the figure of any group is summed up.
+    """A parameter that varies, with the terms that are summed to the figure of a group.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class PreparedParameter:
         Which images have a value.
     terms : array of float64, shape (2, n)
         The terms to sum: for numbers, z (mean 0, variance 1) and its square; for angles, cosine and
-        sine. 0 where the value is undefined, and for categories.
+        sine. 0 if the value is undefined, and for categories.
     codes : array of intp, shape (n,)
         For categories, their position; 0 otherwise.
     shares : array of float64, shape (c,)
@@ -69,7 +69,7 @@ def prepare_parameter(parameter: Parameter) -> PreparedParameter | None:
     Returns
     -------
     PreparedParameter or None
-        None where the parameter is constant in the whole set, or no image has a value.
+        None if the parameter is constant in the whole set, or no image has a value.
     """
     defined = ~np.isnan(parameter.values)
     values = parameter.values[defined]
@@ -110,7 +110,7 @@ def split_groups(labels: NDArray[np.int32]) -> dict[int, Positions]:
 
 
 def select_with_values(defined: NDArray[np.bool_], members: Positions) -> Positions | None:
-    """Return the members that have a value; None where these are fewer than 3, or than half."""
+    """Return the members with a value; None if these are fewer than 3, or fewer than half."""
     inside = members[defined[members]]
     return inside if len(inside) >= max(FEWEST, ENOUGH * len(members)) else None
 
@@ -120,8 +120,8 @@ def compute_figures(
 ) -> Doubles:
     """Compute the figure of groups: RR, or the difference of shares for categories.
 
-    Each row of `groups` is a sequence of images whose first `size` images are one group, for every
-    size. Time grows with the number of positions, whatever the number of sizes.
+    In each row of `groups`, the first `size` images form one group, for every size in `sizes`. Time
+    grows with the number of positions, not with the number of sizes.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def compute_figures(
 
 def _differences(prepared: PreparedParameter, groups: Positions, sizes: Sequence[int]) -> Doubles:
     rows, categories = len(groups), len(prepared.shares)
-    # Count each category between one size and the next, then add these counts up.
+    # Count each category between one size and the next, then sum these counts.
     steps = np.repeat(np.arange(len(sizes)), [end - start for start, end in pairwise([0, *sizes])])
     cells = (steps * rows + np.arange(rows)[:, None]) * categories + prepared.codes.take(groups)
     counts = np.bincount(cells.ravel(), minlength=len(sizes) * rows * categories)
@@ -181,8 +181,8 @@ def compute_reductions(
     -------
     dict
         By group, RR and the mean (for angles, the mean direction in degrees). A group is left out
-        where it has fewer than 3 values, or values for fewer than half of its images. The result is
-        empty where the parameter is a category, or constant in the whole set.
+        if it has fewer than 3 values, or values for fewer than half of its images. The result is
+        empty if the parameter is a category, or constant in the whole set.
     """
     prepared = prepare_parameter(parameter)
     rates: dict[int, tuple[float, float]] = {}

@@ -1,7 +1,7 @@
-"""Engineers' words on clusters (name, note, verdict) are kept when the images are clustered again.
+"""Keep engineers' words on clusters (name, note, verdict) when images are clustered again.
 
 A verdict is evidence for a safety case. So it moves to the new cluster that holds the same images.
-Where there is no such cluster, a note says so, and a file keeps the words for later clusterings.
+If there is no such cluster, a note says so, and a file keeps the words for later clusterings.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from pipelines.runs.guard import SAVE_AGAIN, name_damaged_file
 from pipelines.runs.manifest import NoManifestError, list_runs, read_manifest
 
 KEPT_FILE = "earlier_words.json"
-"""File of words that fit no cluster of a run; it stays when the run is overwritten."""
+"""File for words that fit no cluster of a run; it is kept when the run is overwritten."""
 SAME = 0.5
-"""Two clusters are the same situation where they share more than this fraction of their images."""
+"""Two clusters are the same situation if they share more than this fraction of their images."""
 FEWEST = 3
-"""Least number of common images for words to move, unless the earlier cluster has fewer images."""
+"""Smallest number of shared images for words to move, unless the earlier cluster has fewer."""
 
 Image = tuple[str, str]
-"""Relative path and digest: a file with other bytes is another image, even if the path is equal."""
+"""Relative path and digest: with other bytes, a file of the same path is another image."""
 
 
 class EarlierWords(BaseModel):
@@ -58,19 +58,19 @@ _KEPT = TypeAdapter(list[EarlierWords])
 
 
 def find_earlier_words(out: Path, images: str) -> list[EarlierWords]:
-    """Find the words on the latest run of the same images: the run in `out`, or one beside it.
+    """Find the words on the latest run of the same images: the run in `out`, or a run beside it.
 
     Parameters
     ----------
     out : Path
         The run folder that the job will write; it may hold the run to be replaced.
     images : str
-        The folder of images, as manifests name it.
+        The folder of images, as in manifests.
 
     Returns
     -------
     list of EarlierWords
-        The words on the run's clusters, and words of earlier runs that fitted none of them.
+        The words on the run's clusters, and words of earlier runs that fitted no cluster.
 
     Raises
     ------
@@ -90,10 +90,10 @@ def find_earlier_words(out: Path, images: str) -> list[EarlierWords]:
 
 
 def _read(folder: Path) -> list[EarlierWords]:
-    """Read the words on a run's clusters, and what an earlier run left; the same words once."""
+    """Read the words on a run's clusters and the words kept from earlier runs, each only once."""
     earlier, removed = [], False
     with suppress(NoManifestError):
-        # Of a run that is half removed, `KEPT_FILE` has the words already.
+        # If the run was removed only in part, `KEPT_FILE` already has the words.
         removed = read_manifest(folder).replacing
     if not removed and (folder / CLUSTERS_FILE).exists():
         with name_damaged_file(folder / CLUSTERS_FILE, SAVE_AGAIN):
@@ -129,11 +129,11 @@ def carry_over(
 ) -> tuple[dict[int, dict[str, str]], list[EarlierWords]]:
     """Carry the words on earlier clusters over to the new clusters that hold the same images.
 
-    A new cluster takes the words of an earlier one where the two share more than half of the images
-    that both runs have and that are in either cluster, so that no words go to two clusters. The
-    shared images also have to be at least half of the earlier cluster, and at least three, so that
-    no verdict is based on a few images. Words of earlier entries of the list come first. Time grows
-    linearly with the number of images.
+    Count only images that both runs have and that are in either cluster. A new cluster takes the
+    words of an earlier one if the two share more than half of these images, so words never go to
+    two clusters. The shared images must also be at least half of the earlier cluster, and at least
+    three: no verdict rests on a few images. Words of earlier entries of the list come first. Time
+    grows linearly with the number of images.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def _pairs(run: EarlierWords, new_of: dict[Image, int]) -> Iterator[tuple[int, i
 def describe_carried(
     earlier: Sequence[EarlierWords], kept: int, left: Sequence[EarlierWords]
 ) -> list[str]:
-    """Return notes on earlier words: how many clusters have them, and words that fit no cluster.
+    """Return notes on earlier words: how many clusters have them, and which fit no cluster.
 
     Parameters
     ----------

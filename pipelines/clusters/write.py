@@ -1,4 +1,4 @@
-"""What all jobs that find root cause clusters share: checks at the start, files at the end."""
+"""Steps that all jobs with root cause clusters share: checks at the start, files at the end."""
 
 from __future__ import annotations
 
@@ -86,10 +86,11 @@ OUTPUTS = {
         {HEATMAP_FOLDER: rf"\d+\.npy|{re.escape(LAYER_NAME)}|{re.escape(PICTURES_TABLE)}"},
     ),
 }
-"""Files of the jobs that find root cause clusters; a run of either may replace one of the other."""
+"""Files of the jobs that find root cause clusters; a run of one job may replace one of the
+other."""
 
 COHESIVE = 0.15
-"""Mean silhouette below which a note says that clusters shade into one another."""
+"""Mean silhouette below which a note says that clusters are not clearly separated."""
 
 
 def check_start(
@@ -100,7 +101,7 @@ def check_start(
     overwrite: bool,
     passing: PassingImages | None = None,
 ) -> None:
-    """Read the files that the end of the job needs, so that a fault shows now and not hours later.
+    """Read the files that the end of the job needs, so that errors in them show at the start.
 
     Raises
     ------
@@ -144,7 +145,7 @@ def describe_table_files(table_files: TableFiles) -> TableParameters:
 def count_images(
     run: run_folder.Run, folder: Path, images: list[ImageFile], rejected: list[Rejected]
 ) -> None:
-    """Note how many images are used and rejected; raise InputError where none can be used."""
+    """Record how many images are used and rejected; raise InputError if none can be used."""
     run.manifest.images = ImageCounts(
         found=len(images) + len(rejected), used=len(images), rejected=len(rejected)
     )
@@ -181,11 +182,11 @@ def finish(
     families : dict of int to int
         Family of each cluster.
     seed : int
-        Seed of the random groups that hints and parameters are tested against.
+        Seed of the random groups with which hints and parameters are compared.
     write_more : callable
-        Writes the files that only this job has, after an earlier run was removed.
+        Writes the files of this job alone, after an earlier run is removed.
     passing : PassingSample, optional
-        The images that hints and parameters compare with, and the failure rates of the clusters.
+        The images with which hints and parameters are compared, and the clusters' failure rates.
     passing_images : PassingImages, optional
         All passing images: the sample is drawn from them, and tables may name them.
     """
@@ -233,7 +234,7 @@ def _replace_earlier_run(
         Words that fit no new cluster.
     """
     if run.replaces:
-        _check_labels(run.folder)  # an engineer may have filled some in meanwhile
+        _check_labels(run.folder)  # an engineer may have added some while the job ran
     earlier = verdicts.find_earlier_words(run.folder, run.manifest.folder)
     words, orphans = verdicts.carry_over(earlier, clusters)
     run.manifest.notes += verdicts.describe_carried(earlier, len(words), orphans)
@@ -243,7 +244,7 @@ def _replace_earlier_run(
 
 
 def _side_by_side(*parts: Cells) -> Cells:
-    """Join the cells of several steps into one row per cluster; a later step's cell replaces."""
+    """Join the cells of several steps into one row per cluster; later steps overwrite."""
     return {
         cluster: {name: cell for part in parts for name, cell in part.get(cluster, {}).items()}
         for cluster in {cluster for part in parts for cluster in part}
@@ -251,7 +252,7 @@ def _side_by_side(*parts: Cells) -> Cells:
 
 
 def _draw(run: run_folder.Run, folder: Path, clusters: RootCauseClusters) -> None:
-    """Draw the clusters' pictures, and note the images that could not be read for them."""
+    """Draw the clusters' pictures, and note the images that can no longer be read."""
     with run.stage(pictures.STAGE):
         unreadable = pictures.draw_clusters(folder, clusters, run.folder, run.progress)
     run.manifest.chosen |= {

@@ -1,7 +1,7 @@
 """What spoils a picture: flat patches, JPEG blocks, streaks, tilt, spots and a colour cast.
 
-Every measure is a standard one, or consists of standard steps, named where it is computed. All but
-`blockiness` are computed on a picture that was downscaled to 256 px.
+Every measure is a standard one or consists of standard steps, which its docstring names. All but
+`blockiness` are computed on the picture after it is downscaled to 256 px.
 """
 
 from __future__ import annotations
@@ -17,45 +17,47 @@ Plane = NDArray[np.float32]
 LUMA = (np.float32(0.299), np.float32(0.587), np.float32(0.114))
 HIGHLIGHT = 250
 SHADOW = 20
-"""A pixel is clipped when its brightest channel (0 to 255) is at least, or at most, this value."""
+"""A pixel is clipped when its brightest channel (0 to 255) is at least `HIGHLIGHT` or at most
+`SHADOW`."""
 BLACK = 1 / 255
 """Mean luminance below which a picture has no contrast."""
 FLAT_STEP = 1.5
-"""Step between neighbours, of 255, below which there is no texture; rounding and JPEG make 1."""
+"""Largest difference between neighbours, of 255, without texture; rounding and JPEG make 1."""
 FLAT_SPREAD = 2.0
-"""Standard deviation, of 255, up to which a patch has one colour; that of a lit wall is larger."""
+"""Largest standard deviation, of 255, of a patch of one colour; a lit wall has a larger one."""
 FLAT_MIN_SHARE = 0.001
 """Smallest patch that counts, as a share of the picture."""
 FLAT_MAX_SHARE = 0.8
-"""A larger patch covers nothing: the whole picture is flat, as in fog, and its contrast is low."""
+"""A larger patch counts as 0: the whole picture is then flat, as in fog, and `contrast` is low."""
 FLAT_LARGEST_COUNT = 3
 FLAT_SHARE_OF_OTHERS = 1 / 3
-"""All patches but the largest three are texture; a patch is large when its share of the picture is
-at least a third of theirs together. Fog and strong compression make many patches."""
+"""The largest patch counts only if it covers at least `FLAT_SHARE_OF_OTHERS` of the area of all
+patches but the three largest. Pictures of fog and strong compression have many patches."""
 GRID = 8
 """Side of JPEG's blocks, px."""
 BLOCKY_CROP = 512
-"""Side of the middle part that is searched for blocks, px; it bounds the time."""
+"""Side of the middle part in which blocks are searched, px; it limits the time."""
 BLOCKY_STEP = 16
-"""Larger steps, of 255, count as this one: they are edges of the scene, not of blocks."""
+"""A larger difference, of 255, counts as this one: it is an edge of the scene, not of a block."""
 BLOCKY_QUIET = 0.1
-"""Added to both mean steps, of 255, so that flat pictures have no blocks."""
+"""Added to both mean differences, of 255, so that flat pictures have no blocks."""
 STREAK_WIDTH = 7
 """Bright runs narrower than this are thin, px."""
 STREAK_LIGHT = np.float32(0.08)
 """A streak is brighter than both its sides by at least this luminance."""
 STREAK_LENGTHS = (0.05, 0.2)
-"""Range of a streak's length as shares of the shorter side; texture is shorter, frames longer."""
+"""Shortest and longest streak, as shares of the shorter side; texture is shorter, frames longer."""
 STREAK_SLENDER = 3.0
 """Smallest ratio of length to width of a line; also its largest width, px."""
 STREAK_BINS = np.arange(-42.5, 43, 5)
-"""Bins of angles to the vertical, degrees; three neighbours count as one direction, as of rain."""
+"""Bins of angles to the vertical, degrees. Three neighbouring bins count as one direction, because
+rain does not fall in exactly one."""
 TILT_FROM = 15
 """Smallest turn that counts as a tilt, degrees; smaller ones are usual in scenes."""
 TILT_WINDOW = 15
 """Width of the range of directions that count as one, degrees."""
 FLAT_EDGES = 1e-4
-"""Mean step, of 1, below which a picture has no edges; smaller steps come from rounding."""
+"""Mean difference between neighbours, of 1, up to which a picture has no edges, only rounding."""
 SPOT_SIZE = 0.04
 """Standard deviation of the Gaussian that fits a spot, as a share of the shorter side."""
 SPOT_DEPTH = np.float32(0.15)
@@ -76,7 +78,7 @@ def luminance(red: Plane, green: Plane, blue: Plane) -> Plane:
     Parameters
     ----------
     red, green, blue : array of float32, shape (height, width)
-        0 to 1, here and below.
+        0 to 1. The same holds for the planes of all functions below.
 
     Returns
     -------
@@ -88,18 +90,18 @@ def luminance(red: Plane, green: Plane, blue: Plane) -> Plane:
 
 
 def flat_area(red: Plane, green: Plane, blue: Plane) -> float:
-    """Compute the share of the picture that its largest patch of one colour without texture covers.
+    """Compute the share of the picture that its largest patch of one colour covers.
 
-    A camera never sees so flat an area, except where the light is clipped, which does not count:
-    walls and skies are shaded and noisy. Patches are connected components (4 neighbours) of pixels
-    that hardly differ from their neighbours, as in the segmentation of flat zones (Serra and
-    Salembier: *Connected operators and pyramids*, SPIE 1993).
+    A camera never produces such a patch, because walls and skies are shaded and noisy. The
+    exception is clipped light, which does not count. Patches are connected components (4
+    neighbours) of pixels that hardly differ from their neighbours, as in the segmentation of flat
+    zones (Serra and Salembier: *Connected operators and pyramids*, SPIE 1993).
 
     Returns
     -------
     float
-        0 to `FLAT_MAX_SHARE`; 0 when the largest patch is nearly the whole picture, or one of very
-        many; nan when a side is shorter than 2 px.
+        0 to `FLAT_MAX_SHARE`. 0 when the largest patch is nearly the whole picture or one of very
+        many patches; nan when a side is shorter than 2 px.
     """
     from scipy import ndimage
 
@@ -131,22 +133,22 @@ def blockiness(image: Image.Image, size: tuple[int, int] | None = None) -> float
     """Compute the ratio of luminance steps between JPEG's blocks to those inside the blocks.
 
     The ratio is B / A of Wang, Sheikh and Bovik (*No-reference perceptual quality assessment of
-    JPEG compressed images*, ICIP 2002), the mean of both directions. A picture may have been cut,
-    so the grid is assumed where the steps are largest.
+    JPEG compressed images*, ICIP 2002), the mean of both directions. The picture may have been
+    cropped, so the grid is placed where the differences are largest.
 
     Parameters
     ----------
     image : Image
-        As it was decoded, not scaled: scaling moves the grid.
+        The decoded image, not scaled: scaling would move the grid.
     size : tuple of int, optional
-        Width and height of the original, where `image` was decoded at a half or a quarter of it:
-        the grid then shrinks as well.
+        Width and height of the original, when `image` was decoded at a half or a quarter of that
+        size. The grid then shrinks with it.
 
     Returns
     -------
     float
-        About 1 without blocks, and up; nan for a picture less than 32 px wide or high, and for one
-        decoded at an eighth.
+        About 1 without blocks, more with blocks; nan for a picture less than 32 px wide or high,
+        and for one decoded at an eighth of its size.
     """
     width, height = image.size
     period = GRID if size is None else round(GRID * width / size[0])
@@ -167,12 +169,12 @@ def blockiness(image: Image.Image, size: tuple[int, int] | None = None) -> float
 
 
 def streaks(light: Plane) -> float:
-    """Count thin bright lines of similar direction, at most 45 degrees off the vertical: rain.
+    """Count the thin bright lines of similar direction, at most 45 degrees from the vertical: rain.
 
-    A white top-hat leaves what is thin and bright (Meyer, 1979; Serra: *Image Analysis and
-    Mathematical Morphology*, 1982). Length, width and angle of a connected component are those of
-    the rectangle with the same second moments, as Bossu et al. find rain (*Rain or snow detection
-    in image sequences through use of a histogram of orientation of streaks*, IJCV 2011).
+    A white top-hat keeps thin bright structures (Meyer, 1979; Serra: *Image Analysis and
+    Mathematical Morphology*, 1982). The length, width and angle of a connected component are those
+    of the rectangle with the same second moments, as in Bossu et al. (*Rain or snow detection in
+    image sequences through use of a histogram of orientation of streaks*, IJCV 2011).
 
     Parameters
     ----------
@@ -181,7 +183,7 @@ def streaks(light: Plane) -> float:
     Returns
     -------
     float
-        0 and up; nan where a side is shorter than 32 px.
+        0 and up; nan if a side is shorter than 32 px.
     """
     from scipy import ndimage
 
@@ -208,12 +210,12 @@ def streaks(light: Plane) -> float:
 
 
 def tilt(light: Plane) -> float:
-    """Compute the largest share of edges in 15 degrees that are neither vertical nor horizontal.
+    """Compute the largest share of edges within 15 degrees that are not vertical or horizontal.
 
-    Two directions at right angles count as one: a turned camera turns both. In an upright photo
-    most edges are vertical or horizontal (Coughlan and Yuille: *Manhattan World*, ICCV 1999). When
-    edges run in all directions, the share is a sixth. Edges are weighted by their gradient, from
-    central differences.
+    Two directions at right angles count as one, because turning the camera turns both. In an
+    upright photo most edges are vertical or horizontal (Coughlan and Yuille: *Manhattan World*,
+    ICCV 1999). When edges run in all directions, the share is a sixth. Edges are weighted by their
+    gradient, from central differences.
 
     Parameters
     ----------
@@ -244,15 +246,15 @@ def tilt(light: Plane) -> float:
 def dirt(red: Plane, green: Plane, blue: Plane) -> float:
     """Count soft dark spots: dirt or drops on the lens.
 
-    Dirt takes a share of the light, so it is searched in the logarithm of all three channels. A
-    spot is where the smaller eigenvalue of the Hessian at one scale has a maximum (Lindeberg:
-    *Feature detection with automatic scale selection*, IJCV 1998); for edges and stripes this
-    eigenvalue is near 0.
+    Dirt absorbs a share of the light, so the spots are searched in the logarithm of all three
+    channels. A spot is a maximum of the smaller eigenvalue of the Hessian at one scale (Lindeberg:
+    *Feature detection with automatic scale selection*, IJCV 1998). Edges and stripes are no spots:
+    there this eigenvalue is near 0.
 
     Returns
     -------
     float
-        0 and up; nan where a side is shorter than 32 px.
+        0 and up; nan if a side is shorter than 32 px.
     """
     from scipy import ndimage
 
@@ -281,16 +283,17 @@ def dirt(red: Plane, green: Plane, blue: Plane) -> float:
 def cast(red: Plane, green: Plane, blue: Plane) -> float:
     """Compute the colour cast: the smaller of two estimates of how coloured the light is.
 
-    One assumes that the brightest pixels are white (white patch; Land: *The retinex theory of color
-    vision*, 1977), and takes every second pixel of every second row. The other assumes that the
-    mean step between neighbours is grey (grey edge; van de Weijer et al.: *Edge-based color
-    constancy*, TIP 2007). One bright coloured object misleads the first, many mislead the second.
+    The first estimate assumes that the brightest pixels are white (white patch; Land: *The retinex
+    theory of color vision*, 1977); it uses every second pixel of every second row. The second
+    assumes that the mean difference between neighbours is grey (grey edge; van de Weijer et al.:
+    *Edge-based color constancy*, TIP 2007). One bright coloured object misleads the first, many
+    coloured objects the second.
 
     Returns
     -------
     float
-        0 to 1, (max - min) / max of the colour; nan for black pictures, and for those without
-        edges.
+        0 to 1, (max - min) / max of the colour of the light; nan for black pictures and for those
+        without edges.
     """
     planes = [plane[::2, ::2].ravel() for plane in (red, green, blue)]
     light = luminance(*planes)

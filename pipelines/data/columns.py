@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipelines.data.tables import ENDS_USED, clean, quote_cell
 
 MOST_CATEGORIES = 100
-"""With more different texts, a column whose texts seldom repeat only identifies rows."""
+"""A column with more different texts identifies rows when its texts seldom repeat."""
 BOOLEANS = frozenset({"true", "false"})
 SWITCHES = BOOLEANS | {"yes", "no"}
 NO_VALUES = frozenset(
@@ -24,7 +24,7 @@ NO_VALUES = frozenset(
 MARKED_NUMBER = re.compile(r"[+-]?\d[\d.,' ]*[.,' ]\d+")
 """A number with points, commas or spaces inside, which can be read in two ways."""
 LARGEST_NUMBER = 1e100
-"""Larger numbers are no values: squares and sums of squares must be finite."""
+"""Larger numbers count as missing: squares and sums of squares must be finite."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Column:
     Attributes
     ----------
     values : array of float64, shape (r,)
-        One per row; nan where there is none. For categories, the position in `categories`.
+        One per row, nan for a missing one. For categories, the position in `categories`.
     categories : tuple of str
         The categories that occur, sorted; empty for numbers.
     usable : bool
         Whether the column holds information; if not, all values are nan.
     problems : list of tuple of int and str
-        Row (-1 for the whole column), and what was expected, received and done.
+        Row (-1 for the whole column), and what was expected, what was received and what was done.
     """
 
     values: NDArray[np.float64]
@@ -66,18 +66,19 @@ def read_column(
     - otherwise categories, unless the texts identify rows rather than group them: there are more
       than 100 different texts, and more than half of all texts are different.
 
-    nan and infinities are no values. Time and memory grow with the number of rows.
+    nan and infinities count as missing. Time and memory grow with the number of rows.
 
     Parameters
     ----------
     cells : sequence of str, length r
         Trimmed.
     decimal_commas : bool
-        Whether commas may be decimal commas; they are read so when more cells are numbers then.
+        Whether commas may be decimal commas. They are read as such if that makes more cells
+        numbers.
     numeric : str
-        For a column that can hold only numbers, what messages call one, such as "a number".
+        For a column that may hold only numbers: what messages call one, such as "a number".
     categorical : bool
-        Whether the column holds names, also where they consist of digits: 05 stays 05.
+        Whether the column holds names, even if they consist of digits: 05 stays 05.
     """
     if not any(cells):
         return _useless(cells, "expected values, received only empty cells: column left out", [])
@@ -157,7 +158,7 @@ def _useless(cells: Sequence[str], what: str, problems: list[tuple[int, str]]) -
 def _parse(
     cells: Sequence[str], decimal_commas: bool
 ) -> tuple[NDArray[np.float64], int, list[tuple[int, str]]]:
-    """Read cells as numbers, nan where they are none, and count the cells that are text."""
+    """Read cells as numbers, nan for other cells, and count the cells that are text."""
     cells = ["nan" if cell.lower() in NO_VALUES else cell for cell in cells]
     parsed = [parse_number(cell) for cell in cells]
     problems = []
@@ -172,7 +173,7 @@ def _parse(
 
 
 def _words(cells: Sequence[str], numbers: NDArray[np.float64], switch: bool) -> list[str]:
-    """Return the category of each cell, "" where it has none."""
+    """Return the category of each cell, "" for a cell without one."""
     if switch:
         return [f"{abs(value):.0f}" if math.isfinite(value) else "" for value in numbers.tolist()]
     words = ["" if cell.lower() in NO_VALUES else clean(cell) for cell in cells]

@@ -1,7 +1,8 @@
-"""Tell damage of a picture's file that decoding alone would pass over (SAFE, section 2).
+"""Find damage of an image file that decoding alone does not notice (SAFE, section 2).
 
-Decoders stop when they have as many pixels as they need, so they neither look at checksums nor at
-what comes after.  What a format lets us tell is told here; `docs/limits.md` says what it does not.
+Decoders stop when they have all pixels. They ignore checksums and what comes after the pixels.
+This module checks what the formats allow to check; `docs/limits.md` lists the damage that remains
+unnoticed.
 """
 
 from __future__ import annotations
@@ -17,32 +18,31 @@ _BLOCK = 1 << 20
 _DEFLATE = {8, 32946}
 _COMPRESSION = 259
 _PARTS = ((273, 279), (324, 325))
-"""Tags of where the strips, or tiles, of a TIFF file are, and how many bytes long."""
+"""Tags with the positions and the lengths in bytes of a TIFF file's strips or tiles."""
 _END_OF_IMAGE = b"\xff\xd9"
 
 
 def check_damage(image: Image.Image, file: IO[bytes]) -> None:
-    """Check what a format has to check itself by; memory does not grow with the file.
+    """Check a file by the checks that its format has; memory does not grow with the file.
 
-    PNG: the checksums (CRC-32) of all chunks.  TIFF: the checksums (Adler-32) of its strips or
-    tiles, where they are deflated.  JPEG: its end, which is missing where a file was cut or where
-    its last part was never written.
+    PNG: the checksums (CRC-32) of all chunks. TIFF: the checksums (Adler-32) of deflated strips or
+    tiles. JPEG: the end marker, which is missing if the file was cut or not written to its end.
 
-    Of the ms that `check_image` takes, `python -m benchmarks.hostile --cost` gave for this: PNG 0.2
-    of 0.6 (640 x 480) and 6 of 20 (4000 x 3000), JPEG 0.1 of 0.2 and 3 of 5, deflated TIFF, which
-    has to be inflated, 3 of 4 and 129 of 147.
+    Time of these checks, of the whole time of `check_image`, in ms (`python -m benchmarks.hostile
+    --cost`): PNG 0.2 of 0.6 (640 x 480) and 6 of 20 (4000 x 3000); JPEG 0.1 of 0.2 and 3 of 5;
+    deflated TIFF, which has to be inflated, 3 of 4 and 129 of 147.
 
     Parameters
     ----------
     image : Image
-        Fresh from `open_image`; of no use afterwards.
+        Fresh from `open_image`. It cannot be used afterwards.
     file : binary file
-        The file that `image` reads; it is left anywhere.
+        The file that `image` reads. Its position afterwards is not defined.
 
     Raises
     ------
     Exception
-        UnusableError, or what Pillow's reader raises; `tell_reason` puts any of them into words.
+        UnusableError, or what Pillow's reader raises; `tell_reason` turns each of them into words.
     """
     if isinstance(image, PngImagePlugin.PngImageFile):
         _check_chunks(image, file)
@@ -91,7 +91,7 @@ def _check_deflated(file: IO[bytes], length: int) -> None:
             while block and not stream.eof:
                 stream.decompress(block, _BLOCK)
                 block = stream.unconsumed_tail
-        while not stream.eof and stream.decompress(b"", _BLOCK):  # what it had no room for
+        while not stream.eof and stream.decompress(b"", _BLOCK):  # the rest of the output
             pass
     except zlib.error as error:
         raise UnusableError(f"damaged: {error}") from error
@@ -100,9 +100,12 @@ def _check_deflated(file: IO[bytes], length: int) -> None:
 
 
 def _check_end(file: IO[bytes]) -> None:
-    """Raise UnusableError for a JPEG file whose pixels no marker ends; those have no such bytes."""
+    """Raise UnusableError for a JPEG file without an end marker after its pixels.
+
+    The bytes of the marker cannot occur inside the pixels.
+    """
     file.seek(0)
-    JpegImagePlugin.JpegImageFile(file)  # reads up to the pixels: previews before have ends, too
+    JpegImagePlugin.JpegImageFile(file)  # skips the header: previews in it have end markers, too
     last = b""
     while block := file.read(_BLOCK):
         if _END_OF_IMAGE in last + block:

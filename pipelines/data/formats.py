@@ -1,6 +1,6 @@
-"""Which formats of pictures are read, and in words why a file is not (SAFE, section 2).
+"""The formats of images that are read, and the reason when a file is not (SAFE, section 2).
 
-What is said of formats in messages and pages follows from `FORMATS`.
+Messages and pages take the names of the formats from `FORMATS`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ FORMATS = {
     "PPM": "PPM (with PGM and PBM)",
     "AVIF": "AVIF",
 }
-"""Pillow's name of each format that is read, and the name that people know it by."""
+"""Pillow's name of each format that is read, and the name that users know."""
 *_FIRST, _LAST = FORMATS.values()
 FORMAT_NAMES = f"{', '.join(_FIRST)} and {_LAST}"
 MAX_PIXELS = 50_000_000
-"""Pixels of a picture that is decoded whole."""
+"""Largest number of pixels of an image that is decoded at full size."""
 MAX_REDUCED_PIXELS = 150_000_000
-"""Pixels of a JPEG file: its decoder gives a half, a quarter or an eighth of each side at once."""
+"""Largest number of pixels of a JPEG file, which can be decoded at 1/2, 1/4 or 1/8 of each side."""
 
 _FTYP = rb"....ftyp"
 _CONVERT = "convert it to PNG or JPEG"
@@ -47,28 +47,28 @@ _NOT_READ = (
     ("SVG", rb"\s*(<\?xml[^>]*>\s*)?<svg", _CONVERT),
     ("NumPy array", rb"\x93NUMPY", _CONVERT),
 )
-"""Name, beginning and advice of formats that people have pictures in and that are not read."""
+"""Common formats of images that are not read: name, first bytes, and advice."""
 _BEGINNING = 256
-"""Bytes that tell a format."""
+"""Number of first bytes by which a format is recognised."""
 _REDUCED_OR_MASK = 0b101
-"""Of TIFF's NewSubfileType: a page that is a preview, or a mask, of another one."""
+"""Bits of TIFF's NewSubfileType: the page is a preview or a mask of another page."""
 _BITS, _KIND, _SUBFILE = 258, 339, 254
 _KINDS = {2: "signed", 3: "floating-point"}
 
 
 class UnusableError(Exception):
-    """A file that is an image and yet cannot be used; its text says why."""
+    """An image file that cannot be used; the text says why."""
 
 
 def open_image(file: IO[bytes]) -> Image.Image:
-    """Read a picture's header; its pixels are decoded when they are asked for.
+    """Read an image's header; its pixels are decoded later, on access.
 
     Raises
     ------
     Exception
-        UnusableError for files that are empty, too large, of a format that is known and not read,
-        or of more pictures than one; else what Pillow's readers raise: `tell_reason` puts any of
-        them into words.
+        UnusableError for files that are empty, too large, of a known format that is not read, or
+        with several images; otherwise what Pillow's readers raise. `tell_reason` turns each of them
+        into words.
     """
     if not os.fstat(file.fileno()).st_size:
         raise UnusableError("the file is empty")
@@ -101,15 +101,15 @@ def _check_size(image: Image.Image) -> None:
 
 
 def is_jpeg(image: Image.Image) -> bool:
-    """Tell whether the JPEG decoder reads an image: MPO is a JPEG file with further pictures."""
+    """Tell whether the JPEG decoder reads an image. MPO is a JPEG file with further images."""
     return image.format in {"JPEG", "MPO"}
 
 
 def _has_more_pictures(image: Image.Image) -> bool:
-    """Tell whether nobody could say which of a file's pictures is meant.
+    """Tell whether a file holds several images, so that it is unclear which one is meant.
 
-    What follows the first picture of a JPEG file (MPO), or is marked as a preview or a mask in a
-    TIFF file, is no picture of its own.
+    The images after the first of a JPEG file (MPO) do not count, nor do previews and masks in a
+    TIFF file.
     """
     if is_jpeg(image):
         return False
@@ -128,7 +128,7 @@ def _has_more_pictures(image: Image.Image) -> bool:
 
 
 def _tell_known(file: IO[bytes], beginning: bytes) -> None:
-    """Raise UnusableError for a file that begins like one that is read, and yet is not read."""
+    """Raise UnusableError for a file that starts like a known format but cannot be read."""
     for name, known in FORMATS.items():
         accept = Image.OPEN[name][1] if name in Image.OPEN else None
         answer = accept(beginning[:16]) if accept else False
@@ -141,9 +141,9 @@ def _tell_known(file: IO[bytes], beginning: bytes) -> None:
 
 
 def _tell_tiff(file: IO[bytes]) -> None:
-    """Raise UnusableError when a TIFF file's header is whole, and its kind of pixels is the cause.
+    """Raise UnusableError when a TIFF file's header is whole and its kind of pixels is not read.
 
-    Pillow calls such a file no image at all.
+    Pillow says only that such a file is no image.
     """
     tags = None
     with suppress(Exception):
@@ -171,7 +171,7 @@ def describe_error(error: Exception) -> str:
 
 
 def tell_reason(error: Exception) -> str:
-    """Say on one line why a file cannot be used, whatever reading it has raised."""
+    """Say on one line why a file cannot be used, for any exception that reading it raised."""
     detail = describe_error(error)
     match error:
         case UnusableError():

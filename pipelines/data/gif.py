@@ -108,7 +108,7 @@ def frame(
         )
     result = Image.new("RGB", (width, height + STRIP_HEIGHT), BACKGROUND)
     result.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
-    # The strip is an image of its own, so that no part of a letter can reach the picture.
+    # The strip is an image of its own, so that no letter reaches into the picture.
     result.paste(_strip(caption, width), (0, height))
     return result
 
@@ -116,7 +116,7 @@ def frame(
 def _strip(caption: str, width: int) -> Image.Image:
     strip = Image.new("RGB", (width, STRIP_HEIGHT), STRIP_COLOUR)
     font = ImageFont.load_default(FONT_SIZE)
-    # A line break would start a second line, and not every text engine takes half a surrogate pair.
+    # A line break would start a second line; some text engines refuse half a surrogate pair.
     text = "".join(char if char.isprintable() else "?" for char in caption)
     room = width - 2 * MARGIN
     if font.getlength(text) > room:
@@ -141,7 +141,7 @@ def write_gif(
     Parameters
     ----------
     path : Path
-        Replaced as a whole, or left as it was after an error.
+        Replaced as a whole; after an error it is unchanged.
     frames : iterable of Image
         At least one frame, RGB, all of one size. Equal frames stay separate frames.
     frames_per_minute : int
@@ -194,7 +194,7 @@ def _indexed(image: Image.Image) -> Image.Image:
     used = np.flatnonzero(octree.histogram())
     colours = np.array(octree.getpalette(), np.uint8).reshape(-1, 3)[used]
     if spare := MAX_COLOURS - len(colours):
-        # The octree's finest cell is 16 levels wide, too coarse for pictures of few, smooth hues.
+        # The octree's finest cell is 16 levels wide: too coarse for pictures with few, smooth hues.
         pixels = np.asarray(sample).reshape(-1, 3)
         colours = np.concatenate([colours, pixels[:: -(-len(pixels) // spare)]])
         colours = _means(pixels, np.asarray(_nearest(sample, colours)).ravel(), colours)

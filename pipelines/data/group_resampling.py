@@ -1,8 +1,8 @@
-"""Random sets of images for tests of significance, where images come in groups.
+"""Random sets of images for tests of significance, when images come in groups.
 
-Frames of one track are not independent images: what they have in common comes into a set with all
-of them. Random sets that are compared with a cluster are therefore drawn group by group (a cluster
-permutation test; see Good: *Permutation, Parametric and Bootstrap Tests of Hypotheses*, 2005).
+Frames of one track are not independent images: they share what they show. Random sets that are
+compared with a cluster are therefore drawn group by group (a cluster permutation test; see Good:
+*Permutation, Parametric and Bootstrap Tests of Hypotheses*, 2005).
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ def number_group_names(names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def draw_orders(rng: np.random.Generator, subjects: NDArray[np.int64], draws: int) -> Positions:
-    """Draw random orders of images in which the images of one group stand side by side.
+    """Draw random orders of images that keep the images of one group side by side.
 
-    The first images of an order are a random set of whole groups; the last group may be cut.
-
-    Time grows with draws x n log n, memory with draws x n.
+    The first k images of an order are a random set of whole groups, except that the last group may
+    be cut. Time grows with draws x n log n, memory with draws x n.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """Groups of images: frames of one track, drive or person are not independent images.
 
 Thirty frames of one sign fail together. Counts, tests and pages therefore need to know which images
-belong to one group: by a column of a table, by a part of their paths, or by the stem that the names
-of the frames share before the frame number. (`safe.near_duplicates` compares the pixels instead.)
+belong to one group. The group comes from a column of a table, from a part of the path, or from the
+part of the file name before the frame number, the stem. (`safe.near_duplicates` compares pixels
+instead.)
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ AUTO, NONE = "auto", "none"
 FRAME = re.compile(r"(?P<stem>.*\d.*[_\-. ]|.*\d[a-z]+)(?P<number>\d+)", re.IGNORECASE)
 """A file's name without its extension: a stem that contains a number, then the frame number."""
 FEWEST_STEMS = 10
-"""With fewer stems of several images, stems are not tracks."""
+"""If fewer stems have several images, stems are not tracks."""
 LARGEST_SHARE = 0.1
 """If one stem has a larger share of all images, stems are not tracks."""
 EXAMPLES = 3
@@ -65,9 +66,9 @@ def find_groups(
     Parameters
     ----------
     wanted : str, optional
-        "auto" or None: by the stem that names share before a frame number, if there are such
-        stems. "none": every image is a group of its own. Otherwise a column of one of the tables,
-        or a regular expression whose first group (or whole match) in the path is the group.
+        "auto" or None: the stem of the file name, if there are enough stems with several frames.
+        "none": every image is a group of its own. Otherwise a column of one of the tables, or a
+        regular expression whose first group (or whole match) in the path is the group.
     paths : sequence of str
         Relative paths of all images, failing and passing.
     tables : sequence of Path, optional
@@ -158,7 +159,7 @@ def _by_stem(paths: Sequence[str]) -> Groups:
         return ALONE
     if max(counts.values()) > LARGEST_SHARE * len(paths):
         return ALONE
-    # One stem per folder is the name of a class (n01440764_10026.JPEG), not of a track.
+    # If each folder has one stem, it is the name of a class (n01440764_10026.JPEG), not of a track.
     folders = Counter(stem.rpartition("/")[0] for stem in several)
     if len(folders) > 1 and max(folders.values()) == 1:
         return ALONE
@@ -176,7 +177,7 @@ def number_groups(groups: Groups, paths: Sequence[str]) -> NDArray[np.int64]:
         Groups are numbered from 0 in the order in which they first occur.
     """
     numbers: dict[str | int, int] = {}
-    # Two images of different folders may have equal paths: position tells them apart.
+    # A failing and a passing image may have equal paths; they differ in their positions.
     keys = [groups.names.get(path, place) for place, path in enumerate(paths)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 

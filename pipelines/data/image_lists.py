@@ -1,6 +1,6 @@
-"""Lists of images: the images that a job reads, of a folder or of a list.
+"""Lists of images: the images that a job reads from a folder or from a list.
 
-`test` and `inspect` write lists of images; wherever images are read, a list does for a folder.
+`test` and `inspect` write lists of images. Every job that reads a folder also reads a list.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipelines.runs.wording import count_of
 
 CHECKING = "checking images"
 PATH_TITLES = ("path", "file", "filename", "image")
-"""Titles of the column of a table that holds paths of images, in any case; the first one counts."""
+"""Titles of the column of paths in a table, in upper or lower case; the first one counts."""
 OUTSIDE = "lies outside of the images' folder"
 NOT_ALLOWED = "lies outside of the folders that may be used"
 
@@ -48,15 +48,15 @@ class ListedImages:
     folder : Path
         The folder that the paths are relative to.
     paths : tuple of str
-        Sorted; each file counts once, however it was named and linked to.
+        Sorted. Each file counts once, even if it is named several times or by links.
     rejected : tuple of Rejected
         Files that cannot be used.
     notes : tuple of str
-        What the user should know: which images were named several times, what paths are relative
-        to, which rows of a table were left out.
+        What the user should know: which images were named several times, which folder the paths are
+        relative to, which rows of a table were left out.
     part_of_folder : bool
-        Whether these are images of a list that names their folder, so that the folder's other
-        images tell which classes there are.
+        Whether the images come from a list that names its folder. The folder's other images then
+        also say which classes there are.
     """
 
     source: Path
@@ -69,7 +69,7 @@ class ListedImages:
 
 @dataclass(frozen=True)
 class _List:
-    """What a list says: the folder that it names, if it does, and the paths in their order."""
+    """The content of a list: the folder that it names, if any, and its paths in order."""
 
     folder: Path | None
     names: tuple[str, ...]
@@ -78,22 +78,22 @@ class _List:
 
 
 def list_images(source: Path, roots: Sequence[Path] | None = None) -> ListedImages:
-    """List the images of a folder, or those that a list names.
+    """List the images of a folder or of a list.
 
-    A list has a path a line, or is a table with a column of `PATH_TITLES`. Its paths are relative
-    to the folder that its first line names (“# FOLDER”, as in `failures.txt`), else to its own, or
-    absolute. Without that line, images may lie anywhere; their folder is then the one that they
-    have in common. Time grows linearly with the number of files.
+    A list has one path per line, or is a table with a column of `PATH_TITLES`. Paths are absolute,
+    or relative to the folder in the list's first line (“# FOLDER”, as in `failures.txt`). Without
+    that line they are relative to the list's own folder, and the images may lie anywhere; their
+    folder is then their common folder. Time grows linearly with the number of files.
 
     Parameters
     ----------
     roots : sequence of Path, optional
-        Folders outside of which no file may lie; see `roots.is_allowed`.
+        Folders outside of which no image may lie; see `roots.is_allowed`.
 
     Raises
     ------
     InputError
-        When there is neither a folder nor a list, or the list names no image.
+        When `source` is neither a folder nor a list, or the list names no image.
     """
     if not source.is_file():
         return _list_folder(source, roots)
@@ -141,13 +141,13 @@ def _list_folder(folder: Path, roots: Sequence[Path] | None) -> ListedImages:
 
 
 def check_folder(folder: Path, roots: Sequence[Path] | None) -> None:
-    """Raise InputError where a folder of images lies outside of the roots; see `is_allowed`."""
+    """Raise InputError when a folder of images lies outside of the roots; see `is_allowed`."""
     if not is_allowed(resolve_folder(folder), roots):
         raise InputError(f"{folder} {NOT_ALLOWED}. Choose another, or ask who serves the page.")
 
 
 def find_image_folder(source: Path, roots: Sequence[Path] | None = None) -> Path:
-    """Return the folder of images that is named: `source`, or that of a list; free of links.
+    """Return the folder `source`, or the folder of the list `source`, with links resolved.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def _read_list(source: Path) -> _List:
 
 
 def _read_table_of_paths(source: Path, first: str) -> _List:
-    """Read the paths of a table; a row that is left out is told of in the notes."""
+    """Read the paths of a table; the notes name the rows that were left out."""
     table = read_table(source)
     titles = [title.lower() for title in table.header]
     title = next(title for title in PATH_TITLES if title in titles)
@@ -224,11 +224,11 @@ class _Named:
     Attributes
     ----------
     name : str
-        As the list has it.
+        The name in the list.
     file : Path
-        Absolute, without “..” and in folders free of links; it may be a link itself.
+        Absolute, without “..”; its folder has no links, the file itself may be a link.
     target : Path
-        The file, free of links: what tells whether two names are of one image.
+        The file with links resolved. Two names with the same target are one image.
     """
 
     name: str
@@ -239,7 +239,7 @@ class _Named:
 def _find(
     base: Path, name: str, folder: Path | None, roots: Sequence[Path] | None
 ) -> _Named | Rejected:
-    """Find the file that a line names; inside of `folder`, where the list names that."""
+    """Find the file that a line names; it must lie in `folder` if the list names that."""
     if one_line(name) != name:
         return Rejected(one_line(name), "its name holds a control character: rename it")
     texts = (name, name.strip(), name.strip().replace("\\", "/"))  # as Windows writes them
@@ -267,14 +267,14 @@ def _find(
 
 
 def _keep_once(source: Path, named: Sequence[_Named]) -> tuple[list[Path], tuple[str, ...]]:
-    """Return each file once, a real one rather than a link to it, and a note on the others."""
+    """Return each file once, the file itself rather than a link, and a note on repetitions."""
     kept: dict[Path, _Named] = {}
     repeated = []
     for entry in named:
         known = kept.setdefault(entry.target, entry)
         if known is not entry:
             repeated.append(entry.name)
-            # Whatever the order of the lines, the same name counts.
+            # The choice does not depend on the order of the lines.
             kept[entry.target] = min(
                 known, entry, key=lambda one: (one.file != one.target, one.file)
             )
@@ -299,9 +299,9 @@ def _repeated_links(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def _common_folder(files: Sequence[Path], base: Path) -> Path:
-    """Return the folder that files have in common, or the one above it that has their labels.
+    """Return the common folder of files, or the nearest folder above it with a `labels.csv`.
 
-    Above, `labels.csv` is looked for up to the folder of the list.
+    Folders above the list's own folder are not searched.
     """
     common = Path(os.path.commonpath([file.parent for file in files]))
     if common.is_relative_to(base):
@@ -314,7 +314,7 @@ def _common_folder(files: Sequence[Path], base: Path) -> Path:
 
 
 def _no_list(source: Path, first: str, reason: str) -> InputError:
-    """Return the error that a file is no list of images."""
+    """Return the error for a file that is no list of images."""
     *titles, last = PATH_TITLES
     return InputError(
         f"{source} is neither a folder nor a list of images: expected “# FOLDER” in its first "

@@ -1,7 +1,7 @@
 """Find and check the image files of a folder, with digests (SAFE, section 2: data acquisition).
 
-`pixels` decodes them. A file that cannot be used comes back as `Rejected`, with a reason, so that
-no file stops a run.
+`pixels` decodes them. A file that cannot be used is returned as `Rejected`, with a reason: a bad
+file never stops a run.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from pipelines.runs.manifest import MANIFEST_FILE, STATUS_FILE, NoManifestError,
 CHECKED_AHEAD = 64
 LABELS_TABLE = "labels.csv"
 GT_TABLES = "GT-*.csv"
-"""Tables of labels as GTSRB has them, one a folder of images or one for all."""
+"""Tables of labels in GTSRB's format: one per folder of images, or one for all."""
 TABLES = (LABELS_TABLE, "parameters.csv", "unsafe_values.csv")
-"""Tables that may stand beside the images and describe them; they are skipped as input."""
+"""Tables that describe the images of their folder; they are skipped as input."""
 BESIDE_IMAGES = (MANIFEST_FILE, STATUS_FILE, REJECTED_FILE, PERTURBED_FILE)
-"""Files that the jobs `IMAGE_JOBS` write beside their images; in the folder of such a job, these
-are skipped as input, too."""
+"""Files that the jobs `IMAGE_JOBS` write beside their images. In a folder that such a job wrote,
+they are also skipped as input."""
 LINE_BREAKS = frozenset("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 
 
@@ -115,7 +115,7 @@ def find_files(folder: Path) -> tuple[list[str], list[Rejected]]:
 
 @dataclass(frozen=True)
 class Repeated:
-    """A link to a file that counts by another path; the link's path, relative to the folder."""
+    """A link to a file that already counts by another path; holds the link's relative path."""
 
     path: str
 
@@ -150,7 +150,7 @@ def walk_files(
     InputError
         When `folder` is not a folder or cannot be listed.
     """
-    # Pillow warns of large pictures and odd tags in each file; `Rejected` says what matters.
+    # Pillow warns of large images and odd tags; `Rejected` reports what matters.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     walk = _Walk(folder, resolve_folder(folder), roots)
     yield from walk.enter(folder, walk.root)
@@ -273,7 +273,7 @@ def _is_link(file: Path) -> bool:
 def tell_unusable(file: Path, root: Path, roots: Sequence[Path] | None = None) -> str:
     """Say why a path below `root` is no file or linked folder that may be read; empty if it is.
 
-    Of a link that leads out of the roots, nothing is told but that (see `roots.is_allowed`).
+    For a link out of the roots, the answer says nothing about its target (see `roots.is_allowed`).
     """
     is_link = _is_link(file)
     try:
@@ -295,7 +295,7 @@ def _tell_irregular(file: Path) -> str:
 
 
 def one_line(path: str) -> str:
-    """Return a path unchanged if one line of UTF-8 text can hold it, else quoted, with escapes."""
+    """Return a path unchanged if it fits on one line of UTF-8, otherwise quoted, with escapes."""
     escaped = "".join(
         char.encode("unicode_escape").decode()
         if char in LINE_BREAKS or unicodedata.category(char) in {"Cc", "Cs"}
@@ -306,7 +306,7 @@ def one_line(path: str) -> str:
 
 
 def check_header(folder: Path, path: str) -> Rejected | None:
-    """Read only a file's header; return why the file cannot be used if the header shows it."""
+    """Read only a file's header; return the reason if the header shows that it cannot be used."""
     try:
         with Path(folder, path).open("rb") as file, open_image(file):
             return None
@@ -353,7 +353,7 @@ def check_image(folder: Path, path: str) -> ImageFile | Rejected:
 
 
 def digest_of_files(paths: Sequence[str], digests: Sequence[str]) -> str:
-    """Compute one SHA-256 for many files: that of what `sha256sum` prints for them, by path."""
+    """Compute one SHA-256 for many files: that of the lines of `sha256sum`, sorted by path."""
     pairs = sorted(zip(paths, digests, strict=True))
     lines = "".join(f"{digest}  {path}\n" for path, digest in pairs)
     return hashlib.sha256(lines.encode("utf-8")).hexdigest()

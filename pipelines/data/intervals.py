@@ -9,23 +9,23 @@ CONFIDENCE = 0.95
 
 
 def effective_share(failed: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
-    """Return the number of independent images that one image in a group counts for, 0 to 1.
+    """Return how many independent images one image of a group counts for, 0 to 1.
 
-    Frames of one drive fail together, so that many of them say little more than one. The design
-    effect (Kish: *Survey Sampling*, 1965) is the variance of the share of failing images between
-    groups over that of as many independent images, at least 1. When all images fail, or none does,
-    it is that of groups whose images always agree.
+    Frames of one drive fail together, so many of them say little more than one. The result is 1
+    over the design effect (Kish: *Survey Sampling*, 1965): the variance of the share of failing
+    images between groups, divided by its variance for independent images, and at least 1. When all
+    images fail, or none, the images of each group are assumed to always agree.
 
     Parameters
     ----------
     failed : array of bool, shape (n,)
-        Which images failed; which did not gives the same result.
+        Which images failed. The inverted array gives the same result.
     groups : array of int64, shape (n,)
 
     Returns
     -------
     float
-        1 over the design effect; 1 where each image is a group of its own.
+        1 over the design effect; 1 when each image is a group of its own.
     """
     if not len(groups):
         return 1.0
@@ -47,7 +47,7 @@ def effective_share(failed: NDArray[np.bool_], groups: NDArray[np.int64]) -> flo
 
 
 def wilson_interval(successes: float, images: float) -> tuple[float, float]:
-    """Compute Wilson's 95 % interval of a share; numbers of images need not be whole.
+    """Compute Wilson's 95 % interval of a share; the numbers need not be whole.
 
     The form is that of Newcombe (*Statistics in Medicine*, 1998), which SciPy has for whole
     numbers only.
@@ -80,7 +80,7 @@ def accuracy_interval(
     correct : array of bool, shape (n,)
         At least one image.
     groups : array of int64, shape (n,), optional
-        Images with the same number are of one group, and count only as independent ones (see
+        Images with the same number are of one group and count as fewer independent images (see
         `effective_share`). None when every image is a group of its own.
     """
     independent = 1.0 if groups is None else effective_share(correct, groups)

@@ -1,4 +1,4 @@
-"""The labels of images: from a table beside them, or from class folders."""
+"""The labels of images, from a table beside them or from class folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHERE = f"Labels come from {LABELS_TABLE}, or from class folders."
 """What a note says where a job that can do without labels finds none."""
 LABEL = "label"
 TITLES = frozenset({"label", "class", "classid", "target", "y"})
-"""Titles of a column of labels, in small letters without blanks, hyphens and underscores."""
+"""Titles of a column of labels, in lower case, without blanks, hyphens and underscores."""
 PREDICTION = "prediction"
 SEPARATOR = ";"
 
@@ -36,7 +36,7 @@ class Truth:
     source : str
         Where the labels come from, in words.
     notes : tuple of str
-        What the user should know of them.
+        What the user should know about the labels.
     """
 
     columns: tuple[str, ...]
@@ -46,7 +46,7 @@ class Truth:
 
     @property
     def in_tables(self) -> bool:
-        """Whether labels come from tables, where whole numbers may be positions of outputs."""
+        """Whether labels come from tables, in which whole numbers may be positions of outputs."""
         return self.source in {LABELS_TABLE, GT_TABLES}
 
 
@@ -56,9 +56,9 @@ def is_label(title: str) -> bool:
 
 
 def find_tables(folder: Path, paths: Sequence[str]) -> list[Path]:
-    """Find the tables of labels of images: `labels.csv` in their folder, or else `GT-*.csv`.
+    """Find the tables of labels: `labels.csv` in the images' folder, otherwise `GT-*.csv`.
 
-    The latter, as GTSRB has them, lie in the folder or beside the images, one or several.
+    GTSRB has one or several of the latter, in the folder or beside the images.
     """
     table = folder / LABELS_TABLE
     if table.is_file():
@@ -68,7 +68,7 @@ def find_tables(folder: Path, paths: Sequence[str]) -> list[Path]:
 
 
 def read_truth(folder: Path, paths: Sequence[str]) -> Truth:
-    """Read the labels of images: from tables (see `find_tables`), or else from class folders.
+    """Read the labels of images from tables (see `find_tables`), otherwise from class folders.
 
     The first column of a table is the path, relative to the table's folder. One column, titled
     `label` or as `is_label` says, holds a class, several classes separated by semicolons, or
@@ -78,8 +78,8 @@ def read_truth(folder: Path, paths: Sequence[str]) -> Truth:
     Raises
     ------
     InputError
-        When there is neither a table nor a class folder; when the tables have no label of any
-        image, several columns may hold the label, or two tables contradict each other.
+        When there is neither a table nor a class folder; when the tables label no image, several
+        columns may hold the label, or two tables contradict each other.
     """
     tables = find_tables(folder, paths)
     if tables and tables[0].name == LABELS_TABLE:
@@ -145,7 +145,7 @@ def _label_columns(file: Path, header: Sequence[str]) -> list[int]:
 
 
 def _from_gt_tables(tables: Sequence[Path], folder: Path, paths: Sequence[str]) -> Truth:
-    """Join the labels of several tables, each about the images below its own folder."""
+    """Join the labels of several tables; each table describes the images below its own folder."""
     values: dict[str, tuple[str, ...]] = {}
     columns: tuple[str, ...] = ()
     for file in tables:
@@ -194,7 +194,7 @@ def read_labelled(folder: Path, paths: Sequence[str]) -> Truth:
 
 
 def no_labelled_image(folder: Path, unlabelled: Sequence[str], truth: Truth) -> InputError:
-    """Return the error that no image has a label, though there are images and labels."""
+    """Return the error that no image has a label, although there are labels."""
     return InputError(
         f"{folder}: expected a label for each image, received none for "
         f"{count_of(len(unlabelled), 'image')}, such as {unlabelled[0]}; labels come from "
@@ -207,8 +207,8 @@ def order_classes(
 ) -> tuple[str, ...]:
     """Return the names of a classifier's classes in the order of its outputs.
 
-    Without `names`, the labels are sorted, as Keras sorts class folders. Labels in a table that are
-    whole numbers from 0 are positions of outputs.
+    Without `names`, the labels are sorted, as Keras sorts class folders. If the labels of a table
+    are whole numbers from 0, they are positions of outputs.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def order_classes(
     Raises
     ------
     InputError
-        When the number of names is not that of the classes, or a label is not a class.
+        When the number of names differs from the number of classes, or a label is not a class.
     """
     if len(truth.columns) > 1:
         raise InputError(

@@ -1,6 +1,6 @@
 """Lists of the images that a DNN confuses between two classes.
 
-`inspect` writes them; `cluster` and `heatmaps` read them, and say what their images are.
+`inspect` writes them. `cluster` and `heatmaps` read them, and say which confusion they come from.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PairList:
     names : tuple of str
         Names of the classes.
     rank : int or None
-        Rank of the pair by NAPVD, from 1; None where it is not known.
+        Rank of the pair by NAPVD, from 1; None if it is not known.
     images : sequence of str
         Paths, relative to the folder of the images.
     """
@@ -44,7 +44,7 @@ class PairList:
 
 
 def list_name(first: int, second: int) -> str:
-    """Return the file name of a pair's list, made of positions: a class name may hold any text."""
+    """Return the file name of a pair's list, made of positions: class names may hold any text."""
     return f"{PAIR_FOLDER}/{min(first, second)}-{max(first, second)}.txt"
 
 
@@ -69,17 +69,17 @@ def write_pair_lists(run: Path, folder: Path, lists: Sequence[PairList]) -> None
 
 
 def describe_source(source: Path) -> list[str]:
-    """Describe the confusion that the images of a pair's list come from.
+    """Describe the confusion that the images of a list come from.
 
     Returns
     -------
     list of str
-        One sentence; none when `source` is not a list that `inspect` wrote.
+        One sentence; empty when `source` is not a list that `inspect` wrote.
 
     Raises
     ------
     InputError
-        When the table beside the list is not as the tool writes it.
+        When the table beside the list is damaged.
     """
     table = source.parent / PAIRS_TABLE
     if source.parent.name != PAIR_FOLDER or not source.is_file() or not table.is_file():

@@ -1,4 +1,4 @@
-"""Read the parameters of failing images, and of passing ones to compare with, from tables."""
+"""Read the parameters of failing images, and of passing images for comparison, from tables."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from pipelines.data.tables import ENDS_USED, Table, clean, read_table
 from pipelines.runs.errors import InputError
 
 MOST_PROBLEMS = 100
-"""Largest number of problems that are listed for the rows of a column, and for the whole column."""
+"""Largest number of problems that are listed for single rows, and for whole columns."""
 
 NAMES = frozenset({"label", "prediction", "expected", "predicted", "class"})
-"""Titles of columns that hold names of classes, also where the names consist of digits."""
+"""Titles of columns that hold names of classes, even if the names consist of digits."""
 TEST_TITLES = {"expected": "label", "predicted": "prediction"}
 """Columns of the table that `test` writes, and their names as parameters."""
 TEST_ONLY = ("correct", "explained output")
-"""Columns of that table that are not parameters. Neither are the scores of the classes."""
+"""Columns of that table that are not parameters. The scores of the classes are none, either."""
 
 Report = Callable[[int, str, str], None]
 """Adds a problem to a list: row, column, and what it is."""
@@ -47,20 +47,20 @@ def read_parameters(
 ) -> ParameterTable:
     """Read the parameters of a run's images from tables (HUDD, section V-B, Table III).
 
-    The first column of every table holds the images' paths; every other column is a parameter. See
-    `tables.read_table` for what a table may look like. A column is an angle when `angles` names it,
-    a category when its title is label, prediction, expected, predicted or class, and otherwise of
-    the kind that `columns.read_column` finds.
+    The first column of every table holds the images' paths; every other column is a parameter.
+    `tables.read_table` says what a table may look like. A column is an angle if `angles` names it,
+    a category if its title is label, prediction, expected, predicted or class, and otherwise of the
+    kind that `columns.read_column` finds.
 
     In the `testResult.csv` of a test, the expected and the predicted class are the label and the
     prediction, and errors are numbers; scores are left out.
 
     Rows of passing images may stand in the same tables, or in others with the same titles. A path
-    that exists in both folders names the passing image in a table that lies in the passing images'
-    folder, or whose titles earlier tables all have for failing images; else the failing image.
+    that exists in both folders names the passing image if the table lies in the passing images'
+    folder, or if earlier tables have all its titles for failing images; else the failing image.
 
-    nan and infinities are no values. What cannot be used becomes a problem; the first hundred of a
-    kind are listed. Time and memory grow with the number of cells.
+    nan and infinities count as missing. What cannot be used becomes a problem; the first hundred of
+    each kind are listed. Time and memory grow with the number of cells.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ def read_parameters(
     angles : sequence of str
         Titles of the columns that are angles in degrees.
     folder : Path, optional
-        Folder of the images: absolute paths below it are understood.
+        Folder of the images; with it, absolute paths below it are recognised.
     passing : PassingImages, optional
-        Passing images, whose values are read to compare with.
+        Passing images, whose values are read for comparison.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def _none_usable(files: Sequence[Path], problems: Sequence[Problem]) -> InputErr
 
 @dataclass(frozen=True)
 class _Notebook:
-    """The problems of one table: `MOST_PROBLEMS` of each kind, and the number of the others."""
+    """The problems of one table: up to `MOST_PROBLEMS` of each kind, and the number of the rest."""
 
     file: str
     problems: list[Problem]
@@ -125,7 +125,7 @@ class _Notebook:
             self.problems.append(Problem(self.file, row, column, what, used=used))
 
     def close(self) -> list[Problem]:
-        """Return the problems by row, then the numbers of those that are not listed."""
+        """Return the problems by row, then the numbers of those not listed."""
         left = [
             Problem(self.file, 0, column, f"and {more:,} more like these", more)
             for (column, _), count in self.counts.items()
@@ -156,7 +156,7 @@ class _Part:
     ----------
     file : str
     sides : frozenset of bool
-        Whether it has rows of failing images (False), of passing images (True), or of both.
+        False for rows of failing images, True for rows of passing images; or both.
     parameter : Parameter or None
         Values of failing and then passing images; None for a column that cannot be used.
     """
@@ -169,7 +169,7 @@ class _Part:
 def _read_files(
     files: Sequence[Path], images: _Images, angles: set[str]
 ) -> tuple[dict[str, list[_Part]], list[Problem]]:
-    """Read all tables: for each title, the columns of the tables; and what could not be used."""
+    """Read all tables; return each title's columns, and the problems."""
     columns: dict[str, list[_Part]] = {}
     problems: list[Problem] = []
     names = Counter(file.name for file in files)
@@ -188,7 +188,7 @@ def _read_file(
     known: dict[str, list[_Part]],
     report: Report,
 ) -> None:
-    """Read one table; add its columns to `known`, which has those of earlier tables."""
+    """Read one table; add its columns to `known`, the columns of earlier tables."""
     table = read_table(file)
     titles = [_as_parameter(title, table.header) for title in table.header]
     rows, remarks = join_rows(
@@ -237,7 +237,7 @@ def _read_column(
     earlier: Sequence[Parameter],
     report: Report,
 ) -> tuple[Column, Kind]:
-    """Read some rows of a column, as the kind that the column of an earlier table has."""
+    """Read some rows of a column, as the same kind as the column of an earlier table."""
     kind = earlier[0].kind if earlier else None
     cells = [table.rows[row][position].strip() for row in rows.values()]
     read = partial(
@@ -261,7 +261,7 @@ def _speaks_of_passing(
     titles: Sequence[str | None],
     known: Mapping[str, Sequence[_Part]],
 ) -> bool:
-    """Tell whether paths that name a failing and a passing image mean the passing one."""
+    """Tell whether a path of both a failing and a passing image means the passing one."""
     if images.passing is None:
         return False
     beside = file.resolve().parent
@@ -311,7 +311,7 @@ def _is_test(header: Sequence[str]) -> bool:
 
 
 def _as_parameter(title: str, header: Sequence[str]) -> str | None:
-    """Return the title of a column as a parameter; None for a column that only a test needs."""
+    """Return the title of a column as a parameter; None for a column that is not a parameter."""
     if not _is_test(header):
         return title
     if title in TEST_ONLY or title.startswith("score "):

@@ -17,7 +17,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import FORMULA_STARTS, write_csv
 
 EXACT_INTEGERS = 2**53
-"""Below it, a float is exact for whole numbers; they are written without a decimal point."""
+"""Floats below it hold whole numbers exactly; such values are written without decimal point."""
 
 Kind = Literal["number", "angle", "category"]
 
@@ -31,15 +31,15 @@ class Parameter:
     name : str
         The column's title.
     kind : str
-        "number", "angle" (in degrees, 360 is 0) or "category".
+        "number", "angle" (degrees; 360 is 0) or "category".
     values : array of float64, shape (n,)
-        One per image; nan where it is unknown. For a category, its position in `categories`.
+        One per image, nan if unknown. For a category, its position in `categories`.
     categories : tuple of str
         The categories that occur, sorted; empty for numbers and angles.
     passing : array of float64, shape (m,)
         The values of passing images; empty when there are none.
     outcome : bool
-        Whether it says how wrong the DNN is. Then failing and passing images differ by definition.
+        Whether it measures the DNN's error. Failing and passing images then differ by definition.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Problem:
     file : str
         Name of the table.
     row : int
-        Line of the file, where 1 is the header; 0 when it concerns no single row.
+        Line of the file, where 1 is the header; 0 when it does not concern one row.
     column : str
         Title; empty when it concerns the whole row.
     what : str
@@ -67,7 +67,7 @@ class Problem:
     count : int
         Number of problems that this one stands for.
     used : bool
-        Whether nothing was left out, so that it is only a remark.
+        True for a remark: nothing was left out.
     """
 
     file: str
@@ -109,10 +109,10 @@ def wrap_angles(angles: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def write_parameters(path: Path, paths: Sequence[str], parameters: Sequence[Parameter]) -> None:
-    """Write the table of parameters that the run uses, whole or not at all.
+    """Write the table of parameters that the run uses; an error leaves no part of it.
 
-    The first column is `path`; a column per parameter follows. Categories are text, numbers have as
-    many digits as are needed to read back the same number, and unknown values are empty.
+    The first column is `path`, followed by one column per parameter. Categories are text, numbers
+    have enough digits to be read back unchanged, and unknown values are empty.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def read_parameter_columns(
     Raises
     ------
     InputError
-        When the file cannot be read, or is not the file that was written.
+        When the file cannot be read, or has other content than expected.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:

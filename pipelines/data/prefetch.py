@@ -1,4 +1,4 @@
-"""Work on images in threads, a bounded number of them ahead of whoever takes the results.
+"""Process images in threads, a limited number of images ahead of the consumer.
 
 What is bounded, too, is the memory in which all threads of the process decode at a time.
 """
@@ -38,7 +38,8 @@ class MemoryBudget:
     def hold(self, size: int) -> Iterator[None]:
         """Wait until so many bytes are free, and keep them as long as the context lasts.
 
-        A thread that holds some must not ask for more: two such threads could wait for each other.
+        A thread that holds pixels must not ask for more: two such threads could wait for each
+        other.
         """
         held = min(size, self.size)
         with self._changed:
@@ -61,11 +62,11 @@ def prefetch(
 ) -> Iterator[Result]:
     """Map a function over items in order, in threads that run at most `ahead` items ahead.
 
-    Decoding releases Python's lock, so a network that consumes the results need not wait. At most
+    Decoding releases Python's lock, so a network that consumes the results does not wait. At most
     `ahead` results are in memory, for any number of items.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")  # as `walk_files` does, for lists of images
-    Image.init()  # not in a thread: an interrupt while it imports plugins could leave it waiting
+    Image.init()  # not in a thread: an interrupt during the import of plugins could block it
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as threads:
         try:

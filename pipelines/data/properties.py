@@ -1,7 +1,7 @@
-"""Measures of a picture that any vision engineer would name: brightness, sharpness, noise, ...
+"""Measures of a picture that vision engineers know: brightness, sharpness, noise, ...
 
-Each is a standard one, named where it is computed. Luminance is luma (ITU-R BT.601, the Y of a
-JPEG file) on a scale of 0 to 1, from pixel values as they are stored.
+Each is a standard measure, which its docstring names. Luminance is luma (ITU-R BT.601, the Y of a
+JPEG file), scaled to 0 to 1, computed from the stored pixel values.
 """
 
 from __future__ import annotations
@@ -30,31 +30,32 @@ from pipelines.data.blemishes import (
 
 LONGEST_SIDE = 256
 GREY = 0.01
-"""Mean chroma, of 1, below which a picture has no hue: rounding and JPEG reach as much."""
+"""Mean chroma, of 1, up to which a picture has no hue: rounding and JPEG cause as much."""
 ROUND = 0.05
-"""Coherence, and strength of hue, below which a direction is an accident."""
+"""Smallest coherence, and strength of hue, of a direction that is more than chance."""
 BLUR_LENGTH = 9
-"""Of the additional blur of Crete et al., px."""
+"""Width of the additional blur of Crete et al., px."""
 
 
 @dataclass(frozen=True)
 class Property:
-    """One measure, and how to speak of it.
+    """One measure, and its wording.
 
     Attributes
     ----------
     key : str
     low, high : str
-        What a picture with a smaller or larger value is, "... than the rest"; empty where such a
-        difference is not worth saying.
+        What a picture with a smaller or larger value is called, "... than the rest"; empty if such
+        a difference is not reported.
     figure : str
         Name of the value.
     show : callable
-        Writes a value, with its unit.
+        Formats a value, with its unit.
     noticeable : float
-        Smallest difference that people see or care about, in the value's unit.
+        Smallest difference that is reported, in the value's unit: people neither see smaller ones
+        nor care about them.
     period : float
-        Of a circular value, in its unit; 0 for others.
+        Period of a circular value, in its unit; 0 for others.
     """
 
     key: str
@@ -82,9 +83,9 @@ def _hue(value: float) -> str:
 PROPERTIES = (
     Property("brightness", "darker", "brighter", "mean brightness", _DECIMAL, 0.04),
     Property("contrast", "lower in contrast", "higher in contrast", "contrast", _DECIMAL, 0.04),
-    # Noise and texture look sharp however dull the lens: only blur is worth saying.
+    # Noise and texture look sharp even with a dull lens: only blur is reported.
     Property("sharpness", "blurrier", "", "sharpness", _DECIMAL, 0.04),
-    # Of a clean picture the estimate tells the fine texture, which is no finding.
+    # For a clean picture, the estimate measures fine texture, which is no finding.
     Property("noise", "", "noisier", "noise", _OF_255, 1.0),
     Property("colourfulness", "paler", "more colourful", "colourfulness", _DECIMAL, 0.05),
     Property("hue", "of another colour", "of another colour", "dominant hue", _hue, 20, 360),
@@ -95,7 +96,7 @@ PROPERTIES = (
     Property(
         "shadows", "less underexposed", "more underexposed", "clipped shadows", _percent, 0.01
     ),
-    # That edges run at 89° tells nobody anything: `tilt` says when a picture is turned.
+    # The angle of edges, such as 89°, helps nobody: `tilt` reports when a picture is turned.
     Property("orientation", "", "", "edges at", _DEGREES, 20, 180),
     Property("coherence", "less aligned", "more aligned", "alignment of edges", _DECIMAL, 0.1),
     Property("centre_x", "further left", "further right", "middle of detail at x", _percent, 0.05),
@@ -103,7 +104,7 @@ PROPERTIES = (
     Property("width", "narrower", "wider", "width", _PIXELS, 1),
     Property("height", "less tall", "taller", "height", _PIXELS, 1),
     Property("aspect", "more upright", "more elongated", "width to height", _DECIMAL, 0.02),
-    # What spoils a picture: that others are free of it is no finding.
+    # Only damage is reported: that other pictures have none is no finding.
     Property("flat_area", "", "more covered by a flat patch", "largest flat patch", _percent, 0.03),
     Property("blockiness", "", "blockier", "steps at 8-px blocks over others", _DECIMAL, 0.2),
     Property("streaks", "", "more streaked", "thin bright streaks", _COUNT, 5),
@@ -116,22 +117,22 @@ PROPERTIES = (
 def measure(image: Image.Image, size: tuple[int, int] | None = None) -> NDArray[np.float64]:
     """Measure a picture.
 
-    It is downscaled first, so that its longer side is at most 256 px, except for what concerns
-    size: time grows with the number of pixels in the downscaling alone.
+    It is first downscaled to at most 256 px on its longer side, except for measures of size. Apart
+    from the downscaling, time does not grow with the number of pixels.
 
     Parameters
     ----------
     image : Image
         RGB.
     size : tuple of int, optional
-        Width and height of the original, where `image` is a reduced one.
+        Width and height of the original, if `image` was reduced.
 
     Returns
     -------
     array of float64, shape (p,)
-        One value an entry of `PROPERTIES`; nan where a picture does not have the property: hue of
-        a grey one, contrast and colourfulness of a black one, direction of edges that run all
-        ways, and whatever asks for edges of a flat picture or of one less than 3 px wide or high.
+        One value per entry of `PROPERTIES`; nan if undefined: the hue of a grey picture, contrast
+        and colourfulness of a black one, the direction of edges in all directions, and measures of
+        edges for a flat picture or one less than 3 px wide or high.
 
     Raises
     ------
@@ -180,15 +181,15 @@ def _downscale(image: Image.Image) -> Image.Image:
     if scale >= 1:
         return image
     width, height = (max(1, round(side * scale)) for side in image.size)
-    # The gap lets Pillow average whole blocks of very large pictures first: much faster.
+    # With the gap, Pillow first averages whole blocks of very large pictures: much faster.
     return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
 def contrast(light: Plane) -> float:
     """Compute RMS contrast (Peli: *Contrast in complex images*, 1990) over mean luminance.
 
-    The standard deviation alone shrinks with the light, so that every dark picture would be one of
-    low contrast.
+    The standard deviation alone decreases with the light: every dark picture would have low
+    contrast.
 
     Parameters
     ----------
@@ -207,9 +208,10 @@ def contrast(light: Plane) -> float:
 def sharpness(light: Plane) -> float:
     """Compute 1 - blur of Crete et al. (*The blur effect*, SPIE 2007).
 
-    How much of the variation between neighbours an additional blur takes away. Unlike the variance
-    of the Laplacian it does not change with brightness and contrast. As this variation is mostly
-    noise where there is noise, the picture is smoothed over 3 x 3 px first (binomial).
+    Blur is measured by the share of the variation between neighbours that remains under an
+    additional blur. Unlike the variance of the Laplacian it does not depend on brightness and
+    contrast. The picture is smoothed over 3 x 3 px first (binomial), because in noisy pictures this
+    variation is mostly noise.
 
     Parameters
     ----------
@@ -219,7 +221,7 @@ def sharpness(light: Plane) -> float:
     Returns
     -------
     float
-        0 to 1, of the blurrier of the two directions; nan for flat pictures.
+        0 to 1, the smaller value of the two directions; nan for flat pictures.
     """
     from scipy import ndimage
 
@@ -241,7 +243,7 @@ def sharpness(light: Plane) -> float:
 def noise(light: Plane) -> float:
     """Estimate the standard deviation of noise (Immerkaer: *Fast noise variance estimation*, 1996).
 
-    Fine texture counts as noise, too.
+    Fine texture also counts as noise.
 
     Parameters
     ----------
@@ -250,7 +252,7 @@ def noise(light: Plane) -> float:
     Returns
     -------
     float
-        In the unit of `light`; nan where a side is shorter than 3 px.
+        In the unit of `light`; nan if a side is shorter than 3 px.
     """
     if min(light.shape) < 3:
         return math.nan
@@ -262,7 +264,7 @@ def noise(light: Plane) -> float:
 def colourfulness(red: Plane, green: Plane, blue: Plane) -> float:
     """Compute the colourfulness of Hasler and Suesstrunk (SPIE 2003) over mean luminance.
 
-    Theirs alone shrinks with the light, so that every dark picture would be a pale one.
+    Their measure alone decreases with the light: every dark picture would be pale.
 
     Returns
     -------
@@ -285,10 +287,10 @@ def dominant_hue(red: Plane, green: Plane, blue: Plane) -> tuple[float, float]:
     Returns
     -------
     hue : float
-        Degrees, 0 to 360: 0 is red, 120 green, 240 blue. nan where there is next to no colour, or
-        no hue prevails.
+        Degrees, 0 to 360: 0 is red, 120 green, 240 blue; nan if there is almost no colour or no hue
+        prevails.
     strength : float
-        Mean resultant length, 0 (all hues alike) to 1 (one hue); nan where there is no colour.
+        Mean resultant length, 0 (all hues equally) to 1 (one hue); nan if there is no colour.
     """  # noqa: D205
     x = red - (green + blue) / 2
     y = np.float32(math.sqrt(3) / 2) * (green - blue)
@@ -303,11 +305,11 @@ def dominant_hue(red: Plane, green: Plane, blue: Plane) -> tuple[float, float]:
 
 
 def edges(light: Plane) -> tuple[float, float, float, float]:
-    """Compute how edges run, and where they are, from the structure tensor of the whole picture.
+    """Compute the direction and the middle of edges from the structure tensor of the whole picture.
 
     Orientation and coherence are those of Bigün and Granlund (*Optimal orientation detection of
-    linear symmetry*, ICCV 1987), from central differences; the centroid is that of the tensor's
-    trace, gradient energy.
+    linear symmetry*, ICCV 1987), from central differences. The centroid is that of the gradient
+    energy, the trace of the tensor.
 
     Parameters
     ----------
@@ -316,12 +318,12 @@ def edges(light: Plane) -> tuple[float, float, float, float]:
     Returns
     -------
     orientation : float
-        Degrees, 0 to 180, counter-clockwise: 0 is horizontal edges, 90 vertical ones; nan where no
-        orientation prevails.
+        Degrees, 0 to 180, counter-clockwise: 0 for horizontal edges, 90 for vertical ones; nan if
+        no orientation prevails.
     coherence : float
-        0 (all orientations alike) to 1 (parallel edges).
+        0 (all orientations equally) to 1 (parallel edges).
     x, y : float
-        Middle of the detail as shares of width and height, from the upper left corner.
+        Middle of the detail, as shares of width and height from the upper left corner.
 
     All are nan for flat pictures.
     """
@@ -337,7 +339,7 @@ def edges(light: Plane) -> tuple[float, float, float, float]:
     difference = float(xx.sum()) - float(yy.sum())
     mixed = 2 * float((across * down).sum())
     coherence = min(1.0, math.hypot(difference, mixed) / total)
-    # Edges run across the gradient, and rows are counted downwards.
+    # Edges are perpendicular to the gradient, and rows are counted downwards.
     gradient = math.degrees(math.atan2(mixed, difference)) / 2
     orientation = (90 - gradient) % 180 if coherence >= ROUND else math.nan
     height, width = light.shape

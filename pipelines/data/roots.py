@@ -1,7 +1,7 @@
-"""The folders below which a job of the page may read images, wherever links and lists lead.
+"""The folders from which a job of the page may read images, even through links and lists.
 
-The page starts its jobs with these folders in their environment; a job that is started on the
-command line has none there, and may read whatever its user may.
+The page passes these folders to its jobs in environment variables. A job started on the command
+line has no such variable, and may read what its user may read.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ ROOTS = "SAFE_TOOL_ROOTS"
 
 
 def environment(roots: Sequence[Path]) -> dict[str, str]:
-    """Return the variables that tell a job its roots; none where there is no limit."""
+    """Return the environment variables that limit a job to its roots; none without a limit."""
     return {ROOTS: json.dumps([str(root) for root in roots])} if roots else {}
 
 
 def is_allowed(target: Path, roots: Sequence[Path] | None = None) -> bool:
-    """Tell whether a path, free of links, lies below one of the roots; without roots it may.
+    """Tell whether a path without links lies below one of the roots; True if there are no roots.
 
     Parameters
     ----------
     roots : sequence of Path, optional
-        Resolved folders, empty for no limit; None for those of this job's environment.
+        Resolved folders; empty for no limit; None for those in this process's environment.
     """
     if roots is None:
         named = os.environ.get(ROOTS)

@@ -1,4 +1,4 @@
-"""Which row of a table is which image's, by the path in its first column."""
+"""Join the rows of a table with images, by the path in the first column."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipelines.data.tables import ENDS_LEFT_OUT, ENDS_USED, Table, quote_cell
 from pipelines.runs.errors import InputError
 
 IMAGE_NAME = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?|gif|p[bgp]m)$", re.IGNORECASE)
-"""How a cell ends that is no title, but names an image."""
+"""End of a cell that names an image and so is no title."""
 
 
 @dataclass(frozen=True)
 class PassingImages:
-    """Passing images that rows of a table can be of.
+    """Passing images that rows of a table may describe.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class PassingImages:
 
 @dataclass(frozen=True)
 class _Places:
-    """Images of one folder: their places by path, and the folder's absolute names."""
+    """Images of one folder: their positions by path, and the absolute names of the folder."""
 
     places: dict[str, int]
     folder: Path | None
@@ -52,21 +52,21 @@ class _Places:
 
 @dataclass(frozen=True)
 class _Images:
-    """The images that rows can be of.
+    """The images that rows may describe.
 
     Attributes
     ----------
     sets : tuple of _Places
-        Failing images, then passing ones where there are any.
+        Failing images, then passing ones, if any.
     bases : tuple of str
-        Folders that paths may be relative to, beside those of the sets.
+        Folders that paths may be relative to, besides those of the sets.
     """
 
     sets: tuple[_Places, ...]
     bases: tuple[str, ...]
 
     def find(self, cell: str) -> list[int]:
-        """Find the images that a cell names, one of each set at most; below a base come last."""
+        """Find the images that a cell names, at most one per set; those below a base come last."""
         for text in (cell, *(f"{base}/{cell.strip()}" for base in self.bases)):
             places = [place for images in self.sets if (place := images.find(text)) is not None]
             if places:
@@ -95,25 +95,27 @@ def join_rows(
     Parameters
     ----------
     paths : sequence of str, length n
-        Of the images, relative, with forward slashes.
+        Relative paths of images, with forward slashes.
     passing : PassingImages, optional
-        Images whose rows are wanted too, but not missed.
+        Images whose rows are read, too; a missing row is no problem.
     shared_are_passing : bool
-        Whether a path that names an image of either folder is the passing one's.
+        Whether a path that both folders have names the passing image.
 
     Returns
     -------
     rows : dict of int to int
-        By place in `paths`, the first row that names it; places of passing images follow.
+        The first row of each image, by the image's position in `paths`; those of passing images
+        follow.
     remarks : list of tuple of int and str
-        On rows of no image and on second rows of an image; with line 0, on images without a row,
-        unless the table holds rows of passing images alone. Rows of other files of the folders are
-        passed over.
+        Remarks on rows without an image and on second rows of an image. Remarks with line 0 are on
+        images without a row, unless the table holds rows of passing images alone. Rows of other
+        files of the folders are skipped.
 
     Raises
     ------
     InputError
-        When no row names an image; when the table has no titles, so that a row would be lost.
+        When no row names an image; when the table has no titles, so that its first row would be
+        lost.
     """
     images = _find_images(file, paths, folder, passing)
     _check_titles(file, table, images)
@@ -138,7 +140,7 @@ def join_rows(
 
 
 def _check_titles(file: Path, table: Table, images: _Images) -> None:
-    """Raise InputError where the row of titles is that of an image, which would be lost."""
+    """Raise InputError when the row of titles names an image: that row would be lost."""
     first = table.header[0]
     if IMAGE_NAME.search(first) or images.find(first):
         raise InputError(
@@ -164,7 +166,7 @@ def _match_rows(
         places = images.find(cells[0])
         shared += len(places) > 1
         if not places and images.has_file(cells[0]):
-            continue  # an image that did not fail: a table of all images is fine, too
+            continue  # an image that did not fail: tables may describe all images
         if not places:
             received = quote_cell(cells[0]) if cells[0].strip() else "an empty cell"
             what = f"expected the path of an image of the run, received {received}{ENDS_LEFT_OUT}"
@@ -183,7 +185,7 @@ def _match_rows(
 def _find_images(
     file: Path, paths: Sequence[str], folder: Path | None, passing: PassingImages | None
 ) -> _Images:
-    """Return the images that the rows of a table may be of; with passing ones, more names are."""
+    """Return the images that rows may describe; with passing images, more names are recognised."""
     failing = _places(paths, folder, 0)
     if passing is None:
         return _Images((failing,), ())

@@ -1,6 +1,6 @@
 """Read tables that people export or write by hand: text with any common delimiter and encoding.
 
-A file that cannot be a table is refused. Oddities are read as well as possible, with a remark.
+A file that is no table is refused. Unusual files are read as well as possible, with a remark.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pipelines.runs.wording import count_of
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 SEPARATOR = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
 DELIMITER_ROWS = 20
-"""Number of rows after the header that the delimiter is found from."""
+"""Number of rows after the header from which the delimiter is determined."""
 MAX_BYTES = 500_000_000
-"""Largest file; memory holds a table several times."""
+"""Largest size of a file; memory holds the table several times."""
 MESSAGE_CHARACTERS = 60
 """Number of characters of a cell that a message shows."""
 ENDS_USED = ": used"
@@ -43,15 +43,15 @@ class Table:
     header : list of str
         Two titles or more, trimmed, each on one line.
     header_line : int
-        Line of the header in an editor: 1, or more when empty lines come before it.
+        Line of the header in an editor; more than 1 when empty lines come before it.
     rows : list of list of str
         At least one row. Every row has as many cells as there are titles, and is not empty.
     lines : list of int
-        Line at which each row begins in an editor.
+        Line of each row's beginning in an editor.
     delimiter : str
         One of `DELIMITERS`.
     remarks : list of tuple of int and str
-        Line (0 for the whole file), and what was expected, received and done.
+        Line (0 for the whole file), and what was expected, what was received and what was done.
     """
 
     header: list[str]
@@ -79,8 +79,8 @@ def read_table(file: Path) -> Table:
     Raises
     ------
     InputError
-        When the file is missing, cannot be read or is not text, has fewer than two columns or no
-        row, a quotation mark is not closed, or a cell is too long.
+        When the file is missing, cannot be read or is not text; when it has fewer than two columns
+        or no row, a quotation mark is not closed, or a cell is too long.
     """
     text, remarks = _read_text(file)
     separator = SEPARATOR.match(text)  # a first line "sep=;" that spreadsheets write and read
@@ -169,8 +169,9 @@ def _read_text(file: Path) -> tuple[str, list[tuple[int, str]]]:
 def _find_delimiter(text: str) -> str:
     """Find the delimiter from the titles; if several fit, from the first rows.
 
-    A title such as "weather (rain; fog)" contains another delimiter, but then the rows below have
-    another number of cells. If not, the delimiter must leave none in the first title.
+    A title such as "weather (rain; fog)" contains another delimiter, but then the rows below have a
+    different number of cells. If they do not, the delimiter has to be the one that leaves no other
+    delimiter in the first title.
     """
     best, fit = ",", (0.0, 0, False)
     for delimiter in DELIMITERS:
@@ -192,7 +193,7 @@ def _find_delimiter(text: str) -> str:
 
 def _split(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line and the cells of each row that is not empty."""
-    # Strict: otherwise a quotation mark that is not closed would silently swallow all later rows.
+    # Strict: otherwise an unclosed quotation mark would silently swallow all later rows.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     for row in reader:

@@ -39,7 +39,7 @@ def draw_thumbnail(folder: Path, image: ImageFile, run: Path) -> bytes | Rejecte
     Returns
     -------
     bytes or Rejected
-        A JPEG file; an image file that no longer has its digest is rejected.
+        A JPEG file; Rejected when the image file has changed since its digest was taken.
     """
     thumbnail = use_image(folder, image.path, THUMBNAIL_SIDE, _thumbnail)
     if isinstance(thumbnail, Rejected):

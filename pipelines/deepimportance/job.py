@@ -243,7 +243,7 @@ def _measure(
 def _load(
     run: Run, model: Path, sets: ImageSets, class_names: tuple[str, ...] | None, options: Options
 ) -> tuple[_Subject, ImageSets]:
-    """Load the model, and keep the images of the chosen class where there is one."""
+    """Load the model, and keep the images of the chosen class, if any."""
     run.progress(LOADING, 0, 1)
     network = load_network(model, options.scaling, trust=options.trust)
     network = fix_size(network, sets.training.folder, sets.training.images)
@@ -362,7 +362,7 @@ def _quantise(
 def _of_class(
     new: ImageActivations, predicted: NDArray[np.int32], meaning: OutputMeaning, options: Options
 ) -> ImageActivations:
-    """Keep the new images that are predicted to be of the chosen class, where there is one."""
+    """Keep the new images that are predicted to be of the chosen class, if any."""
     if options.class_ is None or meaning.names is None:
         return new
     kept = np.flatnonzero(predicted == meaning.names.index(options.class_))

@@ -28,7 +28,7 @@ class OutputMeaning:
     task : str
         What the network predicts: "classes", "several" or "numbers".
     names : tuple of str or None
-        Names of the classes in the order of the outputs; None where they are not known.
+        Names of the classes in the order of the outputs; None if they are not known.
     """
 
     task: Task

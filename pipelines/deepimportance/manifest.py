@@ -41,7 +41,7 @@ class CoverageFigures(Part):
         Their share.
     images, training_images : int
     new_images, new_combinations : int or None
-        New images, and how many of them add a combination; None where there are none.
+        New images, and how many of them add a combination; None if there are none.
     """
 
     part: ClassVar[Literal["result"]] = "result"
@@ -77,7 +77,7 @@ class PerturbFigures(Part):
     images, unchanged : int
         All copies, and those that are as the originals.
     labels : str
-        Where their labels come from, in words; empty where there are none.
+        Where their labels come from, in words; empty if there are none.
     """
 
     part: ClassVar[Literal["result"]] = "result"

@@ -43,7 +43,7 @@ class ImageActivations:
     values : array of float32, shape (n, neurons)
         Activations of the measured layer.  Those of other layers are not kept.
     covered : dict of str to array of bool, or None
-        For each criterion, which items are covered over all layers; None where the criterion is not
+        For each criterion, which items are covered over all layers; None if the criterion is not
         defined.
     """
 
@@ -288,7 +288,7 @@ def cover_surprises(
     Returns
     -------
     dict of str to array of bool, or None
-        None where no image has a surprise: for instance, when one class only is predicted for the
+        None if no image has a surprise: for instance, when one class only is predicted for the
         training images.
     """
     activations = measured.values, predicted, training.values, classes

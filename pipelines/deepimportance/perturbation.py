@@ -36,7 +36,7 @@ Pixels = NDArray[np.uint8]
 Perturb = Callable[[Pixels, NDArray[np.int32]], Pixels]
 """Perturbs images (uint8, shape (n, height, width, channels)).
 
-The second argument is the class that each image shows (int32, shape (n,)); -1 where it is not
+The second argument is the class that each image shows (int32, shape (n,)); -1 if it is not
 known, which stands for the predicted class.
 """
 

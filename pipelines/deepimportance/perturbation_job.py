@@ -139,7 +139,7 @@ def perturb_images(
     -------
     Manifest
         `result` has the number of `images`, how many are `unchanged`, and in words where their
-        `labels` come from; empty where there are none.
+        `labels` come from; empty if there are none.
 
     Raises
     ------

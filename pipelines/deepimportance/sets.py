@@ -44,7 +44,7 @@ class ImageSet:
     rejected : list of Rejected
         Files that cannot be used.
     truth : Truth or None
-        Labels; None where there are none.
+        Labels; None if there are none.
     notes : tuple of str
         What the user should know of the images; see `image_lists.ListedImages`.
     """

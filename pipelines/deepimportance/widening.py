@@ -29,7 +29,7 @@ class Widening:
         Whether an image adds a combination to those of the test set and of all images before it.
     apart : array of int64, shape (r,)
         In how many neurons the combination differs from the most similar one of the test set and of
-        all images before it; 0 where it adds none.
+        all images before it; 0 if it adds none.
     """
 
     images: NDArray[np.intp]

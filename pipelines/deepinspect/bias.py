@@ -24,7 +24,7 @@ class Bias:
     average : array of float64, shape (k, k)
         Symmetric (Equation 4); NaN on the diagonal, and for pairs with a class without distances.
     thirds : array of int32, shape (k, k, drivers)
-        The third classes with the largest bias, largest first; -1 where no other bias is above 0.
+        The third classes with the largest bias, largest first; -1 if no other bias is above 0.
     biases : array of float32, shape (k, k, drivers)
         The bias of each of these third classes (Equation 3).
     """
@@ -52,7 +52,7 @@ def average_bias(
 ) -> Bias:
     """Compute the average bias of all pairs of classes over all third ones (Equations 3 and 4).
 
-    bias(a, b, c) = |D(c, a) - D(c, b)| / (D(c, a) + D(c, b)), and 0 where both distances are 0.  A
+    bias(a, b, c) = |D(c, a) - D(c, b)| / (D(c, a) + D(c, b)), and 0 if both distances are 0.  A
     triplet whose c is far from both a and b counts as 0 (section IV-C).  The average is over all
     |O| - 2 third classes, as Equation 4 is printed.
 
@@ -115,7 +115,7 @@ def _triplet_biases(
     Returns
     -------
     array of float64, shape (c, k)
-        One row for each third class, one column for each class b; 0 where both are the same class.
+        One row for each third class, one column for each class b; 0 if both are the same class.
     """
     own = between[a, thirds, None]
     biases = between[thirds]  # a copy, worked on in place

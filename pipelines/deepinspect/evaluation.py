@@ -29,7 +29,7 @@ class Detection:
     tp, fp : int
         Reported pairs that are true errors, and reported pairs that are not.
     precision : float or None
-        None where no pair is reported.
+        None if no pair is reported.
     recall : float
     random_precision, random_recall : float
         Mean precision and recall of as many pairs chosen at random.
@@ -59,7 +59,7 @@ class Evaluation:
     gain : float
         By how much `aucec` exceeds that of a random ranking, as a share of the latter.
     spearman : float or None
-        Rank correlation of score and ground truth; None where either is constant.
+        Rank correlation of score and ground truth; None if either is constant.
     curve : list of (float, float)
         Share of the pairs that an engineer inspects, and share of the true errors among them.
     """
@@ -279,7 +279,7 @@ def spearman(scores: Doubles, truth: Doubles) -> float | None:
     Returns
     -------
     float or None
-        None where either is constant, or fewer than two pairs are known.
+        None if either is constant, or fewer than two pairs are known.
     """
     from scipy.stats import spearmanr
 

@@ -39,7 +39,7 @@ class Findings:
     distances : array of float64, shape (k, k)
         NAPVD; NaN for pairs with a class that is never predicted.
     bias : Bias or None
-        None where fewer than three classes have distances.
+        None if fewer than three classes have distances.
     scores : dict of str to array of float64, shape (pairs,)
         "confusion" has NAPVD; "bias", where it is defined, the average bias.
     rankings : dict of str to Ranking
@@ -72,7 +72,7 @@ class Truths:
     errors : dict of str to array of bool, shape (pairs,)
         Which pairs are true errors, by "confusion" and "bias".
     evaluations : dict of str to Evaluation or None
-        None where no pair is a true error.
+        None if no pair is a true error.
     images : dict of (int, int) to list of int
         Positions of the images that are confused between the two classes of each pair.
     """

@@ -257,7 +257,7 @@ def _measure(
 
 
 def check_options(options: Options) -> None:
-    """Raise InputError where an option cannot be used."""
+    """Raise InputError when an option cannot be used."""
     if not 0 < options.top_percent <= 100:
         raise InputError(
             f"top: expected more than 0 % and at most 100 %, received {options.top_percent}"

@@ -47,7 +47,7 @@ class InspectionChoices(Part):
     scaling, input_size
         Of a model; see `dnn.manifest.DnnTestChoices`.
     task : str or None
-        "classes" (one an image) or "several"; None where no labels tell.
+        "classes" (one per image) or "several"; None if no labels tell.
     layers : dict of str to int
         Neurons of each layer that is looked at.
     """
@@ -91,7 +91,7 @@ class InspectionFigures(Part):
         Of classes.
     confusion : PairCounts
     bias : PairCounts or None
-        None where there are two classes.
+        None if there are two classes.
     confused_images : int or None
         None without labels.
     """
@@ -107,7 +107,7 @@ class InspectionFigures(Part):
 
 
 def read_options(manifest: Manifest) -> InspectParameters | ExportedParameters:
-    """Read the options of an inspection; InputError where they cannot be read."""
+    """Read the options of an inspection; InputError when they cannot be read."""
     if "distances" in manifest.parameters:
         return read_part(manifest, ExportedParameters)
     return read_part(manifest, InspectParameters)

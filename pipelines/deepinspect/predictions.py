@@ -37,7 +37,7 @@ class PredictionBatches:
     predicted : list of array of bool, shape (n, k)
         Which classes are predicted, one array for each batch.
     runner_up : list of array of int32, shape (n,)
-        The class with the second largest share; -1 where an image may have several classes.
+        The class with the second largest share; -1 if an image may have several classes.
     margin : list of array of float32, shape (n,)
         By how much the largest share exceeds the second largest.
     """
@@ -60,7 +60,7 @@ class InspectedImages:
     runner_up : array of int32, shape (n,)
     margin : array of float32, shape (n,)
     truth : array of bool, shape (n, k), or None
-        Which classes each image shows; all False for an image without a label, None where no image
+        Which classes each image shows; all False for an image without a label, None if no image
         has a label.
     labelled : array of bool, shape (n,)
     """

@@ -78,9 +78,9 @@ class ClassRow:
     ----------
     name : str
     predicted : int or None
-        Number of images for which the class is predicted; None where that is not known.
+        Number of images for which the class is predicted; None if that is not known.
     labelled : int or None
-        Number of images with this label; None where labels are not known.
+        Number of images with this label; None if labels are not known.
     x, y : float or None
         Coordinates on the map; None for a class without distances.
     place : int
@@ -347,7 +347,7 @@ def read_thirds(run: Path, a: int, b: int) -> list[tuple[int, float]]:
     Returns
     -------
     list of (int, float)
-        Position of the third class, and its bias; empty where bias is not defined.
+        Position of the third class, and its bias; empty if bias is not defined.
 
     Raises
     ------

@@ -46,7 +46,7 @@ class Outcome:
     errors : array of float32, shape (n,), or None
         For numbers: the mean error; for key points, the mean distance. None for classes.
     note : str
-        A doubt that the user should know, in a sentence; empty where there is none.
+        A doubt that the user should know, in a sentence; empty if there is none.
     """
 
     task: Task

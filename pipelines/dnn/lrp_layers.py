@@ -55,7 +55,7 @@ class Step:
 
     @property
     def activation(self) -> Callable[[Tensor], Tensor] | None:
-        """The activation function of the layer; None where it has none, or the linear one."""
+        """The activation function of the layer; None if it has none, or the linear one."""
         keras, _ = import_keras()
         if self.kind == "Softmax":
             return self.layer
@@ -101,7 +101,7 @@ class LinearMap:
     apply : callable
         Computes the outputs, without bias, from inputs and weights. It is linear in both.
     kernel : tensor of float32, optional
-        The weights; None where all are fixed and positive.
+        The weights; None if all are fixed and positive.
     bias : tensor of float32, optional
     spread : callable
         Shares the outputs' relevance evenly among the inputs. Takes the inputs as a `Value` and the

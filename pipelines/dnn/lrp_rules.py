@@ -198,7 +198,7 @@ def _contributions(
 
 
 def _flags(condition: Tensor) -> Tensor:
-    """Return 1 where a condition holds, else 0; to multiply by these is faster than `tf.where`."""
+    """Return 1 if a condition holds, else 0; to multiply by these is faster than `tf.where`."""
     _, tf = import_keras()
     return tf.cast(condition, tf.float32)
 

@@ -310,7 +310,7 @@ def fix_size(
 
 
 def _first_size(folder: Path, images: Sequence[ImageFile]) -> tuple[int, int]:
-    """Return width and height of the first usable image, in px; 1 x 1 where there is none."""
+    """Return width and height of the first usable image, in px; 1 x 1 if there is none."""
     for image in images:
         size = upright_size(folder, image.path)
         if not isinstance(size, Rejected):

@@ -58,7 +58,7 @@ class ModelFile:
     config : dict
         The description of the layers, as it is in the file.
     keras : str
-        Version of Keras that saved it; empty where the file does not tell.
+        Version of Keras that saved it; empty if the file does not tell.
     """
 
     path: Path
@@ -225,13 +225,13 @@ def iterate_entries(config: object) -> Iterator[dict[str, object]]:
 
 
 def as_settings(entry: dict[str, object]) -> dict[str, object]:
-    """Return the arguments of the object that an entry describes; empty where it has none."""
+    """Return the arguments of the object that an entry describes; empty if it has none."""
     settings = entry.get("config")
     return settings if isinstance(settings, dict) else {}
 
 
 def name_of(entry: dict[str, object]) -> str:
-    """Return the name of the layer that an entry describes; empty where it has none."""
+    """Return the name of the layer that an entry describes; empty if it has none."""
     return str(as_settings(entry).get("name", ""))
 
 

@@ -45,7 +45,7 @@ def find_rescaling(model: Model) -> str:
 
 
 def _follow(graph: Graph, inputs: Sequence[Tensor], rescalings: list[str]) -> list[Tensor] | None:
-    """Compute all that is before the weights; return the outputs, None where weights are before.
+    """Compute all that is before the weights; return the outputs, None if weights are before.
 
     `rescalings` takes the names of what rescales.
     """
@@ -64,7 +64,7 @@ def _follow(graph: Graph, inputs: Sequence[Tensor], rescalings: list[str]) -> li
 
 
 def _compute(node: Node, values: dict[int, Tensor], rescalings: list[str]) -> list[Tensor] | None:
-    """Compute one layer or operation; None where it has weights, or cannot be computed."""
+    """Compute one layer or operation; None if it has weights, or cannot be computed."""
     layer = node.operation
     if type(layer).__name__ in RESCALING_LAYERS:
         rescalings.append(layer.name)

@@ -269,7 +269,7 @@ def measure_centre_distances(distances: Distances, labels: Labels) -> NDArray[np
 
 
 def compute_silhouettes(distances: Distances, labels: Labels) -> NDArray[np.float32]:
-    """Compute the silhouette of every image (Rousseeuw, 1987); 0 where there is one cluster.
+    """Compute the silhouette of every image (Rousseeuw, 1987); 0 if there is one cluster.
 
     Time grows with n^2, memory with n: distances are processed block by block.
 

@@ -75,7 +75,7 @@ def measure_change(
 
 
 def _count_groups(groups: GroupNumbers | None, images: Bools | slice = slice(None)) -> int | None:
-    """Count the groups of some images; None where images are independent."""
+    """Count the groups of some images; None if images are independent."""
     return None if groups is None else len(np.unique(groups[images]))
 
 

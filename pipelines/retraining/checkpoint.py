@@ -57,9 +57,9 @@ class TrainingState:
     history : list of Epoch
         All finished epochs.
     best : int
-        The best epoch; 0 where none is finished.
+        The best epoch; 0 if none is finished.
     best_weights : list of array
-        Weights after the best epoch; empty where none is finished.
+        Weights after the best epoch; empty if none is finished.
     """
 
     history: list[Epoch] = field(default_factory=list)
@@ -133,7 +133,7 @@ def _list_arrays(arrays: Mapping[str, NDArray[np.generic]], kind: str) -> Weight
 
 
 def _check_alike(arrays: Weights, others: Weights) -> None:
-    """Raise ValueError where arrays cannot take the place of others."""
+    """Raise ValueError when arrays cannot take the place of others."""
     for array, other in zip(arrays, others, strict=True):
         if (array.shape, array.dtype.kind) != (other.shape, other.dtype.kind):
             raise ValueError(f"expected an array of shape {other.shape}, received {array.shape}")

@@ -91,7 +91,7 @@ def compute_confidence(shares: Floats, several: bool) -> Floats:
 def list_methods(confidences: Floats | None) -> list[str]:
     """Return the methods to compare, our selection first.
 
-    Least confidence is left out where the DNN has no confidences, as it predicts numbers.
+    Least confidence is left out if the DNN has no confidences, as it predicts numbers.
     """
     return [OURS, *(m for m in BASELINES if confidences is not None or m != LEAST_CONFIDENT)]
 

@@ -338,7 +338,7 @@ def _test_before(run: Run, subject: Subject, evaluation: EvaluationOptions) -> O
 
 
 def _check(evaluation: EvaluationOptions, options: Options, repeats: int) -> None:
-    """Raise InputError where an option cannot be used."""
+    """Raise InputError when an option cannot be used."""
     check_options(options)
     if repeats < 0:
         raise InputError(f"repeats: expected 0 or more, received {repeats}")

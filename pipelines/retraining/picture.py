@@ -46,7 +46,7 @@ def draw_repairs(retraining: Retraining) -> Image.Image:
 
 
 def name_cluster(repair: Repair) -> str:
-    """Return the number of a cluster with the engineer's name for it, where there is one."""
+    """Return the number of a cluster with the engineer's name for it, if any."""
     number = "noise" if repair.cluster == NOISE else f"cluster {repair.cluster}"
     named = repair.name and repair.name != number
     return f"{repair.cluster}: {repair.name}" if named and repair.cluster != NOISE else number

@@ -122,7 +122,7 @@ def _name(config: object) -> str:
 
 
 def _read_compile_config(file: Path) -> dict[str, object]:
-    """Return the compile configuration of a model file; empty where it has none."""
+    """Return the compile configuration of a model file; empty if it has none."""
     try:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
@@ -148,7 +148,7 @@ def _find_initial_rate(optimizer: KerasObject) -> float | None:
 
 
 def _find_file_loss(keras: ModuleType, config: object) -> KerasObject | None:
-    """Return the loss of a compile configuration; None where it has none for a single output."""
+    """Return the loss of a compile configuration; None if it has none for a single output."""
     if isinstance(config, list) and len(config) == 1:
         config = config[0]
     if isinstance(config, dict) and len(config) == 1:  # by the name of the output

@@ -40,7 +40,7 @@ class RetrainingSection:
     facts : Facts
         What was trained with, and how.
     picture : str
-        A data URL; empty where there is no picture.
+        A data URL; empty if there is no picture.
     clusters, classes, methods : tuples of tuples of str
         Rows of tables.
     test : str

@@ -85,7 +85,7 @@ class Repair(Document):
         "repaired" or "not repaired" where the whole interval is above or below one half, else
         "unclear".
     groups : int or None
-        Number of groups of the failing images; None where images are independent.
+        Number of groups of the failing images; None if images are independent.
     """
 
     cluster: int
@@ -111,7 +111,7 @@ class Method(Document):
         Probability that our selection is better (Vargha and Delaney), and p-value of the
         Mann-Whitney test; None for our selection itself, and for fewer than two repeats.
     effect : str
-        Size of `a12` in words; empty where that is None.
+        Size of `a12` in words; empty if that is None.
     """
 
     name: str
@@ -175,10 +175,10 @@ class Retraining(Document):
     classes : list of Change
         Change for each class; empty for a DNN that does not predict one class for each image.
     repairs : list of Repair
-        The largest cluster first, noise last; empty where no failing image is in the test set.
+        The largest cluster first, noise last; empty if no failing image is in the test set.
     comparison : Comparison, optional
     groups : str
-        Number of test images and groups, and how images were grouped; empty where images are
+        Number of test images and groups, and how images were grouped; empty if images are
         independent, as in retrainings of older versions.
     """
 

@@ -79,7 +79,7 @@ class TrainingOutcome:
     ----------
     history : list of Epoch
     best : int
-        The best epoch; 0 where no epoch was finished, and the weights are unchanged.
+        The best epoch; 0 if no epoch was finished, and the weights are unchanged.
     ended : str
         "done" (all epochs), "early" (no better epoch for a while), "stopped" (by the user) or
         "diverged".
@@ -327,7 +327,7 @@ def _set_rate(model: KerasObject, recipe: TrainingRecipe, options: Options, done
 def _validate(
     network: Network, sets: TrainingData, recipe: TrainingRecipe, options: Options
 ) -> tuple[float, float]:
-    """Return loss and accuracy on held-out images; infinity and 0 where outputs are not finite."""
+    """Return loss and accuracy on held-out images; infinity and 0 if outputs are not finite."""
     keras, _ = import_keras()
     outputs = predict_pictures(network, sets.pictures, sets.validation, options.batch_size)
     if not np.isfinite(outputs).all():

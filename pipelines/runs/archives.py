@@ -102,7 +102,7 @@ def _check_numbers(array: NDArray[Any], name: str, entry: Entry) -> None:
 
 
 def check_lengths(arrays: Mapping[str, NDArray[Any]], *lengths: tuple[str, int]) -> None:
-    """Raise ValueError where the arrays do not fit together.
+    """Raise ValueError when the arrays do not fit together.
 
     Parameters
     ----------

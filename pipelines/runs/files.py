@@ -315,7 +315,7 @@ def _guarded(cell: object) -> object:
 
 
 def parse_json(content: bytes) -> dict[str, Any]:
-    """Parse a JSON object; raise ValueError where it is none, or has NaN or infinity."""
+    """Parse a JSON object; raise ValueError when it is none, or has NaN or infinity."""
     try:
         document = json.loads(content, parse_constant=_finite, parse_float=_finite)
     except RecursionError:

@@ -54,7 +54,7 @@ class Lock:
 
 
 def is_locked(file: Path) -> bool:
-    """Tell whether somebody holds a file at this moment; False where it cannot be told."""
+    """Tell whether somebody holds a file at this moment; False if it cannot be told."""
     if not file.is_file():  # it must not be made by looking
         return False
     try:

@@ -220,7 +220,7 @@ def read_run_manifest(run: Path) -> Manifest:
 
 
 def check_replaced(run: Path) -> None:
-    """Raise InputError where a job broke off while it removed the run that it was to replace.
+    """Raise InputError when a job broke off while it removed the run that it was to replace.
 
     What is left in the folder then is of neither run.
     """

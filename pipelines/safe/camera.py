@@ -42,7 +42,7 @@ def measure_separability(
     Returns
     -------
     float or None
-        Balanced accuracy, 0 to 1, averaged over clusters weighted by their images. None where there
+        Balanced accuracy, 0 to 1, averaged over clusters weighted by their images. None if there
         are fewer than two clusters or too few passing images.
     """
     from sklearn.linear_model import LogisticRegression

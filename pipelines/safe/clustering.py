@@ -210,7 +210,7 @@ def _check_search(n: int, eps: float | None, min_samples: int | None) -> None:
 
 
 def _why_not_to_search(points: Floats, alike: float) -> str:
-    """Explain why all images are one cluster without a search; "" where a search makes sense."""
+    """Explain why all images are one cluster without a search; "" if a search makes sense."""
     if len(points) < TOO_FEW:
         return (
             f"{count_of(len(points), 'image')}: too few to tell clusters from noise, and shown "

@@ -41,7 +41,7 @@ class Features:
     passing : CheckedPassing or None
         Passing images that could be decoded.
     passing_vectors : array of float32, shape (m, sum of widths)
-        Features of the passing images; m is 0 where there are none.
+        Features of the passing images; m is 0 if there are none.
     shallow, passing_shallow : arrays of float32, shapes (n, 64) and (m, 64)
         Features of the shallowest pooling layer.
     deep, passing_deep : arrays of float32, shapes (n, 512) and (m, 512)

@@ -80,7 +80,7 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
     Parameters
     ----------
     source : Path, optional
-        Folder or list of failing images; None where a test names them.
+        Folder or list of failing images; None if a test names them.
 
     Raises
     ------

@@ -77,7 +77,7 @@ def find_root_cause_clusters(
     ----------
     source : Path, optional
         Folder of failing images; never written to.  Or a list of them, such as `failures.txt` of a
-        test.  None where `options.test_run` names them.
+        test.  None if `options.test_run` names them.
     start : Start
 
     Returns

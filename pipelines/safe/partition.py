@@ -40,7 +40,7 @@ class Partition:
         -1 is noise.
     core : array of bool, shape (n,)
     parts : array of int32, shape (n,), optional
-        Appearances within situations; None where clusters are by appearance.
+        Appearances within situations; None if clusters are by appearance.
     points, moved : arrays of float32, shape (n, c)
         Reduced features (directions, in contrast), before and after denoising.
     space : Reduction or Contrast

@@ -134,7 +134,7 @@ def _read_contrast(
 
 
 def _load_same_weights(file: str | None, known: FeatureWeights) -> Weights:
-    """Load the weights that the run was made with; raise InputError where they are others now."""
+    """Load the weights that the run was made with; raise InputError when they are others now."""
     weights = load_weights(
         Path(file) if file else None, top=any(layer in DENSES for layer in known.layers)
     )

@@ -226,7 +226,7 @@ def place(rays: Floats, reach: Reach) -> Labels:
     Returns
     -------
     array of int32, shape (n,)
-        Situation of each image; -1 where none holds it.
+        Situation of each image; -1 if none holds it.
     """
     if not len(reach.ways):
         return np.full(len(rays), NOISE, dtype=np.int32)
@@ -292,7 +292,7 @@ def find_situations(
     frames : array of float32, shape (f, c), optional
         Rays of the frames.
     apart : bool
-        Whether clusters may be split; False where the user fixed eps.
+        Whether clusters may be split; False if the user fixed eps.
 
     Returns
     -------

@@ -42,7 +42,7 @@ def read_rows(run: Path, listed: str) -> list[dict[str, str]]:
     Parameters
     ----------
     listed : str
-        What `digest_rows` says of the set, by `selection.json`; empty where an earlier version
+        What `digest_rows` says of the set, by `selection.json`; empty if an earlier version
         wrote that file.
 
     Raises

@@ -176,7 +176,7 @@ def _find(page: Page, entries: Entries) -> list[Command]:
 
 
 def _check_tables(options: ClusterOptions | ExplainOptions, images: Path) -> None:
-    """Raise InputError where tables are not about these images.
+    """Raise InputError when tables are not about these images.
 
     Different folders often use the same names of images, so a table that lies beside other images
     is refused.

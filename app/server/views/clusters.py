@@ -238,7 +238,7 @@ def read_values(folder: Path, source: str, index: int, name: str | None = None) 
     Returns
     -------
     dict
-        `values`, one per image in the order of `describe`, None where it is not known.  The values
+        `values`, one per image in the order of `describe`, None if it is not known.  The values
         of a category are positions in `categories`.
 
     Raises

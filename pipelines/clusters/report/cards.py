@@ -1,4 +1,4 @@
-"""Cards of the report: families, clusters and unsafe values as it shows them."""
+"""Cards of the report: families, clusters and unsafe values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Still:
     equal : int
         Number of further images of the cluster with the same bytes.
     picture : str
-        A data: URI; empty where the thumbnail is missing.
+        A data: URI; empty if the thumbnail is missing.
     """
 
     path: str
@@ -78,7 +78,7 @@ class Card:
     verdict : str
         The engineer's verdict, or `NO_VERDICT`; empty for noise without one.
     rate : str
-        How often images like those of the cluster fail; empty where that is not known.
+        How often images like those of the cluster fail; empty if that is not known.
     """
 
     row: ClusterRow
@@ -162,7 +162,7 @@ def _about(family: Family, cards: Sequence[Card]) -> str:
     hints = [hint.words.split(":")[0] for hint in family.hints]
     shared = [f"{finding.parameter} {finding.category}".strip() for finding in family.parameters]
     alike = [f"alike in {parameter}" for parameter in shared]
-    # An engineer's name is best, but the name of one cluster of several is not the family's name.
+    # An engineer's name is best, but the name of one of several clusters is not the family's name.
     subjects = [*names, *hints, *alike] if len(cards) == 1 else [*hints, *alike, *names]
     return subjects[0] if subjects else ""
 

@@ -14,8 +14,8 @@ KIND_TITLES = {
     ONE_SUBJECT: "Of one subject each",
 }
 WEIGHTED = 0.005
-"""A rate that differs by more from the share of failing images among the counted ones is called an
-estimate ("about"): passing images were sampled."""
+"""If a rate differs more from the share of failing images among the counted ones, it is an estimate
+("about"), because passing images were sampled."""
 
 
 def describe_rate(rate: FailureRate) -> str:

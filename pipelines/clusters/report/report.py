@@ -1,4 +1,4 @@
-"""The report of a run: one file that a safety engineer files as evidence (ISO 21448).
+"""The report of a run: one file that a safety engineer keeps as evidence (ISO 21448).
 
 This module and those beside it hold the report's text; `assets/report.html` holds its layout.
 """
@@ -134,17 +134,17 @@ RATE_TERMS: Facts = (
 
 
 def write_report(run: Path, clustered: Path | None = None, retraining: object = None) -> Path:
-    """Write `report.html` into a run folder, whole or not at all, from what the folder holds.
+    """Write `report.html` into a run folder, from the files of the folder.
 
-    The same run gives the same bytes.  Time, memory and the size of the file grow linearly with
-    the number of clusters, six thumbnails each; time also with the number of images, whose paths
-    and digests are read.
+    The file is replaced as a whole. The same run gives the same bytes. Time, memory and the size of
+    the file grow linearly with the number of clusters, with six thumbnails each. Time also grows
+    with the number of images, whose paths and digests are read.
 
     Parameters
     ----------
     run : Path
-        A run folder; its job may have ended in any way. A job calls this once its manifest says
-        how it ended.
+        A run folder, whose job may have ended in any way. A job calls this function after its
+        manifest says how it ended.
     clustered : Path, optional
         The run that holds the clusters, if `run` itself does not.
     retraining : object, optional

@@ -1,4 +1,4 @@
-"""How to repeat a run: everything that its result depends on."""
+"""The setup of a run: everything that its result depends on."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _facts(values: Mapping[str, object]) -> Facts:
 
 
 def _by_cluster(value: object) -> list[tuple[int, str]] | None:
-    """Return clusters and their settings in words; None where they are not listed by cluster."""
+    """Return clusters and their settings in words; None if they are not listed by cluster."""
     if not isinstance(value, list):
         return None
     settings = []
@@ -70,7 +70,7 @@ def _by_cluster(value: object) -> list[tuple[int, str]] | None:
 
 
 def _settings(settings: Sequence[tuple[int, str]]) -> Iterator[tuple[str, str]]:
-    """Put clusters with the same settings together."""
+    """Join clusters with the same settings."""
     alike: dict[str, list[int]] = {}
     for cluster, words in settings:
         alike.setdefault(words, []).append(cluster)

@@ -1,4 +1,4 @@
-"""Summary of a run: figures, how it ended, open points, and what could not be used."""
+"""Summary of a run: figures, how it ended, open points, and inputs that could not be used."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def describe_run(results: Results) -> Facts:
 
 
 def _tested(manifest: Manifest) -> Facts:
-    """Describe the DNN under analysis, its accuracy and its test, as far as the run knows."""
+    """Describe the DNN under analysis, its accuracy and its test, if the run knows them."""
     test = read_part(manifest, ClusterParameters).test if manifest.job == CLUSTER else None
     passing = find_part(manifest, PassingFigures)
     facts = []
@@ -81,7 +81,7 @@ def _tested(manifest: Manifest) -> Facts:
 
 
 def select_worst(cards: Sequence[Card]) -> list[Card]:
-    """Return the three situations with most failures beyond the usual rate, if there are any."""
+    """Return the three situations with most excess failures, or fewer."""
     return [card for card in cards if card.row.kind == SITUATION][:MOST_WORST]
 
 
@@ -98,7 +98,7 @@ def describe_ending(results: Results) -> str:
 
 
 def explain_absence(results: Results, cards: Sequence[Card]) -> str:
-    """Explain why there are no clusters to show; empty where there are some."""
+    """Explain why there are no clusters to show; empty if there are some."""
     if cards:
         return ""
     if results.clusters is not None:
