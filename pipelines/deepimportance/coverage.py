@@ -1,8 +1,8 @@
 """DeepImportance, section 3.3: Importance-Driven Coverage (Equations 5 and 6).
 
-A combination is one region for each important neuron.  Every image exercises exactly one: that of
-the nearest centroids.  There may be far too many combinations to list, so all of them are only
-counted (as a product), and only those that images exercise are kept.
+A combination is one region for each important neuron. Every image exercises exactly one
+combination, that of the nearest centroids. There may be far too many combinations to list. So their
+total is only counted (as a product), and only those that images exercise are stored.
 """
 
 from __future__ import annotations
@@ -95,8 +95,9 @@ def count_growth(exercised: ExercisedCombinations) -> NDArray[np.int64]:
 def compute_expected_growth(counts: NDArray[np.int64], sizes: Sequence[int]) -> list[float]:
     """Compute how many combinations a random sample of the images covers on average.
 
-    Growth in the order of a folder says little, as its classes come one after the other.  A sample
-    of s of n images misses a combination of c images with probability C(n - c, s) / C(n, s).
+    The growth in the order of a folder is not meaningful, because its classes follow one another. A
+    random sample of s of n images misses a combination of c images with probability C(n - c, s) /
+    C(n, s).
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def find_contributors(exercised: ExercisedCombinations) -> NDArray[np.intp]:
 
 
 def count_differing_neurons(rows: Rows, others: Rows, block: int = 1 << 24) -> NDArray[np.int64]:
-    """Count in how many neurons each combination differs from the most similar of others.
+    """Count, for each combination, the neurons in which it differs from the most similar other.
 
     Time grows with the product of both numbers of combinations.
 
@@ -143,7 +144,7 @@ def count_differing_neurons(rows: Rows, others: Rows, block: int = 1 << 24) -> N
     Returns
     -------
     array of int64, shape (c,)
-        m where there are no others.
+        m if `others` is empty.
     """
     width = rows.shape[1]
     differing = np.full(len(rows), width, dtype=np.int64)
@@ -164,9 +165,9 @@ def list_uncovered(
 ) -> list[tuple[tuple[int, ...], int, int]]:
     """List combinations that a test set does not exercise, the most useful ones first.
 
-    First come those that training images exercise, which therefore do occur: those with most
-    training images first.  Then those that differ from a covered one in one neuron, in two, and so
-    on.
+    Combinations that training images exercise come first, because they occur in practice; they are
+    sorted by descending number of training images. All others follow, sorted by the number of
+    neurons in which they differ from a covered combination: one neuron, two, and so on.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Other coverage criteria, to compare Importance-Driven Coverage with (DeepImportance, 5.2).
+"""Other coverage criteria, for comparison with Importance-Driven Coverage (DeepImportance, 5.2).
 
 Each function takes the activations of one layer and returns an array of bool: which of the items
-that the criterion counts are covered.  Batches and test sets are added up by `|`.
+that the criterion counts are covered. The results of batches and test sets are combined by `|`.
 
 - NC, neuron coverage: Pei, Cao, Yang, Jana, *DeepXplore*, SOSP 2017, section 4.1.
 - KMNC, NBC, SNAC, TKNC: Ma et al., *DeepGauge*, ASE 2018, section 3.
@@ -28,7 +28,7 @@ BUCKETS = 1000
 LEAST_VARIANCE = 1e-5
 """Neurons with a smaller variance of activation are left out of the density (Kim et al., 3.1)."""
 FLAT = 1e-9
-"""Share of the largest variance below which a direction counts as one without variance."""
+"""Share of the largest variance up to which a direction counts as one without variance."""
 BLOCK = 1 << 24
 """Number of distances that are computed at once."""
 
@@ -64,8 +64,8 @@ def extend_range(known: Range | None, values: Floats) -> Range:
 def neuron_coverage(values: Floats, threshold: float = THRESHOLD) -> Bools:
     """Return which neurons are above the threshold for at least one image (NC).
 
-    The activations of an image are scaled to 0 to 1 over the layer; where all are equal, no neuron
-    is active.
+    The activations of an image are scaled to 0 to 1 over the layer; if all are equal, no neuron is
+    active.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ def neuron_coverage(values: Floats, threshold: float = THRESHOLD) -> Bools:
 def multisection_coverage(values: Floats, known: Range, k: int = SECTIONS) -> Bools:
     """Return which of k equal sections of each neuron's training range have an image (KMNC).
 
-    The upper end belongs to the last section.  A neuron that is constant in training can cover its
-    first section only.
+    The upper end of the range belongs to the last section. A neuron that is constant in training
+    can cover only its first section.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def boundary_coverage(values: Floats, known: Range) -> Bools:
 def top_coverage(values: Floats, k: int = TOP) -> Bools:
     """Return which neurons are among the k most active of the layer for any image (TKNC).
 
-    Among equal activations, the first neurons count.
+    Of equal activations, those of the first neurons count.
 
     Parameters
     ----------
@@ -183,11 +183,11 @@ def surprise_coverage(surprise: NDArray[np.float64], largest: float, k: int = BU
 def distance_surprise(
     values: Floats, predicted: NDArray[np.int32], training: Floats, classes: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """Compute how surprising images are by distance (DSA; Kim et al., section 3.2).
+    """Compute the surprise of images by distance (DSA; Kim et al., section 3.2).
 
     DSA is the distance to the nearest training image of the predicted class, divided by that
-    training image's distance to the nearest training image of another class.  Time grows with the
-    product of both numbers of images; memory is bounded by a block of distances.
+    training image's distance to the nearest training image of another class. Time grows with the
+    product of both numbers of images; memory is limited to a block of distances.
 
     Parameters
     ----------
@@ -200,8 +200,8 @@ def distance_surprise(
     Returns
     -------
     array of float64, shape (n,)
-        NaN where no training image, or every one, is predicted to be of the image's class.  0 / 0
-        (an image equal to training images of two classes) is infinite.
+        NaN if no training image, or every one, is predicted to be of the image's class. 0 / 0 (an
+        image equal to training images of two classes) counts as infinite.
     """
     surprise = np.full(len(values), np.nan)
     for class_ in np.unique(predicted):
@@ -219,11 +219,11 @@ def distance_surprise(
 
 
 def _nearest(points: Floats, others: Floats) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Return the distance of each point to the nearest of others, and the position of the latter.
+    """Return the distance of each point to the nearest of `others`, and the position of that one.
 
-    A matrix product finds the nearest one; its distance is then computed from the difference, since
-    the product rounds distances close to 0.  The mean is subtracted first: a large offset would
-    cancel digits.
+    A matrix product finds the nearest one. Its distance is then computed from the difference, since
+    the product rounds distances close to 0. The mean is subtracted first, because a large offset
+    would cancel digits.
     """
     mean = others.mean(axis=0, dtype=np.float64).astype(np.float32)
     moved, around = points - mean, others - mean
@@ -241,23 +241,24 @@ def _nearest(points: Floats, others: Floats) -> tuple[NDArray[np.float64], NDArr
 def likelihood_surprise(
     values: Floats, predicted: NDArray[np.int32], training: Floats, classes: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """Compute how surprising images are by likelihood (LSA; Kim et al., section 3.1).
+    """Compute the surprise of images by likelihood (LSA; Kim et al., section 3.1).
 
-    LSA is minus the logarithm of the density of the training images of the predicted class.  The
-    density is a sum of Gaussian kernels, one at each training image, with their covariance times
-    the square of Scott's factor.  Neurons with a variance below `LEAST_VARIANCE` are left out, as
-    are directions in which the images do not vary, where no density exists.  Time grows with the
-    product of both numbers of images; memory is bounded by a block of distances.
+    LSA is minus the logarithm of the density of the training images of the predicted class. The
+    density is a sum of Gaussian kernels, one at each training image. Their covariance is that of
+    the images times the square of Scott's factor. Two things are left out: neurons with a variance
+    below `LEAST_VARIANCE`, and directions in which the images do not vary, because the density does
+    not exist there. Time grows with the product of both numbers of images; memory is limited to a
+    block of distances.
 
     Parameters
     ----------
     values, predicted, training, classes
-        As for `distance_surprise`; all classes are 0 for a DNN that predicts numbers.
+        See `distance_surprise`; all classes are 0 for a DNN that predicts numbers.
 
     Returns
     -------
     array of float64, shape (n,)
-        NaN where the class has fewer than two training images, or these do not vary.
+        NaN if the class has fewer than two training images, or these do not vary.
     """
     surprise = np.full(len(values), np.nan)
     for class_ in np.unique(predicted):

@@ -74,7 +74,7 @@ EXACT = 9
 
 @dataclass
 class _Thumbnails:
-    """The images whose thumbnails are to be drawn, without duplicates."""
+    """The images whose thumbnails will be drawn, without duplicates."""
 
     wanted: dict[str, tuple[Path, ImageFile]]
 
@@ -142,7 +142,7 @@ def write_coverage(
 
 
 def _count_first(result: CoverageResult, combinations: Combinations) -> CoverageFigures:
-    """Return the result for `run.json`, which is that of the first test set."""
+    """Return the result for `run.json`: that of the first test set."""
     total, covered = combinations.total, len(combinations.tests[0].rows)
     return CoverageFigures(
         combinations=total if total < 2**53 else str(total),
@@ -158,7 +158,7 @@ def _activation(value: float) -> float:
 
 
 def _place(images: ImageActivations) -> str:
-    """Return the absolute folder of images, which holds wherever a later command is started."""
+    """Return the absolute folder of images, which does not depend on the current directory."""
     return as_text(images.folder.resolve())
 
 
@@ -283,7 +283,7 @@ def _missing(
 
 
 def _thin(steps: NDArray[np.intp]) -> list[int]:
-    """Thin out the steps of a curve to as many as can be drawn; keep the first and the last."""
+    """Reduce the steps of a curve to as many as can be drawn; keep the first and the last."""
     most = 5 * POINTS
     if len(steps) > most:
         steps = steps[np.linspace(0, len(steps) - 1, most).astype(np.intp)]

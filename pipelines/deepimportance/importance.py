@@ -1,6 +1,6 @@
 """DeepImportance, section 3.1: important neurons, by cumulative relevance (Algorithm 1).
 
-The relevance for single images comes from `pipelines.dnn.relevance`; this module adds it up.
+`pipelines.dnn.relevance` computes the relevance for single images; this module sums it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from pipelines.runs.wording import count_of
 def sum_relevance(relevance: NDArray[np.float32]) -> NDArray[np.float64]:
     """Sum the relevance of each neuron of a layer over a batch of images.
 
-    A neuron of a convolution is a feature map.  Its activation is the mean over the map, but its
-    relevance is the sum: relevance is a share of the output's value, and every layer conserves the
-    total (section 3.1), so the shares of the parts of a map add up to that of the map.
+    A neuron of a convolution is a feature map. Its activation is the mean over the map, but its
+    relevance is the sum. The reason: relevance is a share of the output's value, and every layer
+    conserves the total (section 3.1), so the shares of the parts of a map sum to the share of the
+    map.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ def sum_relevance(relevance: NDArray[np.float32]) -> NDArray[np.float64]:
 def choose_important(cumulative: NDArray[np.float64], m: int, layer: str) -> NDArray[np.intp]:
     """Return the positions of the m neurons with the largest cumulative relevance, largest first.
 
-    Relevance keeps its sign: a neuron that speaks against the outputs is not important.  Among
-    neurons of equal relevance the first is taken.
+    Relevance keeps its sign: a neuron with negative relevance, which speaks against the outputs, is
+    not important. Of neurons with equal relevance, the first is taken.
 
     Parameters
     ----------

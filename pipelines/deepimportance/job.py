@@ -1,6 +1,6 @@
 """DeepImportance as a job: from a model, training images and test sets to their coverage.
 
-Section 3 of the paper, one step after the other.
+The steps follow section 3 of the paper.
 """
 
 from __future__ import annotations
@@ -71,16 +71,16 @@ NEURONS = 6
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may decide.
+    """The options of the user.
 
     Attributes
     ----------
     layer : str, optional
-        The layer whose neurons are measured; if None, the last but one with neurons.
+        The layer whose neurons are measured; if None, the second to last layer with neurons.
     neurons : int
         Number of important neurons, the paper's m.
     clusters : int
-        The largest number of regions of a neuron that is tried.
+        Largest number of regions of a neuron that is tried.
     rule : str
         Rule of relevance propagation; see `dnn.relevance.build_relevance`.
     class_ : str, optional
@@ -157,7 +157,7 @@ def measure_coverage(
 
 
 def _parameters(model: Path, sets: ImageSets, options: Options) -> CoverageParameters:
-    """Return the options as `run.json` keeps them."""
+    """Return the options in the form of `run.json`."""
     return CoverageParameters(
         model=as_text(model.resolve()),
         training=as_text(sets.training.source.resolve()),
@@ -176,7 +176,7 @@ def _parameters(model: Path, sets: ImageSets, options: Options) -> CoverageParam
 
 @dataclass(frozen=True)
 class _Subject:
-    """The DNN under analysis, its layers with neurons, the measured one, and its outputs."""
+    """The DNN under analysis, its layers with neurons, the measured layer, and its outputs."""
 
     network: Network
     layers: tuple[str, ...]
@@ -278,7 +278,7 @@ def _load(
 def _measure_tests(
     run: Run, subject: _Subject, sets: ImageSets, training: TrainingMeasurements
 ) -> tuple[ImageActivations, ...]:
-    """Measure the test sets, and how surprising their images are after the training images."""
+    """Measure the test sets, and how surprising their images are given the training images."""
     network, meaning = subject.network, subject.meaning
     with run.stage(TESTING):
         tests = tuple(
@@ -310,7 +310,7 @@ def _measure_tests(
 
 
 def _measure_new(run: Run, subject: _Subject, new: ImageSet, options: Options) -> ImageActivations:
-    """Measure new images; with `Options.class_`, keep those that are predicted to be of it."""
+    """Measure new images; with `Options.class_`, keep those that are predicted as it."""
     network, meaning = subject.network, subject.meaning
     with run.stage(CANDIDATES):
         images = measure_images(
@@ -320,7 +320,7 @@ def _measure_new(run: Run, subject: _Subject, new: ImageSet, options: Options) -
 
 
 def _choose_layer(layers: Mapping[str, int], options: Options) -> str:
-    """Return the layer of the options, or the last but one (section 5.2: the penultimate)."""
+    """Return the layer of the options, or the second to last (section 5.2: the penultimate)."""
     if not layers:
         raise InputError(
             "the model has no layer with neurons: expected at least one dense layer or convolution."

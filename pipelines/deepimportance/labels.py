@@ -21,7 +21,7 @@ from pipelines.runs.folder import Run
 
 @dataclass(frozen=True)
 class OutputMeaning:
-    """What the outputs of the network stand for.
+    """The meaning of the outputs of the network.
 
     Attributes
     ----------
@@ -42,10 +42,10 @@ def interpret_outputs(
     class_names: Sequence[str] | None,
     class_: str | None,
 ) -> OutputMeaning:
-    """Infer what the outputs of the network stand for.
+    """Infer the meaning of the network's outputs.
 
-    Labels are optional.  Folders that are not classes are therefore no error (a note says so),
-    unless the user names a class.
+    Labels are optional. So folders that are not classes are no error (a note says so), unless the
+    user names a class.
 
     Parameters
     ----------
@@ -100,13 +100,13 @@ def infer_task(truth: Truth, network: Network, class_names: Sequence[str] | None
     Parameters
     ----------
     class_names : sequence of str or None
-        Names of the classes from the user: with them, the network predicts classes.
+        Names of the classes from the user; with these, the network predicts classes.
 
     Raises
     ------
     InputError
-        When the labels are 0 and 1, the network has one output, and `class_names` is None: this
-        may be a number or a class before a sigmoid.
+        When the labels are 0 and 1, the network has one output, and `class_names` is None: the
+        output may be a number, or a class before a sigmoid.
     """
     ends_plain = network.activation not in {"softmax", "sigmoid"}
     activation = "sigmoid" if class_names is not None and ends_plain else network.activation
@@ -192,9 +192,9 @@ def note_order(
     images: ImageActivations,
     class_names: Sequence[str] | None,
 ) -> None:
-    """Add a note when training images suggest that the outputs have another order than the names.
+    """Add a note if training images suggest that the outputs have another order than the names.
 
-    Nothing is noted when the user gave the order of the classes (`class_names`).
+    No note is added if the user gave the order of the classes (`class_names`).
     """
     outcome = None if class_names is not None else _judge(network, meaning, training, images)
     if outcome is None or outcome.task != "classes":

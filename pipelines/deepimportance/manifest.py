@@ -1,4 +1,4 @@
-"""What `run.json` keeps of a run of coverage, and of perturbed images."""
+"""The parts of `run.json` of a run of coverage, and of perturbed images."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class CoverageParameters(Part):
 
 
 class CoverageFigures(Part):
-    """What a run of coverage says of its first test set.
+    """The results of a run of coverage for its first test set.
 
     Attributes
     ----------
     combinations : int or str
-        There are; in digits where a number of JSON cannot tell it.
+        Number of all combinations; a string of digits if it is too large for a JSON number.
     covered : int
-        Of these, with a test image.
+        Number of combinations with a test image.
     coverage : float
-        Their share.
+        Share of covered combinations.
     images, training_images : int
     new_images, new_combinations : int or None
-        New images, and how many of them add a combination; None if there are none.
+        Number of new images, and of those that add a combination; None without new images.
     """
 
     part: ClassVar[Literal["result"]] = "result"
@@ -70,14 +70,14 @@ class PerturbParameters(Part):
 
 
 class PerturbFigures(Part):
-    """What came of perturbing images.
+    """The results of perturbing images.
 
     Attributes
     ----------
     images, unchanged : int
-        All copies, and those that are as the originals.
+        Number of all copies, and of those that equal their originals.
     labels : str
-        Where their labels come from, in words; empty if there are none.
+        Source of their labels, in words; empty if there are none.
     """
 
     part: ClassVar[Literal["result"]] = "result"

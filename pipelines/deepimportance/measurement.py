@@ -41,10 +41,10 @@ class ImageActivations:
         Images that could not be decoded.
     outputs : array of float32, shape (n, k)
     values : array of float32, shape (n, neurons)
-        Activations of the measured layer.  Those of other layers are not kept.
+        Activations of the measured layer. Those of other layers are not stored.
     covered : dict of str to array of bool, or None
-        For each criterion, which items are covered over all layers; None if the criterion is not
-        defined.
+        For each criterion, the items that are covered, over all layers; None if the criterion is
+        not defined.
     """
 
     folder: Path
@@ -88,20 +88,21 @@ def measure_training(
 ) -> TrainingMeasurements:
     """Measure relevance and activations of all training images (Algorithm 1).
 
-    Images that the DNN gets wrong count as well.  Time grows linearly with the number of images,
-    memory with a batch and with the images times the neurons of one layer.
+    Images on which the DNN is wrong count as well. Time grows linearly with the number of images,
+    memory with a batch and with the number of images times the neurons of one layer.
 
     Parameters
     ----------
     layers : sequence of str
         All layers with neurons; the ranges of their activations are measured.
     layer : str
-        The measured layer, whose activations and relevance are kept.
+        The measured layer, whose activations and relevance are stored.
     rule : str
         See `dnn.relevance.build_relevance`.
     targets : mapping of str to int
-        Position of the class whose output is explained, by path; without an entry, the predicted
-        class.  With one output, positions are 0 and 1: relevance for class 0 is what lowers it.
+        Position of the class whose output is explained, by path; for other paths, the predicted
+        class. With one output, positions are 0 and 1; relevance for class 0 is relevance that
+        lowers it.
 
     Raises
     ------
@@ -143,9 +144,9 @@ def _build_measure(
     -------
     callable
         Takes decoded images; returns outputs, activations by layer, and the relevance of `layer`.
-        It raises InputError where one of these is not a number.
+        Raises InputError if one of these is not a number.
     """
-    # build_relevance refuses a string that is no rule.
+    # build_relevance refuses an unknown rule.
     explain = build_relevance(network.model, rule=cast("Rule", rule), layers=(layer,))
     activate = build_activations(network.model, layers)
 
@@ -206,7 +207,7 @@ def measure_images(
     ranges: Mapping[str, Range] | None = None,
     batch_size: int = BATCH,
 ) -> ImageActivations:
-    """Measure the activations of the images of a folder, and what these cover by other criteria.
+    """Measure the activations of the images of a folder, and their coverage by other criteria.
 
     Time grows linearly with the number of images; memory with a batch, with the number of images
     times the neurons of one layer, and with the sections of all neurons (KMNC).
@@ -214,7 +215,7 @@ def measure_images(
     Parameters
     ----------
     layer : str
-        The measured layer, whose activations are kept.
+        The measured layer, whose activations are stored.
     ranges : mapping of str to Range, optional
         Range of activations on the training images, by layer.  If None, no criterion is measured.
 
@@ -288,7 +289,7 @@ def cover_surprises(
     Returns
     -------
     dict of str to array of bool, or None
-        None if no image has a surprise: for instance, when one class only is predicted for the
+        None if no image has a surprise, for example when the DNN predicts only one class for the
         training images.
     """
     activations = measured.values, predicted, training.values, classes

@@ -1,7 +1,7 @@
-"""DeepImportance, section 5: noisy and adversarial test sets, to check a coverage criterion with.
+"""DeepImportance, section 5: noisy and adversarial test sets, to check coverage criteria.
 
 - gaussian: white noise on the 2 % of pixels that are most relevant for the prediction (U_DI);
-- gaussian-random: white noise on as many random pixels (U_S);
+- gaussian-random: white noise on equally many random pixels (U_S);
 - fgsm: Goodfellow, Shlens, Szegedy, *Explaining and Harnessing Adversarial Examples*, ICLR 2015;
 - bim: Kurakin, Goodfellow, Bengio, *Adversarial Examples in the Physical World*, 2016.
 """
@@ -24,11 +24,11 @@ HOWS = ("gaussian", "gaussian-random", "fgsm", "bim")
 SHARE = 0.02
 """Share of the pixels that get noise."""
 NOISE, CHANGE = 0.3, 0.1
-"""Standard deviation of noise (the paper's) and largest change, as shares of the pixel range."""
+"""Standard deviation of noise (from the paper) and largest change, as shares of the pixel range."""
 STEPS, STEP = 10, 0.125
 """BIM: number of steps, and the size of a step as a share of the largest change.
 
-Ten steps of an eighth can go farther than the largest change: this leaves room for turns.
+Ten steps of an eighth are more than the largest change, so that some steps may turn back.
 """
 WHITE = 255
 
@@ -36,8 +36,8 @@ Pixels = NDArray[np.uint8]
 Perturb = Callable[[Pixels, NDArray[np.int32]], Pixels]
 """Perturbs images (uint8, shape (n, height, width, channels)).
 
-The second argument is the class that each image shows (int32, shape (n,)); -1 if it is not
-known, which stands for the predicted class.
+The second argument is the class that each image shows (int32, shape (n,)). If it is not known, it
+is -1, and the predicted class is used.
 """
 
 
@@ -48,7 +48,7 @@ def find_most_relevant(relevance: Floats, count: int) -> Bools:
     ----------
     relevance : array of float32, shape (n, height, width)
     count : int
-        Number of pixels of an image; among equal ones the first are taken.
+        Number of pixels per image; of equal ones, the first are taken.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def choose_random_pixels(
     shape : tuple of int
         (n, height, width).
     count : int
-        Number of pixels of an image.
+        Number of pixels per image.
 
     Returns
     -------
@@ -84,8 +84,8 @@ def choose_random_pixels(
 def add_noise(pixels: Pixels, where: Bools, deviation: float, rng: np.random.Generator) -> Pixels:
     """Add white noise to some pixels.
 
-    Noise is drawn for all pixels and used for the chosen ones, so that different choices are
-    comparable.
+    Noise is drawn for all pixels and used for the chosen ones, so that different choices can be
+    compared.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def add_noise(pixels: Pixels, where: Bools, deviation: float, rng: np.random.Gen
 
 
 def check_perturbation(how: str, strength: float | None) -> float:
-    """Return the strength of a perturbation; its default where `strength` is None.
+    """Return the strength of a perturbation, or its default if `strength` is None.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def build_perturbation(
             targets = np.full(len(pixels), PREDICTED, np.int32)
             relevances = explain(scale(network, pixels), targets)
             relevance = relevances.layers[INPUT].sum(axis=3)
-            if network.outputs == 1:  # below 0, what lowers the output speaks for the prediction
+            if network.outputs == 1:  # below 0, lowering the output supports the prediction
                 relevance *= np.where(relevances.logits < 0, -1, 1).astype(np.float32)[..., None]
             return add_noise(pixels, find_most_relevant(relevance, count), amount, rng)
 
@@ -180,10 +180,10 @@ def build_perturbation(
 def build_gradient_signs(network: Network) -> Callable[[Floats, NDArray[np.int32]], Floats]:
     """Compile a function that computes the signs of the gradient of the loss by the pixels.
 
-    The loss is the cross entropy of the class that an image shows.  It is computed from the values
-    before softmax or sigmoid where Keras keeps them: the gradient vanishes behind a softmax that is
-    close to 1.  Scaling multiplies pixels by positive numbers, so signs do not change (but caffe's
-    scaling reverses the channels).
+    The loss is the cross entropy of the class that an image shows. It is computed from the values
+    before softmax or sigmoid if Keras keeps them, because the gradient vanishes behind a softmax
+    that is close to 1. Scaling multiplies pixels by positive numbers, so signs do not change (but
+    caffe's scaling reverses the channels).
 
     Returns
     -------
@@ -215,7 +215,7 @@ def build_gradient_signs(network: Network) -> Callable[[Floats, NDArray[np.int32
                 logits = outputs if bare else getattr(outputs, "_keras_logits", None)
                 if logits is None:
                     loss = losses.binary_crossentropy(one, outputs)
-                else:  # as Keras computes it, but without 1 - sigmoid, which is 0 for logits > 17
+                else:  # Keras' formula, but without 1 - sigmoid, which is 0 for logits > 17
                     loss = tf.nn.softplus((1 - 2 * one) * tf.cast(logits, tf.float32))
         return tf.sign(tape.gradient(loss, images))
 

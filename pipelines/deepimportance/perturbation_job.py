@@ -1,4 +1,4 @@
-"""Perturbation as a job: from a folder of images to a perturbed copy of it, a test set again.
+"""Perturbation as a job: write a perturbed copy of a folder of images, as a further test set.
 
 DeepImportance, section 5.
 """
@@ -66,7 +66,7 @@ OUTPUTS = Outputs((PERTURBED_FILE, LABELS_TABLE, REJECTED_FILE), listed=PERTURBE
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may decide.
+    """The options of the user.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class Options:
 
 @dataclass(frozen=True)
 class _Originals:
-    """The images to copy, and the names of their classes where the user gave some."""
+    """The images to copy, and the names of their classes if the user gave them."""
 
     folder: Path
     paths: list[str]
@@ -125,9 +125,9 @@ def perturb_images(
 ) -> Manifest:
     """Write a perturbed copy of each image of a folder to the run folder `out`, with its labels.
 
-    Copies are PNG files, which lose nothing.  Class folders are kept, and `labels.csv` is written
-    again, since names of files change.  Time grows linearly with the number of images, memory with
-    a batch.
+    Copies are PNG files, which are lossless. Class folders are kept. `labels.csv` is written again,
+    because names of files change. Time grows linearly with the number of images, memory with a
+    batch.
 
     Parameters
     ----------
@@ -138,8 +138,8 @@ def perturb_images(
     Returns
     -------
     Manifest
-        `result` has the number of `images`, how many are `unchanged`, and in words where their
-        `labels` come from; empty if there are none.
+        `result` has the number of `images`, the number of `unchanged` ones, and in words the source
+        of their `labels`; empty if there are none.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def perturb_images(
 
 
 def _parameters(model: Path, options: Options) -> PerturbParameters:
-    """Return the options as `run.json` keeps them."""
+    """Return the options in the form of `run.json`."""
     return PerturbParameters(
         model=as_text(model.resolve()),
         how=options.how,
@@ -211,7 +211,7 @@ def _perturb(run: Run, model: Path, originals: _Originals, options: Options) -> 
         _describe(run.manifest, network, copies, rejected, truth)
         _check_free(run, copies.names.values())
         run.begin_results()
-        # The table is written first: after a kill, it names the images that are there.
+        # The table is written first: after a kill, it names the images that exist.
         pairs = [(name, path) for path, name in copies.names.items()]
         write_csv(run.folder / PERTURBED_FILE, ("path", "original"), pairs)
         move_files(partial, run.folder, copies.names.values())
@@ -268,7 +268,7 @@ def _describe(
 
 
 def _check_free(run: Run, names: Iterable[str]) -> None:
-    """Raise InputError when an image would replace a file that an earlier run did not write."""
+    """Raise InputError if an image would replace a file that an earlier run did not write."""
     own = {*list_files(run.folder, OUTPUTS)} if run.replaces else set()
     for name in names:
         file = run.folder / name
@@ -287,7 +287,7 @@ def _check_free(run: Run, names: Iterable[str]) -> None:
 def _read_shown(
     network: Network, truth: Truth | None, class_names: tuple[str, ...] | None, how: str
 ) -> dict[str, int]:
-    """Return the position of the class that each image shows, by path; none without labels."""
+    """Return the position of the class that each image shows, by path; empty without labels."""
     classifies = class_names is not None or network.activation in {"softmax", "sigmoid"}
     task = infer_task(truth, network, class_names) if truth else "classes"
     if task != "classes" or not (truth or classifies):
@@ -305,7 +305,7 @@ def _read_shown(
 
 def _name(path: str, taken: set[str]) -> str:
     name = path if path.lower().endswith(SUFFIX) else path + SUFFIX
-    while name in taken:  # eye.jpg beside eye.jpg.png
+    while name in taken:  # such as eye.jpg and eye.jpg.png
         name += SUFFIX
     return name
 

@@ -1,8 +1,8 @@
 """DeepImportance, section 3.2: the regions that a neuron's activations fall into (Algorithm 2).
 
-The regions are clusters of k-means, with k chosen by the silhouette.  Activations of one neuron are
-numbers on a line, so clusters are intervals: both k-means and silhouette are computed exactly, on
-all values, from sorted values and cumulative sums.
+The regions are clusters of k-means, with k chosen by the silhouette. Activations of one neuron are
+numbers on a line, so clusters are intervals. Both k-means and silhouette are therefore computed
+exactly, on all values, from sorted values and cumulative sums.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Regions:
 def quantise(values: NDArray[np.float32], most: int = MOST) -> Regions:
     """Cluster the activations of a neuron by k-means, k by the best silhouette (Algorithm 2).
 
-    Among equal silhouettes, the smaller k is taken.  A constant neuron has one cluster.  Time grows
-    with n log n and with `most`, memory with n.
+    Of equal silhouettes, the smaller k is taken. A constant neuron has one cluster. Time grows with
+    n log n and with `most`, memory with n.
 
     Parameters
     ----------
@@ -94,10 +94,10 @@ def check_clusters(most: int, images: int) -> None:
 def _divide(points: Doubles, weights: NDArray[np.int64], most: int) -> list[NDArray[np.intp]]:
     """Divide sorted points into 1, 2, ..., `most` intervals with the least sum of squares.
 
-    By dynamic programming with divide and conquer.  The best start of the last interval never moves
-    back as points are added: once it is known for the middle point, the points before it search the
-    earlier starts only, and the points after it the later ones.  All parts of one depth are
-    computed at once.
+    The method is dynamic programming with divide and conquer. The best start of the last interval
+    never moves back when points are added. Once it is known for the middle point, the points before
+    it search only earlier starts, and the points after it only later ones. All parts of one depth
+    are computed together.
 
     Returns
     -------
@@ -152,10 +152,10 @@ def _divide(points: Doubles, weights: NDArray[np.int64], most: int) -> list[NDAr
 def silhouette(points: Doubles, weights: NDArray[np.int64], ends: NDArray[np.intp]) -> float:
     """Compute the mean silhouette of intervals of sorted points (Equations 2 to 4, L1 distance).
 
-    Equation 3, the mean distance within a cluster, is a sum divided by the cluster's size less 1
-    (the paper prints 1 less the size).  An image that is alone in its cluster has the silhouette 0
-    (Rousseeuw, 1987).  The nearest other cluster is one of the two neighbours, since means are in
-    order.  Time and memory grow linearly.
+    Equation 3, the mean distance within a cluster, is a sum divided by the cluster's size minus 1
+    (the paper prints 1 minus the size). An image that is alone in its cluster has the silhouette 0
+    (Rousseeuw, 1987). The nearest other cluster is one of the two neighbours, since means are
+    sorted. Time and memory grow linearly.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def silhouette(points: Doubles, weights: NDArray[np.int64], ends: NDArray[np.int
 
 
 def find_regions(values: NDArray[np.float32], regions: Sequence[Regions]) -> NDArray[np.uint8]:
-    """Return the region of each activation: that of the nearest centroid, the lower of two.
+    """Return the region of each activation, by the nearest centroid; of two, the lower one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The files of a coverage run: their names, how they are written and how they are read back."""
+"""The files of a coverage run: their names, and how they are written and read."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def assign_regions(result: CoverageResult, images: ImageActivations) -> Rows:
 
 
 def find_all_combinations(result: CoverageResult) -> Combinations:
-    """Find the combinations that the training images and each test set exercise, and some more."""
+    """Find the combinations of the training images and of each test set, and uncovered ones."""
     clusters = tuple(len(regions.centroids) for regions in result.regions)
     training = find_combinations(assign_regions(result, result.training))
     tests = tuple(find_combinations(assign_regions(result, images)) for images in result.tests)
@@ -134,7 +134,7 @@ def find_all_combinations(result: CoverageResult) -> Combinations:
 
 
 def count_images(exercised: ExercisedCombinations) -> dict[tuple[int, ...], int]:
-    """Return the number of images of each combination, by combination."""
+    """Return the number of images of each combination."""
     return dict(zip(map(tuple, exercised.rows.tolist()), exercised.counts.tolist(), strict=True))
 
 
@@ -145,14 +145,14 @@ def order_by_size(exercised: ExercisedCombinations) -> list[int]:
 
 
 def round_figure(value: float) -> float:
-    """Round a figure to the digits that all files of a coverage run have."""
+    """Round a figure to the number of digits in all files of a coverage run."""
     return float(f"{value:.{DIGITS}g}")
 
 
 def format_combination(row: Sequence[int]) -> str:
     """Format a combination: the region of each important neuron, counted from 1.
 
-    Regions are separated by spaces, since a spreadsheet would turn dashes into a date.
+    Regions are separated by spaces, because a spreadsheet would read dashes as a date.
     """
     return " ".join(str(region + 1) for region in row)
 
@@ -176,7 +176,7 @@ def write_neurons(run: Path, neurons: Sequence[NeuronEntry]) -> None:
 
 
 def write_combinations(run: Path, result: CoverageResult, combinations: Combinations) -> None:
-    """Write `combinations.csv`: those that each test set covers, and some that it does not."""
+    """Write `combinations.csv`: those that each test set covers, and some uncovered ones."""
     header = (
         "test_set", "combination", "covered", "images", "training_images", "differing_neurons",
         "example",
@@ -224,7 +224,7 @@ def write_criteria(run: Path, names: Sequence[str], criteria: Sequence[Criterion
 
 
 def write_widening(run: Path, new: ImageActivations, rows: Rows, ranked: Widening) -> None:
-    """Write `widening.csv`: new images, those that widen the first test set most first.
+    """Write `widening.csv`: new images, sorted by how much they widen the first test set.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ def read_coverage(run: Path) -> CoverageDocument:
     Raises
     ------
     InputError
-        When there is none, or it is damaged.
+        When the file is missing or damaged.
     """
     check_replaced(run)
     return read_needed_document(run, COVERAGE_FILE, CoverageDocument, AGAIN)
@@ -265,7 +265,7 @@ def read_coverage(run: Path) -> CoverageDocument:
 def export_widening(
     run: Path, out: Path, progress: Progress, *, links: bool = False, count: int | None = None
 ) -> tuple[int, list[Rejected]]:
-    """Export the new images that widen the test set, in the way the unsafe set is exported.
+    """Export the new images that widen the test set, in the same way as the unsafe set.
 
     See `pipelines.unsafe_set.export`.
 
@@ -276,14 +276,14 @@ def export_widening(
     links : bool
         Whether to link to the images instead of copying them.
     count : int, optional
-        Number of images to export, best first; if None, all that add a combination.
+        Number of images to export, best first; if None, all images that add a combination.
 
     Returns
     -------
     int
         Number of images to export.
     list of Rejected
-        Those of them that no longer exist.
+        Images to export that no longer exist.
 
     Raises
     ------

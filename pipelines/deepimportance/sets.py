@@ -26,16 +26,16 @@ TRAINING_SET, TEST, NEW = "training", "test", "new"
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The images of a folder, and their labels where they have some.
+    """The images of a folder, and their labels, if any.
 
     Attributes
     ----------
     kind : str
         `TRAINING_SET`, `TEST` or `NEW`.
     name : str
-        Name of the folder, with a number where an earlier set has the same name.
+        Name of the folder; with a number if an earlier set has the same name.
     source : Path
-        What the user named: the folder, or a list such as `failures.txt`.
+        The folder or list (such as `failures.txt`) that the user named.
     folder : Path
     paths : list of str
         Paths of the files to read, relative to `folder`.
@@ -46,7 +46,7 @@ class ImageSet:
     truth : Truth or None
         Labels; None if there are none.
     notes : tuple of str
-        What the user should know of the images; see `image_lists.ListedImages`.
+        What the user should know about the images; see `image_lists.ListedImages`.
     """
 
     kind: str
@@ -88,7 +88,7 @@ def find_sets(
 ) -> ImageSets:
     """Find the images of all folders, and their labels; no image is decoded yet.
 
-    Sets are named after their folders; where two folders have the same name, the second set gets a
+    Sets are named after their folders; if two folders have the same name, the second set gets a
     number.
 
     Raises

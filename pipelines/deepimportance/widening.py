@@ -1,8 +1,8 @@
-"""Ranks new images by how much they widen a test set: images with combinations that it lacks.
+"""Rank new images by how much they widen a test set: images with combinations that it lacks.
 
-This is not in the paper, which only measures coverage.  Every image exercises exactly one
-combination, so one image of each new combination adds as much as possible.  Only their order is
-left to choose: it favours variety.
+This is not in the paper, which only measures coverage. Every image exercises exactly one
+combination, so one image of each new combination adds as much as possible. Only the order of the
+images is a free choice; it favours variety.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipelines.deepimportance.quantisation import Regions
 
 @dataclass(frozen=True)
 class Widening:
-    """New images in the order in which they should be taken.
+    """New images in the order in which they should be added to the test set.
 
     Attributes
     ----------
@@ -42,13 +42,14 @@ def rank_new_images(
 ) -> Widening:
     """Rank new images by what they add to the coverage of a test set.
 
-    First comes one image of each new combination: next is always the combination that differs in
-    most neurons from everything covered so far, and among equal ones that with more new images.
-    The image of a combination is the one nearest to the centroids, as the most typical.  Then
-    follow the second image of each combination, the third, and so on.
+    The first part of the ranking has one image of each new combination. The next combination is
+    always the one that differs in most neurons from everything covered so far; of equal ones, the
+    one with more new images. Its image is the one nearest to the centroids, because it is the most
+    typical. The second part has the second image of each combination, the third part the third, and
+    so on.
 
-    Time grows with the square of the number of new combinations, and with the product of the
-    numbers of new and covered ones.
+    Time grows with the square of the number of new combinations, and with the number of new
+    combinations times the number of covered ones.
 
     Parameters
     ----------

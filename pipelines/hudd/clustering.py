@@ -1,12 +1,12 @@
 """Hierarchical clustering of heatmaps, layer by layer (HUDD, III-B and IV-A, Equations 5 and 6).
 
 Ward linkage on the distances of a layer gives a dendrogram.  The knee of the derivative of the
-weighted average intra-cluster distance (WICD) says where to cut it, and the layer with the least
-WICD is chosen.  Silhouettes, distances to cluster centres and the map are also computed from
-distances, since the heatmaps do not fit in memory.
+weighted average intra-cluster distance (WICD) determines where to cut it, and the layer with the
+smallest WICD is chosen. Silhouettes, distances to cluster centres and the map are also computed
+from distances, since the heatmaps do not fit in memory.
 
-This follows the paper where the published code differs from it: that code treats the rows of the
-distance matrix as points, and divides every row by its length.
+Where the published code differs from the paper, this module follows the paper: that code treats the
+rows of the distance matrix as points, and divides every row by its length.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipelines.hudd.distances import Distances
 from pipelines.hudd.wicd import choose_number, compute_wicd_curve, limit_clusters
 
 FEWEST_IMAGES = 4
-"""Fewer images than this are one cluster: they say nothing about groups."""
+"""Fewer images than this are one cluster: they are too few to form groups."""
 DENSE = 200
 """Number of images up to which all eigenvectors are computed: an iterative solver is no faster."""
 
@@ -39,7 +39,8 @@ class LayerClusters:
     layer : str
     clusters : int
     labels : array of int32, shape (n,)
-        Cluster ids from 0, the largest first; clusters of one size by their first image.
+        Cluster ids from 0, the largest first; clusters of equal size are sorted by their first
+        image.
     wicd : float
         WICD of these clusters (Equation 5).
     curve : array of float64, shape (most - 1,)
@@ -112,10 +113,10 @@ def cluster_layers(layers: Iterable[tuple[str, Distances]], most: int | None = N
 
 
 def choose_layer(layers: Sequence[LayerClusters]) -> int:
-    """Choose the layer with the least WICD; among equal ones the first.
+    """Choose the layer with the smallest WICD; of equal ones, the first.
 
     A layer whose heatmaps are all equal has a WICD of 0 but does not distinguish images: it is
-    chosen only when all layers are like that.
+    chosen only if all layers are like that.
 
     Returns
     -------
@@ -130,8 +131,8 @@ def cluster_layer(
 ) -> LayerClusters:
     """Cluster the images by the heatmaps of one layer (section IV-A).
 
-    There is one cluster when there are fewer than `FEWEST_IMAGES` images, or all heatmaps are
-    equal.  Images with equal heatmaps are always in the same cluster.
+    All images are one cluster if there are fewer than `FEWEST_IMAGES` images, or if all heatmaps
+    are equal. Images with equal heatmaps are always in the same cluster.
 
     Time grows with n^2.  Memory: see `ward`.
 
@@ -154,7 +155,7 @@ def cluster_layer(
     n = len(distances)
     if distances.shape != (n, n) or not n:
         raise ValueError(f"distances: expected a square of rows, received {distances.shape}")
-    if not np.isfinite(distances.max()):  # NaN and infinity alike
+    if not np.isfinite(distances.max()):  # catches NaN and infinity
         raise ValueError("distances: expected finite numbers, received others")
     most = limit_clusters(n, most)
     varies = bool(distances.any())
@@ -165,7 +166,7 @@ def cluster_layer(
             layer, 1, labels, float(mean), curve, varies, time.perf_counter() - start
         )
     merges = ward(distances)
-    # Equal heatmaps are merged at height 0 and stay together: nothing says where to cut them.
+    # Equal heatmaps merge at height 0 and stay together: a cut between them would be arbitrary.
     most = min(most, 1 + int((merges[:, 2] > 0).sum()))
     curve = compute_wicd_curve(distances, merges, most)
     clusters = choose_number(curve)
@@ -184,11 +185,11 @@ def ward(distances: Distances) -> Doubles:
     """Build the dendrogram by Ward linkage (section III-B).
 
     SciPy's update for Ward (Lance and Williams, 1967) takes distances, squares them and takes the
-    root again.  For Euclidean distances, such as those of Equation 4, this is what Ward (1963)
-    defines for points, although no points are needed.  The height of a merge is sqrt(2) times the
-    root of what the merge adds to the sum of squares within clusters.
+    root again. For Euclidean distances, such as those of Equation 4, the result is that of Ward
+    (1963), who defines it for points. The height of a merge is sqrt(2) times the root of the
+    increase of the sum of squares within clusters.
 
-    Time grows with n^2 (nearest-neighbour chains).  Memory: 10 n^2 bytes beside the distances.
+    Time grows with n^2 (nearest-neighbour chains). Memory: 10 n^2 bytes besides the distances.
 
     Parameters
     ----------
@@ -224,7 +225,8 @@ def cut_dendrogram(merges: Doubles, clusters: int) -> Labels:
     Returns
     -------
     array of int32, shape (n,)
-        Cluster ids from 0, the largest first; clusters of one size by their first image.
+        Cluster ids from 0, the largest first; clusters of equal size are sorted by their first
+        image.
     """
     n = len(merges) + 1
     # The last merges are left out. From the top down, both parts of a merge get its cluster.
@@ -245,7 +247,7 @@ def measure_centre_distances(distances: Distances, labels: Labels) -> NDArray[np
 
     The squared distance of x to the mean of a cluster is the mean of the squared distances from x
     to the images of the cluster, minus half the mean of the squared distances between all pairs of
-    them (each image paired with itself, too).
+    these images (pairs of an image with itself included).
 
     Time and memory grow with the square of the largest cluster.
 
@@ -269,7 +271,7 @@ def measure_centre_distances(distances: Distances, labels: Labels) -> NDArray[np
 
 
 def compute_silhouettes(distances: Distances, labels: Labels) -> NDArray[np.float32]:
-    """Compute the silhouette of every image (Rousseeuw, 1987); 0 if there is one cluster.
+    """Compute the silhouette of every image (Rousseeuw, 1987); 0 if there is only one cluster.
 
     Time grows with n^2, memory with n: distances are processed block by block.
 
@@ -333,7 +335,7 @@ def map_places(distances: Distances) -> NDArray[np.float32]:
         values, vectors = eigsh(products, k=2, which="LA", v0=start, rng=0)
     for axis, at in enumerate(np.argsort(-values)[:2]):
         vector = vectors[:, at] * np.sign(vectors[np.abs(vectors[:, at]).argmax(), at])
-        # An eigenvalue that is only rounding error counts as 0.
+        # An eigenvalue that consists of rounding error counts as 0.
         value = values[at] if values[at] > 1e-6 * values.max() else 0.0
         places[:, axis] = vector * np.sqrt(value) * largest
     return places

@@ -1,12 +1,12 @@
 """Distances between heatmaps (HUDD, section IV-A, Equations 1 to 4; section IV-C).
 
-Heatmaps of a convolutional layer take gigabytes.  They are written to a file batch by batch, and
-read back a block of columns at a time: squared distances are sums over columns, so each block adds
-a matrix product and can then be dropped.
+The heatmaps of a convolutional layer take gigabytes. They are written to a file batch by batch, and
+read back in blocks of columns. Squared distances are sums over columns, so the matrix product of
+each block is added, and the block can be dropped.
 
-Equation 2 scales the entries of a layer from min...max to 0...1.  The subtracted minimum cancels in
+Equation 2 scales the entries of a layer from min...max to 0...1. The minimum cancels in
 differences, so the distance of normalised heatmaps is that of raw heatmaps divided by max - min.
-Only the range is needed, and no normalised heatmap is written.
+Only the range is needed, and normalised heatmaps are never written.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class HeatmapWriter:
         Raises
         ------
         ValueError
-            When there are too many heatmaps, they have another size, or an entry is not finite.
+            When there are too many heatmaps, they have the wrong size, or an entry is not finite.
             Nothing of the batch is written then.
         """
         if not len(batch):
@@ -145,28 +145,27 @@ def find_value_range(heatmaps: Heatmaps) -> Limits:
 def measure_distances(heatmaps: Heatmaps, limits: Limits | None = None) -> Distances:
     """Compute the distances between all heatmaps of a layer (Equations 1 to 4).
 
-    Squared differences are expanded into matrix products in float32.  Every column is centred
-    first, so that the subtraction of squares loses few digits.  The loss still matters where two
-    heatmaps are much nearer to each other than to the mean: images with such a neighbour are
-    computed again in float64.  Distances are right to 1 part in 10,000, and those of equal heatmaps
-    are 0.
+    Squared differences are expanded into matrix products in float32. Every column is centred first,
+    so that the subtraction of squares loses few digits. The loss still matters if two heatmaps are
+    much closer to each other than to the mean: images with such a neighbour are computed again in
+    float64. Distances are correct to 1 part in 10,000, and those of equal heatmaps are 0.
 
-    Time grows with n^2 d.  Memory: 4 n^2 bytes for the result and 4 n x 4096 for a block; r images
-    that are computed again take 8 r^2 and 8 r x 4096 more.  The heatmaps are read once, or twice
-    where they are computed again, and are never in memory as a whole.
+    Time grows with n^2 d. Memory: 4 n^2 bytes for the result and 4 n x 4096 for a block; r images
+    that are computed again take 8 r^2 and 8 r x 4096 more. The heatmaps are read once, or twice if
+    they are computed again, and are never in memory as a whole.
 
     Parameters
     ----------
     heatmaps : array or memory map of float32, shape (n, d)
         Raw heatmaps.  A memory map from `open_heatmaps` is read from its file, not mapped.
     limits : pair of float, optional
-        Smallest and largest entry, where they are known; saves reading the heatmaps once more.
+        Smallest and largest entry, if known; saves one reading of the heatmaps.
 
     Returns
     -------
     array of float32, shape (n, n)
-        Distances of the normalised heatmaps; symmetric, 0 on the diagonal.  All 0 when all entries
-        are equal: Equation 2 is not defined then, and such a layer does not distinguish images.
+        Distances of the normalised heatmaps; symmetric, 0 on the diagonal. All 0 if all entries are
+        equal: Equation 2 is then not defined, and such a layer does not distinguish images.
 
     Raises
     ------
@@ -197,8 +196,8 @@ def measure_distances(heatmaps: Heatmaps, limits: Limits | None = None) -> Dista
 def measure_distances_between(new: Heatmaps, known: Heatmaps) -> Distances:
     """Compute the distances from new heatmaps to known ones (section IV-C: raw, not normalised).
 
-    They are computed as in `measure_distances`.  Time grows with m n d, memory with m n; see
-    `measure_cluster_distances` where that is too much.
+    The method is that of `measure_distances`. Time grows with m n d, memory with m n; if that is
+    too much, use `measure_cluster_distances`.
 
     Parameters
     ----------
@@ -228,8 +227,8 @@ def measure_cluster_distances(
 
     This is `allocation.cluster_distances` for heatmaps that do not fit in memory (HUDD, section
     IV-C: raw, not normalised).  Time grows with m n d.  Memory: m k for the result, a few times
-    `TILE`, and a block.  The new heatmaps are read once.  The known ones are read once for every
-    `TILE` / n new ones (at most `TOGETHER`), so a call should get many new heatmaps.
+    `TILE`, and a block. The new heatmaps are read once. The known ones are read once per `TILE` / n
+    new ones (at most `TOGETHER`), so pass many new heatmaps per call.
 
     Parameters
     ----------
@@ -288,10 +287,10 @@ def _squared_within(
     gram = np.zeros((n, n), dtype=dtype, order="F")
     for columns in _blocks(heatmaps.shape[1], n):
         part = _read(heatmaps, rows, columns).astype(dtype, copy=False)
-        # Entries are near the mean of their column: subtracting it first loses no digits.
+        # Entries are close to the mean of their column, so subtracting it first loses no digits.
         part -= part.mean(axis=0)
         part /= unit
-        # Adds to one half of the matrix in place, without another n x n array.
+        # Adds to one half of the matrix in place, without a second n x n array.
         gram = add(1, part.T, beta=1, c=gram, trans=1, lower=1, overwrite_c=1)
     squared = gram.T
     norms = squared.diagonal().copy()
@@ -352,7 +351,7 @@ def _blocks(d: int, n: int) -> Iterator[slice]:
 
 
 def _on_disk(heatmaps: Heatmaps) -> bool:
-    """Return whether an array is a whole file of float32 rows that is mapped for reading."""
+    """Tell whether an array is a whole file of float32 rows that is mapped for reading."""
     return (
         isinstance(heatmaps, np.memmap)
         and isinstance(heatmaps.base, mmap.mmap)  # a slice does not know its offset in the file
@@ -366,8 +365,8 @@ def _on_disk(heatmaps: Heatmaps) -> bool:
 def _read(heatmaps: Heatmaps, rows: slice | Positions, columns: slice) -> Heatmaps:
     """Copy some columns of some rows.
 
-    For a memory map, they are read from its file: accessed pages of a map count as memory of the
-    process, and in the end all pages would be accessed.
+    For a memory map, they are read from its file. Accessed pages of a map count as memory of the
+    process, and at the end all pages would be accessed.
     """
     if not (isinstance(heatmaps, np.memmap) and _on_disk(heatmaps)):
         return np.array(heatmaps[rows, columns], dtype=np.float32)

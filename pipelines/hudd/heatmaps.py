@@ -1,4 +1,4 @@
-"""HUDD, section IV-A, first activity: writes the heatmaps of the failing images to files."""
+"""HUDD, section IV-A, first activity: write the heatmaps of the failing images to files."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class LayerHeatmaps:
 
 
 def choose_layers(network: Network, chosen: Sequence[str]) -> tuple[str, ...]:
-    """Return the layers whose heatmaps are clustered: the user's choice, or all internal layers.
+    """Return the layers whose heatmaps are clustered: the user's, otherwise all internal ones.
 
-    Input and output are not internal.  The relevance of the output layer is one number, that of the
-    explained output, so its heatmaps would only distinguish the predicted classes.
+    Input and output are not internal. The relevance of the output layer is one number, that of the
+    explained output, so its heatmaps would distinguish only the predicted classes.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def write_heatmaps(
     images : sequence of ImageFile, length n
         Images that could be decoded before.
     targets : mapping of str to int
-        The output to explain, by path; without an entry, that of the predicted class.
+        The output to explain, by path; for other paths, that of the predicted class.
     out : Path
         An existing folder for the files.
     on_batch : callable, optional
@@ -117,7 +117,7 @@ def write_heatmaps(
     InputError
         When the disk has too little space, or an image can no longer be decoded.
     """
-    # build_relevance refuses a string that is no rule.
+    # build_relevance refuses an unknown rule.
     propagate = build_relevance(network.model, rule=cast("Rule", rule), layers=tuple(layers))
     files: dict[str, _LayerFiles] = {}
     done = 0
@@ -211,8 +211,9 @@ def draw_maps(maps: NDArray[np.float32]) -> NDArray[np.int8]:
     Returns
     -------
     array of int8, shape (b, h, w)
-        -127 to 127; 0 is no relevance.  127 stands for the value that one entry in a hundred
-        exceeds, as a single bright spot would darken all others.  Sides are at most `PICTURE_SIDE`.
+        -127 to 127; 0 is no relevance. 127 stands for the value that one entry in a hundred
+        exceeds; otherwise a single bright spot would darken all others. Sides are at most
+        `PICTURE_SIDE`.
     """
     flat = maps.sum(axis=3) if maps.ndim == 4 else maps
     small = flat

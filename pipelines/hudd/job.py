@@ -61,22 +61,22 @@ from pipelines.runs.wording import count_of
 SPILL = ".heatmaps"
 CLUSTERING = "clustering heatmaps"
 PREDICTED, WORST = "the predicted one", "the worst one"
-"""Which output is explained: the one with the largest value, or the most wrong one in the test.
+"""Which output is explained: that of the largest value, or the most wrong one in the test.
 
-These words are kept in `run.json`.
+`run.json` stores these words.
 """
 FEW = 10
-"""With fewer failing images than this, a note says that clusters are not reliable."""
+"""With fewer failing images, a note says that clusters are not reliable."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may decide.
+    """The options of the user.
 
     Attributes
     ----------
     scaling : str, optional
-        See `dnn.model.load_network`; None for that of the test that listed the images.
+        See `dnn.model.load_network`; None for the scaling of the test that listed the images.
     trust : bool
         Whether code in the model file may run.
     layers : tuple of str
@@ -84,14 +84,14 @@ class Options:
     rule : str
         See `dnn.relevance.build_relevance`.
     explain : str, optional
-        A class, or the position of an output, to explain for all images.  None explains the
-        predicted class, or for numbers the output with the largest error in the test.
+        A class, or the position of an output, that is explained for all images. If None, the
+        predicted class is explained; for numbers, the output with the largest error in the test.
     seed : int
-        Seed of the random groups that hints and parameters are tested against.
+        Seed of the random groups with which hints and parameters are compared.
     batch_size : int
         Number of images whose relevance is propagated at once.
     table_files : TableFiles
-        What is known of the images.
+        Tables of parameters and unsafe values of the images.
     """
 
     scaling: str | None = None
@@ -112,8 +112,8 @@ def find_clusters_by_heatmaps(
     Parameters
     ----------
     source : Path
-        A folder of failing images, or `failures.txt` of a test.  The outputs that the test names
-        are then explained (for numbers, the output with the largest error).
+        A folder of failing images, or `failures.txt` of a test. For a test, the outputs that it
+        names are explained (for numbers, the output with the largest error).
     start : Start
 
     Returns
@@ -162,7 +162,7 @@ def find_clusters_by_heatmaps(
 
 @dataclass(frozen=True)
 class _Listing:
-    """What the test that listed the images says of the model that it tested.
+    """The results of the test that listed the images.
 
     Attributes
     ----------
@@ -177,7 +177,7 @@ class _Listing:
 
 @dataclass(frozen=True)
 class _Subject:
-    """The model file, and the test that listed the images, if one did."""
+    """The model file, and the test that listed the images, if any."""
 
     model: Path
     scaling: str | None
@@ -187,7 +187,7 @@ class _Subject:
 def _find_clusters(run: Run, subject: _Subject, listed: ListedImages, options: Options) -> None:
     folder, manifest = listed.folder, run.manifest
     spill = run.folder / SPILL
-    shutil.rmtree(spill, ignore_errors=True)  # a killed job leaves it
+    shutil.rmtree(spill, ignore_errors=True)  # left over if a job was killed
     spill.mkdir()
     try:
         with run.stage(CHECKING):
@@ -195,7 +195,7 @@ def _find_clusters(run: Run, subject: _Subject, listed: ListedImages, options: O
             count_images(run, folder, images, rejected)
         with run.stage(LOADING):
             network, layers, targets = _load(run, subject, folder, images, options)
-        with run.stage(PREDICTING):  # rejects images before the long stages
+        with run.stage(PREDICTING):  # first, because it rejects images before the long stages
             predicted = predict(network, folder, images, run.progress)
             rejected += predicted.rejected
             images = predicted.images
@@ -246,7 +246,7 @@ def _measure(images: list[ImageFile], choice: LayerChoice) -> RootCauseClusters:
 
 
 def _read_test(source: Path) -> _Listing | None:
-    """Return the test that listed the images, if one did."""
+    """Return the test that listed the images, if any."""
     if source.name != FAILURES_FILE or not source.is_file():
         return None
     try:
@@ -263,7 +263,7 @@ def _read_test(source: Path) -> _Listing | None:
 def _load(
     run: Run, subject: _Subject, folder: Path, images: list[ImageFile], options: Options
 ) -> tuple[Network, tuple[str, ...], dict[str, int]]:
-    """Load the model (the same file that was tested); choose layers and outputs to explain."""
+    """Load the model, the same file that was tested; choose layers and outputs to explain."""
     run.progress(LOADING, 0, 1)
     tested, manifest = subject.tested, run.manifest
     digest, targets = (tested.sha256, tested.targets) if tested else (None, {})
@@ -286,7 +286,7 @@ def _load(
 
 
 def _explained(tested: _Listing | None) -> str:
-    """Return which output is explained where the user chose none, as `run.json` keeps it."""
+    """Return the words of `run.json` for the explained output when the user chose none."""
     return PREDICTED if tested is None or tested.chosen.task == "classes" else WORST
 
 
@@ -333,7 +333,7 @@ def _write_heatmaps(
     clusters: RootCauseClusters,
     choice: LayerChoice,
 ) -> None:
-    """Write the table of layers, and everything that is needed to compare new images later."""
+    """Write the table of layers, and the data for later comparisons with new images."""
     chosen = choice.chosen
     rows = [
         (
@@ -356,7 +356,7 @@ def _write_heatmaps(
             layer=np.array(chosen.layer),
             paths=np.array(clusters.paths, dtype=np.str_),
             labels=clusters.labels,
-            # Reaches of raw heatmaps: new images are compared by these (section IV-C).
+            # Reaches of raw heatmaps, with which new images are compared (section IV-C).
             reaches=_reaches(choice.distances * np.float32(high - low), clusters.labels),
         )
     if chosen.layer == INPUT:
@@ -376,7 +376,7 @@ def _write_heatmaps(
 
 
 def _reaches(distances: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Return the reach of each cluster, as `allocation.compute_reaches`; every image is core."""
+    """Return the reach of each cluster, as in `allocation.compute_reaches`; every image is core."""
     result = np.zeros(int(labels.max()) + 1, dtype=np.float32)
     for cluster in range(len(result)):
         inside = np.flatnonzero(labels == cluster)

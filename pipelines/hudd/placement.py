@@ -38,13 +38,14 @@ from pipelines.unsafe_set.job import Placement
 WIDTH = 64
 """Number of entries of a randomly projected heatmap; projection changes distances by about 10 %."""
 SAME = 0.1
-"""Share of the median distance to the nearest failing image below which two images are the same."""
+"""Share of the median distance to the nearest failing image; two images at a smaller distance are
+the same."""
 ROWS = 256
 
 
 @dataclass(frozen=True)
 class _Explained:
-    """How a run explained its images; `sha256` is that of the model file."""
+    """How a run explained its images; `sha256` is the digest of the model file."""
 
     parameters: HeatmapsParameters
     chosen: HeatmapChoices
@@ -53,7 +54,7 @@ class _Explained:
 
 @dataclass(frozen=True)
 class _Clusters:
-    """The clusters of a run, as needed to compare new images; see `hudd.job`.
+    """The data on a run's clusters with which new images are compared; see `hudd.job`.
 
     Attributes
     ----------
@@ -81,10 +82,10 @@ def measure(
 ) -> Placement:
     """Measure how far new images are from the clusters of a run of `heatmaps`.
 
-    Distances are between raw heatmaps of the chosen layer, for the output that the run explains;
-    they are not normalised (section IV-C).  Contrast and near-duplicates are computed from a random
-    projection of the heatmaps.  Time grows with the number of new images times that of failing
-    ones.  Heatmaps are written to a temporary file.
+    Distances are measured between raw heatmaps of the chosen layer, for the output that the run
+    explains; they are not normalised (section IV-C). Contrast and near-duplicates are computed from
+    a random projection of the heatmaps. Time grows with the number of new images times the number
+    of failing images. Heatmaps are written to a temporary file.
 
     Parameters
     ----------
@@ -93,8 +94,8 @@ def measure(
     listed : ListedImages
         New images.
     trust : bool
-        Whether code in the model file may run.  The option of the run does not count, since
-        somebody else may have made the run.
+        Whether code in the model file may run. The option of the run is ignored, because somebody
+        else may have made the run.
 
     Raises
     ------
@@ -160,7 +161,7 @@ def _read_clusters(run: Path, seed: int) -> _Clusters:
         heatmaps = open_heatmaps(run / HEATMAP_FOLDER / LAYER_NAME)
         if len(heatmaps) != len(labels):
             raise ValueError(f"expected heatmaps of {len(labels)} images")
-        find_value_range(heatmaps)  # raises ValueError where an entry is not finite
+        find_value_range(heatmaps)  # raises ValueError for an entry that is not finite
     return _Clusters(layer, labels, reaches, heatmaps, _axes(heatmaps.shape[1], seed))
 
 
@@ -191,7 +192,7 @@ def _propagate(
     images: Sequence[ImageFile],
     progress: Progress,
 ) -> tuple[Floats, Floats]:
-    """Compute heatmaps of new images as the run did, in a temporary file.
+    """Compute heatmaps of new images in the same way as the run, in a temporary file.
 
     Returns
     -------
@@ -204,7 +205,7 @@ def _propagate(
     targets = {image.path: explained for image in images} if isinstance(explained, int) else {}
     points: list[Floats] = []
     spill = run / NEW_HEATMAPS
-    shutil.rmtree(spill, ignore_errors=True)  # a killed job leaves it
+    shutil.rmtree(spill, ignore_errors=True)  # left over if a job was killed
     spill.mkdir()
     try:
         heatmap_files = write_heatmaps(

@@ -1,4 +1,4 @@
-"""Reads the small heatmaps of a run, which the page lays over the images."""
+"""Read the small heatmaps of a run, which the page lays over the images."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """WICD and the number of clusters of a layer (HUDD, section IV-A, Equations 5 and 6).
 
-The weighted average intra-cluster distance (WICD) falls with the number of clusters.  The knee of
+The weighted average intra-cluster distance (WICD) falls with the number of clusters. The knee of
 its derivative shows where it no longer falls significantly (Figure 8).
 """
 
@@ -15,8 +15,8 @@ from pipelines.hudd.distances import Distances
 MOST = 100
 """Largest number of clusters to consider.
 
-The paper finds 11 to 20, and 71 for faces with eight elements.  With 100 clusters, an engineer who
-inspects five images of each already has to look at 500.
+The paper finds 11 to 20, and 71 for faces with eight elements. With 100 clusters, an engineer who
+inspects five images of each already looks at 500.
 """
 REACH = 2
 """Number of neighbours on each side that the derivative of fourth order needs."""
@@ -25,10 +25,10 @@ REACH = 2
 def limit_clusters(n: int, most: int | None = None) -> int:
     """Return the largest number of clusters of the curve in which the knee is sought.
 
-    The knee depends on where the curve ends, which the paper does not say.  The limit is `MOST`,
-    but at most n / 2 (beyond that, most clusters have one image) and at least 2.  With this limit,
-    a WICD that falls as 1 / k, as it does without any groups, has its knee at 10 or 11, which is
-    where the paper's results begin.
+    The knee depends on the end of the curve, which the paper does not define. The limit is `MOST`,
+    but at most n / 2 (beyond that, most clusters have one image) and at least 2. Without any
+    groups, WICD falls as 1 / k; with this limit its knee is then at 10 or 11, the lower end of the
+    paper's results.
 
     Parameters
     ----------
@@ -51,10 +51,10 @@ def compute_wicd_curve(distances: Distances, merges: Doubles, most: int) -> Doub
     """Compute the weighted average intra-cluster distance for 2 to `most` clusters (Equation 5).
 
     One sweep up the dendrogram computes all values.  A merge adds the distances between its two
-    parts to the sum of distances within clusters, so every pair of images is used once: time grows
-    with n^2 for all numbers of clusters together.  Memory: n^2 bytes for the largest merge.
+    parts to the sum of distances within clusters. So every pair of images is used once, and time
+    grows with n^2 for all numbers of clusters together. Memory: n^2 bytes for the largest merge.
 
-    A cluster of one image has no pair, for which Equation 6 is not defined: its ICD is 0.
+    A cluster of one image has no pair, so Equation 6 is not defined: its ICD is set to 0.
 
     Parameters
     ----------
@@ -92,8 +92,8 @@ def compute_wicd_curve(distances: Distances, merges: Doubles, most: int) -> Doub
 def differentiate(curve: Doubles) -> Doubles:
     """Approximate the derivative by central differences of fourth order (section IV-A).
 
-    The first two and the last two values have too few neighbours for that: they are differences to
-    the next and to the previous value.  They must not be left out, since 3 clusters may be the
+    The first two and the last two values have too few neighbours. For them, the differences to the
+    next and to the previous value are used. They must not be left out, since 3 clusters may be the
     right number.
 
     Parameters
@@ -118,14 +118,14 @@ def differentiate(curve: Doubles) -> Doubles:
 def choose_number(curve: Doubles) -> int:
     """Choose the number of clusters: the knee of the derivative of WICD (Figure 8).
 
-    The derivative rises from far below 0 towards 0, more and more slowly: the knee is where WICD
-    no longer falls significantly (Satopaa et al., 2011; the first knee that kneed finds).  The
-    search starts at the steepest fall of WICD: before it the derivative does not rise, and kneed
-    takes the first point of a curve for a knee when the curve does not rise there.
+    The derivative rises from far below 0 towards 0, ever more slowly. The knee is where WICD no
+    longer falls significantly (Satopaa et al., 2011; the first knee that kneed finds). The search
+    starts at the steepest fall of WICD. Before it the derivative does not rise, and kneed would
+    return the first point of such a curve as the knee.
 
-    Where kneed finds no knee, the number is chosen whose derivative is highest above the straight
-    line from the first to the last value, as section III-B describes the knee; the smallest of
-    equal ones.  It is 2 when the curve has fewer than two points.
+    If kneed finds no knee, the number is chosen whose derivative is highest above the straight line
+    from the first to the last value, as section III-B describes the knee; of equal ones, the
+    smallest. The result is 2 if the curve has fewer than two points.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def choose_number(curve: Doubles) -> int:
     slopes = slopes[first:]
     numbers = np.arange(first, first + len(slopes)) + 2
     height = slopes.max() - slopes[0]
-    # Differences that are only rounding errors are no curve.
+    # Differences that consist of rounding errors form no curve.
     if len(slopes) < 3 or height <= 1e-12 * np.abs(curve).max():
         return int(numbers[0])
     located = KneeLocator(numbers, slopes, curve="concave", direction="increasing", online=True)

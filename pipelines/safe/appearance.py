@@ -2,9 +2,9 @@
 
 Features of deep layers describe what pictures show, those of shallower layers how they were taken.
 It is not known beforehand which of the two the causes concern, and features of one kind hide those
-of the other. So the images are clustered in several views, each with some of the layers, and the
+of the other. So the images are clustered in several views, each with some of the layers. The
 silhouette that chooses DBSCAN's parameters also chooses the view. `benchmarks/photographs.py`
-compares them.
+compares the views.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Check whether failing and passing images differ as a whole, such as by camera or file format.
+"""Check whether failing and passing images differ as a whole, for example by camera or format.
 
-If they do, every failing image differs from the passing ones, whatever made it fail, and no cluster
-shows a cause. The check is a classifier on the features of the shallowest layer, which respond to
-colour and grain. It is tested on the images of a cluster that it was not trained on: causes differ
-from cluster to cluster, but a camera is the same in all of them.
+If they do, every failing image differs from the passing ones, independently of its cause, and no
+cluster shows a cause. The check is a classifier on the features of the shallowest layer, which
+respond to colour and grain. It is tested on the images of a cluster on which it was not trained:
+causes differ from cluster to cluster, but a camera is the same in all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipelines.safe.dbscan import Labels
 ALIKE_EVERYWHERE = 0.95
 """Balanced accuracy from which the two sets count as different as a whole."""
 FEWEST = 5
-"""Least number of images of a cluster, or of noise, that the classifier is tested on."""
+"""Smallest number of images of a cluster, or of noise, on which the classifier is tested."""
 
 
 def measure_separability(
@@ -70,12 +70,12 @@ def measure_separability(
 
 
 def describe_cameras(accuracy: float | None) -> list[str]:
-    """Return a note where failing and passing images differ as a whole, and else none.
+    """Return a note if failing and passing images differ as a whole, otherwise no note.
 
     Parameters
     ----------
     accuracy : float or None
-        As `measure_separability` returns it.
+        The result of `measure_separability`.
     """
     if accuracy is None or accuracy < ALIKE_EVERYWHERE:
         return []

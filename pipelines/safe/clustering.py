@@ -3,8 +3,8 @@
 DBSCAN needs two numbers, eps and min_samples. The elbow of the curve of k-distances proposes eps
 (Rahmah and Sitanggang, 2016), and the silhouette index chooses among the candidates.
 
-Where causes shade into one another, the best score may be that of one cluster with nearly all
-images and a small one. A cluster with so many images explains nothing, so it is clustered again by
+If causes are not clearly separated, the best score may be that of one cluster with nearly all
+images and a small one. A cluster of so many images explains nothing, so it is clustered again by
 itself.
 """
 
@@ -38,7 +38,7 @@ MIN_SAMPLES = (2, 3, 4, 5)
 QUANTILES = np.linspace(0.05, 0.98, 28)
 MOST_NOISE = 0.1
 SEEN_AT_ONCE = 50
-"""Images that a person can look through at once: half a minute of a GIF."""
+"""Number of images that a person can look through at once: half a minute of a GIF."""
 SMALLEST_EPS = np.float32(1e-6)
 ROUNDING = np.float32(1e-5)
 
@@ -77,14 +77,14 @@ class Clustering:
     core : array of bool, shape (n,)
         Core images: members with at least min_samples images within eps, themselves included.
     settings : tuple of Candidate
-        By cluster id, the setting of DBSCAN that found the cluster. Its other figures are of all
-        images that this setting was applied to.
+        By cluster id, the setting of DBSCAN that produced the cluster. Its other figures concern
+        all images that this setting was applied to.
     chosen : Candidate
         The setting for all images, before large clusters were clustered again.
     candidates : tuple of Candidate
         All settings that were tried on all images.
     note : str
-        A note to the user on an unusual result; empty for an ordinary one.
+        A note to the user on an unusual result; empty for a usual one.
     """
 
     labels: Labels
@@ -98,9 +98,9 @@ class Clustering:
 def propose_eps(k_distances: Floats) -> list[float]:
     """Propose values of eps from the distances to the k-th neighbour.
 
-    These are the elbow of their rising curve (Rahmah and Sitanggang, 2016; found by kneed) and
-    quantiles on both sides of it. Each value lies between two k-distances, so that rounding cannot
-    move an image across it. Time grows with n log n.
+    The values are the elbow of the rising curve of distances (Rahmah and Sitanggang, 2016; computed
+    by kneed) and quantiles on both sides of it. Each value lies between two k-distances, so that
+    rounding cannot move an image across it. Time grows with n log n.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def propose_eps(k_distances: Floats) -> list[float]:
         knee = KneeLocator(np.arange(len(curve)), curve, curve="convex", direction="increasing")
         wanted += [] if knee.elbow_y is None else [knee.elbow_y]
     steps = np.unique(curve)
-    # Steps that differ by rounding alone count as one.
+    # Differences from rounding alone count as no difference.
     steps = steps[np.append(np.diff(steps) > ROUNDING * steps[1:], True)]
     reached = np.asarray(wanted, dtype=np.float32) * (1 + ROUNDING)
     above = np.searchsorted(steps, reached, side="right")
@@ -151,13 +151,13 @@ def search(
     """Find the root cause clusters of images.
 
     The score of a candidate is the sum of the silhouettes of the images in clusters, divided by the
-    number of all images. This is the silhouette index of the clustered images times their share, so
-    that a candidate gains nothing by calling images noise. Among equal scores, the candidate with
-    less noise is chosen, and then the one with the larger eps.
+    number of all images. This equals the silhouette index of the clustered images times their
+    share, so a candidate gains nothing by calling images noise. Of equal scores, the candidate with
+    less noise is chosen, then the one with the larger eps.
 
     A cluster of more than `largest_share` of all images, and of more than `SEEN_AT_ONCE` images, is
-    clustered again by itself. It is replaced by the best parts that leave at most `MOST_NOISE` of
-    it as noise, if there are such parts.
+    clustered again by itself. It is replaced by the best parts with at most `MOST_NOISE` of its
+    images as noise, if there are such parts.
 
     Time grows with n^2; memory grows with n^2 up to `MATRIX_LIMIT` images, and with n above.
 
@@ -169,9 +169,9 @@ def search(
     noise_is_a_cluster : bool
         Whether to use the paper's silhouette: over all images, with noise as one more cluster.
     largest_share : float
-        0 to 1; 1 leaves every cluster as it is. With a fixed eps, clusters also stay as they are.
+        0 to 1; 1 for no splitting. With a fixed eps, clusters are not split, either.
     alike : float
-        Images nearer to one another than this distance count as equal.
+        Images closer to each other than this distance count as equal.
     step : callable
         Called with ``(done, total)``.
 
@@ -224,7 +224,7 @@ def _why_not_to_search(points: Floats, alike: float) -> str:
 def number_clusters(
     labels: Labels, settings: Mapping[int, Candidate]
 ) -> tuple[Labels, tuple[Candidate, ...]]:
-    """Renumber clusters by size (see `tidy`), and put their settings in the same order."""
+    """Renumber clusters by size (see `tidy`), and sort their settings in the same order."""
     tidied = tidy(labels)
     by_id = {int(tidied[labels == cluster][0]): setting for cluster, setting in settings.items()}
     return tidied, tuple(by_id[cluster] for cluster in sorted(by_id))
@@ -232,7 +232,7 @@ def number_clusters(
 
 @dataclass(frozen=True)
 class BestLabelling:
-    """The labelling of the best setting for one set of images; attributes as in `Clustering`."""
+    """The labelling of the best setting for some images; for its attributes see `Clustering`."""
 
     labels: Labels
     core: NDArray[np.bool_]
@@ -342,7 +342,7 @@ def _scores(distances: Distances, labellings: Sequence[Labels], noise: bool) -> 
             np.where(labels == NOISE, labels.max() + 1, labels) if labels.max() >= 0 else labels
             for labels in labellings
         ]
-    # A single cluster has no silhouette; its score is 0, as Rousseeuw counts it.
+    # A single cluster has no silhouette; its score is 0, as in Rousseeuw's paper.
     return [
         float(values.sum(dtype=np.float64) / len(values)) if labels.max() >= 0 else NO_CLUSTER
         for values, labels in zip(

@@ -2,16 +2,16 @@
 
 Features that vary among passing images describe what pictures show; features that vary only among
 failing images point to causes. So features are measured in units of the passing images' variation:
-they are whitened by the passing images' covariance. Directions in which passing images vary shrink,
-and directions that only failing images take remain. Related methods are contrastive principal
-component analysis (Abid et al., Nature Communications 2018) and linear discriminant analysis
-against the passing set.
+they are whitened by the passing images' covariance. Directions in which passing images vary become
+short, and directions that only failing images have remain. Related methods are contrastive
+principal component analysis (Abid et al., Nature Communications 2018) and linear discriminant
+analysis against the passing set.
 
-A cause is a direction: more or less of the same cause moves an image along the same ray from the
-passing images' mean. So images are compared by their direction from that mean, not by their
-distance from it. Otherwise one strong cause (blur) would set the scale, and mild causes (dirt on
-the lens) would fall into one cluster. The direction of an image that is about as near to the mean
-as passing images are is uncertain; such images are moved towards the centre.
+A cause is a direction: a stronger or weaker form of one cause moves an image along the same ray
+from the passing images' mean. So images are compared by their direction from that mean, not by
+their distance from it. Otherwise one strong cause (blur) would set the scale, and weak causes (dirt
+on the lens) would fall into one cluster. If an image is about as close to the mean as passing
+images are, its direction is uncertain; such images are moved towards the centre.
 
 Not in SAFE; `benchmarks/photographs.py` compares it with the paper's features and others.
 """
@@ -28,15 +28,15 @@ from pipelines.data.arrays import Floats
 
 RIDGE = 0.003
 """This share of the passing images' largest variance is added to all variances, so that an axis
-along which they happen to vary little gets no large weight."""
+with little variation by chance gets no large weight."""
 ENOUGH = 300
 """With at least this many passing images, `RIDGE` is enough to make their covariance stable."""
 ROUNDING = 1e-7
 NEIGHBOURS = 10
 BY_CHANCE = 0.05
 DAMPING = 0.5
-"""This share of the passing images' root mean square length is added to an image's length, in
-quadrature."""
+"""This share of the passing images' root mean square length is added to an image's length (root of
+the sum of squares)."""
 STEADY = 1.0
 """This share of the mean deviation of a layer's features is added to the deviation of each, so that
 a feature that hardly varies among passing images gets no large weight."""
@@ -49,14 +49,14 @@ class Contrast:
     Attributes
     ----------
     widths : tuple of int
-        Features of each layer, side by side.
+        Number of features of each layer; layers are concatenated.
     mean, scale : arrays of float32, shape (sum of widths,)
         Mean and divisor of log(1 + feature). The divisor is the deviation over the passing images
         plus the layer's mean deviation, times the root of the layer's width, so that all layers
         have the same weight.
     axes : array of float32, shape (components, sum of widths)
-        Matrix from scaled features to whitened components, by falling share of the failing images'
-        squared length.
+        Matrix from scaled features to whitened components, sorted by descending share of the
+        failing images' squared length.
     length : float
         Root mean square length of passing images in these components.
     explained : float
@@ -87,12 +87,12 @@ def fit(failing: Floats, passing: Floats, widths: Sequence[int], *, components: 
     Parameters
     ----------
     failing : array of float32, shape (n, d)
-        Features, 0 or more, as pooling layers give them.
+        Features, 0 or more, from pooling layers.
     passing : array of float32, shape (m, d)
         m is at least 2. Below 300 images the ridge grows in proportion, because their covariance is
         less certain.
     components : int
-        Number of components at most; never more than images and features allow.
+        Largest number of components; images and features may allow fewer.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def fit(failing: Floats, passing: Floats, widths: Sequence[int], *, components: 
     mean, scale = _scaling(passing, widths)
     common = _scaled(passing, mean, scale)
     root = _root_of_covariance(common, RIDGE * max(1.0, ENOUGH / len(passing)))
-    # Whitened are the solutions of root @ whitened = scaled, an image a column.
+    # `whitened` solves root @ whitened = scaled, with one image per column.
     rays = solve_triangular(root, _scaled(failing, mean, scale).T, lower=True).T
     kept, squares = _longest_directions(rays, components)
     axes = solve_triangular(root, kept.T, trans="T", lower=True).T
@@ -128,8 +128,8 @@ def fit(failing: Floats, passing: Floats, widths: Sequence[int], *, components: 
 def _root_of_covariance(common: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
     """Return the Cholesky root of the passing images' covariance plus the ridge.
 
-    Its inverse whitens, as that of any root does, because the components are rotated afterwards. It
-    takes a tenth of the time of eigenvectors.
+    The inverse of any root whitens, because the components are rotated afterwards. The Cholesky
+    root takes a tenth of the time of eigenvectors.
 
     Parameters
     ----------
@@ -141,14 +141,14 @@ def _root_of_covariance(common: NDArray[np.float64], ridge: float) -> NDArray[np
     Returns
     -------
     array of float64, shape (d, d)
-        Lower triangular; the identity where all passing images are equal, so that there is no
-        variation to measure by.
+        Lower triangular. The identity if all passing images are equal: there is then no variation
+        to measure by.
     """
     from scipy.linalg import cholesky, eigh
 
     centred = common - common.mean(axis=0)
     covariance = centred.T @ centred / (len(common) - 1)
-    # The products of images have the same largest eigenvalue as those of features.
+    # The products of images have the same largest eigenvalue as the products of features.
     fewer = centred @ centred.T / (len(common) - 1) if len(common) < len(covariance) else covariance
     last = len(fewer) - 1
     largest = eigh(fewer, eigvals_only=True, subset_by_index=[last, last])[0]
@@ -166,7 +166,7 @@ def _longest_directions(
     """Return the directions of most squared length, shape (components, d), and these lengths.
 
     These are principal components about the origin instead of the mean. They are computed from the
-    products of images or from those of features, whichever are fewer.
+    products of images or of features, whichever matrix is smaller.
     """
     from scipy.linalg import eigh
 
@@ -186,10 +186,10 @@ def _longest_directions(
 def find_plain(failing: Floats, passing: Floats, widths: Sequence[int]) -> NDArray[np.bool_]:
     """Find the plain passing images: those that are not surrounded by failing images.
 
-    Passing images with a cause, such as dim images that the DNN recognised nevertheless, would make
-    the cause a direction in which passing images vary, and so hide it. An image is not plain where
-    more of its ten nearest neighbours, by scaled features, fail than chance explains (one-sided
-    binomial test, 5 %).
+    Some passing images have a cause of failure, such as dim images that the DNN nevertheless
+    recognised. They would make the cause a direction in which passing images vary, and so hide it.
+    An image is not plain if more of its ten nearest neighbours, by scaled features, fail than
+    chance explains (one-sided binomial test, 5 %).
 
     Time grows with (n + m)^2 d, memory with (n + m) d.
 
@@ -203,7 +203,7 @@ def find_plain(failing: Floats, passing: Floats, widths: Sequence[int]) -> NDArr
     mean, scale = _scaling(passing, widths)
     images = np.concatenate([_scaled(part, mean, scale) for part in (failing, passing)])
     wanted = min(NEIGHBOURS, len(images) - 1)
-    # Called without points, scikit-learn leaves each image out of its own neighbours.
+    # Without an argument, scikit-learn does not count an image as its own neighbour.
     ends = NearestNeighbors(n_neighbors=wanted).fit(images).kneighbors(return_distance=False)
     around = (ends[len(failing) :] < len(failing)).sum(axis=1)
     chance = binom.sf(around - 1, wanted, len(failing) / (len(images) - 1))
@@ -254,12 +254,12 @@ def project(contrast: Contrast, features: Floats) -> Floats:
 
 
 def compute_directions(contrast: Contrast, rays: Floats) -> Floats:
-    """Compute the directions of rays: of length near 1, and shorter where they are uncertain.
+    """Compute the directions of rays: length near 1, and shorter if they are uncertain.
 
     Parameters
     ----------
     rays : array of float32, shape (n, components)
-        As `project` returns them.
+        The result of `project`.
 
     Returns
     -------

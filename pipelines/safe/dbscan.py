@@ -1,9 +1,9 @@
 """DBSCAN at any eps from one spanning tree (Ester et al., 1996; SAFE, section 2: clustering).
 
-- The core distance of an image is its distance to its min_samples-th neighbour, where the image
-  itself is the first. It is a core image at eps where its core distance is at most eps.
+- The core distance of an image is its distance to its min_samples-th neighbour; the image itself
+  counts as the first. An image is a core image at eps if its core distance is at most eps.
 - The mutual reachability distance of two images is the largest of their distance and their two core
-  distances. Two core images are linked at eps where it is at most eps.
+  distances. Two core images are linked at eps if this distance is at most eps.
 - So the clusters at eps are the parts of the minimum spanning tree of mutual reachability distances
   that remain when the edges longer than eps are cut (Campello et al., 2013).
 - An image that is not a core image has fewer than min_samples neighbours within eps. So its nearest
@@ -29,8 +29,8 @@ class Distances:
     """Euclidean distances between images, row by row.
 
     Up to `MATRIX_LIMIT` images they are computed once and kept in 4 n^2 bytes (1.6 GB for 20,000
-    images). Above it, each row is computed when it is needed, which is slower, but memory grows
-    only linearly with n.
+    images). For more images, each row is computed on demand. That is slower, but memory grows only
+    linearly with n.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def _between(some: Floats, all_points: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest images of each image, itself among them.
+    """The nearest images of each image, including itself.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Neighbours:
 
 
 def find_nearest(points: Floats, k: int) -> Neighbours:
-    """Find the k nearest images of each image, itself included; all where there are fewer than k.
+    """Find the k nearest images of each image, including itself; if there are fewer, all.
 
     Time grows with n^2, memory with n k.
     """
@@ -104,8 +104,8 @@ class Tree:
     Attributes
     ----------
     ends : array of int64, shape (2, n - 1)
-        The two images that each edge links: the one nearer to the root first. Every image but the
-        root is the second one of one edge.
+        The two images that each edge links, the one closer to the root first. Every image except
+        the root is the second image of one edge.
     lengths : array of float32, shape (n - 1,)
     """
 
@@ -180,8 +180,8 @@ def cut(tree: Tree, neighbours: Neighbours, eps: float, min_samples: int) -> Lab
 def _find_tops(tree: Tree, eps: float, n: int) -> NDArray[np.int64]:
     """Return the topmost image that each image is linked to by edges of at most `eps`.
 
-    Every image skips to the place of the one above it until none moves: the number of turns grows
-    with the logarithm of the tree's depth.
+    In each round, every image jumps to the target of its current target, until none moves. The
+    number of rounds grows with the logarithm of the tree's depth.
     """
     kept = tree.lengths <= eps
     tops = np.arange(n)
@@ -194,7 +194,7 @@ def _find_tops(tree: Tree, eps: float, n: int) -> NDArray[np.int64]:
 
 
 def is_core(neighbours: Neighbours, eps: float, min_samples: int) -> NDArray[np.bool_]:
-    """Tell which images have at least `min_samples` images within `eps`, themselves included."""
+    """Tell which images have at least `min_samples` images within `eps`, including themselves."""
     if min_samples > neighbours.distances.shape[1]:
         return np.zeros(len(neighbours.distances), dtype=np.bool_)
     core: NDArray[np.bool_] = neighbours.distances[:, min_samples - 1] <= eps

@@ -1,9 +1,9 @@
 """Denoising of reduced features on their neighbourhood graph (not in SAFE; measured to help).
 
-Clusters of failing images differ in density, and mild cases of one cause lie between strong cases
-and other causes. So DBSCAN with any single eps merges some causes and splits others. Denoising
-moves every image a few times to the weighted mean of its nearest neighbours (manifold denoising,
-Hein and Maier, 2006). This contracts each situation and keeps the gaps between situations.
+Clusters of failing images differ in density, and weak cases of one cause lie between strong cases
+and other causes. So DBSCAN with one eps merges some causes and splits others. Denoising moves every
+image a few times to the weighted mean of its nearest neighbours (manifold denoising, Hein and
+Maier, 2006). This contracts each situation and keeps the gaps between situations.
 `benchmarks/quality.py` compares it with the paper's choices and with UMAP.
 """
 
@@ -17,7 +17,7 @@ from pipelines.safe.dbscan import find_nearest
 NEIGHBOURS = 5
 STEPS = 8
 COPY = np.float32(1e-6)
-"""Least scale of an image, so that copies of an image do not divide by 0."""
+"""Smallest scale of an image, so that copies of an image do not cause a division by 0."""
 
 
 def denoise(
@@ -25,11 +25,11 @@ def denoise(
 ) -> NDArray[np.float32]:
     """Move every image towards its neighbours.
 
-    Two images are linked where one is among the nearest `neighbours` of the other. The weight of a
-    link is exp(-d^2 / (s_i s_j)), where d is the distance of the two images and s the distance of
-    an image to its last such neighbour (Zelnik-Manor and Perona, 2004). So an outlier, which is far
-    from the images that it is linked to, hardly moves. In each step, every image moves to the
-    weighted mean of the images that it is linked to and of itself, with weight 1.
+    Two images are linked if one is among the nearest `neighbours` of the other. The weight of a
+    link is exp(-d^2 / (s_i s_j)). Here d is the distance of the two images, and s the distance of
+    an image to the last of these neighbours (Zelnik-Manor and Perona, 2004). So an outlier, which
+    is far from its linked images, hardly moves. In each step, every image moves to the weighted
+    mean of its linked images and of itself, with weight 1.
 
     Time grows with n^2 (the search for neighbours), memory with n.
 
@@ -39,7 +39,7 @@ def denoise(
     neighbours : int
         More neighbours merge rare situations into frequent ones; fewer split frequent ones.
     steps : int
-        Number of times that every image moves.
+        Number of moves of every image.
 
     Returns
     -------

@@ -21,7 +21,7 @@ from pipelines.safe.weights import DENSES, Weights, load_weights
 LOADING = "loading weights"
 PASSING_STAGE = "extracting features of passing images"
 CONDITIONS = "block3_pool"
-"""The layer whose features show imaging conditions; families are found from it."""
+"""The layer whose features show imaging conditions; families are computed from it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Features:
 
 
 def list_extracted_layers(layers: Sequence[str]) -> tuple[str, ...]:
-    """List the layers to extract: all pooling layers, and the other layers of `layers`."""
+    """List the layers to extract: all pooling layers, and further layers of `layers`."""
     return (*features.POOLS, *(layer for layer in layers if layer not in features.POOLS))
 
 

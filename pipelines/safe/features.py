@@ -39,7 +39,7 @@ WIDTHS = {name: shape[-1] for name, shape in (CONVOLUTIONS | DENSES).items()} | 
 }
 """Number of features by layer."""
 POOLS = ("block1_pool", "block2_pool", "block3_pool", "block4_pool", "block5_pool")
-"""Layers that are extracted for every recipe, so that the store serves all recipes. The cost is
+"""Layers that are extracted for every recipe, so that the store serves all recipes; the cost is
 negligible."""
 
 
@@ -64,7 +64,7 @@ def list_widths(layers: Sequence[str]) -> tuple[int, ...]:
 
 
 def select_columns(vectors: Floats, extracted: Sequence[str], layers: Sequence[str]) -> Floats:
-    """Select the features of some layers, side by side.
+    """Select the features of some layers, concatenated.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def select_columns(vectors: Floats, extracted: Sequence[str], layers: Sequence[s
 
 
 def list_columns(extracted: Sequence[str], layers: Sequence[str]) -> NDArray[np.intp]:
-    """Return the columns of some layers' features among those of all that were extracted.
+    """Return the columns of some layers' features among the features of all extracted layers.
 
     Raises
     ------
@@ -93,9 +93,9 @@ def list_columns(extracted: Sequence[str], layers: Sequence[str]) -> NDArray[np.
 
 
 def choose_precision(wanted: str) -> Precision:
-    """Choose the precision to compute in; "auto" takes bfloat16 where the CPU supports it.
+    """Choose the precision of the computation; "auto" takes bfloat16 if the CPU supports it.
 
-    Without the CPU's instructions bfloat16 is emulated, and slower than float32.
+    Without CPU instructions for it, bfloat16 is emulated and slower than float32.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def build_network(weights: Weights, layers: Sequence[str], precision: Precision)
     weights : Weights
         Including `fc1` and `fc2` if a layer needs them.
     layers : sequence of str
-        Layers whose features the network returns, side by side in this order.
+        Layers whose features the network returns, concatenated in this order.
 
     Returns
     -------
@@ -168,7 +168,7 @@ class ExtractedFeatures:
     images : list of ImageFile, length n
         Images that could be decoded.
     rejected : list of Rejected
-        Images that could not.
+        Images that could not be decoded.
     vectors : array of float32, shape (n, sum of widths)
     new : int
         Number of files whose features were not in the store before.
@@ -226,12 +226,12 @@ def extract(
 ) -> tuple[int, list[Rejected]]:
     """Extract the features of all images that the store does not hold yet, and store them.
 
-    Threads decode at most two batches ahead of the network. A batch goes into the store as soon as
-    it is computed.
+    Threads decode at most two batches ahead of the network. Each batch is stored as soon as it is
+    computed.
 
-    Batches follow from the place of an image in `images`, because the last bits of an image's
-    features depend on the other images of its batch. So a job that was killed and is started again
-    computes the same batches, and the same features, as a job that was not.
+    The position of an image in `images` determines its batch, because the last bits of an image's
+    features depend on the other images of its batch. So a job that was killed and started again
+    computes the same batches and features as an uninterrupted job.
 
     Time grows with the number of images, memory with `batch_size` only.
 

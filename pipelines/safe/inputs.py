@@ -45,7 +45,7 @@ class Inputs:
     folder : Path
         Folder of the failing images.
     paths : list of str
-        Paths of the failing images, relative to it.
+        Paths of the failing images, relative to `folder`.
     rejected : list of Rejected
     passing : PassingFiles or None
     groups : Groups
@@ -70,12 +70,12 @@ class Inputs:
 
     @property
     def passing_images(self) -> PassingImages | None:
-        """The passing images, as the reader of tables takes them."""
+        """The passing images, for the reader of tables."""
         return PassingImages(self.passing.folder, self.passing.paths) if self.passing else None
 
 
 def find_inputs(source: Path | None, options: Options) -> Inputs:
-    """Find the images of a search; no image is opened yet.
+    """Find the images of a search; images are not opened yet.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
     Raises
     ------
     InputError
-        When there are no images, or both a source and a test run.
+        When there are no images, or when both a source and a test run are set.
     """
     test: TestedModel | None = None
     table_files, passing = options.table_files, None
@@ -124,7 +124,7 @@ def find_inputs(source: Path | None, options: Options) -> Inputs:
 
 
 def describe_groups(groups: Groups) -> list[str]:
-    """Return a note on the groups of images; none where every image is a group of its own."""
+    """Return a note on the groups of images; no note if every image is a group of its own."""
     if not groups.how:
         return []
     count = len(set(groups.names.values()))
@@ -144,14 +144,14 @@ class CheckedPassing:
     ----------
     images : list of ImageFile, length m
     weights : array of float64, shape (m,)
-        Number of passing images of the test that each image stands for.
+        Number of passing images of the test that each image represents.
     """
 
     images: list[ImageFile]
     weights: NDArray[np.float64]
 
     def only(self, paths: set[str]) -> CheckedPassing:
-        """Return the images with some paths; their weights stay, though the others are gone."""
+        """Return the images with some paths; their weights do not change."""
         kept = np.array([image.path in paths for image in self.images], dtype=np.bool_)
         images = [image for image in self.images if image.path in paths]
         return CheckedPassing(images, self.weights[kept])
@@ -160,7 +160,7 @@ class CheckedPassing:
 def check_passing(
     run: run_folder.Run, inputs: Inputs, failing: Sequence[ImageFile], options: Options
 ) -> CheckedPassing | None:
-    """Sample and check passing images; None, with a note, where there are too few to use.
+    """Sample and check passing images; None, with a note, if there are too few.
 
     Raises
     ------
@@ -248,5 +248,5 @@ def check_enough(
 
 
 def name_groups(groups: Groups, paths: Sequence[str]) -> tuple[str, ...]:
-    """Return the group of each image; an image without a group has its path as group."""
+    """Return the group of each image; for an image without a group, its path."""
     return tuple(groups.names.get(path, path) for path in paths)

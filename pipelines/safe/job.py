@@ -76,14 +76,14 @@ def find_root_cause_clusters(
     Parameters
     ----------
     source : Path, optional
-        Folder of failing images; never written to.  Or a list of them, such as `failures.txt` of a
-        test.  None if `options.test_run` names them.
+        Folder of failing images, which is never changed, or a list of them, such as `failures.txt`
+        of a test. None if `options.test_run` names them.
     start : Start
 
     Returns
     -------
     Manifest
-        As in `run.json`.
+        The content of `run.json`.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _text_of(file: Path | None) -> str | None:
 
 
 def _parameters(options: Options, inputs: Inputs) -> ClusterParameters:
-    """Return the options as `run.json` keeps them."""
+    """Return the options in the form of `run.json`."""
     parameters = ClusterParameters(
         recipe=options.recipe,
         weights=_text_of(options.weights),
@@ -206,7 +206,7 @@ def _read_features(
     inputs : Inputs
         The inputs, with the unusable files added to the rejected ones.
     recipe : str
-        The recipe of the options; by default the one that suits the inputs.
+        The recipe of the options; by default the one that fits the inputs.
     data : Features
     """
     with run.stage(CHECKING):
@@ -224,7 +224,7 @@ def _read_features(
 
 
 def _group_pictures(data: Features) -> Groups:
-    """Group failing and passing images that are nearly the same picture."""
+    """Group failing and passing images that show nearly the same picture."""
     images = [*data.images, *(data.passing.images if data.passing else ())]
     vectors = np.concatenate([data.deep, data.passing_deep])
     return group_near_duplicates([image.path for image in images], vectors)
@@ -232,7 +232,7 @@ def _group_pictures(data: Features) -> Groups:
 
 def _measure(inputs: Inputs, data: Features, partition: Partition) -> RootCauseClusters:
     """Return the clusters with the measures of their images, such as silhouettes."""
-    # Measured on the features: denoised points would flatter the clusters found among them.
+    # Measured on the features: on denoised points, clusters would look better than they are.
     (silhouettes,) = silhouette.compute_silhouettes(Distances(partition.points), [partition.labels])
     paths = tuple(image.path for image in data.images)
     return RootCauseClusters(
@@ -251,7 +251,7 @@ def _measure(inputs: Inputs, data: Features, partition: Partition) -> RootCauseC
 def _compare(
     inputs: Inputs, data: Features, partition: Partition, search: Search
 ) -> tuple[PassingSample, Partition]:
-    """Estimate the clusters' failure rates, and renumber the clusters as the report orders them."""
+    """Estimate the clusters' failure rates, and renumber clusters in the order of the report."""
     assert data.passing is not None and inputs.passing is not None  # the caller checked
     paths = [image.path for image in data.images]
     passing_paths = tuple(image.path for image in data.passing.images)
@@ -292,7 +292,7 @@ def _compare(
 
 
 def _write_reduction(path: Path, clusters: RootCauseClusters, partition: Partition) -> None:
-    """Write the arrays that place a new image among the clusters; plain arrays, no pickle."""
+    """Write the arrays with which new images are assigned to clusters; plain arrays, no pickle."""
     space = partition.space
     arrays: dict[str, ArrayLike] = {
         "widths": np.array(space.widths),

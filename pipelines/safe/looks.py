@@ -1,6 +1,6 @@
 """Looks: frames of one track that lie in one direction from the passing images.
 
-Not in SAFE. A track has many similar frames, so looks are clustered instead of frames, and each
+Not in SAFE. A track has many similar frames. So looks are clustered instead of frames, and each
 frame then gets the cluster of its look.
 """
 
@@ -25,7 +25,7 @@ def find_looks(rays: Floats, groups: NDArray[np.int64]) -> NDArray[np.intp]:
     Parameters
     ----------
     rays : array of float32, shape (n, c)
-        Rays of the frames, as `contrast.project` returns them.
+        Rays of the frames, the result of `contrast.project`.
     groups : array of int64, shape (n,)
         Group (track) of each frame.
 

@@ -1,15 +1,15 @@
 """Near-duplicates: groups of pictures that are nearly the same, such as the frames of one track.
 
 Not in SAFE. Frames of a track are not independent images (see `pipelines.data.groups`), and file
-names do not always show the track. The features of the deepest pooling layer show it: they depend
-strongly on what a picture shows, and depend on how it was taken (blur, little light) less than the
+names do not always show the track. The features of the deepest pooling layer show it. They depend
+strongly on what a picture shows; how it was taken (blur, little light) changes them less than the
 features of shallow layers.
 
-Dark pictures of different things are also near one another, and so are pictures of one kind of
+Dark pictures of different things are also close to one another, and so are pictures of one kind of
 thing. So a distance is compared with the distances to other pictures, and a group must be far from
-all images outside. `benchmarks/near_duplicates.py` measures it: no group among independent
+all images outside. Results of `benchmarks/near_duplicates.py`: no group among independent
 photographs with added faults, or among drawn eyes and signs; all pairs of frames of drawn tracks
-(68 to 77 % where each frame has strong faults of its own), and no false pair.
+(68 to 77 % if each frame has strong faults of its own), and no false pair.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from pipelines.data.arrays import Floats
 from pipelines.data.groups import ALONE, FEWEST_STEMS, LARGEST_SHARE, Groups
 
 RANK = 30
-"""The neighbour of this rank counts as independent of an image, so longer tracks may be missed."""
+"""The neighbour of this rank counts as independent; so longer tracks may be missed."""
 NEAR = 0.25
-"""An image is near where its distance is below this share of the distance to that neighbour."""
+"""An image is near if its distance is below this share of the distance to that neighbour."""
 FARTHEST = 0.1
-"""Cosine distance from which two pictures are never near."""
+"""Two pictures at this cosine distance or more are never near."""
 ISOLATION = 3.0
-"""Least ratio of a group's distance to the nearest image outside to the distances of its images."""
+"""Smallest ratio of a group's distance to the nearest other image to the distances inside it."""
 FEWEST_ISOLATED = 0.5
-"""Least share of the linked images that are in isolated groups: with fewer, the images are near one
-another because they are of one kind."""
+"""Smallest share of linked images in isolated groups. With fewer, the images are near one another
+because they show one kind of thing."""
 FEWEST_IMAGES = 0.05
-"""Least share of all images that are in groups: with fewer, the set does not consist of tracks."""
+"""Smallest share of all images in groups: with fewer, the set does not consist of tracks."""
 BLOCK = 4_000_000
-"""Distances that are in memory at a time."""
+"""Number of distances in memory at a time."""
 HOW = "by near-duplicate pictures"
 
 
 def link_near_pictures(vectors: Floats) -> NDArray[np.int64]:
-    """Link pictures that are nearer than independent ones, and number the connected components.
+    """Link pictures that are closer than independent ones, and number the connected components.
 
-    The neighbour of rank `RANK` (or of a tenth of all images, if this is lower) counts as
-    independent of an image. Two images are linked where their distance is below `FARTHEST`, and
-    below the share `NEAR` of the distance from either image to its independent neighbour.
+    The neighbour of rank `RANK` (or of a tenth of all images, if that is less) counts as
+    independent of an image. Two images are linked if their distance is below `FARTHEST`, and below
+    the share `NEAR` of the distance from either image to its independent neighbour.
 
     Time grows with n^2 d, memory with n d and `BLOCK`.
 
@@ -127,9 +127,9 @@ def group_near_duplicates(paths: Sequence[str], vectors: Floats) -> Groups:
     """Group images that are nearly the same picture; `ALONE` unless the set consists of tracks.
 
     A group is a connected component (`link_near_pictures`) whose isolation is at least `ISOLATION`.
-    The set consists of tracks where the groups have at least `FEWEST_ISOLATED` of the linked images
-    and `FEWEST_IMAGES` of all images, and where, as for groups by names, there are at least
-    `FEWEST_STEMS` groups and none has more than `LARGEST_SHARE` of all images.
+    The set consists of tracks if the groups have at least `FEWEST_ISOLATED` of the linked images
+    and `FEWEST_IMAGES` of all images. As for groups by names, there must also be at least
+    `FEWEST_STEMS` groups, and none may have more than `LARGEST_SHARE` of all images.
 
     Time grows with n^2 d, memory with n d.
 

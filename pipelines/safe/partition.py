@@ -32,7 +32,7 @@ FOLDS = 3
 
 @dataclass(frozen=True)
 class Partition:
-    """The clusters of the failing images, and the points that they were found from.
+    """The clusters of the failing images, and the points from which they were computed.
 
     Attributes
     ----------
@@ -42,20 +42,20 @@ class Partition:
     parts : array of int32, shape (n,), optional
         Appearances within situations; None if clusters are by appearance.
     points, moved : arrays of float32, shape (n, c)
-        Reduced features (directions, in contrast), before and after denoising.
+        Reduced features (for contrast, directions), before and after denoising.
     space : Reduction or Contrast
     passing_points : array of float32, shape (m, c)
         Reduced features of the passing images; m may be 0.
     passing_labels : array of int32, shape (m,)
         The cluster that holds each passing image, -1 for none.
     plain : array of bool, shape (m,)
-        Passing images that the contrast was fitted to.
+        Passing images to which the contrast was fitted.
     clusters : Clustering
         The result of DBSCAN.
     hold : callable
-        Function from the features of any images to the cluster that holds each, -1 for none.
+        Function from features of images to the cluster that holds each image, -1 for none.
     layers : tuple of str
-        Layers whose features the clusters were found from.
+        Layers whose features were clustered.
     """
 
     labels: Labels
@@ -76,8 +76,8 @@ class Partition:
 def _one_thread() -> Iterator[None]:
     """Limit linear algebra to one thread.
 
-    A search has many small steps. Where other programs use the CPU at the same time, several
-    threads wait for one another, and take several times as long as one thread.
+    A search has many small steps. If other programs use the CPU at the same time, several threads
+    wait for one another, and take several times as long as one thread.
     """
     import scipy.linalg  # noqa: F401
     import sklearn.neighbors  # noqa: F401  (the limit applies to loaded libraries only)
@@ -108,10 +108,10 @@ def find_partition(vectors: Floats, passing: Floats, search: Search) -> Partitio
 def _find_by_contrast(vectors: Floats, passing: Floats, search: Search) -> Partition:
     """Find the situations of failing images in contrast with passing images, in two rounds.
 
-    Passing images that have a cause of failure do not show what images without a cause look like,
-    so the contrast is not fitted to them. The first round leaves out passing images that are
-    surrounded by failing ones, the second those in a situation that fails more often. All passing
-    images are counted nevertheless.
+    Passing images with a cause of failure do not show what images without a cause look like, so the
+    contrast is not fitted to them. The first round leaves out passing images that are surrounded by
+    failing ones, the second round those in a situation that fails more often. All passing images
+    are still counted.
     """
     plain = _find_plain(vectors, passing, search)
     partition = _contrast(vectors, passing, plain, search)
@@ -139,12 +139,11 @@ def count_unseen(
 ) -> tuple[Labels, Labels]:
     """Assign images to clusters that were found without them, by cross-validation.
 
-    Axes, clusters and reaches are fitted to the failing images, so clusters hold these images
-    better than others, whether there is a cause or not. Failure rates would be too high. So each
-    third of all images, with groups undivided, is left out once: clusters are found in the rest,
-    and the images of the third are assigned to these. A cluster of the rest counts as the cluster
-    of all images that has more than half of its images, if it also has more than half of that
-    cluster's.
+    Axes, clusters and reaches are fitted to the failing images. So clusters hold these images
+    better than others, even without a cause, and failure rates would be too high. So each third of
+    all images, with whole groups, is left out once. Clusters are computed from the rest, and the
+    images of the third are assigned to them. A cluster of the rest is matched with a cluster of all
+    images if each has more than half of the other's images.
 
     Time is that of three searches.
 
@@ -160,7 +159,7 @@ def count_unseen(
     Returns
     -------
     arrays of int32, shapes (n,) and (m,)
-        Cluster that each image is assigned to; -1 for none.
+        Cluster to which each image is assigned; -1 for none.
     """
     count = int(max(groups.max(initial=0), passing_groups.max(initial=0))) + 1
     folds = np.random.default_rng(search.seed).permutation(count) % FOLDS
@@ -195,7 +194,7 @@ def _match(new: Labels, labels: Labels) -> Labels:
     -------
     array of int32, shape (k + 1,)
         For each new cluster, the cluster that has more than half of its images, if it also has more
-        than half of that cluster's, and else -1. The last entry, which index -1 reaches, is noise.
+        than half of that cluster's images, otherwise -1. The last entry, for index -1, is noise.
     """
     names = np.full(int(new.max(initial=NOISE)) + 2, NOISE, dtype=np.int32)
     for cluster in range(len(names) - 1):
@@ -212,7 +211,7 @@ def _match(new: Labels, labels: Labels) -> Labels:
 def _contrast(
     vectors: Floats, passing: Floats, plain: NDArray[np.bool_], search: Search
 ) -> Partition:
-    """Find the situations in contrast with the plain passing images, and place all images."""
+    """Find the situations in contrast with the plain passing images, and assign all images."""
     space = contrast.fit(vectors, passing[plain], search.widths, components=search.wanted)
     rays, passing_rays = (contrast.project(space, part) for part in (vectors, passing))
     points = contrast.compute_directions(space, rays)
@@ -246,7 +245,7 @@ def _contrast(
 
 
 def _has_a_cause(partition: Partition) -> NDArray[np.bool_]:
-    """Find the passing images that lie in a situation with a raised failure rate."""
+    """Find the passing images in a situation with a raised failure rate."""
     failing, passing = partition.labels, partition.passing_labels
     alone = np.arange(len(failing) + len(passing))
     rates = estimate_rates(
@@ -278,7 +277,7 @@ def _find_by_appearance(vectors: Floats, passing: Floats, search: Search) -> Par
 
 
 def _hold(passing: Floats, points: Floats, clusters: Clustering) -> Labels:
-    """Return the cluster whose core images each passing image is near enough to, -1 for none."""
+    """Return the cluster whose core images are near enough to each passing image, -1 for none."""
     labels = np.full(len(passing), NOISE, dtype=np.int32)
     inside = clusters.labels != NOISE
     core = inside & clusters.core

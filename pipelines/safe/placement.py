@@ -38,17 +38,17 @@ from pipelines.unsafe_set.cut import Candidates
 from pipelines.unsafe_set.job import Placement
 
 SAME = 0.07
-"""Of the length of the mean features: the distance below which two images count as the same."""
+"""Share of the length of the mean features; two images at a smaller distance are the same."""
 
 
 @dataclass(frozen=True)
 class _Known:
-    """The data of a run that new images are placed by: see `safe.job`.
+    """The data of a run with which new images are placed; see `safe.job`.
 
     Attributes
     ----------
     place : callable
-        Function from features of the run's layers to points, whose distances are measured.
+        Function from features of the run's layers to points, between which distances are measured.
     length : float
         Length of the mean features; `SAME` is a share of it.
     passing : array of float32, shape (m, c)
@@ -72,7 +72,7 @@ ARRAYS = {
     "paths": Entry("U", 1, optional=True),
     "passing_points": Entry("f", 2, optional=True),
 }
-"""What `reduction.npz` holds of every run; below, of those with and without passing images."""
+"""Entries of `reduction.npz` in every run; below, those of runs with and without passing images."""
 OF_CONTRAST = {"scale": Entry("f", 1), "axes": Entry("f", 2), "length": Entry("f", 0)}
 OF_APPEARANCE = {"unit_length": Entry("b", 0), "components": Entry("f", 2)}
 
@@ -92,7 +92,7 @@ def _read_run(run: Path, clusters: RootCauseClusters) -> _Known:
             length = float(np.linalg.norm(space.mean))
         points = kept["points"]
         passing = kept.get("passing_points", points[:0])
-        passing = passing.reshape(len(passing), points.shape[1])  # none are of no width
+        passing = passing.reshape(len(passing), points.shape[1])  # stored without a width if empty
         known = _Known(place, length, points, kept["labels"], kept["core"], passing)
     if known.labels.max(initial=NOISE) == NOISE:
         raise InputError(f"{run} has no cluster to select for: all of its images are noise.")
@@ -104,7 +104,7 @@ def _optional(entries: Mapping[str, Entry]) -> dict[str, Entry]:
 
 
 def _check_arrays(kept: Mapping[str, NDArray[Any]], clusters: RootCauseClusters) -> None:
-    """Raise ValueError unless the arrays fit together, and are of the clusters of `images.csv`."""
+    """Raise ValueError unless the arrays fit together and have the clusters of `images.csv`."""
     wanted = OF_CONTRAST if "axes" in kept else OF_APPEARANCE
     if missing := wanted.keys() - kept.keys():
         raise ValueError(f"it holds no {', '.join(sorted(missing))}")
@@ -134,7 +134,7 @@ def _read_contrast(
 
 
 def _load_same_weights(file: str | None, known: FeatureWeights) -> Weights:
-    """Load the weights that the run was made with; raise InputError when they are others now."""
+    """Load the weights of the run; raise InputError if they are not available any more."""
     weights = load_weights(
         Path(file) if file else None, top=any(layer in DENSES for layer in known.layers)
     )
@@ -151,16 +151,16 @@ def _load_same_weights(file: str | None, known: FeatureWeights) -> Weights:
 def measure(run: Path, manifest: Manifest, listed: ListedImages, progress: Progress) -> Placement:
     """Measure how far new images are from the clusters of a run of `cluster`.
 
-    Features, scaling and principal components are the run's own.  Time grows linearly with the
-    number of new images times that of core images; memory with the number of new images times that
-    of clusters.
+    Features, scaling and principal components are those of the run. Time grows with the number of
+    new images times the number of core images, memory with the number of new images times the
+    number of clusters.
 
     Raises
     ------
     InputError
         When the run or its weights cannot be used, or there is no usable image.
     """
-    # First: features take long, and this may fail.
+    # First, because features take long and this check may fail.
     known = _read_run(run, read_known_clusters(run)[0])
     parameters, kept = read_part(manifest, ClusterParameters), read_part(manifest, FeatureWeights)
     precision, layers = read_part(manifest, FeaturePrecision).precision, kept.layers

@@ -1,4 +1,4 @@
-"""Options of the user for a search for clusters, and recipes: choices that belong together."""
+"""The user's options of a search for clusters, and recipes: sets of choices that fit together."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ CONTRAST, ALONE = "contrast", "appearance"
 
 @dataclass(frozen=True)
 class ClusteringRecipe:
-    """Choices for a search for clusters that belong together.
+    """Choices for a search for clusters that fit together.
 
     Attributes
     ----------
     layers : tuple of str
-        Layers of VGG16 whose features are used, side by side.
+        Layers of VGG16 whose features are concatenated.
     views : tuple of tuple of str
         Sets of layers that are clustered separately; the set whose clusters have the best
         silhouette is kept. Empty to cluster all layers together.
     unit_length : bool
         Whether each layer's features are scaled to length 1.
     components : int
-        Principal components kept, at most.
+        Largest number of principal components.
     denoised : bool
         Whether images move towards their neighbours before they are clustered.
     noise_is_a_cluster : bool
@@ -36,7 +36,7 @@ class ClusteringRecipe:
     largest_share : float
         Share of all images above which a cluster is clustered again by itself; 1 for never.
     contrast : bool
-        Whether failing images are clustered in contrast with passing ones: see `safe.contrast`.
+        Whether failing images are clustered in contrast with passing ones; see `safe.contrast`.
     """
 
     layers: tuple[str, ...]
@@ -66,18 +66,18 @@ RECIPES = {
     "paper": ClusteringRecipe(("fc2",), False, 256, False, True, 1.0),
 }
 """In this order: the best recipe with passing images and the best one without, both measured by
-benchmarks/photographs.py; an earlier one that was measured on drawn pictures (quality.py); and SAFE
-as section 2 of the paper describes it."""
+benchmarks/photographs.py; an earlier one, measured on drawn pictures (quality.py); and SAFE as in
+section 2 of the paper."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the user; None leaves a value to the recipe or to the search.
+    """The user's options; None leaves a value to the recipe or to the search.
 
     Attributes
     ----------
     recipe : str
-        A key of `RECIPES`; empty takes "contrast" with passing images, else "appearance".
+        A key of `RECIPES`; empty for "contrast" with passing images, otherwise "appearance".
     weights : Path, optional
         A Keras weights file of VGG16.
     layers : tuple of str
@@ -95,7 +95,7 @@ class Options:
     test_run : Path, optional
         Run folder of `test`, which lists failing and passing images.
     sample : int
-        Number of passing images that are used, at most.
+        Largest number of passing images that are used.
     groups : str, optional
         See `groups.find_groups`.
     """

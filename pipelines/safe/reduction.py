@@ -18,11 +18,11 @@ class Reduction:
     Attributes
     ----------
     widths : tuple of int
-        Features of each layer, side by side; each is scaled to unit length unless
-        `unit_length` is False.
+        Number of features of each layer; layers are concatenated. Each is scaled to unit length
+        unless `unit_length` is False.
     mean : array of float32, shape (sum of widths,)
     components : array of float32, shape (components, sum of widths)
-        Principal axes, by falling variance.
+        Principal axes, sorted by descending variance.
     explained : float
         Share of the variance that the components keep, 0 to 1.
     """
@@ -68,14 +68,14 @@ def fit(
     """Fit the principal components of a set of images.
 
     The paper keeps 256 components; images and features may allow fewer. Below 1,000 images the
-    decomposition is exact. From there it is randomised (Halko et al., 2011), and its time and
-    memory grow linearly with the number of images.
+    decomposition is exact. From 1,000 images on, it is randomised (Halko et al., 2011), and time
+    and memory grow linearly with the number of images.
 
     Parameters
     ----------
     features : array of float32, shape (n, sum of widths)
     components : int
-        Number of components at most, at least 1.
+        Largest number of components, at least 1.
 
     Raises
     ------
@@ -119,16 +119,16 @@ def apply(reduction: Reduction, features: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def embed(reduction: Reduction, widths: Sequence[int], columns: NDArray[np.intp]) -> Reduction:
-    """Return the same projection from features of more layers, of which it uses some.
+    """Return the same projection for the features of more layers, of which it uses some.
 
     Parameters
     ----------
     reduction : Reduction
         Fitted to whole layers, in their order.
     widths : sequence of int
-        Of all layers.
+        Number of features of each layer, for all layers.
     columns : array of intp, shape (features that `reduction` was fitted to,)
-        Their places among the features of all layers.
+        Their positions among the features of all layers.
     """
     width = sum(widths)
     mean = np.zeros(width, dtype=np.float32)

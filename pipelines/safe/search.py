@@ -1,4 +1,4 @@
-"""Settings of a search for clusters: the choices of the recipe and those of the user."""
+"""Settings of a search for clusters: the choices of the recipe and of the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.safe.clustering import Clustering
 from pipelines.safe.recipe import RECIPES, ClusteringRecipe
 
 ALIKE = 1e-4
-"""Features that differ by less than this share of their mean's length count as equal."""
+"""Features that differ by a smaller share of their mean's length count as equal."""
 
 Step = Callable[[int, int], None]
 
@@ -55,12 +55,12 @@ class Search:
 
     @property
     def wanted_layers(self) -> tuple[str, ...]:
-        """Layers of the features: the user's, or else those of the recipe."""
+        """Layers of the features: the user's choice, otherwise those of the recipe."""
         return self.layers or self.choices.layers
 
     @property
     def views(self) -> tuple[tuple[str, ...], ...]:
-        """Sets of layers that are clustered separately: see `ClusteringRecipe`."""
+        """Sets of layers that are clustered separately; see `ClusteringRecipe`."""
         return (not self.layers and self.choices.views) or (self.wanted_layers,)
 
     @property
@@ -70,7 +70,7 @@ class Search:
 
     @property
     def wanted(self) -> int:
-        """Principal components that are kept, at most."""
+        """Largest number of principal components."""
         return self.components or self.choices.components
 
 

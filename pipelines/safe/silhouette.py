@@ -1,4 +1,4 @@
-"""The silhouette index of many labellings at once (SAFE, section 2: clustering)."""
+"""The silhouette index of several labellings (SAFE, section 2: clustering)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ def compute_silhouettes(distances: Distances, labellings: Sequence[Labels]) -> l
     """Compute the silhouette of every image under several labellings (Rousseeuw, 1987).
 
     s = (b - a) / max(a, b), where a is the mean distance to the other images of the image's
-    cluster, and b the least mean distance to the images of another cluster. Noise has no silhouette
-    and does not count as another cluster. Noise, single images and labellings of fewer than two
+    cluster, and b the smallest mean distance to the images of another cluster. Noise does not count
+    as another cluster. Noise, images that are alone in a cluster, and labellings of fewer than two
     clusters get 0.
 
-    Distances are summed once over the groups of images that no labelling separates; each labelling
-    then adds up these sums, and equal labellings share one result. Time grows with n^2, memory with
-    n.
+    Distances are summed once over the groups of images that no labelling separates. Each labelling
+    then adds up these sums; equal labellings share one result. Time grows with n^2, memory with n.
 
     Parameters
     ----------

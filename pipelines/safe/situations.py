@@ -1,10 +1,10 @@
 """Situations: clusters whose images lie in one direction from the passing images.
 
-DBSCAN, at the scale that keeps clusters pure, splits one cause into its appearances, and merges
-mild causes beside a strong one. Directions correct both errors: a cluster whose parts have
-different directions is several causes, and clusters with the same direction are one cause, whatever
-their images show. One rule then decides which failing and passing images belong to a situation: the
-direction of the situation, and how far its images stray from it.
+At the scale that keeps clusters pure, DBSCAN splits one cause by appearance, and merges weak causes
+near a strong one. Directions correct both errors. A cluster whose parts have different directions
+is several causes. Clusters with the same direction are one cause, even if their images show
+different things. One rule then decides which failing and passing images belong to a situation: by
+the direction of the situation, and by how far its images deviate from it.
 
 This step is not in SAFE; `benchmarks/photographs.py` compares the results with and without it.
 """
@@ -31,23 +31,23 @@ from pipelines.safe.dbscan import NOISE, Labels
 from pipelines.safe.denoising import denoise
 
 APART = 0.4
-"""Two parts are two causes where the cosine distance of their shifts is at least this."""
+"""Two parts are two causes if the cosine distance of their shifts is at least this."""
 AGREEING = 0.6
-"""Parts are kept where the median cosine of images with the direction of the other images of their
-part is at least this. It is 0.3 to 0.55 for random parts of a cloud, 0.65 to 0.95 for causes."""
+"""Parts are kept if the median cosine of images with the direction of their part's other images is
+at least this. It is 0.3 to 0.55 for random parts of a cloud, 0.65 to 0.95 for causes."""
 TOGETHER = 0.42
-"""Clusters are one situation where the mean cosine distance of their shifts is at most this."""
+"""Clusters are one situation if the mean cosine distance of their shifts is at most this."""
 AGAIN = 0.36
-"""The same limit after images were placed: the directions of situations are more certain then."""
+"""The same limit after images were placed, when the directions of situations are more certain."""
 SMALLEST = 6
-"""Least number of images of a cluster that can be split into two."""
+"""Smallest number of images of a cluster that can be split into two."""
 MOST_NOISE = 0.2
 """Largest share of a cluster that may become noise when it is split."""
 AWAY = 0.75
-"""An image has no cause where it is nearer to the passing images' mean than this share of their
+"""An image has no cause if its distance from the passing images' mean is below this share of their
 root mean square length."""
 STRAYING = 1.5
-"""Number of interquartile ranges beyond the quartile (Tukey's fence) by which an image may stray
+"""Number of interquartile ranges beyond the quartile (Tukey's fence) by which an image may deviate
 from its situation."""
 FARTHEST_FROM_ALL = -2.0
 
@@ -58,7 +58,7 @@ def compute_shifts(rays: Floats, labels: Labels) -> Floats:
     Parameters
     ----------
     rays : array of float32, shape (n, c)
-        As `contrast.project` returns them.
+        The result of `contrast.project`.
     labels : array of int32, shape (n,)
         0 to k - 1, where every id occurs; -1 is noise.
 
@@ -79,19 +79,19 @@ def to_unit_length(vectors: Floats) -> Floats:
 
 
 def take_apart(clustering: Clustering, directions: Floats, rays: Floats) -> Clustering:
-    """Cluster each cluster again by itself, and split it where its parts have different directions.
+    """Cluster each cluster again by itself, and split it if its parts have different directions.
 
-    The images of a cluster are denoised among themselves, so that a frequent cause beside the
-    cluster no longer attracts them. The parts replace the cluster where the shifts of two parts are
-    at least `APART`, the images of the parts agree on their directions (`AGREEING`), and at most a
-    fifth of the cluster becomes noise. Each part is then clustered again.
+    The images of a cluster are denoised among themselves, so that a frequent cause near the cluster
+    no longer attracts them. The parts replace the cluster if the shifts of two parts are at least
+    `APART`, the images of the parts agree on their directions (`AGREEING`), and at most a fifth of
+    the cluster becomes noise. Each part is then clustered again.
 
     Time grows with the square of the largest cluster.
 
     Parameters
     ----------
     directions, rays : arrays of float32, shape (n, c)
-        As `contrast.compute_directions` and `contrast.project` return them.
+        The results of `contrast.compute_directions` and `contrast.project`.
     """
     labels, core = clustering.labels.copy(), clustering.core.copy()
     settings: dict[int, Candidate] = dict(enumerate(clustering.settings))
@@ -167,9 +167,9 @@ class Reach:
     ways : array of float32, shape (k, c)
         Direction of each situation, of length 1.
     least_cosines : array of float32, shape (k,)
-        Least cosine of an image's ray with the direction of the situation.
+        Smallest cosine of an image's ray with the direction of the situation.
     least_lengths : array of float32, shape (k,)
-        Least length of the ray along that direction.
+        Smallest length of the ray along that direction.
     """
 
     ways: Floats
@@ -178,12 +178,12 @@ class Reach:
 
 
 def measure_reach(rays: Floats, labels: Labels, passing_length: float) -> Reach:
-    """Measure how far the images of each situation stray from its direction.
+    """Measure how far the images of each situation deviate from its direction.
 
-    The direction of a situation is the mean of its images' directions. To measure the limits, each
-    image is compared with the direction of the other images, as a new image would be. A situation
-    holds an image where its cosine and its length along the direction are at least the lower
-    quartile minus 1.5 interquartile ranges (Tukey's fence), and where its length is at least `AWAY`
+    The direction of a situation is the mean of its images' directions. For the limits, each image
+    is compared with the direction of the other images, like a new image. A situation holds an image
+    if two conditions are true. The image's cosine and its length along the direction are at least
+    the lower quartile minus 1.5 interquartile ranges (Tukey's fence). The length is at least `AWAY`
     of that of passing images. Time grows linearly with the number of images.
 
     Parameters
@@ -214,7 +214,7 @@ def _fence(values: NDArray[np.float32]) -> float:
 
 
 def place(rays: Floats, reach: Reach) -> Labels:
-    """Place images in the situations that hold them: of several, in the one of largest cosine.
+    """Place each image in the situation that holds it; of several, in that of the largest cosine.
 
     Time grows with the number of images times the number of situations.
 
@@ -226,7 +226,7 @@ def place(rays: Floats, reach: Reach) -> Labels:
     Returns
     -------
     array of int32, shape (n,)
-        Situation of each image; -1 if none holds it.
+        Situation of each image; -1 if no situation holds it.
     """
     if not len(reach.ways):
         return np.full(len(rays), NOISE, dtype=np.int32)
@@ -271,10 +271,10 @@ def find_situations(
 ) -> Situations:
     """Find situations: split clusters with several directions, and join those of one direction.
 
-    Afterwards every image is placed by the reach of the situations: an image of noise goes to the
+    Afterwards every image is placed by the reach of the situations: an image of noise joins the
     situation that holds it, and an image that its situation does not hold becomes noise. So failing
-    and passing images are counted by the same rule. Where looks were clustered, each of their
-    frames is placed by this rule.
+    and passing images are counted by the same rule. If looks were clustered, each of their frames
+    is placed by this rule.
 
     Time grows with the square of the largest cluster.
 
@@ -283,8 +283,8 @@ def find_situations(
     clustering : Clustering
         Clusters of the denoised directions.
     directions, rays : arrays of float32, shape (n, c)
-        As `contrast.compute_directions` and `contrast.project` return them; those of looks, where
-        looks were clustered.
+        The results of `contrast.compute_directions` and `contrast.project`, for looks if looks were
+        clustered.
     passing_length : float
         Root mean square length of passing images' rays.
     looks : array of intp, shape (f,), optional
@@ -297,7 +297,7 @@ def find_situations(
     Returns
     -------
     Situations
-        Situations of the images; of the frames, where looks were clustered.
+        Situations of the images, or of the frames if looks were clustered.
     """
     first = take_apart(clustering, directions, rays) if apart else clustering
     joined, clusters, core = join(rays, first.labels), first.labels, first.core
@@ -311,7 +311,7 @@ def find_situations(
     reach = Reach(whole.ways[numbers], whole.least_cosines[numbers], whole.least_lengths[numbers])
     core = core & (labels != NOISE)
     for situation in range(labels.max() + 1):
-        if not core[labels == situation].any():  # its core images are all beyond its reach
+        if not core[labels == situation].any():  # its reach holds none of its core images
             core = core | (labels == situation)
     return Situations(labels, parts, core, reach)
 
@@ -332,7 +332,7 @@ def _place_and_join(rays: Floats, labels: Labels, passing_length: float) -> tupl
 
 
 def _add_single_subjects(labels: Labels, looks: NDArray[np.intp]) -> Labels:
-    """Make a cluster of each look of noise that has at least `SMALLEST_CLUSTER` frames."""
+    """Make a cluster of each look in the noise that has at least `SMALLEST_CLUSTER` frames."""
     sizes = np.bincount(looks)
     alone = (labels == NOISE) & (sizes[looks] >= SMALLEST_CLUSTER)
     first = int(labels.max(initial=NOISE)) + 1
@@ -343,7 +343,7 @@ def _add_single_subjects(labels: Labels, looks: NDArray[np.intp]) -> Labels:
 
 
 def _appearances(rays: Floats, labels: Labels, clusters: Labels) -> Labels:
-    """Assign numbers to the clusters of each situation; images of none join the nearest one."""
+    """Assign numbers to the clusters of each situation; other images join the nearest one."""
     parts = np.full_like(labels, NOISE)
     for situation in range(int(labels.max(initial=NOISE)) + 1):
         inside = np.flatnonzero(labels == situation)

