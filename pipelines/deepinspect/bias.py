@@ -1,4 +1,4 @@
-"""Bias: how much nearer a third class is to one of two classes (DeepInspect, III-C and IV-C)."""
+"""Bias: how much closer a third class is to one of two classes (DeepInspect, III-C and IV-C)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pipelines.deepinspect.confusion import known_classes
 
 DRIVERS = 3
-"""Number of third classes that are named for a pair."""
+"""Number of third classes that are listed for a pair."""
 LEAST = 3
-"""Fewest classes for which bias is defined: two and a third one."""
+"""Smallest number of classes for which bias is defined: two and a third one."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Bias:
     average : array of float64, shape (k, k)
         Symmetric (Equation 4); NaN on the diagonal, and for pairs with a class without distances.
     thirds : array of int32, shape (k, k, drivers)
-        The third classes with the largest bias, largest first; -1 if no other bias is above 0.
+        The third classes with the largest bias, largest first; -1 if no further bias is above 0.
     biases : array of float32, shape (k, k, drivers)
         The bias of each of these third classes (Equation 3).
     """
@@ -52,23 +52,23 @@ def average_bias(
 ) -> Bias:
     """Compute the average bias of all pairs of classes over all third ones (Equations 3 and 4).
 
-    bias(a, b, c) = |D(c, a) - D(c, b)| / (D(c, a) + D(c, b)), and 0 if both distances are 0.  A
-    triplet whose c is far from both a and b counts as 0 (section IV-C).  The average is over all
-    |O| - 2 third classes, as Equation 4 is printed.
+    bias(a, b, c) = |D(c, a) - D(c, b)| / (D(c, a) + D(c, b)), and 0 if both distances are 0. A
+    triplet whose c is far from both a and b counts as 0 (section IV-C). The average is over all |O|
+    - 2 third classes, as Equation 4 is printed.
 
     Time grows with the cube of the number of classes, memory with its square: for one class a, the
-    triplets with all b and all third classes near to a are computed at once.  Triplets that are
+    triplets with all b and all third classes close to a are computed together. Triplets that are
     filtered out are not computed.
 
     Parameters
     ----------
     distances : array of float64, shape (k, k)
-        NAPVD, symmetric; NaN for pairs with a class without images, which is left out of O.
+        NAPVD, symmetric; NaN for pairs with a class without images. That class is left out of O.
     threshold : float, optional
         Distance above which two classes are far apart; `filter_threshold` if None.  Infinity
         filters no triplet.
     drivers : int
-        Number of third classes that are named for each pair.
+        Number of third classes that are listed for each pair.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def average_bias(
     between = distances[np.ix_(known, known)]
     near = between <= far
     np.fill_diagonal(near, False)
-    # A third class near to both a and b is counted twice, as (a, b) and as (b, a): by half each.
+    # A third class close to both a and b is counted twice, as (a, b) and as (b, a): by half each.
     weights = 1 - near / 2
     sides = np.zeros((count, count))
     thirds = np.full((count, count, drivers), -1, np.int32)
@@ -115,7 +115,7 @@ def _triplet_biases(
     Returns
     -------
     array of float64, shape (c, k)
-        One row for each third class, one column for each class b; 0 if both are the same class.
+        One row per third class, one column per class b; 0 if both are the same class.
     """
     own = between[a, thirds, None]
     biases = between[thirds]  # a copy, worked on in place
@@ -131,7 +131,7 @@ def _triplet_biases(
 def _merge(
     thirds: NDArray[np.int32], biases: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Merge, for each pair, the third classes near to its first and near to its second class."""
+    """Merge, for each pair, the third classes close to its first and to its second class."""
     merged, amounts = np.full_like(thirds, -1), np.zeros_like(biases)
     for a in range(len(thirds) - 1 if thirds.shape[2] else 0):
         later = slice(a + 1, None)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def napvd(matrix: NDArray[np.float32], *, normalise: bool = False) -> NDArray[np.float64]:
     """Compute the neuron activation probability vector distance of all pairs (Equation 2).
 
-    The nearer two classes are, the more likely the DNN confuses them.  Time grows with neurons x
+    The closer two classes are, the more likely the DNN confuses them. Time grows with neurons x
     classes^2, memory with neurons x classes and with classes^2.
 
     Parameters
@@ -18,7 +18,7 @@ def napvd(matrix: NDArray[np.float32], *, normalise: bool = False) -> NDArray[np
         P(n|c); columns of NaN for classes without images.
     normalise : bool
         Whether each distance is divided by the square root of the number of neurons that are active
-        at least once for either class, as the published code of the paper does.
+        at least once for either class, as in the published code of the paper.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def napvd(matrix: NDArray[np.float32], *, normalise: bool = False) -> NDArray[np
 
 
 def order_by_similarity(distances: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Order classes so that similar ones stand side by side.
+    """Order classes so that similar ones are side by side.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def place_classes(distances: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def known_classes(distances: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the positions of the classes that have a distance to any other."""
+    """Return the positions of the classes that have a distance to another class."""
     has_distance = ~np.isnan(distances)
     np.fill_diagonal(has_distance, False)
     return np.flatnonzero(has_distance.any(axis=1))

@@ -14,10 +14,10 @@ from pipelines.deepinspect.ranking import Ranking
 BLOCK = 4096
 """Number of images that are counted at once."""
 MOST_POINTS = 200
-"""Largest number of points of a cost-effectiveness curve that is kept."""
+"""Largest number of points of a stored cost-effectiveness curve."""
 DIGITS = 4
 EXACT = 12
-"""Decimals of a sum of shares that rounding errors do not reach."""
+"""Decimals of a sum of shares that are free of rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,16 @@ class Evaluation:
     Attributes
     ----------
     pairs, errors : int
-        Pairs with a ground truth, and how many of them are true errors.
+        Number of pairs with a ground truth, and number of true errors among them.
     one_sd, top_percent : Detection
-        When the pairs beyond one standard deviation are reported, and when the top percent is.
+        Results if the pairs beyond one standard deviation are reported, and if the top percent is.
     aucec, optimum : float
         Area under the cost-effectiveness curve, and that of a perfect ranking; a random ranking has
         0.5.
     gain : float
-        By how much `aucec` exceeds that of a random ranking, as a share of the latter.
+        Difference between `aucec` and that of a random ranking, as a share of the latter.
     spearman : float or None
-        Rank correlation of score and ground truth; None if either is constant.
+        Rank correlation of score and ground truth; None if one of them is constant.
     curve : list of (float, float)
         Share of the pairs that an engineer inspects, and share of the true errors among them.
     """
@@ -109,8 +109,8 @@ def type1_confusion(truth: Bools, predicted: Bools) -> Doubles:
     Returns
     -------
     array of float64, shape (k, k)
-        Symmetric, 0 on the diagonal.  P(.|a) is not defined for a class a without images: only the
-        other direction counts then; NaN where neither is defined.
+        Symmetric, 0 on the diagonal. P(.|a) is not defined for a class a without images: then only
+        the other direction counts; NaN if neither is defined.
     """
     confused = _products(truth, predicted)
     with np.errstate(invalid="ignore"):
@@ -118,7 +118,7 @@ def type1_confusion(truth: Bools, predicted: Bools) -> Doubles:
 
 
 def type2_confusion(truth: Bools, predicted: Bools) -> Doubles:
-    """Compute how often two classes are predicted where an image shows only one (IV-B, Type 2).
+    """Compute how often two classes are predicted for an image that shows only one (IV-B, Type 2).
 
     type2conf(a, b) = mean(P((a, b)|a), P((a, b)|b)), over the images that show a but not b, and
     those that show b but not a.
@@ -131,7 +131,7 @@ def type2_confusion(truth: Bools, predicted: Bools) -> Doubles:
     Returns
     -------
     array of float64, shape (k, k)
-        As `type1_confusion`: P((a, b)|a) is not defined where no image shows a without b.
+        See `type1_confusion`: P((a, b)|a) is not defined if no image shows a without b.
     """
     both = _products(truth & predicted, ~truth & predicted)
     only_one = _products(truth, ~truth)
@@ -190,7 +190,7 @@ def average_disparity(errors: Doubles) -> Doubles:
         raise ValueError(f"disparity needs 3 classes with known errors, received {count}")
     rows = np.nan_to_num(errors[np.ix_(places, places)])
     np.fill_diagonal(rows, 0)
-    # The sum over all c also has the terms of c = a and c = b, which are e(a, b) each: they are
+    # The sum over all c also has the terms of c = a and c = b, each of them e(a, b): they are
     # subtracted. Rounding keeps equal sums equal, so that they share one rank.
     sums = np.round(cdist(rows, rows, "cityblock") - 2 * rows, EXACT) + 0.0
     result = np.full(errors.shape, np.nan)
@@ -216,8 +216,8 @@ def true_errors(truth: Doubles) -> Bools:
 def evaluate_ranking(scores: Doubles, truth: Doubles, ranking: Ranking) -> Evaluation | None:
     """Compare the reported pairs with the true errors (section IV-C.2).
 
-    Pairs without a score come last.  Pairs with equal scores have no order: the curve is a straight
-    line across them, which is the mean over all their orders.
+    Pairs without a score come last. Pairs with equal scores have no order: the curve is a straight
+    line across them, the mean over all their orders.
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def spearman(scores: Doubles, truth: Doubles) -> float | None:
     Returns
     -------
     float or None
-        None if either is constant, or fewer than two pairs are known.
+        None if one of them is constant, or if fewer than two pairs are known.
     """
     from scipy.stats import spearmanr
 

@@ -1,4 +1,4 @@
-"""DeepInspect on what another framework exported: distances of classes, labels and predictions."""
+"""DeepInspect on exports of another framework: distances of classes, labels and predictions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def inspect_exported(
     Returns
     -------
     Manifest
-        As that of `job.inspect_model`.
+        See `job.inspect_model`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Rankings of pairs of classes from their distances, and what labels, if any, say of them.
+"""Rankings of pairs of classes from their distances, and their evaluation with labels, if any.
 
 DeepInspect, sections III and IV.
 """
@@ -31,7 +31,7 @@ Kind = Literal["confusion", "bias"]
 
 @dataclass(frozen=True)
 class Findings:
-    """Pairs of classes ranked by what the neurons do: no labels are needed.
+    """Pairs of classes ranked by the activations of neurons, without labels.
 
     Attributes
     ----------
@@ -41,11 +41,11 @@ class Findings:
     bias : Bias or None
         None if fewer than three classes have distances.
     scores : dict of str to array of float64, shape (pairs,)
-        "confusion" has NAPVD; "bias", where it is defined, the average bias.
+        "confusion" has NAPVD; "bias", if it is defined, has the average bias.
     rankings : dict of str to Ranking
         By "confusion" and "bias".
     order : array of int, shape (k,)
-        Positions of the classes so that similar ones stand side by side.
+        Positions of the classes in an order with similar classes side by side.
     places : array of float64, shape (k, 2)
         Coordinates of the classes on a map.
     """
@@ -66,7 +66,8 @@ class Truths:
     Attributes
     ----------
     several : bool
-        Whether an image may have several labels: confusions are of Type 2 then, else of Type 1.
+        Whether an image may have several labels: confusions are then of Type 2, otherwise of Type
+        1.
     values : dict of str to array of float64, shape (pairs,)
         "confusion" has the Type 1 or Type 2 confusion, "bias" the average confusion disparity.
     errors : dict of str to array of bool, shape (pairs,)
@@ -161,10 +162,10 @@ def find_truths(
 def _confusions(
     truth: Bools, predicted: Bools, several: bool
 ) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Yield the position of each confused image with each pair of classes it is confused between.
+    """Yield the position of each confused image, once for each pair of confused classes.
 
-    Where an image has one class: the class it shows and the one that is predicted.  Where it may
-    have several: two classes that are both predicted, of which it shows only one.
+    If an image has one class, the pair is the class it shows and the predicted one. If it may have
+    several, the pair is two predicted classes of which it shows only one.
     """
     for image in np.flatnonzero((truth != predicted).any(axis=1)).tolist():
         labels, predictions = truth[image], predicted[image]

@@ -27,7 +27,7 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     Returns
     -------
     names : tuple of str, length k
-        Sorted; as numbers where all names are whole numbers.
+        Sorted; as numbers if all names are whole numbers.
     distances : array of float64, shape (k, k)
         Symmetric, 0 on the diagonal.
 
@@ -81,14 +81,14 @@ def read_distances(file: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
 
 
 def sort_names(names: set[str]) -> tuple[str, ...]:
-    """Sort names of classes: as numbers where all are whole numbers, else as text."""
+    """Sort names of classes: as numbers if all are whole numbers, otherwise as text."""
     if all(name.isascii() and name.isdigit() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
 
 
 def _check_rows(file: str, table: Table, titles: str, *, titled: bool) -> None:
-    """Check that no row would be lost.
+    """Check that the table loses no row.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The steps that follow the distances of classes, whether of a model or exported.
+"""The steps after the distances of classes are known, from a model or from an export.
 
 DeepInspect, section IV: rank pairs of classes, compare them with labels, write tables.
 """
@@ -53,7 +53,7 @@ def evaluate(
     several: bool,
     labelled: Bools | None = None,
 ) -> Truths:
-    """Find the pairs that labels show to be confused or biased, and how well the ranking did."""
+    """Find the pairs that labels show to be confused or biased, and evaluate the ranking."""
     with run.stage(EVALUATING):
         run.progress(EVALUATING, 0, 1)
         truths = find_truths(findings, truth, predicted, several=several, labelled=labelled)
@@ -130,7 +130,7 @@ def compare_thresholds(
     thresholds : sequence of float
         The first is that of `findings`.
     others : sequence of arrays of float64, shape (k, k)
-        Distances for the other thresholds; nothing is written when there are none.
+        Distances for the other thresholds; without these, nothing is written.
     """
     if not others:
         return

@@ -1,6 +1,6 @@
 """DeepInspect as a job: from a model and images to pairs of classes ranked by confusion and bias.
 
-Sections III and IV of the paper, one step after the other.
+The steps follow sections III and IV of the paper.
 """
 
 from __future__ import annotations
@@ -65,16 +65,16 @@ TASKS = ("classes", "several")
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may decide.
+    """The options of the user.
 
     Attributes
     ----------
     scaling, trust, classes
-        As `dnn.job.EvaluationOptions`.
+        See `dnn.job.EvaluationOptions`.
     task : str, optional
         "classes" (one class for each image) or "several"; None infers it from labels and model.
     labelled : bool
-        Whether to read labels: from `labels.csv`, else from class folders.
+        Whether to read labels, from `labels.csv` or otherwise from class folders.
     thresholds : tuple of float
         A neuron is active when its scaled activation is above the threshold.  The first threshold
         decides the ranking.
@@ -83,7 +83,7 @@ class Options:
     normalise : bool
         See `confusion.napvd`.
     top_percent : float
-        Share of the pairs that is reported where precision matters, in percent.
+        Share of the pairs that is reported as the top, in percent.
     batch_size : int
         Number of images that the model predicts at once.
     """
@@ -158,7 +158,7 @@ def inspect_model(
 
 @dataclass(frozen=True)
 class _Measurements:
-    """What the classifier predicts for the images, and how its neurons react.
+    """The classifier's predictions for the images, and the activity of its neurons.
 
     Attributes
     ----------
@@ -257,7 +257,7 @@ def _measure(
 
 
 def check_options(options: Options) -> None:
-    """Raise InputError when an option cannot be used."""
+    """Raise InputError if an option cannot be used."""
     if not 0 < options.top_percent <= 100:
         raise InputError(
             f"top: expected more than 0 % and at most 100 %, received {options.top_percent}"

@@ -1,4 +1,4 @@
-"""What `run.json` keeps of an inspection, of a model or of what another framework exported."""
+"""The parts of `run.json` of an inspection of a model, or of an export of another framework."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class ExportedParameters(Part):
 
 
 class InspectionChoices(Part):
-    """What an inspection settled on.
+    """The choices of an inspection.
 
     Attributes
     ----------
     scaling, input_size
-        Of a model; see `dnn.manifest.DnnTestChoices`.
+        Only for a model; see `dnn.manifest.DnnTestChoices`.
     task : str or None
-        "classes" (one per image) or "several"; None if no labels tell.
+        "classes" (one per image) or "several"; None if neither labels nor user say it.
     layers : dict of str to int
-        Neurons of each layer that is looked at.
+        Number of neurons of each measured layer.
     """
 
     part: ClassVar[Literal["chosen"]] = "chosen"
@@ -61,16 +61,16 @@ class InspectionChoices(Part):
 
 
 class PairCounts(BaseModel):
-    """How many pairs of classes a ranking reports.
+    """The number of pairs of classes that a ranking reports.
 
     Attributes
     ----------
     one_sd : int
-        Those beyond the mean by one standard deviation.
+        Number of pairs more than one standard deviation beyond the mean.
     top_percent : int
-        Those among the first per cent.
+        Number of those in the top percent.
     cut : float
-        The mean and one standard deviation.
+        The score at one standard deviation beyond the mean.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -81,17 +81,17 @@ class PairCounts(BaseModel):
 
 
 class InspectionFigures(Part):
-    """What an inspection counted.
+    """The figures of an inspection.
 
     Attributes
     ----------
     classes, predicted_classes : int
-        All, and those that are predicted for an image.
+        Number of all classes, and of those that are predicted for an image.
     pairs : int
-        Of classes.
+        Number of pairs of classes.
     confusion : PairCounts
     bias : PairCounts or None
-        None if there are two classes.
+        None if there are only two classes.
     confused_images : int or None
         None without labels.
     """
@@ -107,7 +107,7 @@ class InspectionFigures(Part):
 
 
 def read_options(manifest: Manifest) -> InspectParameters | ExportedParameters:
-    """Read the options of an inspection; InputError when they cannot be read."""
+    """Read the options of an inspection; InputError if they cannot be read."""
     if "distances" in manifest.parameters:
         return read_part(manifest, ExportedParameters)
     return read_part(manifest, InspectParameters)

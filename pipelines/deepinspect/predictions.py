@@ -27,7 +27,7 @@ from pipelines.runs.wording import count_of
 class PredictionBatches:
     """Predictions for the images so far, batch by batch.
 
-    Memory grows with the number of images times that of classes.
+    Memory grows with the number of images times the number of classes.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class PredictionBatches:
     runner_up : list of array of int32, shape (n,)
         The class with the second largest share; -1 if an image may have several classes.
     margin : list of array of float32, shape (n,)
-        By how much the largest share exceeds the second largest.
+        Difference between the largest and the second largest share.
     """
 
     images: list[ImageFile] = field(default_factory=list)
@@ -60,8 +60,8 @@ class InspectedImages:
     runner_up : array of int32, shape (n,)
     margin : array of float32, shape (n,)
     truth : array of bool, shape (n, k), or None
-        Which classes each image shows; all False for an image without a label, None if no image
-        has a label.
+        Which classes each image shows; all False for an image without a label, None if no image has
+        a label.
     labelled : array of bool, shape (n,)
     """
 
@@ -136,7 +136,7 @@ def name_classes(
     Parameters
     ----------
     truth : Truth or None
-        Labels, whose names are used where `class_names` is None.
+        Labels; their names are used if `class_names` is None.
     class_names : sequence of str or None
         Names from the user.  Without them and without labels, classes are named by position.
 
@@ -247,7 +247,7 @@ def _predict(shares: Floats, task: Task) -> tuple[Bools, NDArray[np.int32], Floa
 def join_predictions(
     predictions: PredictionBatches, truth: Truth | None, names: Sequence[str], task: Task
 ) -> InspectedImages:
-    """Join the predictions of all batches with the labels of the images, where there are some."""
+    """Join the predictions of all batches with the labels of the images, if any."""
     paths = [image.path for image in predictions.images]
     values = truth.values if truth is not None else {}
     labelled = np.array([path in values for path in paths], dtype=np.bool_)

@@ -24,7 +24,7 @@ class Ranking:
     top : array of bool, shape (pairs,)
         Whether the pair is among the top percent.
     cut : float
-        The score at one standard deviation beyond the mean; NaN where no pair has a score.
+        The score at one standard deviation beyond the mean; NaN if no pair has a score.
     """
 
     order: NDArray[np.intp]
@@ -45,7 +45,7 @@ def rank_pairs(
     lowest_first : bool
         Whether the lowest score is the most error-prone.
     top_percent : float
-        Share of all pairs; rounded down, as the published code does, but at least one pair.
+        Share of all pairs; rounded down, as in the published code, but at least one pair.
     """
     sign = 1.0 if lowest_first else -1.0
     order = np.argsort(sign * scores, kind="stable")  # NaN goes last
@@ -61,7 +61,7 @@ def rank_pairs(
 
 
 def pairs_of(classes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the first and the second class of each pair; this is the order of all arrays of pairs.
+    """Return the first and the second class of each pair, in the order of all arrays of pairs.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The files of an inspection: their names, how they are written and how they are read back."""
+"""The files of an inspection: their names, and how they are written and read."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class ClassRow:
     x, y : float or None
         Coordinates on the map; None for a class without distances.
     place : int
-        Position in the order in which similar classes stand side by side.
+        Position in an order with similar classes side by side.
     """
 
     name: str
@@ -128,7 +128,7 @@ def write_classes(
 
 
 def write_pairs_tables(run: Path, findings: Findings, truths: Truths | None) -> None:
-    """Write `confusion.csv` and, where bias is defined, `bias.csv`: all pairs, best rank first."""
+    """Write `confusion.csv` and, if bias is defined, `bias.csv`: all pairs, best rank first."""
     for kind in findings.scores:
         header, columns = _columns(findings, truths, kind)
         order = findings.rankings[kind].order
@@ -234,7 +234,7 @@ def read_inspection(run: Path) -> tuple[Manifest, tuple[ClassRow, ...]]:
     Returns
     -------
     manifest : Manifest
-        Its options, choices and figures can be read.
+        With options, choices and figures that have been checked to be readable.
     classes : tuple of ClassRow
 
     Raises
@@ -277,8 +277,8 @@ def read_top_pairs(
 ) -> list[dict[str, str]]:
     """Read the first pairs of a ranking; none where the run has no such table.
 
-    As for `files.read_csv`, a spreadsheet may have saved the table in between.  Only the first
-    `LISTED` rows are read: time does not grow with the number of pairs.
+    The table may have been saved by a spreadsheet, as for `files.read_csv`. Only the first `LISTED`
+    rows are read, so time does not grow with the number of pairs.
 
     Parameters
     ----------
@@ -319,7 +319,7 @@ def read_matrices(run: Path, classes: int | None = None) -> dict[Kind, NDArray[n
     Parameters
     ----------
     classes : int, optional
-        Number of classes of `classes.csv`, which the matrices must have.
+        Number of classes of `classes.csv`, which the matrices must match.
 
     Returns
     -------
@@ -368,7 +368,7 @@ def read_thirds(run: Path, a: int, b: int) -> list[tuple[int, float]]:
 
 
 def read_predictions(run: Path) -> list[dict[str, str]]:
-    """Read the rows of `predictions.csv` that the page shows; none for exported distances.
+    """Read the rows of `predictions.csv` that the page shows; empty for exported distances.
 
     Raises
     ------

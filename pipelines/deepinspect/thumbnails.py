@@ -23,14 +23,14 @@ OF_A_CLASS = 12
 OF_A_PAIR = 24
 """Number of confused images of a pair that get thumbnails."""
 CLOSEST = 12
-"""Without labels: number of images with the smallest margin between two classes that get them."""
+"""Number of thumbnails without labels: images with the smallest margin between two classes."""
 MOST_LISTS = 1000
 """Largest number of pairs whose confused images are listed."""
 DRAWN_AHEAD = 32
 
 
 def _ranks(findings: Findings) -> dict[tuple[int, int], tuple[int, bool]]:
-    """Return for each pair its rank by NAPVD, from 1, and whether any ranking reports it."""
+    """Return, for each pair, its rank by NAPVD, from 1, and whether a ranking reports it."""
     first, second = pairs_of(len(findings.names))
     reported = np.logical_or.reduce([ranking.one_sd for ranking in findings.rankings.values()])
     order = findings.rankings["confusion"].order
@@ -78,8 +78,8 @@ def draw_images(
 ) -> dict[int, str]:
     """Draw thumbnails of the images that the page shows.
 
-    For each class, images that are predicted right come first; for each list, its first images.
-    Without labels, the images with the smallest margin between two classes are drawn.
+    For each class, images with correct predictions are drawn first; for each list, its first
+    images. Without labels, the images with the smallest margin between two classes are drawn.
 
     Parameters
     ----------

@@ -40,10 +40,10 @@ ACTIVATION_OPERATIONS = (
     "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "HardSilu", "Sigmoid",
     "HardSigmoid", "Softplus", "Softsign", "Tanh", "Softmax",
 )  # fmt: skip
-"""Keras operations that compute an activation, as activation layers do."""
+"""Keras operations that compute an activation, in the same way as activation layers."""
 
 Activations = tuple[Floats, dict[str, Floats]]
-"""Outputs, shape (n, k), and by layer the activations of its neurons, shape (n, neurons)."""
+"""Outputs, shape (n, k), and activations of neurons by layer, shape (n, neurons)."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Batch:
     images : list of ImageFile, length n
         The images that could be decoded; n may be 0.
     rejected : list of Rejected
-        The images that could not.
+        The images that could not be decoded.
     outputs : array of float32, shape (n, k)
     layers : dict of str to array of float32, shape (n, neurons)
         The activations of each layer's neurons.
@@ -90,7 +90,7 @@ class _Step:
 
 
 def neuron_layers(model: Model) -> dict[str, int]:
-    """Return the number of neurons of each layer that has some, by name, from input to output.
+    """Return the number of neurons of each layer with neurons, by name, from input to output.
 
     Layers of nested models are named "outer/inner", as in `relevance.relevance_layers`. A layer
     that is used several times is listed once.
@@ -98,7 +98,7 @@ def neuron_layers(model: Model) -> dict[str, int]:
     Raises
     ------
     InputError
-        When the model does not tell how its layers are connected, or has several inputs or outputs.
+        When the model does not say how its layers are connected, or has several inputs or outputs.
     """
     steps, _ = _read_steps(model)
     counts: dict[str, int] = {}
@@ -112,10 +112,10 @@ def neuron_layers(model: Model) -> dict[str, int]:
 def build_activations(model: Model, layers: Sequence[str]) -> Callable[[Floats], Activations]:
     """Compile a forward pass that returns the outputs and the activations of some layers.
 
-    Feature maps are averaged inside the pass. A layer without an activation function whose outputs
-    are read only by a BatchNormalization or an activation layer is measured after these. The
-    activation of a layer that is used several times is the mean over its uses. Time grows with the
-    number of images, memory with the size of a batch.
+    Feature maps are averaged inside the pass. If a layer without an activation function is read
+    only by a BatchNormalization or an activation layer, it is measured after these. The activation
+    of a layer that is used several times is the mean over its uses. Time grows with the number of
+    images, memory with the size of a batch.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def build_activations(model: Model, layers: Sequence[str]) -> Callable[[Floats],
     Raises
     ------
     InputError
-        As `neuron_layers`; for a layer that has no neurons.
+        For the reasons of `neuron_layers`, and for a layer that has no neurons.
     """
     steps, output = _read_steps(model)
     uses = _find_uses(steps, output, layers)
@@ -204,8 +204,8 @@ def stream_activations(
     Raises
     ------
     InputError
-        As `build_activations`; when an output or an activation is not a finite number. The message
-        names the image and the layer.
+        For the reasons of `build_activations`, and when an output or an activation is not a finite
+        number. The message names the image and the layer.
     """
     measure = build_activations(network.model, layers)
     counts = neuron_layers(network.model)

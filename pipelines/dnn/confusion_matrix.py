@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 CELL = 44
 SMALL_CELL = 12
 MAX_LARGE_CELLS = 30
-"""With more classes than this, cells are small and have no numbers."""
+"""With more classes, cells are small and have no numbers."""
 TEXT = 15
 MARGIN = 16
 MAX_NAME_LENGTH = 24
@@ -43,7 +43,7 @@ def draw_confusions(matrix: NDArray[np.int64], names: Sequence[str]) -> Image.Im
     ]
     ruler = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     widest = int(max(ruler.textlength(name, font) for name in labels))
-    step = max(1, -(-TEXT // cell))  # where names would overlap, only every step-th is drawn
+    step = max(1, -(-TEXT // cell))  # if names would overlap, only every step-th is drawn
     left = MARGIN + TEXT + 10 + widest + 8
     top = MARGIN + TEXT + 10 + widest + 8
     side = cell * len(names)

@@ -22,7 +22,8 @@ Task = Literal["classes", "several", "numbers"]
 THRESHOLD = 0.5
 """A class is predicted when its sigmoid output is above this."""
 SUSPICIOUS_GAIN = 0.3
-"""The order of the classes is doubted when another order would raise accuracy by more than this."""
+"""A note doubts the order of the classes if another order would raise accuracy by more than
+this."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Outcome:
     errors : array of float32, shape (n,), or None
         For numbers: the mean error; for key points, the mean distance. None for classes.
     note : str
-        A doubt that the user should know, in a sentence; empty if there is none.
+        A doubt that the user should know about, in one sentence; empty if there is none.
     """
 
     task: Task
@@ -91,8 +92,8 @@ def find_task(truth: Truth, activation: str, outputs: int) -> Task:
     Raises
     ------
     InputError
-        When the labels are 0 and 1 and the network has one output without an activation: this may
-        be a class or a number.
+        When the labels are 0 and 1 and the network has one output without an activation: the output
+        may be a class or a number.
     """
     rows = list(truth.values.values())
     if activation not in {"softmax", "sigmoid"} and outputs == 1 and _are_bits(rows):
@@ -256,7 +257,7 @@ def _judge_numbers(
     wanted = np.array(rows, dtype=np.float64)
     off = np.abs(outputs - wanted)
     names = truth.columns if len(truth.columns) == width else tuple(map(str, range(width)))
-    # Pairs are positions in the image: their error is a distance (HUDD, section V-A).
+    # Pairs are positions in the image, so their error is a distance (HUDD, section V-A).
     points = key_points or are_points(names)
     if points and width % 2:
         raise InputError(
@@ -294,9 +295,9 @@ def confusion_matrix(outcome: Outcome) -> NDArray[np.int64]:
 
 
 def doubt_order(labels: NDArray[np.int32], best: NDArray[np.int32], classes: int) -> str:
-    """Return a warning when another order of the classes would be far more accurate, else "".
+    """Return a warning if another order of the classes would be far more accurate, else "".
 
-    Without names from the user, classes are sorted, which need not be the order of the outputs.
+    Without names from the user, classes are sorted; the outputs may have another order.
     """
     from scipy.optimize import linear_sum_assignment
 

@@ -1,7 +1,7 @@
-"""What this tool uses of Keras models, their layers and their connections.
+"""The parts of Keras models, layers and connections that this tool uses.
 
-TensorFlow and Keras have no type annotations. The protocols below name the few attributes that are
-read, so that the other modules of this room are checked by types.
+TensorFlow and Keras have no type annotations. The protocols below declare the few attributes that
+are read, so that the other modules of this room are type-checked.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Arguments(Protocol):
     def fill_in(
         self, tensor_dict: Mapping[int, Tensor]
     ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-        """Replace symbolic tensors, which are named by their ids, by values."""
+        """Replace symbolic tensors, which are named by their ids, with values."""
 
 
 class Node(Protocol):
@@ -119,7 +119,7 @@ def read_graph(model: Model | Layer) -> Graph:
     Raises
     ------
     InputError
-        When the model does not tell how its layers are connected, as subclassed models do not.
+        When the model does not say how its layers are connected, such as a subclassed model.
     """
     graph = find_graph(model)
     if graph is None:
@@ -147,7 +147,7 @@ def check_single(model: Model) -> None:
 
 
 def iterate_nodes(graph: Graph) -> Iterator[Node]:
-    """Go through the nodes of a graph, each after all that it reads; inputs are left out."""
+    """Iterate over the nodes of a graph without inputs, each after all nodes that it reads."""
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for node in graph._nodes_by_depth[depth]:
             if not node.is_input:

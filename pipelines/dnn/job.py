@@ -60,7 +60,7 @@ SHARE_DIGITS, NUMBER_DIGITS = 4, 6
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How a DNN is loaded and tested.
+    """The options for loading and testing a DNN.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ def test_model(
     InputError
         When the model, the labels or an option cannot be used, or no image is left.
     """
-    read_task(options.task)  # refuses before the images are listed
+    read_task(options.task)  # fails before the images are listed
     listed = list_images(source)
     classes = read_classes(options.classes) if options.classes else None
     _check_inputs(model, listed, options)
@@ -215,7 +215,7 @@ def _read_labelled(run: Run, listed: ListedImages, options: EvaluationOptions) -
     folder = listed.folder
     images, rejected = check_listed(listed, run.progress)
     candidates = [image.path for image in images]
-    if listed.part_of_folder:  # it may lack images of some classes: the folder has them all
+    if listed.part_of_folder:  # a list may lack images of some classes, the folder has all classes
         candidates = [path for path in find_files(folder)[0] if not check_header(folder, path)]
     truth = read_truth(folder, candidates)
     run.manifest.notes += truth.notes

@@ -9,7 +9,7 @@ from types import ModuleType
 
 
 def import_keras() -> tuple[ModuleType, ModuleType]:
-    """Import Keras with TensorFlow as its backend; the first time takes seconds.
+    """Import Keras with TensorFlow as its backend; the first import takes seconds.
 
     Returns
     -------
@@ -27,9 +27,9 @@ def import_keras() -> tuple[ModuleType, ModuleType]:
 
 @contextmanager
 def _silenced_stderr() -> Iterator[None]:
-    """Send what native code prints to nowhere.
+    """Discard what native code prints.
 
-    TensorFlow reports missing GPU libraries before its log level takes effect. An import that fails
+    TensorFlow reports missing GPU libraries before its log level takes effect. A failing import
     still raises.
     """
     stderr = os.dup(2)

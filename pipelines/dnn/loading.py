@@ -1,4 +1,4 @@
-"""Loading a model file: checked, mended where Keras 2 saved it, and built by Keras."""
+"""Load a model file: check it, repair what Keras 2 saved, and build the model with Keras."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from pipelines.dnn.model_file import (
 from pipelines.runs.errors import InputError
 
 REASON = 400
-"""Characters of Keras's reason that a message quotes."""
+"""Largest number of characters of Keras's reason that a message quotes."""
 CAUSE = re.compile(r"Exception encountered(?: when calling [^\n]*\(\)\.|:)")
-"""What Keras puts before the reason, behind the whole description of a layer."""
+"""Text that Keras puts before the reason, after the whole description of a layer."""
 AFTERWARDS = re.compile(r"Full object config|Arguments received by|\x1b\[\d*m")
-"""What comes behind the reason, and the codes of colours around it."""
+"""Text after the reason, and the codes of colours around it."""
 FAILED = re.compile(r"deserializing class '(\w+)' using config=\{[^{}]*?'name': '([^']*)'")
 
 
@@ -89,13 +89,13 @@ def load_model(path: Path, *, trust: bool, digest: str | None) -> LoadedModel:
             model = _build_old(file, config, keras, trust)
         else:
             model = keras.models.load_model(path, compile=False, safe_mode=not trust)
-    except Exception as error:  # a damaged file makes Keras raise errors of any kind
+    except Exception as error:  # for a damaged file, Keras raises errors of any kind
         raise InputError(_describe_refusal(file, config, keras, error, old=old)) from error
     return LoadedModel(model, file.digest)
 
 
 def _build_old(file: ModelFile, config: dict[str, object], keras: ModuleType, trust: bool) -> Model:
-    """Build a model of Keras 2 from its mended description, with the weights in its file."""
+    """Build a model of Keras 2 from its repaired description, with the weights in its file."""
     if file.packed:
         described = {**config, "compile_config": None}
         model = keras.saving.deserialize_keras_object(described, safe_mode=not trust)
@@ -104,7 +104,7 @@ def _build_old(file: ModelFile, config: dict[str, object], keras: ModuleType, tr
     import h5py
     from keras.src.legacy.saving.legacy_h5_format import load_model_from_hdf5
 
-    # The description of an HDF5 file is an attribute in it: it is replaced in a copy in memory.
+    # The description in an HDF5 file is an attribute: it is replaced in a copy in memory.
     with h5py.File(io.BytesIO(file.path.read_bytes()), "r+") as archive:
         del archive.attrs["model_config"]
         archive.attrs["model_config"] = json.dumps(config)
@@ -136,9 +136,9 @@ def _is_known(kind: str, keras: ModuleType) -> bool:
 
 
 def find_reason(error: Exception) -> str:
-    """Return the reason of an error of Keras in one line, with the layer that it is about.
+    """Return the reason of an error of Keras in one line, with the layer that it concerns.
 
-    Keras puts the reason last, behind descriptions of all that it was about to build.
+    Keras puts the reason last, after descriptions of all objects that it was building.
     """
     text = str(error)
     parts = [part for part in AFTERWARDS.split(CAUSE.split(text)[-1]) if part.strip()]

@@ -1,8 +1,8 @@
-"""What the layers of a network compute, as relevance propagation needs it (see `lrp_rules`).
+"""The computations of a network's layers, for relevance propagation (see `lrp_rules`).
 
-The forward pass keeps, with the values of each layer, whether they can be negative and whether they
+For the values of each layer, the forward pass keeps whether they can be negative and whether they
 are still pixels. A layer that computes weighted sums of its inputs is a linear map plus a bias.
-
+These functions build a TensorFlow graph. Tensors are float32, with one row per image.
 These functions build a TensorFlow graph. Tensors are float32, with one row per image.
 """
 
@@ -44,7 +44,7 @@ class Step:
     inputs : tuple of int
         Numbers of the values that it reads: 0 is the network's input, i + 1 the output of step i.
     norm : keras.Layer, optional
-        The BatchNormalization that this layer computes as well: it scales weights and bias.
+        The BatchNormalization that this layer also computes: it scales weights and bias.
     """
 
     layer: Layer
@@ -55,7 +55,7 @@ class Step:
 
     @property
     def activation(self) -> Callable[[Tensor], Tensor] | None:
-        """The activation function of the layer; None if it has none, or the linear one."""
+        """The activation function of the layer; None if it has none, or a linear one."""
         keras, _ = import_keras()
         if self.kind == "Softmax":
             return self.layer
@@ -76,13 +76,13 @@ class Value:
     ----------
     tensor : tensor of float32, shape (n, ...)
     positive : bool
-        Whether no value can be negative: one of two products per rule is then left out.
+        Whether no value can be negative; each rule then needs only one of its two products.
     pixels : bool
         Whether the values are the network's input, at most scaled, shifted or rearranged.
     bounds : pair of tensors of float32, shape (1, ...), optional
         Smallest and largest possible pixels, for the box rule.
     inside : tensor of float32, shape (1, height, width, channels), optional
-        0 in the padding of a ZeroPadding2D, else 1.
+        0 in the padding of a ZeroPadding2D, otherwise 1.
     """
 
     tensor: Tensor
@@ -129,7 +129,7 @@ def forward(step: Step, values: Sequence[Value], *, bare: bool = False) -> tuple
     value : Value
         The outputs.
     total : tensor of float32, shape of the outputs
-        Of a layer with weights, the input of its activation; of other layers, the outputs.
+        For a layer with weights, the input of its activation; for other layers, the outputs.
     """
     keras, tf = import_keras()
     first = values[0]
@@ -203,7 +203,7 @@ def build_linear_map(step: Step) -> LinearMap:
         ones = tf.ones((*kernel.shape[:3], 1))
 
     def spread(value: Value, relevance: Tensor) -> Tensor:
-        # All channels of a group get equal shares: one channel per group is enough to compute them.
+        # All channels of a group get equal shares, so one channel per group is computed.
         shape = tf.concat([tf.shape(relevance)[:-1], [groups, -1]], axis=0)
         grouped = tf.reduce_sum(tf.reshape(relevance, shape), axis=-1)
         one = tf.ones_like(value.tensor[:1, ..., :groups])

@@ -1,6 +1,6 @@
-"""Read a Keras model's graph as a list of steps that relevance can be passed back through.
+"""Read a Keras model's graph as a list of steps through which relevance can be passed back.
 
-Layers that relevance cannot be passed through are refused here, by name.
+Layers through which relevance cannot be passed are refused here, by name.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _check_layer(layer: Layer, name: str, node: Node) -> None:
 
 
 def _fold(steps: Sequence[Step], output: int) -> list[Step]:
-    """Give a BatchNormalization to the layer with weights before it, if nothing else reads that."""
+    """Merge a BatchNormalization into the layer with weights before it, unless others read it."""
     result = list(steps)
     uses = Counter([output, *(i for step in steps for i in step.inputs)])
     for index, step in enumerate(steps):

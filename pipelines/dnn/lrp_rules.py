@@ -45,7 +45,7 @@ InputRule = Literal["z+", "epsilon", "alpha-beta", "box"]
 EPSILON = 1e-6
 ALPHA, BETA = 2.0, 1.0
 SMALLEST_SUM = 1e-20
-"""Sums of contributions up to this count as 0: a division by them could overflow."""
+"""Sums of contributions up to this value count as 0: a division by them could overflow."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def backward(
     values : sequence of Value
         The layer's inputs in the forward pass.
     total : tensor of float32
-        As `forward` returned it for this layer.
+        The value that `forward` returned for this layer.
     relevance : tensor of float32, shape of the outputs
     rules : Rules
 
@@ -198,7 +198,7 @@ def _contributions(
 
 
 def _flags(condition: Tensor) -> Tensor:
-    """Return 1 if a condition holds, else 0; to multiply by these is faster than `tf.where`."""
+    """Return 1 where a condition is true, else 0; multiplying by it is faster than `tf.where`."""
     _, tf = import_keras()
     return tf.cast(condition, tf.float32)
 

@@ -1,4 +1,4 @@
-"""Entries of `run.json` on a test of the DNN under analysis, and on the model file of any job."""
+"""The parts of `run.json` on a test of the DNN under analysis, and on the model file of a job."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def describe_model(network: Network) -> ModelWeights:
 
 
 def input_size(network: Network) -> tuple[int, int]:
-    """Return width and height of the input in px; call `fix_size` before."""
+    """Return width and height of the input in px; call `fix_size` first."""
     width, height = network.size
     assert width is not None and height is not None
     return width, height
 
 
 def note_resized(network: Network, images: int) -> list[str]:
-    """Return the note on images that had to be resized to the model's input, if there are any."""
+    """Return the note on images that had to be resized to the model's input, if any."""
     if not images:
         return []
     width, height = network.size
@@ -68,7 +68,7 @@ class DnnTestParameters(Part):
 
 
 class DnnTestChoices(Part):
-    """What a test chose by itself.
+    """The choices of a test.
 
     Attributes
     ----------
@@ -95,9 +95,9 @@ class DnnTestFigures(Part):
     Attributes
     ----------
     images, failures : int
-        Numbers of images that were tested, and of those that the DNN gets wrong.
+        Number of tested images, and of those on which the DNN is wrong.
     accuracy, accuracy_low, accuracy_high : float
-        Share of images that the DNN gets right, and its 95 % interval.
+        Share of images on which the DNN is right, and its 95 % interval.
     mean_error : float or None
         Mean over all images, for a DNN that predicts numbers.
     groups : int or None

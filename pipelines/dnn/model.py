@@ -1,4 +1,4 @@
-"""The DNN under analysis: a Keras model file, which is loaded without running any code inside it.
+"""The DNN under analysis: a Keras model file, loaded without running code from inside it.
 
 The DNN takes one image, grey or colour, and returns scores of classes or labels, or numbers.
 """
@@ -54,11 +54,11 @@ class Network:
     outputs : int
         Number of outputs.
     activation : str
-        Of the last layer: "softmax", "sigmoid", "linear" or another.
+        Activation of the last layer: "softmax", "sigmoid", "linear" or another.
     scaling : str
-        How pixels of 0 to 255 are scaled for the network: "none" (not at all), "0-1", "-1-1", or as
-        for networks trained on ImageNet: "caffe" (BGR, mean subtracted) or "torch" (0 to 1, mean
-        subtracted, divided by the standard deviation).
+        How pixels of 0 to 255 are scaled for the network: "none" (not at all), "0-1", "-1-1", or in
+        one of the ways of networks trained on ImageNet: "caffe" (BGR, mean subtracted) or "torch"
+        (0 to 1, mean subtracted, divided by the standard deviation).
     rescaling : str
         Name of the layer or operation of the model that rescales its input; empty for none.
     """
@@ -83,7 +83,7 @@ class Predictions:
     images : list of ImageFile, length n
         The images that could be decoded.
     rejected : list of Rejected
-        The images that could not.
+        The images that could not be decoded.
     outputs : array of float32, shape (n, outputs)
     resized : int
         Number of images whose size differs from the network's input.
@@ -131,7 +131,7 @@ def load_network(
     trust : bool
         Whether the code of Lambda layers inside the file may run.
     digest : str, optional
-        SHA-256 that the file must have, so that no code of another file runs.
+        SHA-256 that the file must have, so that code of another file never runs.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def _check_call(network: Network) -> None:
     picture = np.zeros((1, height or 1, width or 1, network.channels), dtype=np.float32)
     try:
         network.model(picture, training=False)
-    except Exception as error:  # whatever a layer raises
+    except Exception as error:  # layers may raise anything
         crops = any(type(layer).__name__ == "RandomCrop" for layer in iterate_layers(network.model))
         hint = " Outside training, RandomCrop of Keras 3 does not crop: put CenterCrop there."
         raise InputError(
@@ -207,7 +207,7 @@ def _check_output(file: Path, model: Model) -> int:
 
 
 def iterate_layers(model: Model) -> Iterator[Layer]:
-    """Go through the layers of a model and of its nested models."""
+    """Iterate over the layers of a model and of its nested models."""
     for layer in model.layers:
         if getattr(layer, "layers", None):
             yield from iterate_layers(cast(Model, layer))
@@ -258,7 +258,7 @@ def load_batches(
     Yields
     ------
     list
-        Of each image: its ImageFile with its pixels (uint8, shape (height, width, channels)), or
+        For each image: its ImageFile with its pixels (uint8, shape (height, width, channels)), or
         Rejected.
 
     Raises
@@ -293,7 +293,7 @@ def fix_size(
     Parameters
     ----------
     size : sequence of int, optional
-        Width and height that an earlier run used; taken instead of the first image's.
+        Width and height that an earlier run used; they replace those of the first image.
 
     Raises
     ------

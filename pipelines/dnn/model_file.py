@@ -1,7 +1,7 @@
-"""The file of a Keras model: what it holds is read with limits, before Keras builds anything of it.
+"""The file of a Keras model: its content is read with limits, before Keras builds the model.
 
-A file is material of others: it may be damaged, of another framework, or made to do harm. Whatever
-is wrong with it ends in one line that names the file and the remedy.
+A file may come from somebody else: it may be damaged, of another framework, or malicious. Every
+fault ends in a one-line message that names the file and the remedy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipelines.runs.errors import InputError
 HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK\x03\x04"
 SUFFIXES = {ZIP: (".keras",), HDF5: (".h5", ".hdf5")}
-"""Keras tells formats by these suffixes."""
+"""Suffixes from which Keras knows the format."""
 OTHER_FORMATS = {
     ".pt": "PyTorch", ".pth": "PyTorch", ".onnx": "ONNX", ".engine": "TensorRT",
     ".plan": "TensorRT", ".trt": "TensorRT", ".pb": "TensorFlow's SavedModel format",
@@ -35,18 +35,19 @@ WITHOUT_MODEL = (
 )
 CONFIG = "config.json"
 MAX_CONFIG = 64 * 2**20
-"""Bytes of the description of the layers; real ones have a few megabytes at most."""
+"""Largest description of the layers, in bytes; real ones have a few megabytes at most."""
 MAX_UNPACKED, MAX_RATIO = 2**30, 20
-"""An archive that unpacks to more bytes than the first, and to more than so many times its own."""
+"""An archive is refused if it unpacks to more bytes than the first number, and to more than the
+second number times its own size."""
 MAX_DEPTH = 200
-"""Levels of the description; each model inside a model adds four."""
+"""Largest number of levels of the description; each model inside a model adds four."""
 TEXTS = ("module", "registered_name")
 TRUSTED = frozenset({"keras", "builtins"})
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a model file says of itself.
+    """The properties of a model file that can be read without building the model.
 
     Attributes
     ----------
@@ -54,11 +55,11 @@ class ModelFile:
     digest : str
         SHA-256 of the file.
     packed : bool
-        Whether it is an archive (`.keras`); else it is HDF5.
+        Whether it is an archive (`.keras`); otherwise it is HDF5.
     config : dict
-        The description of the layers, as it is in the file.
+        The description of the layers, as in the file.
     keras : str
-        Version of Keras that saved it; empty if the file does not tell.
+        Version of Keras that saved it; empty if the file does not say it.
     """
 
     path: Path
@@ -69,18 +70,18 @@ class ModelFile:
 
 
 def check_file(file: Path) -> ModelFile:
-    """Return format and digest of a model file, whose description is not read yet.
+    """Return format and digest of a model file, without reading its description.
 
     Raises
     ------
     InputError
-        When it cannot be read, or its format is none of Keras.
+        When it cannot be read, or its format is not one of Keras's.
     """
     try:
         mode = file.stat().st_mode
         if stat.S_ISDIR(mode):
             _refuse_folder(file)
-        if not stat.S_ISREG(mode):  # a pipe or a device would be read for ever
+        if not stat.S_ISREG(mode):  # reading a pipe or a device might never end
             raise InputError(
                 f"{file} is no file but a device or a pipe: expected a Keras model file (.keras, "
                 ".h5). Save the model to a file."
@@ -126,7 +127,7 @@ def _refuse_folder(folder: Path) -> NoReturn:
 def conversion(model: Path) -> str:
     """Return the command that loads a model of Keras 2 with Keras 2, and saves it as `.h5`.
 
-    Keras 2 is the package tf-keras, which works with the TensorFlow that is installed.
+    Keras 2 is the package tf-keras, which works with the installed TensorFlow.
     """
     python = shlex.quote(sys.executable)
     release = ".".join(version("tensorflow").split(".")[:2])
@@ -144,7 +145,7 @@ def read_description(file: ModelFile) -> ModelFile:
     Raises
     ------
     InputError
-        When the file is damaged, holds no description, or one that is beyond the limits.
+        When the file is damaged, has no description, or one beyond the limits.
     """
     try:
         text, keras = _read_packed(file.path) if file.packed else _read_hdf5(file.path)
@@ -186,7 +187,7 @@ def _read_packed(path: Path) -> tuple[bytes, str]:
         unpacked = sum(info.file_size for info in archive.infolist())
         if unpacked > max(MAX_UNPACKED, MAX_RATIO * path.stat().st_size):
             raise ValueError(f"it would unpack to {unpacked:,} bytes")
-        if damaged := archive.testzip():  # raises for what is encrypted or cannot be unpacked
+        if damaged := archive.testzip():  # raises for encrypted or broken entries
             raise ValueError(f"{damaged} has another checksum than was written")
         keras = ""
         if "metadata.json" in archive.namelist():
@@ -204,7 +205,7 @@ def _read_hdf5(path: Path) -> tuple[object, str]:
 
 
 def iterate_entries(config: object) -> Iterator[dict[str, object]]:
-    """Go through all objects of a description that name a class, in their order.
+    """Iterate over all objects of a description that name a class, in their order.
 
     Raises
     ------

@@ -28,7 +28,7 @@ from pipelines.dnn.lrp_rules import InputRule, Rule, Rules, backward
 from pipelines.runs.errors import InputError
 
 PREDICTED = -1
-"""A target that stands for the output with the largest logit."""
+"""A target that means the output with the largest logit."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Relevances:
     logits : array of float32, shape (n, k)
         The outputs, flattened, before softmax or sigmoid if the model ends with one.
     targets : array of int32, shape (n,)
-        Position of the explained output: as the caller chose it, or that of the largest logit.
+        Position of the explained output: the caller's choice, or that of the largest logit.
     layers : dict of str to array of float32, shape (n, ...)
-        The relevance of each layer's outputs, in their shape, from input to output. It sums up to
-        the target's logit, except for the rule epsilon and where max pooling selects padding.
+        The relevance of each layer's outputs, in their shape, from input to output. It sums to the
+        target's logit, except for the rule epsilon and if max pooling selects padding.
     """
 
     outputs: Floats
@@ -67,15 +67,15 @@ def check_supported(model: Model) -> None:
 
 
 def relevance_layers(model: Model) -> tuple[str, ...]:
-    """Return the names that have heatmaps: the input, then layers from input to output.
+    """Return the names with heatmaps: the input, then layers from input to output.
 
-    Layers that only pass relevance on have none: activations, BatchNormalization, reshaping,
+    Layers that only pass relevance on have no heatmaps: activations, BatchNormalization, reshaping,
     padding. Layers of nested models are named "outer/inner".
 
     Raises
     ------
     InputError
-        As `check_supported`.
+        For the reasons of `check_supported`.
     """
     return tuple(reported_values(read_plan(model)))
 
@@ -108,17 +108,17 @@ def build_relevance(
 
     Returns
     -------
-    callable
-        Takes images (float32, shape (n, height, width, channels), n > 0, scaled as the model
+    Takes images (float32, shape (n, height, width, channels), n > 0, scaled as the model
         expects them) and targets (int32, shape (n,)); returns `Relevances`. A target is the
         position of an output, flattened if outputs are maps, or -1 for the largest logit. A model
-        with one sigmoid output has only target 0; where its logit is negative, so is relevance.
+        with one sigmoid output has only target 0; if its logit is negative, so is relevance.
 
     Raises
     ------
     InputError
-        As `check_supported`; for an unknown rule or layer; when the box rule has no bounds, or
-        `low` is not below `high`. The callable raises it for targets that the model does not have.
+        For the reasons of `check_supported`; for an unknown rule or layer; when the box rule has no
+        bounds, or `low` is not below `high`. The callable raises it for targets that the model does
+        not have.
     """
     plan = read_plan(model)
     places = _choose_layers(plan, layers)

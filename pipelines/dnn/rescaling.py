@@ -1,8 +1,8 @@
-"""Where a model rescales its own input: between the input and the first weights.
+"""Find where a model rescales its own input, between the input and the first weights.
 
-Whatever stands there is asked, layers as well as operations (`x / 127.5 - 1` in the code of the
-model becomes the operations `TrueDivide` and `Subtract`): it is given black and white pictures, and
-rescales where white does not stay the brightest value and black the darkest.
+Each layer and operation there is tested with black and white pictures. (Code such as `x / 127.5 -
+1` becomes the operations `TrueDivide` and `Subtract`.) It rescales if white does not stay the
+brightest value and black the darkest.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 from pipelines.dnn.graph import Graph, Layer, Model, Node, Tensor, find_graph, iterate_nodes
 
 RESCALING_LAYERS = ("Rescaling", "Normalization")
-"""They rescale whatever they do to black and white, and hold no weights that are trained."""
+"""They always rescale, even if black and white do not change; they have no trained weights."""
 LEVELS = (0.0, 255.0)
 OPEN_SIDE = 64
-"""Pixels of a side of the input that may have any length."""
+"""Side of the test pictures if the input may have any size, px."""
 TOLERANCE = 0.01
 
 
@@ -45,14 +45,14 @@ def find_rescaling(model: Model) -> str:
 
 
 def _follow(graph: Graph, inputs: Sequence[Tensor], rescalings: list[str]) -> list[Tensor] | None:
-    """Compute all that is before the weights; return the outputs, None if weights are before.
+    """Compute everything before the first weights; return the outputs, None if weights come before.
 
-    `rescalings` takes the names of what rescales.
+    The names of layers and operations that rescale are appended to `rescalings`.
     """
     values = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
     for node in iterate_nodes(graph):
         if not all(id(tensor) in values for tensor in node.input_tensors):
-            continue  # weights are before it
+            continue  # there are weights before it
         outputs = _compute(node, values, rescalings)
         if outputs is not None:
             values |= {id(t): value for t, value in zip(node.outputs, outputs, strict=True)}
@@ -79,7 +79,7 @@ def _compute(node: Node, values: dict[int, Tensor], rescalings: list[str]) -> li
         options = options | {"training": False}
     try:
         outputs = layer(*arguments, **options)
-    except Exception:  # of two pictures of one level, or of this size, it may not be able to
+    except Exception:  # it may not work for two pictures of one level, or for this size
         return None
     outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
     if any(_rescales(np.asarray(output, dtype=np.float32)) for output in outputs):
@@ -93,7 +93,7 @@ def _knows_training(layer: Layer) -> bool:
 
 
 def _rescales(output: np.ndarray) -> bool:
-    """Tell whether the brightest or the darkest value of an output is another than before."""
+    """Tell whether the brightest or the darkest value of an output has changed."""
     if not output.size or len(output) != len(LEVELS):
         return False
     low, high = LEVELS

@@ -1,6 +1,6 @@
-"""Notes where pixels seem to go into the DNN in another way than it was trained with.
+"""Notes if pixels seem to be scaled otherwise than when the DNN was trained.
 
-A wrong scaling ends in no error, but in a DNN that guesses, and in failing images that are none.
+A wrong scaling causes no error. The DNN only guesses, and many failing images are no failures.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from pipelines.runs.manifest import Manifest
 from pipelines.runs.wording import count_of
 
 SAMPLE = 64
-"""Labelled images that other scalings are tried on, at most."""
+"""Largest number of labelled images with which other scalings are tried."""
 BATCH = 8
 CHANCE = 0.001
-"""Probability below which a difference is no chance, for all other scalings together."""
+"""Significance level of a difference, for all other scalings together."""
 RATIO = 2
-"""For numbers: another scaling is better when the mean error is so many times smaller."""
+"""For numbers: another scaling is better if the mean error is smaller by this factor."""
 COLOUR_SCALINGS = ("caffe", "torch")
 
 Batch = list[tuple[ImageFile, NDArray[np.uint8]]]
 
 
 def note_double_scaling(manifest: Manifest, network: Network) -> None:
-    """Note when pixels are scaled outside a model that rescales them inside."""
+    """Add a note if pixels are scaled outside a model that also rescales them inside."""
     if network.rescaling and network.scaling != "none":
         manifest.notes.append(
             f"Pixels are scaled twice: by --scaling {network.scaling}, and once more by "
@@ -61,14 +61,14 @@ def note_better_scaling(
     truth: Truth | None,
     **judging: Unpack[Judging],
 ) -> None:
-    """Note when another scaling would be right for many more of the labelled images.
+    """Add a note if another scaling would be right for many more of the labelled images.
 
-    At most 64 images are looked at, evenly spread over the list; the others cost nothing.
+    At most 64 images are used, evenly spread over the list; so time does not grow with the list.
 
     Parameters
     ----------
     truth : Truth or None
-        Labels of the images; without any, nothing is noted.
+        Labels of the images; without labels, no note is added.
     """
     if truth is None:
         return
@@ -82,7 +82,7 @@ def note_better_scaling(
         outputs = _predict(replace(network, scaling=cast(Scaling, scaling)), batches)
         try:
             return judge(truth, paths, outputs, network.activation, **judging)
-        except InputError:  # labels that do not fit are refused, or noted, by who needs them
+        except InputError:  # other code refuses, or notes, labels that do not fit
             return None
 
     used = test(network.scaling)
@@ -122,7 +122,7 @@ def _load_sample(network: Network, folder: Path, images: Sequence[ImageFile]) ->
 
 
 def _predict(network: Network, batches: Sequence[Batch]) -> Floats:
-    """Return the outputs; what is no finite number becomes 0."""
+    """Return the outputs, with 0 for numbers that are not finite."""
     outputs = [
         network.model(scale(network, np.stack([pixels for _, pixels in batch])), training=False)
         for batch in batches
@@ -133,15 +133,15 @@ def _predict(network: Network, batches: Sequence[Batch]) -> Floats:
 
 
 def is_better(other: Outcome, used: Outcome, tried: int = 1) -> bool:
-    """Tell whether another scaling is better than the used one, beyond chance.
+    """Tell whether another scaling is better than the one that was used, beyond chance.
 
-    It is McNemar's exact test of the images that only one of the two gets right; for numbers, the
-    sign test of the errors, where the mean error is half as large, too.
+    The test is McNemar's exact test of the images on which only one of the two scalings is right.
+    For numbers it is the sign test of the errors, and the mean error must also be half as large.
 
     Parameters
     ----------
     tried : int
-        Number of scalings that are tried, among which chance has so many tries.
+        Number of scalings that are tried; the significance level is divided by it.
     """
     from scipy.stats import binomtest
 

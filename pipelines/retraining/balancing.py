@@ -23,7 +23,7 @@ def balance(clusters: NDArray[np.int32], rng: np.random.Generator) -> Positions:
     Returns
     -------
     array of intp, shape (number of clusters * size of the largest,)
-        Positions of images: first every image once, then the duplicates, cluster by cluster.
+        Positions of images: every image once, then the duplicates, cluster by cluster.
     """
     ids, sizes = np.unique(clusters, return_counts=True)
     largest = int(sizes.max(initial=0))
@@ -36,7 +36,7 @@ def balance(clusters: NDArray[np.int32], rng: np.random.Generator) -> Positions:
 
 
 def enlarge(images: int, total: int, rng: np.random.Generator) -> Positions:
-    """Duplicate images at random until there are `total`, as HUDD does for its baselines (V-B4).
+    """Duplicate images at random until there are `total`, as in HUDD's baselines (V-B4).
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def enlarge(images: int, total: int, rng: np.random.Generator) -> Positions:
 
     Returns
     -------
-    array of intp, shape (max(images, total),), or (0,) where there are no images
-        Positions of images: first every image once, then the duplicates.
+    array of intp, shape (max(images, total),), or (0,) without images
+        Positions of images: every image once, then the duplicates.
     """
     every: Positions = np.arange(images, dtype=np.intp)
     if not images or total <= images:

@@ -1,4 +1,4 @@
-"""Before and after: what retraining changed, in total, by class and by root cause cluster."""
+"""Before and after: the changes by retraining, in total, by class and by root cause cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DIGITS = 4
 HALF = 0.5
 
 GroupNumbers = NDArray[np.int64]
-"""The number of each image's group.  None instead means that images are independent."""
+"""The number of each image's group, or None if images are independent."""
 
 
 def measure_accuracy(correct: Bools, groups: GroupNumbers | None = None) -> Accuracy:
@@ -27,9 +27,9 @@ def measure_accuracy(correct: Bools, groups: GroupNumbers | None = None) -> Accu
     Parameters
     ----------
     correct : array of bool, shape (n,)
-        Which images the model gets right.
+        Which images the model classifies correctly.
     groups : array of int64, shape (n,), optional
-        Where images come in groups, the interval counts as many images as are independent.
+        If images come in groups, the interval counts as many images as are independent.
     """
     images, right = len(correct), int(correct.sum())
     low, high = accuracy_interval(correct, groups) if images else (0.0, 1.0)
@@ -45,16 +45,16 @@ def measure_accuracy(correct: Bools, groups: GroupNumbers | None = None) -> Accu
 def measure_change(
     before: Bools, after: Bools, name: str = "", groups: GroupNumbers | None = None
 ) -> Change:
-    """Compare which of the same images two models get right.
+    """Compare two models by their correct images among the same images.
 
     Parameters
     ----------
     before, after : arrays of bool, shape (n,)
-        Which images the model before, and the retrained model, gets right.
+        Which images are correct for the model before, and for the retrained model.
     name : str
         Name of the class; empty for all images.
     groups : array of int64, shape (n,), optional
-        Where images come in groups, the test is `statistics.sign_flip`, else `mcnemar`.
+        If given, the test is `statistics.sign_flip`, otherwise `mcnemar`.
     """
     repaired, broken = int((~before & after).sum()), int((before & ~after).sum())
     p = mcnemar(repaired, broken)
@@ -110,7 +110,7 @@ def measure_repairs(
     after: Bools,
     groups: GroupNumbers | None = None,
 ) -> list[Repair]:
-    """Count, for each root cause cluster, how many of its failing images are right now.
+    """Count, for each root cause cluster, how many of its failing images are now correct.
 
     Failing images are matched to test images by their bytes, as the run may have used copies.
 
@@ -119,11 +119,11 @@ def measure_repairs(
     names : dict of int to str
         The engineer's names of clusters.
     labelled : counter of int
-        Number of images of the unsafe set that were trained with, by cluster.
+        Number of images of the unsafe set used for training, by cluster.
     digests : sequence of str, length n
         Digests of the test images.
     before, after : arrays of bool, shape (n,)
-        Which test images the model before, and the retrained model, gets right.
+        Which test images are correct for the model before, and for the retrained model.
     groups : array of int64, shape (n,), optional
         See `measure_change`.
 

@@ -1,4 +1,4 @@
-"""The state of a training after an epoch, and its file: training continues from it after a kill."""
+"""The state of training after an epoch, and its file: training continues from it after a kill."""
 
 from __future__ import annotations
 
@@ -88,19 +88,19 @@ def save_checkpoint(
 
 
 def load_checkpoint(model: KerasObject, folder: Path | None, fingerprint: str) -> TrainingState:
-    """Restore weights, optimiser and state that an earlier training left.
+    """Restore the weights, the optimiser and the state of an earlier training.
 
     Parameters
     ----------
     folder : Path or None
         The folder of the checkpoint; None for training without one.
     fingerprint : str
-        Identifies the training: a checkpoint of another one is ignored.
+        Identifies the training: a checkpoint of another training is ignored.
 
     Returns
     -------
     TrainingState
-        A new state where there is no checkpoint, or a damaged one.
+        A new state if there is no checkpoint, or a damaged one.
     """
     if folder is None or not (folder / STATE_FILE).is_file():
         return TrainingState()
@@ -133,7 +133,7 @@ def _list_arrays(arrays: Mapping[str, NDArray[np.generic]], kind: str) -> Weight
 
 
 def _check_alike(arrays: Weights, others: Weights) -> None:
-    """Raise ValueError when arrays cannot take the place of others."""
+    """Raise ValueError unless arrays can replace others."""
     for array, other in zip(arrays, others, strict=True):
         if (array.shape, array.dtype.kind) != (other.shape, other.dtype.kind):
             raise ValueError(f"expected an array of shape {other.shape}, received {array.shape}")

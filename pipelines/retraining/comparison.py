@@ -1,14 +1,14 @@
-"""Compares the unsafe set with other ways to choose as many images for labelling.
+"""Compare the unsafe set with other ways to choose the same number of images for labelling.
 
 HUDD, section V-B4: the same number of labelled images is chosen by our selection, by B1 (the images
-of a random subset that the DNN gets wrong), by B2 (a random subset) and by least confidence.  The
-DNN is retrained several times with each; everything else is equal.  Duplicates bring every set to
-the size of our balanced one.
+of a random subset on which the DNN is wrong), by B2 (a random subset) and by least confidence. The
+DNN is retrained several times with each; everything else is equal. Duplicates bring every set to
+the size of our balanced set.
 
-The comparison is between accuracies of repeats on one test set.  A12 and the Mann-Whitney test
-assume that repeats are independent, which they are by their seeds; they assume nothing about
-images, so groups of test images do not matter here.  Both say which method is better on this test
-set beyond the randomness of training, and nothing about other test sets.
+The accuracies of repeats on one test set are compared. A12 and the Mann-Whitney test assume that
+repeats are independent, which their seeds ensure. They assume nothing about images, so groups of
+test images have no effect here. Both tests say which method is better on this test set beyond the
+randomness of training, and nothing about other test sets.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ RANDOM = "B2: random"
 LEAST_CONFIDENT = "least confidence"
 NO_LABELS = "the same training without new labels"
 BASELINES = (WRONG_OF_RANDOM, RANDOM, LEAST_CONFIDENT, NO_LABELS)
-"""The last one uses no labels: its gain is what further training gains by itself."""
+"""The last one uses no labels: its gain is the gain of further training alone."""
 SEEDS = 1 << 32
-"""Keras takes seeds below this number."""
+"""Seeds must be below this number in Keras."""
 DIGITS = 5
 
 
@@ -50,7 +50,7 @@ def choose_images(
     labels : int
         Number of images that may be labelled.
     wrong : array of bool, shape (n,)
-        Which images the DNN gets wrong.  A method may use this only for images that it labels.
+        Which images the DNN gets wrong. A method may use this only for images that it labels.
     confidences : array of float32, shape (n,)
         Confidence of the DNN in its prediction, 0 to 1.
 
@@ -70,8 +70,8 @@ def choose_images(
 def compute_confidence(shares: Floats, several: bool) -> Floats:
     """Return the confidence of a DNN in its predictions, 0 to 1.
 
-    With one class for each image it is the share of the predicted class; with several labels, the
-    confidence in the label that the DNN is least sure of.
+    With one class per image, it is the share of the predicted class. With several labels, it is the
+    confidence in the label of which the DNN is least sure.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def compute_confidence(shares: Floats, several: bool) -> Floats:
 def list_methods(confidences: Floats | None) -> list[str]:
     """Return the methods to compare, our selection first.
 
-    Least confidence is left out if the DNN has no confidences, as it predicts numbers.
+    Least confidence is left out if the DNN predicts numbers, because it then has no confidences.
     """
     return [OURS, *(m for m in BASELINES if confidences is not None or m != LEAST_CONFIDENT)]
 
@@ -123,7 +123,7 @@ def compare_methods(
     repeats, seed : int
         Number of repeats, and the seed of the first one.
     earlier : dict of (str, int) to float
-        Accuracies that are known already, by method and repeat; extended by new ones.
+        Accuracies that are already known, by method and repeat; new ones are added.
     keep : callable
         Called with method, repeat and accuracy after each new training.
 
@@ -137,7 +137,7 @@ def compare_methods(
     for repeat in range(repeats):
         for place, method in enumerate(methods):
             if (method, repeat) not in earlier:
-                # One generator for each method: an added method does not change the others.
+                # One generator per method: an added method does not change the others.
                 rng = np.random.default_rng([seed, repeat, place])
                 sure = wrong.astype(np.float32) if confidences is None else confidences
                 ours = np.arange(labels, dtype=np.intp)

@@ -1,4 +1,4 @@
-"""The comparison as a stage of retraining: trials that an earlier job finished are not repeated."""
+"""The comparison as a stage of retraining; trials of an earlier job are not repeated."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def run_comparison(
 def _judge_improvement(
     subject: Subject, improvement: Positions
 ) -> tuple[NDArray[np.bool_], Floats | None]:
-    """Return which images of the improvement set the DNN gets wrong, and its confidences."""
+    """Return on which images of the improvement set the DNN is wrong, and its confidences."""
     examples = [subject.pictures.examples[place] for place in improvement.tolist()]
     outcome = subject.judge(examples, subject.predict(subject.pictures, improvement))
     if outcome.errors is not None:  # a DNN that predicts numbers has no confidences
@@ -150,7 +150,7 @@ def _read_repeats(file: Path, fingerprint: str) -> dict[tuple[str, int], float]:
 def fingerprint_of(manifest: Manifest, subject: Subject, *, with_improvement: bool = False) -> str:
     """Return a digest of everything that training depends on.
 
-    Two retrainings with the same fingerprint are the same: one may continue the other.
+    Two retrainings with the same fingerprint are equal: one may continue the other.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ from pipelines.unsafe_set.rows import UNSAFE_SET_FILE, read_rows
 
 Role = Literal["training", "unsafe", "validation", "test", "improvement"]
 KEPT_BYTES = 1 << 30
-"""Bytes of decoded images that may stay in memory; a larger set is decoded again for each use."""
+"""Largest size of decoded images in memory, bytes; a larger set is decoded again for each use."""
 AHEAD = 64
 MOST_LISTED = 5
 
@@ -63,7 +63,7 @@ class Example:
 
     @property
     def name(self) -> str:
-        """Role and relative path: a path alone may occur in several sets."""
+        """Role and relative path; a path alone may occur in several sets."""
         return f"{self.role}/{self.image.path}"
 
 
@@ -76,11 +76,11 @@ class LabelledSet:
     folder : Path
     examples : list of Example
     rejected : list of Rejected
-        Files that cannot be used, and images without a label; paths begin with the set's role.
+        Files that cannot be used, and images without a label; paths start with the set's role.
     truth : Truth
-        The labels, and where they come from.
+        The labels, and their source.
     notes : tuple of str
-        What the user should know of the images; see `image_lists.ListedImages`.
+        What the user should know about the images; see `image_lists.ListedImages`.
     """
 
     folder: Path
@@ -101,7 +101,7 @@ def gather_set(role: Role, source: Path, step: Step) -> LabelledSet:
     source : Path
         A folder, or a list of images.
     step : callable
-        Called with the number of images that are done, and of all.
+        Called with the number of finished images and the number of all.
 
     Raises
     ------
@@ -129,15 +129,15 @@ def gather_set(role: Role, source: Path, step: Step) -> LabelledSet:
 def gather_unsafe_set(run: Path, known: set[str], step: Step) -> LabelledSet:
     """Find the labelled images of a run's unsafe set.
 
-    A label in `unsafe_set.csv` counts first, then one of the improvement folder.
+    A label in `unsafe_set.csv` takes precedence over a label of the improvement folder.
 
     Parameters
     ----------
     known : set of str
-        Labels of the training set.  Where the engineer filled in some labels, folders with other
-        names (a day, a drive) are not taken as labels.
+        Labels of the training set. If the engineer filled in some labels, folders with other names
+        (a day, a drive) are not used as labels.
     step : callable
-        Called with the number of images that are done, and of all.
+        Called with the number of finished images and the number of all.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def no_unsafe_label(run: Path, unsafe: UnsafeImages) -> InputError:
 def _read_folder_labels(
     folder: Path, wanted: Iterable[str], engineer_labels: dict[str, str], known: set[str]
 ) -> Truth:
-    """Read the labels of the improvement folder, where the engineer did not fill in all of them."""
+    """Read the labels of the improvement folder, unless the engineer filled in all of them."""
     nothing = Truth((LABEL,), {}, UNSAFE_SET_FILE)
     if all(path in engineer_labels for path in wanted):
         return nothing
@@ -221,7 +221,7 @@ def _read_folder_labels(
         paths = find_files(folder)[0]
         truth = read_truth(folder, paths)
     except InputError:
-        if find_tables(folder, paths):  # a damaged table must not pass for a missing one
+        if find_tables(folder, paths):  # a damaged table must not count as a missing one
             raise
         return nothing
     if engineer_labels and not truth.in_tables:
@@ -235,7 +235,7 @@ def _prefix_role(role: Role, rejected: Sequence[Rejected]) -> list[Rejected]:
 
 
 def check_apart(one: LabelledSet, other: LabelledSet) -> None:
-    """Refuse two sets that share images: a test with training images says nothing.
+    """Refuse two sets that share images: a test with training images is meaningless.
 
     Raises
     ------
@@ -262,15 +262,15 @@ def check_apart(one: LabelledSet, other: LabelledSet) -> None:
 class Pictures:
     """The decoded images of a list of examples, by their position.
 
-    All images are decoded once at the start, so that damaged files are known before training.  They
-    stay in memory up to `KEPT_BYTES`; a larger set is decoded again for each use.
+    All images are decoded once at the start, so that damaged files are known before training. Up to
+    `KEPT_BYTES` they stay in memory; a larger set is decoded again for each use.
 
     Attributes
     ----------
     examples : list of Example
         Examples whose images could be decoded.
     rejected : list of Rejected
-        The others.
+        The others, which could not be decoded.
     """
 
     def __init__(

@@ -83,12 +83,12 @@ def write_results(
     groups: Groups,
     rejected: Sequence[Rejected],
 ) -> None:
-    """Write the model and all tables, before anything that may still fail.
+    """Write the model and all tables, before steps that may still fail.
 
     Parameters
     ----------
     before, after : Outcome
-        Test of the model before, and of the retrained model, on the test images in their order.
+        Tests of the model before and of the retrained model, on the test images in their order.
     groups : Groups
         Groups of the test images.
     """

@@ -1,4 +1,4 @@
-"""The findings of a retraining: what it changed, as one document and as entries of the manifest."""
+"""The findings of a retraining, as one document and as entries of the manifest."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from pipelines.runs.manifest import Manifest, read_part, write_part
 from pipelines.runs.wording import count_of
 
 WORSE = 0.1
-"""How far the accuracy on held-out images may fall without a note."""
+"""Decrease of the accuracy on held-out images that is accepted without a note."""
 
 
 def note_classes(manifest: Manifest, subject: Subject, split: TrialSplit) -> None:
-    """Note which classes have only one image to train with."""
+    """Add a note on classes with only one image for training."""
     if subject.task != "classes":
         return
     used = [subject.pictures.examples[place] for place in set(split.training.tolist())]
@@ -43,7 +43,7 @@ def note_clusters(
     before: Outcome,
     network: Network,
 ) -> None:
-    """Note how many failing images of the clusters the test set can judge, and model mismatches."""
+    """Note how many of the clusters' failing images are in the test set, and model mismatches."""
     of_model = clustered.manifest.job == HEATMAPS
     if of_model and read_part(clustered.manifest, ModelWeights).sha256 != network.digest:
         manifest.notes.append("The clusters are those of another model than the retrained one.")
@@ -75,7 +75,7 @@ def measure_retraining(
     Parameters
     ----------
     before, after : Outcome
-        Test of the model before, and of the retrained model, on the test images in their order.
+        Tests of the model before and of the retrained model, on the test images in their order.
     """
     examples, options = subject.pictures.examples, read_part(manifest, RetrainParameters)
     used = {int(place) for place in split.training}
@@ -127,7 +127,7 @@ def describe_findings(
     trained: TrainingOutcome,
     before: Outcome,
 ) -> None:
-    """Write into the manifest what was used and what changed, with notes on doubtful results."""
+    """Write the options and changes into the manifest, with notes on doubtful results."""
     write_part(manifest, describe_model(network))
     chosen: dict[str, object] = {
         "scaling": network.scaling,

@@ -67,7 +67,7 @@ JOB = "retrain"
 DECODING = "decoding images"
 BEFORE, AFTER = "testing before", "testing after"
 BEFORE_TRAINING = (CHECKING, LOADING, DECODING, BEFORE)
-"""Stages in which the job ends at once when the user stops it."""
+"""Stages in which a stop by the user ends the job at once."""
 
 
 def retrain(
@@ -84,7 +84,7 @@ def retrain(
     stop: Callable[[], bool] = lambda: False,
     **start: Unpack[Start],
 ) -> Manifest:
-    """Retrain a model with the labelled unsafe set of a run, and measure what that changed.
+    """Retrain a model with the labelled unsafe set of a run, and measure the changes.
 
     The model file is never changed.  A killed job continues when it is started again.
 
@@ -95,9 +95,9 @@ def retrain(
     unsafe : Path
         A run of `cluster` or `heatmaps` with a selected unsafe set.
     evaluation, options : EvaluationOptions, Options
-        How the model is loaded and tested, and how it is trained.
+        Options for loading and testing the model, and for training it.
     validation : Path, optional
-        A folder of labelled images to find the best epoch with, instead of held-out images.
+        A folder of labelled images that find the best epoch, instead of held-out images.
     repeats : int
         Number of trainings with each method of choosing images, to compare methods; 0 for none.
     stop : callable
@@ -125,14 +125,14 @@ def retrain(
     try:
         return run_job(job, out, **start)
     except KeyboardInterrupt:
-        if (out / RETRAINING_FILE).is_file():  # stopped in the comparison: the model is written
+        if (out / RETRAINING_FILE).is_file():  # stopped during the comparison: the model is written
             write_run_report(out)
         raise
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What the user wants retrained, and how; see `retrain`."""
+    """The inputs and options of a retraining; see `retrain`."""
 
     paths: InputPaths
     clustered: ClusteredRun
@@ -177,7 +177,7 @@ def _choose_scaling(request: _Request) -> str | None:
 
 
 def _parameters(request: _Request) -> RetrainParameters:
-    """Return the options as `run.json` keeps them."""
+    """Return the options in the form of `run.json`."""
     paths, evaluation, options = request.paths, request.evaluation, request.options
     return RetrainParameters(
         model=as_text(paths.model.resolve()),
@@ -263,7 +263,7 @@ def _train(
     Raises
     ------
     KeyboardInterrupt
-        When the user stops training before an epoch is finished: an earlier retraining is kept.
+        When the user stops training before the first epoch ends; an earlier retraining is kept.
     """
     with run.stage(STAGE):
         trained = run_trial(
@@ -306,7 +306,7 @@ def _note_scaling(
     task: Task,
     names: tuple[str, ...],
 ) -> None:
-    """Note when pixels seem to be scaled in another way than the model was trained with."""
+    """Add a note if pixels seem to be scaled otherwise than when the model was trained."""
     note_double_scaling(run.manifest, network)
     note_better_scaling(
         run.manifest,
@@ -338,7 +338,7 @@ def _test_before(run: Run, subject: Subject, evaluation: EvaluationOptions) -> O
 
 
 def _check(evaluation: EvaluationOptions, options: Options, repeats: int) -> None:
-    """Raise InputError when an option cannot be used."""
+    """Raise InputError if an option cannot be used."""
     check_options(options)
     if repeats < 0:
         raise InputError(f"repeats: expected 0 or more, received {repeats}")

@@ -1,4 +1,4 @@
-"""What `run.json` keeps of a retraining."""
+"""The parts of `run.json` of a retraining."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class RetrainParameters(Part):
     model, training, unsafe, test, validation, classes : str
         Paths of files and folders.
     scaling : str or None
-        As it was given, otherwise as the run of the unsafe set has it.
+        The option, otherwise the scaling of the run of the unsafe set.
     repeats : int
-        Of the comparison with other ways to choose images; 0 for none.
+        Number of repeats of the comparison with other ways to choose images; 0 for none.
     """
 
     part: ClassVar[Literal["parameters"]] = "parameters"

@@ -18,7 +18,7 @@ EMPTY, RIGHT, BEFORE = (229, 231, 235), (37, 99, 235), (156, 163, 175)
 
 
 def draw_repairs(retraining: Retraining) -> Image.Image:
-    """Draw the accuracy before and after, and the share of each cluster's images that is right now.
+    """Draw the accuracy before and after, and the share of each cluster's images now correct.
 
     A line through the end of a bar shows the 95 % interval.
     """

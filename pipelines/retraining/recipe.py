@@ -15,7 +15,7 @@ from pipelines.dnn.keras import import_keras
 from pipelines.dnn.model import Network
 
 LEARNING_RATE = 1e-4
-"""Used where the file has no learning rate: low, since the model is already trained."""
+"""Default if the file has no learning rate; low, because the model is already trained."""
 KerasObject = Any
 """A model, an optimiser or a loss of Keras, which has no types."""
 IN_FILE, STATED = "the model file's", "the default"
@@ -23,7 +23,7 @@ IN_FILE, STATED = "the model file's", "the default"
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """How a model is trained.
+    """The optimiser, loss and learning rate for a model.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class TrainingRecipe:
     learning_rate : float
         Learning rate at the start.
     sources : dict of str to str
-        Where "optimizer", "loss" and "learning rate" come from, in words.
+        Sources of "optimizer", "loss" and "learning rate", in words.
     notes : tuple of str
-        What of the model file cannot be used, and what takes its place.
+        Parts of the model file that cannot be used, and their replacements.
     """
 
     optimizer: str
@@ -55,12 +55,12 @@ class TrainingRecipe:
 
 
 def read_recipe(network: Network, task: Task, learning_rate: float | None) -> TrainingRecipe:
-    """Read how a model was trained; use a default for what its file does not say.
+    """Read how a model was trained; use defaults for missing parts.
 
     Parameters
     ----------
     learning_rate : float or None
-        The user's choice; None for that of the file.
+        The user's choice; None for the rate in the file.
     """
     keras, _ = import_keras()
     compiled = _read_compile_config(network.file)
@@ -86,7 +86,7 @@ def read_recipe(network: Network, task: Task, learning_rate: float | None) -> Tr
     if loss is None:
         loss, sources["loss"] = _make_default_loss(keras, network, task), STATED
     loss_name = str(getattr(loss, "name", "") or getattr(loss, "__name__", "loss"))
-    # A loss object may have any name: its class tells whether it takes positions of classes.
+    # A loss object may have any name: its class shows whether it takes positions of classes.
     kind = str(getattr(loss, "__name__", "") or type(loss).__name__)
     return TrainingRecipe(
         name,
@@ -103,7 +103,7 @@ def read_recipe(network: Network, task: Task, learning_rate: float | None) -> Tr
 def _tell_replaced(
     compiled: Mapping[str, object], sources: Mapping[str, str], used: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Return a note on each part of training that a model file names and that cannot be used."""
+    """Return a note on each part of training in a model file that cannot be used."""
     return tuple(
         f"The model file's {kind} is replaced by {name}: it is {_name(compiled[kind])}, which is "
         "not one of Keras that trains a single output. The retrained model differs for that, too."
@@ -151,7 +151,7 @@ def _find_file_loss(keras: ModuleType, config: object) -> KerasObject | None:
     """Return the loss of a compile configuration; None if it has none for a single output."""
     if isinstance(config, list) and len(config) == 1:
         config = config[0]
-    if isinstance(config, dict) and len(config) == 1:  # by the name of the output
+    if isinstance(config, dict) and len(config) == 1:  # its key is the name of the output
         config = next(iter(config.values()))
     if config is None or isinstance(config, list):
         return None
@@ -163,7 +163,7 @@ def _find_file_loss(keras: ModuleType, config: object) -> KerasObject | None:
 
 
 def _make_default_loss(keras: ModuleType, network: Network, task: Task) -> KerasObject:
-    """Return the usual loss for what the network predicts."""
+    """Return the usual loss for the task of the network."""
     if task == "numbers":
         return keras.losses.MeanSquaredError()
     logits = network.activation not in {"softmax", "sigmoid"}

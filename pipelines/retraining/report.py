@@ -1,4 +1,4 @@
-"""The section of the report that says what retraining changed."""
+"""The section of the report on the changes by retraining."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class RetrainingSection:
     Attributes
     ----------
     sentence : str
-        What changed in total, with its uncertainty.
+        The change in total, with its uncertainty.
     facts : Facts
-        What was trained with, and how.
+        Data and options of training.
     picture : str
         A data URL; empty if there is no picture.
     clusters, classes, methods : tuples of tuples of str
@@ -46,7 +46,7 @@ class RetrainingSection:
     test : str
         Name of the statistical test of before and after.
     compared : str
-        Outcome of the comparison with other methods of choosing images; empty without one.
+        Outcome of the comparison with other methods of choosing images; empty without comparison.
     """
 
     sentence: str
@@ -62,7 +62,7 @@ class RetrainingSection:
 def write_run_report(run: Path) -> Path:
     """Write the report of a run of any job.
 
-    The report of a retraining is that of its clusters, with a section on what retraining changed.
+    The report of a retraining is that of its clusters, with a section on the changes.
 
     See Also
     --------
@@ -132,7 +132,7 @@ def describe_retraining(retraining: Retraining, folder: Path) -> RetrainingSecti
 
 
 def summarise_change(change: Change) -> str:
-    """Return a paragraph on what retraining changed, and whether this is more than chance."""
+    """Return a paragraph on the changes by retraining, and whether they are more than chance."""
     before, after = change.before, change.after
     sure = "is more than chance" if change.p < CHANCE else "can be chance"
     images, changed = count_of(after.images, "test image"), ""
@@ -172,7 +172,7 @@ def describe_comparison(comparison: Comparison) -> str:
 
 
 def _describe_added(comparison: Comparison) -> str:
-    """Return a sentence on what new labels added to the same training without them."""
+    """Return a sentence on the effect of new labels, compared with training without them."""
     if comparison.added is None:
         return ""
     points = f"{abs(100 * comparison.added):.2f} points"
@@ -184,7 +184,7 @@ def _describe_added(comparison: Comparison) -> str:
 
 
 def format_share(accuracy: Accuracy) -> str:
-    """Format an accuracy: how many of how many images, with the interval of their share."""
+    """Format an accuracy: the number of correct images, of all, and the interval of their share."""
     return (
         f"{accuracy.right:,} of {accuracy.images:,} ({percent(accuracy.low)} to "
         f"{percent(accuracy.high)})"

@@ -1,4 +1,4 @@
-"""`retraining.json`: everything that retraining changed, for the page and the report."""
+"""`retraining.json`: all changes by retraining, for the page and the report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ State = Literal["repaired", "not repaired", "unclear"]
 class Accuracy(Document):
     """The share of images that a model gets right, with Wilson's 95 % interval.
 
-    Where images come in groups, the interval counts as many images as are independent.
+    If images come in groups, the interval counts as many images as are independent.
     """
 
     images: int
@@ -47,12 +47,12 @@ class Change(Document):
         Name of the class; empty for all images.
     before, after : Accuracy
     repaired, broken : int
-        Images that only the retrained model gets right, and that only the model before gets right.
+        Number of images correct only after retraining, and only before.
     p : float
-        Two-sided p-value of the change: of McNemar's exact test, or, where images come in groups,
-        of the exact sign-flip test of groups.
+        Two-sided p-value of the change: of McNemar's exact test or, if images come in groups, of
+        the exact sign-flip test of groups.
     groups, groups_changed : int or None
-        Number of groups of the images, and of groups with a repaired or broken image; None where
+        Number of groups of the images, and of groups with a repaired or broken image; None if
         images are independent.
     """
 
@@ -76,13 +76,13 @@ class Repair(Document):
     name : str
         The engineer's name of the cluster; may be empty.
     failing : int
-        Images of the cluster that are in the test set and that the model before got wrong.
+        Number of the cluster's images in the test set on which the model before was wrong.
     after : Accuracy
         Accuracy of the retrained model on these images.
     labelled : int
-        Images of the unsafe set that were chosen for the cluster and trained with.
+        Number of images of the unsafe set chosen for the cluster and used for training.
     state : str
-        "repaired" or "not repaired" where the whole interval is above or below one half, else
+        "repaired" or "not repaired" if the whole interval is above or below one half, otherwise
         "unclear".
     groups : int or None
         Number of groups of the failing images; None if images are independent.
@@ -111,7 +111,7 @@ class Method(Document):
         Probability that our selection is better (Vargha and Delaney), and p-value of the
         Mann-Whitney test; None for our selection itself, and for fewer than two repeats.
     effect : str
-        Size of `a12` in words; empty if that is None.
+        Size of `a12` in words; empty if `a12` is None.
     """
 
     name: str
@@ -129,7 +129,7 @@ class Comparison(Document):
     Attributes
     ----------
     labels, trained : int
-        Number of labelled images, and with duplicates.
+        Number of labelled images, and number of training images with duplicates.
     repeats : int
         Number of trainings with each method.
     methods : list of Method
@@ -162,10 +162,10 @@ class Retraining(Document):
     model, training, improvement, test : str
         Files and folders.
     training_images, unsafe_images, balanced_images, held_out : int
-        Number of images that were trained with: of the training set, of the unsafe set, and of the
-        latter with duplicates; and number of images held out from both.
+        Number of training images: of the training set, of the unsafe set, and of the latter with
+        duplicates; and number of images held out from both.
     recipe : dict of str to str
-        Optimiser, loss and learning rate, with where they come from.
+        Optimiser, loss and learning rate, with their sources.
     best, epochs : int
         The best epoch, and the number of epochs.
     ended : str
@@ -209,7 +209,7 @@ def read_retraining(folder: Path) -> Retraining:
     Raises
     ------
     InputError
-        When there is none, or it is damaged.
+        When the file is missing or damaged.
     """
     check_replaced(folder)
     retraining = read_document(folder / RETRAINING_FILE, Retraining, AGAIN)

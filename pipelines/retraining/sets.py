@@ -26,7 +26,7 @@ from pipelines.runs.wording import count_of
 
 @dataclass(frozen=True)
 class ClusteredRun:
-    """The run whose unsafe set is used, as it was when the job started.
+    """The run whose unsafe set is used, in its state at the start of the job.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ def read_clustered(folder: Path) -> ClusteredRun:
             f"{folder} holds no root cause clusters: its job, {manifest.job}, {manifest.ended}. "
             "Name a run of cluster or heatmaps with a selected unsafe set."
         )
-    results = read_results(folder)  # the report reads it at the end, and must not fail then
+    results = read_results(folder)  # now, because the report reads it at the end and must not fail
     if results.clusters is None:
         raise InputError(f"{folder} has no {IMAGES_FILE} any more: find its clusters again.")
     names = {
@@ -78,7 +78,7 @@ class LabelledSets:
     groups: Groups
 
     def list_trainable(self) -> list[LabelledSet]:
-        """Return the sets that may be trained with or held out, the training set first."""
+        """Return the sets for training or holding out, the training set first."""
         more = (self.validation, self.improvement)
         return [self.training, self.unsafe, *(part for part in more if part)]
 
@@ -86,12 +86,12 @@ class LabelledSets:
 def gather_sets(
     run: run_folder.Run, paths: InputPaths, *, compared: bool, groups: str | None = None
 ) -> LabelledSets:
-    """Find the labelled images of all sets, and check that sets which must not overlap do not.
+    """Find the labelled images of all sets, and check that separate sets share no image.
 
     Parameters
     ----------
     compared : bool
-        Whether the whole improvement set is needed, for the baselines to choose from.
+        Whether the whole improvement set is needed, from which the baselines choose.
     groups : str, optional
         How test images are grouped; see `groups.find_groups_beside`.
 
@@ -136,7 +136,7 @@ def gather_sets(
 def _drop_repeated_images(manifest: Manifest, sets: LabelledSets) -> LabelledSets:
     """Drop images of the training set that are also in the unsafe set.
 
-    Otherwise an image could be trained with and held out at the same time.
+    Otherwise an image could be used for training and be held out at the same time.
     """
     twice = {example.image.digest for example in sets.unsafe.examples}
     kept = [example for example in sets.training.examples if example.image.digest not in twice]

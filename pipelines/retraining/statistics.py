@@ -1,8 +1,8 @@
 """Statistical tests: whether a difference of two models, or of two methods, is more than chance.
 
-For two models on the same images: McNemar's exact test, and an exact sign-flip test where images
-come in groups.  For repeated retraining: Vargha and Delaney's A12 with its words (HUDD, section
-V-B4) and the Mann-Whitney test.
+For two models on the same images: McNemar's exact test, and an exact sign-flip test if images come
+in groups. For repeated retraining: Vargha and Delaney's A12 with its words (HUDD, section V-B4) and
+the Mann-Whitney test.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMALL, MEDIUM, LARGE = 0.56, 0.64, 0.71
-"""A12 from which Vargha and Delaney call a difference small, medium and large."""
+"""Smallest A12 that Vargha and Delaney call small, medium and large."""
 
 Effect = Literal["none", "small", "medium", "large"]
 
@@ -22,13 +22,14 @@ Effect = Literal["none", "small", "medium", "large"]
 def mcnemar(repaired: int, broken: int) -> float:
     """Compute the p-value of McNemar's exact test.
 
-    Under the null hypothesis, an image on which two models differ is as likely repaired as broken.
+    Under the null hypothesis, an image on which two models differ is equally likely repaired or
+    broken.
     The p-value is that of a two-sided binomial test with probability 1/2.
 
     Parameters
     ----------
     repaired, broken : int
-        Images that only the second model, and that only the first model, gets right.
+        Number of images correct only for the second model, and only for the first.
     """
     from scipy.stats import binomtest
 
@@ -40,17 +41,17 @@ def mcnemar(repaired: int, broken: int) -> float:
 def sign_flip(changes: NDArray[np.int64]) -> float:
     """Compute the p-value of the exact sign-flip test of groups of matched pairs.
 
-    Frames of one track are repaired, or broken, together, but McNemar's test treats them as
-    independent images.  Here a group is the unit (Obuchowski: *On the comparison of correlated
-    proportions for clustered data*, Statistics in Medicine, 1998).  Under the null hypothesis, the
+    Frames of one track are repaired or broken together, but McNemar's test treats them as
+    independent images. Here a group is the unit (Obuchowski: *On the comparison of correlated
+    proportions for clustered data*, Statistics in Medicine, 1998). Under the null hypothesis, the
     two models could be exchanged in any group: the change of a whole group has either sign with
-    probability 1/2 (Fisher: *The Design of Experiments*, 1935, section 21).  The p-value is the
+    probability 1/2 (Fisher: *The Design of Experiments*, 1935, section 21). The p-value is the
     share of all choices of signs for which the sum of changes is at least as far from zero as the
-    observed one.
+    observed sum.
 
-    The p-value is exact, not sampled: the distribution of the sum is built one size of change after
-    the other (Pagano and Tritchler, Journal of the American Statistical Association, 1983).  Where
-    every group is one image, the test is McNemar's exact test.  As there, fewer than six groups
+    The p-value is exact, not sampled: the distribution of the sum is built by adding one group
+    after the other (Pagano and Tritchler, Journal of the American Statistical Association, 1983).
+    If every group is one image, the test is McNemar's exact test. As there, fewer than six groups
     with a change never give a p-value below 0.05.
 
     Time grows at most with the square of the sum of all changes.
@@ -95,7 +96,7 @@ def effect(value: float) -> Effect:
 
 
 def mann_whitney(first: Sequence[float], second: Sequence[float]) -> float:
-    """Compute the two-sided p-value of the Mann-Whitney test; exact where there are no ties.
+    """Compute the two-sided p-value of the Mann-Whitney test; exact if there are no ties.
 
     The unit is a repeat of training, not an image: see `comparison`.
 

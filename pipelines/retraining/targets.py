@@ -22,12 +22,12 @@ Targets = NDArray[np.int32] | Floats
 
 
 def align_numbers(first: LabelledSet, other: LabelledSet) -> LabelledSet:
-    """Bring the numbers of a set into the order of the columns of another.
+    """Sort the numbers of a set in the order of another set's columns.
 
     Raises
     ------
     InputError
-        When the two name different numbers.
+        When the two sets have different numbers.
     """
     order = order_columns(
         (f"{first.examples[0].role} set {first.folder}", first.truth.columns),
@@ -85,9 +85,9 @@ def name_classes(
     Parameters
     ----------
     sets : sequence of LabelledSet
-        The training set, whose labels name the classes, then the others.
+        The training set, whose labels define the classes, then the others.
     class_names : sequence of str or None
-        Names from the user, which count before those of the training set.
+        Names from the user; they take precedence over those of the training set.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def encode_labels(
     Returns
     -------
     array of int32, shape (n,), or of float32, shape (n, outputs)
-        Positions of classes if `sparse_targets`; else numbers for each output.
+        Positions of classes if `sparse_targets`, otherwise numbers for each output.
     """
     if task == "numbers":
         rows = [[float(n) for cell in e.label for n in cell.split(";")] for e in examples]

@@ -1,7 +1,7 @@
-"""Trains a model further, with its training set and the balanced unsafe set.
+"""Train a model further, with its training set and the balanced unsafe set.
 
-SAFE, step 6; HUDD, step 7 and section IV-D.  The epoch that is best on held-out images is kept; the
-test set is not used for that.
+SAFE, step 6; HUDD, step 7 and section IV-D. The epoch with the best result on held-out images is
+kept; the test set is not used for this choice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pipelines.runs.errors import InputError
 STAGE = "retraining"
 BRIGHTNESS = CONTRAST = 0.2
 FAR = 10.0
-"""Training has diverged when an epoch's mean loss is this many times that of its first batch."""
+"""Training has diverged if an epoch's mean loss is this many times that of its first batch."""
 
 Schedule = Literal["cosine", "constant"]
 Ended = Literal["done", "early", "stopped", "diverged"]
@@ -41,22 +41,23 @@ Ended = Literal["done", "early", "stopped", "diverged"]
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may decide on training.
+    """The user's options of training.
 
     Attributes
     ----------
     epochs, batch_size : int
     learning_rate : float, optional
-        Learning rate at the start; None for that of the model file, else `recipe.LEARNING_RATE`.
+        Learning rate at the start; None for that of the model file, or `recipe.LEARNING_RATE`
+        without it.
     schedule : str
         "cosine": the learning rate falls to zero over the epochs, along half a cosine; "constant".
     validation_share : float
         Share of the training set and of the unsafe set that is held out to find the best epoch.
     patience : int, optional
-        Number of epochs without a better one after which training ends; None trains all epochs.
+        Number of epochs without improvement after which training ends; None trains all epochs.
     augment : bool
-        Whether to vary brightness and contrast of training images by up to a fifth.  Images are
-        neither moved nor turned, as that can change what they show.
+        Whether to vary brightness and contrast of training images by up to a fifth. Images are
+        neither moved nor rotated, because that can change what they show.
     seed : int
         Seed of training: held-out images, order of batches, dropout and augmentation.
     """
@@ -105,9 +106,9 @@ class TrainingData:
     training : array of intp
         Positions of pictures to train with, including duplicates of the balanced unsafe set.
     validation : array of intp
-        Positions of held-out pictures, which find the best epoch.
+        Positions of held-out pictures, which determine the best epoch.
     accuracy : callable
-        Takes outputs for `validation` (float32) and returns the share that is right.
+        Takes outputs for `validation` (float32) and returns the share of correct images.
     """
 
     pictures: Pictures
@@ -154,7 +155,7 @@ def hold_out(
     """
     names = np.array(labels, dtype=np.str_)
     held = np.zeros(len(names), dtype=np.bool_)
-    # Counts are rounded at random: over many small labels, the sum has the right share.
+    # Counts are rounded at random: over many labels with few images, the sum has the right share.
     for name in np.unique(names):
         places = np.flatnonzero(names == name)
         count = min(int(share * len(places) + rng.random()), len(places) - 1)
@@ -164,7 +165,7 @@ def hold_out(
 
 @dataclass(frozen=True)
 class Watch:
-    """Who is told of a training and may end it, and where its state is kept.
+    """The listeners of a training, and the folder for its state.
 
     Attributes
     ----------
@@ -173,8 +174,8 @@ class Watch:
     stop : callable
         Called after every batch; returns True to end training.
     checkpoint, fingerprint : Path, str
-        A folder for the state after each epoch: the same training continues from it after a kill.
-        See `comparison_job.fingerprint_of`.
+        A folder for the state after each epoch, from which the same training continues after a
+        kill. See `comparison_job.fingerprint_of`.
     """
 
     progress: Callable[[int, int], None]
@@ -257,7 +258,7 @@ def _train_epoch(
     Returns
     -------
     losses : list of float
-        Loss of each batch that was trained with.
+        Loss of each batch used for training.
     ended : str
         "done", "stopped" (perhaps after the last batch) or "diverged".
     """
@@ -299,7 +300,7 @@ def _seed(model: KerasObject, seed: int, epoch: int) -> None:
 def _batches(
     sets: TrainingData, options: Options, epoch: int
 ) -> Iterator[tuple[NDArray[np.uint8] | Floats, Targets]]:
-    """Yield pixels and targets of an epoch in random order, with augmentation where it is on."""
+    """Yield pixels and targets of an epoch in random order, augmented if the option is on."""
     rng = np.random.default_rng([options.seed, epoch])
     order = rng.permutation(sets.training)
     change = _augmentation(options, epoch) if options.augment else None

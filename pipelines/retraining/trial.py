@@ -1,4 +1,4 @@
-"""One trial: which images are trained with and held out, the training, and its test."""
+"""One trial: the choice of training and held-out images, the training, and its test."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.wording import count_of
 
 PREDICTED = 64
-"""Number of images that the network predicts at once."""
+"""Number of images that the network predicts together."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The DNN under analysis, and everything that is the same in all trials.
+    """The DNN under analysis, and everything that is equal in all trials.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ def make_subject(
 
 @dataclass(frozen=True)
 class TrialSplit:
-    """The pictures that a trial trains with, and those that it holds out.
+    """The pictures for training in a trial, and the held-out pictures.
 
     Attributes
     ----------
@@ -130,9 +130,9 @@ class TrialSplit:
     validation : array of intp
         Positions of held-out pictures.
     chosen : int
-        How many of `training` were chosen for labelling, including duplicates.
+        Number of `training` pictures that were chosen for labelling, including duplicates.
     held : int
-        How many of `validation` were chosen for labelling.
+        Number of `validation` pictures that were chosen for labelling.
     """
 
     training: Positions
@@ -159,7 +159,7 @@ def split_images(
         Seed of the random choices.
     like : TrialSplit, optional
         For a baseline, the split of our selection: as many chosen images are held out, and
-        duplicates bring the others to the same number.  None balances the clusters (HUDD, IV-D).
+        duplicates bring the others to the same number. None balances the clusters (HUDD, IV-D).
 
     Raises
     ------

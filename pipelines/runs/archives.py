@@ -1,8 +1,8 @@
-"""Archives of arrays (`.npz`) are read with limits: whoever made a run folder may not be trusted.
+"""Read archives of arrays (`.npz`) with limits: the author of a run folder may not be trusted.
 
-An archive may be cut short, edited, or made to fill the memory. So every array is announced by
-whoever reads it, what its header says is compared with what the archive holds before any memory is
-taken, and no more than `LARGEST` is unpacked.
+An archive may be truncated, edited, or made to fill the memory. So the reader declares every array.
+Its header is compared with the size of the archive's entry before memory is allocated, and at most
+`LARGEST` bytes are unpacked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipelines.runs.wording import count_of
 
 LARGEST = 4 << 30
-"""Most bytes that are read of one archive."""
+"""Largest number of bytes that are read from one archive."""
 HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -35,10 +35,10 @@ class Entry:
     Attributes
     ----------
     kind : str
-        Of its entries, as NumPy's `dtype.kind`: "f", "i", "b" or "U".
+        Kind of its entries, as NumPy's `dtype.kind`: "f", "i", "b" or "U".
     dimensions : int
     optional : bool
-        Whether archives of earlier versions lack it.
+        Whether archives of earlier versions may lack it.
     unknown : bool
         Whether its numbers may be NaN.
     """
@@ -50,7 +50,7 @@ class Entry:
 
 
 def read_archive(path: Path, entries: Mapping[str, Entry]) -> Arrays:
-    """Read arrays of an archive that `numpy.savez` wrote; others in it are passed over.
+    """Read arrays of an archive that `numpy.savez` wrote; other arrays in it are ignored.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def read_archive(path: Path, entries: Mapping[str, Entry]) -> Arrays:
                     arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
                 _check_numbers(arrays[name], name, entry)
     except (ArithmeticError, MemoryError, RuntimeError, SyntaxError, TypeError) as error:
-        # zipfile's of archives that are encrypted or packed otherwise, NumPy's of headers.
+        # zipfile raises it for encrypted archives or other compression, NumPy for headers.
         raise ValueError(str(error) or type(error).__name__) from error
     return arrays
 
@@ -102,7 +102,7 @@ def _check_numbers(array: NDArray[Any], name: str, entry: Entry) -> None:
 
 
 def check_lengths(arrays: Mapping[str, NDArray[Any]], *lengths: tuple[str, int]) -> None:
-    """Raise ValueError when the arrays do not fit together.
+    """Raise ValueError unless the arrays fit together.
 
     Parameters
     ----------

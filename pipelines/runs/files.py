@@ -1,4 +1,4 @@
-"""Write the files of a run, whole or not at all, and read them back."""
+"""Write the files of a run, each as a whole, and read them back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipelines.runs.guard import name_damaged_file
 TRIES_TO_REPLACE = 50 if os.name == "nt" else 1
 SECONDS_BETWEEN_TRIES = 0.02
 LONGEST_CELL = 10_000_000
-"""Characters: whoever types or pastes a note into a cell of ours gets it back."""
+"""Largest number of characters of a cell; long notes that a user types or pastes must fit."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "'")
 
 
@@ -56,7 +56,7 @@ class Outputs:
 
 
 def check_outputs(folder: Path, outputs: Outputs) -> None:
-    """Raise InputError when a folder has the name of an output file, or a file that of a folder.
+    """Raise InputError if a folder has the name of an output file, or a file the name of a folder.
 
     A table that lists files must be readable, because those files are removed, too.
     """
@@ -75,8 +75,8 @@ def check_outputs(folder: Path, outputs: Outputs) -> None:
 def remove_outputs(folder: Path, outputs: Outputs, kept: Sequence[str] = ()) -> None:
     """Remove a job's files, except `kept`, from a run folder, and its folders that are then empty.
 
-    Temporary files that a killed process left of any of these, also of `kept`, are removed, too.
-    Every other file stays.
+    Temporary files of any of these files that a killed process left, including those of `kept`, are
+    removed, too. All other files stay.
     """
     for listed in list_files(folder, outputs):
         _remove_listed(folder, folder / listed)
@@ -89,7 +89,7 @@ def remove_outputs(folder: Path, outputs: Outputs, kept: Sequence[str] = ()) -> 
             inner.unlink()
         elif inner.is_dir():
             _remove_files(inner, pattern)
-            with suppress(OSError):  # somebody keeps other files in it
+            with suppress(OSError):  # it is not empty: it holds files of others
                 inner.rmdir()
 
 
@@ -165,9 +165,9 @@ def name_temporary(path: Path, ending: str = ".tmp") -> Path:
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a binary file that replaces `path` when the block ends without an error.
 
-    Readers see the old file or the new one, never a part of it: the bytes go to a temporary file in
-    the same folder, reach the disk, and the file is renamed. After an error the temporary file is
-    removed.
+    Readers see the old file or the new one, never a part of it. The bytes are written to a
+    temporary file in the same folder and flushed to disk, then the file is renamed. After an error
+    the temporary file is removed.
     """
     if path.is_dir() and not path.is_symlink():
         raise InputError(f"{path} is a folder where a file is written. Move it elsewhere.")
@@ -183,7 +183,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         replace_file(temporary, path)
     except OSError as error:
-        if error.errno and not error.filename:  # a disk that is full does not name the file
+        if error.errno and not error.filename:  # for a full disk, the error does not name the file
             error.filename = str(path)
         raise
     finally:
@@ -191,9 +191,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def replace_file(source: Path, target: Path, tries: int = TRIES_TO_REPLACE) -> None:
-    """Give a file the name of another, which is gone then.
+    """Rename a file so that it replaces another file.
 
-    Windows refuses that for as long as somebody reads the other, which takes a moment.
+    Windows refuses this while another process reads the other file, which takes a moment.
     """
     for left in reversed(range(tries)):
         try:
@@ -206,13 +206,13 @@ def replace_file(source: Path, target: Path, tries: int = TRIES_TO_REPLACE) -> N
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all; line ends stay as they are."""
+    """Write `text` as UTF-8; the file appears as a whole, and line ends are not changed."""
     with atomic_write(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file (UTF-8, commas, newlines), whole or not at all.
+    """Write a CSV file (UTF-8, commas, newlines), which appears as a whole.
 
     Text that a spreadsheet would run as a formula (it starts with ``=``, ``+``, ``-``, ``@`` or a
     tab) gets an apostrophe in front, which `read_csv` removes. Carriage returns become newlines.
@@ -228,7 +228,7 @@ def read_csv(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
     """Read a CSV file that `write_csv` wrote: one dict per row, every value as text.
 
     A spreadsheet may have saved it since: with a byte order mark, with semicolons or tabs, in
-    Windows-1252, with empty lines.
+    Windows-1252, or with empty lines.
 
     Parameters
     ----------
@@ -298,11 +298,11 @@ def _read_rows(path: Path) -> list[list[str]]:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=find_delimiter(text))
         return [row for row in rows if any(row)]
     finally:
-        csv.field_size_limit(before)  # it is that of the whole process
+        csv.field_size_limit(before)  # the limit applies to the whole process
 
 
 def find_delimiter(text: str) -> str:
-    """Find the delimiter of a table that the tool wrote: what follows its first title."""
+    """Find the delimiter of a table that the tool wrote: the character after its first title."""
     match = re.match(r'"?\w+"?([,;\t])', text)
     return match[1] if match else ","
 
@@ -315,7 +315,7 @@ def _guarded(cell: object) -> object:
 
 
 def parse_json(content: bytes) -> dict[str, Any]:
-    """Parse a JSON object; raise ValueError when it is none, or has NaN or infinity."""
+    """Parse a JSON object; raise ValueError for anything else, and for NaN or infinity."""
     try:
         document = json.loads(content, parse_constant=_finite, parse_float=_finite)
     except RecursionError:

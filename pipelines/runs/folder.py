@@ -1,7 +1,7 @@
 """The run folder: the contract between a job and the readers of its results.
 
-A job writes one run folder. The page and the report read it. Every file appears whole or not at
-all, and `run.json` says what was analysed, with which options, and how the job ended.
+A job writes one run folder. The page and the report read it. Every file appears as a whole, and
+`run.json` says what was analysed, with which options, and how the job ended.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ PERTURBED_FILE = "perturbed.csv"
 """Table of the perturbed images in a folder, with the original of each."""
 LOCK_FILE = ".lock"
 NEW_HEATMAPS = ".heatmaps-new"
-"""Folder for heatmaps of new images while they are compared."""
+"""Folder for heatmaps of new images during the comparison."""
 PARTIAL_FOLDER = ".partial"
-"""Folder in which a job that writes images keeps its files until all of them are there."""
+"""Folder in which a job that writes images keeps its files until all of them are finished."""
 CLUSTERING_JOBS = ("cluster", "heatmaps")
 IMAGE_JOBS = ("perturb", "example")
 """Jobs whose run folder is a folder of images that other jobs read."""
@@ -69,7 +69,7 @@ class Run:
     progress : Progress
         Reports to `status.json` and to the job's listener.
     replaces : bool
-        Whether the folder still holds the earlier run that this one is going to replace.
+        Whether the folder still holds the earlier run that this run will replace.
     outdated : Outputs
         The files to remove with the earlier run: the outputs of its job and of this one.
     """
@@ -86,9 +86,9 @@ class Run:
             write_manifest(self.folder, self.manifest)
 
     def begin_results(self) -> None:
-        """Remove the earlier run: from here on the folder holds this run.
+        """Remove the earlier run: from now on the folder holds this run.
 
-        An error before this call leaves the earlier run as it was. Files that no job wrote stay.
+        An error before this call leaves the earlier run unchanged. Files that no job wrote stay.
         """
         if self.replaces:
             self.replaces = False
@@ -107,7 +107,7 @@ class Run:
         After the block, the folder and all that is left in it are removed.
         """
         folder = self.folder / PARTIAL_FOLDER
-        shutil.rmtree(folder, ignore_errors=True)  # a job that was killed may have left it
+        shutil.rmtree(folder, ignore_errors=True)  # left over if a job was killed
         folder.mkdir()
         try:
             yield folder
@@ -142,13 +142,13 @@ def peak_memory_mb() -> float:
 
 
 def _other_peak() -> int:
-    """Return the highest resident memory in bytes, where there is no `/proc`."""
+    """Return the highest resident memory in bytes, on systems without `/proc`."""
     import psutil
 
     memory = psutil.Process().memory_info()
     if hasattr(memory, "peak_wset"):  # Windows
         return int(memory.peak_wset)
-    import resource  # which Windows lacks; macOS counts bytes, others KiB
+    import resource  # not on Windows; macOS counts bytes, others KiB
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if platform.system() == "Darwin" else peak * 1024
@@ -160,8 +160,8 @@ def check_run_folder(folder: Path, overwrite: bool) -> bool:
     Raises
     ------
     InputError
-        When a job may not write into `folder`. It may when the folder is new, when it holds only
-        hidden files, or when it holds an earlier run and `overwrite` is True.
+        When a job may not write into `folder`. It may if the folder is new, holds only hidden
+        files, or holds an earlier run and `overwrite` is True.
     """
     try:
         if folder.exists() and not folder.is_dir():
@@ -235,7 +235,7 @@ def open_run(
     manifest : Manifest
         What is known before the job starts.
     listener : Progress
-        Receives the job's progress, beside `status.json`.
+        Receives the job's progress, in addition to `status.json`.
     outputs : mapping of str to Outputs
         The outputs of this job and of the jobs whose runs it may replace, by the job's name.
 
@@ -268,7 +268,7 @@ def open_run(
         raise
     finally:
         manifest.ended_at = now()
-        with lock:  # a full disk must not keep it
+        with lock:  # an error of a full disk must not keep the lock
             run.save()
             _write_status(folder, "ended", 0, 0, None, manifest.ended)
 
@@ -290,7 +290,7 @@ def _outdated(folder: Path, job: str, outputs: Mapping[str, Outputs]) -> Outputs
             "as it is. Choose another folder."
         )
     outdated = outputs[earlier] | outputs[job]
-    if manifest.replacing:  # the remains may be of any of these jobs
+    if manifest.replacing:  # the remaining files may be of any of these jobs
         for others in outputs.values():
             outdated |= others
     check_outputs(folder, outdated)
@@ -357,7 +357,7 @@ def status_writer(folder: Path) -> Progress:
         moment = time.monotonic()
         if stage != stage_now:
             stage_now, first, written = stage, 0, 0.0
-        if not first:  # time before the first step, of an import for one, does not predict the rest
+        if not first:  # time before the first step, such as imports, does not predict the rest
             first, started = done, moment
         if moment - written < SECONDS_BETWEEN_STATUSES and done < total:
             return

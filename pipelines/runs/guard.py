@@ -31,12 +31,12 @@ SAVE_AGAIN = "save it as CSV (UTF-8, commas) with all its rows and columns"
 def name_damaged_file(path: Path, or_else: str = FIND_AGAIN) -> Iterator[None]:
     """Turn the errors of a damaged file into an InputError that names the file.
 
-    Put it only around the reading of the file: errors raised elsewhere are not the file's fault.
+    Use it only around the reading of the file: other errors are not the file's fault.
 
     Parameters
     ----------
     or_else : str
-        What to do when there is no backup.
+        Advice if there is no backup.
     """
     try:
         yield

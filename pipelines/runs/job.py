@@ -1,9 +1,8 @@
 """The shape of every job: it reads the files that it names, and writes one run folder.
 
-A `Job` names its subject, what it reads, what it writes, and the function that works. `run_job`
-does what is the same for all jobs: it keeps the run folder apart from what is read, locks it for
-one writer, writes the manifest, and leaves an earlier run as it was until there are results to
-replace it.
+A `Job` names its subject, its inputs, its outputs, and the function that works. `run_job` does what
+all jobs share. It keeps the run folder separate from the inputs, locks it for one writer, and
+writes the manifest. It leaves an earlier run unchanged until there are results to replace it.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pipelines.runs.manifest import Manifest, Part
 
 @dataclass(frozen=True)
 class Job:
-    """A job that is ready to begin: its options were checked, and nothing is written yet.
+    """A job that is ready to start: its options were checked, and nothing is written yet.
 
     Attributes
     ----------
@@ -32,16 +31,16 @@ class Job:
     sources : tuple of Path
         All files and folders that are read. None may lie in the run folder or contain it.
     parameters : Part
-        All options, with defaults filled in, as `run.json` keeps them.
+        All options, with defaults filled in, in the form of `run.json`.
     outputs : mapping of str to Outputs
         The outputs of this job and of the jobs whose runs it may replace, by the job's name. When
         it overwrites a run, it removes these files and no others.
     work : callable
         Does the job in the open run folder.
     notes : tuple of str
-        What the user should know before it begins.
+        What the user should know before the job starts.
     report : callable, optional
-        Writes the report of the run folder, once `run.json` says how the job ended.
+        Writes the report of the run folder, after `run.json` says how the job ended.
     """
 
     name: str
@@ -55,9 +54,9 @@ class Job:
 
 
 def check_apart(source: Path, out: Path) -> None:
-    """Raise InputError when `source`, which is read, lies in the run folder or contains it.
+    """Raise InputError if the input `source` lies in the run folder or contains it.
 
-    The pictures of a run are not images to analyse, and a job must not overwrite what it reads.
+    The pictures of a run are not images to analyse, and a job must not overwrite its inputs.
     """
     inside, outside = source.resolve(), out.resolve()
     if inside.is_relative_to(outside) or outside.is_relative_to(inside):
@@ -68,14 +67,14 @@ def check_apart(source: Path, out: Path) -> None:
 
 
 class Start(TypedDict, total=False):
-    """How a job is started; the same for all jobs.
+    """The options for starting a job; the same for all jobs.
 
     Attributes
     ----------
     progress : callable
-        Receives the job's progress, beside `status.json`.
+        Receives the job's progress, in addition to `status.json`.
     command : sequence of str
-        The words that the user typed, for the manifest.
+        The words of the user's command, for the manifest.
     overwrite : bool
         Whether to replace an earlier run of the same kind; otherwise the run folder must be new or
         empty.
@@ -92,13 +91,13 @@ def run_job(job: Job, out: Path, **start: Unpack[Start]) -> Manifest:
     Parameters
     ----------
     out : Path
-        New or empty, or an earlier run of the same kind where `start` says to overwrite it.
+        New or empty, or an earlier run of the same kind if `start` says to overwrite it.
     start : Start
 
     Returns
     -------
     Manifest
-        As in `run.json`.
+        The content of `run.json`.
 
     Raises
     ------

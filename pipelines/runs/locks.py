@@ -1,4 +1,4 @@
-"""Files that processes lock against one another, on every system."""
+"""Files that processes lock against each other, on every system."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 SECONDS_TO_LOCK = 0.2
 SECONDS_TO_LOOK = 0.05
-"""Whoever looks at a lock holds it for a moment, which others wait out."""
+"""Seconds to wait for a lock: a process that tests a lock holds it for a moment."""
 SECONDS_BETWEEN_TRIES = 0.02
 
 
@@ -22,9 +22,9 @@ class Lock:
     Raises
     ------
     BlockingIOError
-        When somebody else holds it.
+        When another process holds it.
     OSError
-        When it may not be written, or is a link: whoever made the folder could let it lead
+        When it is not writable, or is a link: the author of the folder could make a link lead
         anywhere.
     """
 
@@ -38,7 +38,7 @@ class Lock:
             raise BlockingIOError(f"{file} is locked") from error
 
     def close(self) -> None:
-        """Let others have it."""
+        """Release the lock, so that others can have it."""
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -54,8 +54,8 @@ class Lock:
 
 
 def is_locked(file: Path) -> bool:
-    """Tell whether somebody holds a file at this moment; False if it cannot be told."""
-    if not file.is_file():  # it must not be made by looking
+    """Tell whether a process holds a file at this moment; False if that cannot be determined."""
+    if not file.is_file():  # testing must not create it
         return False
     try:
         Lock(file, SECONDS_TO_LOOK).close()

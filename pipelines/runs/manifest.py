@@ -1,4 +1,4 @@
-"""The files that describe a run: `run.json`, and `status.json` while a job works."""
+"""The files that describe a run: `run.json`, and `status.json` during the job."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STATUS_FILE = "status.json"
 DocumentOf = TypeVar("DocumentOf", bound=BaseModel)
 PartOf = TypeVar("PartOf", bound="Part")
 Number = int | float
-"""A number from the user: `run.json` keeps 20 as 20, not as 20.0."""
+"""A number from the user: `run.json` stores 20 as 20, not as 20.0."""
 
 
 def now() -> str:
@@ -77,21 +77,21 @@ class ImageCounts(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`run.json`: all that is needed to judge a run, and to repeat it.
+    """`run.json`: all data needed to judge a run and to repeat it.
 
     Attributes
     ----------
     ended : str
-        "running", "finished", "stopped" (by the user) or "failed" (`message` says why). When it is
-        "running" and the process is gone, the job was killed.
+        "running", "finished", "stopped" (by the user) or "failed" (`message` says why). If it is
+        "running" and the process does not exist any more, the job was killed.
     command : list of str
-        The arguments of `SAFE_Tool.py` that started the job, and start it again.
+        The arguments of `SAFE_Tool.py` that started the job; they can start it again.
     parameters : dict
         All options of the job, with defaults filled in.
     weights : dict
         Recipe, source, layers and digest of the network that extracted the features.
     chosen : dict
-        What the job chose by itself: precision, components, eps, min_samples, ...
+        Choices of the job: precision, components, eps, min_samples, ...
     result : dict
         Counts and scores of the outcome. Every job has its own entries in these four; `read_part`
         reads them.
@@ -99,7 +99,7 @@ class Manifest(BaseModel):
         What the user should know about this run, in sentences.
     replacing : bool
         Whether files of the run that this one replaces may still be in the folder; `run.json` has
-        it only where that is so.
+        it only if that is true.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -159,13 +159,13 @@ class Document(BaseModel):
 
 
 class Status(BaseModel):
-    """`status.json`: how far a running job has come.
+    """`status.json`: the progress of a running job.
 
     Attributes
     ----------
     stage : str
     done, total : int
-        Steps of the stage; `total` is 0 while their number is unknown.
+        Steps of the stage; `total` is 0 while their number is not known.
     seconds_left : float or None
         Estimate for this stage; None while there is no estimate.
     pid : int
@@ -220,9 +220,9 @@ def read_run_manifest(run: Path) -> Manifest:
 
 
 def check_replaced(run: Path) -> None:
-    """Raise InputError when a job broke off while it removed the run that it was to replace.
+    """Raise InputError if a job ended while it removed the run that it replaces.
 
-    What is left in the folder then is of neither run.
+    The remaining files in the folder are then of neither run.
     """
     with suppress(NoManifestError):
         if (manifest := read_manifest(run)).replacing:
@@ -243,7 +243,7 @@ def read_part(manifest: Manifest, kind: type[PartOf]) -> PartOf:
     Raises
     ------
     InputError
-        When an entry is missing or of another type; somebody may have edited the file.
+        When an entry is missing or of another type: somebody may have edited the file.
     """
     try:
         return kind.model_validate(getattr(manifest, kind.part))
@@ -255,12 +255,12 @@ def read_part(manifest: Manifest, kind: type[PartOf]) -> PartOf:
 
 
 def find_part(manifest: Manifest, kind: type[PartOf]) -> PartOf | None:
-    """Read entries that a job writes only when it gets that far; None when there are none.
+    """Read entries that a job writes only at a later stage; None if there are none.
 
     Raises
     ------
     InputError
-        When some of the entries are there, and one is missing or of another type.
+        When only some of the entries exist, or one is of another type.
     """
     fields = kind.model_fields.items()
     required = {field.alias or name for name, field in fields if field.is_required()}

@@ -1,7 +1,7 @@
 """The unsafe set: the new images that belong to the clusters and are worth a label.
 
 HUDD, section IV-C (Equation 7, Figure 10), measures distances of heatmaps; SAFE, section 2, step 4,
-measures distances of features. This module takes the distances of either.
+measures distances of features. This module works with either.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipelines.data.arrays import Floats, Positions
 
 SELECTION_FACTOR = 0.3
-"""The papers' share of the test set's size, which bounds the size of the unsafe set."""
+"""The papers' share of the test set's size, which limits the size of the unsafe set."""
 BLOCK = 8_000_000
 """Number of distances in memory at a time."""
 NO_CLUSTER = -1
@@ -63,7 +63,7 @@ def allocate(count: int, weights: NDArray[np.float64]) -> NDArray[np.int64]:
     """Share `count` images among the clusters, in proportion to weights.
 
     Equation 7 gives fractions of images. They are rounded by the method of largest remainders, so
-    that they sum up to `count`; of equal remainders, that of the first cluster is rounded up.
+    that they sum to `count`; of equal remainders, that of the first cluster is rounded up.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def compute_reaches(points: Floats, clusters: NDArray[np.int32], core: NDArray[n
 
 
 Turn = tuple[int, int]
-"""A cluster and the number of a group of images: both choose whose turn it is."""
+"""A cluster and the number of a group of images; they define whose turn it is."""
 Same = Callable[[int, list[int]], int | None]
 """Called as ``same(image, chosen)``: returns the chosen image that `image` duplicates, or None."""
 
@@ -169,11 +169,11 @@ def fill(
     """Choose images for the clusters up to their quotas, rank by rank (HUDD, Figure 10).
 
     For every image, the clusters are ranked by distance. For each rank, the remaining images are
-    taken in order; each is chosen for its cluster of that rank if the cluster is not full. A
-    spurious cluster thus gets at most its quota, and images that it does not get go to their next
-    cluster. Lines 15 to 21 of the figure handle one image per rank; the text of the paper says all
-    images, as is done here. Not in the paper: within a rank, groups of images take turns, so that
-    frames of one track do not fill a cluster.
+    taken in order; each is chosen for its cluster of that rank if the cluster is not full. So a
+    spurious cluster gets at most its quota, and the images beyond it go to their next cluster.
+    Lines 15 to 21 of the figure handle one image per rank; the text of the paper says all images,
+    and so does this function. One addition is not in the paper: within a rank, groups of images
+    take turns, so that frames of one track do not fill a cluster.
 
     Time grows with n k log k, and with n log n for each rank.
 

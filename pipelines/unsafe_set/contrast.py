@@ -2,11 +2,11 @@
 
 Without passing images, the failing images are compared with the other new images.
 
-The papers rank new images by their distance to a cluster alone. But near many failing images there
-are also many safe ones if most images lie there. The ratio of the densities,
-p(x | failing) / p(x), orders images as the probability of failing does (Elkan and Noto: *Learning
-classifiers from only positive and unlabeled data*, KDD 2008). A classifier estimates it: it
-separates the failing images from the unlabelled images of the improvement set.
+The papers rank new images only by their distance to a cluster. But if most images lie near the
+failing ones, most of those are safe. The ratio of the densities, p(x | failing) / p(x), orders
+images by their probability of failing (Elkan and Noto: *Learning classifiers from only positive and
+unlabeled data*, KDD 2008). A classifier estimates it: it separates the failing images from the
+unlabelled images of the improvement set.
 `benchmarks/selection.py` compares both rankings.
 """
 
@@ -19,7 +19,7 @@ from pipelines.data.arrays import Floats
 FOLDS = 5
 REPEATS = 3
 MAX_IMAGES = 4000
-"""Largest number of images of either kind that a classifier is trained with."""
+"""Largest number of images of either kind for the training of a classifier."""
 MIN_IMAGES = 20
 """With fewer images of either kind, no classifier is trained."""
 
@@ -41,7 +41,7 @@ def contrast(new: Floats, failing: Floats, *, seed: int, passing: Floats | None 
     failing : array of float32, shape (m, d)
         Features of the failing images, in the same space.
     seed : int
-        Seed of the folds, and of the choice of training images where there are more than 4000.
+        Seed of the folds, and of the choice of training images if there are more than 4000.
     passing : array of float32, shape (k, d), optional
         Features of passing images; they are ignored when there are fewer than 20.
 

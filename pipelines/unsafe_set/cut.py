@@ -1,6 +1,6 @@
 """Choose the unsafe set from candidates whose distances and scores are known.
 
-The distances are computed once and kept. So the set can be chosen again at once when an engineer
+The distances are computed once and stored. So the set can be chosen again at once when an engineer
 changes the number of images.
 """
 

@@ -74,13 +74,13 @@ def export_unsafe_set(
     int
         Number of images in the set.
     list of Rejected
-        Those of them that are missing or cannot be read; they are left out.
+        Images of the set that are missing or cannot be read; they are left out.
 
     Raises
     ------
     InputError
-        When the run has no unsafe set, or an empty one, or its files do not belong together; as
-        `check_target` and `export_images`.
+        When the run has no unsafe set, or an empty one, or its files do not belong together; and
+        for the reasons of `check_target` and `export_images`.
     """
     selection = read_selection(run)
     if selection is None:
@@ -158,7 +158,7 @@ def export_images(
 
 
 def _measure(images: Path, path: str) -> tuple[int, int] | Rejected:
-    """Return width and height of an image that may be read; else why it may not."""
+    """Return width and height of an image that may be read; otherwise the reason why not."""
     reason = tell_unusable(images / path, images.resolve())
     return Rejected(path, reason) if reason else upright_size(images, path)
 

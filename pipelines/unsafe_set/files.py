@@ -1,10 +1,10 @@
-"""The files of a run's unsafe set, and how an engineer's changes to it are written.
+"""The files of a run's unsafe set, and an engineer's changes to it.
 
 An engineer may change the number of images, and take images or clusters out of the set.
 `selection.npz` has the distances and scores, `selection.json` the decisions. The resulting set is
 in `unsafe_set.csv` and `IS_filenames.txt`. Engineers fill in labels in `unsafe_set.csv`. No label
-is lost: `selection.json` keeps the labels of images that are not in the set now. It is written
-last and says which archive and which table belong to it: others are refused.
+is lost: `selection.json` keeps the labels of images that are not in the set at the moment. It is
+written last, and has digests of the archive and of the table that belong to it: others are refused.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ARRAYS = {
     "sizes": Entry("i", 1),
     "groups": Entry("U", 1, optional=True),
 }
-"""What `selection.npz` holds; see `cut.Candidates`."""
+"""Entries of `selection.npz`; see `cut.Candidates`."""
 DIGITS = 4
 SELECT_AGAIN = "Select the unsafe set again, with --overwrite."
 BY_HAND = "as asked for"
@@ -66,9 +66,9 @@ class Selection(BaseModel):
     count : int
         Number of images to choose.
     counted : str
-        Where `count` comes from, in words.
+        Source of `count`, in words.
     test_images, accuracy : int and float, optional
-        What `count` was estimated from; see `allocation.estimate_count`.
+        Values from which `count` was estimated; see `allocation.estimate_count`.
     allocation : str
         "uniform" (SAFE: evenly over the clusters) or "proportional" (HUDD: by their size).
     ranking : str
@@ -82,7 +82,7 @@ class Selection(BaseModel):
     deselected, deselected_clusters : list of str and of int
         Images, and clusters with all their images, that the engineer took out.
     set_aside : dict of str to str
-        Labels, by path, of images that are not in the unsafe set now.
+        Labels, by path, of images that are not in the unsafe set at the moment.
     chosen, same : int
         Numbers of images in the unsafe set, and of duplicates that were left out.
     groups : str
@@ -121,7 +121,7 @@ class Selection(BaseModel):
     chosen_groups: int = 0
 
     def describe_count(self) -> str:
-        """Say where the number of chosen images comes from; also where fewer are chosen."""
+        """Say how the number of chosen images was determined, and why fewer are chosen, if so."""
         if self.chosen == self.count:
             return self.counted
         out = self.deselected or self.deselected_clusters
@@ -226,9 +226,9 @@ def recut(
     images: Mapping[str, bool] | None = None,
     clusters: Mapping[int, bool] | None = None,
 ) -> CurrentSet:
-    """Change a run's unsafe set as an engineer asks, and write its files.
+    """Change a run's unsafe set by an engineer's decisions, and write its files.
 
-    No other image takes the place of one that is taken out; putting it back restores the set.
+    An image that is taken out is not replaced by another. Putting it back restores the set.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def recut(
         When the run has no unsafe set or no such image or cluster, the count is below 1, a file
         cannot be read, or a job is writing into the run folder.
     OSError
-        When the folder may not be written.
+        When the folder is not writable.
     """
     if count is not None and count < 1:
         raise InputError(f"count: expected a number of images, 1 or more, received {count}")
@@ -328,12 +328,12 @@ def read_selection(run: Path) -> Selection | None:
 
 
 def read_engineer_labels(run: Path) -> dict[str, str]:
-    """Read the labels that engineers filled in, by path, also of images that are not in the set.
+    """Read the labels that engineers filled in, by path, including images outside of the set.
 
     Raises
     ------
     InputError
-        When `unsafe_set.csv` or `selection.json` cannot be read: labels would be lost.
+        When `unsafe_set.csv` or `selection.json` cannot be read; otherwise labels would be lost.
     """
     selection = read_selection(run)
     aside = selection.set_aside if selection else {}
@@ -360,7 +360,7 @@ def write_unsafe_set(
     Parameters
     ----------
     labels : mapping of str to str
-        The engineer's labels by path; they are kept also for images that are not in the set.
+        The engineer's labels by path; those of images outside of the set are kept, too.
     """
     current = _cut(selection, candidates, labels)
     rows: list[tuple[str, int, int, float, int, str, str]] = []

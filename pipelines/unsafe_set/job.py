@@ -27,13 +27,13 @@ from pipelines.unsafe_set.files import (
 from pipelines.unsafe_set.rows import UNSAFE_SET_FILE
 
 SHARE = 0.1
-"""Share of the improvement set that is chosen when the user gives no numbers."""
+"""Share of the improvement set that is chosen by default."""
 STAGE = "selecting images"
 
 
 @dataclass(frozen=True)
 class SelectionOptions:
-    """How an unsafe set is selected.
+    """The options for selecting an unsafe set.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class SelectionOptions:
     duplicates : bool
         Whether duplicates of chosen images are chosen, too.
     groups : str, optional
-        "auto" (also where None), "none" or a regular expression: see `groups.find_groups`.
+        "auto" (also for None), "none" or a regular expression: see `groups.find_groups`.
     """
 
     count: int | None = None
@@ -153,14 +153,14 @@ def select_unsafe_set(
                 f"{run} has no clusters to select for: its job {manifest.ended}. Find the clusters "
                 "first."
             )
-        _read_earlier(run, folder, overwrite)  # refuses before the long measurement begins
+        _read_earlier(run, folder, overwrite)  # fails before the long measurement starts
         groups = find_groups(options.groups, list(listed.paths), None, folder)
         placement = measure(run, manifest, listed, report)
         candidates = placement.candidates
         if groups.how:
             names = tuple(groups.names.get(path, "") for path in candidates.paths)
             candidates = replace(candidates, groups=names)
-        # Read once more: an engineer may have filled in labels meanwhile.
+        # Read once more: an engineer may have filled in labels while the job ran.
         earlier, labels = _read_earlier(run, folder, overwrite)
         report(STAGE, 0, 1)
         placement = replace(placement, candidates=candidates)
@@ -236,7 +236,7 @@ def _read_earlier(
 
 
 def _count(options: SelectionOptions, images: int) -> tuple[int, str]:
-    """Return the number of images to choose, and where it comes from, in words."""
+    """Return the number of images to choose, and how it was determined, in words."""
     if options.count is not None:
         return options.count, BY_HAND
     if options.test_images is not None and options.accuracy is not None:

@@ -1,8 +1,8 @@
-"""The rows of `unsafe_set.csv`, and whether they are those that `selection.json` is about.
+"""The rows of `unsafe_set.csv`, and the check that they belong to `selection.json`.
 
 The two files are written one after the other, and engineers fill labels into the table. So
-`selection.json`, which is written last, keeps a digest of what the tool writes into the table: a
-job that is killed in between leaves two files that do not fit together, and everyone notices.
+`selection.json`, which is written last, has a digest of the tool's part of the table. If a job is
+killed between the two, the digest does not match, and every reader refuses the files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def digest_rows(rows: Iterable[tuple[str, int]]) -> str:
     rows : iterable of (str, int)
         Path and cluster of each image.
     """
-    # Carriage returns are newlines once they were written into a table.
+    # Carriage returns become newlines when they are written into a table.
     plain = sorted((path.replace("\r\n", "\n").replace("\r", "\n"), c) for path, c in rows)
     return hashlib.sha256(repr(plain).encode("utf-8", "backslashreplace")).hexdigest()
 
@@ -42,7 +42,7 @@ def read_rows(run: Path, listed: str) -> list[dict[str, str]]:
     Parameters
     ----------
     listed : str
-        What `digest_rows` says of the set, by `selection.json`; empty if an earlier version
+        The digest by `digest_rows` in `selection.json`; empty if an earlier version
         wrote that file.
 
     Raises
