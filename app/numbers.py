@@ -1,7 +1,7 @@
 """Numbers as a person types them, on the page and on the command line.
 
-The decimal sign is a point.  A comma is refused, because it is ambiguous: 1,5 and 1,000 mean one
-thing in Germany and France and another in Britain.  A number that is misread changes a result
+The decimal sign is a point. A comma is refused, because it is ambiguous: 1,5 and 1,000 mean one
+thing in Germany and France and another in Britain. A number that is misread would change a result
 without anybody noticing.
 """
 
@@ -18,23 +18,23 @@ LARGEST_SEED = 2**32 - 1
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 SPACED = re.compile(r"[+-]?\d{1,3}([ \u00a0\u202f]\d{3})+", re.ASCII)
-"""Thousands separated by spaces, as in ISO 80000-1: no country reads that as another number."""
+"""Thousands separated by spaces, as in ISO 80000-1: no country reads them in another way."""
 AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3}){2,}|[+-]?\d{1,3}(\.\d{3}){2,}", re.ASCII)
 BOTH = re.compile(r"[+-]?\d{1,3}((,\d{3})+\.\d*|(\.\d{3})+,\d*)", re.ASCII)
 DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 LONGEST = 40
-"""Most characters of a number: nobody types a longer one."""
+"""Largest number of characters of a number: nobody types a longer one."""
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Which numbers a field or an option takes.
+    """The numbers that a field or an option takes.
 
     Attributes
     ----------
     low, high : float, optional
-        The least and the largest.
+        The smallest and the largest.
     open_low, open_high : bool
         Whether `low`, or `high`, itself is refused.
     whole : bool
@@ -94,12 +94,12 @@ CLUSTER = Numbers(low=0, whole=True)
 
 
 def parse_number(text: str, numbers: Numbers) -> float:
-    """Return the number that a person typed; an int where it has to be whole.
+    """Return the number that a person typed; an int if it has to be whole.
 
     Raises
     ------
     ValueError
-        When it is none of `numbers`.  The message says what was expected, what was received, and
+        When it is not one of `numbers`. The message says what was expected, what was received, and
         what to type instead.
     """
     bare = text.strip()
@@ -118,7 +118,7 @@ def parse_number(text: str, numbers: Numbers) -> float:
 
 
 def _advise(bare: str, numbers: Numbers) -> str:
-    """Say what to type instead; nothing if the text allows no guess."""
+    """Say what to type instead; empty if the text allows no guess."""
     if len(bare) > LONGEST:
         return ""
     if bare.endswith("%"):
@@ -147,12 +147,12 @@ def _advise(bare: str, numbers: Numbers) -> str:
 
 
 def read_number(label: str, text: str, numbers: Numbers) -> float:
-    """Return the number in a field of the page; an int where it has to be whole.
+    """Return the number in a field of the page; an int if it has to be whole.
 
     Raises
     ------
     InputError
-        When `parse_number` refuses the text; the message begins with the field's name.
+        When `parse_number` refuses the text; the message starts with the field's name.
     """
     try:
         return parse_number(text, numbers)
@@ -161,5 +161,5 @@ def read_number(label: str, text: str, numbers: Numbers) -> float:
 
 
 def write_number(number: float) -> str:
-    """Return the shortest text that is read as this number again."""
+    """Return the shortest text that is read as the same number."""
     return repr(number).removesuffix(".0")

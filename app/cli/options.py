@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 5
 FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
-"""What the system says where nothing more can be written: no room, or a limit of the user's."""
+"""Errors of the system when it can write no more: no space, or a limit of the user's."""
 START_AGAIN = "Nothing was written; start again with --overwrite."
 Options = TypeVar("Options", bound="DataclassInstance")
 
@@ -43,19 +43,19 @@ class Overwriting(Protocol):
 
     @property
     def overwrite(self) -> bool:
-        """Whether it does."""
+        """Whether the command replaces it."""
 
 
 @contextmanager
 def job(again: str = START_AGAIN, first: Callable[[], object] | None = None) -> Iterator[Progress]:
-    """Run a job with progress bars; signals end it as Ctrl-C does; an input error takes one line.
+    """Run a job with progress bars; signals stop it like Ctrl-C, and an input error takes one line.
 
     Parameters
     ----------
     again : str
-        Printed when the user stops the job: what is kept, and how to go on.
+        Printed when the user stops the job: which results are kept, and how to continue.
     first : callable, optional
-        Called at the first Ctrl-C in the place of stopping, by a job that can end early with a
+        Called at the first Ctrl-C instead of stopping the job, if the job can end early with a
         result.
     """
     from pipelines.runs.errors import InputError
@@ -91,7 +91,7 @@ def job(again: str = START_AGAIN, first: Callable[[], object] | None = None) -> 
 
 
 def describe_refusal(error: OSError) -> str:
-    """Say what the system refuses; of a disk that is full, which folder is on it."""
+    """Say what the system refuses; for a full disk, which folder is on it."""
     if error.errno not in FULL or not error.filename:
         return f"{error.filename or 'a file'}: {error.strerror or error}"
     from pipelines.safe.weights import cache_folder
@@ -110,7 +110,7 @@ def describe_refusal(error: OSError) -> str:
 def _bars() -> Iterator[Progress]:
     from tqdm import tqdm
 
-    # Its own lock imports multiprocessing in the middle of a job, where an interrupt can leave
+    # tqdm's own lock imports multiprocessing in the middle of a job, where an interrupt can leave
     # Python's import lock taken.
     tqdm.set_lock(threading.RLock())
     bar: tqdm[None] | None = None
@@ -123,7 +123,7 @@ def _bars() -> Iterator[Progress]:
                 bar.close()
             bar, stage_now = None, stage
         if total and bar is None:
-            pause = 0.1 if sys.stderr.isatty() else 5.0  # a log file gets a few lines
+            pause = 0.1 if sys.stderr.isatty() else 5.0  # a log file gets only a few lines
             bar = tqdm(desc=stage[0].upper() + stage[1:], total=total, mininterval=pause)
         if bar is not None:
             bar.update(done - bar.n)
@@ -152,7 +152,7 @@ def print_clusters(manifest: Manifest, out: Path) -> None:
 
 
 def print_left_out(files: Sequence[Rejected], what: str) -> None:
-    """Print the first files that a job could not use, and how many more there are."""
+    """Print the first files that a job could not use, and the number of further ones."""
     for file in files[:MOST_PROBLEMS]:
         print(f"{what}: {file.path}: {file.reason}")
     if len(files) > MOST_PROBLEMS:
@@ -160,7 +160,7 @@ def print_left_out(files: Sequence[Rejected], what: str) -> None:
 
 
 def print_rest(manifest: Manifest, out: Path) -> None:
-    """Print how many files a job could not use, and its notes."""
+    """Print the number of files that a job could not use, and its notes."""
     from pipelines.runs.folder import REJECTED_FILE
 
     if manifest.images.rejected:
@@ -172,22 +172,23 @@ def print_rest(manifest: Manifest, out: Path) -> None:
 
 
 def take_start(options: Overwriting, progress: Progress) -> Start:
-    """Return how a command starts its job."""
+    """Return the settings with which a command starts its job."""
     return {"progress": progress, "command": sys.argv[1:], "overwrite": options.overwrite}
 
 
 def take_options(kind: type[Options], options: object, **others: object) -> Options:
-    """Return the options of a job: those of the command that are called the same, and others.
+    """Return the options of a job: those of the command with the same names, and `others`.
 
     Parameters
     ----------
     others : any
-        Options of the job that the command has by another name, or not as such.
+        Options of the job that the command has under another name or in another form, or not at
+        all.
 
     Raises
     ------
     AttributeError
-        When the job has an option that is neither.
+        When an option of the job is in neither.
     """
     names = [field.name for field in fields(kind) if field.name not in others]
     return kind(**{name: getattr(options, name) for name in names}, **others)
@@ -201,7 +202,7 @@ def take_tables(options: ClusterOptions | ExplainOptions | HeatmapsOptions) -> T
 
 
 def take_evaluation(options: TestOptions | RetrainOptions) -> EvaluationOptions:
-    """Return what a command is to know of a model's input and labels."""
+    """Return a command's options on a model's input and labels."""
     from pipelines.dnn.job import EvaluationOptions
 
     return take_options(EvaluationOptions, options, trust=options.trust_model)

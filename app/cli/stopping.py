@@ -1,4 +1,4 @@
-"""How a job is stopped: where it reports its progress, and nowhere between."""
+"""Stop a job, but only at the points where it reports its progress."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ SECONDS_TO_A_REPORT = 5.0
 def stops(first: Callable[[], object] | None = None) -> Iterator[Callable[[], None]]:
     """Let signals and Ctrl-C stop a job where it calls the function that is yielded.
 
-    An exception anywhere else could leave a lock taken that threads of the job wait for, and the
-    job would never end. Only where the function is not called for `SECONDS_TO_A_REPORT`, or the
-    user asks once more, the job is interrupted wherever it is.
+    An exception at any other point could leave a lock taken that threads of the job wait for, and
+    the job would never end. There are two exceptions, in which the job is interrupted at any point:
+    the function is not called for `SECONDS_TO_A_REPORT`, or the user asks once more.
 
     Parameters
     ----------
     first : callable, optional
-        Called at the first request in the place of stopping, by a job that can end early with a
+        Called at the first request instead of stopping the job, if the job can end early with a
         result.
 
     Yields
     ------
     callable
-        Raises KeyboardInterrupt once the job is to stop.
+        Raises KeyboardInterrupt after a request to stop.
     """
     waiting: threading.Timer | None = None
 
@@ -48,7 +48,7 @@ def stops(first: Callable[[], object] | None = None) -> Iterator[Callable[[], No
 
     def check() -> None:
         if waiting is not None:
-            waiting.cancel()  # what is cleaned up from here on may take its time
+            waiting.cancel()  # cleaning up from here on may take its time
             raise KeyboardInterrupt
 
     for sign in (signal.SIGINT, *end_signals()):
@@ -61,7 +61,7 @@ def stops(first: Callable[[], object] | None = None) -> Iterator[Callable[[], No
 
 
 def _signal_main_thread(number: int) -> None:
-    """Send a signal to the main thread, where Python handles it even while a lock is awaited."""
+    """Send a signal to the main thread: Python handles it there even while it waits for a lock."""
     main = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main is not None:
         signal.pthread_kill(main, number)

@@ -76,7 +76,7 @@ def recut(options: RecutOptions) -> None:
 def export(options: ExportOptions) -> None:
     """Copy the unsafe set into a folder a cluster, with import files of Label Studio and COCO.
 
-    Of a run of coverage, copy the new images that widen the test set.
+    For a run of coverage, copy the new images that widen the test set.
     """
     from app.cli.coverage import export_widening
     from pipelines.unsafe_set.export import export_unsafe_set
@@ -91,7 +91,7 @@ def export(options: ExportOptions) -> None:
 
 
 def _job_of(run: Path) -> str:
-    """Return the job that made a run; empty if it cannot be read (the command then says so)."""
+    """Return the job of a run; empty if it cannot be read (the command then says so)."""
     from pipelines.runs.manifest import NoManifestError, read_manifest
 
     try:
@@ -101,7 +101,7 @@ def _job_of(run: Path) -> str:
 
 
 def _measure_of(run: Path, trust: bool) -> Measure:
-    """Return how new images are compared with the clusters of a run, which depends on its job."""
+    """Return the function that compares new images with a run's clusters; it depends on the job."""
     if _job_of(run) == "heatmaps":
         from pipelines.hudd import placement
 

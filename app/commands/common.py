@@ -10,7 +10,7 @@ from app.commands.option import Option
 from app.numbers import COUNT, NUMBER
 
 GUESSED = "as the model tells"
-"""The page's choice that lets the tool decide from the model and its labels."""
+"""The page's choice that lets the tool decide by the model and its labels."""
 SCALINGS = ("none", "0-1", "-1-1", "caffe", "torch")
 TASKS = ("classes", "several", "numbers")
 PLACEHOLDER = "/path/to/model.keras"
@@ -134,7 +134,7 @@ UnsafeValues = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedOptions:
-    """Of commands that test a DNN on labelled images; they come after a command's own."""
+    """Options of commands that test a DNN on labelled images; they follow the command's own."""
 
     scaling: Scaling = None
     classes: Classes = None

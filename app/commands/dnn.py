@@ -31,7 +31,7 @@ RULES = ("z+", "epsilon", "alpha-beta")
 class TestOptions(EvaluatedOptions):
     """Options of `test`."""
 
-    __test__ = False  # pytest would take it for a test, by its name
+    __test__ = False  # otherwise pytest takes it for a test, because of its name
 
     model: ModelFile
     images: Annotated[

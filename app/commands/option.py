@@ -1,4 +1,4 @@
-"""Descriptions of the options of a command, from which command line and page are made.
+"""Descriptions of a command's options, from which the command line and the page are made.
 
 The options of a command are a frozen dataclass, whose fields are annotated with an `Option`:
 
@@ -28,9 +28,9 @@ class Option:
     metavar : str, optional
         Name of its value in `--help`; by default its type.
     numbers : Numbers, optional
-        Which numbers it takes.
+        The numbers that it takes.
     flag : str
-        Its name on the command line, where that is not the field's.
+        Its name on the command line, if that differs from the field's.
     former : str
         Its name in earlier versions, which still works.
     by_place : bool
@@ -46,9 +46,9 @@ class Option:
     choices : tuple of str
         Choices of the page; for a bool, those for no and for yes.
     unset : str
-        The page's choice for a default that has no name of its own.
+        The page's choice for a default without a name.
     needed : str
-        What the page asks for where the field must be filled.
+        What the page asks for if the field is empty but required.
     images : bool
         Whether it names images: a folder, or a list that may name a folder elsewhere.
     """
@@ -77,13 +77,13 @@ class OptionField:
     ----------
     name : str
     type : type
-        bool, int, float, str or Path: of each value, where there are several.
+        bool, int, float, str or Path; for several values, the type of each.
     several : bool
         Whether it is a tuple of values.
     optional : bool
         Whether it may be None.
     default : any
-        `dataclasses.MISSING` where the option is required.
+        `dataclasses.MISSING` for a required option.
     option : Option
     """
 
@@ -108,7 +108,7 @@ class OptionField:
 def option_fields(kind: type[Any]) -> tuple[OptionField, ...]:
     """Return the fields of a command's options, in the order of `--help`.
 
-    Its own come first, then those that it shares with other commands.
+    The command's own options come first, then those that it shares with other commands.
     """
     hints = get_type_hints(kind, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(kind)}
@@ -129,7 +129,7 @@ def _describe(field: dataclasses.Field[object], hint: object) -> OptionField:
 
 
 def arguments(options: object) -> list[str]:
-    """Return the words that follow a command's name, for the options that are not the defaults.
+    """Return the words after a command's name, for options that differ from their defaults.
 
     Arguments come first, then the other options in the order of `--help`.
     """
@@ -146,7 +146,7 @@ def arguments(options: object) -> list[str]:
         else:
             for item in value if field.several else (value,):
                 word = _word(item)
-                # A word that begins with a dash would be taken for an option.
+                # A word that starts with a dash would be read as an option.
                 words += [f"{field.flag}={word}"] if word.startswith("-") else [field.flag, word]
     return places + words
 

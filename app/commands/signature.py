@@ -13,7 +13,7 @@ from app.commands.option import OptionField, option_fields
 from app.numbers import Numbers, parse_number
 
 Options = TypeVar("Options")
-# Any, below: what Typer's Option and Argument return, and what it makes of words.
+# Any, below: the type of Typer's Option and Argument, and of the values that it parses.
 FORMER = "former_"
 
 
@@ -37,7 +37,7 @@ def takes(kind: type[Options]) -> Callable[[Callable[[Options], object]], Callab
 
 
 def number_option(numbers: Numbers, *names: str, help: str, metavar: str | None = None) -> Any:
-    """Return an option whose number is read as in a field of the page."""
+    """Return an option whose number is parsed like that of a field of the page."""
 
     def parse_value(value: object) -> object:
         if not isinstance(value, str):  # a default
@@ -45,7 +45,7 @@ def number_option(numbers: Numbers, *names: str, help: str, metavar: str | None 
         try:
             return parse_number(value, numbers)
         except ValueError as error:
-            # The message of a ValueError would begin with "Value error".
+            # The message of a ValueError would start with "Value error".
             raise PydanticCustomError("number", "{words}", {"words": str(error)}) from None
 
     return typer.Option(
@@ -89,7 +89,7 @@ def _parameter(name: str, field: OptionField, info: Any) -> inspect.Parameter:
 
 
 def _gather(kind: type[Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of the fields; a tuple that is empty is left to its default."""
+    """Return the values of the fields; for an empty tuple, the default is used."""
     gathered = {}
     for field in option_fields(kind):
         value = values[field.name]

@@ -17,11 +17,11 @@ class Page:
     Attributes
     ----------
     access : Access
-        Who may reach the page, and which paths they may name.
+        Who may access the page, and which paths the page may use.
     jobs : Jobs
         The job that the page runs.
     served : ServedRuns
-        The runs that pages have open.
+        The runs that are open on pages.
     runs : Path
         Folder of the runs made on the page; resolved.
     """

@@ -17,17 +17,17 @@ from pipelines.runs.manifest import Manifest, read_manifest
 
 IMAGES = "example-eyes"
 OLDER_IMAGES = "example-images"
-"""Folder of the example of earlier versions, without sunglasses, glare, fog and bars."""
+"""Folder of the example in earlier versions, without sunglasses, glare, fog and bars."""
 SAMPLE = 300
-"""Passing images that are used, of some 850: enough for the failure rates of four situations.  The
-features of the others would take longer than all other steps."""
+"""Number of passing images that are used, of about 850: enough for the failure rates of four
+situations. The features of the others would take longer than all other steps."""
 
 
 def run_of_example(page: Page) -> Path | None:
-    """Return the example's run, also one of an earlier version; None if there is none yet.
+    """Return the example's run, even of an earlier version; None if there is none.
 
-    A run of an earlier version is not replaced by one on other images: the engineer's words on it
-    would be lost.
+    A run of an earlier version is not replaced by a run on other images, because the engineer's
+    words on it would be lost.
     """
     run = page.runs / EXAMPLE_RUN
     known = {str(page.runs / IMAGES / "test"), str(page.runs / OLDER_IMAGES / FAILURES)}
@@ -37,7 +37,7 @@ def run_of_example(page: Page) -> Path | None:
 
 
 def commands(page: Page) -> list[Command]:
-    """Return the commands that find the example's situations; steps that are done are left out."""
+    """Return the commands that find the example's situations, without finished steps."""
     images, tested, run = (page.runs / name for name in (IMAGES, EXAMPLE_TEST, EXAMPLE_RUN))
     test = images / "test"
     steps = []

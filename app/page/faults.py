@@ -1,4 +1,4 @@
-"""The page's messages on events that fail, instead of a bare “Error”."""
+"""The page's messages on failed events, instead of a bare “Error”."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Result = TypeVar("Result")
 
 
 def guard_events(blocks: gr.Blocks) -> None:
-    """Make every event that a page has so far show a message when it fails.
+    """Make every event that the page has so far show a message when it fails.
 
-    What a user can mend is shown as it is. Everything else is a fault of the tool: the message says
-    so, and the log gets its traceback.
+    Errors that a user can correct are shown unchanged. All others are faults of the tool: the
+    message says so, and the traceback is logged.
     """
     for event in blocks.fns.values():
         if event.fn is not None:
@@ -60,5 +60,5 @@ def _explain(name: str, error: Exception) -> gr.Error:
         words = f"{error.filename or 'a file'}: {error.strerror or error}"
     elif not isinstance(error, InputError):
         title, words = "A fault of the tool", describe_fault(name, error)
-    # Gradio takes the words for HTML.
+    # Gradio reads the words as HTML.
     return gr.Error(html.escape(words), duration=None, title=title, print_exception=False)

@@ -19,7 +19,7 @@ from app.server import panes
 
 
 class Narrow(TypedDict):
-    """How wide a button is: as wide as its words."""
+    """The width of a button: that of its words."""
 
     scale: int
     min_width: int
@@ -56,7 +56,7 @@ def result_pane(elem_id: str, module: str) -> gr.HTML:
 def run_field(
     label: str, elem_id: str, list_choices: Callable[[], list[folders.Choice]]
 ) -> gr.Dropdown:
-    """Make a field for a run; it lists the runs anew whenever it gets the focus."""
+    """Make a field for a run; it lists the runs again whenever it gets the focus."""
     with gr.Row(elem_classes="more"):
         field = gr.Dropdown(
             label=label, choices=[], value=None, allow_custom_value=True, elem_id=elem_id
@@ -66,7 +66,7 @@ def run_field(
 
 
 def make_label_fields(form: Form, kind: type[TestOptions | RetrainOptions]) -> None:
-    """Make the fields on a model's input and labels."""
+    """Make the fields for a model's input and labels."""
     form.row(kind, "scaling", "classes")
     form.row(kind, "task", "error_threshold", "key_points")
     form.add(kind, "groups")
@@ -78,10 +78,10 @@ def show_always(
     inputs: Component | Sequence[Component],
     pane: gr.HTML,
 ) -> None:
-    """Update a pane whenever a field changes or a tab opens: names of clusters may have changed.
+    """Update a pane whenever a field changes or a tab opens: clusters may have been renamed.
 
-    All triggers are one event, of which Gradio handles the last.  With two events, the answer that
-    arrives last would stay, and that may be the answer to the earlier one, on no run at all.
+    All triggers are one event, of which Gradio handles the last. With two events, the answer that
+    arrives last would stay, even if it belongs to the earlier event and to no run.
     """
     events = [part.select if isinstance(part, gr.Tab) else part.change for part in changing]
     gr.on(events, show, inputs, pane, trigger_mode="always_last", **HIDDEN)
@@ -108,16 +108,16 @@ def complete_folder_field(
 
 @dataclass(frozen=True)
 class SetField:
-    """The field for a folder of images of a set, and what goes with it.
+    """The field for a folder of images of a set, and the parts that belong to it.
 
     Attributes
     ----------
     option : str
-        The command's option that it is for.
+        The option of the command that the field sets.
     browse : str
-        What stands on the button that lists folders.
+        Text of the button that lists folders.
     elem_id : str
-        Of that button and of the number of images, behind "browse-" and "count-".
+        `elem_id` of that button and of the number of images, after "browse-" and "count-".
     recent : callable
         Lists the folders that were used before.
     """
@@ -136,14 +136,14 @@ def make_set_fields(
     *buttons: tuple[str, str],
     model: bool = True,
 ) -> list[gr.Button]:
-    """Make the fields for a model and sets of images, and the buttons that start jobs on these.
+    """Make the fields for a model and sets of images, and the buttons that start their jobs.
 
     Parameters
     ----------
     kind : type
         The options that the fields are for.
     buttons : (str, str)
-        Words and `elem_id` of each button; the first is what the tab is for.
+        Text and `elem_id` of each button; the first is the main job of the tab.
     model : bool
         Whether the command takes a model.
     """
@@ -174,7 +174,7 @@ def _count_images(page: Page, folder: gr.Dropdown, count: gr.HTML) -> None:
     def count_images(text: str | None, request: gr.Request) -> Iterator[str]:
         counting[request.session_hash] = mine = object()
         for message in folders.count_images(page, text or ""):
-            if counting[request.session_hash] is not mine:  # the folder has changed meanwhile
+            if counting[request.session_hash] is not mine:  # the folder changed during the count
                 return
             yield message
 

@@ -25,11 +25,11 @@ from pipelines.unsafe_set.files import read_selection
 SECONDS_BETWEEN_COUNTS = 0.3
 MOST_FOLDERS = 500
 EXAMPLE_RUN, EXAMPLE_TEST = "example", "example-test"
-"""Names of the example's run and of its DNN's test: no other run takes them."""
+"""Names of the example's run and of its DNN's test; other runs do not use them."""
 
 Figures = TypeVar("Figures", bound=Part)
 Choice = tuple[str, str]
-"""The text of a choice, and the path that it stands for."""
+"""The text of a choice, and the path that it represents."""
 
 
 def count_images(page: Page, text: str) -> Iterator[str]:
@@ -58,7 +58,7 @@ def count_images(page: Page, text: str) -> Iterator[str]:
 
 
 def _list_files(page: Page, source: Path) -> tuple[Path, Iterable[str | Rejected]]:
-    """Return the folder of images that is named, and its files or those of the list."""
+    """Return the folder of images that `source` names, and its files or those of the list."""
     roots = page.access.roots
     if source.is_file():
         listed = list_images(source, roots)
@@ -70,7 +70,7 @@ def _list_files(page: Page, source: Path) -> tuple[Path, Iterable[str | Rejected
 def recent(page: Page) -> list[str]:
     """Return the image folders of the runs in the page's folder, the latest first."""
     runs = list_runs(page.runs)
-    # The example is about itself: which of its folders is looked at, its test says.
+    # Not for the example, whose test says which of its folders is used.
     about = [manifest.folder for run, manifest in runs if manifest.folder != str(run)]
     return list(dict.fromkeys(about))
 
@@ -86,14 +86,14 @@ def recent_improvement_sets(page: Page) -> list[str]:
 
 
 def list_folders(page: Page, text: str) -> tuple[Path, str, list[Choice]]:
-    """List the folders inside the named one; without a usable name, inside a root or the home.
+    """List the subfolders of the named folder; without a usable name, those of a root or the home.
 
     Returns
     -------
     Path
         The folder that is listed.
     str
-        A sentence on the list, for its label.
+        A sentence about the list, for its label.
     list of tuple of str
         The choices: the folder above, or the other roots, first.
     """
@@ -131,7 +131,7 @@ def _folder_names(folder: Path) -> list[str]:
 
 
 def tables_beside(page: Page, text: str | None, run: str | None) -> list[Path]:
-    """Find the tables that lie beside the images of the folder named, or else of the run."""
+    """Find the tables beside the images of the named folder, otherwise beside those of the run."""
     try:
         folder = text if text and text.strip() else None
         if folder is None and run:
@@ -145,7 +145,7 @@ def tables_beside(page: Page, text: str | None, run: str | None) -> list[Path]:
 
 
 def find_run(page: Page, named: str | None) -> Path | None:
-    """Return the run folder that is named; None if it is none, or the page may not use it."""
+    """Return the named run folder; None if it is no run folder, or the page may not use it."""
     if not named:
         return None
     try:
@@ -177,7 +177,7 @@ def list_test_choices(page: Page) -> list[Choice]:
 
 
 def is_test(folder: Path) -> bool:
-    """Tell whether a folder is one that a test wrote."""
+    """Tell whether a test wrote the folder."""
     try:
         return read_manifest(folder).job == "test"
     except InputError:
@@ -190,9 +190,9 @@ def images_of(run: Path) -> Path:
 
 
 def find_figures(manifest: Manifest, kind: type[Figures]) -> Figures | None:
-    """Return the figures of a run in a list; None if they are missing or cannot be read.
+    """Return the figures of a run for a list; None if they are missing or cannot be read.
 
-    One damaged run must not hide the others: opening it shows what is wrong.
+    One damaged run must not hide the others: its error is shown when it is opened.
     """
     with suppress(InputError):
         return find_part(manifest, kind)
@@ -209,7 +209,7 @@ def _run_label(folder: Path, manifest: Manifest) -> str:
 
 
 def has_clusters(folder: Path) -> bool:
-    """Tell whether a run folder has root cause clusters to look at."""
+    """Tell whether a run folder has root cause clusters."""
     try:
         return (folder / IMAGES_FILE).is_file()
     except OSError:
@@ -217,7 +217,7 @@ def has_clusters(folder: Path) -> bool:
 
 
 def changed(file: Path) -> str:
-    """Return the time of a file's last change, for comparison; empty if there is no file."""
+    """Return the time of a file's last change, for comparison; empty if there is no such file."""
     try:
         return str(file.stat().st_mtime_ns)
     except OSError:
@@ -225,7 +225,7 @@ def changed(file: Path) -> str:
 
 
 def may_replace(run: Path, images: Path) -> bool:
-    """Return whether a job on `images` may replace `run`: a run on them without clusters."""
+    """Tell whether a job on `images` may replace `run`: a run on these images without clusters."""
     try:
         manifest = read_manifest(run)
     except InputError:
@@ -240,9 +240,9 @@ def new_run_folder(
 ) -> Path:
     """Choose the folder for a run on `images`, in the page's folder for runs.
 
-    It is named after the images, with a number where that name is taken.  A run that `replace`
-    allows to be replaced counts as free; the default is `may_replace`.  Nothing is lost by that:
-    the features that its job extracted are in the feature store.
+    It is named after the images, with a number if that name is in use. A run that `replace` allows
+    to be replaced counts as free; the default is `may_replace`. Nothing is lost by this: the
+    features that its job extracted are in the feature store.
     """
     allows = replace or (lambda run: may_replace(run, images))
     name = (images.parent if images.is_file() else images).name.lstrip(".-") or "run"

@@ -1,4 +1,4 @@
-"""Forms of the page: fields made from the descriptions of a command's options, and read back."""
+"""Forms of the page: make fields from descriptions of options, and read them back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNPLACED = Path()
 
 
 class Form:
-    """The fields of a job's form, by their names.
+    """The fields of a job's form, by name.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Form:
         return field
 
     def add(self, kind: type[object], name: str, **changes: Any) -> Any:
-        """Make the field of an option; `changes` replace what the option says, for Gradio."""
+        """Make the field of an option; `changes` replace settings of the option, for Gradio."""
         field = _find(kind, name)
         return self.put(name, _component(field, {"elem_id": self._ids.get(name), **changes}))
 
@@ -79,19 +79,19 @@ class Form:
 
 
 def read(page: Page, kind: type[Options], entries: Entries, **known: object) -> Options:
-    """Return the options of a command that a form describes.
+    """Return the options of a command from the contents of a form.
 
     Parameters
     ----------
     entries : mapping
         Entries that are not options of the command are ignored; an empty entry gives the default.
     known : any
-        Options that the page knows by itself.
+        Options that the page sets itself.
 
     Raises
     ------
     InputError
-        When a field cannot be used, or is empty and has to be filled; the message names the field.
+        When a field cannot be used, or is empty but required; the message names the field.
     """
     values = {}
     for field in option_fields(kind):
@@ -108,7 +108,7 @@ def read(page: Page, kind: type[Options], entries: Entries, **known: object) -> 
 def place(page: Page, options: Options, images: Path, suffix: str = "") -> Options:
     """Return the options with a run folder for a job on `images`, named after these and `suffix`.
 
-    `overwrite` is set where the folder holds a run that may be replaced.
+    `overwrite` is set if the folder holds a run that may be replaced.
     """
     out = folders.new_run_folder(page, images, suffix)
     overwrite = folders.may_replace(out, images)
@@ -121,23 +121,23 @@ def build_command(name: str, options: Any, folder: Path | None = None) -> Comman
     Parameters
     ----------
     folder : Path, optional
-        The folder that it writes, where that is not its `out`.
+        The folder that it writes, if that is not its `out`.
     """
     return Command((name, *arguments(options)), folder or options.out, options)
 
 
 def text_of(entries: Entries, name: str) -> str:
-    """Return the text of a field, without spaces around it."""
+    """Return the text of a field, without leading and trailing spaces."""
     return str(entries.get(name) or "").strip()
 
 
 def resolve_images(page: Page, text: str) -> Path:
-    """Return the folder or the list of images that is named.
+    """Return the folder or the list of images that `text` names.
 
     Raises
     ------
     InputError
-        When the page may not use it, or the folder that the list names.
+        When the page may not use it, or may not use the folder that the list names.
     """
     source = page.access.resolve(text)
     page.access.resolve(
@@ -165,7 +165,7 @@ def _component(field: OptionField, more: dict[str, Any]) -> Any:
         value = option.choices[0] if field.type is bool else field.default or option.unset
         widget = gr.Dropdown if field.optional else gr.Radio
         return widget([*unset, *option.choices], value=value, **more)
-    # Numbers are text, too: a browser's own number field changes what it does not understand.
+    # Numbers are text, too: a browser's own number field changes input that it does not understand.
     return gr.Textbox(_shown(field), **_lines(field), **more)
 
 

@@ -9,7 +9,7 @@ from app.server.jobs import Look
 STOPPED = "Stopped. What was computed is kept: the same job goes on from there."
 NOTHING_KEPT = "Stopped. The same job starts from the beginning."
 KEEPING = ("cluster", "select", "retrain")
-"""Commands that keep what they have computed when they are stopped."""
+"""Commands that keep their intermediate results when they are stopped."""
 EXPLAINED_IN_PART = (
     "Stopped. The earlier explanation may be replaced in part: explain the run again."
 )
@@ -21,7 +21,7 @@ def notice(text: str, kind: str = "note") -> str:
 
 
 def describe(look: Look | None) -> str:
-    """Return the line and the progress bar of a job; empty once it has finished."""
+    """Return the line and the progress bar of a job; empty after it has finished."""
     if look is None or look.state == "finished":
         return ""
     if look.state == "stopped":

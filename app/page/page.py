@@ -1,4 +1,4 @@
-"""The page: a Gradio app made of the tabs, and how it is launched."""
+"""The page: a Gradio app made of the tabs, and its server."""
 
 from __future__ import annotations
 
@@ -66,18 +66,18 @@ def launch(granted: Access, port: int | None, runs: Path, browser: bool) -> None
     Parameters
     ----------
     granted : Access
-        Who may reach the page, and which folders it may use.
+        Who may access the page, and which folders it may use.
     port : int, optional
-        None takes the first free port from 7860.
+        None for the first free port from 7860.
     runs : Path
-        Folder for the runs made on the page; made when the first job starts.
+        Folder for the runs of the page; created when the first job starts.
     browser : bool
         Whether to open the user's browser.
 
     Raises
     ------
     InputError
-        When the address cannot be listened on.
+        When the server cannot listen on the address.
     """
     _check_address(granted.host, port)
     runs = runs.resolve()
@@ -123,14 +123,14 @@ def _check_address(host: str, port: int | None) -> None:
     except OSError as error:
         where = f"--host {host}" if port is None else f"--host {host} --port {port}"
         raise InputError(f"{where}: cannot listen there: {error.strerror or error}.") from error
-    # Gradio checks whether the page answers, which must not go through a proxy.
+    # Gradio checks whether the page answers; this check must not go through a proxy.
     known = [name for name in ("no_proxy", "NO_PROXY") if os.environ.get(name)]
     exempt = [os.environ[name] for name in known] + [access.LOOPBACK, "localhost", host]
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(exempt)
 
 
 def theme() -> gr.themes.Base:
-    """Return Gradio's own theme with the fonts that every machine has."""
+    """Return Gradio's own theme with fonts that every machine has."""
     return gr.themes.Default(
         primary_hue=gr.themes.colors.blue,
         font=["system-ui", "sans-serif"],

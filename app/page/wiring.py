@@ -1,6 +1,6 @@
-"""What all tabs share: the run that is open, and the one job, from its start to its end.
+"""The parts that all tabs share: the open run, and the one job, from its start to its end.
 
-A tab passes its buttons, form and results to `wire`.  `Following` has the parts of the page that
+A tab passes its buttons, form and results to `wire`. `Following` has the parts of the page that
 show the job; all tabs update them with the lists that `state`, `say`, `skip` and `start` return.
 """
 
@@ -25,7 +25,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Hidden(TypedDict):
-    """How Gradio shows that an event is being answered: not at all."""
+    """The way Gradio shows that an event is being answered: no sign."""
 
     show_progress: Literal["hidden"]
 
@@ -33,7 +33,7 @@ class Hidden(TypedDict):
 HIDDEN: Hidden = {"show_progress": "hidden"}
 
 Turn = tuple[str, bool]
-"""The job and its state as text, and whether this page saw it begin or end."""
+"""The job and its state as text, and whether this page saw the job begin or end."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,17 @@ class Following:
     Attributes
     ----------
     opened : gr.Dropdown
-        The run that is open.
+        The open run.
     seen : gr.State
         The `Look` that is shown, as text.
     turn : gr.State
-        A `Turn`.  It changes when a job begins or ends, which enables or disables buttons.
+        A `Turn`. It changes when a job begins or ends, which enables or disables buttons.
     timer : gr.Timer
-        Looks at the job while it runs.
+        Polls the job while it runs.
     stop : gr.Button
         Stops the job.
     message : gr.HTML
-        The line on the job, or another message.
+        The line about the job, or another message.
     """
 
     opened: gr.Dropdown
@@ -78,9 +78,9 @@ class Action:
     form : Form
         The fields with the job's options.
     commands : callable
-        Returns the commands of the job; raises InputError where the form cannot be used.
+        Returns the commands of the job; raises InputError if the form cannot be used.
     begun : callable, optional
-        Returns the updates of the tab's results when this job has been started.
+        Returns the updates of the tab's results when this job has started.
     """
 
     button: gr.Button
@@ -103,17 +103,17 @@ def wire(
     *,
     buttons: Sequence[gr.Button] = (),
 ) -> None:
-    """Wire a tab: its buttons, the command line that it shows, and the end of its jobs.
+    """Connect a tab: its buttons, the command line that it shows, and the end of its jobs.
 
     Parameters
     ----------
     actions : sequence of Action
-        The command line is that of the first one's form.
+        The command line is that of the first action's form.
     results : sequence
         The parts of the page that show a job's results.
     turned : callable
         Called with the job and the entries of the first action's form when a job begins or ends,
-        but not when the page was just loaded.  None changes nothing.
+        but not when the page was just loaded. None changes nothing.
     buttons : sequence
         More buttons that are disabled while a job runs.
     """
@@ -142,7 +142,7 @@ def wire(
 
 
 def command_lines(commands: Callable[[Entries], list[Command]], entries: Entries) -> gr.Textbox:
-    """Show the command lines of a form; none where it cannot be used (its button says why)."""
+    """Show the command lines of a form; empty if it cannot be used (its button says why)."""
     try:
         lines = "\n".join(command.line() for command in commands(entries))
         return gr.Textbox(lines, visible=True)
@@ -158,7 +158,7 @@ def _starting(page: Page, action: Action, results: int) -> Callable[..., list[ob
             commands = action.commands(entries)
         except InputError as error:
             return [*say(str(error)), *nothing]
-        busy = is_running(page)  # another page has started a job: show that one
+        busy = is_running(page)  # another page has started a job: show that job
         updates = start(page, commands)
         return [*updates, *(nothing if busy or action.begun is None else action.begun(entries))]
 
@@ -189,7 +189,7 @@ def create(page: Page, opened: gr.Dropdown) -> Following:
 
 
 def state(look: Look | None, *, arrived: bool = False) -> list[object]:
-    """Return the updates of `Following.outputs`; `arrived` where the page was just loaded."""
+    """Return the updates of `Following.outputs`; `arrived` means that the page was just loaded."""
     running = look is not None and look.state == "running"
     stopping = look is not None and look.stopping
     job = "" if look is None else f"{look.number} {look.state}"
@@ -208,12 +208,12 @@ def skip() -> list[object]:
 
 
 def say(text: str, kind: str = "error") -> list[object]:
-    """Return updates that show a message in the place of the job's line."""
+    """Return updates that show a message instead of the job's line."""
     return [*skip()[:-1], notice(text, kind)]
 
 
 def start(page: Page, commands: list[Command]) -> list[object]:
-    """Start a job; where another page has started one, show that one."""
+    """Start a job; if another page has started one, show that one."""
     try:
         page.jobs.start(commands)
     except InputError as error:
@@ -236,5 +236,5 @@ def is_run(page: Page, named: str | None, folder: Path) -> bool:
 
 
 def does(look: Look | None, *jobs: str) -> bool:
-    """Tell whether the last command of a job is one of those named."""
+    """Tell whether the last command of a job is one of `jobs`."""
     return look is not None and look.commands[-1].arguments[0] in jobs

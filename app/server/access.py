@@ -1,4 +1,4 @@
-"""Who may reach the page, and which folders those may name."""
+"""Who may access the page, and which folders they may name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PATHS = re.compile(
     r"|/(assets|panes|static|run)/.*"
     r"|/gradio_api/(queue|heartbeat)/.*|/gradio_api/(startup-events|app_id|reset|cancel|login_check)"
 )
-"""Addresses that the page itself requests.  Gradio alone would also answer others: it would serve
+"""Addresses that the page itself requests. Gradio alone would also answer others: it would serve
 files, and fetch pages of other sites."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -53,14 +53,14 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """Who may reach the page, and what.
+    """Who may access the page, and which paths they may name.
 
     Attributes
     ----------
     host : str
         Address to listen on.
     user, password : str
-        Empty when nobody has to log in.
+        Empty if no login is needed.
     roots : tuple of Path
         Resolved folders below which every path must lie; empty for no limit.
     """
@@ -71,7 +71,7 @@ class Access:
     roots: tuple[Path, ...] = ()
 
     def resolve(self, text: str) -> Path:
-        """Return the path that a user gave, absolute and free of links.
+        """Return the path that a user typed, absolute and with links resolved.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class Access:
 
 
 def check_access(host: str | None, auth: str | None, roots: list[Path]) -> Access:
-    """Check who may reach the page.
+    """Check who may access the page.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def _read_login(auth: str) -> tuple[str, str]:
 
 
 def clean_environment() -> None:
-    """Remove Gradio's variables from the environment, which it reads when it is imported.
+    """Remove Gradio's variables from the environment, which Gradio reads during its import.
 
     They could open ports, serve folders, share the page or report on its use.
     """
@@ -149,7 +149,7 @@ def clean_environment() -> None:
 def known_names(host: str) -> list[str]:
     """Return the names by which a browser may address this machine when the page listens on `host`.
 
-    No name is looked up, because a look-up would send requests to other machines.
+    Names are not looked up, because a look-up would send requests to other machines.
     """
     names = {LOOPBACK, "localhost", host}
     with suppress(ValueError):
@@ -169,18 +169,18 @@ def _own_addresses() -> Iterator[str]:
 
 
 def middleware(access: Access, clock: Callable[[], float] = time.monotonic) -> list[Middleware]:
-    """Return the middleware that refuses foreign requests, and what is too much.
+    """Return the middleware that refuses requests of other sites, and requests that are too large.
 
     It refuses requests under a name that is not this machine's, and requests that the page itself
-    does not send.  Otherwise another web page could control this one through the user's browser:
-    by a name of its own that resolves to this machine (DNS rebinding), by sending forms to its
-    address, or by leading the browser to what Gradio serves beside the page.  Of what is left,
-    nothing is read before the login, and never more than the page sends.
+    does not send. Otherwise another web page could control this one through the user's browser: by
+    a name of its own that resolves to this machine (DNS rebinding), by sending forms to its
+    address, or by leading the browser to addresses that Gradio serves beside the page. From the
+    other requests, nothing is read before the login, and never more than the page sends.
 
     Parameters
     ----------
     clock : callable
-        Returns seconds that only grow; wrong passwords are counted by it.
+        Returns seconds that only increase; it times the limit on wrong passwords.
     """
     return [
         Middleware(HeadersMiddleware),
@@ -192,13 +192,13 @@ def middleware(access: Access, clock: Callable[[], float] = time.monotonic) -> l
 
 
 class HeadersMiddleware:
-    """Send the browser the page's security headers with every answer, those on errors included."""
+    """Send the page's security headers with every answer, including errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add `HEADERS`, and answer 500 where nothing has answered."""
+        """Add `HEADERS`, and answer 500 if nothing has answered."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -216,7 +216,7 @@ class HeadersMiddleware:
         try:
             await self.app(scope, receive, send_with_headers)
         except Exception:
-            if not started:  # whatever answers further out knows no headers
+            if not started:  # an answer from outside of this middleware would have no headers
                 answer = PlainTextResponse("Internal Server Error", status_code=500)
                 await answer(scope, receive, send_with_headers)
             raise

@@ -1,6 +1,6 @@
 """How the server answers a page: results as JSON, refusals, and faults of the tool.
 
-A refusal names what is wrong with the user's files or request.  A fault of the tool never blames
+A refusal names what is wrong with the user's files or request. A fault of the tool never blames
 them; its traceback is logged.
 """
 
@@ -30,18 +30,18 @@ FRESH = {"Cache-Control": "no-store"}
 
 @dataclass(frozen=True)
 class Question:
-    """What a page asks of a run.
+    """A page's request about a run.
 
     Attributes
     ----------
     folder : Path
         The run folder.
     path : mapping of str to object
-        The parts of the address that have names.
+        The named parts of the address.
     query : mapping of str to str
-        What follows the address.
+        The parameters after the address.
     body : bytes
-        What the page sends.
+        The content that the page sends.
     """
 
     folder: Path
@@ -54,14 +54,14 @@ class Question:
         return str(self.path[name])
 
     def number(self, name: str) -> int:
-        """Return a part of the address that the route takes for a whole number."""
+        """Return a part of the address that the route parses as a whole number."""
         value = self.path[name]
         assert isinstance(value, int), f"{name} is no number in the route"
         return value
 
 
 Answer = Callable[[Question], object]
-"""Returns what the page is answered: a response, or what becomes JSON."""
+"""Returns the answer to the page: a response, or data that is sent as JSON."""
 
 
 def answering(
@@ -72,7 +72,7 @@ def answering(
     writes: bool = False,
     plain: bool = False,
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint: it turns what `answer` returns into JSON, and its errors into answers.
+    """Return an endpoint that sends the result of `answer` as JSON, and errors as error answers.
 
     Parameters
     ----------
@@ -81,12 +81,12 @@ def answering(
     find_run : callable
         Returns the run folder that the request names.
     answer : callable
-        Works in a thread.
+        Computes the answer, in a thread.
     writes : bool
-        Whether it writes into the run folder: a refusal is then a conflict with what is there
-        (409), and what the disk refuses is no fault.
+        Whether it writes into the run folder. A refusal is then a conflict with the folder's state
+        (409), and an error of the disk is no fault of the tool.
     plain : bool
-        Whether errors are shown as they are, for the answer is a page of its own.
+        Whether errors are shown as plain text, because the answer is a page of its own.
     """
 
     def respond(question: Question) -> Response:

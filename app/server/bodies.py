@@ -1,4 +1,4 @@
-"""What browsers send: never more than the page needs, so that nobody fills the memory."""
+"""Limit the size of what browsers send, so that nobody can fill the memory."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.server.login import has_body
 
 LARGEST = 16 * 2**20
-"""Bytes: changes of an unsafe set of some hundred thousand images."""
+"""Bytes; enough for changes of an unsafe set of some hundred thousand images."""
 LARGEST_LOGIN = 64 * 2**10
 """Bytes of a login, which anybody may send."""
 
 
 class BodyMiddleware:
-    """Hand on requests whose body is small enough to be kept, whole."""
+    """Pass on only requests whose body is small enough to be kept in memory as a whole."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 413 to a body that announces too much, or turns out to have it."""
+        """Answer 413 to a body that is too long, by its announced or by its real length."""
         if scope["type"] != "http" or not has_body(Headers(scope=scope)):
             await self.app(scope, receive, send)
             return
@@ -34,7 +34,7 @@ class BodyMiddleware:
         messages = None if int(announced[:20]) > most else await _read(receive, most)
         if messages is None:
             words = f"That is too much: at most {most:,} bytes are taken."
-            # The rest is not read: the connection ends instead.
+            # The rest of the body is not read; the connection is closed instead.
             await PlainTextResponse(words, 413, {"Connection": "close"})(scope, receive, send)
             return
         messages.reverse()
@@ -51,7 +51,7 @@ async def _read(receive: Receive, most: int) -> list[Message] | None:
     body = bytearray()
     while not messages:
         message = await receive()
-        if message["type"] != "http.request":  # the browser has gone
+        if message["type"] != "http.request":  # the browser has disconnected
             return [message]
         body += message.get("body", b"")
         if len(body) > most:

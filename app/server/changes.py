@@ -1,4 +1,4 @@
-"""What the page changes of a run: an engineer's words, its unsafe set, and with them its report."""
+"""Changes that the page makes to a run: an engineer's words, its unsafe set, and its report."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Sent = TypeVar("Sent")
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 )
-"""A report is one file: nothing in it may ask for another, or run."""
+"""A report is one file: nothing in it may load another file, or run code."""
 
 
 @dataclass(frozen=True)
 class SentWords:
-    """Words on a cluster of the run that `started` then."""
+    """Words on a cluster, and the start time `started` of the run that the page shows."""
 
     cluster: int
     started: str
@@ -41,7 +41,7 @@ class SentWords:
 
 @dataclass(frozen=True)
 class SentCut:
-    """A change of the unsafe set that was `measured` so."""
+    """A change of the unsafe set, and the digest `measured` of the set that the page shows."""
 
     measured: str
     count: int | None
@@ -55,7 +55,7 @@ class Changes:
     Parameters
     ----------
     access : Access
-        Which folders reports may be drawn of.
+        Which folders may be the subject of reports.
     """
 
     def __init__(self, access: Access) -> None:
@@ -74,7 +74,7 @@ class Changes:
         return Response(status_code=204)
 
     def cut(self, folder: Path, body: bytes) -> dict[str, object]:
-        """Change the unsafe set; return what the page shows of the set as it is then."""
+        """Change the unsafe set; return the changed set as the page shows it."""
         sent = _read(body, _read_cut, "this is no change of an unsafe set")
         with self._saving:
             selection = read_selection(folder)
@@ -84,13 +84,13 @@ class Changes:
         return describe_cut(changed)
 
     def send_report(self, folder: Path) -> Response:
-        """Write the report with the words as they are by now, and show it."""
+        """Write the report with the current words, and send it."""
         from pipelines.retraining.report import write_run_report
 
         manifest = read_manifest(folder)
         if manifest.job == "retrain":  # its report is that of the clusters, too
             self._access.resolve(read_part(manifest, RetrainParameters).unsafe)
-        with self._saving:  # words that come meanwhile wait
+        with self._saving:  # words that arrive during this time wait
             name = write_run_report(folder).name
         return FileResponse(
             find_file(folder, name),
@@ -102,7 +102,7 @@ class Changes:
 
 
 def _read(body: bytes, read: Callable[[dict[str, object]], Sent], otherwise: str) -> Sent:
-    """Read what a page sends; answer 400 where it is something else."""
+    """Read what a page sends; answer 400 for other content."""
     try:
         sent = json.loads(body)
         if not isinstance(sent, dict):
@@ -126,7 +126,7 @@ def _read_words(sent: dict[str, object]) -> SentWords:
 
 def _read_cut(sent: dict[str, object]) -> SentCut:
     count = sent.get("count")
-    if isinstance(count, str):  # as it was typed
+    if isinstance(count, str):  # in the form that the user typed
         count = int(read_number("Images to choose", count, COUNT))
     if isinstance(count, bool) or not isinstance(count, int | None):
         raise TypeError("count: expected a whole number")
@@ -149,4 +149,4 @@ def _pairs(sent: dict[str, object], name: str) -> list[tuple[object, object]]:
 
 
 def _clean(text: str, longest: int) -> str:
-    return text[:longest].encode("utf-8", "replace").decode("utf-8")  # half a character may come
+    return text[:longest].encode("utf-8", "replace").decode("utf-8")  # may cut a character

@@ -1,4 +1,4 @@
-"""Files of a run that the page is sent: pictures and downloads that the tool itself writes."""
+"""Files of a run that the page receives: pictures and downloads that the tool itself writes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from pipelines.unsafe_set.rows import UNSAFE_SET_FILE
 
 PICTURES = {
     GIF_FOLDER: (re.compile(GIF_NAMES), "image/gif", "no-cache"),
-    # A thumbnail is named after what it shows.
+    # A thumbnail is named after its content, so browsers may cache it.
     THUMBNAIL_FOLDER: (re.compile(THUMBNAIL_NAMES), "image/jpeg", "private, max-age=86400"),
 }
-"""By folder of a run: which names are served, as what, and how long a browser may keep them."""
+"""By folder of a run: which names are served, with which type, and how long browsers cache them."""
 DOWNLOADS = (
     LABELS_FILE,
     CLUSTERS_FILE,
@@ -59,7 +59,7 @@ def send_confusions(folder: Path) -> Response:
 
 
 def send_download(folder: Path, name: str) -> Response:
-    """Send one of `DOWNLOADS`, to be saved."""
+    """Send one of `DOWNLOADS`, as a file to save."""
     if name not in DOWNLOADS:
         raise HTTPException(404, f"{name} is not served")
     return FileResponse(
@@ -75,10 +75,10 @@ def send_gifs(folder: Path) -> Response:
     pattern = PICTURES[GIF_FOLDER][0]
     names = sorted(file.name for file in (folder / GIF_FOLDER).glob("*.gif"))
     gifs = [find_file(folder, f"{GIF_FOLDER}/{name}") for name in names if pattern.fullmatch(name)]
-    # Without a name on the disk: it goes when it is closed, whoever breaks off.
+    # An unnamed file: it disappears when it is closed, even if the transfer breaks off.
     file = tempfile.TemporaryFile()  # noqa: SIM115
     try:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # GIFs are packed
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # GIFs are compressed
             for gif in gifs:
                 archive.write(gif, gif.name)
     except OSError as error:
@@ -105,7 +105,7 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def find_file(folder: Path, name: str) -> Path:
-    """Return a file of a run; answer 404 where there is none, or a link that leads elsewhere."""
+    """Return a file of a run; answer 404 if it does not exist, or is a link out of the run."""
     try:
         return find_file_inside(folder, name)
     except (OSError, ValueError) as error:

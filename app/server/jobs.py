@@ -25,7 +25,7 @@ DOOR = Path(__file__).resolve().parents[2] / "SAFE_Tool.py"
 LOG_LINES = 12
 LOG_BYTES = 8192
 SECONDS_TO_STOP = 10.0
-"""How long a job may take to stop when the page's server ends; after that it is killed."""
+"""Seconds that a job may take to stop when the page's server ends; after that it is killed."""
 SECONDS_TO_KILL = 3.0
 """A second request to stop kills the job if it comes this long after the first, so that a double
 click does not."""
@@ -40,11 +40,11 @@ class Command:
     Attributes
     ----------
     arguments : tuple of str
-        What follows `SAFE_Tool.py`.
+        The words after `SAFE_Tool.py`.
     folder : Path
-        The folder that it writes, which has its `status.json`.
+        The folder that it writes, with its `status.json`.
     options : object
-        The options that the arguments give, a dataclass of `app.commands`; None if only the
+        The options that the arguments represent, a dataclass of `app.commands`; None if only the
         arguments are known.
     """
 
@@ -67,15 +67,15 @@ class Look:
     commands : tuple of Command
         Its commands, in the order in which they run.
     step : int
-        Position of the command that runs, or that ran last.
+        Position of the running command, or of the last one that ran.
     state : str
         "running", "finished", "stopped" (by the user) or "failed".
     status : Status or None
-        Status of the command that runs; None until it has written one.
+        Status of the running command; None until it has written one.
     stopping : bool
-        Whether the user stopped it and it still runs.
+        Whether the user stopped it and it is still running.
     message : str
-        Why it failed, or what its last command printed; empty while it runs.
+        The reason of a failure, or the output of the last command; empty while it runs.
     number : int
         Its number among the jobs of this server, from 1.
     """
@@ -97,13 +97,13 @@ class Look:
 class Jobs:
     """The one job of a page's server.
 
-    A thread waits for each command and starts the next, so that a job goes on when no page is
-    open.  The job ends when the server ends.
+    A thread waits for each command and starts the next, so that a job continues when no page is
+    open. The job ends when the server ends.
 
     Parameters
     ----------
     roots : sequence of Path
-        Folders below which its jobs may read images, wherever links and lists lead; empty for no
+        Folders below which its jobs may read images, even through links and lists; empty for no
         limit.
     """
 
@@ -115,7 +115,7 @@ class Jobs:
         self._state: State = "finished"
         self._message = ""
         self._number = 0
-        self._stopping = 0.0  # when the user asked to stop; 0: never
+        self._stopping = 0.0  # time of the user's request to stop; 0 for none
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
         self._logs = tempfile.TemporaryDirectory(prefix="safe-tool-")
@@ -126,7 +126,7 @@ class Jobs:
         Raises
         ------
         InputError
-            When one is running.
+            When a job is already running.
         """
         with self._lock:
             if self._commands and self._state == "running":
@@ -158,7 +158,7 @@ class Jobs:
             self._process.kill()
 
     def look(self) -> Look | None:
-        """Return the state of the job, or how the last one ended; None before the first."""
+        """Return the state of the running or the last job; None before the first job."""
         with self._lock:
             if not self._commands:
                 return None
@@ -166,7 +166,7 @@ class Jobs:
             if self._process is not None:
                 status = read_status(self._commands[self._step].folder)
                 if status is not None and status.pid != self._process.pid:
-                    status = None  # of an earlier job
+                    status = None  # it belongs to an earlier job
             return Look(
                 self._commands,
                 self._step,
@@ -218,9 +218,9 @@ class Jobs:
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **self._environment},
-                    # A group of its own, on Windows by its flag:
+                    # A process group of its own; on Windows, this takes a flag:
                     creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-                    start_new_session=True,  # Ctrl-C in the server's terminal reaches it once
+                    start_new_session=True,  # so Ctrl-C in the server's terminal reaches it once
                 )
             code = self._process.wait()
             with self._lock:
@@ -238,14 +238,14 @@ def _lines(log: Path) -> list[str]:
 
 
 def _reason(code: int, log: Path) -> str:
-    """Return why a job failed: the error that it printed, else its exit code and its last lines."""
+    """Return why a job failed: the error that it printed, or its exit code and last lines."""
     lines = _lines(log)
     errors = [line for line in lines if line.startswith(ERROR)]
     if errors:
         error = errors[-1].removeprefix(ERROR)
         if not error.startswith(FAULT):
             return error
-        # Mending a fault of the tool takes its traceback, and the log ends with the page's server.
+        # The log is deleted with the server; correcting a fault of the tool needs its traceback.
         return "\n".join([error, *lines[-LOG_LINES:-1]])
     end = f"The job ended with code {code}."
     if code < 0:

@@ -1,4 +1,4 @@
-"""The login: who has logged in, and how often a password may be guessed."""
+"""The login: who has logged in, and a limit on guessing passwords."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOG = logging.getLogger(__name__)
 FREE_TRIES = 5
-"""Wrong passwords of one address that cost no time: people mistype."""
+"""Number of wrong passwords per address without a wait, because people mistype."""
 LONGEST_WAIT = 900.0
-"""Seconds. Each wrong password after the free ones doubles the wait, up to this."""
+"""Seconds. Each further wrong password doubles the wait, up to this value."""
 SECONDS_KEPT = 3600.0
 MOST_ADDRESSES = 10_000
-"""Wrong passwords are forgotten after this time, and of this many addresses at most are known."""
+"""Wrong passwords are forgotten after this time; at most this many addresses are remembered."""
 
 
 def logged_in(request: Request) -> bool:
@@ -32,17 +32,17 @@ def logged_in(request: Request) -> bool:
 
 
 def has_body(headers: Headers) -> bool:
-    """Tell whether a request announces a body; by HTTP, one that does not has none."""
+    """Tell whether a request announces a body; in HTTP, a request that announces none has none."""
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 class Tries:
-    """The passwords that each address has tried in vain.
+    """The number of wrong passwords of each address.
 
     Parameters
     ----------
     clock : callable
-        Returns seconds that only grow.
+        Returns seconds that only increase.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -50,14 +50,14 @@ class Tries:
         self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def wait(self, address: str) -> float:
-        """Return the seconds until an address may try again; 0 when it may."""
+        """Return the seconds until an address may try again; 0 if it may try now."""
         count, last = self._tries.get(address, (0, -math.inf))
         if count < FREE_TRIES:
             return 0.0
         return max(0.0, last + self._pause(count) - self._clock())
 
     def begin(self, address: str) -> None:
-        """Count a try as a wrong one, before it is known: many at once must not pass as one."""
+        """Count a try as wrong before it is checked: tries at the same time must all count."""
         now = self._clock()
         while self._tries and (
             len(self._tries) >= MOST_ADDRESSES
@@ -68,7 +68,7 @@ class Tries:
         self._tries[address] = (count + 1, now)
 
     def fail(self, address: str) -> None:
-        """Log a wrong password, and never the password."""
+        """Log that a password was wrong, without the password."""
         count, _ = self._tries.get(address, (1, 0.0))
         wait = self._pause(count) if count >= FREE_TRIES else 0.0
         LOG.warning(
@@ -88,14 +88,14 @@ class Tries:
 
 
 class LoginMiddleware:
-    """Take nothing from a browser that has not logged in, and passwords not too often."""
+    """Refuse requests of browsers without a login, and passwords that are sent too often."""
 
     def __init__(self, app: ASGIApp, clock: Callable[[], float]) -> None:
         self.app = app
         self._tries = Tries(clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 to who sends something without a login, and 429 to who guesses too fast."""
+        """Answer 401 to a request without a login, and 429 to passwords that are sent too fast."""
         if scope["type"] != "http" or getattr(scope["app"], "auth", None) is None:
             await self.app(scope, receive, send)
         elif scope["path"] == "/login" and scope["method"] == "POST":

@@ -16,12 +16,12 @@ from pipelines.unsafe_set.files import read_candidates, read_selection
 
 
 class NewImages:
-    """The improvement set that was looked at last.
+    """The improvement set that was used last.
 
     Parameters
     ----------
     access : Access
-        Which images thumbnails may be drawn of.
+        From which images thumbnails may be drawn.
     """
 
     def __init__(self, access: Access) -> None:
@@ -29,7 +29,7 @@ class NewImages:
         self._measured: tuple[str, list[ImageFile]] = ("", [])
 
     def send_thumbnail(self, folder: Path, position: int, name: str) -> Response:
-        """Send the thumbnail of an image of a run's improvement set; draw it, the first time."""
+        """Send the thumbnail of an image of a run's improvement set; the first request draws it."""
         pattern, media_type, cache = PICTURES[THUMBNAIL_FOLDER]
         if not pattern.fullmatch(name):
             raise HTTPException(404, f"{name} is not served")
@@ -49,7 +49,7 @@ class NewImages:
         return Response(drawn, media_type=media_type, headers={"Cache-Control": cache})
 
     def _find_image(self, images: Path, path: str) -> Path:
-        """Return the file of a new image: below its folder; links may lead where the page may."""
+        """Return the file of a new image below its folder; links may lead where the page may."""
         file = images / path
         if ".." in Path(path).parts or not file.is_relative_to(images):
             raise ValueError("it lies outside of the folder of new images")
@@ -58,7 +58,7 @@ class NewImages:
         return self._access.resolve(str(file))
 
     def _find(self, folder: Path) -> tuple[Path, list[ImageFile]]:
-        """Return the improvement set of a run: its folder, and its images by their position."""
+        """Return the improvement set of a run: its folder, and its images by position."""
         selection = read_selection(folder)
         if selection is None:
             raise InputError(f"{folder} has no unsafe set")

@@ -25,7 +25,7 @@ class Modules:
     Attributes
     ----------
     digest : str
-        Hash of all names and contents.  It is part of every address, so that a browser can keep a
+        Hash of all names and contents. It is part of every address, so that a browser can cache a
         module for ever without mixing two releases.
     files : dict of str to bytes
         The content of each module, by its path below `assets/panes`.
@@ -63,7 +63,7 @@ def load_script(name: str) -> str:
     modules = read_modules()
     if name not in modules.files:
         raise KeyError(name)
-    # Relative to the page's own address: a proxy may serve it below any path.
+    # Relative to the page's own address, because a proxy may serve it below any path.
     return f"""
 import(new URL("panes/{modules.digest}/{name}", document.baseURI).href).then(
   (pane) => pane.open({{ element, props, trigger, watch }}),

@@ -1,9 +1,9 @@
-"""What the page serves of runs: figures, pictures and downloads, and nothing else on the disk.
+"""The addresses below which the page reads and changes runs; no other file of the disk is served.
 
-It also takes what the page writes: an engineer's words on a cluster, and changes of an unsafe set.
-
-A run is served below a key that cannot be guessed; only a page that may see the run gets the key.
-Thumbnails are served, original images never; of a run folder, only files that the tool writes.
+The page reads figures, pictures and downloads. It writes an engineer's words on a cluster, and
+changes of an unsafe set. A run is served below a key that cannot be guessed; only a page that may
+see the run gets the key. Thumbnails are served, original images never. Of a run folder, only files
+that the tool writes are served.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from pipelines.unsafe_set.files import read_current_set
 
 
 class ServedRuns:
-    """The run folders that pages have open.
+    """The run folders that are open on pages.
 
     Parameters
     ----------
     access : Access
-        Which images thumbnails may be drawn of.
+        From which images thumbnails may be drawn.
     """
 
     def __init__(self, access: Access) -> None:
@@ -48,7 +48,7 @@ class ServedRuns:
         self._folders: dict[str, Path] = {}
 
     def key(self, folder: Path) -> str:
-        """Return the key of a run folder: the same for as long as the server lives."""
+        """Return the key of a run folder, which does not change until the server ends."""
         with self._lock:
             for key, known in self._folders.items():
                 if known == folder:
@@ -71,7 +71,7 @@ class ServedRuns:
             raise InputError("the page's server was restarted. Reload the page.") from None
 
     def routes(self) -> list[Route]:
-        """Return what answers below ``/run/KEY/``."""
+        """Return the routes below ``/run/KEY/``."""
         changes = self._changes
         written: dict[str, Answer] = {
             "words": lambda question: changes.save_words(question.folder, question.body),
@@ -104,7 +104,7 @@ class ServedRuns:
         return self.folder(request.path_params["key"])
 
     def _figures(self) -> dict[str, Answer]:
-        """Return what answers with figures, by the end of its address."""
+        """Return the endpoints that answer with figures, by the end of their address."""
         return {
             "data": lambda question: describe(question.folder),
             "values/{source}/{index:int}": lambda question: read_values(
@@ -130,7 +130,7 @@ class ServedRuns:
         }
 
     def _files(self) -> dict[str, Answer]:
-        """Return what answers with files; the last takes every other address of two parts."""
+        """Return the endpoints that answer with files; the last takes other two-part addresses."""
         return {
             "new/{position:int}/{name}": lambda question: self._new_images.send_thumbnail(
                 question.folder, question.number("position"), question.text("name")

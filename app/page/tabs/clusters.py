@@ -37,7 +37,7 @@ IDS = {
 
 
 def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
-    """Fill the tab that is open, and wire it."""
+    """Fill the open tab, and connect its events."""
     form = Form(IDS)
     opened = form.put("opened", parts.opened)
     find, try_example = _sets(page, form)
@@ -79,7 +79,7 @@ def create_tab(page: Page, blocks: gr.Blocks, parts: Following) -> None:
 
 
 def _sets(page: Page, form: Form) -> tuple[gr.Button, gr.Button]:
-    """Make the fields for the images, and the buttons that find clusters: in these, or at once."""
+    """Make the fields for the images, and the buttons to find clusters and to try the example."""
     with gr.Row(elem_classes="ask"):
         images = form.folder(ClusterOptions, "images")
         passing = form.folder(ClusterOptions, "passing")
@@ -108,7 +108,7 @@ def _make_table_fields(page: Page, accordion: gr.Accordion, form: Form) -> gr.Bu
     ) -> list[object]:
         names = [table.name for table in folders.tables_beside(page, text, run)]
         beside = f"Parameters · {count_of(len(names), 'table')} beside the images"
-        # Tables that lie beside other images say nothing about these; what the user typed stays.
+        # Tables beside other images do not apply to these; what the user typed stays.
         stale = any(offered) and entered == offered != find(text, run)
         return [
             gr.Accordion(label=beside if names else PARAMETERS),
@@ -176,9 +176,9 @@ def _find(page: Page, entries: Entries) -> list[Command]:
 
 
 def _check_tables(options: ClusterOptions | ExplainOptions, images: Path) -> None:
-    """Raise InputError when tables are not about these images.
+    """Raise InputError if tables are not about these images.
 
-    Different folders often use the same names of images, so a table that lies beside other images
+    Different folders often use the same names of images. So a table that lies beside other images
     is refused.
     """
     values = [options.unsafe_values] if options.unsafe_values else []
@@ -193,7 +193,7 @@ def _check_tables(options: ClusterOptions | ExplainOptions, images: Path) -> Non
 
 
 def _explain(page: Page, entries: Entries) -> list[Command]:
-    """Return the command that explains the open run again; the run stays open meanwhile."""
+    """Return the command that explains the open run again; the run stays open during the job."""
     folder = _run(page, entries)
     options = read(page, ExplainOptions, entries, run=folder)
     _check_tables(options, Path(read_manifest(folder).folder))
@@ -205,21 +205,21 @@ def _run(page: Page, entries: Entries) -> Path:
     if not run:
         raise InputError("Open the run to be explained first.")
     folder = page.access.resolve(run)
-    _served(page, folder)  # raises where the folder is no run
+    _served(page, folder)  # raises InputError if the folder is no run
     return folder
 
 
 def _close() -> list[object]:
-    """Close the run that is open, because a job makes another one."""
+    """Close the open run, because a job will make another one."""
     return [gr.HTML(value=None), gr.Dropdown(value=None)]
 
 
 def _try_example(page: Page) -> list[object]:
-    """Open the example's run; where there is none, start the job that makes it."""
+    """Open the example's run; if there is none, start the job that makes it."""
     if run := example.run_of_example(page):
         timer, *opening = _choose(page, str(run))
         return [*[gr.skip()] * 2, timer, gr.skip(), *opening, _runs(page, run)]
-    busy = wiring.is_running(page)  # another page started a job: follow that
+    busy = wiring.is_running(page)  # another page started a job: follow that job
     updates = wiring.start(page, example.commands(page))
     return [*updates, *([gr.skip()] * 2 if busy else _close())]
 
@@ -227,12 +227,12 @@ def _try_example(page: Page) -> list[object]:
 def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
     """Open the run of a job that has just finished.
 
-    A user who has opened another run meanwhile gets a message instead.
+    A user who has opened another run in the meantime gets a message instead.
     """
     if look.state == "running" or not wiring.does(look, *JOBS):
         return None
     browsed = text_of(entries, "opened")
-    is_open = wiring.is_run(page, browsed, look.folder)  # it was explained, or could not be
+    is_open = wiring.is_run(page, browsed, look.folder)  # the job explained it, or tried to
     if not (is_open or look.state == "finished"):
         return None
     if browsed and not is_open:
@@ -245,12 +245,12 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
 
 
 def _arrive(page: Page, requested: str | None) -> list[object]:
-    """Show the job and a run on a page that was just loaded: that of its address, else the last."""
+    """Show the job and a run on a newly loaded page: the run in its address, else the last one."""
     look = page.jobs.look()
     running = look is not None and look.state == "running"
     runs = [folder for folder, _ in list_runs(page.runs) if folders.has_clusters(folder)]
     if look is not None and look.state == "finished" and folders.has_clusters(look.folder):
-        runs.insert(0, look.folder)  # it may lie elsewhere
+        runs.insert(0, look.folder)  # it may lie in another folder
     state = wiring.state(look, arrived=True)
     if requested:
         message, browser = _open(page, requested)
@@ -272,7 +272,7 @@ def _open(page: Page, path: str | None) -> list[object]:
 
 
 def _choose(page: Page, path: str | None) -> list[object]:
-    """Open a run, and follow the job that runs: it may explain this run for another page."""
+    """Open a run, and follow the running job, which may explain this run for another page."""
     look = page.jobs.look()
     # The timer is never stopped here: a page that follows a job has yet to see its end.
     follow = look is not None and look.state == "running"
@@ -282,7 +282,7 @@ def _choose(page: Page, path: str | None) -> list[object]:
 def _served(page: Page, folder: Path) -> dict[str, object]:
     """Return what the pane's script needs to show a run.
 
-    The script shows the run again whenever this value changes, also when the run was explained.
+    The script shows the run again whenever this value changes, also after the run was explained.
     `busy` says that a job of the page explains the run.
     """
     try:

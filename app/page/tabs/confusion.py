@@ -32,17 +32,17 @@ from pipelines.runs.manifest import Manifest, list_runs
 from pipelines.runs.wording import count_of
 
 OF_DISTANCES = ("distances", "labels", "predictions", "top")
-"""Options that are read where distances take the place of model and images."""
+"""Options that are read if distances replace the model and images."""
 IDS = {"model": "classifier", "images": "inspected-set"}
 
 
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
-    """Fill the tab that is open, and wire it."""
+    """Fill the open tab, and connect its events."""
     form = Form(IDS)
     find = _fields(page, form)
     line = command_line("inspect-command")
     inspection = run_field("Open an inspection", "inspection", lambda: _choices(page))
-    # Not the job's line: the Clusters tab empties that when it opens the run.
+    # A line of its own: the Clusters tab empties the job's line when it opens the run.
     causes = gr.HTML(elem_id="causes", elem_classes="count", padding=False)
     pane = result_pane("confusion", "confusion/pane.js")
 
@@ -99,10 +99,10 @@ def _inspect(page: Page, entries: Entries) -> list[Command]:
 
 
 def _find_causes(page: Page, run: str | None, pair: object) -> list[object]:
-    """Cluster the confused images of a pair, as the pane's button requests.
+    """Cluster the confused images of a pair when the pane's button asks for it.
 
-    The request is refused where the pane still shows another inspection, or an earlier state of
-    it: the positions of its classes would be wrong.
+    The request is refused if the pane still shows another inspection, or an earlier state of it:
+    the positions of its classes would be wrong.
     """
     try:
         if not run:
@@ -178,5 +178,5 @@ def _show(page: Page, run: str | None) -> dict[str, object] | None:
 
 
 def _shown(page: Page, folder: Path) -> dict[str, object]:
-    """Return the inspection and its state that a pane shows."""
+    """Return the inspection that a pane shows, and its state."""
     return {"key": page.served.key(folder), "changed": folders.changed(folder / CLASSES_FILE)}

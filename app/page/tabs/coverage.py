@@ -44,7 +44,7 @@ IDS = {
 
 
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
-    """Fill the tab that is open, and wire it."""
+    """Fill the open tab, and connect its events."""
     form, exporting = Form(IDS), Form(IDS)
     [measure] = _sets(page, form)
     with gr.Row(elem_classes="more"):
@@ -161,7 +161,7 @@ def _label(folder: Path, manifest: Manifest) -> str:
 
 
 def _latest(page: Page, run: str | None) -> object:
-    """Open the latest run that has figures, where none is open."""
+    """Open the latest run that has figures, if no run is open."""
     if run:
         return gr.skip()
     for folder, _ in _coverage_runs(page):

@@ -1,4 +1,4 @@
-"""The Heatmaps tab: from a DNN and images to root cause clusters by what drove it."""
+"""The Heatmaps tab: from a DNN and images to root cause clusters by what drove the DNN."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IDS = {"model": "model", "images": "test-set"}
 
 
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
-    """Fill the tab that is open, and wire it."""
+    """Fill the open tab, and connect its events."""
     form = Form(IDS)
     find, test = _fields(page, form)
     line = command_line("heat-command")
@@ -76,7 +76,7 @@ def _fields(page: Page, form: Form) -> tuple[gr.Button, gr.Button]:
 
 
 def _find(page: Page, entries: Entries) -> list[Command]:
-    """Return the commands for clusters by heatmaps; a test is first where no failures are known."""
+    """Return the commands for clusters by heatmaps; without known failures, a test is first."""
     options = read(page, HeatmapsOptions, entries, out=UNPLACED)
     images, source = options.images, options.images
     tests = []

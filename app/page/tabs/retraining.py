@@ -1,4 +1,4 @@
-"""The Retraining tab: retrain the DNN with the open run's unsafe set, and show what changed."""
+"""The Retraining tab: retrain the DNN with the open run's unsafe set, and show the changes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Places = tuple[str, str, str]
 
 
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
-    """Fill the tab that is open, and wire it."""
+    """Fill the open tab, and connect its events."""
     form = Form(IDS)
     opened = form.put("opened", parts.opened)
     [retrain] = _sets(page, form)
@@ -119,12 +119,12 @@ def _retrain(page: Page, entries: Entries) -> list[Command]:
 
 
 def _check_run(page: Page, named: str) -> Path:
-    """Return the open run, whose unsafe set was selected.
+    """Return the open run, which must have an unsafe set.
 
     Raises
     ------
     InputError
-        When there is none to retrain with.
+        When there is no such run.
     """
     if not named:
         raise InputError("Open the run with the labelled unsafe set first.")
@@ -152,7 +152,7 @@ def _command(page: Page, unsafe: Path, entries: Entries) -> Command:
 
 
 def _goes_on(earlier: Path, options: RetrainOptions) -> bool:
-    """Tell whether a retraining with these options continues an earlier one that did not finish."""
+    """Tell whether a retraining with these options continues an earlier, unfinished one."""
     try:
         manifest = read_manifest(earlier)
     except InputError:
@@ -161,12 +161,12 @@ def _goes_on(earlier: Path, options: RetrainOptions) -> bool:
         return False
     try:
         return read_part(manifest, RetrainParameters) == _parameters(options)
-    except InputError:  # of another version
+    except InputError:  # it is of another version
         return False
 
 
 def _parameters(options: RetrainOptions) -> RetrainParameters:
-    """Return what `run.json` keeps of these options; see `pipelines.retraining.job`."""
+    """Return these options in the form of `run.json`; see `pipelines.retraining.job`."""
     values = {
         name: as_text(value.resolve()) if isinstance(value, Path) else value
         for name, value in vars(options).items()
@@ -202,7 +202,7 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
 def _suggest(
     page: Page, run: str | None, before: Places, entered: tuple[str | None, ...]
 ) -> list[object]:
-    """Fill in the model and the sets that go with the run; what the user typed stays."""
+    """Fill in the model and the sets that belong to the run; what the user typed stays."""
     suggested = suggest_places(page, run) if run else ("", "", "")
     fields = (gr.Textbox, gr.Dropdown, gr.Dropdown)
     filled = [
@@ -213,10 +213,10 @@ def _suggest(
 
 
 def suggest_places(page: Page, run: str) -> Places:
-    """Return the model, the training set and the test set that go with a run, as far as is known.
+    """Return the model, the training set and the test set that belong to a run, if known.
 
-    A test that listed the failing images names the model and the test set.  Otherwise files with
-    the usual names beside the images are taken.
+    If a test listed the failing images, it names the model and the test set. Otherwise files with
+    the usual names beside the images are used.
     """
     model = training = test = ""
     try:

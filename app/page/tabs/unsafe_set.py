@@ -1,4 +1,4 @@
-"""The Unsafe set tab: from a run and a folder of new images to those that are worth a label."""
+"""The Unsafe set tab: from a run and a folder of new images to the images worth a label."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ IDS = {
 
 
 def create_tab(page: Page, parts: Following, tab: gr.Tab) -> None:
-    """Fill the tab that is open, and wire it."""
+    """Fill the open tab, and connect its events."""
     opened = parts.opened
     form, exporting = Form(IDS), Form(IDS)
     for shared in (form, exporting):
@@ -132,7 +132,7 @@ def _run(page: Page, named: str | None) -> Path:
 def _show(page: Page, run: str | None) -> dict[str, object] | None:
     """Return what the pane's script needs to show the unsafe set of a run.
 
-    The script shows it again whenever this value changes, also when clusters were renamed.
+    The script shows the set again whenever this value changes, also after clusters were renamed.
     """
     try:
         folder = _run(page, run)
@@ -149,7 +149,7 @@ def _show(page: Page, run: str | None) -> dict[str, object] | None:
 
 
 def _folder_of(page: Page, run: str | None) -> object:
-    """Fill in the folder that the run's unsafe set was selected from."""
+    """Fill in the folder from which the run's unsafe set was selected."""
     try:
         selection = read_selection(_run(page, run))
     except (InputError, OSError):

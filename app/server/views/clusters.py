@@ -1,4 +1,4 @@
-"""What the page shows of a run, as one JSON document: the contents of its files."""
+"""The JSON document of a run for the page: the contents of its files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pipelines.runs.guard import find_file_inside, name_damaged_file
 from pipelines.runs.manifest import find_part, read_run_manifest
 
 LONGEST = {"name": 200, "note": 20_000, "verdict": 60, "severity": 60, "likelihood": 60}
-"""Most characters that are kept of an engineer's words."""
+"""Largest number of characters of an engineer's words."""
 VALUE_FILES = {"parameters": PARAMETERS_FILE, "properties": PROPERTIES_FILE}
 """Files with the values of a run's images, by source; the explanation has the names of columns."""
 EXPLAIN_AGAIN = "explain the run again"
@@ -55,7 +55,7 @@ UNEXPLAINED: Row = {
     "problems": [],
     "colourings": [],
 }
-"""The explanation of a run that has none."""
+"""The explanation of a run without explanation."""
 
 
 def describe(folder: Path) -> Row:
@@ -67,20 +67,20 @@ def describe(folder: Path) -> Row:
     -------
     dict
         How the run ended and its notes; `clusters` (the rows of `clusters.csv`, largest first,
-        noise last, with what the explanation says of each), `images` (columns of `images.csv`),
-        `rejected` (pairs of path and reason), and the entries of `_describe_explanation`.  They
-        are empty for a run that a job is writing.
+        noise last, each with its explanation), `images` (columns of `images.csv`), `rejected`
+        (pairs of path and reason), and the entries of `_describe_explanation`. They are empty for a
+        run that a job is writing.
 
     Raises
     ------
     InputError
-        When the folder is no run, or a file of it is not as the tool writes it.
+        When the folder is no run, or one of its files is damaged.
     """
     manifest = read_run_manifest(folder)
     if manifest.ended == "running" and run_folder.is_written(folder):
         results = Results(folder, manifest, "running", None, (), None, ())
     else:
-        results = read_results(folder)  # the job may have ended in between
+        results = read_results(folder)  # the job may have ended since the check
     manifest = results.manifest
     clusters = [_cluster(row) for row in results.rows]
     count = len(results.clusters.paths) if results.clusters else 0
@@ -155,7 +155,7 @@ def _images(clusters: RootCauseClusters | None) -> dict[str, list[object]]:
 
 
 def _rounded(values: NDArray[np.float32]) -> list[float]:
-    """Return figures with the decimals that `images.csv` has."""
+    """Return figures with the number of decimals in `images.csv`."""
     return [round(value, 4) for value in values.tolist()]
 
 
@@ -163,7 +163,7 @@ def _rounded(values: NDArray[np.float32]) -> list[float]:
 
 
 def _describe_explanation(explanation: Explanation | None, clusters: list[Row], images: int) -> Row:
-    """Return the explanation of a run, and add to the rows of `clusters` what it says of them.
+    """Return the explanation of a run, and add each cluster's explanation to its row in `clusters`.
 
     Returns
     -------
@@ -233,18 +233,18 @@ def _colourings(explanation: Explanation) -> list[Row]:
 
 
 def read_values(folder: Path, source: str, index: int, name: str | None = None) -> Row:
-    """Read one of the run's `colourings`; `name` is the name by which the page knows it.
+    """Read one of the run's `colourings`; `name` is its name on the page.
 
     Returns
     -------
     dict
-        `values`, one per image in the order of `describe`, None if it is not known.  The values
-        of a category are positions in `categories`.
+        `values`, one per image in the order of `describe`, None if not known. The values of a
+        category are positions in `categories`.
 
     Raises
     ------
     InputError
-        When the run has no such column, or a file of it is not as the tool writes it.
+        When the run has no such column, or one of its files is damaged.
     """
     results = read_results(folder)
     explanation = results.explanation
@@ -254,7 +254,7 @@ def read_values(folder: Path, source: str, index: int, name: str | None = None) 
     known_names = names.get(source, [])
     if index >= len(known_names) or name not in {None, known_names[index]}:
         raise InputError(f"{folder.name} has no column {source}/{index}. Open it again.")
-    assert results.clusters is not None  # or there would be no explanation
+    assert results.clusters is not None  # otherwise there would be no explanation
     file = folder / VALUE_FILES[source]
     categories: tuple[str, ...] = ()
     with name_damaged_file(file, EXPLAIN_AGAIN):

@@ -1,4 +1,4 @@
-"""What the page shows of an inspection, as JSON documents."""
+"""The JSON documents of an inspection for the page."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ SHOWN = 24
 def describe_inspection(folder: Path) -> dict[str, object]:
     """Describe an inspection for the page: its classes, ranked pairs, matrices and evaluation.
 
-    Time and size grow with the number of classes squared, not with that of images.
+    Time and size grow with the square of the number of classes, not with the number of images.
 
     Returns
     -------
     dict
-        Of a matrix, `data` has one byte per pair in Base64, row by row in the order of the
-        outputs: 0 for unknown, else 1 to 255 from `low` to `high`.
+        For a matrix, `data` has one byte per pair in Base64, row by row in the order of the
+        outputs: 0 for unknown, otherwise 1 to 255 from `low` to `high`.
 
     Raises
     ------
     InputError
-        When it is no inspection, or a file of it is not as the tool writes it.
+        When it is no inspection, or one of its files is damaged.
     """
     manifest, classes = read_inspection(folder)
     about = manifest.model_dump(include={"notes", "result", "parameters", "chosen", "started_at"})
@@ -91,15 +91,15 @@ def describe_pair(folder: Path, a: int, b: int) -> dict[str, object]:
     Returns
     -------
     dict
-        `first`, `second` and `confused` are images that have thumbnails.  With labels, the images
-        of `first` and `second` are classified correctly.  Without labels, `confused` has images
-        that are nearly a tie between the two classes.  `list` is the path of the list of all
-        confused images, or None.
+        `first`, `second` and `confused` are images that have thumbnails. With labels, the images of
+        `first` and `second` are classified correctly. Without labels, `confused` has images that
+        are nearly a tie between the two classes. `list` is the path of the list of all confused
+        images, or None.
 
     Raises
     ------
     InputError
-        When there is no such pair, or a file is not as the tool writes it.
+        When there is no such pair, or a file is damaged.
     """
     manifest, classes = read_inspection(folder)
     if not (0 <= a < len(classes) and 0 <= b < len(classes)) or a == b:

@@ -1,4 +1,4 @@
-"""What the page shows of a run of coverage, as one JSON document."""
+"""The JSON document of a run of coverage for the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page shows of heatmaps, and of two runs that are compared, as JSON documents."""
+"""The JSON documents of heatmaps, and of two runs that are compared, for the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.runs.manifest import read_manifest, read_part
 
 
 def describe_layers(folder: Path) -> dict[str, object]:
-    """Tell of a run of `heatmaps` which layers were searched, and which have pictures.
+    """Describe which layers a run of `heatmaps` searched, and which layers have pictures.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the page shows of a retraining, while it runs and afterwards, as one JSON document."""
+"""The JSON document of a retraining for the page, during the job and afterwards."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from pipelines.runs.guard import find_file_inside, name_damaged_file
 from pipelines.runs.manifest import Manifest, read_manifest, read_part
 
 SHOWN = 8
-"""Thumbnails of repaired images, and of others, that a cluster shows at most; as many are drawn."""
+"""Largest number of thumbnails of repaired images, and of others, per cluster."""
 MOST_BROKEN = 48
 Repairs = dict[str, dict[str, list[dict[str, str]]]]
 
 
 def describe_retraining(folder: Path) -> dict[str, object]:
-    """Describe a retraining for the page: how far it is, and afterwards what it changed.
+    """Describe a retraining for the page: its progress, and afterwards its changes.
 
     Time and the size of the result grow linearly with the number of test images, at most.
 
     Returns
     -------
     dict
-        `running`, `epochs` (the number asked for) and `history` (one row per epoch).  Once there
-        are results, `found` (the entries of `retraining.json`), `sentence`, `compared`, `notes`,
+        `running`, `epochs` (the requested number) and `history` (one row per epoch). When there are
+        results, also `found` (the entries of `retraining.json`), `sentence`, `compared`, `notes`,
         `clusters` (images with thumbnails, by cluster) and `broken`.
 
     Raises
     ------
     InputError
-        When it is no retraining, or a file of it is not as the tool writes it.
+        When it is no retraining, or one of its files is damaged.
     """
     manifest = read_manifest(folder)
     if manifest.job != "retrain":
@@ -83,7 +83,7 @@ def _missing(manifest: Manifest, running: bool) -> list[str]:
 
 def _history(folder: Path, running: bool) -> list[dict[str, float]]:
     file = (folder / PROGRESS_FOLDER if running else folder) / HISTORY_FILE
-    if running and not file.is_file():  # training is over, and the job goes on
+    if running and not file.is_file():  # training is finished, and the job continues
         file = folder / HISTORY_FILE
     if not file.exists():
         return []
@@ -95,7 +95,7 @@ def _history(folder: Path, running: bool) -> list[dict[str, float]]:
                 raise ValueError("a figure is no finite number")
             return history
     except InputError:
-        if running:  # the job takes the file away when it has the results
+        if running:  # the job removes the file when it has the results
             return []
         raise
 

@@ -1,4 +1,4 @@
-"""What the page shows of an unsafe set, as one JSON document."""
+"""The JSON document of an unsafe set for the page."""
 
 from __future__ import annotations
 
