@@ -13,6 +13,7 @@ import re
 import socket
 import zipfile
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 
 from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import atomic_write
+from pipelines.runs.files import atomic_write, remove_temporaries
+from pipelines.runs.locks import Lock
 
 CONVOLUTIONS = {
     "block1_conv1": (3, 3, 3, 64),
@@ -174,8 +176,12 @@ def read_converted_base(cache: Path) -> Layers:
     layers = read_onnx(onnx_file)
     arrays = {f"{name}/kernel": kernel for name, (kernel, _) in layers.items()}
     arrays |= {f"{name}/bias": bias for name, (_, bias) in layers.items()}
-    with atomic_write(converted) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    with ExitStack() as stack:
+        with suppress(BlockingIOError):  # somebody else converts it just now
+            stack.enter_context(Lock(cache / f".{CONVERTED_FILE}.lock"))
+            remove_temporaries(cache, (CONVERTED_FILE,))  # of a process that was killed
+        with atomic_write(converted) as file:
+            np.savez(file, allow_pickle=False, **arrays)
     return layers
 
 
