@@ -56,7 +56,7 @@ def explain(options: ExplainOptions) -> None:
 
 @takes(ReportOptions)
 def report(options: ReportOptions) -> None:
-    """Write report.html anew, with names, notes and verdicts as they are now."""
+    """Write report.html again, with the current names, notes and verdicts."""
     from pipelines.retraining.report import write_run_report
 
     with job("The report is as it was."):

@@ -39,7 +39,7 @@ def coverage(options: CoverageOptions) -> None:
 
 @takes(PerturbOptions)
 def perturb(options: PerturbOptions) -> None:
-    """Make a noisy or adversarial copy of a test set, to check criteria of coverage with."""
+    """Make a noisy or adversarial copy of a test set, to check coverage criteria."""
     from pipelines.data.images import Rejected
     from pipelines.deepimportance.manifest import PerturbFigures
     from pipelines.deepimportance.perturbation_job import ATTACKS, Options, perturb_images

@@ -34,7 +34,7 @@ def page(
         str | None,
         typer.Option(
             help="Address to listen on, so that other machines reach the page; needs --auth and "
-            "--root. (default: this machine alone)"
+            "--root. (default: only this machine)"
         ),
     ] = None,
     auth: Annotated[
@@ -52,7 +52,7 @@ def page(
     ] = None,
     browser: Annotated[
         bool | None,
-        typer.Option(help="Open the page in a browser. (default: where there is a screen)"),
+        typer.Option(help="Open the page in a browser. (default: if there is a screen)"),
     ] = None,
 ) -> None:
     """Serve the page; with a command, do one job instead."""

@@ -19,7 +19,7 @@ NOT_REPAIRED = 5
 def retrain(options: RetrainOptions) -> None:
     """Retrain the DNN with its training set and the labelled unsafe set; measure what changed.
 
-    Ctrl-C ends training with the best epoch so far, a second time the job.
+    Ctrl-C ends training and keeps the best epoch so far; a second Ctrl-C ends the job.
     """
     import threading
 

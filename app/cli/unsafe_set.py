@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @takes(SelectOptions)
 def select(options: SelectOptions) -> None:
-    """Select the unsafe set: which images of a folder of new ones are worth labelling."""
+    """Select the unsafe set: the new images that are worth labelling."""
     from pipelines.dnn.job import read_test
     from pipelines.unsafe_set.export import check_target, export_unsafe_set
     from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
@@ -57,7 +57,7 @@ def select(options: SelectOptions) -> None:
 
 @takes(RecutOptions)
 def recut(options: RecutOptions) -> None:
-    """Change the unsafe set in a moment: another number, or without some images or clusters."""
+    """Change the unsafe set quickly: another number, or without some images or clusters."""
     from pipelines.unsafe_set import files
 
     with job("The unsafe set may be as it was: look at unsafe_set.csv."):
@@ -74,7 +74,7 @@ def recut(options: RecutOptions) -> None:
 
 @takes(ExportOptions)
 def export(options: ExportOptions) -> None:
-    """Copy the unsafe set into a folder a cluster, with import files of Label Studio and COCO.
+    """Copy the unsafe set, one folder per cluster, with files for Label Studio and COCO.
 
     For a run of coverage, copy the new images that widen the test set.
     """

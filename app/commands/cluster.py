@@ -30,64 +30,68 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 class ClusterOptions:
     """Options of `cluster`."""
 
-    out: Annotated[Path, Option("Run folder to write: new, or empty.", label="Run folder")]
+    out: Annotated[
+        Path, Option("Run folder to write; it must be new or empty.", label="Run folder")
+    ]
     images: Annotated[
         Path | None,
         replace(
             FAILING_IMAGES,
-            help=f"{FAILING_IMAGES.help} Left out with --test-run.",
+            help=f"{FAILING_IMAGES.help} Not needed with --test-run.",
             needed="the folder that holds the images, or try the example",
         ),
     ] = None
     passing: Annotated[
         Path | None,
         Option(
-            "Images of the same test that the DNN gets right. They tell causes of failures from "
-            "what all pictures show, and how often images like these fail.",
+            "Images of the same test on which the DNN is right. With them, causes of failures are "
+            "distinguished from what all images show, and failure rates are estimated.",
             metavar="FOLDER|LIST",
             label="Passing images of the same test, or the folder of a test",
-            info="They tell causes from what all pictures show, and how often images like these "
-            "fail. A test names its failing images, too.",
+            info="They distinguish causes from what all images show, and give failure rates. A "
+            "test also names its failing images.",
             images=True,
         ),
     ] = None
     test_run: Annotated[
         Path | None,
         Option(
-            "Folder that `test` wrote. Gives failing and passing images, labels and predictions, "
-            "in the place of IMAGES.",
+            "Folder that `test` wrote. It has failing and passing images, labels and predictions, "
+            "and replaces IMAGES.",
             metavar="DIR",
         ),
     ] = None
-    sample: Annotated[int, Option("Most passing images that are used.", numbers=COUNT)] = 2000
+    sample: Annotated[
+        int, Option("Largest number of passing images that are used.", numbers=COUNT)
+    ] = 2000
     groups: Annotated[
         str | None,
         Option(
-            "Which images are of one track, drive or person: a column of a table of --parameters, "
-            "or a regular expression whose first group in the path names it. auto: by the stem "
-            "that names share before a frame number, else by pictures that are nearly the same. "
-            "(default: auto)",
+            "How to find the group (track, drive or person) of each image: a column of a table of "
+            "--parameters, or a regular expression whose first group in the path is the group. "
+            "auto: the part of the file name before a frame number, otherwise pictures that are "
+            "nearly the same. none: every image is a group of its own. (default: auto)",
             metavar="COLUMN|REGEX|auto|none",
             label="Groups of images",
-            info="Of one track, drive or person: a column of the tables, a regular expression, or "
-            "none. Empty: by names such as 00012_00003.png, else by pictures that are nearly the "
-            "same.",
+            info="How to find the track, drive or person of each image: a column of the tables, a "
+            "regular expression, or none. Empty: by names such as 00012_00003.png, otherwise by "
+            "pictures that are nearly the same.",
         ),
     ] = None
     overwrite: Overwrite = False
     recipe: Annotated[
         str,
         Option(
-            "'contrast': failing images seen in contrast with passing ones (block2_pool to "
-            "block4_pool, 40 components). 'appearance': by what images look like (block4_pool and "
-            "block5_pool, or block3_pool and block4_pool, whichever clusters better; unit length, "
-            "50 components). 'default': the first of these alone, as before there were passing "
-            "images. 'paper': SAFE as printed (fc2, 256 components); downloads 528 MB. (default: "
-            "contrast with passing images, else appearance)",
+            "'contrast': failing images in contrast with passing ones (block2_pool to "
+            "block4_pool, 40 components). 'appearance': by the appearance of images (block4_pool "
+            "and block5_pool, or block3_pool and block4_pool, the set with the better clusters; "
+            "unit length, 50 components). 'default': appearance with block4_pool and block5_pool "
+            "alone, as in earlier versions. 'paper': SAFE as in the paper (fc2, 256 components); "
+            "downloads 528 MB. (default: contrast with passing images, otherwise appearance)",
             show_default=False,
             label="Recipe",
-            info="by input: contrast with passing images, else appearance. paper: SAFE as printed; "
-            "downloads 528 MB.",
+            info="by input: contrast with passing images, otherwise appearance. paper: SAFE as in "
+            "the paper; downloads 528 MB.",
             choices=RECIPES,
             unset="by input",
         ),
@@ -122,19 +126,19 @@ class ClusterOptions:
     min_samples: Annotated[
         int | None,
         Option(
-            "min_samples of DBSCAN. (default: searched for)",
+            "min_samples of DBSCAN. (default: chosen by a search)",
             numbers=COUNT,
             label="min_samples of DBSCAN",
-            info="Empty: searched for.",
+            info="Empty: chosen by a search.",
         ),
     ] = None
     eps: Annotated[
         float | None,
         Option(
-            "eps of DBSCAN. (default: searched for)",
+            "eps of DBSCAN. (default: chosen by a search)",
             numbers=POSITIVE,
             label="eps of DBSCAN",
-            info="Empty: searched for.",
+            info="Empty: chosen by a search.",
         ),
     ] = None
     seed: Annotated[
@@ -144,17 +148,17 @@ class ClusterOptions:
             "parameters are tested.",
             numbers=SEED,
             label="Seed",
-            info="Of the randomised PCA, and of the random groups against which hints and "
+            info="Seed of the randomised PCA, and of the random groups against which hints and "
             "parameters are tested.",
         ),
     ] = 0
     batch_size: Annotated[
         int,
         Option(
-            "Images the network sees at once.",
+            "Number of images per batch of the network.",
             numbers=COUNT,
             label="Batch size",
-            info="Images the network sees at once.",
+            info="Number of images per batch of the network.",
         ),
     ] = 8
     precision: Annotated[

@@ -24,10 +24,11 @@ MODEL = Option(
     needed="the model file of the DNN under analysis",
 )
 CLASSES = Option(
-    "Names of the classes, one a line, in the order of the model's outputs. (default: sorted)",
+    "File with the names of the classes, one per line, in the order of the model's outputs. "
+    "(default: sorted)",
     metavar="FILE",
     label="Names of the classes",
-    info="A file, one a line, in the order of the outputs. Empty: sorted.",
+    info="A file with one name per line, in the order of the outputs. Empty: sorted.",
 )
 FAILING_IMAGES = Option(
     "Folder of images on which the DNN failed, or a list of them, such as failures.txt of a test "
@@ -38,77 +39,78 @@ FAILING_IMAGES = Option(
     images=True,
 )
 TASK = Option(
-    "What the model predicts: classes (one an image), several (labels), or numbers. (default: as "
-    "labels and model tell)",
+    "What the model predicts: classes (one per image), several (labels per image), or numbers. "
+    "(default: decided by labels and model)",
     label="What the model predicts",
-    info="One class an image, several labels, or numbers.",
+    info="One class per image, several labels per image, or numbers.",
     choices=TASKS,
     unset=GUESSED,
 )
 OVERWRITE = Option("Replace the run that --out holds.")
-BATCH_SIZE = Option("Images the DNN sees at once.", numbers=COUNT)
-NEW_FOLDER = Option("Folder to write: new, or empty.")
+BATCH_SIZE = Option("Number of images per batch of the DNN.", numbers=COUNT)
+NEW_FOLDER = Option("Folder to write; it must be new or empty.")
 
 ModelFile = Annotated[Path, MODEL]
 Scaling = Annotated[
     str | None,
     Option(
-        "How pixels go into the model: none (0 to 255), 0-1, -1-1, caffe or torch. (default: none "
-        "for a model that rescales them itself; else this option is needed)",
+        "How pixels are scaled for the model: none (0 to 255), 0-1, -1-1, caffe or torch. "
+        "(default: none for a model that rescales them itself; otherwise this option is required)",
         label="Scaling of pixels",
-        info="none: 0 to 255. caffe, torch: as networks trained on ImageNet.",
+        info="none: 0 to 255. caffe, torch: as for networks trained on ImageNet.",
         choices=SCALINGS,
         unset=GUESSED,
     ),
 ]
-TrustModel = Annotated[bool, Option("Run code that the model file holds (Lambda layers).")]
+TrustModel = Annotated[bool, Option("Run code inside the model file (Lambda layers).")]
 Classes = Annotated[Path | None, CLASSES]
 Task = Annotated[str | None, TASK]
 ErrorThreshold = Annotated[
     float | None,
     Option(
         "For numbers: mean error (for key points: mean distance) above which an image counts as "
-        "failed.",
+        "failing.",
         numbers=NUMBER,
         label="Error threshold",
-        info="For numbers: above this error, an image counts as failed.",
+        info="For numbers: above this error, an image counts as failing.",
     ),
 ]
 KeyPoints = Annotated[
     bool,
     Option(
-        "The numbers are places in the picture: x and y of each point. (default: if their names "
-        "say so)",
+        "The numbers are the x and y of key points in the image. (default: decided by their names)",
         label="The numbers are key points",
-        info="Then an error is a distance in the picture.",
+        info="An error is then a distance in the image.",
     ),
 ]
 TestGroups = Annotated[
     str | None,
     Option(
-        "Which test images are of one track, drive or person, and count as one in intervals and "
-        "tests: a column of labels.csv or parameters.csv beside them, or a regular expression "
-        "whose first group in the path names it. auto: by the stem that names share before a frame "
-        "number. (default: auto)",
+        "How to find the group (track, drive or person) of each test image; intervals and tests "
+        "count a group as one. A column of labels.csv or parameters.csv beside the images, or a "
+        "regular expression whose first group in the path is the group. auto: the part of the "
+        "file name before a frame number. none: every image is a group of its own. (default: "
+        "auto)",
         metavar="COLUMN|REGEX|auto|none",
         label="Groups of test images",
-        info="Of one track, drive or person, which intervals and tests count as one: a column of "
-        "labels.csv or parameters.csv beside them, a regular expression, or none. Empty: by names "
-        "such as 00012_00003.png.",
+        info="How to find the track, drive or person of each image; intervals and tests count it "
+        "as one: a column of labels.csv or parameters.csv beside the images, a regular "
+        "expression, or none. Empty: by names such as 00012_00003.png.",
     ),
 ]
-RunFolder = Annotated[Path, Option("Run folder to write: new, or empty.")]
+RunFolder = Annotated[Path, Option("Run folder to write; it must be new or empty.")]
 Overwrite = Annotated[bool, OVERWRITE]
 ParameterFiles = Annotated[
     tuple[Path, ...],
     Option(
-        "CSV file of parameters of the images, first column the relative path; repeat for several. "
-        "Columns label and prediction give confusions. Where passing images have rows, too, "
-        "clusters are compared with passing images.",
+        "CSV file with parameters of the images; its first column is the relative path. Repeat "
+        "for several. The columns label and prediction give confusions. If passing images have "
+        "rows, too, clusters are compared with passing images.",
         metavar="CSV",
         label="Parameter tables",
-        info="CSV files, one a line: a row an image, failing or passing, its path first. Columns "
-        "“label” and “prediction” give confusions. Empty: those of the earlier explanation.",
+        info="CSV files, one per line; they have one row per failing or passing image, and the "
+        "path in the first column. Columns “label” and “prediction” give confusions. Empty: "
+        "those of the earlier explanation.",
     ),
 ]
 Angles = Annotated[
@@ -117,14 +119,14 @@ Angles = Annotated[
         "Parameter that is an angle in degrees; repeat for several.",
         metavar="NAME",
         label="Angles",
-        info="Columns in degrees, with commas between.",
+        info="Columns in degrees, separated by commas.",
     ),
 ]
 UnsafeValues = Annotated[
     Path | None,
     Option(
-        "CSV file of parameter, value and side (near, at most, at least): where failures are "
-        "likely.",
+        "CSV file with the columns parameter, value and side (near, at most, at least): values "
+        "where failures are likely.",
         metavar="CSV",
         label="Unsafe values",
         info="A CSV file with the columns parameter, value and side.",

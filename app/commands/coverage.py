@@ -52,17 +52,17 @@ class CoverageOptions:
     layer: Annotated[
         str | None,
         Option(
-            "Layer whose neurons are measured: Dense, Conv2D and similar. (default: the last "
-            "but one of these)",
+            "Layer whose neurons are measured: Dense, Conv2D and similar. (default: the second to "
+            "last of these)",
             metavar="NAME",
             label="Layer",
-            info="Dense or convolution. Empty: the last but one that has neurons.",
+            info="Dense or convolution. Empty: the second to last with neurons.",
         ),
     ] = None
     neurons: Annotated[
         int,
         Option(
-            "Important neurons, the paper's m.",
+            "Number of important neurons, the paper's m.",
             numbers=COUNT,
             label="Important neurons",
             info="The paper's m.",
@@ -80,17 +80,17 @@ class CoverageOptions:
     candidates: Annotated[
         Path | None,
         Option(
-            "Folder of new images, ranked by what they add to the first test.",
+            "Folder of new images; they are ranked by what they add to the first test set.",
             metavar="DIR",
             label="New images",
-            info="A folder: which of them widen the first test set, ranked.",
+            info="A folder; its images are ranked by how much they widen the first test set.",
             images=True,
         ),
     ] = None
     clusters: Annotated[
         int,
         Option(
-            "Most regions of a neuron's activations to try.",
+            "Largest number of regions of a neuron's activations that is tried.",
             numbers=REGIONS,
             label="Most regions of a neuron",
         ),
@@ -124,15 +124,15 @@ class PerturbOptions:
     how: Annotated[
         str,
         Option(
-            "gaussian: noise on the 2 % most relevant pixels; gaussian-random: on as many random "
-            "ones; fgsm, bim: adversarial, through the model's gradient."
+            "gaussian: noise on the 2 % most relevant pixels; gaussian-random: noise on equally "
+            "many random pixels; fgsm, bim: adversarial, by the model's gradient."
         ),
     ] = "gaussian"
     strength: Annotated[
         float | None,
         Option(
-            "Share of the range of pixels: standard deviation of noise, else the largest change "
-            "of a pixel. (default: 0.3 for noise, else 0.1)",
+            "Share of the pixel range: standard deviation of the noise, or largest change of a "
+            "pixel by an attack. (default: 0.3 for noise, 0.1 for an attack)",
             numbers=PART,
         ),
     ] = None

@@ -63,11 +63,11 @@ class HeatmapsOptions:
     layer: Annotated[
         tuple[str, ...],
         Option(
-            "Layer to search; repeat for several. (default: all)",
+            "Layer whose heatmaps are clustered; repeat for several. (default: all)",
             metavar="NAME",
             former="--layers",
             label="Layers to search",
-            info="Names with commas between. Empty: all internal ones.",
+            info="Names separated by commas. Empty: all internal layers.",
         ),
     ] = ()
     rule: Annotated[
@@ -83,7 +83,8 @@ class HeatmapsOptions:
         str | None,
         Option(
             "Class (or position of an output) whose relevance is measured. (default: the "
-            "predicted one; for numbers and several labels, the one most wrong in the test)",
+            "predicted class; for numbers and several labels, the output with the largest error "
+            "in the test)",
             metavar="CLASS",
             label="Class to explain",
             info="A class, or the position of an output. Empty: the predicted one.",

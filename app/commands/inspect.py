@@ -30,7 +30,7 @@ class InspectOptions:
     model: Annotated[
         Path | None,
         Option(
-            "Keras model file of the classifier (.keras, .h5); none with --distances.",
+            "Keras model file of the classifier (.keras, .h5); not with --distances.",
             by_place=True,
             label="Keras model of the classifier",
             placeholder=PLACEHOLDER,
@@ -53,38 +53,40 @@ class InspectOptions:
         Path | None,
         replace(
             CLASSES,
-            help="Names of the classes, one a line, in the order of the model's outputs. "
-            "(default: the labels, sorted; without labels, positions)",
-            info="A file, one a line, in the order of the outputs. Empty: the labels, sorted.",
+            help="File with the names of the classes, one per line, in the order of the model's "
+            "outputs. (default: the labels, sorted; without labels, positions)",
+            info="A file with one name per line, in the order of the outputs. Empty: the labels, "
+            "sorted.",
         ),
     ] = None
     task: Annotated[
         str | None,
         replace(
             TASK,
-            help="classes (one an image) or several (labels). (default: as labels and model tell)",
-            info="One class an image, or several labels.",
+            help="classes (one per image) or several (labels per image). (default: decided by "
+            "labels and model)",
+            info="One class per image, or several labels per image.",
             choices=TASKS,
         ),
     ] = None
     threshold: Annotated[
         tuple[float, ...],
         Option(
-            "Activation, scaled to 0 to 1 per image and layer, above which a neuron is active; "
-            "repeat to compare several: the first one gives the ranking. (default: 0.5)",
+            "Activation, scaled to 0 to 1 per image and layer, above which a neuron is active. "
+            "Repeat to compare several; the first one gives the ranking. (default: 0.5)",
             numbers=ACTIVATION,
             label="Threshold of activation",
-            info="0 to 1; several with semicolons between: the first one gives the ranking.",
+            info="0 to 1; separate several by semicolons; the first one gives the ranking.",
         ),
     ] = (0.5,)
     layer: Annotated[
         tuple[str, ...],
         Option(
-            "Layer whose neurons count; repeat for several. (default: all)",
+            "Layer whose neurons are measured; repeat for several. (default: all)",
             metavar="NAME",
             former="--layers",
             label="Layers whose neurons count",
-            info="Names with commas between. Empty: all.",
+            info="Names separated by commas. Empty: all.",
         ),
     ] = ()
     normalise: Annotated[
@@ -93,13 +95,13 @@ class InspectOptions:
             "Divide distances by the root of the number of neurons that either class activates, as "
             "the authors' code does; the paper does not.",
             label="Normalise distances",
-            info="By the neurons that either class activates, as the authors' code does.",
+            info="By the number of neurons that either class activates, as in the authors' code.",
         ),
     ] = False
     top: Annotated[
         float,
         Option(
-            "Share of the pairs that counts as the top.",
+            "Share of the pairs that is reported as the top.",
             metavar="PERCENT",
             numbers=PERCENTAGE,
             label="Top pairs",
@@ -111,36 +113,37 @@ class InspectOptions:
     no_labels: Annotated[
         bool,
         Option(
-            "Take no labels from labels.csv or class folders.",
+            "Ignore labels.csv and class folders.",
             label="Take no labels",
-            info="Otherwise labels.csv or class folders, where there are any, judge the ranking.",
+            info="Otherwise labels.csv or class folders, if any, evaluate the ranking.",
         ),
     ] = False
     distances: Annotated[
         Path | None,
         Option(
-            "Distances that another framework has exported (class, class, distance), instead of "
-            "MODEL and IMAGES.",
+            "Table of distances from another framework (class, class, distance), instead of MODEL "
+            "and IMAGES.",
             metavar="CSV",
             label="Table of distances",
-            info="CSV of class, class and distance. It takes the place of model and images.",
+            info="CSV of class, class and distance. It replaces model and images.",
         ),
     ] = None
     labels: Annotated[
         Path | None,
         Option(
-            "With --distances: image, labels; semicolons between labels.",
+            "With --distances: table with the columns image and labels; semicolons separate "
+            "labels.",
             metavar="CSV",
             label="Table of labels",
-            info="CSV of image and labels, semicolons between labels.",
+            info="CSV of image and labels; semicolons separate labels.",
         ),
     ] = None
     predictions: Annotated[
         Path | None,
         Option(
-            "With --distances: image, predicted labels.",
+            "With --distances: table with the columns image and predicted labels.",
             metavar="CSV",
             label="Table of predictions",
-            info="The same, as predicted.",
+            info="CSV of image and predicted labels.",
         ),
     ] = None

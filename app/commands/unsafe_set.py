@@ -18,7 +18,9 @@ RANKINGS = ("contrast", "distance")
 class SelectOptions:
     """Options of `select`."""
 
-    run: Annotated[Path, Option("Run folder of cluster; the unsafe set goes there.", by_place=True)]
+    run: Annotated[
+        Path, Option("Run folder of clusters; the unsafe set is written there.", by_place=True)
+    ]
     improvement: Annotated[
         Path,
         Option(
@@ -31,20 +33,21 @@ class SelectOptions:
     count: Annotated[
         int | None,
         Option(
-            "Images to choose. (default: estimated, else 10 % of the images)",
+            "Number of images to choose. (default: the papers' estimate if its figures are given, "
+            "otherwise 10 % of the images)",
             numbers=COUNT,
             label="Images to choose",
-            info="A number here counts before any estimate.",
+            info="A number here replaces the estimate.",
         ),
     ] = None
     test_images: Annotated[
         int | None,
         Option(
-            "Size of the test set that the failing images come from; with --accuracy, for the "
-            "papers' estimate.",
+            "Size of the test set that the failing images come from; the papers' estimate needs "
+            "it and --accuracy.",
             numbers=COUNT,
             label="Test images",
-            info="In all, right and wrong.",
+            info="Number of all, right and wrong.",
         ),
     ] = None
     accuracy: Annotated[
@@ -57,12 +60,13 @@ class SelectOptions:
         ),
     ] = None
     test: Annotated[
-        Path | None, Option("Folder that test wrote, instead of both of these.", metavar="DIR")
+        Path | None,
+        Option("Folder that `test` wrote, instead of --test-images and --accuracy.", metavar="DIR"),
     ] = None
     selection_factor: Annotated[
         float,
         Option(
-            "The papers' factor: bounds the set by a share of the test set.",
+            "The papers' factor: it limits the set to a share of the test set.",
             numbers=PART,
             label="Selection factor",
             info="0.3 in the papers.",
@@ -80,8 +84,8 @@ class SelectOptions:
     ranking: Annotated[
         str,
         Option(
-            "Which images come first. contrast: those more like failing than like other new ones; "
-            "distance: those nearest to a core image (SAFE, HUDD).",
+            "Which images come first. contrast: those that are more like failing images than like "
+            "other new ones; distance: those nearest to a core image (SAFE, HUDD).",
             label="Which images come first",
             info="contrast: images more like failing than like other new ones. distance: those "
             "nearest to a core image (SAFE, HUDD).",
@@ -91,7 +95,7 @@ class SelectOptions:
     duplicates: Annotated[
         bool,
         Option(
-            "Choose images that look the same, too.",
+            "Choose near-duplicates, too.",
             label="Choose images that look the same, too",
             info="Otherwise near-duplicates count once.",
         ),
@@ -99,28 +103,31 @@ class SelectOptions:
     groups: Annotated[
         str | None,
         Option(
-            "Which images are of one track, drive or person: the first of each such group comes "
-            "before the second of any. A regular expression whose first group in the path names "
-            "it. auto: by the stem that names share before a frame number. (default: auto)",
+            "How to find the group (track, drive or person) of each image; the first image of "
+            "every group is chosen before the second of any. A regular expression whose first "
+            "group in the path is the group. auto: the part of the file name before a frame "
+            "number. none: every image is a group of its own. (default: auto)",
             metavar="REGEX|auto|none",
             label="Groups of new images",
-            info="Of one track, drive or person, whose first image comes before the second of any: "
-            "a regular expression, or none. Empty: by names such as 00012_00003.png.",
+            info="How to find the track, drive or person of each image; the first image of each is "
+            "chosen before the second of any: a regular expression, or none. Empty: by names such "
+            "as 00012_00003.png.",
         ),
     ] = None
     overwrite: Annotated[
         bool,
         Option(
-            "Replace an unsafe set of another folder with labels.",
+            "Replace a labelled unsafe set that was selected from another folder.",
             label="Replace labels of another folder",
-            info="Otherwise a run whose unsafe set of another folder has labels stays as it is.",
+            info="Otherwise a labelled unsafe set of another folder is kept, and the job is "
+            "refused.",
         ),
     ] = False
     export: Annotated[
         Path | None,
         Option(
-            "New folder for copies of the chosen images, a folder a cluster, and for import files "
-            "of Label Studio and COCO."
+            "New folder for copies of the chosen images, one folder per cluster, and for import "
+            "files of Label Studio and COCO."
         ),
     ] = None
     link: Annotated[bool, Option("Link the images in --export instead of copying them.")] = False
@@ -133,7 +140,7 @@ class RecutOptions:
 
     run: Annotated[Path, Option("Run folder whose unsafe set is changed.", by_place=True)]
     count: Annotated[
-        int | None, Option("Images to choose. (default: as many as before)", numbers=COUNT)
+        int | None, Option("Number of images to choose. (default: as before)", numbers=COUNT)
     ] = None
     without: Annotated[
         tuple[str, ...], Option("Image to take out; repeat for several.", metavar="PATH")
@@ -160,8 +167,8 @@ class ExportOptions:
     run: Annotated[
         Path,
         Option(
-            "Run folder whose unsafe set is exported, or of coverage: the new images that widen "
-            "the test set.",
+            "Run folder whose unsafe set is exported; for a run of coverage, the new images that "
+            "widen the test set are exported.",
             by_place=True,
         ),
     ]
@@ -188,8 +195,8 @@ class ExportOptions:
     count: Annotated[
         int | None,
         Option(
-            "For a run of coverage: images to export, best first. (default: those that add a "
-            "combination)",
+            "For a run of coverage: number of images to export, best first. (default: those that "
+            "add a combination)",
             numbers=COUNT,
             label="Images",
             info="Best first. Empty: those that add a combination.",
