@@ -1,4 +1,4 @@
-"""The one door of the SAFE tool: `python SAFE_Tool.py --help` says what it can do."""
+"""The entry point of the SAFE tool: `python SAFE_Tool.py --help` lists what it can do."""
 
 from app.cli.main import app
 

@@ -1,7 +1,7 @@
 """Photographs of many classes, composed from two packages that anyone can install.
 
-Animals, plants and fruit of `tuxpaint-stamps-default`, cut out of photographs, before landscapes of
-`mate-backgrounds` (both Debian): some two hundred classes with a few pictures each.
+Animals, plants and fruit of `tuxpaint-stamps-default`, cut out of photographs, are placed on
+landscapes of `mate-backgrounds` (both Debian): about two hundred classes with a few pictures each.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ STAMPS = Path("/usr/share/tuxpaint/stamps")
 BACKGROUNDS = Path("/usr/share/backgrounds/mate/nature")
 KINDS = ("animals", "plants", "food/fruit", "food/vegetables")
 SMALLEST = 120
-"""Shorter side of a stamp that is large enough to be a photograph, px."""
+"""Smallest shorter side of a stamp that is used as a photograph, px."""
 SIZE = (320, 240)
 
 
 def find_stamps() -> list[Path]:
-    """Return the cut-out photographs; none where the package is not installed."""
+    """Return the cut-out photographs; an empty list if the package is not installed."""
     files = [file for kind in KINDS for file in sorted((STAMPS / kind).rglob("*.png"))]
     return [file for file in files if min(Image.open(file).size) >= SMALLEST]
 
 
 def find_backgrounds() -> list[Path]:
-    """Return the landscapes; none where the package is not installed."""
+    """Return the landscapes; an empty list if the package is not installed."""
     return sorted(BACKGROUNDS.glob("*.jpg"))
 
 
 def compose(stamp: Path, background: Path, rng: np.random.Generator) -> Image.Image:
-    """Put a cut-out somewhere before a part of a landscape.
+    """Put a cut-out at a random place on a part of a landscape.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""What clusters in contrast cost beside features: `python -m benchmarks.contrast_cost FOLDER`.
+"""Cost of clusters in contrast, beside features: `python -m benchmarks.contrast_cost FOLDER`.
 
-Photographs of FOLDER with causes drawn on them, 400 failing and 300 passing. CPU time of this
-process, of all its threads: of the failing images' features, of the search for situations, and of
-the count of images in clusters that were found without them.
+The images are photographs of FOLDER with causes drawn on them, 400 failing and 300 passing. The CPU
+time of all threads of this process is measured for three steps: the features of the failing images,
+the search for situations, and the count of images in clusters that were computed without them.
 """
 
 from __future__ import annotations

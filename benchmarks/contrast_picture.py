@@ -1,8 +1,8 @@
 """Draw why passing images matter: `python -m benchmarks.contrast_picture assets/contrast.png`.
 
-The same 600 failing pictures of drawn signs twice, laid out by t-SNE: by what they look like, and
-in contrast with 300 passing ones. Colours are the nine injected
-causes; each comes on eight kinds of sign.
+The same 600 failing pictures of drawn signs are laid out twice by t-SNE: by appearance, and in
+contrast with 300 passing ones. Colours are the nine injected causes; each occurs on eight kinds of
+sign.
 """
 
 from __future__ import annotations

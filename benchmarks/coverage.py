@@ -1,11 +1,12 @@
-"""Importance-Driven Coverage beside the paper and the obvious way: `python -m benchmarks.coverage`.
+"""Importance-Driven Coverage beside the paper and the usual way: `python -m benchmarks.coverage`.
 
-- table: the paper's Table 3 and 4, on a LeNet-5 that is trained on scikit-learn's digits, enlarged
-  to 28 x 28: coverage of a test set, and with noise on random and on relevant pixels added (U_O+S,
-  U_O+DI), or adversarial images; by IDC for several m, and by the other criteria.  Mean over
-  seeds, each with its own network and several draws of noise; and by how much relevant pixels
-  raise IDC more than random ones, for two rules of relevance.
-- time: what the analysis of 10,000 images costs, in plain predictions of the same files.
+- table: the paper's Tables 3 and 4, on a LeNet-5 that is trained on scikit-learn's digits, enlarged
+  to 28 x 28. It shows the coverage of a test set, and of the test set with added images: with noise
+  on random and on relevant pixels (U_O+S, U_O+DI), or adversarial. Coverage is IDC for several m,
+  and the other criteria. The figures are means over seeds, each with its own network and several
+  draws of noise. It also shows by how much relevant pixels raise IDC more than random ones, for two
+  rules of relevance.
+- time: the cost of the analysis of 10,000 images, in plain predictions of the same files.
 - quantise: regions of a neuron on 10,000 and 50,000 images, beside scikit-learn's k-means and
   silhouette.
 """

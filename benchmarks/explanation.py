@@ -1,13 +1,14 @@
 """How well clusters are explained: `python -m benchmarks.explanation [MEASUREMENT ...]`.
 
-- hints: finds the clusters of 600 failing eye images with ten injected causes, and looks at the
-  first hint of each pure one.  Where the cause is a property of pixels, does it name the cause?
-  Where not, is it true?  It is when the cause brought it about: the same eyes, drawn without their
-  causes, differ by as much as people notice, in the direction said.
-- parameters: in the same clusters, with the drawn parameters given, how far variances are reduced.
+- hints: finds the clusters of 600 failing eye images with ten injected causes, and checks the first
+  hint of each pure cluster. If the cause is a property of pixels, the hint should name the cause.
+  If not, the hint should be true: the cause must have produced the property. To check this, the
+  same eyes are drawn without their causes; the difference has to be noticeable, and in the
+  direction that the hint names.
+- parameters: in the same clusters, with the drawn parameters, how far variances are reduced.
 - families: of signs of eight kinds with nine causes, and of the eyes.
-- unsafe: which unsafe values of the example lie next to a cluster, beside clusters at random.
-- times: of measuring pictures and of all that is tested against random groups.
+- unsafe: which unsafe values of the example lie next to a cluster, beside random clusters.
+- times: of measuring pictures and of all tests against random groups.
 """
 
 from __future__ import annotations

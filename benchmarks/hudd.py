@@ -1,16 +1,16 @@
-"""HUDD beside a direct reading of the published way: `python -m benchmarks.hudd [MEASUREMENT ...]`.
+"""HUDD beside a direct implementation of the paper: `python -m benchmarks.hudd [MEASUREMENT ...]`.
 
-- clusters: seconds from 500 heatmaps to the clusters of a layer, of the tool, with the heatmaps in
-  memory and in a file, and of the published way: a loop over pairs of normalised heatmaps that are
-  all in memory, and WICD from scratch for each number of clusters.  Both in one process, in turns;
-  distances and clusters (by the adjusted Rand index) are compared.
+- clusters: seconds from 500 heatmaps to the clusters of a layer. The tool, with the heatmaps in
+  memory and in a file, is compared with the published method: a loop over pairs of normalised
+  heatmaps that are all in memory, and WICD computed from scratch for each number of clusters. Both
+  run in one process, in turn; distances and clusters (by the adjusted Rand index) are compared.
 - memory: the same for 5,000 heatmaps in a file, of the tool alone, in a process of its own: seconds
   of each step and peak memory.
-- lrp: what the relevance of all layers costs, in plain forward passes of the same batch.
-- example: on the example, which share of the clusters has a parameter with RR above 0.5 and 0.9,
-  as printed in the paper and beyond chance; HUDD's clusters and SAFE's side by side.
+- lrp: the cost of the relevance of all layers, in plain forward passes of the same batch.
+- example: on the example, the share of clusters that have a parameter with RR above 0.5 and 0.9,
+  both as in the paper and beyond chance; HUDD's clusters and SAFE's side by side.
 
-In the first two, heatmaps are drawn: 20 patterns, each varied, one image in a hundred nearly the
+In the first two, heatmaps are drawn: 20 patterns, each varied; one image in a hundred is nearly the
 same as another.
 """
 

@@ -1,13 +1,15 @@
 """Whether near-duplicate pictures are tracks: `python -m benchmarks.near_duplicates FOLDER`.
 
-Photographs of FOLDER are spoiled (`benchmarks.spoiling`), each by itself or as tracks: ten frames
-of one photograph, each turned by up to 2 degrees, cut by 2 to 6 % of either side, 5 % darker to
-brighter, and then spoiled anew by the cause of its track. Eyes and signs are drawn each by itself.
-For each set: images; those that are linked for being near others, and the share of these that is in
-isolated groups; true pairs (of frames of one track) that the tool puts into one group, false pairs
-that it does, and what it says.
+Photographs of FOLDER are spoiled (`benchmarks.spoiling`), either singly or as tracks. A track is
+ten frames of one photograph: each frame is rotated by up to 2 degrees, cropped by 2 to 6 % of
+either side, made up to 5 % darker or brighter, and then spoiled separately by the cause of its
+track. Eyes and signs are drawn singly.
 
-The limits were chosen on seeds 0 to 2; 3 checks them.
+The table shows for each set: the number of images; the images that are linked because they are near
+others, and the share of these in isolated groups; true pairs (frames of one track) and false pairs
+that the tool puts into one group; and the tool's note.
+
+The limits were chosen on seeds 0 to 2; seed 3 checks them.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ def pick(folder: Path, seed: int, stream: int, count: int) -> Iterator[tuple[int
 
 
 def take_frame(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Take another frame of a photograph: turned, cut and lit a little otherwise."""
+    """Make another frame of a photograph: slightly rotated, cropped and darker or brighter."""
     (width, height), turn = image.size, rng.uniform(-2, 2)
     margins = rng.uniform(0.02, 0.06, 2)
     inner = width * (1 - margins[0]), height * (1 - margins[1])
@@ -60,7 +62,7 @@ def take_frame(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def draw_tracks(folder: Path, seed: int, *, spoilt: bool = True) -> NamedPictures:
-    """Draw tracks, whose names are their numbers; causes have their shares of the tracks."""
+    """Draw tracks, named by their numbers; each cause has its share of the tracks."""
     causes = causes_of(TRACKS)
     for track, (_, image) in enumerate(pick(folder, seed, 77, TRACKS)):
         for place in range(FRAMES):
@@ -70,20 +72,20 @@ def draw_tracks(folder: Path, seed: int, *, spoilt: bool = True) -> NamedPicture
 
 
 def draw_one_cause(folder: Path, seed: int, name: str) -> NamedPictures:
-    """Draw one cause on photographs, each by itself."""
+    """Draw one cause on single photographs."""
     (cause,) = (cause for cause in CAUSES if cause.name == name)
     for place, (number, image) in enumerate(pick(folder, seed, 79, ALONE)):
         yield f"photograph {number}", cause.spoil(image, np.random.default_rng([seed, place]))
 
 
 def name_by_number(pictures: NamedPictures) -> NamedPictures:
-    """Name each picture by its number: none belongs to another."""
+    """Name each picture by its number: each is a group of its own."""
     for place, (_, picture) in enumerate(pictures):
         yield str(place), picture
 
 
 def draw_tracks_in_low_light(folder: Path, seed: int) -> NamedPictures:
-    """Draw tracks, and beside them other photographs in low light, each by itself."""
+    """Draw tracks, and besides them single photographs in low light."""
     yield from draw_tracks(folder, seed)
     names = {f"photograph {number}" for number, _ in pick(folder, seed, 77, TRACKS)}
     photographs = draw_one_cause(folder, seed, "low light")

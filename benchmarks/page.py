@@ -1,6 +1,6 @@
-"""The page: how soon it is up, how long it pauses, and what it keeps in memory.
+"""The page: time until it is ready, its longest pauses, and its memory.
 
-The obvious alternative is Gradio's own gallery, given all thumbnails of the run at once.
+The obvious alternative is Gradio's own gallery with all thumbnails of the run.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ FRAMES = """() => {
 
 
 def write_run(folder: Path, images: Path, count: int, seed: int) -> None:
-    """Write a run of `count` small images in 150 clusters and noise, the way a job does.
+    """Write a run of `count` small images in 150 clusters and noise, in the same way as a job.
 
     Labels and features are random; the pictures, thumbnails and files are real.
     """

@@ -35,7 +35,7 @@ class LabelledFeatures:
 
 
 def causes_of(count: int) -> list[int]:
-    """Return the cause of each of some images, in its share; the first takes what is left."""
+    """Return the cause of each image, by its share; the first gets the remaining ones."""
     sizes = [max(3, round(cause.share * count)) for cause in CAUSES]
     sizes[0] += count - sum(sizes)
     return [place for place, size in enumerate(sizes) for _ in range(size)]

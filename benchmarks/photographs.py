@@ -1,8 +1,9 @@
 """Whether clusters are causes on real photographs: `python -m benchmarks.photographs FOLDER`.
 
-Eleven causes of mixed strength (`benchmarks.spoiling`) are drawn on photographs of FOLDER, on
-pictures composed from two Debian packages (`benchmarks.composing`, where they are installed), and
-the drawn eyes and signs come with passing sets of their own. For each set, mean over seeds:
+Eleven causes of mixed strength (`benchmarks.spoiling`) are drawn on photographs of FOLDER, and on
+pictures composed from two Debian packages (`benchmarks.composing`, if these are installed). The
+drawn eyes and signs come with passing sets of their own. The figures of each set are means over
+seeds:
 
 - purity: share of the clustered images that are of their cluster's main cause;
 - covered: causes that are at least 0.9 of a cluster of 3 images or more;
@@ -10,12 +11,12 @@ the drawn eyes and signs come with passing sets of their own. For each set, mean
 - inspect: share of images that is looked at when five of each cluster are;
 - clusters: how many there are (situations, for `contrast`).
 
-`rates` draws whole test sets instead: of each cause some images fail and some pass, two causes fail
-no more often than all images do. It tells how often the failure rate of a pure cluster is within
-its 95 % interval, and how often the two are marked as common.
+`rates` draws whole test sets instead: of each cause, some images fail and some pass; two causes
+fail no more often than all images do. It measures how often the failure rate of a pure cluster is
+within its 95 % interval, and how often these two causes are marked as common.
 
-`hints` measures the pictures themselves, the true causes being the clusters: how often one of the
-first three hints is right, and how often the first one names what is not there.
+`hints` measures the pictures themselves, with the true causes as clusters: how often one of the
+first three hints is right, and how often the first one names a property that is not there.
 
 Layers, ridge, components and the search were chosen on seeds 0 to 2; 3 and 4 check them.
 """
@@ -61,7 +62,7 @@ SPOILT, CLEAN = 700, 1300
 """Photographs of the test sets that failure rates are estimated on."""
 RATES = (0.9, 0.75, 0.6, 0.45)
 BASE = 0.04
-"""Share of the photographs without a cause that fail all the same."""
+"""Share of the photographs without a cause that nevertheless fail."""
 DECOYS = ("fog", "noise")
 PURE = 0.9
 COLUMNS = ("purity", "covered", "noise", "inspect", "clusters")
@@ -105,7 +106,7 @@ def papers_choices(images: LabelledFeatures, seed: int) -> Labels:
 
 
 def contrast_points(images: LabelledFeatures) -> Floats:
-    """Return the denoised directions of failing images, as the tool's search sees them first."""
+    """Return the denoised directions of failing images, the first input of the tool's search."""
     recipe = RECIPES["contrast"]
     failing, passing = (layers_of(p, recipe.layers) for p in (images.failing, images.passing))
     widths = features.list_widths(recipe.layers)
@@ -114,7 +115,7 @@ def contrast_points(images: LabelledFeatures) -> Floats:
 
 
 def directions_dbscan(images: LabelledFeatures, seed: int) -> Labels:
-    """Cluster directions by DBSCAN alone: nothing is taken apart or joined."""
+    """Cluster directions by DBSCAN alone, without splitting or joining."""
     return clustering.search(contrast_points(images), largest_share=0.25).labels
 
 
@@ -127,7 +128,7 @@ def directions_hdbscan(images: LabelledFeatures, seed: int) -> Labels:
 
 
 def directions_ward(images: LabelledFeatures, seed: int) -> Labels:
-    """Cut Ward's tree of the directions where there are as many clusters as causes."""
+    """Cut Ward's tree of the directions into as many clusters as there are causes."""
     from sklearn.cluster import AgglomerativeClustering
 
     count = len(set(images.causes.tolist()))
@@ -136,7 +137,7 @@ def directions_ward(images: LabelledFeatures, seed: int) -> Labels:
 
 
 def umap_dbscan(images: LabelledFeatures, seed: int) -> Labels:
-    """Cluster unit-length features by UMAP, set as its guide advises, and DBSCAN."""
+    """Cluster unit-length features by UMAP, with the settings of its guide, and DBSCAN."""
     from umap import UMAP
 
     layers = RECIPES["default"].layers

@@ -100,7 +100,7 @@ def extract(folder: Path) -> tuple[list[str], Floats]:
 
 
 def reduce_features(vectors: Floats, seed: int) -> Floats:
-    """Reduce features as the tool does."""
+    """Reduce features in the same way as the tool."""
     components = RECIPES["default"].components
     widths = features.list_widths(LAYERS)
     space = reduction.fit(vectors, widths, components=components, unit_length=True, seed=seed)
@@ -108,7 +108,7 @@ def reduce_features(vectors: Floats, seed: int) -> Floats:
 
 
 def tool_default(vectors: Floats, seed: int) -> Labels:
-    """Cluster as the tool does."""
+    """Cluster in the same way as the tool."""
     points = denoise(reduce_features(vectors, seed))
     return clustering.search(points, largest_share=RECIPES["default"].largest_share).labels
 
@@ -123,7 +123,7 @@ def paper_choices(vectors: Floats, seed: int) -> Labels:
 
 
 def umap_dbscan(vectors: Floats, seed: int) -> Labels:
-    """Cluster the tool's scaled features by UMAP, set as its guide advises, and DBSCAN."""
+    """Cluster the tool's scaled features by UMAP, with the settings of its guide, and DBSCAN."""
     from umap import UMAP
 
     unit_vectors = reduction.scale_to_unit_length(vectors, features.list_widths(LAYERS))

@@ -1,14 +1,15 @@
-"""What retraining is worth: `python -m benchmarks.retraining [MEASUREMENT ...]`.
+"""The effect of retraining: `python -m benchmarks.retraining [MEASUREMENT ...]`.
 
-The whole way through the tool, from a test of a DNN over its root cause clusters and the unsafe set
-to retraining with `--compare`: as many labels spent on our selection, on the wrong ones of a random
-subset (B1), on random images (B2), and on those of least confidence; ten repeats.  As many images
-are labelled as the papers estimate, unless --count says how many.
+The whole way through the tool: a test of a DNN, its root cause clusters, the unsafe set, and
+retraining with `--compare`. The same number of labels is used for our selection, for the wrong ones
+of a random subset (B1), for random images (B2), and for those of least confidence; ten repeats. The
+number of labels is the papers' estimate, or --count.
 
-- signs: traffic signs.  The DNN was trained on good pictures; a quarter of the test and of the
-  improvement set is spoilt in one of nine ways.
-- eyes: the example, which is what `SAFE_Tool.py example` draws.
-- ceiling: the example's network trained anew, with all new images labelled: what is to be had.
+- signs: traffic signs. The DNN was trained on good pictures; a quarter of the test and of the
+  improvement set is spoiled in one of nine ways.
+- eyes: the example, as `SAFE_Tool.py example` draws it.
+- ceiling: the example's network trained again with all new images labelled: the largest possible
+  gain.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ SCENARIOS = (
 def draw_failing_set(folder: Path, seed: int, *, injected: bool = True) -> dict[str, str]:
     """Draw the 600 images of all scenarios into a folder, and their `parameters.csv`.
 
-    Each cause comes from mild to strong; gaze, lids, head, light and colours vary in all.
+    Each cause occurs from mild to strong; gaze, lids, head, light and colours vary in all images.
 
     Parameters
     ----------

@@ -1,12 +1,12 @@
 """How well new images are chosen, at what cost: `python -m benchmarks.selection [MEASUREMENT ...]`.
 
-- quality: on the example, for five seeds: how much more often than the improvement set's own images
-  the chosen ones are such that the DNN gets wrong, at 5, 10 and 20 % of the set; and which of the
-  situations that the training set leaves out are among them at 10 %.  Beside the tool's default
-  stand SAFE's and HUDD's rules, and what needs the DNN: the default and HUDD's rule on clusters of
-  heatmaps, and least confidence.  Random choice is 1.
-  "labels known" is what the same features allow at most: the same classifier, told of all other new
-  images whether the DNN gets them wrong, chooses without regard to clusters.
+- quality: on the example, for five seeds. How much more often is the DNN wrong on the chosen images
+  than on all images of the improvement set, at 5, 10 and 20 % of the set? Which of the situations
+  that the training set leaves out are among them at 10 %? The tool's default is compared with
+  SAFE's and HUDD's rules, and with methods that need the DNN: the default and HUDD's rule on
+  clusters of heatmaps, and least confidence. Random choice is 1.
+  "labels known" is the most that the same features allow: the same classifier knows of all other
+  new images whether the DNN is wrong on them, and chooses without regard to clusters.
 - cost: seconds and memory for 10,000 and 100,000 new images, of drawn features.
 """
 

@@ -1,4 +1,4 @@
-"""Traffic signs with injected root causes: eight kinds, so that one cause looks eight ways."""
+"""Traffic signs of eight kinds with injected root causes: one cause has eight appearances."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _keep(image: Image.Image, rng: Random) -> Spoilt:
 
 @dataclass(frozen=True)
 class SignScenario:
-    """One injected root cause, as `benchmarks.scenarios.Scenario`."""
+    """One injected root cause; see `benchmarks.scenarios.Scenario`."""
 
     name: str
     images: int

@@ -1,10 +1,10 @@
 """Whether the example's situations are found: `python -m benchmarks.situations [--seeds N]`.
 
-For each seed the example is drawn and its DNN trained and tested; then clusters are found in
-contrast with passing images, as the page does.  Printed are how often the DNN fails in each
-condition and in images without any, and for each situation that fails more often than the rest the
-condition that most of its images have, the share that have it, and the failure rate that the tool
-says with its 95 % interval.
+For each seed, the example is drawn and its DNN is trained and tested. Then clusters are computed in
+contrast with passing images, as on the page. The output is how often the DNN fails in each
+condition and in images without any. For each situation that fails more often than the rest, it is
+also the condition of most of its images, the share of images with this condition, and the tool's
+failure rate with its 95 % interval.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ORDINARY = "ordinary"
 
 
 def conditions_of(table: Path) -> dict[str, str]:
-    """Return the condition of each image, the first of several; or that it has none."""
+    """Return the condition of each image, the first if there are several; or that there is none."""
     return {
         row["path"]: next(
             (
@@ -51,7 +51,7 @@ def print_failures(conditions: Mapping[str, str], failing: set[str]) -> None:
 
 
 def print_situations(run: Path, conditions: Mapping[str, str]) -> None:
-    """Print what each situation that fails more often than the rest is of."""
+    """Print the condition of each situation that fails more often than the rest."""
     labels = read_pairs(run / "labels.txt")
     rows = read_csv(run / "clusters.csv")
     for row in rows:

@@ -1,14 +1,14 @@
 """Speed beside the obvious alternatives: `python -m benchmarks.speed [features] [search] [gif]`.
 
-Every part runs its contestants in turns, and prints medians and ratios.  Ratios carry over to other
-machines; seconds do not.
+Every part runs its contestants in turn, and prints medians and ratios. Ratios apply to other
+machines, too; seconds do not.
 
-- features: images a second, end to end from 640 x 480 JPEG files, of the tool; of a plain loop of
-  load, resize and `predict` in batches of 32; and of the floor that the machine's matrix product
-  sets: 31 GFLOP an image at the speed of float32 products of 2048 x 2048 matrices.
+- features: images per second, end to end from 640 x 480 JPEG files, of three contestants: the tool;
+  a plain loop of load, resize and `predict` in batches of 32; and the limit that the machine's
+  matrix product sets, 31 GFLOP per image at the speed of float32 products of 2048 x 2048 matrices.
 - search: seconds for 30 values of eps with a silhouette each, of the tool and of a fresh
   `DBSCAN(eps).fit` and `silhouette_score` for each eps; the labels are compared.
-- gif: seconds and PSNR of 100 frames, of the tool and of `imageio.mimsave` as it comes.
+- gif: seconds and PSNR of 100 frames, of the tool and of `imageio.mimsave` with its defaults.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Eleven causes of failure, drawn on any photograph from mild to strong.
 
-Sizes are shares of the picture's shorter side, so that a cause looks alike on photographs of any
+Sizes are shares of the picture's shorter side, so that a cause looks the same on photographs of any
 resolution.
 """
 
@@ -36,7 +36,7 @@ def blur(image: Image.Image, rng: Random) -> Image.Image:
 
 
 def low_light(image: Image.Image, rng: Random) -> Image.Image:
-    """Take most of the light away; what is left of it is noisy."""
+    """Take most of the light away; the remaining light is noisy."""
     dark = _pixels(image) * rng.uniform(0.12, 0.35)
     return _image(dark + rng.normal(0, 2, dark.shape))
 
@@ -73,7 +73,7 @@ def jpeg(image: Image.Image, rng: Random) -> Image.Image:
 
 
 def occlusion(image: Image.Image, rng: Random) -> Image.Image:
-    """Put a large flat thing before the picture."""
+    """Put a large flat object in front of the scene."""
     picture = image.copy()
     width, height = (rng.uniform(0.3, 0.55) * side for side in image.size)
     x, y = rng.uniform(0, image.width - width), rng.uniform(0, image.height - height)
@@ -83,12 +83,12 @@ def occlusion(image: Image.Image, rng: Random) -> Image.Image:
 
 
 def over_exposure(image: Image.Image, rng: Random) -> Image.Image:
-    """Let in more light than the sensor holds."""
+    """Expose with more light than the sensor can measure."""
     return _image(_pixels(image) * rng.uniform(1.5, 2.6) + 10)
 
 
 def rotation(image: Image.Image, rng: Random) -> Image.Image:
-    """Turn the camera; the picture is cut so that no corner is empty."""
+    """Rotate the camera; the picture is cropped so that no corner is empty."""
     angle = rng.uniform(20, 50) * rng.choice([-1, 1])
     picture = image.rotate(angle, Image.Resampling.BICUBIC)
     sine, cosine = abs(np.sin(np.deg2rad(angle))), abs(np.cos(np.deg2rad(angle)))
