@@ -1,7 +1,7 @@
 """Photographs of many classes, composed from two packages that anyone can install.
 
 Animals, plants and fruit of `tuxpaint-stamps-default`, cut out of photographs, are placed on
-landscapes of `mate-backgrounds` (both Debian): about two hundred classes with a few pictures each.
+landscapes of `mate-backgrounds` (both Debian): about 160 classes with a few pictures each.
 """
 
 from __future__ import annotations
