@@ -248,7 +248,8 @@ def read_inspection(run: Path) -> tuple[Manifest, tuple[ClassRow, ...]]:
         raise InputError(f"{run} holds no inspection: {error}.") from error
     if manifest.job != JOB or manifest.ended != "finished":
         raise InputError(
-            f"{run} holds no finished inspection: its job, {manifest.job}, {manifest.ended}."
+            f"{run} holds no finished inspection: its job, {manifest.job}, {manifest.ended}. Name "
+            "the folder of an inspection that finished."
         )
     read_options(manifest)
     read_part(manifest, InspectionFigures)

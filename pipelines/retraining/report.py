@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.clusters.clusters import NOISE
 from pipelines.clusters.report.report import write_report
+from pipelines.retraining.manifest import RetrainParameters
 from pipelines.retraining.results import (
     REPAIRS_PICTURE,
     Accuracy,
@@ -16,7 +17,7 @@ from pipelines.retraining.results import (
     Retraining,
     read_retraining,
 )
-from pipelines.runs.manifest import read_run_manifest
+from pipelines.runs.manifest import Manifest, read_part, read_run_manifest
 from pipelines.runs.wording import SPACE, Facts, count_of, percent
 
 RETRAINING = "retrain"
@@ -68,16 +69,36 @@ def write_run_report(run: Path) -> Path:
     --------
     pipelines.clusters.report.report.write_report
     """
-    if read_run_manifest(run).job != RETRAINING:
+    manifest = read_run_manifest(run)
+    if manifest.job != RETRAINING:
         return write_report(run)
     outcome = read_retraining(run)
-    return write_report(run, Path(outcome.run), describe_retraining(outcome, run))
+    section = describe_retraining(outcome, run, describe_ending(manifest))
+    return write_report(run, Path(outcome.run), section)
 
 
-def describe_retraining(retraining: Retraining, folder: Path) -> RetrainingSection:
-    """Describe the retraining of a run folder for the report."""
+def describe_ending(manifest: Manifest) -> str:
+    """Describe what a retraining lacks that did not finish; empty where it lacks nothing.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of a job that is not running any more.
+    """
+    if manifest.ended == "finished":
+        return ""
+    how = "was killed" if manifest.ended == "running" else manifest.message or manifest.ended
+    compared = read_part(manifest, RetrainParameters).repeats > 0
+    lacking = "the comparison of ways to choose images is" if compared else "thumbnails may be"
+    return f"The job did not finish ({how}): {lacking} missing."
+
+
+def describe_retraining(
+    retraining: Retraining, folder: Path, ending: str = ""
+) -> RetrainingSection:
+    """Describe the retraining of a run folder for the report; `ending` as `describe_ending`."""
     return RetrainingSection(
-        sentence=summarise_change(retraining.change),
+        sentence=" ".join(filter(None, (ending, summarise_change(retraining.change)))),
         facts=(
             ("Model", retraining.model),
             (

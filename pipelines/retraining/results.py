@@ -214,5 +214,8 @@ def read_retraining(folder: Path) -> Retraining:
     check_replaced(folder)
     retraining = read_document(folder / RETRAINING_FILE, Retraining, AGAIN)
     if retraining is None:
-        raise InputError(f"{folder} holds no finished retraining: it has no {RETRAINING_FILE}.")
+        raise InputError(
+            f"{folder} holds no finished retraining: it has no {RETRAINING_FILE}. {AGAIN} What was "
+            "killed goes on from its last epoch."
+        )
     return retraining

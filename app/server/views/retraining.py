@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.data.thumbnails import thumbnail_name
 from pipelines.retraining.manifest import RetrainParameters
-from pipelines.retraining.report import describe_comparison, summarise_change
+from pipelines.retraining.report import describe_comparison, describe_ending, summarise_change
 from pipelines.retraining.results import (
     CHANGES_COLUMNS,
     CHANGES_FILE,
@@ -21,7 +21,7 @@ from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
 from pipelines.runs.folder import is_written
 from pipelines.runs.guard import find_file_inside, name_damaged_file
-from pipelines.runs.manifest import Manifest, read_manifest, read_part
+from pipelines.runs.manifest import read_manifest, read_part
 
 SHOWN = 8
 """Largest number of thumbnails of repaired images, and of others, per cluster."""
@@ -64,21 +64,15 @@ def describe_retraining(folder: Path) -> dict[str, object]:
     with name_damaged_file(folder / CHANGES_FILE, "Retrain again, with --overwrite."):
         rows = read_csv(find_file_inside(folder, CHANGES_FILE), CHANGES_COLUMNS)
     clusters, broken = _changed(rows)
+    ending = describe_ending(manifest)
     return description | {
         "found": results.model_dump(),
         "sentence": summarise_change(results.change),
         "compared": describe_comparison(results.comparison) if results.comparison else "",
-        "notes": [*manifest.notes, *_missing(manifest, running)],
+        "notes": [*manifest.notes, *([ending] if ending and not running else ())],
         "clusters": clusters,
         "broken": broken,
     }
-
-
-def _missing(manifest: Manifest, running: bool) -> list[str]:
-    if running or manifest.ended == "finished":
-        return []
-    how = "was killed" if manifest.ended == "running" else manifest.message or manifest.ended
-    return [f"The job did not finish ({how}): the comparison of ways to choose images is missing."]
 
 
 def _history(folder: Path, running: bool) -> list[dict[str, float]]:

@@ -88,7 +88,7 @@ def test_another_run_is_no_inspection(unlabelled, tmp_path):
     manifest = read_manifest(unlabelled)
     manifest.job = "test"
     write_manifest(tmp_path, manifest)
-    with pytest.raises(InputError, match="holds no finished inspection: its job, test, finished"):
+    with pytest.raises(InputError, match=r"finished inspection: its job, test, finished\. Name"):
         describe_inspection(tmp_path)
 
 

@@ -4,8 +4,13 @@ import shutil
 
 import pytest
 
+from app.server.views.retraining import describe_retraining
+from pipelines.retraining.files import DRAWING
+from pipelines.retraining.report import write_run_report
 from pipelines.retraining.results import PROGRESS_FOLDER, read_retraining
+from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv
+from pipelines.runs.manifest import read_manifest, write_manifest
 from tests.pipelines.retraining.retrained import (
     EPOCHS,
     Killed,
@@ -35,6 +40,25 @@ def test_a_killed_job_goes_on_from_its_last_epoch(done, spots, tmp_path):
     assert history(out) == history(done)
     assert files_of(out) == files_of(done)
     assert not (out / PROGRESS_FOLDER).exists()
+
+
+def test_a_job_that_was_killed_among_its_results_is_said_to_be(spots, tmp_path):
+    out = tmp_path / "killed"
+    with pytest.raises(Killed):
+        run_job(spots, out, epochs=1, progress=killing("retraining", 2))
+    with pytest.raises(InputError, match=r"no retraining\.json. Retrain again, with --overwrite"):
+        write_run_report(out)
+    with pytest.raises(Killed):
+        run_job(spots, out, epochs=1, overwrite=True, progress=killing(DRAWING, 1))
+    left = read_manifest(out)
+    left.ended, left.message = "running", ""  # a kill leaves no time to say how it ended
+    write_manifest(out, left)
+    write_run_report(out)
+    words = "The job did not finish (was killed): thumbnails may be missing."
+    assert words in (out / "report.html").read_text()
+    assert words in describe_retraining(out)["notes"]
+    run_job(spots, out, epochs=1, overwrite=True)
+    assert "did not finish" not in (out / "report.html").read_text()
 
 
 def test_other_options_start_anew(spots, tmp_path):
