@@ -161,7 +161,7 @@ def print_hints(sets: Sequence[Failing]) -> None:
 
 
 def _comes_from_cause(hint: Hint, own: NDArray[np.float64], without: NDArray[np.float64]) -> bool:
-    """Tell whether what is said of pictures comes from their cause."""
+    """Tell whether the property in a hint comes from the cause of the pictures."""
     place = [quality.key for quality in PROPERTIES].index(hint.key)
     quality = PROPERTIES[place]
     gap = own[:, place] - without[:, place]

@@ -1,12 +1,12 @@
-"""How well new images are chosen for a DNN that fails by itself.
+"""How well new images are chosen for a DNN whose failures nobody injected.
 
-`python -m benchmarks.natural_failures FOLDER`, a folder of photographs in a folder for each class
-and of the same file name where they show the same subject (a house), as `houses` of the data.
+`python -m benchmarks.natural_failures FOLDER`: a folder of photographs with one folder per class.
+Photographs of the same subject (a house) have the same file name.
 
-For each seed the subjects are shared out: a small network is trained with four tenths of them to
-tell the classes, tested on three, and new images are chosen from the rest.  Printed is the lift:
-how many times more often than all new images the chosen ones are such that the network gets them
-wrong, mean (worst) over the seeds, at 5, 10 and 20 %.
+For each seed the subjects are divided at random. A small network is trained on four tenths of them
+to classify the photographs and tested on three tenths; new images are chosen from the rest.  The
+output is the lift: how many times more often the network is wrong on the chosen images than on all
+new images, mean (worst) over the seeds, at 5, 10 and 20 %.
 
 - `contrast`: the tool's default with the test's passing images;
 - `appearance`: the tool's default without passing images;
@@ -48,7 +48,7 @@ def _quiet(stage: str, done: int, total: int) -> None:
 
 
 def share_out(source: Path, target: Path, seed: int) -> None:
-    """Copy the photographs to a folder for each part; those of one subject stay together."""
+    """Copy the photographs to one folder per part; those of one subject stay together."""
     photographs = sorted(path for path in source.glob("*/*") if path.is_file())
     subjects = sorted({path.name for path in photographs})
     order = np.random.default_rng(seed).permutation(len(subjects))
@@ -95,7 +95,7 @@ def read_outcomes(
 
 
 def measure_lifts(source: Path, folder: Path, seed: int) -> dict[str, list[float]]:
-    """Return the lift of each way to choose at each of `SHARES`."""
+    """Return the lift of each way of choosing, at each of `SHARES`."""
     share_out(source, folder, seed)
     dnn = folder / "dnn.keras"
     train(folder / "train", seed).save(dnn)

@@ -44,7 +44,7 @@ def causes_of(count: int) -> list[int]:
 def photographs(
     folder: Path, seed: int, failures: int = FAILING, others: int = PASSING
 ) -> Iterable[tuple[str, Image.Image]]:
-    """Draw causes on some photographs of a folder, and leave others as they are."""
+    """Draw causes on some photographs of a folder, and leave others unchanged."""
     files = [folder / path for path in find_files(folder)[0]]
     order = np.random.default_rng([seed, 11]).permutation(len(files))
     failing = min(failures, len(files) * failures // (failures + others))

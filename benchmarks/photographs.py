@@ -8,8 +8,8 @@ seeds:
 - purity: share of the clustered images that are of their cluster's main cause;
 - covered: causes that are at least 0.9 of a cluster of 3 images or more;
 - noise: share of images in no cluster;
-- inspect: share of images that is looked at when five of each cluster are;
-- clusters: how many there are (situations, for `contrast`).
+- inspect: share of images to inspect, five per cluster;
+- clusters: number of clusters (situations, for `contrast`).
 
 `rates` draws whole test sets instead: of each cause, some images fail and some pass; two causes
 fail no more often than all images do. It measures how often the failure rate of a pure cluster is

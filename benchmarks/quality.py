@@ -7,7 +7,7 @@ pipelines in a study of 2024 by SAFE's authors):
 - purity: share of a cluster's images that are of its main scenario, mean over images and clusters;
 - coverage: share of scenarios that are the main one of a cluster of purity 0.9 or more;
 - noise: share of images in no cluster;
-- inspect: share of images that is looked at when five of each cluster are.
+- inspect: share of images to inspect, five per cluster.
 
 A second table takes every third image: rare causes have four or five images there.  `--grid` prints
 the coverage of other settings of the denoising instead.

@@ -1,6 +1,6 @@
 """Imaging conditions and things before the eye, put over a finished picture.
 
-Lengths are in pixels. Every function returns a new picture and leaves its input as it is.
+Lengths are in pixels. Every function returns a new picture and does not change its input.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def put_conditions(
     picture : array of uint8, shape (height, width, 3)
         RGB.
     eye : Eye
-        Its parameters say which conditions there are; with none, the pixels stay as they are.
+        Its parameters say which conditions there are; without conditions, the pixels do not change.
     rng : numpy.random.Generator
         Source of what has no parameter: the places of things and the bar's colour.
 

@@ -10,7 +10,7 @@ FRONTAL_YAW = 190.0
 """Head yaw, in degrees, at which the face looks into the camera."""
 
 UNITS_ACROSS = 160.0
-"""Width of what a picture shows, in units, whatever its size in pixels."""
+"""Width of the scene in a picture, in units; it does not depend on the size in pixels."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def draw_eye(
     eye : Eye
         The parameters of the picture.
     size : tuple of int
-        Width and height in pixels. The picture shows 160 units across, whatever the size.
+        Width and height in pixels. The picture always shows 160 units across.
     seed : int or sequence of int
         Seed of everything that has no parameter: skin texture, veins, fibres, single hairs, and
         the places of glasses, glare and bar.

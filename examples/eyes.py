@@ -1,10 +1,10 @@
-"""The built-in example: gaze directions of drawn eyes, and a DNN that gets some of them wrong.
+"""The built-in example: gaze directions of drawn eyes, and a DNN that is wrong on some of them.
 
 The example follows the gaze detection DNN of the HUDD and SAFE papers. Pictures of one eye are
-drawn from known parameters; a small CNN learns to tell eight gaze directions apart from a training
-set in which some situations (`LEFT_OUT`) do not occur; and the test images that it then gets wrong
-are kept as the failures whose root causes the tool should find: most pictures with sunglasses,
-glare, fog on the lens or a bar before the eye, and some others.
+drawn from known parameters. A small CNN learns to classify eight gaze directions from a training set in
+which some situations (`LEFT_OUT`) do not occur. The test images on which it is then wrong are kept
+as the failures whose root causes the tool should find: most pictures with sunglasses, glare, fog on
+the lens or a bar before the eye, and some others.
 
 The training set leaves out every situation in `LEFT_OUT`; the test and improvement sets are drawn
 from the same complete distribution. The folder of an example is a run folder, which contains
@@ -18,7 +18,7 @@ from the same complete distribution. The folder of an example is a run folder, w
 - ``example.json``: seed, counts, accuracies and versions.
 
 All files are drawn into a hidden folder inside and moved up at the end, ``example.json`` last: it
-marks the example as complete. An interrupted call leaves the rest of the folder as it was.
+marks the example as complete. An interrupted call leaves the rest of the folder unchanged.
 
 The same arguments give the same pictures and, on the same machine, the same predictions: Keras is
 seeded, and TensorFlow uses deterministic operations for the rest of the process.
@@ -79,7 +79,7 @@ DRAWN_AHEAD = 16
 
 
 class ExampleFigures(Part):
-    """What `write_example` wrote.
+    """The result of `write_example`.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ def write_example(
     progress: Progress = _no_progress,
     command: Sequence[str] = (),
 ) -> ExampleFigures:
-    """Draw the three sets, train the DNN and keep the test images that it gets wrong.
+    """Draw the three sets, train the DNN and keep the test images on which it is wrong.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ class ExampleParameters(Part):
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is drawn, and how the DNN is trained; see `write_example`."""
+    """The options of drawing and training; see `write_example`."""
 
     counts: dict[str, int]
     seed: int
@@ -195,7 +195,7 @@ class _Plan:
 
 
 def _adopt(folder: Path, overwrite: bool) -> None:
-    """Make an example of an earlier version, which has no manifest, a run to be replaced."""
+    """Turn an example of an earlier version, which has no manifest, into a run to replace."""
     if not (folder / COMPLETE).is_file() or (folder / MANIFEST_FILE).exists():
         return
     if not overwrite:
@@ -233,7 +233,7 @@ def _write(run: Run, plan: _Plan) -> None:
         figures = {**plan.counts, "failures": failures, **correct}
         write_part(run.manifest, ExampleFigures.model_validate(figures))
         _write_description(partial / COMPLETE, run.manifest.result, plan)
-        # The mark of completeness goes first and comes last: no half example looks complete.
+        # The mark of completeness is removed first and written last: no half example has it.
         (run.folder / COMPLETE).unlink(missing_ok=True)
         run.begin_results()
         files = (file for file in partial.rglob("*") if file.is_file())

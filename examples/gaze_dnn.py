@@ -1,4 +1,4 @@
-"""The DNN of the example: a small CNN that tells gaze directions apart."""
+"""The DNN of the example: a small CNN that classifies gaze directions."""
 
 import math
 from pathlib import Path
@@ -40,7 +40,7 @@ def build_dnn(size: tuple[int, int] = SIZE) -> Any:
     width, height = size
     stack: list[Any] = [keras.Input((height, width, 3), name="image")]
     stack.append(layers.Rescaling(1 / 255, name="rescaling"))
-    # The wide first step keeps training fast: the iris is large, its place is all that counts.
+    # The wide first step keeps training fast: the iris is large, and only its position counts.
     for block, (filters, kernel, step) in enumerate(((16, 5, 4), (32, 3, 1), (32, 3, 1)), start=1):
         stack.append(
             layers.Conv2D(
@@ -71,9 +71,9 @@ def train_dnn(
     size: tuple[int, int],
     progress: Progress,
 ) -> Any:
-    """Build and train the DNN; the same on one machine for the same images and seed.
+    """Build and train the DNN; on one machine, equal images and seed give an equal DNN.
 
-    For that, TensorFlow is switched to deterministic operations for the rest of the process.
+    Therefore TensorFlow is switched to deterministic operations for the rest of the process.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def train_dnn(
     directions : list of str
         One of `DIRECTIONS` for each.
     seed : int
-        Of the weights and of the order of images.
+        Seed of the weights and of the order of images.
     epochs : int
         Passes over the images.
     size : tuple of int
@@ -114,7 +114,7 @@ def train_dnn(
         keras.callbacks.LearningRateScheduler(slow_down),
     ]
     dnn.fit(images, labels, _BATCH, epochs, verbose=0, callbacks=callbacks)
-    # The file tells whoever trains the DNN further the rate to begin with.
+    # The file keeps the initial learning rate for further training.
     dnn.optimizer.learning_rate = LEARNING_RATE
     return dnn
 

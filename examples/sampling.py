@@ -1,4 +1,4 @@
-"""Which eyes the example draws: parameters at random, and situations that only some sets have."""
+"""The eyes that the example draws: random parameters, and situations that only some sets have."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Situation:
 
 @dataclass(frozen=True)
 class Condition:
-    """Something before the eye or on the lens; where its parameter is 0, there is none.
+    """An object in front of the eye or on the lens; with parameter 0, there is none.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ HARMFUL = (
     Condition(Situation("fog on the lens", "fog_share", 0.9, 0.97), 0.05),
     Condition(Situation("bar before the eye", "bar_width", 36, 60), 0.05),
 )
-"""Conditions that a DNN trained without them gets wrong more often than not."""
+"""Conditions in which a DNN trained without them is wrong in most images."""
 
 CONDITIONS = (*HARMFUL, Condition(Situation("blur", "blur_radius", 2, 4), 0.1))
 """Conditions of test and improvement images, independent of one another; training images have

@@ -74,7 +74,7 @@ def _inspect_exported(
             "--distances: expected no MODEL beside it, received both: give one of them."
         )
     usual = InspectOptions(out=options.out)
-    # Exported distances are taken as they are: these would change nothing.
+    # Exported distances are used unchanged, so these options would have no effect.
     useless = [
         field.flag
         for field in option_fields(InspectOptions)

@@ -29,7 +29,7 @@ Curves = dict[str, npt.NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Scene:
-    """What all the parts of one picture share.
+    """The data that all parts of one picture share.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Lids:
 
 
 def make_scene(eye: Eye, width: int, height: int, rng: np.random.Generator) -> Scene:
-    """Work out the scene of an eye for a picture of `width` x `height` pixels."""
+    """Compute the scene of an eye for a picture of `width` x `height` pixels."""
     scale = width / UNITS_ACROSS
     # The camera is near and exaggerates perspective, hence the factor.
     turn = math.radians(1.25 * (FRONTAL_YAW - eye.head_yaw))
@@ -148,7 +148,7 @@ def project(scene: Scene, u: npt.ArrayLike, v: npt.ArrayLike, z: npt.ArrayLike) 
     """Turn points of the frontal face with the head, and project them onto the picture."""
     u, v, z = np.asarray(u), np.asarray(v), np.asarray(z)
     x = u * math.cos(scene.turn) + z * math.sin(scene.turn)
-    # What is nearer to the camera after the turn is a little taller.
+    # Points closer to the camera after the turn are drawn slightly larger.
     nearer = 1 - 0.0045 * u * math.sin(scene.turn)
     return x, v * nearer * math.cos(scene.tilt) + z * math.sin(scene.tilt)
 

@@ -79,7 +79,7 @@ def draw_skin(scene: Scene, lids: Lids) -> Array:
 
 
 def put_nose(picture: Array, scene: Scene) -> None:
-    """Draw the bridge of the nose, which hides what is behind it when the head turns right."""
+    """Draw the bridge of the nose, which hides parts of the face when the head turns right."""
     eye, x, y = scene.eye, scene.x, scene.y
     across = np.square(y - 8)
     ridge = (58 + 0.008 * across - 0.16 * y) * math.sin(scene.turn) - 92 * math.cos(scene.turn)
@@ -101,7 +101,7 @@ def put_nose(picture: Array, scene: Scene) -> None:
 
 
 def put_background(picture: Array, scene: Scene) -> None:
-    """Draw what is behind the head: it shows past the temple when the head turns right."""
+    """Draw the background: it is visible beside the temple when the head turns right."""
     eye, x, y = scene.eye, scene.x, scene.y
     contour = 105 * math.cos(scene.turn) - 34 * math.sin(scene.turn) + 0.004 * np.square(y - 6)
     first = int(np.searchsorted(x[0], contour.min() - 24))

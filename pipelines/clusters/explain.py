@@ -267,7 +267,7 @@ def format_cells(explanation: Explanation) -> Cells:
 def write_tables(
     folder: Path, clusters: RootCauseClusters, values: NDArray[np.float64], tables: Tables
 ) -> None:
-    """Write `properties.csv` and, where there are any, the parameters."""
+    """Write `properties.csv` and the tables of parameters, if any."""
     write_properties(folder, clusters.paths, values)
     parameters = tables.table.parameters
     if parameters:
@@ -291,7 +291,7 @@ def replace_explanation(
     write : callable
         Writes the tables.
     anew : bool
-        Whether the tables are others than those of the earlier explanation.
+        Whether the tables differ from those of the earlier explanation.
     """
 
     def announce(replacing: Literal["tables", "words"]) -> None:

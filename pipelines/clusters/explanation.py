@@ -129,10 +129,11 @@ class Explanation(BaseModel):
     problems : list of Problem
         Entries of the tables that could not be used.
     notes : list of str
-        Notes on parameters that are not compared with passing images, with the reasons.
+        The parameters that are not compared with passing images, and why.
     replacing : str
-        What may still be of an earlier explanation: the "tables" beside the file and the words in
-        `clusters.csv`, or these "words" alone. The file has it only where that is so.
+        Parts that may still belong to an earlier explanation: "tables" for the tables beside the
+        file and the words in `clusters.csv`, "words" for these words alone. Otherwise the file has
+        no such entry.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -160,18 +161,18 @@ def write_explanation(folder: Path, explanation: Explanation) -> None:
 
 
 def read_explanation(folder: Path, *, tables: bool = False) -> Explanation | None:
-    """Read `explanation.json`; None where there is none.
+    """Read `explanation.json`; None if there is no such file.
 
     Parameters
     ----------
     tables : bool
-        Whether it is read only for what it says of the tables beside it: these can be whole where
-        the words in `clusters.csv` are not.
+        Whether it is read only for the tables beside it: these can be complete when the words in
+        `clusters.csv` are not.
 
     Raises
     ------
     InputError
-        When it cannot be read, or a job broke off before all that belongs to it was there.
+        When it cannot be read, or a job ended before it had written all parts of it.
     """
     mend = f"Write it anew: SAFE_Tool.py explain {folder}"
     explanation = read_document(folder / EXPLANATION_FILE, Explanation, mend)

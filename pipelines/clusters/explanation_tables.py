@@ -152,7 +152,7 @@ def find_passing_folder(manifest: Manifest) -> Path:
 def read_earlier_tables(
     folder: Path, paths: Sequence[str], passing: PassingImages | None
 ) -> Tables:
-    """Return what was given to an earlier call, from the run folder; nothing where nothing was."""
+    """Return the tables of an earlier call from the run folder; empty if there were none."""
     explanation = read_explanation(folder, tables=True)
     if explanation is None or not explanation.parameters:
         return Tables(NO_TABLES, ParameterTable((), 0, ()), (), (), passing)

@@ -195,7 +195,7 @@ class PassingFigures(Part):
     passing_folder : str or None
         None in runs of older versions.
     passing_sample : int
-        Number of those in the sample that was looked at.
+        Number of those that are in the sample.
     failure_rate : float
         Failure rate of the test.
     situations, as_common, too_few, one_subject : int

@@ -116,7 +116,7 @@ def _images(clusters: RootCauseClusters) -> list[tuple[str, str, int]]:
 
 
 def keep_words(folder: Path, words: Sequence[EarlierWords]) -> None:
-    """Write words into the run folder's `KEPT_FILE`; remove the file where there are none."""
+    """Write words into the run folder's `KEPT_FILE`; remove the file if there are none."""
     remove_temporaries(folder, (KEPT_FILE,))
     if words:
         write_text(folder / KEPT_FILE, _KEPT.dump_json(list(words)).decode("utf-8") + "\n")

@@ -70,7 +70,7 @@ CLUSTERED = Outputs(
         PARAMETERS_FILE,
         PASSING_PARAMETERS_FILE,
         REPORT_FILE,
-        # What `select` adds goes with the clusters that it was selected for.
+        # The files of `select` belong to the clusters that it used.
         *UNSAFE_SET_FILES,
     ),
     {

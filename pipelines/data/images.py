@@ -127,10 +127,10 @@ def walk_files(
 
     In a folder that `perturb` or `example` wrote, the files of `BESIDE_IMAGES` are skipped, too.
 
-    Links are followed, wherever they lead (below the roots). Each folder is entered once, and each
-    file counts once: by its own path where it lies in the folder, else by that of the first link
-    to it or to a folder that it is in. A link to a folder that it lies in itself leads round in a
-    circle: it is not entered.
+    Links are followed to all targets below the roots. Each folder is entered once, and each file
+    counts once: by its own path if it lies in the folder, otherwise by the path of the first link
+    to it or to a folder that contains it. A link to a folder that contains the link is not entered,
+    because this would never end.
 
     Parameters
     ----------
@@ -140,10 +140,10 @@ def walk_files(
     Yields
     ------
     str, Rejected or Repeated
-        The relative path of a regular file. Rejected are links that leave the roots, lead nowhere
-        or to a folder above, what is not a regular file (a socket, say), folders that may not be
-        listed, and names that one line of UTF-8 text cannot hold. Repeated are further links to a
-        file, and files of a linked folder that another link leads to, too.
+        The relative path of a regular file. Rejected are links that leave the roots, have no target
+        or lead to a folder above, files that are not regular (such as sockets), folders that cannot
+        be listed, and names that do not fit on one line of UTF-8 text. Repeated are further links
+        to a file, and files of a linked folder to which another link leads, too.
 
     Raises
     ------
@@ -162,21 +162,21 @@ def walk_files(
 
 
 class _Walk:
-    """A way through the files below a folder, and what it has come by.
+    """A walk through the files below a folder, and what it has found so far.
 
     Attributes
     ----------
     folder, root : Path
-        The folder as it is named, and free of links.
+        The folder with its given name, and with links resolved.
     roots : sequence of Path, optional
     entered : set of Path
-        Folders, free of links.
+        Entered folders, with links resolved.
     linked : set of Path
-        Files, free of links, that count by the path of a link.
+        Files, with links resolved, that count by the path of a link.
     links : list of Path
         Links to folders that were not followed yet.
     unlisted : list of Rejected
-        Folders that may not be listed.
+        Folders that cannot be listed.
     """
 
     def __init__(self, folder: Path, root: Path, roots: Sequence[Path] | None) -> None:
@@ -187,7 +187,7 @@ class _Walk:
         self.unlisted: list[Rejected] = []
 
     def enter(self, top: Path, target: Path) -> Iterator[str | Rejected | Repeated]:
-        """Go through the files below `top`, which is `target` when it is free of links."""
+        """Go through the files below `top`; `target` is `top` with links resolved."""
         for parent, folders, files in os.walk(top, onerror=self._note):
             real = target / Path(parent).relative_to(top)
             if real in self.entered:
@@ -226,7 +226,7 @@ class _Walk:
         self.unlisted.append(Rejected(name, f"folder cannot be listed: {error.strerror}"))
 
     def _judge(self, file: Path, real: Path) -> str | Rejected | Repeated | None:
-        """Return how a file counts, whose folder is free of links in `real`; None for a folder."""
+        """Return how a file counts; None for a folder. `real` has its folder's links resolved."""
         path = file.relative_to(self.folder).as_posix()
         is_link = _is_link(file)
         reason = tell_unusable(file, self.root, self.roots) if is_link else _tell_irregular(file)
@@ -242,7 +242,7 @@ class _Walk:
         )
 
     def _is_repeated(self, path: str, target: Path) -> bool:
-        """Tell whether the file `target` counts by another path, or will; note it if not."""
+        """Tell whether `target` counts by another path, now or later; if not, note it."""
         if target == self.root / path:
             return False
         if target.is_relative_to(self.root):
@@ -286,7 +286,7 @@ def tell_unusable(file: Path, root: Path, roots: Sequence[Path] | None = None) -
 
 
 def _tell_irregular(file: Path) -> str:
-    """Say why a path is no regular file that can be read; empty where it is one."""
+    """Say why a path is no regular file that can be read; empty if it is one."""
     try:
         mode = file.stat().st_mode
     except OSError as error:

@@ -15,7 +15,7 @@ from pipelines.runs.wording import count_of
 
 CLASS_FOLDERS = "class folders"
 WHERE = f"Labels come from {LABELS_TABLE}, or from class folders."
-"""What a note says where a job that can do without labels finds none."""
+"""Part of the note of a job that works without labels and finds none."""
 LABEL = "label"
 TITLES = frozenset({"label", "class", "classid", "target", "y"})
 """Titles of a column of labels, in lower case, without blanks, hyphens and underscores."""
@@ -186,7 +186,7 @@ def read_optional_truth(folder: Path, paths: Sequence[str]) -> Truth | None:
 
 
 def read_labelled(folder: Path, paths: Sequence[str]) -> Truth:
-    """Read the labels of images as `read_truth`; raise InputError where none of them has one."""
+    """Read the labels of images as `read_truth`; raise InputError when no image has a label."""
     truth = read_truth(folder, paths)
     if not any(path in truth.values for path in paths):
         raise no_labelled_image(folder, paths, truth)

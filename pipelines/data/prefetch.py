@@ -1,6 +1,6 @@
 """Process images in threads, a limited number of images ahead of the consumer.
 
-What is bounded, too, is the memory in which all threads of the process decode at a time.
+The memory in which all threads of the process decode at a time is limited, too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class MemoryBudget:
     Attributes
     ----------
     size : int
-        Bytes; a picture that takes more waits until it is alone.
+        Bytes; an image that takes more waits until no other image is decoded.
     """
 
     def __init__(self, size: int) -> None:
@@ -36,10 +36,9 @@ class MemoryBudget:
 
     @contextmanager
     def hold(self, size: int) -> Iterator[None]:
-        """Wait until so many bytes are free, and keep them as long as the context lasts.
+        """Wait until that many bytes are free, and reserve them until the context ends.
 
-        A thread that holds pixels must not ask for more: two such threads could wait for each
-        other.
+        A thread that holds some must not ask for more: two such threads could wait for each other.
         """
         held = min(size, self.size)
         with self._changed:
@@ -53,7 +52,7 @@ class MemoryBudget:
                 self._changed.notify_all()
 
 
-# Of the process, because its memory is: the page's threads decode beside those of `prefetch`.
+# One budget per process, as threads share memory: the page's threads decode beside `prefetch`.
 DECODING = MemoryBudget(450_000_000)
 
 

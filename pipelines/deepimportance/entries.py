@@ -1,4 +1,4 @@
-"""The entries of `coverage.json`: the job writes the file by them, and all others read by them."""
+"""The entries of `coverage.json`: the job writes with them, and all others read with them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 from pipelines.runs.manifest import Document
 
 Digits = Annotated[str, Field(pattern="^[0-9]+$")]
-"""A number of combinations in digits, which may be larger than a number of JSON can tell."""
+"""A number of combinations in digits; it may be too large for a JSON number."""
 
 
 class TrainingEntry(Document):
-    """What the training images cover."""
+    """The coverage of the training images."""
 
     images: int
     folder: str
@@ -33,9 +33,9 @@ class NeuronEntry(Document):
     relevance, share : float
         Cumulative relevance, and its share of the positive relevance of the layer.
     silhouette : float or None
-        None where the neuron is constant in training.
+        None if the neuron is constant in training.
     centroids, borders : list of float
-        Of the regions, ascending; a border lies between two regions.
+        Centroids and borders of the regions, ascending; a border lies between two regions.
     sizes : list of int
         Number of training images of each region.
     low, high : float
@@ -91,7 +91,7 @@ class UncoveredEntry(Document):
     differing : int
         Number of neurons in which it differs from the nearest covered combination.
     example : str
-        A training image; empty where there is none, and then `thumbnail` is None.
+        A training image; empty if there is none, and then `thumbnail` is None.
     """
 
     combination: str
@@ -119,9 +119,9 @@ class TestSetEntry(Document):
     trained_uncovered : int
         Number of combinations that training images exercise, and this set does not.
     growth : list of (int, int)
-        Number of images after which the number of covered combinations grew, and that number.
+        Numbers of images at which the number of covered combinations grew, and that number.
     expected : list of (int, float)
-        Numbers of images, and how many combinations they cover in a random order.
+        Numbers of images, and the number of combinations they cover in a random order, on average.
     alone : int
         Number of images that alone cover their combination; `contributors` are the first ones.
     """
@@ -144,7 +144,7 @@ class TestSetEntry(Document):
 
 
 class CriterionCell(Document):
-    """The value of a criterion for a test set; all None where it cannot be measured.
+    """The value of a criterion for a test set; all None if it cannot be measured.
 
     Attributes
     ----------
@@ -187,18 +187,18 @@ class NewImageEntry(Document):
 
 
 class WideningEntry(Document):
-    """What new images add to the first test set.
+    """The contribution of new images to the first test set.
 
     Attributes
     ----------
     images, adds : int
-        New images, and combinations that they add.
+        Number of new images, and of combinations that they add.
     widening : int
         Number of images of these combinations.
     covered, coverage : int and float
-        Of the test set and the new images together.
+        Coverage of the test set and the new images together.
     rows : list of NewImageEntry
-        The first ones.
+        The first new images.
     """
 
     folder: str

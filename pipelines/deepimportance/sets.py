@@ -127,7 +127,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def check_sets(run: Run, sets: ImageSets) -> ImageSets:
-    """Read all images of all sets once, with their labels; note where there are none.
+    """Read all images of all sets once, with their labels; add notes on missing labels.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def check_sets(run: Run, sets: ImageSets) -> ImageSets:
 
 
 def _note_labels(run: Run, sets: ImageSets) -> None:
-    """Note which sets have no labels or lack some, and what labels would add."""
+    """Add notes on sets without labels or with missing ones, and on the use of labels."""
     if sets.training.truth is None:
         run.manifest.notes.append(
             f"No labels of {sets.training.name} are known: --class needs them, and the scaling and "
@@ -188,7 +188,7 @@ def _check_set(run: Run, image_set: ImageSet) -> ImageSet:
 
 
 def read_labels_for_class(image_set: ImageSet, class_: str) -> dict[str, tuple[str, ...]]:
-    """Return the labels of a set, by path, one of which is a class at least.
+    """Return the labels of a set, by path; at least one of them is the chosen class.
 
     Raises
     ------

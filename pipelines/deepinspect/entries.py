@@ -19,7 +19,7 @@ class DetectionEntry(Document):
 
 
 class RankingEntry(Document):
-    """How good a ranking is; see `evaluation.Evaluation`."""
+    """The quality of a ranking; see `evaluation.Evaluation`."""
 
     pairs: int
     errors: int
@@ -33,12 +33,12 @@ class RankingEntry(Document):
 
 
 class EvaluationDocument(Document):
-    """`evaluation.json`: a ranking is None where no pair is a true error.
+    """`evaluation.json`: a ranking is None if no pair is a true error.
 
     Attributes
     ----------
     truth : str
-        Type of the confusions that are true errors: "type2" where images have several labels.
+        Type of the confusions that are true errors: "type2" if images have several labels.
     """
 
     truth: Literal["type1", "type2"]

@@ -74,9 +74,9 @@ class InspectedImages:
 
 
 def list_labelled(listed: ListedImages, files: Sequence[ImageFile]) -> list[str]:
-    """Return the paths of the images whose labels tell the classes.
+    """Return the paths of the images whose labels define the classes.
 
-    They are those to be inspected; of a list that names its folder, all images there.
+    These are the inspected images; for a list that names its folder, all images of that folder.
     """
     if not listed.part_of_folder:
         return [image.path for image in files]
@@ -85,7 +85,7 @@ def list_labelled(listed: ListedImages, files: Sequence[ImageFile]) -> list[str]
 
 
 def read_labels_of(folder: Path, paths: Sequence[str]) -> Truth | None:
-    """Read the labels of the images of a folder; None where they have none.
+    """Read the labels of the images of a folder; None if they have none.
 
     Raises
     ------

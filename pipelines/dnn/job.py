@@ -137,7 +137,7 @@ def test_model(
 
 
 def _check_inputs(model: Path, listed: ListedImages, options: EvaluationOptions) -> None:
-    """Raise InputError where model, images, labels or groups cannot be used, as far as it shows."""
+    """Raise InputError if model, images, labels or groups cannot be used; reads no pixels."""
     folder, paths = listed.folder, listed.paths
     check_network(model, options.scaling, trust=options.trust)
     check_openable(folder, paths, listed.rejected)

@@ -51,7 +51,7 @@ class LoadedModel:
 
 
 def check_model(path: Path, *, trust: bool, digest: str | None) -> ModelFile:
-    """Read what a model file says of itself; Keras builds nothing of it yet.
+    """Read the properties of a model file, without building the model.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def load_model(path: Path, *, trust: bool, digest: str | None) -> LoadedModel:
     Raises
     ------
     InputError
-        As `check_model`, and when Keras 3 cannot build the model.
+        For the reasons of `check_model`, and when Keras 3 cannot build the model.
     """
     file = check_model(path, trust=trust, digest=digest)
     keras, _ = import_keras()

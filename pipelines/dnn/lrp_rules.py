@@ -198,7 +198,7 @@ def _contributions(
 
 
 def _flags(condition: Tensor) -> Tensor:
-    """Return 1 where a condition is true, else 0; multiplying by it is faster than `tf.where`."""
+    """Return 1 if a condition is true, else 0; multiplying by it is faster than `tf.where`."""
     _, tf = import_keras()
     return tf.cast(condition, tf.float32)
 

@@ -98,7 +98,7 @@ class Predictions:
 def check_network(
     file: Path, scaling: str | None = None, *, trust: bool = False, digest: str | None = None
 ) -> None:
-    """Check what shows without Keras of a model that `load_network` is going to load.
+    """Check a model for `load_network`, as far as that is possible without Keras.
 
     Time grows with the size of the file, which is read twice.
 

@@ -171,9 +171,9 @@ class UnsafeImages:
     clusters : dict of str to int
         The cluster of each image, by path.
     labels : dict of str to tuple of str
-        The labels, by path; images without one are left out.
+        The labels, by path; images without a label are left out.
     truth : Truth
-        Where labels come from that no engineer filled in.
+        Source of the labels that were not filled in by an engineer.
     """
 
     folder: Path

@@ -1,6 +1,6 @@
-"""What shows of the inputs of a retraining before any image is read: folders, lists and labels.
+"""Check the inputs of a retraining before images are read: folders, lists and labels.
 
-Training takes hours: a label that is missing is told before a run folder is made.
+Training takes hours, so a missing label is reported before a run folder is made.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class InputPaths:
 
 @dataclass(frozen=True)
 class _Listed:
-    """A set whose images were not opened yet, with the labels that it seems to have."""
+    """A set before its images are opened, with the labels that its tables or folders have."""
 
     role: Role
     folder: Path
@@ -46,9 +46,9 @@ class _Listed:
 
 
 def check_inputs(paths: InputPaths, groups: str | None, *, compared: bool) -> Path:
-    """Check the labelled images of all sets as far as it shows without reading them.
+    """Check the labelled images of all sets, as far as that is possible without reading them.
 
-    Time grows with the number of files that are listed, and with that of rows of labels.
+    Time grows with the number of listed files, and with the number of rows of labels.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ def check_inputs(paths: InputPaths, groups: str | None, *, compared: bool) -> Pa
     Raises
     ------
     InputError
-        When a set has no image or no label, two sets that must not overlap are the same images,
-        or labels of two sets have other columns.
+        When a set has no image or no label, two sets that must not overlap share images, or the
+        labels of two sets have different columns.
     """
     training = _list_set("training", paths.training)
     known = {label for labels in training.truth.values.values() for label in labels}
@@ -91,14 +91,14 @@ def check_inputs(paths: InputPaths, groups: str | None, *, compared: bool) -> Pa
 
 
 def _list_set(role: Role, source: Path) -> _Listed:
-    """List the images of a set, of which one at least can be opened, and one has a label."""
+    """List the images of a set; at least one can be opened, and at least one has a label."""
     listed = list_images(source)
     check_openable(listed.folder, listed.paths, listed.rejected)
     return _Listed(role, listed.folder, listed.paths, read_labelled(listed.folder, listed.paths))
 
 
 def _check_others(one: _Listed, other: _Listed) -> None:
-    """Raise InputError where two sets are images of one folder, and have some in common."""
+    """Raise InputError if two sets are from one folder and share images."""
     if one.folder.resolve() != other.folder.resolve():
         return
     if both := sorted({*one.paths} & {*other.paths}):
@@ -117,7 +117,7 @@ def _check_improvement(folder: Path) -> None:
 
 
 def check_all_labelled(folder: Path, unlabelled: Sequence[str]) -> None:
-    """Raise InputError where images of the improvement folder, to be compared, have no label."""
+    """Raise InputError if images of the improvement folder that are compared have no label."""
     if unlabelled:
         raise InputError(
             f"--compare: {count_of(len(unlabelled), 'image')} of {folder} without a label "

@@ -47,12 +47,12 @@ def align_numbers(first: LabelledSet, other: LabelledSet) -> LabelledSet:
 def order_columns(
     first: tuple[str, Sequence[str]], other: tuple[str, Sequence[str]]
 ) -> list[int] | None:
-    """Return where a set has the numbers of another one; None where they need no new order.
+    """Return the columns of a set in the order of another one; None if the order is the same.
 
     Parameters
     ----------
     first, other : tuples of str and sequence of str
-        What the set is, for the message, and the columns of its labels.
+        Name of the set, for the message, and the columns of its labels.
 
     Raises
     ------

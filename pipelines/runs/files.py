@@ -128,9 +128,9 @@ def _remove_listed(folder: Path, file: Path) -> None:
 
 
 def remove_temporaries(folder: Path, names: Iterable[str]) -> None:
-    """Remove the temporary files that a killed process left of files of these names.
+    """Remove temporary files of these files that a killed process left.
 
-    The caller holds the folder: nobody else is writing these files.
+    The caller holds the folder's lock, so no other process is writing these files.
     """
     _remove_matching(folder, _temporaries("|".join(map(re.escape, names))))
 
@@ -140,7 +140,7 @@ def _remove_files(folder: Path, pattern: str) -> None:
 
 
 def _temporaries(pattern: str) -> str:
-    """Return a regular expression for what `name_temporary` makes of the names of another."""
+    """Return a regular expression for temporary names of the files that `pattern` matches."""
     return rf"\.(?:{pattern})\.\d+(?:\.[0-9a-f]{{8}})?\.tmp(?:\.\w+)?"
 
 
@@ -250,7 +250,7 @@ def read_csv(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
 
 
 def check_numbers(rows: Iterable[Mapping[str, str]], *names: str) -> None:
-    """Raise ValueError where a cell of these columns is neither empty nor a finite number."""
+    """Raise ValueError if a cell of these columns is neither empty nor a finite number."""
     for row in rows:
         for name in names:
             if cell := row.get(name):

@@ -196,7 +196,7 @@ def lock_folder(folder: Path, names: Iterable[str] = ()) -> Lock:
     Parameters
     ----------
     names : iterable of str
-        The files that it writes: what a killed writer left of them is removed.
+        The files that it writes; temporary files of them that a killed writer left are removed.
 
     Raises
     ------

@@ -151,7 +151,7 @@ class Part(BaseModel):
 class Document(BaseModel):
     """A JSON file of a run, or an object in it; this model writes and reads it.
 
-    Every entry is of the very type that the model says, finite, and known to it.  A field has a
+    Every entry has exactly the type in the model, is finite, and is in the model.  A field has a
     default when files of earlier versions lack it.
     """
 
@@ -298,7 +298,7 @@ def read_needed_document(run: Path, name: str, model: type[DocumentOf], or_else:
     Parameters
     ----------
     or_else : str
-        What to do when there is no backup; see `guard.name_damaged_file`.
+        Advice if there is no backup; see `guard.name_damaged_file`.
 
     Raises
     ------

@@ -201,7 +201,7 @@ def check_passing(
 
 
 def _check_number(passing: int, folder: Path, options: Options) -> str:
-    """Say that passing images are too few to compare with; empty where they are enough.
+    """Say that passing images are too few for a comparison; empty if they are enough.
 
     Raises
     ------
