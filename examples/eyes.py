@@ -1,10 +1,10 @@
 """The built-in example: gaze directions of drawn eyes, and a DNN that is wrong on some of them.
 
 The example follows the gaze detection DNN of the HUDD and SAFE papers. Pictures of one eye are
-drawn from known parameters. A small CNN learns to classify eight gaze directions from a training set in
-which some situations (`LEFT_OUT`) do not occur. The test images on which it is then wrong are kept
-as the failures whose root causes the tool should find: most pictures with sunglasses, glare, fog on
-the lens or a bar before the eye, and some others.
+drawn from known parameters. A small CNN learns to classify eight gaze directions from a training
+set in which some situations (`LEFT_OUT`) do not occur. The test images on which it is then wrong
+are kept as the failures whose root causes the tool should find: most pictures with sunglasses,
+glare, fog on the lens or a bar before the eye, and some others.
 
 The training set leaves out every situation in `LEFT_OUT`; the test and improvement sets are drawn
 from the same complete distribution. The folder of an example is a run folder, which contains
