@@ -1,17 +1,18 @@
 """Models that Keras 2 saved: their description is mended in memory to what Keras 3 reads.
 
 Only what is known to mean the same is changed: names of modules that moved, arguments that went
-where they have the value without effect, and operations of TensorFlow that are a rescaling. The
-file stays as it is, and no code is added.
+where they have the value without effect, and operations (`keras2_operations`). The file stays as it
+is, and no code is added.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, cast
 
+from pipelines.dnn.keras2_operations import mend_operation
 from pipelines.dnn.model_file import iterate_entries
 
 Entry = dict[str, object]
@@ -37,15 +38,6 @@ DROPPED: dict[str, tuple[object, ...]] = {
 """Arguments that Keras 3 dropped, with the values under which they had no effect on predictions."""
 KEEPING_GROUPS = ("Conv1D", "Conv2D", "Conv3D")
 """Layers of Keras 3 that still have groups."""
-TF_OPERATIONS: dict[str, Callable[[float], tuple[float, float]]] = {
-    "math.truediv": lambda y: (1 / y, 0.0),
-    "math.divide": lambda y: (1 / y, 0.0),
-    "math.multiply": lambda y: (y, 0.0),
-    "math.subtract": lambda y: (1.0, -y),
-    "math.add": lambda y: (1.0, y),
-    "__operators__.add": lambda y: (1.0, y),
-}
-"""Operations with a number, as scale and offset of a Rescaling."""
 
 
 def is_old(config: object, version: str) -> bool:
@@ -63,7 +55,7 @@ def mend(config: Entry, keras: ModuleType) -> Entry:
     """Return a description of Keras 2 as Keras 3 reads it; what is not known stays as it is."""
     mended = copy.deepcopy(config)
     for entry in list(iterate_entries(mended)):
-        _mend_operation(entry)
+        mend_operation(entry)
         settings = entry.get("config")
         if isinstance(settings, dict):
             _mend_arguments(entry, settings)
@@ -153,28 +145,3 @@ def _mend_dtype(settings: Entry) -> None:
         inner = policy.get("config")
         if isinstance(inner, dict) and isinstance(inner.get("name"), str):
             settings["dtype"] = inner["name"]
-
-
-def _mend_operation(entry: Entry) -> None:
-    """Make a Rescaling of an operation of TensorFlow between one tensor and one number."""
-    settings, calls = entry.get("config"), entry.get("inbound_nodes")
-    if entry["class_name"] != "TFOpLambda" or not isinstance(settings, dict):
-        return
-    as_rescaling = TF_OPERATIONS.get(str(settings.get("function")))
-    if as_rescaling is None or not isinstance(calls, list) or len(calls) != 1:
-        return
-    call = calls[0]
-    if not isinstance(call, list) or len(call) != 4 or not isinstance(call[3], dict):
-        return
-    number = call[3].get("y")
-    if isinstance(number, bool) or not isinstance(number, int | float) or not number:
-        return
-    scale, offset = as_rescaling(float(number))
-    entry["class_name"], entry["registered_name"] = "Rescaling", None
-    if "module" in entry:
-        entry["module"] = "keras.layers"
-    entry["config"] = {
-        "name": settings.get("name"), "trainable": True, "dtype": settings.get("dtype"),
-        "scale": scale, "offset": offset,
-    }  # fmt: skip
-    entry["inbound_nodes"] = [[[*call[:3], {}]]]

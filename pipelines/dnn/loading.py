@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import copy
 import json
 import re
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from typing import cast
 from pipelines.dnn.graph import Model
 from pipelines.dnn.keras import import_keras
 from pipelines.dnn.keras2 import OLD_ROOTS, is_old, mend
+from pipelines.dnn.keras2_operations import ELLIPSIS, OPERATIONS
 from pipelines.dnn.model_file import (
     TRUSTED,
     ModelFile,
@@ -97,18 +98,26 @@ def load_model(path: Path, *, trust: bool, digest: str | None) -> LoadedModel:
 def _build_old(file: ModelFile, config: dict[str, object], keras: ModuleType, trust: bool) -> Model:
     """Build a model of Keras 2 from its repaired description, with the weights in its file."""
     if file.packed:
-        described = {**config, "compile_config": None}
+        described = copy.deepcopy({**config, "compile_config": None})  # Keras takes it apart
         model = keras.saving.deserialize_keras_object(described, safe_mode=not trust)
         model.load_weights(str(file.path))
         return cast(Model, model)
     import h5py
-    from keras.src.legacy.saving.legacy_h5_format import load_model_from_hdf5
+    from keras.src.legacy.saving import json_utils, saving_options, saving_utils
+    from keras.src.legacy.saving.legacy_h5_format import load_weights_from_hdf5_group
+    from keras.src.saving.serialization_lib import SafeModeScope
 
-    # The description in an HDF5 file is an attribute: it is replaced in a copy in memory.
-    with h5py.File(io.BytesIO(file.path.read_bytes()), "r+") as archive:
-        del archive.attrs["model_config"]
-        archive.attrs["model_config"] = json.dumps(config)
-        return cast(Model, load_model_from_hdf5(archive, compile=False, safe_mode=not trust))
+    def decode(entry: dict[str, object]) -> object:
+        # Keras decodes the ellipsis of `x[..., 0]` once more when it builds the operation.
+        return entry if entry.get("class_name") == ELLIPSIS else json_utils._decode_helper(entry)
+
+    # As Keras does it, but for the description, which is an attribute of the file.
+    described = json.loads(json.dumps(config), object_hook=decode)
+    legacy = saving_options.keras_option_scope(use_legacy_config=True)
+    with h5py.File(file.path) as archive, legacy, SafeModeScope(not trust):
+        model = saving_utils.model_from_config(described)
+        load_weights_from_hdf5_group(archive["model_weights"], model)
+    return cast(Model, model)
 
 
 def _describe_refusal(
@@ -120,7 +129,9 @@ def _describe_refusal(
         return f"{file.path} cannot be loaded as a Keras model: {reason}"
     saved = f"{file.path} was saved by Keras {file.keras or 2}"
     for entry in iterate_entries({**config, "compile_config": None}):
-        if "name" in as_settings(entry) and not _is_known(str(entry["class_name"]), keras):
+        operation = str(entry.get("module")).startswith(OPERATIONS)
+        known = operation or _is_known(str(entry["class_name"]), keras)
+        if "name" in as_settings(entry) and not known:
             return (
                 f"{saved}, and Keras 3 does not have the class {entry['class_name']} of its layer "
                 f"{name_of(entry)!r}. Put layers of Keras 3 in its place where the model is built, "

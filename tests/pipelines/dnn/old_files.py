@@ -100,6 +100,7 @@ def age_graph(settings):
                 [*old(*tensor["config"]["keras_history"]), {}]
                 for argument in node["args"]
                 for tensor in (argument if isinstance(argument, list) else [argument])
+                if isinstance(tensor, dict) and "keras_history" in tensor["config"]
             ]
             for node in layer["inbound_nodes"]
         ]
