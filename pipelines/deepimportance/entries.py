@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipelines.runs.manifest import Document
+from pipelines.runs.wording import count_of
 
 Digits = Annotated[str, Field(pattern="^[0-9]+$")]
 """A number of combinations in digits; it may be too large for a JSON number."""
@@ -238,5 +239,7 @@ class CoverageDocument(Document):
         numbers = {len(neuron.tests) for neuron in self.neurons}
         numbers |= {len(row.tests) for row in self.criteria}
         if numbers - {len(self.tests)}:
-            raise ValueError(f"expected values of {len(self.tests)} test sets everywhere")
+            raise ValueError(
+                f"expected values of {count_of(len(self.tests), 'test set')} everywhere"
+            )
         return self
