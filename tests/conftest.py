@@ -33,7 +33,7 @@ def make_once(tmp_path_factory):
         made = shared / f"{name}.pickle"
         with FileLock(shared / f"{name}.lock"):
             if not made.exists():
-                folder = shared / f"{name} once"
+                folder = shared / f"{name}-once"
                 folder.mkdir()
                 made.write_bytes(pickle.dumps(make(folder)))
         return pickle.loads(made.read_bytes())
