@@ -25,8 +25,8 @@ def draw_eyes(folder, count, seed, cause=None, first=0):
     """Draw eyes, plain or with one of the three causes; return their names."""
     folder.mkdir(parents=True, exist_ok=True)
     names = []
-    for place, drawn in enumerate(sample_eyes(count, seed=seed, complete=False)):
-        eye = replace(drawn, light=1.0, openness=32.0, head_yaw=190.0)
+    for place, sample in enumerate(sample_eyes(count, seed=seed, complete=False)):
+        eye = replace(sample, light=1.0, openness=32.0, head_yaw=190.0)
         name = f"{cause or 'plain'} {first + place:03d}.png"
         if cause:
             spoil(10 * CAUSES.index(cause), eye, [seed, place]).save(folder / name)

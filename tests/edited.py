@@ -9,7 +9,7 @@ import pytest
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest, read_part
 
-GONE = object()
+ABSENT = object()
 """Of an entry that is taken out."""
 
 
@@ -17,22 +17,22 @@ def edit_part(run: Path, part: str, **changes) -> None:
     """Change entries of one part of the manifest of a run, or take them out."""
     document = json.loads((run / "run.json").read_text())
     entries = document[part] | changes
-    document[part] = {name: value for name, value in entries.items() if value is not GONE}
+    document[part] = {name: value for name, value in entries.items() if value is not ABSENT}
     (run / "run.json").write_text(json.dumps(document))
 
 
-def edited_copy(run: Path, folder: Path, part: str, **changes) -> Path:
+def copy_and_edit(run: Path, folder: Path, part: str, **changes) -> Path:
     """Return a copy of a run, in a new folder, whose manifest was edited."""
     shutil.copytree(run, folder)
     edit_part(folder, part, **changes)
     return folder
 
 
-def check_refused(run: Path, folder: Path, kind, field: str, value) -> None:
+def check_refusal(run: Path, folder: Path, kind, field: str, value) -> None:
     """Check that a part is refused by file and field once a field of it has another value."""
-    copy = edited_copy(run, folder, kind.part, **{field: value})
-    with pytest.raises(InputError) as refused:
+    copy = copy_and_edit(run, folder, kind.part, **{field: value})
+    with pytest.raises(InputError) as refusal:
         read_part(read_manifest(copy), kind)
-    assert str(refused.value).startswith(f"{copy / 'run.json'} is not as the tool writes it (")
-    assert f"({kind.part}.{field}" in str(refused.value)
-    assert "Take the file from a backup, or run its job" in str(refused.value)
+    assert str(refusal.value).startswith(f"{copy / 'run.json'} is not as the tool writes it (")
+    assert f"({kind.part}.{field}" in str(refusal.value)
+    assert "Take the file from a backup, or run its job" in str(refusal.value)

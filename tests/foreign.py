@@ -26,12 +26,12 @@ IN_FOLDERS = {
 """By folder: a name as a job would give it."""
 
 
-def write_foreign(run: Path, job: str, spared: tuple[str, ...] = ()) -> dict[str, bytes]:
+def write_foreign(run: Path, job: str, exceptions: tuple[str, ...] = ()) -> dict[str, bytes]:
     """Write a file of each name that other jobs write and `job` does not; return the contents.
 
     Parameters
     ----------
-    spared : tuple of str
+    exceptions : tuple of str
         Names that are not written, since the test needs them otherwise.
     """
     own = OUTPUTS[job]
@@ -44,7 +44,7 @@ def write_foreign(run: Path, job: str, spared: tuple[str, ...] = ()) -> dict[str
             if folder not in own.folders:
                 names.add(f"{folder}/{IN_FOLDERS[folder]}")
     assert {"gifs/my notes.txt", "thumbnails/my notes.txt"} < names
-    contents = {name: f"mine: {name}".encode() for name in names - {*spared}}
+    contents = {name: f"mine: {name}".encode() for name in names - {*exceptions}}
     for name, content in contents.items():
         (run / name).parent.mkdir(exist_ok=True)
         assert not (run / name).exists()
@@ -57,16 +57,16 @@ def read_files(run: Path, names: dict[str, bytes]) -> dict[str, bytes]:
     return {name: (run / name).read_bytes() for name in names if (run / name).is_file()}
 
 
-def undeclared(run: Path, job: str) -> set[str]:
+def find_undeclared(run: Path, job: str) -> set[str]:
     """Return the files of a run folder that its job does not declare, hidden ones aside."""
     own = OUTPUTS[job]
     names = set()
     for file in run.rglob("*"):
         name = file.relative_to(run).as_posix()
         folder, _, inner = name.rpartition("/")
-        declared = name in {*own.files, MANIFEST_FILE, STATUS_FILE} or (
+        is_declared = name in {*own.files, MANIFEST_FILE, STATUS_FILE} or (
             folder in own.folders and re.fullmatch(own.folders[folder], inner)
         )
-        if file.is_file() and not name.startswith(".") and not declared:
+        if file.is_file() and not name.startswith(".") and not is_declared:
             names.add(name)
     return names

@@ -17,11 +17,11 @@ def draw(folder, seed, count):
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
     for number in range(count):
-        left = number % 2
-        place = (rng.uniform(2, 9) if left else rng.uniform(14, 21), 3 + 4 * (number % 4))
+        is_left = number % 2
+        place = (rng.uniform(2, 9) if is_left else rng.uniform(14, 21), 3 + 4 * (number % 4))
         spot = 220 * np.exp(-((x - place[0]) ** 2 + (y - place[1]) ** 2) / 8)
         pixels = np.clip(spot + rng.normal(20, 8, (SIZE[1], SIZE[0])), 0, 255)
-        name = "left" if left else "right"
+        name = "left" if is_left else "right"
         (folder / name).mkdir(parents=True, exist_ok=True)
         image = Image.fromarray(np.repeat(pixels[..., None], 3, 2).astype(np.uint8))
         image.save(folder / name / f"{seed}_{number:02d}.png")

@@ -2,7 +2,7 @@
 
 import os
 
-KILLED = 9
+EXIT_CODE = 9
 
 
 def kill_before(step, write):
@@ -12,21 +12,21 @@ def kill_before(step, write):
     """
     child = os.fork()
     if not child:
-        left = [step]
+        steps_left = [step]
         for name in ("replace", "unlink"):
-            setattr(os, name, _counted(getattr(os, name), left))
+            setattr(os, name, _limit_changes(getattr(os, name), steps_left))
         try:
             write()
         finally:
             os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == EXIT_CODE
 
 
-def _counted(change, left):
-    def counted(*arguments, **options):
-        if not left[0]:
-            os._exit(KILLED)
-        left[0] -= 1
+def _limit_changes(change, steps_left):
+    def change_or_end(*arguments, **options):
+        if not steps_left[0]:
+            os._exit(EXIT_CODE)
+        steps_left[0] -= 1
         return change(*arguments, **options)
 
-    return counted
+    return change_or_end

@@ -43,11 +43,11 @@ def mutate(path: Path, rng: np.random.Generator, most: int) -> Iterator[tuple[st
     content = path.read_bytes()
     yield "a folder", None
     yield "empty", b""
-    for cut in rng.integers(0, len(content), 3 if content else 0).tolist():
-        yield f"cut at {cut}", content[:cut]
+    for offset in rng.integers(0, len(content), 3 if content else 0).tolist():
+        yield f"cut at {offset}", content[:offset]
         yield (
-            f"bits of byte {cut}",
-            content[:cut] + bytes([content[cut] ^ 0xFF]) + content[cut + 1 :],
+            f"bits of byte {offset}",
+            content[:offset] + bytes([content[offset] ^ 0xFF]) + content[offset + 1 :],
         )
     kinds = {".csv": _tables, ".json": _documents, ".npz": _archives, ".npy": _arrays}
     damages = list(kinds.get(path.suffix, _lines)(content, rng))
@@ -61,10 +61,10 @@ def _tables(content, rng):
     for name in range(header.count(",") + 1):
         for cell in CELLS:
             line = int(rng.integers(0, max(1, len(rows))))
-            changed = [row.split(",") for row in rows]
-            if rows and name < len(changed[line]):
-                changed[line][name] = cell
-            text = "\n".join([header, *(",".join(row) for row in changed)])
+            cells = [row.split(",") for row in rows]
+            if rows and name < len(cells[line]):
+                cells[line][name] = cell
+            text = "\n".join([header, *(",".join(row) for row in cells)])
             yield f"{header.split(',')[name]} of line {line}: {cell[:9]}", f"{text}\n".encode()
     yield "no column", b"\n".join(line.rpartition(b",")[0] for line in content.splitlines())
 
@@ -124,9 +124,9 @@ def _archives(content, rng):
         if array.dtype.kind == "f":
             changes |= {"nan": array * np.nan, "infinite": array + np.inf, "double": array * 2.0}
         for what, change in changes.items():
-            changed = {key: value for key, value in arrays.items() if key != name}
+            other_arrays = {key: value for key, value in arrays.items() if key != name}
             file = io.BytesIO()
-            np.savez(file, **changed, **({} if change is None else {name: change}))
+            np.savez(file, **other_arrays, **({} if change is None else {name: change}))
             yield f"{name}: {what}", file.getvalue()
         yield f"{name}: a long header", _lie(content, name)
 
@@ -136,13 +136,13 @@ def _lie(content, name):
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(file, "w") as new:
         for member in old.namelist():
-            held = old.read(member)
+            member_content = old.read(member)
             if member == f"{name}.npy":
                 header = io.BytesIO()
                 lie = {"descr": "<f4", "fortran_order": False, "shape": (10**13,)}
                 np.lib.format.write_array_header_1_0(header, lie)
-                held = header.getvalue()
-            new.writestr(member, held)
+                member_content = header.getvalue()
+            new.writestr(member, member_content)
     return file.getvalue()
 
 
@@ -172,7 +172,7 @@ def _lines(content, rng):
 @contextmanager
 def put(path: Path, content: bytes | None):
     """Put other content, or a folder, in the place of a file; what is changed comes back."""
-    kept = {file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
+    contents = {file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
     path.unlink()
     if content is None:
         path.mkdir()
@@ -184,8 +184,8 @@ def put(path: Path, content: bytes | None):
         if path.is_dir():
             shutil.rmtree(path)
         for file in [file for file in path.parent.iterdir() if file.is_file()]:
-            if file not in kept:
+            if file not in contents:
                 file.unlink()
-        for file, before in kept.items():
+        for file, before in contents.items():
             if not file.is_file() or file.read_bytes() != before:
                 file.write_bytes(before)

@@ -71,8 +71,8 @@ def write_planted_run(folder: Path, passing: bool = False) -> Path:
     families, sample = FAMILIES, None
     if passing:
         families = {cluster: cluster for cluster in range(len(SIZES))}
-        parts = np.where(labels < 0, -1, np.arange(len(labels)) % 2).astype(np.int32)
-        clusters = replace(clusters, parts=parts)
+        halves = np.where(labels < 0, -1, np.arange(len(labels)) % 2).astype(np.int32)
+        clusters = replace(clusters, parts=halves)
         sample = plant_passing(folder / "passing", labels, rng)
         table_files = replace(
             table_files, parameters=(*table_files.parameters, folder / "passing" / TABLES[0])
@@ -89,26 +89,26 @@ def write_planted_run(folder: Path, passing: bool = False) -> Path:
 def plant_passing(folder: Path, labels, rng) -> PassingSample:
     """Draw bright passing images, heads turned as in cluster 2; some are in the first clusters."""
     folder.mkdir()
-    held = np.full(150, -1, dtype=np.int32)
-    held[: sum(PASSING)] = np.repeat(np.arange(len(PASSING)), PASSING)
-    paths = tuple(f"passing {number:03d}.png" for number in range(len(held)))
+    clusters = np.full(150, -1, dtype=np.int32)
+    clusters[: sum(PASSING)] = np.repeat(np.arange(len(PASSING)), PASSING)
+    paths = tuple(f"passing {number:03d}.png" for number in range(len(clusters)))
     for path in paths:
         pixels = np.clip(150 + rng.normal(0, 12, (48, 64, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / path)
-    yaws = zip(paths, rng.normal(10 * USUAL, 0.5, len(held)), strict=True)
+    yaws = zip(paths, rng.normal(10 * USUAL, 0.5, len(clusters)), strict=True)
     lines = ["path,yaw", *(f"{path},{yaw:.2f}" for path, yaw in yaws)]
     (folder / TABLES[0]).write_text("\n".join(lines) + "\n")
-    numbers = np.arange(len(labels) + len(held))
+    numbers = np.arange(len(labels) + len(clusters))
     rates = estimate_rates(
-        labels, held, np.ones(len(held)), numbers[: len(labels)], numbers[len(labels) :]
+        labels, clusters, np.ones(len(clusters)), numbers[: len(labels)], numbers[len(labels) :]
     )
     return PassingSample(
         folder=folder,
         paths=paths,
         digests=tuple(check_image(folder, path).digest for path in paths),
-        weights=np.ones(len(held)),
-        groups=("",) * len(held),
-        clusters=held,
+        weights=np.ones(len(clusters)),
+        groups=("",) * len(clusters),
+        clusters=clusters,
         rates=rates,
         kinds=classify_clusters(rates, {}),
     )

@@ -36,9 +36,9 @@ def make_world(folder):
     test = draw_spots(folder / "test", 2, 80, 0.5)
     improvement = draw_spots(folder / "improvement", 3, 60, 0.5)
     model = train_dnn(train, folder / "dnn.keras")
-    run, tested = folder / "run", folder / "tested"
-    test_model(model, test, tested, EvaluationOptions(), progress=quiet)
-    find_clusters_by_heatmaps(model, tested / "failures.txt", run, Options(), progress=quiet)
+    run, test_run = folder / "run", folder / "tested"
+    test_model(model, test, test_run, EvaluationOptions(), progress=quiet)
+    find_clusters_by_heatmaps(model, test_run / "failures.txt", run, Options(), progress=quiet)
     select_unsafe_set(run, improvement, SelectionOptions(count=24), measure, progress=quiet)
     return World(model, train, test, improvement, run)
 
@@ -52,12 +52,12 @@ def draw_spots(folder, seed, count, dark_share):
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
     for number in range(count):
-        left, dark = number % 2 == 0, rng.random() < dark_share
-        middle = rng.uniform(2, 9) if left else rng.uniform(14, 21), rng.uniform(3, 16)
+        is_left, dark = number % 2 == 0, rng.random() < dark_share
+        middle = rng.uniform(2, 9) if is_left else rng.uniform(14, 21), rng.uniform(3, 16)
         spot = 200 * np.exp(-((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / 8)
         ground = rng.normal(30, 8, (SIZE[1], SIZE[0]))
         pixels = np.clip(255 - spot - ground if dark else spot + ground, 0, 255).astype(np.uint8)
-        place = folder / ("left" if left else "right")
+        place = folder / ("left" if is_left else "right")
         place.mkdir(parents=True, exist_ok=True)
         kind = "dark" if dark else "bright"
         Image.fromarray(np.repeat(pixels[..., None], 3, 2)).save(

@@ -135,7 +135,7 @@ def good_file(name):
     return lambda desk: desk.good / name
 
 
-def gone(desk):
+def no_path(desk):
     return desk.own / "gone"
 
 
@@ -156,7 +156,7 @@ BY_PLACE = {"MODEL": 1, "IMAGES": 2}
 CASES = [
     *[(job, "MODEL", no_model, "dnn.keras is no Keras model file") for job in JOBS
       if MODEL in JOBS[job]],
-    *[(job, "MODEL", gone, "gone cannot be read: No such file or directory. Name a Keras")
+    *[(job, "MODEL", no_path, "gone cannot be read: No such file or directory. Name a Keras")
       for job in JOBS if MODEL in JOBS[job]],
     *[(job, "MODEL", lambda_model, "lambda.keras: layer 'twice' is a Lambda layer")
       for job in JOBS if MODEL in JOBS[job]],
@@ -168,7 +168,7 @@ CASES = [
       for job in ("test", "inspect", "perturb")],
     *[(job, "IMAGES", empty_labels, "labels.csv labels none of 80 images")
       for job in ("test", "inspect", "perturb")],
-    *[(job, "--classes", gone, "gone cannot be read") for job in JOBS
+    *[(job, "--classes", no_path, "gone cannot be read") for job in JOBS
       if MODEL in JOBS[job] and job != "heatmaps"],
     *[(job, "--groups", "(nothing)", "matches none of 80 paths")
       for job in ("test", "retrain", "cluster")],
@@ -177,7 +177,7 @@ CASES = [
           (no_images, "empty holds no usable image"),
           (no_table, "labels.csv: expected one column of labels, received several"),
           (empty_labels, "labels.csv labels none of 80 images"),
-          (gone, "gone does not exist. Give the folder"),
+          (no_path, "gone does not exist. Give the folder"),
       )],
     ("coverage", "--candidates", no_images, "empty holds no usable image"),
     ("coverage", "--class", "up", "train has no image of the class 'up'. Its labels are left"),

@@ -38,7 +38,7 @@ FOLDERS = ("app", "assets", "benchmarks", "docs", "examples", "pipelines", "test
 PATH = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./-]*|requirements[\w-]*\.txt|[\w-]+\.(?:toml|md)")
 MODULE = re.compile(r"\w+\.py")
 ROW = re.compile(r"^\| (`--[^|]*) \| (?:([^|]*) )?\| ([^|]*) \|$", re.MULTILINE)
-SHARED = "Options that several commands share"
+SHARED_OPTIONS = "Options that several commands share"
 OF_ALL_COMMANDS = {"--help"}
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -137,8 +137,8 @@ def test_a_page_of_more_than_a_screen_begins_with_its_contents(page):
 
 
 def test_every_page_is_linked_from_the_readme():
-    linked = LINK.findall(text_of(README))
-    assert {f"docs/{page.name}" for page in DOCS.glob("*.md")} <= set(linked)
+    links = LINK.findall(text_of(README))
+    assert {f"docs/{page.name}" for page in DOCS.glob("*.md")} <= set(links)
 
 
 @pages
@@ -149,28 +149,28 @@ def test_options_that_are_named_are_options_of_a_command(page):
 
 @pages
 def test_commands_that_are_shown_have_their_options(page):
-    known = commands()
+    options_of = commands()
     for line in re.findall(r"^    .*$|`[^`\n]*`", text_of(page), re.MULTILINE):
         for name, rest in COMMAND.findall(line):
-            assert name in known, line
-            assert set(OPTION.findall(rest)) <= set(known[name]), line
+            assert name in options_of, line
+            assert set(OPTION.findall(rest)) <= set(options_of[name]), line
 
 
-def shared_rows():
+def list_shared_rows():
     """Return the commands of each option that several commands share, as the table has them."""
-    rows = ROW.findall(section_of(DOCS / "command-line.md", SHARED))
+    rows = ROW.findall(section_of(DOCS / "command-line.md", SHARED_OPTIONS))
     return {
         option: set(names.split(", ")) for cell, names, _ in rows for option in OPTION.findall(cell)
     }
 
 
 def test_the_shared_options_are_those_of_the_commands_beside_them():
-    known = commands()
-    for option, names in shared_rows().items():
-        assert all(option in known[name] for name in names), option
+    options_of = commands()
+    for option, names in list_shared_rows().items():
+        assert all(option in options_of[name] for name in names), option
 
 
-def described_options(page, title):
+def list_described_options(page, title):
     """Return the options that have a row in a section's table; without one, those that it names."""
     section = section_of(page, title)
     rows = [cell for cell, *_ in ROW.findall(section)]
@@ -180,24 +180,24 @@ def described_options(page, title):
 @pytest.mark.parametrize(("command", "option"), pairs())
 def test_every_option_is_described(command, option):
     if command:
-        described = described_options(DOCS / "command-line.md", command)
-        assert option in described or command in shared_rows().get(option, ())
+        options = list_described_options(DOCS / "command-line.md", command)
+        assert option in options or command in list_shared_rows().get(option, ())
     else:
-        assert option in described_options(DOCS / "page.md", "Options of the server")
+        assert option in list_described_options(DOCS / "page.md", "Options of the server")
 
 
 def test_every_command_is_described():
-    listed = re.findall(r"^\| \[(\w+)\]\(#\w+\)", text_of(DOCS / "command-line.md"), re.MULTILINE)
-    assert sorted(listed) == sorted(name for name in commands() if name)
+    names = re.findall(r"^\| \[(\w+)\]\(#\w+\)", text_of(DOCS / "command-line.md"), re.MULTILINE)
+    assert sorted(names) == sorted(name for name in commands() if name)
 
 
 @pytest.mark.parametrize("command", [name for name in commands() if name])
 def test_defaults_are_those_of_the_options(command):
-    known = commands()[command]
+    options = commands()[command]
     for cell, default, _ in ROW.findall(section_of(DOCS / "command-line.md", command)):
         number = re.fullmatch(r"([\d,]+(?:\.\d+)?)(?: %)?", default)
         for option in OPTION.findall(cell):
-            value = known[option].default
+            value = options[option].default
             if isinstance(value, str) and value:
                 assert default == f"`{value}`", option
             elif isinstance(value, int | float) and not isinstance(value, bool):

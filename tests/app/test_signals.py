@@ -8,7 +8,7 @@ from app.signals import end_signals, stop_signal
 
 
 @pytest.fixture(autouse=True)
-def restored():
+def restore_handlers():
     """Leave the handlers as they were."""
     before = {sign: signal.getsignal(sign) for sign in (signal.SIGTERM, signal.SIGHUP)}
     yield

@@ -39,8 +39,8 @@ def tool(*arguments):
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["SAFE_Tool.py", *words])
-            done = CliRunner().invoke(app, words, catch_exceptions=False)
+            result = CliRunner().invoke(app, words, catch_exceptions=False)
     finally:
         for sign, handler in handlers.items():
             signal.signal(sign, handler)
-    return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
+    return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)

@@ -33,14 +33,14 @@ def test_help_of_cluster_lists_every_option(option):
 
 def test_cluster_ends_with_a_summary(images, cache, tmp_path):
     (images / "notes.txt").write_text("x")
-    done = process("cluster", images, "--out", tmp_path / "run")
-    assert done.returncode == 0, done.stderr
-    assert "root cause clusters of 12 images" in done.stdout
-    assert "Files that could not be used: 1" in done.stdout
-    assert str(tmp_path / "run" / "gifs") in done.stdout
-    assert str(tmp_path / "run" / "report.html") in done.stdout
-    assert "Extracting features: 100%" in done.stderr
-    assert "cuda" not in done.stderr.lower()
+    result = process("cluster", images, "--out", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    assert "root cause clusters of 12 images" in result.stdout
+    assert "Files that could not be used: 1" in result.stdout
+    assert str(tmp_path / "run" / "gifs") in result.stdout
+    assert str(tmp_path / "run" / "report.html") in result.stdout
+    assert "Extracting features: 100%" in result.stderr
+    assert "cuda" not in result.stderr.lower()
     command = read_manifest(tmp_path / "run").command
     assert command == ["cluster", str(images), "--out", str(tmp_path / "run")]
 
@@ -59,12 +59,12 @@ def test_cluster_ends_with_a_summary(images, cache, tmp_path):
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(images, cache, tmp_path, arguments, message):
-    filled = [text.format(images=images, tmp=tmp_path) for text in arguments]
-    done = tool("cluster", *filled)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len([line for line in done.stderr.splitlines() if line.startswith("Error")]) == 1
+    words = [text.format(images=images, tmp=tmp_path) for text in arguments]
+    result = tool("cluster", *words)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len([line for line in result.stderr.splitlines() if line.startswith("Error")]) == 1
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -91,10 +91,10 @@ def test_a_stopped_job_says_so_and_keeps_what_it_has(cache, tmp_path, sign):
 
         until(extracting)
         job.send_signal(sign)
-        printed, _ = job.communicate(timeout=SECONDS)
+        output, _ = job.communicate(timeout=SECONDS)
     assert job.returncode == 130
-    assert "Stopped. Features extracted so far are kept" in printed
-    assert "--overwrite" in printed
+    assert "Stopped. Features extracted so far are kept" in output
+    assert "--overwrite" in output
     assert read_manifest(out).ended == "stopped"
 
 
@@ -102,26 +102,26 @@ def test_an_example_is_drawn_and_the_next_command_named(tmp_path, monkeypatch):
     few = {"train": 32, "test": 24, "improvement": 4, "epochs": 1, "size": (96, 72)}
     usual = write_example.__kwdefaults__
     monkeypatch.setattr(write_example, "__kwdefaults__", usual | few)
-    done = tool("example", tmp_path / "eyes")
-    assert done.returncode == 0, done.stderr
-    assert "32 training, 24 test and 4 improvement images." in done.stdout
+    result = tool("example", tmp_path / "eyes")
+    assert result.returncode == 0, result.stderr
+    assert "32 training, 24 test and 4 improvement images." in result.stdout
     failures = tmp_path / "eyes" / "failures"
     count = len(list(failures.glob("*.jpg")))
-    assert f"those that it gets wrong ({count}) are in {failures}" in done.stdout
+    assert f"those that it gets wrong ({count}) are in {failures}" in result.stdout
     eyes = tmp_path / "eyes"
     test = f"Next: python SAFE_Tool.py test {eyes / 'model.keras'} {eyes / 'test'} --out TEST"
     table = eyes / "test" / "parameters.csv"
     cluster = f"Then: python SAFE_Tool.py cluster --test-run TEST --out RUN --parameters {table} "
-    assert test in done.stdout
-    assert cluster in done.stdout
+    assert test in result.stdout
+    assert cluster in result.stdout
     assert usual["train"] == 2400
 
 
 def test_an_example_is_not_drawn_over_other_files(tmp_path):
     (tmp_path / "thesis.txt").write_text("x")
-    done = tool("example", tmp_path)
-    assert done.returncode == 1
-    assert "holds files but is not a run folder" in done.stderr
+    result = tool("example", tmp_path)
+    assert result.returncode == 1
+    assert "holds files but is not a run folder" in result.stderr
 
 
 @pytest.fixture
@@ -143,20 +143,20 @@ def run(tmp_path, draw):
     )
     folder = str(tmp_path / "images")
     manifest = Manifest(job="cluster", command=[], folder=folder, parameters={"seed": 0})
-    with open_run(tmp_path / "run", manifest, lambda *step: None) as opened:
-        write_clusters(opened.folder, clusters)
+    with open_run(tmp_path / "run", manifest, lambda *step: None) as new_run:
+        write_clusters(new_run.folder, clusters)
     return tmp_path / "run"
 
 
 def test_explain_tells_what_it_found_and_what_it_could_not_use(run, tmp_path):
     rows = [f"{seed:02d}.png,{'dark' if seed == 3 else seed}" for seed in range(12)]
     (tmp_path / "table.csv").write_text("\n".join(["path,yaw", *rows]))
-    done = tool("explain", run, "--parameters", tmp_path / "table.csv")
-    assert done.returncode == 0, done.stderr
-    assert "of 1 cluster with hints from their pixels" in done.stdout
-    assert "share beyond chance: 0. 11 images with parameters" in done.stdout
-    assert "table.csv, row 5, column yaw: " in done.stdout
-    assert str(run / "report.html") in done.stdout
+    result = tool("explain", run, "--parameters", tmp_path / "table.csv")
+    assert result.returncode == 0, result.stderr
+    assert "of 1 cluster with hints from their pixels" in result.stdout
+    assert "share beyond chance: 0. 11 images with parameters" in result.stdout
+    assert "table.csv, row 5, column yaw: " in result.stdout
+    assert str(run / "report.html") in result.stdout
     assert (run / "report.html").is_file()
 
 
@@ -174,13 +174,13 @@ def test_parameters_of_a_test_set_from_the_command_line(store, tmp_path):
     bad.write_text("\n".join(["path,head_yaw,wind", *rows]))
     good.write_text("\n".join(["path,head_yaw", *(f"{n},{rng.normal(138, 2)}" for n in passing)]))
     run = tmp_path / "run"
-    done = tool(
+    result = tool(
         "cluster", tmp_path / "bad", "--passing", tmp_path / "good", "--out", run,
         "--parameters", bad, "--parameters", good,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     note = "wind: no values of passing images; compared with the other failing images."
-    assert f"Note: {note}" in done.stdout
+    assert f"Note: {note}" in result.stdout
     report = (run / "report.html").read_text()
     assert note in report
     assert "Parameter against passing images" in report
@@ -213,9 +213,9 @@ def test_parameters_of_a_test_set_from_the_command_line(store, tmp_path):
 )
 def test_what_explain_cannot_use_is_said_in_one_line(run, tmp_path, arguments, message):
     before = {file: file.read_bytes() for file in run.iterdir() if file.name != "status.json"}
-    done = tool("explain", *[text.format(run=run, tmp=tmp_path) for text in arguments])
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = done.stderr.splitlines()
+    result = tool("explain", *[text.format(run=run, tmp=tmp_path) for text in arguments])
+    assert (result.returncode, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
     assert message in line
     assert before == {file: file.read_bytes() for file in before}
@@ -223,8 +223,8 @@ def test_what_explain_cannot_use_is_said_in_one_line(run, tmp_path, arguments, m
 
 def test_report_has_the_words_as_they_are_now(run, tmp_path):
     save_words(run, 0, {"name": "sunglasses <b>", "verdict": "unclear"})
-    done = tool("report", run)
-    assert done.returncode == 0, done.stderr
-    assert str(run / "report.html") in done.stdout
+    result = tool("report", run)
+    assert result.returncode == 0, result.stderr
+    assert str(run / "report.html") in result.stdout
     assert "sunglasses &lt;b&gt;" in (run / "report.html").read_text(encoding="utf-8")
     assert tool("report", tmp_path / "images").returncode == 1

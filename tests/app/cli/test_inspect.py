@@ -18,24 +18,24 @@ def tables(tmp_path):
         lines += [f"{a},{b},{np.linalg.norm(points[a] - points[b]):.6f}" for b in range(a)]
     (tmp_path / "distances.csv").write_text("\n".join(lines))
     labels = rng.integers(0, 6, 200)
-    taken = np.where(rng.random(200) < 0.3, (labels + 1) % 6, labels)
-    for name, values in (("labels", labels), ("predictions", taken)):
+    predictions = np.where(rng.random(200) < 0.3, (labels + 1) % 6, labels)
+    for name, values in (("labels", labels), ("predictions", predictions)):
         rows = [f"{image}.png,{value}" for image, value in enumerate(values)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["image,labels", *rows]))
     return tmp_path
 
 
 def test_ranked_pairs_are_printed(tables):
-    done = tool(
+    result = tool(
         "inspect", "--distances", tables / "distances.csv", "--labels", tables / "labels.csv",
         "--predictions", tables / "predictions.csv", "--top", "10%", "--out", tables / "run",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "15 pairs of 6 classes; likely confused are" in done.stdout
-    assert re.search(r"\*   1  \d - \d: 0\.\d+  \d+ images? confused", done.stdout)
-    assert re.search(r"\d sides with \d", done.stdout)
-    assert "By the labels, of confusion:" in done.stdout
-    assert str(tables / "run" / "evaluation.json") in done.stdout
+    assert result.returncode == 0, result.stderr
+    assert "15 pairs of 6 classes; likely confused are" in result.stdout
+    assert re.search(r"\*   1  \d - \d: 0\.\d+  \d+ images? confused", result.stdout)
+    assert re.search(r"\d sides with \d", result.stdout)
+    assert "By the labels, of confusion:" in result.stdout
+    assert str(tables / "run" / "evaluation.json") in result.stdout
     manifest = read_manifest(tables / "run")
     assert manifest.parameters["top_percent"] == 10
     assert manifest.job == "inspect"
@@ -49,12 +49,12 @@ def test_figures_and_counts_of_any_size_are_told(tmp_path):
     }.items():
         titles = ",".join("abc"[: rows[0].count(",") + 1])
         (tmp_path / f"{name}.csv").write_text("\n".join([titles, *rows]))
-    done = tool(
+    result = tool(
         "inspect", "--distances", tmp_path / "distances.csv", "--labels", tmp_path / "labels.csv",
         "--predictions", tmp_path / "predictions.csv", "--out", tmp_path / "run",
     )  # fmt: skip
-    assert "NAPVD below 1.4194e-07, mean - 1 sd" in done.stdout
-    assert "cat - dog: 1e-07  1 image confused" in done.stdout
+    assert "NAPVD below 1.4194e-07, mean - 1 sd" in result.stdout
+    assert "cat - dog: 1e-07  1 image confused" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,15 @@ def test_figures_and_counts_of_any_size_are_told(tmp_path):
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(tmp_path, arguments, message):
-    done = tool("inspect", *arguments, "--out", tmp_path / "run")
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    result = tool("inspect", *arguments, "--out", tmp_path / "run")
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_another_kind_of_run_is_left_as_it_is(tables):
     (tables / "run").mkdir()
     (tables / "run" / "notes.txt").write_text("mine")
-    done = tool("inspect", "--distances", tables / "distances.csv", "--out", tables / "run")
-    assert done.returncode == 1
-    assert "holds files but is not a run folder" in done.stderr
+    result = tool("inspect", "--distances", tables / "distances.csv", "--out", tables / "run")
+    assert result.returncode == 1
+    assert "holds files but is not a run folder" in result.stderr

@@ -9,7 +9,7 @@ from app.exit_codes import STOPPED
 from tests.app.cli.command import ROOT
 from tests.waiting import SECONDS
 
-STOPPED_AMONG_THREADS = f"""
+STOP_AMONG_THREADS = f"""
 import os, signal, typer
 from app.cli.options import job
 from pipelines.data.prefetch import prefetch
@@ -53,13 +53,13 @@ def run(code):
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_job_that_is_stopped_while_threads_work_for_it_ends(name):
-    done = run(STOPPED_AMONG_THREADS.replace("{name}", name))
-    assert done.stdout.endswith("all ended\n"), done.stderr[-2000:]
+    result = run(STOP_AMONG_THREADS.replace("{name}", name))
+    assert result.stdout.endswith("all ended\n"), result.stderr[-2000:]
 
 
 def test_a_job_that_reports_nothing_is_interrupted_all_the_same():
-    done = run(SILENT)
-    assert done.stdout.splitlines() == ["goes on", "Stopped. Nothing was written; start again "
+    result = run(SILENT)
+    assert result.stdout.splitlines() == ["goes on", "Stopped. Nothing was written; start again "
                                         "with --overwrite.", str(STOPPED)]  # fmt: skip
 
 
@@ -68,8 +68,8 @@ def test_asked_twice_a_job_stops_at_once():
         'print("goes on", flush=True)',
         'print("goes on", flush=True)\n        os.kill(os.getpid(), signal.SIGINT)',
     )
-    done = run(code)
-    assert done.stdout.splitlines()[-1] == str(STOPPED), done.stderr
+    result = run(code)
+    assert result.stdout.splitlines()[-1] == str(STOPPED), result.stderr
 
 
 def test_what_a_stopped_job_cleans_up_is_not_interrupted():
@@ -86,6 +86,6 @@ def test_what_a_stopped_job_cleans_up_is_not_interrupted():
 """,
     )
     assert "cleaned up" in code
-    done = run(code)
-    assert "cleaned up" in done.stdout, done.stderr
-    assert done.stdout.splitlines()[-1] == str(STOPPED)
+    result = run(code)
+    assert "cleaned up" in result.stdout, result.stderr
+    assert result.stdout.splitlines()[-1] == str(STOPPED)

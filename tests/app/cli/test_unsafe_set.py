@@ -20,10 +20,10 @@ def test_select_ends_with_a_summary(images, cache, tmp_path, draw):
     for seed in range(20, 26):
         draw(tmp_path / "new" / f"{seed}.png", seed)
     arguments = ["--count", 3, "--export", tmp_path / "to label"]
-    done = tool("select", tmp_path / "run", tmp_path / "new", *arguments)
-    assert done.returncode == 0, done.stderr
-    assert "3 of 6 images chosen (as asked for)" in done.stdout
-    assert str(tmp_path / "run" / "unsafe_set.csv") in done.stdout
+    result = tool("select", tmp_path / "run", tmp_path / "new", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "3 of 6 images chosen (as asked for)" in result.stdout
+    assert str(tmp_path / "run" / "unsafe_set.csv") in result.stdout
     assert len((tmp_path / "run" / "IS_filenames.txt").read_text().splitlines()) == 3
     assert (tmp_path / "to label" / "coco.json").is_file()
     again = tool("select", tmp_path / "run", tmp_path / "new", *arguments)
@@ -33,12 +33,14 @@ def test_select_ends_with_a_summary(images, cache, tmp_path, draw):
     first, *others = (tmp_path / "run" / "IS_filenames.txt").read_text().splitlines()
     fewer = tool("recut", tmp_path / "run", "--without", first)
     assert fewer.returncode == 0, fewer.stderr
-    told = "2 of 6 images chosen (3 were wanted, as asked for; images that are taken out are not"
-    assert told in fewer.stdout
+    sentence = (
+        "2 of 6 images chosen (3 were wanted, as asked for; images that are taken out are not"
+    )
+    assert sentence in fewer.stdout
     assert "Images that are taken out: 1." in fewer.stdout
     assert (tmp_path / "run" / "IS_filenames.txt").read_text().splitlines() == others
-    exported = tool("export", tmp_path / "run", tmp_path / "again", "--link")
-    assert f"2 images in {tmp_path / 'again'}" in exported.stdout
+    export = tool("export", tmp_path / "run", tmp_path / "again", "--link")
+    assert f"2 images in {tmp_path / 'again'}" in export.stdout
     nothing = [word for name in others for word in ("--without", name)]
     assert tool("recut", tmp_path / "run", *nothing).returncode == 0
     empty = tool("export", tmp_path / "run", tmp_path / "nothing")

@@ -60,8 +60,8 @@ def test_help_is_word_for_word_what_was_written_down():
     """Whoever changes a help text changes `help.txt`, and sees what users will read."""
     words = []
     for name in ("", *KINDS):
-        shown = CliRunner().invoke(app, [*name.split(), "--help"], terminal_width=100)
-        words += shown.stdout.split()
+        help_page = CliRunner().invoke(app, [*name.split(), "--help"], terminal_width=100)
+        words += help_page.stdout.split()
     assert words == HELP.read_text(encoding="utf-8").split()
 
 
@@ -90,12 +90,12 @@ def draw_value(rng, field):
 
 def draw_options(rng, kind):
     values = {}
-    left_out = False
+    has_gap = False
     for field in option_fields(kind):
         # Of what is given by its place, none comes after one that is left out.
-        left_out |= field.option.by_place and not field.required and rng.random() < 0.3
-        if not field.required and (rng.random() < 0.4 or (field.option.by_place and left_out)):
-            left_out |= field.option.by_place
+        has_gap |= field.option.by_place and not field.required and rng.random() < 0.3
+        if not field.required and (rng.random() < 0.4 or (field.option.by_place and has_gap)):
+            has_gap |= field.option.by_place
             continue
         if field.several:
             values[field.name] = tuple(draw_value(rng, field) for _ in range(rng.randint(1, 3)))
@@ -115,14 +115,14 @@ def test_what_the_page_starts_is_read_back_as_the_same_options(name):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_only_what_differs_from_the_usual_is_said(name):
-    needed = {
+    required_options = {
         field.name: (field.type("x"),) if field.several else field.type("x")
         for field in option_fields(KINDS[name])
         if field.required
     }
-    words = arguments(KINDS[name](**needed))
+    words = arguments(KINDS[name](**required_options))
     by_place = sum(f.option.by_place and f.required for f in option_fields(KINDS[name]))
-    assert len(words) == by_place + 2 * (len(needed) - by_place)
+    assert len(words) == by_place + 2 * (len(required_options) - by_place)
     assert words[:by_place] == ["x"] * by_place
 
 
@@ -168,11 +168,11 @@ def test_an_option_that_nothing_is_said_of_is_a_fault():
 
     with pytest.raises(AssertionError, match="out has no Option"):
         option_fields(Silent)
-    assert option_fields(Explained)[0].flag == "--where-to"
+    assert option_fields(FlagOptions)[0].flag == "--where-to"
 
 
 @dataclass(frozen=True)
-class Explained:
+class FlagOptions:
     out: Annotated[Path, Option("Where it goes.", flag="--where-to")]
 
 
@@ -216,12 +216,12 @@ def test_what_a_command_is_given_reaches_its_job(kind, job, names):
     others = {
         name: value for name, value in others.items() if name in {f.name for f in fields(job)}
     }
-    renamed = {name: getattr(options, spelt) for name, spelt in names.items()}
-    wanted = take_options(job, options, **renamed, **others)
+    values_by_name = {name: getattr(options, spelt) for name, spelt in names.items()}
+    job_options = take_options(job, options, **values_by_name, **others)
     for field in fields(job):
         spelt = names.get(field.name, field.name)
         expected = others.get(field.name, getattr(options, spelt, None))
-        assert getattr(wanted, field.name) == expected
+        assert getattr(job_options, field.name) == expected
 
 
 def test_an_option_of_a_job_that_its_command_does_not_have_is_a_fault():
@@ -232,7 +232,7 @@ def test_an_option_of_a_job_that_its_command_does_not_have_is_a_fault():
 
 
 @pytest.mark.parametrize(
-    ("choices", "taken"),
+    ("choices", "accepted_values"),
     [
         (common.SCALINGS, model.SCALINGS),
         (common.TASKS, get_args(evaluation.Task)),
@@ -244,8 +244,8 @@ def test_an_option_of_a_job_that_its_command_does_not_have_is_a_fault():
         (unsafe_set.RANKINGS, get_args(cut.Ranking)),
     ],
 )
-def test_the_page_offers_what_the_job_takes(choices, taken):
-    assert choices == taken
+def test_the_page_offers_what_the_job_takes(choices, accepted_values):
+    assert choices == accepted_values
 
 
 def test_the_page_offers_every_layer_of_vgg16():

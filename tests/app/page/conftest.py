@@ -16,6 +16,6 @@ def page(tmp_path):
     (root / "dnn.keras").write_bytes(b"")
     (tmp_path / "secret").mkdir()
     access = Access(roots=(root.resolve(),))
-    made = Page(access, Jobs(), ServedRuns(access), root.resolve() / "runs")
-    yield made
-    made.jobs.close()
+    page = Page(access, Jobs(), ServedRuns(access), root.resolve() / "runs")
+    yield page
+    page.jobs.close()

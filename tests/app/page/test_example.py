@@ -17,9 +17,9 @@ from pipelines.runs.manifest import Manifest
 @pytest.fixture
 def page(tmp_path):
     access = Access()
-    made = Page(access, Jobs(), ServedRuns(access), tmp_path.resolve())
-    yield made
-    made.jobs.close()
+    page = Page(access, Jobs(), ServedRuns(access), tmp_path.resolve())
+    yield page
+    page.jobs.close()
 
 
 def draw(page):
@@ -27,11 +27,11 @@ def draw(page):
     (page.runs / "example-eyes" / "example.json").write_text("{}")
 
 
-def write(page, name, job, images, stopped=False):
+def write(page, name, job, images, is_stopped=False):
     """Write what is left of a job that finished, or was stopped."""
     manifest = Manifest(job=job, command=[], folder=str(page.runs / images), parameters={})
     with suppress(KeyboardInterrupt), open_run(page.runs / name, manifest, lambda *step: None):
-        if stopped:
+        if is_stopped:
             raise KeyboardInterrupt
 
 
@@ -40,20 +40,20 @@ def steps(page):
 
 
 def test_the_example_is_drawn_tested_and_clustered_with_passing_images(page):
-    drawn, tested, clustered = example.commands(page)
+    drawing, evaluation, clustering = example.commands(page)
     images = page.runs / "example-eyes"
-    assert drawn.arguments == ("example", str(images))
-    assert tested.arguments == (
+    assert drawing.arguments == ("example", str(images))
+    assert evaluation.arguments == (
         *("test", str(images / "model.keras"), str(images / "test")),
         *("--out", str(page.runs / "example-test")),
     )
-    assert clustered.folder == page.runs / "example"
-    assert clustered.arguments[0] == "cluster"
-    place = clustered.arguments.index("--test-run")
-    assert clustered.arguments[place + 1] == str(tested.folder)
-    assert str(images / "test" / "parameters.csv") in clustered.arguments
-    assert str(images / "test" / "unsafe_values.csv") in clustered.arguments
-    assert "--overwrite" not in clustered.arguments
+    assert clustering.folder == page.runs / "example"
+    assert clustering.arguments[0] == "cluster"
+    place = clustering.arguments.index("--test-run")
+    assert clustering.arguments[place + 1] == str(evaluation.folder)
+    assert str(images / "test" / "parameters.csv") in clustering.arguments
+    assert str(images / "test" / "unsafe_values.csv") in clustering.arguments
+    assert "--overwrite" not in clustering.arguments
 
 
 def test_what_is_there_is_not_made_again(page):
@@ -67,8 +67,8 @@ def test_what_is_there_is_not_made_again(page):
 def test_an_example_that_was_stopped_is_drawn_again(page):
     write(page, "example-eyes", "example", "example-eyes", stopped=True)
     assert steps(page) == ["example", "test", "cluster"]
-    drawn = example.commands(page)[0]
-    assert drawn.arguments == ("example", str(page.runs / "example-eyes"), "--overwrite")
+    drawing = example.commands(page)[0]
+    assert drawing.arguments == ("example", str(page.runs / "example-eyes"), "--overwrite")
 
 
 def test_the_drawn_example_is_neither_a_run_with_clusters_nor_images_to_look_at(page):

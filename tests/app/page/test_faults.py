@@ -22,10 +22,10 @@ from pipelines.runs.errors import InputError
 
 
 @pytest.fixture
-def served(tmp_path):
-    made = Page(Access(), Jobs(), ServedRuns(Access()), tmp_path)
-    yield made
-    made.jobs.close()
+def new_page(tmp_path):
+    new_page = Page(Access(), Jobs(), ServedRuns(Access()), tmp_path)
+    yield new_page
+    new_page.jobs.close()
 
 
 def build(function):
@@ -39,18 +39,18 @@ def build(function):
 
 def answer(blocks, event, *values):
     """Let Gradio do an event as it does for a browser; return what the browser is sent."""
-    done = blocks.process_api(
+    call = blocks.process_api(
         event, list(values), state=SessionState(blocks), in_event_listener=True
     )
     try:
         # In a thread: the one of the tests may run the loop of a browser.
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(asyncio.run, done).result()["data"]
+            return pool.submit(asyncio.run, call).result()["data"]
     except Exception as error:
         return error_payload(error, False)
 
 
-def fail(*values, **named):
+def fail(*values, **keywords):
     """Fail as code does that takes nothing for something."""
     return None.words
 
@@ -116,9 +116,9 @@ def test_a_fault_in_the_middle_of_several_answers_is_told_too(caplog):
     ],
 )
 def test_faults_behind_the_real_page_are_told(
-    served, monkeypatch, caplog, module, name, element, kind
+    new_page, monkeypatch, caplog, module, name, element, kind
 ):
-    blocks = page.build(served)
+    blocks = page.build(new_page)
     ids = {block.elem_id: number for number, block in blocks.blocks.items()}
     events = {target: event for event in blocks.fns.values() for target in event.targets}
     event = events[ids[element], kind]

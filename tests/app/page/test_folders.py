@@ -42,17 +42,17 @@ def write_run(page, name, job, **changes):
 )
 def test_a_run_that_was_edited_hides_no_other(page, job, list_choices, changes, words, others):
     whole = write_run(page, "whole", job)
-    edited = write_run(page, "edited", job, **changes)
+    run = write_run(page, "edited", job, **changes)
     labels = {path: label.replace("\N{NO-BREAK SPACE}", " ") for label, path in list_choices(page)}
     assert words in labels[str(whole)]
-    assert others in labels[str(edited)]
+    assert others in labels[str(run)]
 
 
 def test_training_sets_of_edited_runs_are_not_offered(page):
     write_run(page, "whole", "coverage")
-    edited = write_run(page, "edited", "coverage")
-    text = (edited / "run.json").read_text()
-    (edited / "run.json").write_text(text.replace('"/edited"', "5"))
+    run = write_run(page, "edited", "coverage")
+    text = (run / "run.json").read_text()
+    (run / "run.json").write_text(text.replace('"/edited"', "5"))
     assert coverage._trained_on(page) == ["/whole"]
 
 

@@ -31,7 +31,7 @@ KINDS = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wished:
+class FieldOptions:
     images: Annotated[Path, Option("", label="Images", needed="the images", images=True)]
     out: Annotated[Path, Option("")] = UNPLACED
     overwrite: Annotated[bool, Option("")] = False
@@ -48,31 +48,33 @@ def page(tmp_path):
     root = tmp_path.resolve() / "root"
     (root / "images").mkdir(parents=True)
     access = Access(roots=(root,))
-    made = Page(access, Jobs(), ServedRuns(access), root / "runs")
-    yield made
-    made.jobs.close()
+    page = Page(access, Jobs(), ServedRuns(access), root / "runs")
+    yield page
+    page.jobs.close()
 
 
 def ask(page, **entries):
-    return read(page, Wished, {"images": str(page.access.roots[0] / "images")} | entries)
+    return read(page, FieldOptions, {"images": str(page.access.roots[0] / "images")} | entries)
 
 
 def test_fields_are_read_into_options(page):
     root = page.access.roots[0]
-    assert ask(page) == Wished(images=root / "images")
-    wished = ask(
+    assert ask(page) == FieldOptions(images=root / "images")
+    options = ask(
         page, many=" 1 000 ", shares="2 %; .5;", names="a b, ,c", how="b", link="link",
         files=f"{root / 'a.csv'}\n\n {root / 'b, c.csv'}",
     )  # fmt: skip
-    assert wished == Wished(
+    assert options == FieldOptions(
         images=root / "images", many=1000, shares=(2.0, 0.5), names=("a b", "c"), how="b",
         files=(root / "a.csv", root / "b, c.csv"), link=True,
     )  # fmt: skip
     empty = {"many": " ", "shares": ";", "names": ",", "files": "\n", "how": "any", "link": "copy"}
     assert ask(page, **empty) == ask(page)
     assert ask(page, out=str(root), trust="yes") == ask(page)  # none that the page has
-    known = read(page, Wished, {"images": "x", "many": "9"}, images=Path("y"), out=Path("z"))
-    assert known == Wished(images=Path("y"), out=Path("z"), many=9)
+    options_of_entries = read(
+        page, FieldOptions, {"images": "x", "many": "9"}, images=Path("y"), out=Path("z")
+    )
+    assert options_of_entries == FieldOptions(images=Path("y"), out=Path("z"), many=9)
 
 
 @pytest.mark.parametrize(
@@ -97,20 +99,20 @@ def test_what_cannot_be_used_is_said_by_the_name_of_the_field(page, tmp_path, en
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_form_that_nobody_touched_asks_for_the_usual(page, kind):
     """What the fields hold at first is read back as the defaults, of every command."""
-    shown = [field for field in option_fields(kind) if field.option.label]
+    page_fields = [field for field in option_fields(kind) if field.option.label]
     form = Form({})
     with gr.Blocks():
-        for field in shown:
+        for field in page_fields:
             assert form.add(kind, field.name).label == field.option.label
     entries = form.entries([part.value for part in form.fields.values()])
-    required = {
+    required_values = {
         field.name: (Path("x"),) if field.several else Path("x")
         for field in option_fields(kind)
         if field.required or field.option.needed
     }
-    options = read(page, kind, entries, **required)
+    options = read(page, kind, entries, **required_values)
     for field in option_fields(kind):
-        if field.name not in required:
+        if field.name not in required_values:
             assert field.default is not MISSING
             assert getattr(options, field.name) == field.default
 
@@ -118,7 +120,7 @@ def test_a_form_that_nobody_touched_asks_for_the_usual(page, kind):
 def test_fields_that_were_never_shown_are_no_entries():
     form = Form({"many": "how-many"})
     with gr.Blocks():
-        form.row(Wished, "many", "link")
+        form.row(FieldOptions, "many", "link")
         form.put("opened", gr.Textbox())
     assert form.fields["many"].elem_id == "how-many"
     assert form.entries(["4", None, "run"]) == {"many": "4", "opened": "run"}
@@ -128,18 +130,18 @@ def test_fields_that_were_never_shown_are_no_entries():
 
 def test_a_run_folder_is_chosen_that_may_be_replaced(page):
     images = page.access.roots[0] / "images"
-    options = place(page, Wished(images=images), images, "-job")
+    options = place(page, FieldOptions(images=images), images, "-job")
     assert (options.out, options.overwrite) == (page.runs / "images-job", False)
     manifest = Manifest(job="cluster", command=[], folder=str(images), parameters={})
     options.out.mkdir(parents=True)
     write_manifest(options.out, manifest)
-    again = place(page, Wished(images=images), images, "-job")
+    again = place(page, FieldOptions(images=images), images, "-job")
     assert (again.out, again.overwrite) == (options.out, True)
-    other = place(page, Wished(images=images), images.parent, "-job")
+    other = place(page, FieldOptions(images=images), images.parent, "-job")
     assert other.out != options.out
-    made = build_command("job", again)
-    assert made.folder == options.out
-    assert made.arguments == (
+    command = build_command("job", again)
+    assert command.folder == options.out
+    assert command.arguments == (
         "job", "--images", str(images), "--out", str(options.out), "--overwrite",
     )  # fmt: skip
     assert build_command("job", again, images).folder == images

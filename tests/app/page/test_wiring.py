@@ -16,9 +16,9 @@ from pipelines.runs.errors import InputError
 
 @pytest.fixture
 def page(tmp_path):
-    made = Page(Access(), Jobs(), ServedRuns(Access()), tmp_path)
-    yield made
-    made.jobs.close()
+    page = Page(Access(), Jobs(), ServedRuns(Access()), tmp_path)
+    yield page
+    page.jobs.close()
 
 
 def refuse(entries):
@@ -29,43 +29,43 @@ def name(entries):
     return [Command((entries["job"], "a b"), Path()), Command(("explain",), Path())]
 
 
-def build(page, commands, turned):
+def build(page, commands, show):
     """Build a tab of one field and one button; return its functions by what triggers them."""
     form = Form({})
     with gr.Blocks() as blocks:
-        parts = create(page, gr.Dropdown())
-        assert isinstance(parts, Following)
+        following = create(page, gr.Dropdown())
+        assert isinstance(following, Following)
         form.put("job", gr.Textbox())
         button, pane, line = gr.Button(), gr.HTML(), gr.Textbox()
-        wire(page, parts, [Action(button, form, commands)], line, [pane], turned)
+        wire(page, following, [Action(button, form, commands)], line, [pane], show)
     of = {target: event for event in blocks.fns.values() for target in event.targets}
     return (
         of[button._id, "click"].fn,
-        of[parts.turn._id, "change"].fn,
+        of[following.turn._id, "change"].fn,
         of[form.fields["job"]._id, "change"].fn,
     )
 
 
-def is_left(update):
+def is_unchanged(update):
     return update == gr.skip()
 
 
 def test_the_command_line_is_shown_where_there_is_one():
-    shown = command_lines(name, {"job": "report"})
-    first, second = shown.value.splitlines()
+    lines = command_lines(name, {"job": "report"})
+    first, second = lines.value.splitlines()
     assert first.endswith("SAFE_Tool.py report 'a b'")
     assert second.endswith("SAFE_Tool.py explain")
-    assert shown.visible
-    hidden = command_lines(refuse, {})
-    assert (hidden.value, hidden.visible) == ("", False)
+    assert lines.visible
+    no_lines = command_lines(refuse, {})
+    assert (no_lines.value, no_lines.visible) == ("", False)
 
 
 def test_a_button_says_what_is_missing_and_leaves_the_results(page):
     press, _, show_line = build(page, refuse, lambda look, entries: None)
     *others, notice, pane = press("cluster")
     assert "Give more than [&#x27;job&#x27;]." in notice
-    assert is_left(pane)
-    assert all(map(is_left, others))
+    assert is_unchanged(pane)
+    assert all(map(is_unchanged, others))
     assert page.jobs.look() is None
     assert show_line("cluster").visible is False
 
@@ -76,7 +76,7 @@ def test_nothing_is_shown_of_a_job_before_there_is_one(page):
     button, *others = turn(("", True), "entry")
     assert button.interactive
     assert len(others) == 2
-    assert all(map(is_left, others))
+    assert all(map(is_unchanged, others))
     assert not calls
 
 
@@ -84,8 +84,8 @@ def test_the_results_follow_a_job_that_this_page_saw_end(page, tmp_path):
     _, turn, _ = build(page, name, lambda look, entries: [look.state, entries["job"]])
     page.jobs.start([Command(("report", str(tmp_path / "none")), tmp_path)])
     page.jobs._thread.join()
-    _, *left = turn(("1 failed", False), "entry")
-    assert all(map(is_left, left))
-    button, *shown = turn(("1 failed", True), "entry")
+    _, *updates = turn(("1 failed", False), "entry")
+    assert all(map(is_unchanged, updates))
+    button, *contents = turn(("1 failed", True), "entry")
     assert button.interactive
-    assert shown == ["failed", "entry"]
+    assert contents == ["failed", "entry"]

@@ -72,7 +72,7 @@ def run(small_run, tmp_path):
 
 
 @pytest.fixture
-def explained(run):
+def explained_run(run):
     """Explain the run the way a job does."""
     write_explanation(run, explanation())
     write_properties(run, sorted(NAMES), PROPERTY_VALUES)
@@ -99,8 +99,8 @@ def address(served, run):
 def save(run, client, address):
     """Return a function that sends words as the page does."""
 
-    def send(**sent):
-        started = read_manifest(run).started_at
-        return client.post(f"{address}/words", content=json.dumps({"started": started} | sent))
+    def send(**words):
+        started_at = read_manifest(run).started_at
+        return client.post(f"{address}/words", content=json.dumps({"started": started_at} | words))
 
     return send

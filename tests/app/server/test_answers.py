@@ -44,8 +44,8 @@ def fail(*arguments, **options):
 
 
 WORDS = {"cluster": 0, "started": "2026-01-01T00:00:00+00:00", "name": "x"}
-CUT = {"measured": "x", "count": 3}
-PLANTED = [
+SHORT_DOCUMENT = {"measured": "x", "count": 3}
+FAULTS = [
     ("data", None, clusters, "_cluster"),
     ("data", None, clusters, "_describe_explanation"),
     ("data", None, results, "_row"),
@@ -62,11 +62,11 @@ PLANTED = [
     ("report.html", None, results, "_row"),
     ("new/0/0123456789abcdef01234567.jpg", None, new_images, "read_selection"),
     ("words", WORDS, changes, "read_manifest"),
-    ("recut", CUT, changes, "read_selection"),
+    ("recut", SHORT_DOCUMENT, changes, "read_selection"),
 ]
 
 
-@pytest.mark.parametrize(("tail", "body", "module", "name"), PLANTED)
+@pytest.mark.parametrize(("tail", "body", "module", "name"), FAULTS)
 def test_a_fault_of_the_tool_blames_no_file(
     run, ask, monkeypatch, caplog, tail, body, module, name
 ):
@@ -100,15 +100,15 @@ def test_a_damaged_file_is_named_and_nothing_is_logged(run, ask, caplog, name, t
 def test_a_fault_of_a_job_is_told_with_its_traceback(capsys, tmp_path):
     before = {number: signal.getsignal(number) for number in (*end_signals(), signal.SIGINT)}
     try:
-        with pytest.raises(BaseException) as caught, job("again"):
+        with pytest.raises(BaseException) as exit_error, job("again"):
             fail()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    assert caught.value.exit_code == 1
-    printed = capsys.readouterr().err
-    assert printed.index("Traceback") < printed.index(f"{ERROR}{FAULT}: AttributeError")
-    (tmp_path / "log").write_text(printed)
+    assert exit_error.value.exit_code == 1
+    output = capsys.readouterr().err
+    assert output.index("Traceback") < output.index(f"{ERROR}{FAULT}: AttributeError")
+    (tmp_path / "log").write_text(output)
     reason = jobs._reason(1, tmp_path / "log")
     assert reason.startswith(FAULT)
     assert "in fail" in reason

@@ -21,7 +21,7 @@ async def take(request):
 def ask():
     """Return a function that sends a body in parts: status, headers, text, how many were read."""
 
-    def send_parts(parts, headers=(), path="/run/key/words", login=None):
+    def send_chunks(chunks, headers=(), path="/run/key/words", login=None):
         app = Starlette(
             routes=[Route("/{any:path}", take, methods=["POST"])],
             middleware=middleware(Access()),
@@ -29,14 +29,14 @@ def ask():
         if login is not None:
             app.auth, app.tokens, app.cookie_id = {"eva": "sesame"}, {"token": "eva"}, "id"
             headers = [*headers, ("cookie", f"access-token-id={login}")]
-        left, sent = list(parts), []
+        remaining, messages = list(chunks), []
 
         async def receive():
-            body = left.pop(0)
-            return {"type": "http.request", "body": body, "more_body": bool(left)}
+            body = remaining.pop(0)
+            return {"type": "http.request", "body": body, "more_body": bool(remaining)}
 
         async def send(message):
-            sent.append(message)
+            messages.append(message)
 
         scope = {
             "type": "http",
@@ -50,14 +50,14 @@ def ask():
             ],
         }
         asyncio.run(app(scope, receive, send))
-        answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        text = b"".join(message.get("body", b"") for message in sent).decode()
-        return sent[0]["status"], answered, text, len(parts) - len(left)
+        answer_headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+        text = b"".join(message.get("body", b"") for message in messages).decode()
+        return messages[0]["status"], answer_headers, text, len(chunks) - len(remaining)
 
-    return send_parts
+    return send_chunks
 
 
-CHUNKED = [("transfer-encoding", "chunked")]
+CHUNKED_HEADERS = [("transfer-encoding", "chunked")]
 
 
 def length(count):
@@ -66,8 +66,8 @@ def length(count):
 
 def test_what_the_page_sends_arrives_whole(ask):
     assert ask([b"ab", b"", b"cd"], length(4))[:3:2] == (200, "4")
-    assert ask([b"ab", b"cd"], CHUNKED)[:3:2] == (200, "4")
-    assert ask([PART] * (LARGEST // len(PART)), CHUNKED)[:3:2] == (200, str(LARGEST))
+    assert ask([b"ab", b"cd"], CHUNKED_HEADERS)[:3:2] == (200, "4")
+    assert ask([PART] * (LARGEST // len(PART)), CHUNKED_HEADERS)[:3:2] == (200, str(LARGEST))
 
 
 @pytest.mark.parametrize("count", [LARGEST + 1, 300 * 2**20, 10**30])
@@ -78,7 +78,7 @@ def test_of_a_body_that_announces_too_much_nothing_is_read(ask, count):
     assert headers["connection"] == "close"
 
 
-@pytest.mark.parametrize("headers", [CHUNKED, [*CHUNKED, *length(5)]])
+@pytest.mark.parametrize("headers", [CHUNKED_HEADERS, [*CHUNKED_HEADERS, *length(5)]])
 def test_a_body_that_turns_out_too_long_is_read_no_further(ask, headers):
     status, _, _, read = ask([PART] * 300, headers)
     assert (status, read) == (413, LARGEST // len(PART) + 1)
@@ -86,8 +86,8 @@ def test_a_body_that_turns_out_too_long_is_read_no_further(ask, headers):
 
 def test_a_login_may_send_less(ask):
     assert ask([b"x"], length(LARGEST_LOGIN + 1), "/login")[0] == 413
-    assert ask([b"x" * LARGEST_LOGIN, b"x"], CHUNKED, "/login")[0] == 413
-    assert ask([b"x" * LARGEST_LOGIN], CHUNKED, "/login")[0] == 200
+    assert ask([b"x" * LARGEST_LOGIN, b"x"], CHUNKED_HEADERS, "/login")[0] == 413
+    assert ask([b"x" * LARGEST_LOGIN], CHUNKED_HEADERS, "/login")[0] == 200
 
 
 @pytest.mark.parametrize("text", ["-1", "ten", "1.5", ""])
@@ -95,11 +95,11 @@ def test_a_length_that_is_no_number_is_refused(ask, text):
     assert ask([b"x"], [("content-length", text)])[::3] == (400, 0)
 
 
-@pytest.mark.parametrize("headers", [CHUNKED, length(4), length(300 * 2**20), []])
+@pytest.mark.parametrize("headers", [CHUNKED_HEADERS, length(4), length(300 * 2**20), []])
 def test_without_a_login_nothing_is_read(ask, headers):
-    status, answered, _, read = ask([PART] * 300, headers, login="guessed")
+    status, answer_headers, _, read = ask([PART] * 300, headers, login="guessed")
     assert (status, read) == (401, 0)
-    assert answered["connection"] == "close"
+    assert answer_headers["connection"] == "close"
 
 
 def test_with_a_login_the_limits_are_the_same(ask):
@@ -109,5 +109,5 @@ def test_with_a_login_the_limits_are_the_same(ask):
 
 @pytest.mark.parametrize("login", [None, "guessed"])
 def test_a_refusal_has_the_security_headers(ask, login):
-    _, answered, _, _ = ask([b"x"], length(LARGEST + 1), login=login)
-    assert {name: answered.get(name.lower()) for name in HEADERS} == HEADERS
+    _, answer_headers, _, _ = ask([b"x"], length(LARGEST + 1), login=login)
+    assert {name: answer_headers.get(name.lower()) for name in HEADERS} == HEADERS

@@ -31,12 +31,12 @@ def jobs():
 def images(tmp_path, draw):
     """Return a function that draws a number of images and returns their folder."""
 
-    def drawn(count: int, name: str = "images") -> Path:
+    def draw_images(count: int, name: str = "images") -> Path:
         for seed in range(count):
             draw(tmp_path / name / f"{seed:02d}.png", seed, size=(64, 48))
         return tmp_path / name
 
-    return drawn
+    return draw_images
 
 
 def cluster(folder: Path, out: Path, *options: str) -> Command:
@@ -53,7 +53,7 @@ def until(jobs: Jobs, condition):
     return waiting.until(look, describe=lambda: f"the job stands at {jobs.look()}")
 
 
-def ended(look):
+def has_ended(look):
     return look.state != "running"
 
 
@@ -83,7 +83,7 @@ def test_a_job_follows_no_link_that_leaves_the_roots(images, tmp_path, cache):
         jobs = Jobs(roots)
         try:
             jobs.start([cluster(folder, tmp_path / "run", "--overwrite")])
-            assert until(jobs, ended).state == "finished"
+            assert until(jobs, has_ended).state == "finished"
         finally:
             jobs.close()
         rejected = (tmp_path / "run" / "rejected.txt").read_text().splitlines()
@@ -111,16 +111,19 @@ def test_a_job_writes_what_the_same_command_writes(jobs, images, cache, tmp_path
     out = tmp_path / "run"
     command = cluster(images(12), out, "--seed", "3", "--components", "5")
     jobs.start([command])
-    look = until(jobs, ended)
+    look = until(jobs, has_ended)
     assert (look.state, look.status) == ("finished", None)
     assert "2 root cause clusters of 12 images" in look.message  # what the command printed
     assert (look.commands, look.folder, look.step) == ((command,), out, 0)
     assert read_manifest(out).ended == "finished"
     out.rename(tmp_path / "by the page")
     subprocess.run(command.line(), shell=True, check=True, capture_output=True, cwd=tmp_path)
-    typed, clicked = read_manifest(out), read_manifest(tmp_path / "by the page")
-    assert typed.command == clicked.command == list(command.arguments)
-    assert typed.chosen == clicked.chosen
+    manifest_of_command, manifest_of_page = (
+        read_manifest(out),
+        read_manifest(tmp_path / "by the page"),
+    )
+    assert manifest_of_command.command == manifest_of_page.command == list(command.arguments)
+    assert manifest_of_command.chosen == manifest_of_page.chosen
     assert {"labels.txt", "clusters.csv", "images.csv", "reduction.npz"} < set(files_of(out))
     assert files_of(out) == files_of(tmp_path / "by the page")
 
@@ -138,7 +141,7 @@ def test_two_commands_are_done_one_after_the_other(jobs, images, cache, tmp_path
     assert second.state == "running"
     assert second.status.pid != first.status.pid
     assert read_manifest(tmp_path / "run a").ended == "finished"
-    last = until(jobs, ended)
+    last = until(jobs, has_ended)
     assert (last.state, last.step) == ("finished", 1)
     assert read_manifest(tmp_path / "run b").images.used == 4
 
@@ -146,7 +149,7 @@ def test_two_commands_are_done_one_after_the_other(jobs, images, cache, tmp_path
 def test_what_cannot_be_used_is_the_reason_in_one_line(jobs, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     jobs.start([Command(("example", str(tmp_path)), tmp_path)])
-    look = until(jobs, ended)
+    look = until(jobs, has_ended)
     assert look.state == "failed"
     assert look.message == (
         f"{tmp_path} holds files but is not a run folder (it has no run.json); it is left as it "
@@ -156,7 +159,7 @@ def test_what_cannot_be_used_is_the_reason_in_one_line(jobs, tmp_path):
 
 def test_an_argument_that_is_none_is_the_reason(jobs, tmp_path):
     jobs.start([Command(("cluster", str(tmp_path)), tmp_path)])
-    look = until(jobs, ended)
+    look = until(jobs, has_ended)
     assert look.state == "failed"
     assert "--out" in look.message
     assert "Usage" not in look.message
@@ -165,7 +168,7 @@ def test_an_argument_that_is_none_is_the_reason(jobs, tmp_path):
 def test_a_job_that_says_no_reason_fails_with_its_last_lines(jobs, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))  # Python itself does not start
     jobs.start([Command(("example", str(tmp_path)), tmp_path)])
-    look = until(jobs, ended)
+    look = until(jobs, has_ended)
     assert look.state == "failed"
     first, *rest = look.message.splitlines()
     assert first == "The job ended with code 1."
@@ -176,7 +179,7 @@ def test_a_job_that_says_no_reason_fails_with_its_last_lines(jobs, tmp_path, mon
 def test_after_a_command_that_failed_nothing_more_is_done(jobs, images, cache, tmp_path):
     first = cluster(tmp_path / "missing", tmp_path / "run a")
     jobs.start([first, cluster(images(3), tmp_path / "run b")])
-    look = until(jobs, ended)
+    look = until(jobs, has_ended)
     assert (look.state, look.step) == ("failed", 0)
     assert "missing does not exist" in look.message
     assert not (tmp_path / "run b").exists()
@@ -184,21 +187,21 @@ def test_after_a_command_that_failed_nothing_more_is_done(jobs, images, cache, t
 
 def test_a_new_job_forgets_how_the_last_one_ended(jobs, tmp_path):
     jobs.start([cluster(tmp_path / "missing", tmp_path / "run")])
-    assert until(jobs, ended).state == "failed"
+    assert until(jobs, has_ended).state == "failed"
     command = Command(("example", "--help"), tmp_path)
     jobs.start([command])
     look = jobs.look()
     assert (look.state, look.message, look.commands) == ("running", "", (command,))
-    assert until(jobs, ended).state == "finished"
+    assert until(jobs, has_ended).state == "finished"
 
 
 def test_a_process_that_cannot_be_started_is_a_job_that_failed(jobs, tmp_path):
     jobs.start([Command(("example", "x" * 1_000_000), tmp_path)])
-    look = until(jobs, ended)
+    look = until(jobs, has_ended)
     assert look.state == "failed"
     assert "Argument list too long" in look.message
     jobs.start([Command(("example", "--help"), tmp_path)])
-    assert until(jobs, ended).state == "finished"
+    assert until(jobs, has_ended).state == "finished"
 
 
 # --- jobs that are ended --------------------------------------------------------------------------
@@ -218,14 +221,14 @@ def test_one_job_runs_at_a_time_and_can_be_stopped(jobs, images, cache, tmp_path
     with pytest.raises(InputError, match="running already"):
         jobs.start([command])
     jobs.stop()
-    assert jobs.look().stopping or ended(jobs.look())
-    look = until(jobs, ended)
+    assert jobs.look().stopping or has_ended(jobs.look())
+    look = until(jobs, has_ended)
     assert (look.state, look.message) == ("stopped", "")
     assert read_manifest(out).ended == "stopped"
     assert not is_alive(before.status.pid)
     assert not (tmp_path / "run two").exists()
     jobs.start([cluster(tmp_path / "missing", tmp_path / "run two")])
-    assert until(jobs, ended).stopping is False
+    assert until(jobs, has_ended).stopping is False
 
 
 def test_a_job_that_does_not_react_is_killed_when_it_is_stopped_again(
@@ -240,7 +243,7 @@ def test_a_job_that_does_not_react_is_killed_when_it_is_stopped_again(
     look = jobs.look()
     assert (look.state, look.stopping) == ("running", True)
     jobs.stop()
-    look = until(jobs, ended)
+    look = until(jobs, has_ended)
     assert (look.state, look.message) == ("stopped", "")
     assert read_manifest(out).ended == "running"
     assert not is_alive(pid)
@@ -256,7 +259,7 @@ def test_a_double_click_on_stop_kills_nothing(jobs, images, cache, tmp_path, mon
     jobs.stop()
     jobs.stop()
     os.kill(pid, signal.SIGCONT)
-    assert until(jobs, ended).state == "stopped"
+    assert until(jobs, has_ended).state == "stopped"
     assert read_manifest(out).ended == "stopped"
 
 
@@ -265,7 +268,7 @@ def test_a_job_that_is_stopped_at_once_does_nothing(jobs, images, cache, tmp_pat
     folder = images(3)
     jobs.start([cluster(folder, first), cluster(folder, second)])
     jobs.stop()
-    assert until(jobs, ended).state == "stopped"
+    assert until(jobs, has_ended).state == "stopped"
     assert not (first / "labels.txt").exists()
     assert not second.exists()
 
@@ -274,7 +277,7 @@ def test_a_job_that_something_else_kills_has_failed(jobs, images, cache, tmp_pat
     out = tmp_path / "run"
     jobs.start([cluster(images(40), out), cluster(tmp_path, tmp_path / "next")])
     os.kill(until(jobs, extracting).status.pid, signal.SIGKILL)
-    look = until(jobs, ended)
+    look = until(jobs, has_ended)
     assert (look.state, look.step) == ("failed", 0)
     assert look.message.startswith("The job's process was killed by SIGKILL.")
     assert "memory" in look.message.splitlines()[0]
@@ -308,7 +311,7 @@ def test_a_server_without_a_job_ends_and_leaves_no_log(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     jobs = Jobs()
     jobs.start([Command(("example", str(tmp_path)), tmp_path)])
-    until(jobs, ended)
+    until(jobs, has_ended)
     assert list(tmp_path.iterdir())
     jobs.close()
     assert list(tmp_path.iterdir()) == []
@@ -331,7 +334,7 @@ def test_the_status_of_an_earlier_job_is_not_believed(jobs, images, cache, tmp_p
     def look_on(look):
         # The file of now is of this process: so it was when the job was looked at.
         (stale if read_status(out).pid == os.getpid() else own).append(look.status)
-        return ended(look)
+        return has_ended(look)
 
     until(jobs, look_on)
     assert stale
@@ -353,7 +356,7 @@ def test_a_shell_understands_the_line_from_any_folder(tmp_path):
     folder = tmp_path / 'it\'s "mine" $HOME'
     folder.mkdir()
     (folder / "thesis.txt").touch()
-    done = subprocess.run(
+    result = subprocess.run(
         Command(("example", str(folder)), folder).line(),
         shell=True,
         cwd=tmp_path,
@@ -361,4 +364,4 @@ def test_a_shell_understands_the_line_from_any_folder(tmp_path):
         text=True,
         check=False,
     )
-    assert done.stderr.startswith(f"Error: {folder} holds files but is not a run folder")
+    assert result.stderr.startswith(f"Error: {folder} holds files but is not a run folder")

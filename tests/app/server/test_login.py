@@ -52,8 +52,8 @@ def test_each_wrong_password_after_the_fifth_doubles_the_wait(clock):
         waits.append(tries.wait("192.0.2.1"))
         clock.now += waits[-1]
         fail(tries, 1)
-    doubled = [min(2.0**power, LONGEST_WAIT) for power in range(20 - FREE_TRIES)]
-    assert waits == [0.0] * FREE_TRIES + doubled
+    doubling_waits = [min(2.0**power, LONGEST_WAIT) for power in range(20 - FREE_TRIES)]
+    assert waits == [0.0] * FREE_TRIES + doubling_waits
     fail(tries, 3000)  # no number grows too large
     assert tries.wait("192.0.2.1") == LONGEST_WAIT
 

@@ -120,8 +120,8 @@ def test_who_has_not_logged_in_is_served_no_module(monkeypatch, digest):
     wall = {"routes": panes.routes(), "middleware": middleware(Access())}
     client = TestClient(App.create_app(blocks, app_kwargs=wall), base_url="http://localhost:7860")
     address = f"/panes/{digest}/lib/elements.js"
-    refused = client.get(address)
-    assert refused.status_code == 401
-    assert refused.json() == {"detail": "Log in, and reload the page."}
+    refusal = client.get(address)
+    assert refusal.status_code == 401
+    assert refusal.json() == {"detail": "Log in, and reload the page."}
     assert client.post("/login", data={"username": "eva", "password": "sesame"}).is_success
     assert client.get(address).status_code == 200

@@ -26,7 +26,7 @@ from pipelines.clusters.report.headline import describe_situations, write_headli
 from pipelines.clusters.report.report import write_report
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, find_part, read_manifest, read_part, write_manifest
-from tests.edited import GONE, check_refused, edit_part
+from tests.edited import ABSENT, check_refusal, edit_part
 
 
 @pytest.fixture
@@ -67,8 +67,10 @@ def test_a_run_without_passing_images_has_no_figures_of_them(planted):
 
 
 def test_an_older_run_is_read(run, by_heatmaps, tmp_path):
-    edit_part(run, "result", passing_folder=GONE, groups=GONE, silhouette=GONE, explained=GONE)
-    edit_part(run, "parameters", seed=GONE)
+    edit_part(
+        run, "result", passing_folder=ABSENT, groups=ABSENT, silhouette=ABSENT, explained=ABSENT
+    )
+    edit_part(run, "parameters", seed=ABSENT)
     manifest = read_manifest(run)
     assert read_part(manifest, PassingFigures).passing_folder is None
     assert read_part(manifest, ClusterFigures).silhouette is None
@@ -78,7 +80,7 @@ def test_an_older_run_is_read(run, by_heatmaps, tmp_path):
     assert read_search(manifest).seed == 0
     assert write_report(run).is_file()
     assert describe(run)["headline"][0] in (run / "report.html").read_text()
-    edit_part(by_heatmaps, "chosen", input_size=GONE)
+    edit_part(by_heatmaps, "chosen", input_size=ABSENT)
     assert read_part(read_manifest(by_heatmaps), HeatmapChoices).input_size is None
 
 
@@ -92,16 +94,16 @@ def test_a_run_that_was_broken_off_has_no_figures(tmp_path):
     ("kind", "field", "value"),
     [
         (ClusterFigures, "clusters", "many"),
-        (ClusterFigures, "noise", GONE),
+        (ClusterFigures, "noise", ABSENT),
         (ClusterFigures, "noise_share", "x"),
         (ClusterFigures, "inspection_share", None),
         (ClusterFigures, "silhouette", [0.2]),
-        (PassingFigures, "passing", GONE),
+        (PassingFigures, "passing", ABSENT),
         (PassingFigures, "situations", 1.5),
         (PassingFigures, "failing_sha256", 5),
         (PassingFigures, "failure_rate", "5 %"),
         (PassingFigures, "passing_folder", ["a"]),
-        (ExplanationFigures, "families", GONE),
+        (ExplanationFigures, "families", ABSENT),
         (ExplanationFigures, "family_inspection_share", {}),
         (ClusterParameters, "seed", "first"),
         (ClusterParameters, "passing", 7),
@@ -109,33 +111,33 @@ def test_a_run_that_was_broken_off_has_no_figures(tmp_path):
     ],
 )
 def test_an_edited_run_is_refused_by_file_and_field(run, tmp_path, kind, field, value):
-    check_refused(run, tmp_path / "edited", kind, field, value)
+    check_refusal(run, tmp_path / "edited", kind, field, value)
 
 
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [
-        (HeatmapsParameters, "model", GONE),
+        (HeatmapsParameters, "model", ABSENT),
         (HeatmapsParameters, "rule", 3),
-        (HeatmapsParameters, "batch_size", GONE),
-        (HeatmapChoices, "scaling", GONE),
+        (HeatmapsParameters, "batch_size", ABSENT),
+        (HeatmapChoices, "scaling", ABSENT),
         (HeatmapChoices, "explained", [3]),
         (HeatmapChoices, "input_size", [None, 16]),
         (ChosenLayer, "layer", None),
         (FeatureWeights, "layers", "fc2"),
-        (FeatureWeights, "sha256", GONE),
+        (FeatureWeights, "sha256", ABSENT),
         (FeaturePrecision, "precision", 16),
     ],
 )
 def test_edited_heatmaps_and_weights_are_refused(by_heatmaps, tmp_path, kind, field, value):
-    check_refused(by_heatmaps, tmp_path / "edited", kind, field, value)
+    check_refusal(by_heatmaps, tmp_path / "edited", kind, field, value)
 
 
 @pytest.mark.parametrize(
     ("part", "changes"),
     [
         ("result", {"situations": "many"}),
-        ("result", {"noise": GONE}),
+        ("result", {"noise": ABSENT}),
         ("result", {"inspection_share": "half"}),
     ],
 )

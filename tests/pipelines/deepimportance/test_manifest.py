@@ -15,7 +15,7 @@ from pipelines.deepimportance.manifest import (
 from pipelines.dnn.manifest import ModelWeights
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import Manifest, read_manifest, read_part, write_manifest
-from tests.edited import GONE, check_refused, edit_part
+from tests.edited import ABSENT, check_refusal, edit_part
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def test_each_part_is_all_that_the_job_wrote(run, model, folders):
 
 
 def test_an_older_run_is_read(run):
-    edit_part(run, "parameters", **{"class": GONE, "candidates": GONE})
-    edit_part(run, "result", new_images=GONE, new_combinations=GONE)
+    edit_part(run, "parameters", **{"class": ABSENT, "candidates": ABSENT})
+    edit_part(run, "result", new_images=ABSENT, new_combinations=ABSENT)
     assert read_part(read_manifest(run), CoverageFigures).new_images is None
     assert describe_coverage(run)["class"] is None
 
@@ -60,14 +60,14 @@ def test_combinations_beyond_the_numbers_of_json_are_digits(run):
         (CoverageParameters, "training", None),
         (CoverageParameters, "class", 4),
         (CoverageParameters, "tests", "test"),
-        (CoverageFigures, "coverage", GONE),
+        (CoverageFigures, "coverage", ABSENT),
         (CoverageFigures, "coverage", "all"),
         (CoverageFigures, "combinations", 1.5),
         (CoverageFigures, "images", None),
     ],
 )
 def test_an_edited_run_is_refused_by_file_and_field(run, tmp_path, kind, field, value):
-    check_refused(run, tmp_path / "edited", kind, field, value)
+    check_refusal(run, tmp_path / "edited", kind, field, value)
 
 
 def test_the_page_names_file_and_field(run):
@@ -79,7 +79,7 @@ def test_the_page_names_file_and_field(run):
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [
-        (PerturbFigures, "images", GONE),
+        (PerturbFigures, "images", ABSENT),
         (PerturbFigures, "unchanged", "none"),
         (PerturbFigures, "labels", None),
         (PerturbParameters, "strength", "strong"),
@@ -95,4 +95,4 @@ def test_edited_figures_of_perturbed_images_are_refused(tmp_path, kind, field, v
     )
     write_manifest(folder, manifest)
     assert read_part(read_manifest(folder), PerturbFigures).model_dump() == result
-    check_refused(folder, tmp_path / "edited", kind, field, value)
+    check_refusal(folder, tmp_path / "edited", kind, field, value)

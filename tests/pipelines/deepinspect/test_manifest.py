@@ -19,7 +19,7 @@ from pipelines.dnn.manifest import ModelWeights
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, write_csv
 from pipelines.runs.manifest import read_manifest, read_part
-from tests.edited import GONE, check_refused, edit_part
+from tests.edited import ABSENT, check_refusal, edit_part
 from tests.pipelines.deepinspect.colours import NAMES, quiet
 
 
@@ -65,9 +65,9 @@ def test_exported_distances_have_options_of_their_own(exported):
 
 
 def test_an_older_inspection_is_read(run):
-    edit_part(run, "result", predicted_classes=GONE, confused_images=GONE, bias=GONE)
-    edit_part(run, "chosen", input_size=GONE)
-    edit_part(run, "parameters", normalise=GONE, batch_size=GONE)
+    edit_part(run, "result", predicted_classes=ABSENT, confused_images=ABSENT, bias=ABSENT)
+    edit_part(run, "chosen", input_size=ABSENT)
+    edit_part(run, "parameters", normalise=ABSENT, batch_size=ABSENT)
     assert read_part(read_manifest(run), InspectionFigures).bias is None
     assert describe_inspection(run)["parameters"]["top_percent"] == 20
 
@@ -75,19 +75,19 @@ def test_an_older_inspection_is_read(run):
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [
-        (InspectParameters, "model", GONE),
+        (InspectParameters, "model", ABSENT),
         (InspectParameters, "top_percent", "most"),
         (InspectParameters, "labels", "labels.csv"),
         (InspectionChoices, "task", "numbers"),
         (InspectionChoices, "layers", ["end"]),
-        (InspectionFigures, "pairs", GONE),
+        (InspectionFigures, "pairs", ABSENT),
         (InspectionFigures, "classes", "five"),
         (InspectionFigures, "confusion", 3),
         (InspectionFigures, "bias", {"one_sd": 1, "top_percent": 1}),
     ],
 )
 def test_an_edited_inspection_is_refused_by_file_and_field(run, tmp_path, kind, field, value):
-    check_refused(run, tmp_path / "edited", kind, field, value)
+    check_refusal(run, tmp_path / "edited", kind, field, value)
     edit_part(run, kind.part, **{field: value})
     for read in (describe_inspection, lambda folder: describe_pair(folder, 0, 1)):
         with pytest.raises(InputError, match=rf"run\.json .*{kind.part}\.{field}"):
@@ -95,5 +95,5 @@ def test_an_edited_inspection_is_refused_by_file_and_field(run, tmp_path, kind, 
 
 
 def test_edited_options_of_exported_distances_are_refused(exported, tmp_path):
-    for number, (field, value) in enumerate([("top_percent", GONE), ("distances", 5)]):
-        check_refused(exported, tmp_path / str(number), ExportedParameters, field, value)
+    for number, (field, value) in enumerate([("top_percent", ABSENT), ("distances", 5)]):
+        check_refusal(exported, tmp_path / str(number), ExportedParameters, field, value)

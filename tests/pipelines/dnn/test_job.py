@@ -17,7 +17,7 @@ from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import read_manifest
-from tests.foreign import read_files, undeclared, write_foreign
+from tests.foreign import find_undeclared, read_files, write_foreign
 
 CLASSES = ("bright", "dark")
 
@@ -224,7 +224,7 @@ def test_what_cannot_be_tested(model, images, tmp_path):
 
 def test_overwriting_a_test_removes_no_file_that_it_did_not_write(model, images, tmp_path):
     run_test(model, images, tmp_path / "out")
-    assert undeclared(tmp_path / "out", "test") == set()
+    assert find_undeclared(tmp_path / "out", "test") == set()
     foreign = write_foreign(tmp_path / "out", "test")
     run_test(model, images, tmp_path / "out", overwrite=True)
     assert read_files(tmp_path / "out", foreign) == foreign

@@ -13,7 +13,7 @@ from pipelines.dnn.manifest import (
 )
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest, read_part
-from tests.edited import GONE, check_refused, edit_part, edited_copy
+from tests.edited import ABSENT, check_refusal, copy_and_edit, edit_part
 
 test_model.__test__ = False  # a job, not a test
 
@@ -42,9 +42,9 @@ def test_each_part_is_all_that_the_job_wrote(tested, model, images):
 
 
 def test_an_older_test_is_read(tested, tmp_path):
-    edit_part(tested, "chosen", input_size=GONE)
-    edit_part(tested, "result", groups=GONE)
-    edit_part(tested, "parameters", groups=GONE, key_points=GONE)
+    edit_part(tested, "chosen", input_size=ABSENT)
+    edit_part(tested, "result", groups=ABSENT)
+    edit_part(tested, "parameters", groups=ABSENT, key_points=ABSENT)
     manifest = read_manifest(tested)
     assert read_part(manifest, DnnTestChoices).input_size is None
     assert read_part(manifest, DnnTestFigures).groups is None
@@ -56,25 +56,25 @@ def test_an_older_test_is_read(tested, tmp_path):
     ("kind", "field", "value"),
     [
         (DnnTestFigures, "images", "all"),
-        (DnnTestFigures, "images", GONE),
+        (DnnTestFigures, "images", ABSENT),
         (DnnTestFigures, "accuracy", None),
         (DnnTestFigures, "accuracy_low", [0.5]),
         (DnnTestFigures, "failures", 2.5),
         (DnnTestChoices, "scaling", 1),
-        (DnnTestChoices, "scaling", GONE),
+        (DnnTestChoices, "scaling", ABSENT),
         (DnnTestChoices, "task", "guess"),
         (DnnTestChoices, "names", "bright"),
         (DnnTestChoices, "input_size", [16]),
         (DnnTestParameters, "model", ["a.keras"]),
-        (ModelWeights, "sha256", GONE),
+        (ModelWeights, "sha256", ABSENT),
         (ModelWeights, "sha256", 7),
     ],
 )
 def test_an_edited_test_is_refused_by_file_and_field(tested, tmp_path, kind, field, value):
-    check_refused(tested, tmp_path / "edited", kind, field, value)
+    check_refusal(tested, tmp_path / "edited", kind, field, value)
 
 
 def test_what_reads_the_accuracy_names_the_file(tested, tmp_path):
-    copy = edited_copy(tested, tmp_path / "edited", "result", accuracy="high")
+    copy = copy_and_edit(tested, tmp_path / "edited", "result", accuracy="high")
     with pytest.raises(InputError, match=r"edited/run.json .*result\.accuracy: "):
         read_test(copy)

@@ -25,7 +25,7 @@ from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.manifest import read_manifest
 from pipelines.unsafe_set.files import read_candidates
 from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
-from tests.foreign import read_files, undeclared, write_foreign
+from tests.foreign import find_undeclared, read_files, write_foreign
 from tests.heights import SIZE, draw, quiet, save_model
 
 
@@ -301,7 +301,7 @@ def test_labels_filled_in_while_clusters_are_found_keep_the_run(
 def test_no_job_on_a_run_of_heatmaps_removes_a_file_that_it_did_not_write(
     run, model, tested, improvement
 ):
-    assert undeclared(run, "heatmaps") == set()
+    assert find_undeclared(run, "heatmaps") == set()
     foreign = write_foreign(run, "heatmaps")
     find(model, tested / "failures.txt", run, overwrite=True)
     assert read_files(run, foreign) == foreign
@@ -311,7 +311,9 @@ def test_no_job_on_a_run_of_heatmaps_removes_a_file_that_it_did_not_write(
     explain_run(run, NO_TABLES, seed=None, progress=quiet)
     write_report(run)
     assert read_files(run, foreign) == foreign
-    assert undeclared(run, "heatmaps") == {name for name in foreign if not name.startswith(".")}
+    assert find_undeclared(run, "heatmaps") == {
+        name for name in foreign if not name.startswith(".")
+    }
 
 
 def test_a_test_does_not_overwrite_clusters_nor_clusters_a_test(run, model, tested):

@@ -11,7 +11,7 @@ from pipelines.dnn.manifest import ModelWeights
 from pipelines.retraining.manifest import RetrainParameters
 from pipelines.runs.errors import InputError
 from pipelines.runs.manifest import read_manifest, read_part
-from tests.edited import GONE, check_refused, edit_part
+from tests.edited import ABSENT, check_refusal, edit_part
 from tests.pipelines.retraining.retrained import run_job
 
 
@@ -31,7 +31,7 @@ def test_each_part_is_all_that_the_job_wrote(run, spots):
 
 
 def test_an_older_retraining_is_read(run):
-    edit_part(run, "parameters", groups=GONE, repeats=GONE, key_points=GONE, epochs=GONE)
+    edit_part(run, "parameters", groups=ABSENT, repeats=ABSENT, key_points=ABSENT, epochs=ABSENT)
     assert read_part(read_manifest(run), RetrainParameters).groups is None
     assert describe_retraining(run)["epochs"] is None
 
@@ -39,8 +39,8 @@ def test_an_older_retraining_is_read(run):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("model", GONE),
-        ("unsafe", GONE),
+        ("model", ABSENT),
+        ("unsafe", ABSENT),
         ("unsafe", ["run"]),
         ("test", 5),
         ("epochs", "many"),
@@ -49,7 +49,7 @@ def test_an_older_retraining_is_read(run):
     ],
 )
 def test_an_edited_retraining_is_refused_by_file_and_field(run, tmp_path, field, value):
-    check_refused(run, tmp_path / "edited", RetrainParameters, field, value)
+    check_refusal(run, tmp_path / "edited", RetrainParameters, field, value)
     edit_part(run, "parameters", **{field: value})
     with pytest.raises(InputError, match=rf"run\.json .*parameters\.{field}: "):
         describe_retraining(run)

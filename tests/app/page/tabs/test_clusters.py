@@ -15,8 +15,8 @@ def quiet(stage, done, total):
 
 def clustering(page, **changes):
     images = str(page.access.roots[0] / "images")
-    (made,) = clusters._find(page, {"images": images} | changes)
-    return made
+    (command,) = clusters._find(page, {"images": images} | changes)
+    return command
 
 
 def test_the_command_of_clusters(page):
@@ -24,18 +24,18 @@ def test_the_command_of_clusters(page):
     usual = clustering(page)
     assert usual.folder == page.runs / "images"
     assert usual.arguments == ("cluster", str(root / "images"), "--out", str(usual.folder))
-    shown = {
+    defaults = {
         "out": " ", "recipe": "by input", "layer": [], "components": "", "seed": "0",
         "batch_size": "8", "precision": "auto", "parameters": "\n", "angles": ",", "passing": "",
     }  # fmt: skip
-    assert clustering(page, **shown).arguments == usual.arguments
-    changed = clustering(
+    assert clustering(page, **defaults).arguments == usual.arguments
+    command = clustering(
         page, out=str(root / "elsewhere"), recipe="paper", layer=["fc1", "fc2"], components="5",
         eps=".5", min_samples="3", seed="7", batch_size="4", precision="float32", groups="-d",
         weights=str(root / "vgg.h5"), parameters=f"{root / 'a.csv'}\n\n{root / 'b.csv'}\n",
         angles=" turn, -yaw, ", unsafe_values=str(root / "c.csv"), passing=str(root / "runs"),
     )  # fmt: skip
-    assert changed.arguments == (
+    assert command.arguments == (
         "cluster", str(root / "images"), "--out", str(root / "elsewhere"),
         "--passing", str(root / "runs"), "--groups=-d", "--recipe", "paper",
         "--weights", str(root / "vgg.h5"), "--layer", "fc1", "--layer", "fc2",
@@ -55,8 +55,8 @@ def test_a_test_names_its_images_itself(page):
     with open_run(test, manifest, quiet):
         pass
     for images in ("", str(root)):
-        made = clustering(page, images=images, passing=str(test))
-        assert made.arguments == (
+        command = clustering(page, images=images, passing=str(test))
+        assert command.arguments == (
             "cluster", "--out", str(page.runs / "images"), "--test-run", str(test),
         )  # fmt: skip
 
@@ -83,16 +83,16 @@ def test_the_command_that_explains_a_run(page):
     manifest = Manifest(job="cluster", command=[], folder=str(root / "images"), parameters={})
     write_manifest(run, manifest)
     entries = {"opened": str(run), "seed": "7", "parameters": str(root / "a.csv"), "angles": "a"}
-    (made,) = clusters._explain(page, entries)
-    assert made.arguments == (
+    (command,) = clusters._explain(page, entries)
+    assert command.arguments == (
         "explain", str(run), "--parameters", str(root / "a.csv"), "--angles", "a",
     )  # fmt: skip
-    assert made.folder == run
+    assert command.folder == run
 
 
 def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
-    listed = page.access.roots[0] / "failures.txt"
-    write_image_list(listed, tmp_path / "secret", ["a.png"])
+    image_list = page.access.roots[0] / "failures.txt"
+    write_image_list(image_list, tmp_path / "secret", ["a.png"])
     for field in ("images", "passing"):
         with pytest.raises(InputError, match="outside the folders"):
-            clustering(page, **{field: str(listed)})
+            clustering(page, **{field: str(image_list)})

@@ -22,17 +22,17 @@ def page(tmp_path):
     (tmp_path / "secret").mkdir()
     (root / "dnn.keras").write_bytes(b"")
     access = Access(roots=(root.resolve(),))
-    made = Page(access, Jobs(), ServedRuns(access), root.resolve() / "runs")
-    yield made
-    made.jobs.close()
+    page = Page(access, Jobs(), ServedRuns(access), root.resolve() / "runs")
+    yield page
+    page.jobs.close()
 
 
 def command(page, **changes):
     root = page.access.roots[0]
     files = {"model": "dnn.keras", "training": "training", "test": "test"}
     entries = {name: str(root / file) for name, file in files.items()}
-    (made,) = coverage._measure(page, entries | changes)
-    return made
+    (command,) = coverage._measure(page, entries | changes)
+    return command
 
 
 def run_of(page, folder):
@@ -48,23 +48,23 @@ def run_of(page, folder):
 
 def test_the_command_of_a_form(page):
     root = page.access.roots[0]
-    changed = command(
+    action = command(
         page, others=f"{root / 'more'}\n\n", neurons=" 8 ", class_=" cat ", clusters="3",
         rule="z+", scaling="0-1", candidates=str(root / "more"),
     )  # fmt: skip
-    assert changed.folder == page.runs / "test-coverage"
-    assert changed.arguments == (
+    assert action.folder == page.runs / "test-coverage"
+    assert action.arguments == (
         "coverage", str(root / "dnn.keras"), "--training", str(root / "training"),
-        "--test", str(root / "test"), "--test", str(root / "more"), "--out", str(changed.folder),
+        "--test", str(root / "test"), "--test", str(root / "more"), "--out", str(action.folder),
         "--neurons", "8", "--class", "cat", "--candidates", str(root / "more"),
         "--clusters", "3", "--rule", "z+", "--scaling", "0-1",
     )  # fmt: skip
     usual = command(page).arguments
-    assert usual[-2:] == ("--out", str(changed.folder))
+    assert usual[-2:] == ("--out", str(action.folder))
     blank = dict.fromkeys(("others", "candidates", "neurons", "clusters", "class_", "classes"), " ")
     assert command(page, **blank).arguments == usual
-    shown = {"neurons": "6", "clusters": "4", "rule": "epsilon", "scaling": "as the model tells"}
-    assert command(page, **shown).arguments == usual
+    defaults = {"neurons": "6", "clusters": "4", "rule": "epsilon", "scaling": "as the model tells"}
+    assert command(page, **defaults).arguments == usual
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,10 @@ def test_nothing_elsewhere_is_taken(page, tmp_path, field):
 
 
 def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
-    listed = page.access.roots[0] / "failures.txt"
-    write_image_list(listed, tmp_path / "secret", ["a.png"])
+    image_list = page.access.roots[0] / "failures.txt"
+    write_image_list(image_list, tmp_path / "secret", ["a.png"])
     with pytest.raises(InputError, match="outside the folders"):
-        command(page, test=str(listed))
+        command(page, test=str(image_list))
 
 
 def test_new_images_elsewhere_are_not_exported(page, tmp_path):
@@ -116,10 +116,10 @@ def test_the_command_of_an_export(page):
     root = page.access.roots[0]
     run = run_of(page, root / "more")
     entries = {"opened": str(run), "folder": str(root / "out")}
-    (copied,) = coverage._export(page, entries | {"link": "copy", "count": ""})
-    assert copied.arguments == ("export", str(run), str(root / "out"))
-    assert copied.folder == run
-    (linked,) = coverage._export(page, entries | {"link": "link", "count": "1 000"})
-    assert linked.arguments[3:] == ("--link", "--count", "1000")
+    (copy,) = coverage._export(page, entries | {"link": "copy", "count": ""})
+    assert copy.arguments == ("export", str(run), str(root / "out"))
+    assert copy.folder == run
+    (link,) = coverage._export(page, entries | {"link": "link", "count": "1 000"})
+    assert link.arguments[3:] == ("--link", "--count", "1000")
     with pytest.raises(InputError, match="Give the new folder that the images are to go to"):
         coverage._export(page, entries | {"folder": " "})

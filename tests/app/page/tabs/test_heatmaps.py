@@ -26,11 +26,11 @@ def test_a_test_comes_before_heatmaps_unless_all_images_have_failed(page):
     assert second.arguments[2] == str(first.folder / "failures.txt")
     (alone,) = commands(page, failing=True)
     assert alone.arguments[:1] == ("heatmaps",)
-    (tested,) = commands(page, only_test=True, task="numbers", error_threshold="4.5")
-    assert tested.arguments[-4:] == ("--task", "numbers", "--error-threshold", "4.5")
-    grouped, clustered = commands(page, groups=" -- drive ")
-    assert grouped.arguments[-1] == "--groups=-- drive"
-    assert not any("--groups" in argument for argument in clustered.arguments)
+    (evaluation,) = commands(page, only_test=True, task="numbers", error_threshold="4.5")
+    assert evaluation.arguments[-4:] == ("--task", "numbers", "--error-threshold", "4.5")
+    evaluation_of_groups, clustering = commands(page, groups=" -- drive ")
+    assert evaluation_of_groups.arguments[-1] == "--groups=-- drive"
+    assert not any("--groups" in argument for argument in clustering.arguments)
     both = commands(page, scaling="torch", layer="conv, dense", rule="z+", explain=" 3 ")
     assert all(job.arguments[5:7] == ("--scaling", "torch") for job in both)
     assert both[1].arguments[7:] == ("--layer", "conv", "--layer", "dense", "--explain", "3")
@@ -41,10 +41,10 @@ def test_a_test_comes_before_heatmaps_unless_all_images_have_failed(page):
 
 
 def test_a_list_of_images_elsewhere_is_not_taken(page, tmp_path):
-    listed = page.access.roots[0] / "failures.txt"
-    write_image_list(listed, tmp_path / "secret", ["a.png"])
+    image_list = page.access.roots[0] / "failures.txt"
+    write_image_list(image_list, tmp_path / "secret", ["a.png"])
     with pytest.raises(InputError, match="outside the folders that this page may use"):
-        commands(page, images=str(listed))
+        commands(page, images=str(image_list))
 
 
 def test_a_finished_test_is_not_replaced_by_that_of_another_model(page):

@@ -28,20 +28,20 @@ def test_a_retraining_asks_for_what_differs_from_the_usual_alone(page):
     assert usual[0] == "retrain"
     assert usual[usual.index("--unsafe") + 1] == str(page.runs / "run")
     assert usual[-2:] == ("--out", str(page.runs / "run-retrained"))
-    shown = {
+    defaults = {
         "epochs": "10", "batch_size": "32", "learning_rate": "", "schedule": "cosine",
         "validation_share": "0.1", "seed": "0", "scaling": "as the model tells", "repeats": "7",
     }  # fmt: skip
-    assert retrainings(page, **shown).arguments == usual
+    assert retrainings(page, **defaults).arguments == usual
     changes = {
         "epochs": "20", "learning_rate": "0.001", "batch_size": "16", "schedule": "constant",
         "validation_share": "0.2", "patience": "3", "augment": True, "seed": "7", "scaling": "0-1",
         "task": "numbers", "error_threshold": "4.5", "key_points": True, "compare": True,
         "repeats": "3", "groups": "-(drive)",
     }  # fmt: skip
-    changed = retrainings(page, **changes).arguments
-    assert changed[: len(usual)] == usual
-    assert changed[len(usual) :] == (
+    arguments = retrainings(page, **changes).arguments
+    assert arguments[: len(usual)] == usual
+    assert arguments[len(usual) :] == (
         "--epochs", "20", "--batch-size", "16", "--learning-rate", "0.001",
         "--schedule", "constant", "--validation-share", "0.2", "--patience", "3", "--augment",
         "--compare", "--repeats", "3", "--seed", "7", "--scaling", "0-1", "--task", "numbers",
@@ -62,9 +62,9 @@ def test_a_retraining_asks_for_what_differs_from_the_usual_alone(page):
     ],
 )
 def test_what_a_retraining_may_not_be_asked(page, tmp_path, changes, words):
-    filled = {name: text.format(secret=tmp_path / "secret") for name, text in changes.items()}
+    entries = {name: text.format(secret=tmp_path / "secret") for name, text in changes.items()}
     with pytest.raises(InputError, match=words):
-        retrainings(page, **filled)
+        retrainings(page, **entries)
 
 
 def test_a_retraining_takes_a_run_with_an_unsafe_set(page):
@@ -118,15 +118,15 @@ def test_the_same_options_go_on_with_a_retraining_that_was_broken_off(page):
     assert retrainings(page).folder != first.folder  # nobody knows what it was
     edit_part(first.folder, "parameters", epochs=10)
     assert retrainings(page).folder == first.folder
-    with open_run(first.folder, manifest, quiet, overwrite=True) as opened:
-        opened.begin_results()
+    with open_run(first.folder, manifest, quiet, overwrite=True) as new_run:
+        new_run.begin_results()
     assert retrainings(page).folder != first.folder
 
 
 def test_a_retraining_goes_on_with_the_scaling_of_the_clusters(page):
     run, root = page.runs / "run", page.access.roots[0]
-    chosen = {"scaling": "0-1", "explained": "the predicted one"}
-    manifest = Manifest(job="heatmaps", command=[], folder=str(run), parameters={}, chosen=chosen)
+    choices = {"scaling": "0-1", "explained": "the predicted one"}
+    manifest = Manifest(job="heatmaps", command=[], folder=str(run), parameters={}, chosen=choices)
     with open_run(run, manifest, quiet):
         pass
     first = retrainings(page)

@@ -32,22 +32,27 @@ def selections(page, **changes):
         with open_run(run, manifest, quiet):
             pass
     entries = {"opened": str(run), "improvement": images}
-    (made,) = unsafe_set._select(page, entries | changes)
-    assert made.folder == run
-    return made.arguments
+    (command,) = unsafe_set._select(page, entries | changes)
+    assert command.folder == run
+    return command.arguments
 
 
 def test_the_command_of_a_selection(page):
     usual = selections(page)
     assert usual == ("select", str(page.runs / "run"), str(page.access.roots[0] / "images"))
-    shown = {"selection_factor": "0.3", "allocation": "uniform", "count": " ", "overwrite": False}
-    assert selections(page, **shown) == usual
-    changed = selections(
+    defaults = {
+        "selection_factor": "0.3",
+        "allocation": "uniform",
+        "count": " ",
+        "overwrite": False,
+    }
+    assert selections(page, **defaults) == usual
+    arguments = selections(
         page, count="12", test_images="1 000", accuracy="93 %", selection_factor="25 %",
         allocation="proportional", ranking="distance", duplicates=True, overwrite=True,
         groups=r" -(\d+)_ ",
     )  # fmt: skip
-    assert changed[len(usual) :] == (
+    assert arguments[len(usual) :] == (
         "--count", "12", "--test-images", "1000", "--accuracy", "0.93", "--selection-factor",
         "0.25", "--allocation", "proportional", "--ranking", "distance", "--duplicates",
         r"--groups=-(\d+)_", "--overwrite",

@@ -102,6 +102,6 @@ def test_of_gradios_variables_only_the_folder_of_temporary_files_stays(monkeypat
         monkeypatch.setenv(f"GRADIO_{name}", value)
     monkeypatch.setenv("OTHER", "stays")
     clean_environment()
-    left = {name: value for name, value in os.environ.items() if name.startswith("GRADIO_")}
-    assert left == {"GRADIO_TEMP_DIR": "/t", "GRADIO_ANALYTICS_ENABLED": "False"}
+    rest = {name: value for name, value in os.environ.items() if name.startswith("GRADIO_")}
+    assert rest == {"GRADIO_TEMP_DIR": "/t", "GRADIO_ANALYTICS_ENABLED": "False"}
     assert os.environ["OTHER"] == "stays"

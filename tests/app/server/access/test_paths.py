@@ -16,7 +16,7 @@ def access(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "resolved"),
+    ("text", "relative"),
     [
         ("{}/root", "root"),
         ("{}/root/sub/a.png", "root/sub/a.png"),
@@ -25,8 +25,8 @@ def access(tmp_path):
         ("{}/other/x", "other/x"),
     ],
 )
-def test_a_path_below_a_root_is_resolved(tmp_path, access, text, resolved):
-    assert access.resolve(text.format(tmp_path)) == tmp_path / resolved
+def test_a_path_below_a_root_is_resolved(tmp_path, access, text, relative):
+    assert access.resolve(text.format(tmp_path)) == tmp_path / relative
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from app.server.access import HEADERS, LOOPBACK, POLICY, Access, known_names, mi
 
 
 @pytest.fixture
-def served():
+def make_client():
     """Return a function that puts the middleware before a small app; `posts` lists its POSTs."""
 
     def serve(host: str = LOOPBACK, base_url: str = "http://localhost:7860") -> TestClient:
@@ -76,8 +76,8 @@ def test_no_name_is_looked_up_on_another_machine(host, monkeypatch):
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:7860", "localhost:1", "LOCALHOST:80", "127.0.0.1:7861"]
 )
-def test_this_machine_is_answered_at_any_port(served, host):
-    assert served().get("/", headers={"Host": host}).text == "reached"
+def test_this_machine_is_answered_at_any_port(make_client, host):
+    assert make_client().get("/", headers={"Host": host}).text == "reached"
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,14 @@ def test_this_machine_is_answered_at_any_port(served, host):
         "",
     ],
 )
-def test_a_foreign_name_is_refused(served, host):
-    client = served()
+def test_a_foreign_name_is_refused(make_client, host):
+    client = make_client()
     assert client.post("/", headers={"Host": host}).status_code == 400
     assert client.posts == []
 
 
-def test_the_name_of_the_host_option_is_answered(served):
-    client = served("eyes.example", "http://eyes.example:7860")
+def test_the_name_of_the_host_option_is_answered(make_client):
+    client = make_client("eyes.example", "http://eyes.example:7860")
     assert client.get("/").status_code == 200
     assert client.get("/", headers={"Host": "other.example"}).status_code == 400
 
@@ -123,16 +123,16 @@ def test_the_name_of_the_host_option_is_answered(served):
         "",
     ],
 )
-def test_a_foreign_page_is_refused_and_does_nothing(served, method, origin):
-    client = served()
+def test_a_foreign_page_is_refused_and_does_nothing(make_client, method, origin):
+    client = make_client()
     answer = client.request(method, "/", headers={"Origin": origin})
     assert answer.status_code == 403
     assert "reached" not in answer.text
     assert client.posts == []
 
 
-def test_the_page_itself_is_answered(served):
-    client = served()
+def test_the_page_itself_is_answered(make_client):
+    client = make_client()
     assert client.post("/", headers={"Origin": "http://localhost:7860"}).text == "reached"
     assert client.post("/").text == "reached"
     assert client.posts == ["/", "/"]
@@ -140,8 +140,8 @@ def test_the_page_itself_is_answered(served):
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "something else"])
-def test_a_request_of_another_site_is_refused_though_it_names_no_origin(served, method, site):
-    client = served()
+def test_a_request_of_another_site_is_refused_though_it_names_no_origin(make_client, method, site):
+    client = make_client()
     for path in ("/", "/config", "/run/key/gifs/noise.gif"):
         answer = client.request(method, path, headers={"Sec-Fetch-Site": site})
         assert answer.status_code == 403
@@ -149,19 +149,19 @@ def test_a_request_of_another_site_is_refused_though_it_names_no_origin(served, 
     assert client.posts == []
 
 
-def test_a_link_on_another_site_may_lead_to_the_page_and_to_nothing_else(served):
+def test_a_link_on_another_site_may_lead_to_the_page_and_to_nothing_else(make_client):
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
-    assert served().get("/", headers=link).text == "reached"
-    assert served().get("/?run=/runs/a", headers=link).text == "reached"
+    assert make_client().get("/", headers=link).text == "reached"
+    assert make_client().get("/?run=/runs/a", headers=link).text == "reached"
     for path in ("/config", "/run/key/gifs/noise.gif", "/logout"):
-        assert served().get(path, headers=link).status_code == 403
-    assert served().get("/", headers=link | {"Origin": "null"}).status_code == 403
+        assert make_client().get(path, headers=link).status_code == 403
+    assert make_client().get("/", headers=link | {"Origin": "null"}).status_code == 403
 
 
 @pytest.mark.parametrize("site", ["none", "same-origin"])
-def test_an_address_that_is_typed_or_requested_by_the_page_is_answered(served, site):
+def test_an_address_that_is_typed_or_requested_by_the_page_is_answered(make_client, site):
     for path in ("/", "/run/key/gifs/noise.gif"):
-        assert served().get(path, headers={"Sec-Fetch-Site": site}).text == "reached"
+        assert make_client().get(path, headers={"Sec-Fetch-Site": site}).text == "reached"
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_an_address_that_is_typed_or_requested_by_the_page_is_answered(served, s
         "/gradio_api/startup-events",
     ],
 )
-def test_what_the_page_needs_is_answered(served, path):
-    assert served().get(path).text == "reached"
+def test_what_the_page_needs_is_answered(make_client, path):
+    assert make_client().get(path).text == "reached"
 
 
 @pytest.mark.parametrize(
@@ -203,8 +203,8 @@ def test_what_the_page_needs_is_answered(served, path):
         "/gradio_api/startup-events%0A",
     ],
 )
-def test_other_addresses_of_gradio_are_not_answered(served, path):
-    client = served()
+def test_other_addresses_of_gradio_are_not_answered(make_client, path):
+    client = make_client()
     for method in ("GET", "POST"):
         answer = client.request(method, f"http://localhost:7860{path}")
         assert answer.status_code == 404
@@ -223,16 +223,16 @@ def test_other_addresses_of_gradio_are_not_answered(served, path):
         ("/missing", 404),
     ],
 )
-def test_every_answer_has_the_security_headers(served, path, status):
-    answer = served().get(path)
+def test_every_answer_has_the_security_headers(make_client, path, status):
+    answer = make_client().get(path)
     assert answer.status_code == status
     own = {"Referrer-Policy": "no-referrer"} if path == "/" else {}
     assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS | own
 
 
 @pytest.mark.parametrize(("header", "status"), [("Origin", 403), ("Host", 400)])
-def test_a_refusal_has_the_security_headers_too(served, header, status):
-    answer = served().get("/", headers={header: "null"})
+def test_a_refusal_has_the_security_headers_too(make_client, header, status):
+    answer = make_client().get("/", headers={header: "null"})
     assert answer.status_code == status
     assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
 

@@ -36,9 +36,9 @@ def test_the_zip_holds_every_gif_and_leaves_no_temporary_file(run, client, addre
     assert "the%20run-gifs.zip" in answer.headers["content-disposition"]
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert archive.testzip() is None
-        held = {name: archive.read(name) for name in archive.namelist()}
+        contents = {name: archive.read(name) for name in archive.namelist()}
     names = ("cluster_000.gif", "cluster_001.gif", "noise.gif")
-    assert held == {name: (run / "gifs" / name).read_bytes() for name in names}
+    assert contents == {name: (run / "gifs" / name).read_bytes() for name in names}
     assert list(temporary.iterdir()) == []
 
 

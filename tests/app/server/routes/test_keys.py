@@ -23,7 +23,7 @@ from tests.app.server.small_run import content, words
         "gifs/noise.gif",
     ],
 )
-def test_an_unknown_key_is_answered_with_what_to_do(explained, run, client, address, tail):
+def test_an_unknown_key_is_answered_with_what_to_do(explained_run, run, client, address, tail):
     assert client.get(f"{address}/{tail}").status_code == 200
     for key in ("x", address.removeprefix("/run/")[:-1], run.name):
         answer = client.get(f"/run/{key}/{tail}")
@@ -44,7 +44,7 @@ def test_a_folder_has_one_key_and_each_its_own(served, tmp_path):
 # --- the login ------------------------------------------------------------------------------------
 
 
-def test_who_has_not_logged_in_is_served_nothing(explained, run, served, address, monkeypatch):
+def test_who_has_not_logged_in_is_served_nothing(explained_run, run, served, address, monkeypatch):
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio as gr
     from gradio.routes import App
@@ -58,11 +58,11 @@ def test_who_has_not_logged_in_is_served_nothing(explained, run, served, address
     )
     client = TestClient(page, base_url="http://localhost:7860")
     tails = ["data", "values/properties/0", "report.html", "gifs.zip", "download/labels.txt"]
-    sent = {"started": read_manifest(run).started_at, "cluster": 0, "name": "x"}
+    request = {"started": read_manifest(run).started_at, "cluster": 0, "name": "x"}
 
     def statuses():
-        got = [client.get(f"{address}/{tail}").status_code for tail in tails]
-        return [*got, client.post(f"{address}/words", json=sent).status_code]
+        codes = [client.get(f"{address}/{tail}").status_code for tail in tails]
+        return [*codes, client.post(f"{address}/words", json=request).status_code]
 
     assert statuses() == [401] * 6
     assert words(run)[0] == ("", "")
@@ -76,7 +76,7 @@ def test_who_has_not_logged_in_is_served_nothing(explained, run, served, address
     assert words(run)[0] == ("x", "")
 
 
-def test_nothing_is_written_into_the_run(explained, run, client, address):
+def test_nothing_is_written_into_the_run(explained_run, run, client, address):
     before = content(run)
     tails = ("data", "values/parameters/0", "gifs.zip", "download/labels.txt", "gifs/noise.gif")
     for tail in tails:

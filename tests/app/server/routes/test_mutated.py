@@ -35,7 +35,7 @@ FILES = (
 
 
 @pytest.fixture(scope="module")
-def chosen(planted_beside_passing, tmp_path_factory):
+def run_with_unsafe_set(planted_beside_passing, tmp_path_factory):
     """A copy of the planted run with an unsafe set and all that placing new images takes."""
     run = shutil.copytree(planted_beside_passing, tmp_path_factory.mktemp("chosen") / "run")
     images = planted_beside_passing.parent / "passing"
@@ -87,22 +87,22 @@ def jobs(run, out):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_view_or_job_on_a_damaged_file_answers_or_refuses(
-    chosen, served, client, tmp_path, name, caplog
+    run_with_unsafe_set, served, client, tmp_path, name, caplog
 ):
-    key, before = served.key(chosen), content(chosen)
+    key, before = served.key(run_with_unsafe_set), content(run_with_unsafe_set)
     refusals = 0
-    for what, damaged in mutate(chosen / name, np.random.default_rng(len(name)), 4):
-        with put(chosen / name, damaged), caplog.at_level(logging.ERROR):
+    for what, damage in mutate(run_with_unsafe_set / name, np.random.default_rng(len(name)), 4):
+        with put(run_with_unsafe_set / name, damage), caplog.at_level(logging.ERROR):
             for view in VIEWS:
                 answer = client.get(f"/run/{key}/{view}")
                 assert answer.status_code < 500, (what, view, answer.text, caplog.text)
                 refusals += answer.status_code >= 400
-            for job, do in jobs(chosen, tmp_path / "out").items():
+            for job, do in jobs(run_with_unsafe_set, tmp_path / "out").items():
                 try:
                     do()
                 except InputError as error:
                     refusals += 1
                     assert "\n" not in str(error), (what, job)
                 shutil.rmtree(tmp_path / "out", ignore_errors=True)
-        assert content(chosen) == before, what
+        assert content(run_with_unsafe_set) == before, what
     assert refusals or name in {"labels.txt", "properties.csv", "status.json", "IS_filenames.txt"}

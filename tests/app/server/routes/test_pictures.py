@@ -4,10 +4,10 @@ import pytest
 
 
 def test_every_picture_of_the_data_is_served_with_its_fixed_type(run, client, address):
-    data = client.get(f"{address}/data").json()
-    gifs = [row["gif"] for row in data["clusters"]]
+    view = client.get(f"{address}/data").json()
+    gifs = [row["gif"] for row in view["clusters"]]
     assert gifs == ["gifs/cluster_000.gif", "gifs/cluster_001.gif", "gifs/noise.gif"]
-    thumbnails = data["images"]["thumbnail"]
+    thumbnails = view["images"]["thumbnail"]
     assert len(set(thumbnails)) == 10
     for names, kind, cache in [
         (gifs, "image/gif", "no-cache"),

@@ -20,9 +20,9 @@ def test_words_are_saved_and_all_else_stays(run, save):
     save(cluster=1, note="")
     save(cluster=-1, note="odd ones")
     assert words(run) == [("", ""), ("=sunglasses", ""), ("noise", "odd ones")]
-    changed = content(run)
-    assert changed.keys() == others.keys()
-    assert {name for name in others if others[name] != changed[name]} == {"clusters.csv"}
+    files = content(run)
+    assert files.keys() == others.keys()
+    assert {name for name in others if others[name] != files[name]} == {"clusters.csv"}
 
 
 def test_other_columns_are_no_words(run, save):
@@ -112,8 +112,10 @@ def test_what_are_no_words_is_refused(run, client, address, body):
 
 def test_words_are_not_saved_by_a_link(run, client, address):
     before = content(run)
-    started = read_manifest(run).started_at
-    answer = client.get(f"{address}/words", params={"cluster": 0, "name": "x", "started": started})
+    started_at = read_manifest(run).started_at
+    answer = client.get(
+        f"{address}/words", params={"cluster": 0, "name": "x", "started": started_at}
+    )
     assert answer.status_code in {404, 405}
     assert content(run) == before
 

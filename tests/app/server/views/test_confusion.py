@@ -29,14 +29,14 @@ def test_matrices_are_told_in_levels(unlabelled):
     view = json.loads(json.dumps(describe_inspection(unlabelled)))
     assert sorted(view["order"]) == list(range(len(NAMES)))
     for kind, matrix in read_matrices(unlabelled).items():
-        sent = view["matrices"][kind]
-        levels = np.frombuffer(base64.b64decode(sent["data"]), np.uint8).reshape(5, 5)
+        coded = view["matrices"][kind]
+        levels = np.frombuffer(base64.b64decode(coded["data"]), np.uint8).reshape(5, 5)
         assert (np.diag(levels) == 0).all()
-        step = (sent["high"] - sent["low"]) / 254
+        step = (coded["high"] - coded["low"]) / 254
         for a in range(5):
             for b in range(5):
                 if a != b:
-                    value = sent["low"] + (levels[a, b] - 1) * step
+                    value = coded["low"] + (levels[a, b] - 1) * step
                     assert abs(value - matrix[a, b]) <= step
     assert view["evaluation"] is None
     for kind, name in (("confusion", "confusion.csv"), ("bias", "bias.csv")):

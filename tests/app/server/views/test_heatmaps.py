@@ -34,11 +34,11 @@ def test_heatmaps_come_most_central_first_with_their_mean(heated, client, addres
     members = [place for place, label in enumerate(clusters.labels) if label == 0]
     members.sort(key=lambda place: clusters.centre_distances[place])
     assert view["paths"] == [clusters.paths[place] for place in members]
-    data = np.frombuffer(base64.b64decode(view["data"]), np.int8)
-    maps = data.reshape(len(members) + 1, view["height"], view["width"])
-    kept = np.load(heated / "heatmaps" / "000.npy")
-    assert np.array_equal(maps[:-1], kept[members])
-    mean = kept[members].astype(float).mean(axis=0)
+    levels = np.frombuffer(base64.b64decode(view["data"]), np.int8)
+    maps = levels.reshape(len(members) + 1, view["height"], view["width"])
+    heatmaps = np.load(heated / "heatmaps" / "000.npy")
+    assert np.array_equal(maps[:-1], heatmaps[members])
+    mean = heatmaps[members].astype(float).mean(axis=0)
     assert np.abs(127 * mean / np.abs(mean).max() - maps[-1]).max() <= 0.5
 
 

@@ -24,7 +24,7 @@ def quiet(stage, done, total):
 
 
 @pytest.fixture(scope="module")
-def finished(spots, tmp_path_factory):
+def retraining(spots, tmp_path_factory):
     """Retrain, and keep what the page receives meanwhile."""
     out, views = tmp_path_factory.mktemp("retrained") / "out", []
 
@@ -39,8 +39,8 @@ def finished(spots, tmp_path_factory):
     return out, views
 
 
-def test_the_curve_grows_while_it_trains(finished):
-    out, views = finished
+def test_the_curve_grows_while_it_trains(retraining):
+    out, views = retraining
     assert views[0] == {
         "name": "out", "running": True, "epochs": 3, "history": [], "found": None
     }  # fmt: skip
@@ -50,13 +50,13 @@ def test_the_curve_grows_while_it_trains(finished):
     assert not (out / PROGRESS_FOLDER).exists()
 
 
-def test_afterwards_every_change_has_its_picture(finished):
-    out, _ = finished
+def test_afterwards_every_change_has_its_picture(retraining):
+    out, _ = retraining
     view = describe_retraining(out)
     assert (view["running"], len(view["history"])) == (False, 3)
     assert view["found"] == read_retraining(out).model_dump()
     rows = {row["path"]: row for row in read_csv(out / "before_after.csv")}
-    seen = 0
+    pictures = 0
     for cluster, kinds in view["clusters"].items():
         for kind, images in kinds.items():
             for image in images:
@@ -64,39 +64,41 @@ def test_afterwards_every_change_has_its_picture(finished):
                 assert (row["cluster"], row["right before"]) == (cluster, "0")
                 assert row["right after"] == ("1" if kind == "repaired" else "0")
                 assert (out / image["thumbnail"]).is_file()
-                seen += 1
+                pictures += 1
     for image in view["broken"]:
         row = rows[image["path"]]
         assert (row["right before"], row["right after"]) == ("1", "0")
         assert (out / image["thumbnail"]).is_file()
-    assert seen
+    assert pictures
     assert len(view["broken"]) == view["found"]["change"]["broken"]
 
 
-def test_what_is_no_retraining_or_damaged_is_told(finished, spots, tmp_path):
+def test_what_is_no_retraining_or_damaged_is_told(retraining, spots, tmp_path):
     with pytest.raises(InputError, match="is no retraining: its job is heatmaps"):
         describe_retraining(spots.run)
-    copy = shutil.copytree(finished[0], tmp_path / "copy")
+    copy = shutil.copytree(retraining[0], tmp_path / "copy")
     (copy / "before_after.csv").write_text("path,expected\na,b\n")
     with pytest.raises(InputError, match=r"before_after\.csv"):
         describe_retraining(copy)
 
 
-def test_its_report_is_served_only_to_whoever_may_see_the_clusters(finished, spots, tmp_path):
-    out = shutil.copytree(finished[0], tmp_path / "seen" / "out")
+def test_its_report_is_served_only_to_whoever_may_see_the_clusters(retraining, spots, tmp_path):
+    out = shutil.copytree(retraining[0], tmp_path / "seen" / "out")
     for roots, status in (((), 200), ((out.parent.resolve(),), 409)):
-        served = ServedRuns(Access(roots=roots))
-        client = TestClient(Starlette(routes=served.routes()), base_url="http://localhost:7860")
-        answer = client.get(f"/run/{served.key(out)}/report.html")
+        served_runs = ServedRuns(Access(roots=roots))
+        client = TestClient(
+            Starlette(routes=served_runs.routes()), base_url="http://localhost:7860"
+        )
+        answer = client.get(f"/run/{served_runs.key(out)}/report.html")
         assert answer.status_code == status
     assert "outside the folders that this page may use" in answer.text
-    assert client.get(f"/run/{served.key(out)}/retraining").json()["name"] == "out"
-    assert client.get(f"/run/{served.key(out)}/download/repairs.csv").status_code == 200
-    assert client.get(f"/run/{served.key(out)}/download/retrained.keras").status_code == 404
+    assert client.get(f"/run/{served_runs.key(out)}/retraining").json()["name"] == "out"
+    assert client.get(f"/run/{served_runs.key(out)}/download/repairs.csv").status_code == 200
+    assert client.get(f"/run/{served_runs.key(out)}/download/retrained.keras").status_code == 404
 
 
-def test_a_run_that_holds_a_retraining_is_not_replaced_by_clusters(finished, tmp_path):
-    copy = shutil.copytree(finished[0], tmp_path / "copy")
+def test_a_run_that_holds_a_retraining_is_not_replaced_by_clusters(retraining, tmp_path):
+    copy = shutil.copytree(retraining[0], tmp_path / "copy")
     manifest = Manifest(job="cluster", command=[], folder="/images", parameters={})
     with (
         pytest.raises(InputError, match="holds a run of retrain"),

@@ -27,7 +27,7 @@ from tests.app.server.small_run import content
 
 
 @pytest.fixture
-def chosen(run, draw, tmp_path):
+def selection_run(run, draw, tmp_path):
     """Select six new images of eight for the two clusters of the run."""
     new = tmp_path / "new"
     names = [f"{number} <i>new.png" for number in range(8)]
@@ -52,36 +52,36 @@ def chosen(run, draw, tmp_path):
     return run
 
 
-def recut_of(client, address, **sent):
-    return client.post(f"{address}/recut", json=sent)
+def recut_of(client, address, **changes):
+    return client.post(f"{address}/recut", json=changes)
 
 
-def test_the_unsafe_set_is_told_as_its_files_say(chosen, client, address):
+def test_the_unsafe_set_is_told_as_its_files_say(selection_run, client, address):
     view = client.get(f"{address}/unsafe").json()
-    rows = read_csv(chosen / "unsafe_set.csv")
+    rows = read_csv(selection_run / "unsafe_set.csv")
     for name in ("path", "cluster", "distance"):
         assert [str(value) for value in view["rows"][name]] == [row[name] for row in rows]
     assert [str(int(is_out)) for is_out in view["rows"]["outside"]] == [r["outside"] for r in rows]
     assert (view["chosen"], view["images"], view["count"]) == (6, 8, 6)
 
 
-def test_a_thumbnail_of_a_new_image_is_drawn_once_and_kept(chosen, client, address):
+def test_a_thumbnail_of_a_new_image_is_drawn_once_and_kept(selection_run, client, address):
     thumbnail = client.get(f"{address}/unsafe").json()["rows"]["thumbnail"][0]
-    kept = chosen / "thumbnails" / thumbnail.split("/")[1]
-    assert not kept.exists()
+    thumbnail_file = selection_run / "thumbnails" / thumbnail.split("/")[1]
+    assert not thumbnail_file.exists()
     answer = client.get(f"{address}/new/{thumbnail}")
     assert answer.headers["content-type"] == "image/jpeg"
     assert Image.open(io.BytesIO(answer.content)).size == (160, 120)
-    assert kept.read_bytes() == answer.content
-    for file in Path(read_selection(chosen).folder).iterdir():
+    assert thumbnail_file.read_bytes() == answer.content
+    for file in Path(read_selection(selection_run).folder).iterdir():
         file.unlink()
     assert client.get(f"{address}/new/{thumbnail}").content == answer.content
 
 
-def test_no_thumbnail_is_drawn_of_an_image_outside_of_the_roots(chosen, tmp_path):
-    served = ServedRuns(Access(roots=(chosen,)))
-    client = TestClient(Starlette(routes=served.routes()), base_url="http://localhost:7860")
-    address = f"/run/{served.key(chosen)}"
+def test_no_thumbnail_is_drawn_of_an_image_outside_of_the_roots(selection_run, tmp_path):
+    served_runs = ServedRuns(Access(roots=(selection_run,)))
+    client = TestClient(Starlette(routes=served_runs.routes()), base_url="http://localhost:7860")
+    address = f"/run/{served_runs.key(selection_run)}"
     thumbnail = client.get(f"{address}/unsafe").json()["rows"]["thumbnail"][0]
     answer = client.get(f"{address}/new/{thumbnail}")
     assert answer.status_code == 404
@@ -89,51 +89,53 @@ def test_no_thumbnail_is_drawn_of_an_image_outside_of_the_roots(chosen, tmp_path
 
 
 def test_a_thumbnail_is_drawn_of_a_linked_image_where_the_page_may_look(
-    chosen, client, address, tmp_path
+    selection_run, client, address, tmp_path
 ):
-    told = client.get(f"{address}/unsafe").json()["rows"]
-    image = Path(read_selection(chosen).folder) / told["path"][0]
+    columns = client.get(f"{address}/unsafe").json()["rows"]
+    image = Path(read_selection(selection_run).folder) / columns["path"][0]
     image.rename(tmp_path / "elsewhere.png")
     image.symlink_to(tmp_path / "elsewhere.png")
-    answer = client.get(f"{address}/new/{told['thumbnail'][0]}")
+    answer = client.get(f"{address}/new/{columns['thumbnail'][0]}")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
 
 
-def test_no_thumbnail_is_drawn_of_a_file_beside_the_improvement_set(chosen, client, address, draw):
-    new = Path(read_selection(chosen).folder)
+def test_no_thumbnail_is_drawn_of_a_file_beside_the_improvement_set(
+    selection_run, client, address, draw
+):
+    new = Path(read_selection(selection_run).folder)
     secret = draw(new.parent / "secret.png", 777)
-    candidates = read_candidates(chosen)
+    candidates = read_candidates(selection_run)
     digest = check_image(new.parent, "secret.png").digest
-    crafted = replace(
+    forged_candidates = replace(
         candidates,
         paths=("../secret.png", *candidates.paths[1:]),
         digests=(digest, *candidates.digests[1:]),
     )
-    measured = write_candidates(chosen, crafted)
-    text = read_selection(chosen).model_copy(update={"measured": measured}).model_dump_json()
-    (chosen / "selection.json").write_text(text)
+    measured = write_candidates(selection_run, forged_candidates)
+    text = read_selection(selection_run).model_copy(update={"measured": measured}).model_dump_json()
+    (selection_run / "selection.json").write_text(text)
     assert secret.exists()
     answer = client.get(f"{address}/new/0/{digest[:24]}.jpg")
     assert answer.status_code == 404
 
 
-def test_the_unsafe_set_is_changed_as_asked(chosen, client, address):
+def test_the_unsafe_set_is_changed_as_asked(selection_run, client, address):
     before = client.get(f"{address}/unsafe").json()
     path = before["rows"]["path"][0]
     measured = before["measured"]
     view = recut_of(client, address, measured=measured, images=[[path, False]]).json()
     assert view == client.get(f"{address}/unsafe").json()
-    assert path not in (chosen / "IS_filenames.txt").read_text().splitlines()
+    assert path not in (selection_run / "IS_filenames.txt").read_text().splitlines()
     assert view["rows"]["out"] == [True, *[False] * 5]
     recut_of(client, address, measured=measured, clusters=[[1, False]], images=[[path, True]])
-    assert {row["cluster"] for row in read_csv(chosen / "unsafe_set.csv")} == {"0"}
+    assert {row["cluster"] for row in read_csv(selection_run / "unsafe_set.csv")} == {"0"}
     after = recut_of(client, address, measured=measured, clusters=[[1, True]], count=8).json()
     assert (after["chosen"], after["counted"]) == (8, "as asked for")
     assert recut_of(client, address, measured=measured, count=" 7 ").json()["chosen"] == 7
 
 
 @pytest.mark.parametrize(
-    ("sent", "status", "words"),
+    ("changes", "status", "words"),
     [
         ({"count": 3}, 400, "measured"),
         ({"measured": "x", "count": 3}, 409, "another unsafe set by now"),
@@ -151,19 +153,21 @@ def test_the_unsafe_set_is_changed_as_asked(chosen, client, address):
         ({"clusters": [[9, False]], "measured": None}, 409, "has no cluster 9"),
     ],
 )
-def test_a_change_that_means_nothing_changes_nothing(chosen, client, address, sent, status, words):
-    if sent.get("measured", "") is None:
-        sent = sent | {"measured": read_selection(chosen).measured}
-    before = content(chosen)
-    answer = recut_of(client, address, **sent)
+def test_a_change_that_means_nothing_changes_nothing(
+    selection_run, client, address, changes, status, words
+):
+    if changes.get("measured", "") is None:
+        changes = changes | {"measured": read_selection(selection_run).measured}
+    before = content(selection_run)
+    answer = recut_of(client, address, **changes)
     assert answer.status_code == status
     assert words in answer.text
-    assert content(chosen) == before
+    assert content(selection_run) == before
 
 
-def test_no_change_while_a_job_writes_into_the_run(chosen, client, address):
-    measured = read_selection(chosen).measured
-    with run_folder.lock_folder(chosen):
+def test_no_change_while_a_job_writes_into_the_run(selection_run, client, address):
+    measured = read_selection(selection_run).measured
+    with run_folder.lock_folder(selection_run):
         answer = recut_of(client, address, measured=measured, count=2)
     assert answer.status_code == 409
     assert "another job is writing" in answer.text

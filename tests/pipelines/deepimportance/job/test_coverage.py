@@ -16,7 +16,7 @@ from pipelines.deepimportance.results import CRITERIA, export_widening
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs, write_csv
 from pipelines.runs.manifest import read_manifest
-from tests.foreign import read_files, undeclared, write_foreign
+from tests.foreign import find_undeclared, read_files, write_foreign
 from tests.heights import quiet
 from tests.pipelines.deepimportance.measured import document_of, measure, regions_of
 
@@ -178,7 +178,7 @@ def test_new_images_may_wait_for_their_labels(model, folders, tmp_path):
 
 def test_files_of_the_run(finished):
     assert read_pairs(finished / "rejected.txt").keys() == {"test/left/bad.png"}
-    assert undeclared(finished, "coverage") == set()
+    assert find_undeclared(finished, "coverage") == set()
     document = document_of(finished)
     shown = [row["thumbnail"] for test in document["tests"] for row in test["table"]]
     shown += [row["thumbnail"] for row in document["widening"]["rows"]]

@@ -20,7 +20,7 @@ from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import Manifest
-from tests.foreign import read_files, undeclared, write_foreign
+from tests.foreign import find_undeclared, read_files, write_foreign
 from tests.pipelines.deepinspect.colours import (
     CENTRES,
     NAMES,
@@ -196,7 +196,7 @@ def test_overwriting_an_inspection_removes_no_file_that_it_did_not_write(
     inspected, model, images, tmp_path
 ):
     out = shutil.copytree(inspected[0], tmp_path / "run")
-    assert undeclared(out, "inspect") == set()
+    assert find_undeclared(out, "inspect") == set()
     assert list((out / "pairs").iterdir())
     foreign = write_foreign(out, "inspect")
     inspect_model(model, images, out, Options(labelled=False), progress=quiet, overwrite=True)

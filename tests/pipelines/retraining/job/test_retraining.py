@@ -14,13 +14,13 @@ from pipelines.retraining.results import read_retraining
 from pipelines.runs.files import read_csv
 from pipelines.runs.manifest import read_manifest
 from pipelines.unsafe_set.files import UNSAFE_SET_FILE
-from tests.foreign import read_files, undeclared, write_foreign
+from tests.foreign import find_undeclared, read_files, write_foreign
 from tests.pipelines.retraining.retrained import files_of, history, predict, run_job
 
 
 def test_overwriting_a_retraining_removes_no_file_that_it_did_not_write(done, spots, tmp_path):
     out = shutil.copytree(done, tmp_path / "run")
-    assert undeclared(out, "retrain") == set()
+    assert find_undeclared(out, "retrain") == set()
     foreign = write_foreign(out, "retrain")
     run_job(spots, out, epochs=1, overwrite=True)
     assert read_files(out, foreign) == foreign

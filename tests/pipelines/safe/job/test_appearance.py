@@ -18,7 +18,7 @@ from pipelines.clusters.clusters import read_clusters, read_labels
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import read_manifest
-from tests.foreign import read_files, undeclared, write_foreign
+from tests.foreign import find_undeclared, read_files, write_foreign
 from tests.pipelines.safe.job_runs import files_of, find
 from tests.waiting import until
 
@@ -173,12 +173,12 @@ def test_an_overwritten_run_leaves_nothing_of_the_old(run, failures, tmp_path):
 
 
 def test_overwriting_clusters_removes_no_file_that_the_job_did_not_write(run, failures, tmp_path):
-    assert undeclared(run, "cluster") == set()
+    assert find_undeclared(run, "cluster") == set()
     out = shutil.copytree(run, tmp_path / "run")
     foreign = write_foreign(out, "cluster")
     find(failures, out, overwrite=True)
     assert read_files(out, foreign) == foreign
-    assert undeclared(out, "cluster") == {name for name in foreign if not name.startswith(".")}
+    assert find_undeclared(out, "cluster") == {name for name in foreign if not name.startswith(".")}
 
 
 def test_fixed_options_are_taken_as_they_are(failures, store, tmp_path):

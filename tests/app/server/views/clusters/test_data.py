@@ -18,14 +18,14 @@ from tests.app.server.small_run import NAMES, manifest, quiet
 
 
 def test_all_that_is_known_of_a_run_joins_on_the_path(run, client, address):
-    data = client.get(f"{address}/data").json()
-    images = data["images"]
+    view = client.get(f"{address}/data").json()
+    images = view["images"]
     assert dict(zip(images["path"], images["cluster"], strict=True)) == read_labels(run)
-    sizes = {row["cluster"]: row["size"] for row in data["clusters"]}
+    sizes = {row["cluster"]: row["size"] for row in view["clusters"]}
     assert sizes == Counter(images["cluster"])
-    assert {row["central_image"] for row in data["clusters"]} < set(images["path"])
-    assert data["rejected"] == [["notes.txt", "not an image\tnor a table"]]
-    assert not set(images["path"]) & {path for path, _ in data["rejected"]}
+    assert {row["central_image"] for row in view["clusters"]} < set(images["path"])
+    assert view["rejected"] == [["notes.txt", "not an image\tnor a table"]]
+    assert not set(images["path"]) & {path for path, _ in view["rejected"]}
 
 
 def test_the_figures_are_those_of_the_files(run, client, address):
@@ -64,31 +64,31 @@ def test_the_manifest_tells_how_the_run_ended(small_run, run, client, address):
     answer = client.get(f"{address}/data")
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
-    data = answer.json()
-    assert data["run"] == str(run)
-    assert data["name"] == "the run"
-    assert data["folder"] == str(small_run.parent / "images")
-    assert data["started"] == read_manifest(run).started_at
-    assert (data["ended"], data["message"], data["notes"]) == ("finished", "", ["a note"])
-    assert data["inspection_share"] == 0.8
+    view = answer.json()
+    assert view["run"] == str(run)
+    assert view["name"] == "the run"
+    assert view["folder"] == str(small_run.parent / "images")
+    assert view["started"] == read_manifest(run).started_at
+    assert (view["ended"], view["message"], view["notes"]) == ("finished", "", ["a note"])
+    assert view["inspection_share"] == 0.8
 
 
 def test_a_run_that_failed_has_no_clusters_but_its_rejected_files(tmp_path):
     with pytest.raises(InputError), run_folder.open_run(tmp_path / "run", manifest(), quiet) as job:
         write_pairs(job.folder / "rejected.txt", [("b.txt", "not an image"), ("a", "empty")])
         raise InputError("no usable image")
-    data = describe(tmp_path / "run")
-    assert (data["ended"], data["message"]) == ("failed", "no usable image")
-    assert data["clusters"] == []
-    assert set(map(tuple, data["images"].values())) == {()}
-    assert data["rejected"] == [("a", "empty"), ("b.txt", "not an image")]
+    view = describe(tmp_path / "run")
+    assert (view["ended"], view["message"]) == ("failed", "no usable image")
+    assert view["clusters"] == []
+    assert set(map(tuple, view["images"].values())) == {()}
+    assert view["rejected"] == [("a", "empty"), ("b.txt", "not an image")]
 
 
 def test_a_run_that_failed_at_once_has_nothing(tmp_path):
     write_manifest(tmp_path, manifest(ended="failed", message="no weights"))
-    data = describe(tmp_path)
-    assert (data["clusters"], data["rejected"]) == ([], [])
-    assert data["message"] == "no weights"
+    view = describe(tmp_path)
+    assert (view["clusters"], view["rejected"]) == ([], [])
+    assert view["message"] == "no weights"
 
 
 def test_a_run_that_nobody_writes_any_more_was_killed(tmp_path):
@@ -102,19 +102,19 @@ def test_a_run_that_nobody_writes_any_more_was_killed(tmp_path):
 def test_a_run_that_a_job_is_writing_has_nothing_to_show_yet(run):
     write_manifest(run, manifest(ended="running"))
     with run_folder.lock_folder(run):
-        data = describe(run)
-    assert data["ended"] == "running"
-    assert (data["clusters"], data["rejected"]) == ([], [])
-    assert set(map(tuple, data["images"].values())) == {()}
+        view = describe(run)
+    assert view["ended"] == "running"
+    assert (view["clusters"], view["rejected"]) == ([], [])
+    assert set(map(tuple, view["images"].values())) == {()}
 
 
 @pytest.mark.parametrize("ended", ["finished", "failed", "stopped"])
 def test_a_run_stays_to_be_seen_while_words_are_saved_and_until_a_job_replaces_it(run, ended):
     write_manifest(run, manifest(ended=ended))
     with run_folder.lock_folder(run):
-        data = describe(run)
-    assert data["ended"] == ended
-    assert len(data["clusters"]) == 3
+        view = describe(run)
+    assert view["ended"] == ended
+    assert len(view["clusters"]) == 3
 
 
 def test_tables_that_lead_out_of_the_run_are_not_read(tmp_path, run):

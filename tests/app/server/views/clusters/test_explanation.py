@@ -19,7 +19,7 @@ from pipelines.runs.files import read_csv, write_csv
 from tests.app.server.small_run import COLUMNS, HOSTILE, NAMES, explanation
 
 
-def test_what_is_said_of_a_cluster_stands_with_it(explained, client, address):
+def test_what_is_said_of_a_cluster_stands_with_it(explained_run, client, address):
     first, second, noise = client.get(f"{address}/data").json()["clusters"]
     assert first["hints"] == ["darker than the rest: mean brightness 0.1"]
     assert first["parameters"] == [
@@ -33,25 +33,25 @@ def test_what_is_said_of_a_cluster_stands_with_it(explained, client, address):
     assert [row["family"] for row in (first, second, noise)] == [0, 0, None]
 
 
-def test_what_is_said_of_the_run_stands_beside(explained, client, address):
-    data = client.get(f"{address}/data").json()
-    (family,) = data["families"]
+def test_what_is_said_of_the_run_stands_beside(explained_run, client, address):
+    view = client.get(f"{address}/data").json()
+    (family,) = view["families"]
     assert (family["family"], family["clusters"], family["size"]) == (0, [0, 1], 8)
     assert family["hints"] == ["darker than the rest: mean brightness 0.1"]
     assert family["parameters"][0]["words"] == "yaw: variance -96 %"
-    assert data["family_share"] == 0.5
-    assert data["unsafe_values"] == [
+    assert view["family_share"] == 0.5
+    assert view["unsafe_values"] == [
         {"words": "yaw near 160", "images": 2, "clusters": []},
         {"words": "turn at least 22.5", "images": 5, "clusters": [0]},
     ]
-    (problem,) = data["problems"]
+    (problem,) = view["problems"]
     assert problem["file"] == "a.csv"
     assert (problem["row"], problem["column"]) == (4, "yaw")
 
 
-def test_every_column_can_colour_the_map(explained, client, address):
-    data = client.get(f"{address}/data").json()
-    colourings = data["colourings"]
+def test_every_column_can_colour_the_map(explained_run, client, address):
+    view = client.get(f"{address}/data").json()
+    colourings = view["colourings"]
     assert [(colouring["name"], colouring["kind"]) for colouring in colourings[:3]] == [*COLUMNS]
     assert [colouring["period"] for colouring in colourings[:3]] == [0, 360, 0]
     assert [colouring["name"] for colouring in colourings[3:]] == [
@@ -72,10 +72,10 @@ def test_every_column_can_colour_the_map(explained, client, address):
         assert answer.headers["cache-control"] == "no-store"
         # As it was called before the run was explained anew.
         assert client.get(column, params={"name": "another"}).status_code == 404
-        assert len(answer.json()["values"]) == len(data["images"]["path"])
+        assert len(answer.json()["values"]) == len(view["images"]["path"])
 
 
-def test_values_join_on_the_path_whatever_their_order(explained, client, address):
+def test_values_join_on_the_path_whatever_their_order(explained_run, client, address):
     def values(column):
         images = client.get(f"{address}/data").json()["images"]["path"]
         answer = client.get(f"{address}/values/{column}").json()
@@ -92,17 +92,17 @@ def test_values_join_on_the_path_whatever_their_order(explained, client, address
     assert brightness[names[3]] is None
     assert aspect[names[9]] == 9 * len(PROPERTIES) + 15
     for file in ("parameters.csv", "properties.csv", "images.csv"):
-        header, *rows = (explained / file).read_text().splitlines(keepends=True)
-        (explained / file).write_text("".join([header, *reversed(rows)]))
+        header, *rows = (explained_run / file).read_text().splitlines(keepends=True)
+        (explained_run / file).write_text("".join([header, *reversed(rows)]))
     assert [values(column) for column in columns] == before
 
 
-def test_an_image_that_a_table_does_not_have_is_unknown(explained):
+def test_an_image_that_a_table_does_not_have_is_unknown(explained_run):
     for file in ("parameters.csv", "properties.csv"):
-        lines = (explained / file).read_text().splitlines(keepends=True)
-        (explained / file).write_text("".join(lines[:3]))
+        lines = (explained_run / file).read_text().splitlines(keepends=True)
+        (explained_run / file).write_text("".join(lines[:3]))
     for source in ("parameters", "properties"):
-        assert read_values(explained, source, 0)["values"][2:] == [None] * 8
+        assert read_values(explained_run, source, 0)["values"][2:] == [None] * 8
 
 
 def test_a_run_of_an_older_version_opens_as_before(run, client, address):
@@ -111,14 +111,14 @@ def test_a_run_of_an_older_version_opens_as_before(run, client, address):
     rows[0]["hint"] = "darker than the rest; blurrier than the rest"
     keys = (*header, "central_image")
     write_csv(run / "clusters.csv", keys, [[row[key] for key in keys] for row in rows])
-    data = client.get(f"{address}/data").json()
-    first, second, _ = data["clusters"]
+    view = client.get(f"{address}/data").json()
+    first, second, _ = view["clusters"]
     assert first["hints"] == ["darker than the rest", "blurrier than the rest"]
     assert second["hints"] == []
     assert [first[key] for key in ("verdict", "severity", "likelihood")] == [""] * 3
     assert first["family"] is None
-    assert (data["families"], data["family_share"], data["colourings"]) == ([], None, [])
-    assert (data["unsafe_values"], data["problems"]) == ([], [])
+    assert (view["families"], view["family_share"], view["colourings"]) == ([], None, [])
+    assert (view["unsafe_values"], view["problems"]) == ([], [])
     save_words(run, 0, {"verdict": "unclear"})
     assert describe(run)["clusters"][0]["verdict"] == "unclear"
     for source in ("parameters", "properties"):
@@ -138,12 +138,12 @@ def test_a_run_of_an_older_version_opens_as_before(run, client, address):
         "properties/9999999999999999999999",
     ],
 )
-def test_columns_that_there_are_not_are_not_served(explained, client, address, tail):
+def test_columns_that_there_are_not_are_not_served(explained_run, client, address, tail):
     assert client.get(f"{address}/values/{tail}").status_code == 404
 
 
 @pytest.mark.parametrize(
-    "damaged",
+    "text",
     [
         "",
         "not json",
@@ -163,8 +163,8 @@ def test_columns_that_there_are_not_are_not_served(explained, client, address, t
         explanation().model_dump_json().replace("22.5", "Infinity"),
     ],
 )
-def test_a_damaged_explanation_is_named_with_what_to_do(explained, client, address, damaged):
-    (explained / "explanation.json").write_text(damaged)
+def test_a_damaged_explanation_is_named_with_what_to_do(explained_run, client, address, text):
+    (explained_run / "explanation.json").write_text(text)
     answer = client.get(f"{address}/data")
     assert answer.status_code == 404
     assert "explanation.json" in answer.text
@@ -172,19 +172,19 @@ def test_a_damaged_explanation_is_named_with_what_to_do(explained, client, addre
 
 
 @pytest.mark.parametrize("families", [[[0, 1], [1]], [[0]], [[0, 1], []], [[0, 1, -1]]])
-def test_what_the_report_refuses_does_not_open_either(explained, client, address, families):
-    listed = [Family(family=f, clusters=ids, size=8) for f, ids in enumerate(families)]
-    write_explanation(explained, explanation(families=listed))
+def test_what_the_report_refuses_does_not_open_either(explained_run, client, address, families):
+    rows = [Family(family=f, clusters=ids, size=8) for f, ids in enumerate(families)]
+    write_explanation(explained_run, explanation(families=rows))
     for name, status in (("data", 404), ("report.html", 409)):
         answer = client.get(f"{address}/{name}")
         assert answer.status_code == status
         assert "explanation.json is not as the tool writes it" in answer.text
 
 
-def test_an_explanation_of_another_encoding_is_named(explained):
-    (explained / "explanation.json").write_bytes(b'{"seed": \xff}')
+def test_an_explanation_of_another_encoding_is_named(explained_run):
+    (explained_run / "explanation.json").write_bytes(b'{"seed": \xff}')
     with pytest.raises(InputError, match=r"explanation\.json"):
-        describe(explained)
+        describe(explained_run)
 
 
 @pytest.mark.parametrize(
@@ -206,11 +206,11 @@ def test_an_explanation_of_another_encoding_is_named(explained):
     ],
 )
 def test_damaged_values_are_named_and_the_run_opens(
-    explained, client, address, file, source, damage
+    explained_run, client, address, file, source, damage
 ):
-    text = (explained / file).read_text()
-    (explained / file).write_text(damage(text))
-    assert (explained / file).read_text() != text
+    text = (explained_run / file).read_text()
+    (explained_run / file).write_text(damage(text))
+    assert (explained_run / file).read_text() != text
     answer = client.get(f"{address}/values/{source}/0")
     assert answer.status_code == 404
     assert file in answer.text
@@ -218,11 +218,11 @@ def test_damaged_values_are_named_and_the_run_opens(
 
 
 @pytest.mark.parametrize("name", ["explanation.json", "properties.csv", "parameters.csv"])
-def test_an_explanation_that_leads_out_of_the_run_is_not_read(tmp_path, explained, name):
-    (explained / name).rename(tmp_path / name)
+def test_an_explanation_that_leads_out_of_the_run_is_not_read(tmp_path, explained_run, name):
+    (explained_run / name).rename(tmp_path / name)
     for target in (tmp_path / name, tmp_path / "nothing"):
-        (explained / name).unlink(missing_ok=True)
-        (explained / name).symlink_to(target)
+        (explained_run / name).unlink(missing_ok=True)
+        (explained_run / name).symlink_to(target)
         with pytest.raises(InputError, match=rf"{name} is not as the tool writes it"):
-            describe(explained)
-            read_values(explained, name.removesuffix(".csv"), 0)
+            describe(explained_run)
+            read_values(explained_run, name.removesuffix(".csv"), 0)
