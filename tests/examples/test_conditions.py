@@ -36,14 +36,14 @@ def test_fog_is_a_share_of_light_grey(image):
 
 
 def test_glare_adds_a_bell_of_light_that_clips(image):
-    glared = pixels(add_glare(image, 300, (5.5, 4.25), 0.3))
+    picture = pixels(add_glare(image, 300, (5.5, 4.25), 0.3))
     for row in range(12):
         for column in range(16):
             distance = math.hypot(column - 5.5, row - 4.25) / 16
             light = 300 * math.exp(-((distance / 0.3) ** 2))
             for channel in range(3):
                 expected = min(255, pixels(image)[row, column, channel] + light)
-                assert abs(glared[row, column, channel] - expected) < 1
+                assert abs(picture[row, column, channel] - expected) < 1
 
 
 def test_blur_spreads_a_point_as_far_as_its_radius():
@@ -51,9 +51,9 @@ def test_blur_spreads_a_point_as_far_as_its_radius():
     point[40, 40] = 255
     for radius in (1, 2):
         # One image alone would round the tails away.
-        blurred = pixels(blur(Image.fromarray(point), radius))[40, :, 0]
+        spread = pixels(blur(Image.fromarray(point), radius))[40, :, 0]
         away = np.arange(81) - 40
-        assert np.sqrt((blurred * away**2).sum() / blurred.sum()) == pytest.approx(radius, rel=0.2)
+        assert np.sqrt((spread * away**2).sum() / spread.sum()) == pytest.approx(radius, rel=0.2)
 
 
 @pytest.mark.parametrize("width", [160, 320])
@@ -72,14 +72,14 @@ def test_a_lens_keeps_its_share_of_the_light_and_spares_what_is_beside_it(width)
 
 def test_a_bar_covers_what_lies_between_its_edges_and_nothing_else():
     image = Image.fromarray(np.full((120, 160, 3), 7, np.uint8))
-    covered = pixels(put_bar(image, 40, 60, 10, (200, 100, 50)))
+    picture = pixels(put_bar(image, 40, 60, 10, (200, 100, 50)))
     for row in range(120):
-        left = 60 + 10 * (1 - 2 * row / 120)
+        left_edge = 60 + 10 * (1 - 2 * row / 120)
         for column in range(160):
-            if left + 1 < column < left + 39:
-                assert covered[row, column].tolist() == [200, 100, 50]
-            elif column < left - 1 or column > left + 41:
-                assert covered[row, column].tolist() == [7, 7, 7]
+            if left_edge + 1 < column < left_edge + 39:
+                assert picture[row, column].tolist() == [200, 100, 50]
+            elif column < left_edge - 1 or column > left_edge + 41:
+                assert picture[row, column].tolist() == [7, 7, 7]
 
 
 def test_a_picture_without_conditions_can_be_drawn_on():
@@ -107,7 +107,7 @@ def test_a_condition_is_of_the_same_size_in_pictures_of_any_size(parameter):
 
 
 def test_what_a_bar_leaves_free_is_the_picture_without_it():
-    changed = (draw_eye(replace(PLAIN, bar_width=40)) != draw_eye(PLAIN)).any(axis=2)
-    assert 30 <= changed.sum(axis=1).max() <= 42
-    assert not changed[:, :20].any()
-    assert not changed[:, -20:].any()
+    differences = (draw_eye(replace(PLAIN, bar_width=40)) != draw_eye(PLAIN)).any(axis=2)
+    assert 30 <= differences.sum(axis=1).max() <= 42
+    assert not differences[:, :20].any()
+    assert not differences[:, -20:].any()

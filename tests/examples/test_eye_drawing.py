@@ -92,9 +92,9 @@ def test_lids_hide_the_iris():
 
 
 def test_a_closed_eye_shows_neither_pupil_size_nor_gaze():
-    closed = replace(PLAIN, openness=0)
-    other = replace(closed, pupil_size=0.8, iris_paleness=1.0)
-    difference = np.abs(draw_eye(closed).astype(int) - draw_eye(other))
+    shut_eye = replace(PLAIN, openness=0)
+    other_eye = replace(shut_eye, pupil_size=0.8, iris_paleness=1.0)
+    difference = np.abs(draw_eye(shut_eye).astype(int) - draw_eye(other_eye))
     assert (difference > 25).sum() < 30
 
 

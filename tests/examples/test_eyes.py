@@ -60,9 +60,9 @@ def test_parameters_round_trip(example):
 
 def test_an_image_shows_its_parameters(example):
     eye = sample_eyes(4, seed=2, split=1)[3]
-    drawn = draw_eye(eye, SMALL["size"], seed=[2, 1, 3])
-    with Image.open(example[0] / "test" / "eye_00003.jpg") as saved:
-        assert np.abs(np.asarray(saved).astype(int) - drawn).mean() < 5
+    picture = draw_eye(eye, SMALL["size"], seed=[2, 1, 3])
+    with Image.open(example[0] / "test" / "eye_00003.jpg") as file:
+        assert np.abs(np.asarray(file).astype(int) - picture).mean() < 5
 
 
 def test_failures_are_what_the_saved_dnn_gets_wrong(example):
@@ -173,15 +173,15 @@ def test_an_interrupted_example_leaves_the_earlier_one_and_can_be_repeated(tmp_p
 
 
 def test_a_status_stands_in_the_folder_while_the_example_is_drawn(tmp_path):
-    folder, seen = tmp_path / "eyes", []
+    folder, statuses = tmp_path / "eyes", []
 
     def look(stage, done, total):
-        seen.append(((stage, done, total), read_status(folder)))
+        statuses.append(((stage, done, total), read_status(folder)))
 
     eyes.write_example(folder, progress=look, **TINY)
     stages = ["drawing eyes", "training the DNN", "testing the DNN"]
-    assert list(dict.fromkeys(step[0] for step, _ in seen)) == stages
-    for step, status in seen:
+    assert list(dict.fromkeys(step[0] for step, _ in statuses)) == stages
+    for step, status in statuses:
         assert status.pid == os.getpid()
         assert status.stage == step[0]
         assert status.done <= step[1]

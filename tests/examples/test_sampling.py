@@ -64,10 +64,10 @@ def test_complete_samples_cover_every_situation_and_incomplete_ones_none():
 
 
 def test_sampled_angles_are_uniform_and_parameters_plain():
-    drawn = sample_eyes(1600, seed=1)
-    counts = [sum(gaze_direction(e.gaze_angle) == name for e in drawn) for name in DIRECTIONS]
+    sample = sample_eyes(1600, seed=1)
+    counts = [sum(gaze_direction(e.gaze_angle) == name for e in sample) for name in DIRECTIONS]
     assert min(counts) > 150
-    assert {type(value) for eye in drawn for value in vars(eye).values()} == {float}
+    assert {type(value) for eye in sample for value in vars(eye).values()} == {float}
 
 
 def test_negative_count_is_refused():
@@ -95,8 +95,8 @@ def test_incomplete_eyes_have_no_condition():
 
 def test_conditions_are_drawn_after_all_else():
     """The other parameters of an eye are what they were before there were conditions."""
-    drawn = sample_eyes(200, seed=3, split=1)
-    for place, eye in enumerate(drawn):
+    sample = sample_eyes(200, seed=3, split=1)
+    for place, eye in enumerate(sample):
         rng = np.random.default_rng([3, 1, place])
         assert eye.gaze_angle == rng.uniform(0, 360)
         assert eye.gaze_distance == math.sqrt(rng.uniform(0.06, 1))
@@ -104,7 +104,9 @@ def test_conditions_are_drawn_after_all_else():
     # An eye in none of the situations is the first that is drawn for an incomplete set, too.
     alike = sum(
         replace(eye, **dict.fromkeys(PARAMETERS, 0.0)) == other
-        for eye, other in zip(drawn, sample_eyes(200, seed=3, split=1, complete=False), strict=True)
+        for eye, other in zip(
+            sample, sample_eyes(200, seed=3, split=1, complete=False), strict=True
+        )
     )
     assert alike > 50
 

@@ -27,23 +27,28 @@ def clusters_of(digests, labels):
 @pytest.mark.parametrize("seed", range(6))
 def test_the_index_counts_pairs_as_hubert_and_arabie_do(seed):
     rng = np.random.default_rng(seed)
-    one, other = rng.integers(-1, 3, 30), rng.integers(0, 4, 30)
-    other[:15] = one[:15]
+    first_labels, second_labels = rng.integers(-1, 3, 30), rng.integers(0, 4, 30)
+    second_labels[:15] = first_labels[:15]
     digests = [f"{n:064x}" for n in range(30)]
     order = rng.permutation(30)
     agreement = compare(
-        clusters_of(digests, one),
-        clusters_of([digests[place] for place in order], other[order]),
+        clusters_of(digests, first_labels),
+        clusters_of([digests[place] for place in order], second_labels[order]),
     )
     together = apart = 0
     for a, b in combinations(range(30), 2):
-        together += one[a] == one[b] and other[a] == other[b]
-        apart += one[a] != one[b] and other[a] != other[b]
+        together += first_labels[a] == first_labels[b] and second_labels[a] == second_labels[b]
+        apart += first_labels[a] != first_labels[b] and second_labels[a] != second_labels[b]
     assert agreement.images == 30
-    assert agreement.index == pytest.approx(adjusted_rand_score(one, other), abs=1e-12)
+    assert agreement.index == pytest.approx(
+        adjusted_rand_score(first_labels, second_labels), abs=1e-12
+    )
     for place, row in enumerate(agreement.rows):
         for at, column in enumerate(agreement.columns):
-            assert agreement.table[place, at] == ((one == row) & (other == column)).sum()
+            assert (
+                agreement.table[place, at]
+                == ((first_labels == row) & (second_labels == column)).sum()
+            )
     rand = (together + apart) / (30 * 29 / 2)
     assert agreement.index <= rand
 

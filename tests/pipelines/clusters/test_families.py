@@ -6,7 +6,7 @@ import pytest
 from pipelines.clusters.families import FARTHEST, INSPECTED, find_families, label_families
 
 
-def naive_families(conditions, labels, inspected, farthest):
+def naive_families(conditions, labels, largest_share, farthest):
     """Join the two nearest families, by the mean distance of their clusters' means, and again."""
     clusters = sorted(set(labels.tolist()) - {-1})
     means = {c: conditions[labels == c].mean(axis=0) for c in clusters}
@@ -21,7 +21,7 @@ def naive_families(conditions, labels, inspected, farthest):
     def distance(a, b):
         return np.mean([np.linalg.norm(means[c] - means[d]) for c in a for d in b])
 
-    while share() > inspected and len(families) > 1:
+    while share() > largest_share and len(families) > 1:
         pairs = [(a, b) for i, a in enumerate(families) for b in families[i + 1 :]]
         nearest = min(pairs, key=lambda pair: distance(*pair))
         if distance(*nearest) > limit:
@@ -42,8 +42,8 @@ def test_families_naively(seed, farthest):
     rng = np.random.default_rng(seed)
     labels = rng.integers(-1, 12, 150).astype(np.int32)
     conditions = rng.normal(0, 1, (12, 6))[labels % 12] + rng.normal(0, 0.3, (150, 6))
-    received = find_families(conditions.astype(np.float32), labels, farthest=farthest)
-    assert as_sets(received) == naive_families(conditions, labels, INSPECTED, farthest)
+    families = find_families(conditions.astype(np.float32), labels, farthest=farthest)
+    assert as_sets(families) == naive_families(conditions, labels, INSPECTED, farthest)
 
 
 def test_one_cause_that_looks_eight_ways_is_one_family():
@@ -51,8 +51,8 @@ def test_one_cause_that_looks_eight_ways_is_one_family():
     labels = np.repeat(np.arange(24), 10).astype(np.int32)
     causes = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])[labels // 8]
     conditions = (causes + rng.normal(0, 0.5, causes.shape)).astype(np.float32)
-    received = find_families(conditions, labels, inspected=0.07)
-    assert as_sets(received) == {frozenset(range(start, start + 8)) for start in (0, 8, 16)}
+    families = find_families(conditions, labels, inspected=0.07)
+    assert as_sets(families) == {frozenset(range(start, start + 8)) for start in (0, 8, 16)}
 
 
 def test_clusters_that_are_few_enough_to_inspect_stay_apart():
@@ -64,9 +64,9 @@ def test_clusters_that_are_few_enough_to_inspect_stay_apart():
 def test_family_0_has_the_most_images():
     labels = np.repeat([0, 1, 2, 3], [30, 20, 20, 5]).astype(np.int32)
     conditions = np.array([[0.0], [9.0], [9.1], [0.2]], np.float32)[labels]
-    received = find_families(conditions, labels, inspected=0.15)
-    assert received == {0: 1, 1: 0, 2: 0, 3: 1}
-    assert np.bincount(label_families(received, labels)).tolist() == [40, 35]
+    families = find_families(conditions, labels, inspected=0.15)
+    assert families == {0: 1, 1: 0, 2: 0, 3: 1}
+    assert np.bincount(label_families(families, labels)).tolist() == [40, 35]
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_family_0_has_the_most_images():
 )
 def test_few_clusters(labels, families):
     labels = np.array(labels, np.int32)
-    received = find_families(np.ones((len(labels), 2), np.float32), labels)
-    assert received == families
-    assert label_families(received, labels).tolist() == labels.tolist()
+    families_of_clusters = find_families(np.ones((len(labels), 2), np.float32), labels)
+    assert families_of_clusters == families
+    assert label_families(families_of_clusters, labels).tolist() == labels.tolist()
 
 
 def test_noise_is_in_no_family():

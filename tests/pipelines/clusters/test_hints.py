@@ -135,7 +135,7 @@ def test_the_strongest_comes_first_in_plain_words_with_figures():
     values[labels == 0, 1] += 0.4
     hints = find_hints(values, labels, seed=0, properties=(BRIGHTNESS, SHARPNESS))[0]
     assert [hint.key for hint in hints] == ["sharpness", "brightness"]
-    own, rest = (np.median(values[chosen, 1]) for chosen in (labels == 0, labels != 0))
+    own, rest = (np.median(values[mask, 1]) for mask in (labels == 0, labels != 0))
     assert hints[0].words == f"much sharper than the rest: sharpness {own:.2f} against {rest:.2f}"
     assert (hints[0].cluster_figure, hints[0].rest_figure) == (own, rest)
     spread = 1.4826 * np.median(np.abs(values[labels != 0, 1] - rest))

@@ -145,9 +145,9 @@ def test_page_and_report_refuse_in_the_same_words(run, part, changes):
     edit_part(run, part, **changes)
     refusals = []
     for read in (describe, write_report):
-        with pytest.raises(InputError, match=f"{part}.{next(iter(changes))}: ") as refused:
+        with pytest.raises(InputError, match=f"{part}.{next(iter(changes))}: ") as refusal:
             read(run)
-        refusals.append(str(refused.value))
+        refusals.append(str(refusal.value))
     assert refusals[0] == refusals[1]
     assert str(run / "run.json") in refusals[0]
 

@@ -105,21 +105,21 @@ def test_random_groups_are_all_parts_of_cluster_and_passing_images(kind, block, 
     contrast = prepare_contrast(parameter)
     inside = np.array([0, 2, 4])
     pool = [*inside.tolist(), *contrast.passing.tolist()]
-    drawn = draw_contrasts({0: contrast}, {5: {0: inside}}, 0, 40_000)[5][0]
+    figures = draw_contrasts({0: contrast}, {5: {0: inside}}, 0, 40_000)[5][0]
     scale = contrast.values[contrast.passing].var(ddof=1) if kind == "number" else 1
     expected = Counter()
     for group in combinations(pool, 3):
         others = [contrast.values[image] for image in pool if image not in group]
         excess, _ = naive(kind, list(contrast.values[[*group]]), others)
         expected[round(excess / scale, 6)] += 1
-    parts = sum(expected.values())
-    observed = Counter(np.round(drawn, 6).tolist())
-    assert parts == math.comb(9, 3)
-    assert observed.keys() == expected.keys()
+    subsets = sum(expected.values())
+    frequencies = Counter(np.round(figures, 6).tolist())
+    assert subsets == math.comb(9, 3)
+    assert frequencies.keys() == expected.keys()
     for figure, count in expected.items():
-        share = count / parts
-        error = math.sqrt(share * (1 - share) / len(drawn))
-        assert observed[figure] / len(drawn) == pytest.approx(share, abs=5 * error)
+        share = count / subsets
+        error = math.sqrt(share * (1 - share) / len(figures))
+        assert frequencies[figure] / len(figures) == pytest.approx(share, abs=5 * error)
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,14 @@ def test_what_is_constant_over_all_is_nothing_to_compare(kind, values, passing):
     assert prepare_contrast(Parameter("x", kind, values, categories, passing)) is None
 
 
-def labelled(*sizes):
+def make_labels(*sizes):
     """Return labels of clusters of these sizes; the last is the size of the noise."""
     return np.repeat([*range(len(sizes) - 1), -1], sizes).astype(np.int32)
 
 
-def planted(rng):
+def plant_parameters(rng):
     """Draw what cluster 0 shares with passing images and not with failing ones, and its own."""
-    labels = labelled(20, 20, 60)
+    labels = make_labels(20, 20, 60)
     inside = labels == 0
 
     def of(own, others, passing):
@@ -156,22 +156,22 @@ def planted(rng):
     def mixture(*shares):
         return lambda count: rng.choice(len(shares), count, p=shares).astype(float)
 
-    def turned(mean, spread):
+    def draw_angles(mean, spread):
         return lambda count: rng.normal(mean, spread, count) % 360
 
-    drawn = {
+    kinds_and_values = {
         "usual yaw": ("number", of(normal(138, 3), normal(200, 20), normal(138, 3))),
         "head_yaw": ("number", of(normal(212, 15), normal(205, 15), normal(138, 15))),
         "narrow": ("number", of(normal(0, 1), normal(0, 9), normal(0, 9))),
         "fog density": ("number", of(normal(5, 1), normal(0, 9), np.zeros)),
         "usual sky": ("category", of(mixture(0, 0.9, 0.1), mixture(1, 0, 0), mixture(0, 0.9, 0.1))),
         "sky": ("category", of(mixture(0.1, 0.9, 0), mixture(0.1, 0.9, 0), mixture(0.96, 0.04, 0))),
-        "usual gaze": ("angle", of(turned(5, 8), turned(180, 70), turned(5, 8))),
-        "gaze": ("angle", of(turned(355, 20), turned(180, 70), turned(120, 20))),
+        "usual gaze": ("angle", of(draw_angles(5, 8), draw_angles(180, 70), draw_angles(5, 8))),
+        "gaze": ("angle", of(draw_angles(355, 20), draw_angles(180, 70), draw_angles(120, 20))),
     }  # fmt: skip
     parameters = [
         Parameter(name, kind, values, WEATHER if kind == "category" else (), passing)
-        for name, (kind, (values, passing)) in drawn.items()
+        for name, (kind, (values, passing)) in kinds_and_values.items()
     ]
     return parameters, labels
 
@@ -181,7 +181,7 @@ WEATHER = ("clear", "rain", "snow")
 
 @pytest.mark.parametrize("seed", range(4))
 def test_what_passing_images_share_is_not_said_and_what_they_lack_is(seed):
-    parameters, labels = planted(np.random.default_rng(seed))
+    parameters, labels = plant_parameters(np.random.default_rng(seed))
     findings = find_parameters(parameters, labels, seed=seed)[0]
     assert {finding.parameter for finding in findings} == {
         "head_yaw",
@@ -203,7 +203,7 @@ def test_what_passing_images_share_is_not_said_and_what_they_lack_is(seed):
 
 
 def test_words_with_figures():
-    parameters, labels = planted(np.random.default_rng(0))
+    parameters, labels = plant_parameters(np.random.default_rng(0))
     finding_of = {
         finding.parameter: finding for finding in find_parameters(parameters, labels, seed=0)[0]
     }
@@ -226,26 +226,26 @@ def test_words_with_figures():
     assert sky.reduction == pytest.approx(shares[0] - shares[1])
 
 
-def naive_thresholds(drawn, draws):
+def naive_thresholds(nulls, draws):
     """Westfall and Young's minP over random groups, by the definition."""
     reaching = {
         name: [sum(other >= figure for other in null) for figure in null]
-        for name, null in drawn.items()
+        for name, null in nulls.items()
     }
-    smallest = sorted(min(reaching[name][draw] for name in drawn) for draw in range(draws))
+    smallest = sorted(min(reaching[name][draw] for name in nulls) for draw in range(draws))
     level = smallest[draws // 20]
     return {
         name: max(
             [0.0] + [f for f, rank in zip(null, reaching[name], strict=True) if rank + 1 >= level]
         )
-        for name, null in drawn.items()
+        for name, null in nulls.items()
     }
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_named_and_chance_naively(seed):
     rng = np.random.default_rng(seed)
-    parameters, labels = planted(rng)
+    parameters, labels = plant_parameters(rng)
     for parameter in parameters:
         parameter.values[rng.random(len(labels)) < 0.1] = np.nan
         parameter.passing[rng.random(300) < 0.2] = np.nan
@@ -259,9 +259,9 @@ def test_named_and_chance_naively(seed):
         }
         for group in (0, 1)
     }
-    drawn = draw_contrasts(ready, insides, seed, draws)
+    nulls = draw_contrasts(ready, insides, seed, draws)
     for group in (0, 1):
-        thresholds = naive_thresholds({p: drawn[group][p].tolist() for p in ready}, draws)
+        thresholds = naive_thresholds({p: nulls[group][p].tolist() for p in ready}, draws)
         expected = {}
         for place, contrast in ready.items():
             own, others = (
@@ -282,10 +282,10 @@ def test_named_and_chance_naively(seed):
 
 
 def test_of_clusters_like_passing_images_one_in_twenty_gets_a_parameter():
-    named = groups = 0
+    with_parameter = groups = 0
     for draw in range(12):
         rng = np.random.default_rng(draw)
-        labels = labelled(*[3, 5, 8, 20] * 5, 40)
+        labels = make_labels(*[3, 5, 8, 20] * 5, 40)
         kinds = (
             ("number", lambda rng, count: rng.normal(100, 5, count)),
             ("angle", lambda rng, count: rng.uniform(0, 360, count)),
@@ -301,19 +301,19 @@ def test_of_clusters_like_passing_images_one_in_twenty_gets_a_parameter():
             parameters.append(Parameter(f"p{place}", kind, values, categories, passing))
         by_group = find_parameters(parameters, labels, seed=draw)
         groups += len(by_group)
-        named += sum(map(bool, by_group.values()))
+        with_parameter += sum(map(bool, by_group.values()))
     # Clusters share their passing images, so that they are named together or not.
     assert groups == 240
-    assert named <= 26  # 5 % are 12
+    assert with_parameter <= 26  # 5 % are 12
 
 
-@pytest.mark.parametrize(("known", "reference"), [(9, "failing images"), (10, "passing images")])
-def test_of_few_passing_images_nothing_is_compared(known, reference):
+@pytest.mark.parametrize(("count", "reference"), [(9, "failing images"), (10, "passing images")])
+def test_of_few_passing_images_nothing_is_compared(count, reference):
     rng = np.random.default_rng(0)
-    labels = labelled(20, 100)
+    labels = make_labels(20, 100)
     values = rng.normal(0, 9, 120)
     values[:20] = rng.normal(30, 1, 20)
-    passing = np.array([*rng.normal(0, 9, known), *[np.nan] * 40])
+    passing = np.array([*rng.normal(0, 9, count), *[np.nan] * 40])
     (finding,) = find_parameters([Parameter("x", "number", values, (), passing)], labels, seed=0)[0]
     assert finding.reference == reference
     assert ("of passing images" in finding.words) == (reference == "passing images")
@@ -321,7 +321,7 @@ def test_of_few_passing_images_nothing_is_compared(known, reference):
 
 def test_what_says_how_wrong_the_dnn_is_is_compared_with_failing_images():
     rng = np.random.default_rng(0)
-    labels = labelled(20, 100)
+    labels = make_labels(20, 100)
     error = Parameter("error", "number", rng.normal(20, 4, 120), (), rng.normal(2, 1, 90), True)
     assert find_parameters([error], labels, seed=0) == {0: []}
     speed = Parameter("speed", "number", error.values, (), error.passing)
@@ -329,14 +329,14 @@ def test_what_says_how_wrong_the_dnn_is_is_compared_with_failing_images():
 
 
 def test_constant_among_failing_images_it_still_differs_from_passing_ones():
-    labels = labelled(20, 30)
+    labels = make_labels(20, 30)
     rain = Parameter("sky", "category", np.ones(50), WEATHER, np.arange(60) % 10 == 0)
     (finding,) = find_parameters([rain], labels, seed=0)[0]
     assert "rain in 100 % against 10 % of passing images" in finding.words
 
 
 def test_what_no_passing_image_has_by_chance_is_not_said():
-    labels = labelled(5, 60)
+    labels = make_labels(5, 60)
     values = np.zeros(65)
     values[0] = 1  # one of five: one of the 35 of cluster and passing images has to be somewhere
     rare = Parameter("sky", "category", values, WEATHER, np.zeros(30))

@@ -46,12 +46,12 @@ def test_all_are_taken_where_they_are_few_enough():
 
 def test_a_sample_is_the_same_for_a_seed_and_stands_for_all():
     paths = [f"{number:04d}" for number in range(1000)]
-    chosen, weights = sample_passing(paths, ALONE, 100, 3)
-    assert (chosen, weights.tolist()) == (
+    sample, weights = sample_passing(paths, ALONE, 100, 3)
+    assert (sample, weights.tolist()) == (
         sample_passing(paths, ALONE, 100, 3)[0], [10.0] * 100,
     )  # fmt: skip
-    assert chosen != sample_passing(paths, ALONE, 100, 4)[0]
-    assert len(set(chosen)) == 100
+    assert sample != sample_passing(paths, ALONE, 100, 4)[0]
+    assert len(set(sample)) == 100
     # No part of the list is preferred.
     firsts = Counter(
         int(p) // 250 for seed in range(40) for p in sample_passing(paths, ALONE, 100, seed)[0]
@@ -62,11 +62,11 @@ def test_a_sample_is_the_same_for_a_seed_and_stands_for_all():
 def test_groups_take_turns_and_weights_give_their_sizes_back():
     names = {f"long {n:03d}": "long" for n in range(90)} | {f"short {n}": "short" for n in range(6)}
     names |= {f"tiny {n}": "tiny" for n in range(2)}
-    chosen, weights = sample_passing(sorted(names), Groups(names, "by hand"), 12, 0)
-    counts = Counter(names[path] for path in chosen)
+    sample, weights = sample_passing(sorted(names), Groups(names, "by hand"), 12, 0)
+    counts = Counter(names[path] for path in sample)
     assert counts == {"long": 5, "short": 5, "tiny": 2}
     by_group = {
-        group: sum(w for path, w in zip(chosen, weights, strict=True) if names[path] == group)
+        group: sum(w for path, w in zip(sample, weights, strict=True) if names[path] == group)
         for group in counts
     }
     assert by_group == pytest.approx({"long": 90, "short": 6, "tiny": 2})

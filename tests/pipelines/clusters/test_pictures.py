@@ -48,8 +48,8 @@ def test_one_gif_a_cluster_with_its_images_most_central_first(tmp_path, colours)
     clusters = clusters_of(
         ["a.png", "b.png", "c.png", "d.png", "e.png"], [0, 0, 0, -1, -1], [3, 1, 2, 9, 8]
     )
-    heard = []
-    unreadable = draw_clusters(colours, clusters, tmp_path, lambda *step: heard.append(step))
+    steps = []
+    unreadable = draw_clusters(colours, clusters, tmp_path, lambda *step: steps.append(step))
     assert unreadable == []
     assert sorted(file.name for file in (tmp_path / "gifs").iterdir()) == [
         "cluster_000.gif",
@@ -65,7 +65,7 @@ def test_one_gif_a_cluster_with_its_images_most_central_first(tmp_path, colours)
         (0, 0, 0),
         (255, 255, 255),
     ]
-    assert heard[-1] == (pictures.STAGE, 5, 5)
+    assert steps[-1] == (pictures.STAGE, 5, 5)
 
 
 def test_a_frame_is_fitted_to_320_px_and_has_a_strip_below(tmp_path, colours):

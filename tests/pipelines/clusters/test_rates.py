@@ -45,12 +45,12 @@ def naive_fisher(a, b, c, d):
 
 
 def naive_holm(values):
-    corrected = {}
+    p_values = {}
     highest = 0.0
     for rank, (value, place) in enumerate(sorted((v, p) for p, v in enumerate(values))):
         highest = max(highest, value * (len(values) - rank))
-        corrected[place] = min(1.0, highest)
-    return [corrected[place] for place in range(len(values))]
+        p_values[place] = min(1.0, highest)
+    return [p_values[place] for place in range(len(values))]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -96,13 +96,13 @@ def test_a_sample_is_weighted_back_to_the_test_set():
 
 def test_the_interval_of_a_sample_holds_the_rate_in_about_95_percent():
     rng = np.random.default_rng(1)
-    held = 0
+    hits = 0
     for _ in range(400):
         k, m = rng.binomial(100, 0.4), rng.binomial(60, 0.2)  # a fifth of 60 passing ones
         failing, passing = [0] * k + [-1] * 100, [0] * m + [-1] * 400
         rate = estimate(failing, passing, [5.0] * len(passing))[0]
-        held += rate.low <= 40 / 100 <= rate.high
-    assert 0.9 < held / 400 <= 1
+        hits += rate.low <= 40 / 100 <= rate.high
+    assert 0.9 < hits / 400 <= 1
 
 
 def test_a_cause_is_told_from_what_is_common_and_from_what_is_too_small_to_tell():
@@ -122,12 +122,12 @@ def test_a_cause_is_told_from_what_is_common_and_from_what_is_too_small_to_tell(
 
 def test_what_fails_as_often_is_seldom_called_a_cause():
     rng = np.random.default_rng(2)
-    called = 0
+    false_alarms = 0
     for _ in range(200):
         failing = rng.choice([0, 1, 2, -1], 100, p=[0.2, 0.1, 0.1, 0.6])
         passing = rng.choice([0, 1, 2, -1], 400, p=[0.2, 0.1, 0.1, 0.6])
-        called += any(rate.is_higher for rate in estimate(failing, passing).values())
-    assert called <= 16
+        false_alarms += any(rate.is_higher for rate in estimate(failing, passing).values())
+    assert false_alarms <= 16
 
 
 def test_clusters_come_by_excess_of_failures():
@@ -146,11 +146,11 @@ def test_groups_widen_intervals_and_take_certainty():
         np.concatenate([frames[:60], 100 + np.arange(140)]),
         np.concatenate([frames[60:], 300 + np.arange(380)]),
     )
-    single, grouped = estimate(failing, passing)[0], estimate(failing, passing, groups=groups)[0]
-    assert grouped.low < single.low
-    assert grouped.high > single.high
-    assert grouped.p > single.p
-    assert grouped.groups == 4
+    single, by_groups = estimate(failing, passing)[0], estimate(failing, passing, groups=groups)[0]
+    assert by_groups.low < single.low
+    assert by_groups.high > single.high
+    assert by_groups.p > single.p
+    assert by_groups.groups == 4
 
 
 def test_a_rate_below_that_of_others_is_no_situation_whatever_the_weights():

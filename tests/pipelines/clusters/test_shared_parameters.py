@@ -18,7 +18,7 @@ from tests.pipelines.clusters.test_variance_reduction import naive_figure
 WEATHER = ("rain", "snow", "sun")
 
 
-def labelled(*sizes):
+def make_labels(*sizes):
     """Return labels of clusters of these sizes; the last is the size of the noise."""
     return np.repeat([*range(len(sizes) - 1), -1], sizes).astype(np.int32)
 
@@ -45,24 +45,26 @@ def thresholds_of(parameters, members, count, seed, draws):
     """Westfall and Young's minP, by the definition; thresholds by name of the parameter."""
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(count).tolist() for _ in range(draws)]
-    drawn = {}
+    figures = {}
     for parameter in parameters:
         values = parameter.values.tolist()
         everything = [value for value in values if not math.isnan(value)]
         size = sum(not math.isnan(values[image]) for image in members)
         if size < 3 or 2 * size < len(members):
             continue
-        drawn[parameter.name] = []
+        figures[parameter.name] = []
         for order in orders:
             group = [values[image] for image in order if not math.isnan(values[image])][:size]
-            drawn[parameter.name].append(round(naive_figure(parameter.kind, group, everything), 7))
-    return naive_thresholds(drawn, draws)
+            figures[parameter.name].append(
+                round(naive_figure(parameter.kind, group, everything), 7)
+            )
+    return naive_thresholds(figures, draws)
 
 
 @pytest.mark.parametrize(("seed", "missing"), [(0, 0), (1, 0), (2, 0.2), (3, 0.2)])
 def test_named_and_chance_naively(seed, missing):
     rng = np.random.default_rng(seed)
-    labels = labelled(9, 12, 4, 30)
+    labels = make_labels(9, 12, 4, 30)
     rng.shuffle(labels)
     parameters = three(rng, labels, missing)
     by_group = find_parameters(parameters, labels, seed=seed, draws=140)
@@ -85,7 +87,7 @@ def test_named_and_chance_naively(seed, missing):
         }
 
 
-def mixed(rng, count, parameters=10):
+def draw_parameters(rng, count, parameters=10):
     """Draw parameters of all kinds, among them ones with heavy tails, that nothing is shared of."""
     kinds = (
         lambda: ("number", rng.normal(100, 5, count)),
@@ -103,21 +105,21 @@ def mixed(rng, count, parameters=10):
 
 
 def test_of_clusters_that_share_nothing_one_in_twenty_gets_a_parameter():
-    named = groups = 0
+    with_parameter = groups = 0
     for draw in range(16):
         rng = np.random.default_rng(draw)
-        labels = labelled(*[3, 5, 8, 12, 20] * 5, 160)
+        labels = make_labels(*[3, 5, 8, 12, 20] * 5, 160)
         rng.shuffle(labels)
-        by_group = find_parameters(mixed(rng, len(labels)), labels, seed=draw)
+        by_group = find_parameters(draw_parameters(rng, len(labels)), labels, seed=draw)
         groups += len(by_group)
-        named += sum(map(bool, by_group.values()))
+        with_parameter += sum(map(bool, by_group.values()))
     assert groups == 400
-    assert 5 <= named <= 34  # 5 % of 400 are 20; both are beyond one case in a thousand
+    assert 5 <= with_parameter <= 34  # 5 % of 400 are 20; both are beyond one case in a thousand
 
 
 def test_very_many_parameters_are_not_silenced():
     rng = np.random.default_rng(0)
-    labels = labelled(20, 20, 20, 60)
+    labels = make_labels(20, 20, 20, 60)
     values = rng.normal(size=(150, 120))
     values[0, labels == 0] *= 0.01
     parameters = [Parameter(f"p{place}", "number", row) for place, row in enumerate(values)]
@@ -127,7 +129,7 @@ def test_very_many_parameters_are_not_silenced():
 
 def test_a_parameter_with_heavy_tails_silences_itself_alone():
     rng = np.random.default_rng(0)
-    labels = labelled(6, 194)
+    labels = make_labels(6, 194)
     yaw = rng.normal(0, 10, 200)
     yaw[labels == 0] = rng.normal(5, 0.5, 6)
     rare = np.zeros(200)
@@ -139,30 +141,30 @@ def test_a_parameter_with_heavy_tails_silences_itself_alone():
 
 
 def test_a_constant_parameter_is_never_named():
-    labels = labelled(10, 30)
+    labels = make_labels(10, 30)
     parameters = [Parameter("x", "number", np.full(40, 0.1))]
     assert find_parameters(parameters, labels, seed=0) == {0: []}
 
 
 def test_one_cluster_of_everything_shares_nothing():
     rng = np.random.default_rng(0)
-    labels = labelled(40, 0)
-    assert find_parameters(three(rng, labelled(10, 10, 20)), labels, seed=0) == {0: []}
+    labels = make_labels(40, 0)
+    assert find_parameters(three(rng, make_labels(10, 10, 20)), labels, seed=0) == {0: []}
 
 
 def test_nothing_to_say_anything_of():
-    labels = labelled(5, 5)
+    labels = make_labels(5, 5)
     assert find_parameters([], labels, seed=0) == {0: []}
     parameters = [Parameter("x", "number", np.arange(10.0))]
-    assert find_parameters(parameters, labelled(10), seed=0) == {}
-    assert find_parameters([], labelled(0), seed=0) == {}
+    assert find_parameters(parameters, make_labels(10), seed=0) == {}
+    assert find_parameters([], make_labels(0), seed=0) == {}
     few = [Parameter("x", "number", np.array([1, 2, *[np.nan] * 3, 1, 2, 3, 4, 5]))]
     assert find_parameters(few, labels, seed=0) == {0: []}
 
 
 def test_the_same_seed_gives_the_same_findings():
     rng = np.random.default_rng(0)
-    labels = labelled(10, 10, 40)
+    labels = make_labels(10, 10, 40)
     parameters = three(rng, labels)
     first, second, other = (find_parameters(parameters, labels, seed=seed) for seed in (1, 1, 2))
     assert first == second != other
@@ -170,7 +172,7 @@ def test_the_same_seed_gives_the_same_findings():
 
 def test_blocks_do_not_matter(monkeypatch):
     rng = np.random.default_rng(0)
-    labels = labelled(10, 12, 40)
+    labels = make_labels(10, 12, 40)
     parameters = three(rng, labels, missing=0.1)
     whole = find_parameters(parameters, labels, seed=0, draws=200)
     monkeypatch.setattr("pipelines.clusters.shared_parameters.BLOCK", 300)
@@ -179,12 +181,12 @@ def test_blocks_do_not_matter(monkeypatch):
 
 def test_values_of_other_images_are_refused():
     with pytest.raises(ValueError, match=r"x: expected values of shape \(3,\)"):
-        find_parameters([Parameter("x", "number", np.zeros(2))], labelled(2, 1), seed=0)
+        find_parameters([Parameter("x", "number", np.zeros(2))], make_labels(2, 1), seed=0)
 
 
 def test_words_with_figures():
     rng = np.random.default_rng(0)
-    labels = labelled(20, 20, 200)
+    labels = make_labels(20, 20, 200)
     parameters = three(rng, labels)
     parameters[0].values[0] = 240  # which widens the range beyond cluster 0
     by_group = find_parameters(parameters, labels, seed=0)
@@ -228,7 +230,7 @@ def test_words_with_figures():
 )
 def test_means_have_the_digits_that_tell_them_apart(centre, spread, middle, words):
     rng = np.random.default_rng(0)
-    labels = labelled(20, 400)
+    labels = make_labels(20, 400)
     values = rng.normal(centre, spread, 420)
     values[:20] = rng.normal(middle, spread / 100, 20)
     (finding,) = find_parameters([Parameter("x", "number", values)], labels, seed=0)[0]
@@ -241,7 +243,7 @@ def test_means_have_the_digits_that_tell_them_apart(centre, spread, middle, word
     ("shrunk", "words"), [(0, "\u2212100 %"), (0.06, "\u221299.6 %"), (0.3, "\u221290 %")]
 )
 def test_percentages_do_not_exaggerate(shrunk, words):
-    labels = labelled(20, 400)
+    labels = make_labels(20, 400)
     values = np.tile(np.linspace(-1, 1, 20), 21)
     values[:20] *= shrunk
     (finding,) = find_parameters([Parameter("x", "number", values)], labels, seed=0)[0]
@@ -250,7 +252,7 @@ def test_percentages_do_not_exaggerate(shrunk, words):
 
 
 def test_a_direction_just_below_a_whole_turn():
-    labels = labelled(20, 100)
+    labels = make_labels(20, 100)
     values = np.random.default_rng(0).uniform(0, 360, 120)
     values[:20] = 359.99
     (finding,) = find_parameters([Parameter("gaze", "angle", values)], labels, seed=0)[0]
@@ -259,7 +261,7 @@ def test_a_direction_just_below_a_whole_turn():
 
 def test_the_most_surprising_comes_first():
     rng = np.random.default_rng(0)
-    labels = labelled(30, 370)
+    labels = make_labels(30, 370)
     inside = labels == 0
     numbers = rng.normal(0, 1, (3, 400))
     numbers[0, inside] *= 0.5
@@ -288,15 +290,17 @@ def test_the_most_surprising_comes_first():
     ]
 
 
-def naive_confusions(expected, predicted, labels):
+def naive_confusions(labels_of_images, predictions, labels):
     confusions = {}
     for group in sorted({*labels.tolist()} - {-1}):
         pairs = Counter()
-        for label, prediction, own in zip(expected, predicted, labels.tolist(), strict=True):
+        for label, prediction, own in zip(
+            labels_of_images, predictions, labels.tolist(), strict=True
+        ):
             if own == group and label and prediction and label != prediction:
                 pairs[label, prediction] += 1
-        ordered = sorted((-count, *pair) for pair, count in pairs.items())
-        confusions[group] = [(label, prediction, -count) for count, label, prediction in ordered]
+        ranking = sorted((-count, *pair) for pair, count in pairs.items())
+        confusions[group] = [(label, prediction, -count) for count, label, prediction in ranking]
     return confusions
 
 

@@ -182,7 +182,7 @@ def test_values_of_other_parameters_are_refused():
             find_coverage([UnsafeValue(name, 1)], [category], np.zeros(3, dtype=np.int32))
 
 
-KNOWN = (
+HEAD_YAWS = (
     Parameter("gaze", "angle", np.zeros(2)),
     Parameter("yaw", "number", np.zeros(2)),
     Parameter("sky", "category", np.zeros(2), ("blue",)),
@@ -191,7 +191,7 @@ KNOWN = (
 
 def test_unsafe_values(tmp_path):
     text = "Parameter,Value,side\nyaw,160,\nyaw,2.5e1,At Most\ngaze,-22.5,near\ngaze,360,at least\n"
-    values, problems = read_unsafe_values(save(tmp_path, text), KNOWN)
+    values, problems = read_unsafe_values(save(tmp_path, text), HEAD_YAWS)
     assert values == (
         UnsafeValue("yaw", 160, "near"),
         UnsafeValue("yaw", 25, "at most"),
@@ -203,7 +203,7 @@ def test_unsafe_values(tmp_path):
 
 def test_unsafe_values_without_a_side(tmp_path):
     values, problems = read_unsafe_values(
-        save(tmp_path, "value;parameter\n22,5;yaw\n1.5;yaw\n"), KNOWN
+        save(tmp_path, "value;parameter\n22,5;yaw\n1.5;yaw\n"), HEAD_YAWS
     )
     assert values == (UnsafeValue("yaw", 22.5), UnsafeValue("yaw", 1.5))
     assert [problem.row for problem in problems] == [0]
@@ -226,7 +226,7 @@ def test_unsafe_values_without_a_side(tmp_path):
 )
 def test_an_unsafe_value_that_cannot_be_used_is_told(tmp_path, row, column, what):
     file = save(tmp_path, f"parameter,value,side\nyaw,160,near\n\n{row}\nyaw,170,near\n")
-    values, problems = read_unsafe_values(file, KNOWN)
+    values, problems = read_unsafe_values(file, HEAD_YAWS)
     assert values == (UnsafeValue("yaw", 160), UnsafeValue("yaw", 170))
     assert [(problem.row, problem.column) for problem in problems] == [(4, column)]
     assert what in problems[0].what
@@ -234,7 +234,7 @@ def test_an_unsafe_value_that_cannot_be_used_is_told(tmp_path, row, column, what
 
 def test_columns_of_unsafe_values_that_mean_nothing_are_told(tmp_path):
     file = save(tmp_path, "parameter,value,Comment\nyaw,1,x\n")
-    _, problems = read_unsafe_values(file, KNOWN)
+    _, problems = read_unsafe_values(file, HEAD_YAWS)
     what = "expected parameter, value, side, received this column: left out"
     assert problems == (Problem("parameters.csv", 1, "Comment", what),)
 
@@ -250,6 +250,6 @@ def test_columns_of_unsafe_values_that_mean_nothing_are_told(tmp_path):
 )
 def test_a_table_of_unsafe_values_that_cannot_be_used_at_all(tmp_path, text, message):
     file = save(tmp_path, text)
-    with pytest.raises(InputError, match=message) as raised:
-        read_unsafe_values(file, KNOWN)
-    assert str(file) in str(raised.value)
+    with pytest.raises(InputError, match=message) as refusal:
+        read_unsafe_values(file, HEAD_YAWS)
+    assert str(file) in str(refusal.value)

@@ -56,26 +56,26 @@ def random_parameter(rng, kind, count=80, missing=0.1):
 def test_beginnings_of_groups_naively(kind, seed):
     rng = np.random.default_rng(seed)
     parameter = random_parameter(rng, kind)
-    known = np.flatnonzero(~np.isnan(parameter.values))
-    groups = np.stack([rng.permutation(known)[:40] for _ in range(6)])
+    images_with_value = np.flatnonzero(~np.isnan(parameter.values))
+    groups = np.stack([rng.permutation(images_with_value)[:40] for _ in range(6)])
     sizes = [3, 7, 8, 30]
-    computed = compute_figures(prepare_parameter(parameter), groups, sizes)
-    everything = parameter.values[known].tolist()
+    figures = compute_figures(prepare_parameter(parameter), groups, sizes)
+    everything = parameter.values[images_with_value].tolist()
     for row, group in enumerate(groups):
         for column, size in enumerate(sizes):
             own = parameter.values[group[:size]].tolist()
             naive = naive_figure(kind, own, everything)
-            assert computed[row, column] == pytest.approx(naive, abs=2e-9)
+            assert figures[row, column] == pytest.approx(naive, abs=2e-9)
 
 
 @pytest.mark.parametrize("kind", ["number", "angle", "category"])
 def test_counting_in_parts_gives_the_same(kind, monkeypatch):
     rng = np.random.default_rng(0)
-    prepared = prepare_parameter(random_parameter(rng, kind, missing=0))
+    parameter = prepare_parameter(random_parameter(rng, kind, missing=0))
     groups = np.stack([rng.permutation(80) for _ in range(9)])
-    whole = compute_figures(prepared, groups, [5, 50])
+    whole = compute_figures(parameter, groups, [5, 50])
     monkeypatch.setattr("pipelines.clusters.variance_reduction.COUNTS", 10)
-    np.testing.assert_array_equal(compute_figures(prepared, groups, [5, 50]), whole)
+    np.testing.assert_array_equal(compute_figures(parameter, groups, [5, 50]), whole)
 
 
 @pytest.mark.parametrize("kind", ["number", "angle"])
@@ -99,9 +99,9 @@ def test_reductions_naively(kind):
 
 def test_a_random_group_of_numbers_is_not_reduced_on_average():
     rng = np.random.default_rng(0)
-    prepared = prepare_parameter(Parameter("x", "number", rng.normal(size=200)))
+    parameter = prepare_parameter(Parameter("x", "number", rng.normal(size=200)))
     groups = np.stack([rng.permutation(200)[:4] for _ in range(20_000)])
-    assert abs(compute_figures(prepared, groups, [4]).mean()) < 0.02  # 3 standard errors are 0.017
+    assert abs(compute_figures(parameter, groups, [4]).mean()) < 0.02  # 3 standard errors are 0.017
 
 
 def test_a_large_mean_does_not_cancel():
@@ -117,9 +117,9 @@ def test_a_large_mean_does_not_cancel():
 
 def test_groups_without_variance_are_equal():
     values = np.array([0.1] * 50 + [0.7] * 50 + [3.3])
-    prepared = prepare_parameter(Parameter("x", "number", values))
-    assert compute_figures(prepared, np.arange(50)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
-    assert compute_figures(prepared, np.arange(50, 100)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
+    parameter = prepare_parameter(Parameter("x", "number", values))
+    assert compute_figures(parameter, np.arange(50)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
+    assert compute_figures(parameter, np.arange(50, 100)[None], [3, 10, 50]).tolist() == [[1, 1, 1]]
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_what_is_constant_has_no_reduction(kind, values):
 
 
 @pytest.mark.parametrize(
-    ("known", "size", "enough"), [(2, 2, False), (3, 3, True), (3, 6, True), (3, 7, False)]
+    ("count", "size", "enough"), [(2, 2, False), (3, 3, True), (3, 6, True), (3, 7, False)]
 )
-def test_too_few_values(known, size, enough):
-    values = np.array([*range(known), *[np.nan] * (size - known), 100, 101], dtype=float)
+def test_too_few_values(count, size, enough):
+    values = np.array([*range(count), *[np.nan] * (size - count), 100, 101], dtype=float)
     parameter = Parameter("x", "number", values)
     inside = select_with_values(prepare_parameter(parameter).defined, np.arange(size))
     assert (inside is not None) == enough

@@ -53,42 +53,42 @@ def write(images, out, labels):
 def files_of(run):
     files = [file for file in run.rglob("*") if file.is_file() and file.suffix != ".tmp"]
     names = {file.relative_to(run).as_posix(): file.read_bytes() for file in files}
-    return {name: held for name, held in names.items() if name not in APART}
+    return {name: content for name, content in names.items() if name not in APART}
 
 
 def test_a_killed_job_leaves_no_mixture_and_the_same_command_ends_as_if_nothing_was(
     images, tmp_path
 ):
-    old, whole, killed = (tmp_path / name for name in ("old", "whole", "run"))
+    old, whole, run = (tmp_path / name for name in ("old", "whole", "run"))
     write(images, old, OLD)
     save_words(old, 0, WORDS)
     shutil.copytree(old, whole)
     # The words move on with the name of the folder that they were in.
     write(images, whole, NEW)
     before, after = files_of(old), files_of(whole)
-    step = refused = 0
+    step = refusals = 0
     while True:
-        shutil.copytree(old, killed)
-        if not kill_before(step, lambda: write(images, killed, NEW)):
+        shutil.copytree(old, run)
+        if not kill_before(step, lambda: write(images, run, NEW)):
             break
-        left = files_of(killed)
-        of_old = {name for name in left if left[name] == before.get(name) != after.get(name)}
-        of_new = {name for name in left if left[name] == after.get(name) != before.get(name)}
+        files = files_of(run)
+        of_old = {name for name in files if files[name] == before.get(name) != after.get(name)}
+        of_new = {name for name in files if files[name] == after.get(name) != before.get(name)}
         try:
-            results = read_results(killed)
+            results = read_results(run)
         except InputError as error:
-            refused += 1
+            refusals += 1
             assert "--overwrite" in str(error)
         else:
             assert not (of_old and of_new), step
             if results.clusters is not None:
                 assert tuple(results.clusters.labels.tolist()) == (OLD if of_old else NEW)
-        assert any(WORDS in e.words.values() for e in find_earlier_words(killed, str(images)))
-        write(images, killed, NEW)
-        assert files_of(killed) == after, step
-        assert not list(killed.rglob("*.tmp")), step
-        assert read_words(killed) == {0: WORDS}
-        shutil.rmtree(killed)
+        assert any(WORDS in e.words.values() for e in find_earlier_words(run, str(images)))
+        write(images, run, NEW)
+        assert files_of(run) == after, step
+        assert not list(run.rglob("*.tmp")), step
+        assert read_words(run) == {0: WORDS}
+        shutil.rmtree(run)
         step += 1
     assert step > 30
-    assert refused > 5
+    assert refusals > 5

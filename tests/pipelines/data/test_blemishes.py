@@ -14,7 +14,7 @@ from pipelines.data.properties import PROPERTIES, measure
 SIDES = (160, 200)
 
 
-def textured(seed=0, sides=SIDES, spread=18):
+def draw_texture(seed=0, sides=SIDES, spread=18):
     """Draw a picture with shapes and fine texture, RGB as float 0 to 255."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", (sides[1], sides[0]), (120, 125, 130))
@@ -27,8 +27,8 @@ def textured(seed=0, sides=SIDES, spread=18):
 
 
 def as_planes(pixels):
-    scaled = np.clip(pixels, 0, 255).round().astype(np.float32) / np.float32(255)
-    return [np.ascontiguousarray(scaled[..., channel]) for channel in range(3)]
+    planes = np.clip(pixels, 0, 255).round().astype(np.float32) / np.float32(255)
+    return [np.ascontiguousarray(planes[..., channel]) for channel in range(3)]
 
 
 def as_light(pixels):
@@ -44,14 +44,14 @@ def as_image(pixels):
 
 @pytest.mark.parametrize("share", [0.1, 0.3])
 def test_a_flat_patch_is_measured_by_its_share(share):
-    pixels = textured()
+    pixels = draw_texture()
     side = round(math.sqrt(share * pixels.shape[0] * pixels.shape[1]))
     pixels[20 : 20 + side, 30 : 30 + side] = (90, 120, 60)
     assert flat_area(*as_planes(pixels)) == pytest.approx(share, rel=0.06)
 
 
 def test_texture_clipped_light_and_clipped_shadow_are_no_patch():
-    pixels = textured()
+    pixels = draw_texture()
     assert flat_area(*as_planes(pixels)) < 0.01
     pixels[:80, :100] = 255
     pixels[80:, :100] = 3
@@ -59,14 +59,14 @@ def test_texture_clipped_light_and_clipped_shadow_are_no_patch():
 
 
 def test_a_shaded_wall_is_no_patch():
-    pixels = textured()
+    pixels = draw_texture()
     pixels[:100] = np.linspace(80, 180, 200)[None, :, None]
     assert flat_area(*as_planes(pixels)) < 0.02
 
 
 @pytest.mark.parametrize(("share", "covers"), [(0.7, True), (0.9, False), (1.0, False)])
 def test_a_picture_that_is_flat_nearly_all_over_has_nothing_that_covers_it(share, covers):
-    pixels = textured()
+    pixels = draw_texture()
     pixels[: round(share * SIDES[0])] = (200, 205, 210)
     assert (flat_area(*as_planes(pixels)) > 0.5) == covers
 
@@ -97,18 +97,18 @@ def naive_blockiness(light, period):
 
 
 def test_blockiness_is_that_of_the_naive_twin():
-    image = as_image(textured(3))
+    image = as_image(draw_texture(3))
     light = np.asarray(image.convert("L")).tolist()
     assert blockiness(image) == pytest.approx(naive_blockiness(np.array(light), 8))
 
 
-@pytest.mark.parametrize("cut", [(0, 0), (3, 5)])
-def test_strong_compression_shows_its_blocks_wherever_the_picture_was_cut(cut):
-    image = as_image(textured(4))
+@pytest.mark.parametrize("corner", [(0, 0), (3, 5)])
+def test_strong_compression_shows_its_blocks_wherever_the_picture_was_cut(corner):
+    image = as_image(draw_texture(4))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=6)
     strong = Image.open(io.BytesIO(file.getvalue())).convert("RGB")
-    box = (*cut, *image.size)
+    box = (*corner, *image.size)
     assert blockiness(strong.crop(box)) > blockiness(image.crop(box)) + 0.3
 
 
@@ -140,7 +140,7 @@ def test_streaks_of_one_lean_are_counted(lean):
 
 
 def test_frames_and_texture_are_no_streaks():
-    assert streaks(as_light(textured())) <= 3
+    assert streaks(as_light(draw_texture())) <= 3
     pixels = np.full((160, 200, 3), 100.0)
     pixels[:, 20:22] = pixels[:, 100:102] = 220  # longer than any drop draws
     assert streaks(as_light(pixels)) == 0
@@ -162,16 +162,16 @@ def naive_tilt(light):
 
 
 def test_tilt_is_that_of_the_naive_twin():
-    light = as_light(textured(5, (40, 50)))
+    light = as_light(draw_texture(5, (40, 50)))
     assert tilt(light) == pytest.approx(naive_tilt(light.astype(float)), abs=0.01)
 
 
 @pytest.mark.parametrize("angle", [25, 40, -30])
 def test_a_turned_picture_is_tilted(angle):
-    image = as_image(textured(6, (300, 300), spread=1))
+    image = as_image(draw_texture(6, (300, 300), spread=1))
     upright = as_light(np.asarray(image.crop((90, 90, 210, 210)), float))
-    turned = image.rotate(angle, Image.Resampling.BICUBIC).crop((90, 90, 210, 210))
-    assert tilt(as_light(np.asarray(turned, float))) > tilt(upright) + 0.3
+    rotation = image.rotate(angle, Image.Resampling.BICUBIC).crop((90, 90, 210, 210))
+    assert tilt(as_light(np.asarray(rotation, float))) > tilt(upright) + 0.3
 
 
 def test_a_flat_picture_has_no_tilt():
@@ -183,7 +183,7 @@ def test_a_flat_picture_has_no_tilt():
 
 @pytest.mark.parametrize("count", [3, 8])
 def test_soft_dark_spots_are_counted_whatever_the_light(count):
-    pixels = textured(7)
+    pixels = draw_texture(7)
     y, x = np.mgrid[:160, :200]
     clear = np.ones((160, 200))
     for number in range(count):
@@ -192,8 +192,8 @@ def test_soft_dark_spots_are_counted_whatever_the_light(count):
     for light in (1.0, 0.5):
         plain = dirt(*as_planes(light * pixels))
         assert plain <= 2
-        spotted = dirt(*as_planes(light * pixels * clear[..., None]))
-        assert spotted - plain == pytest.approx(count, abs=1.5)
+        spots = dirt(*as_planes(light * pixels * clear[..., None]))
+        assert spots - plain == pytest.approx(count, abs=1.5)
 
 
 # --- colour cast --------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def test_small_and_black_pictures_have_none_of_what_they_are_too_small_for():
 
 
 def test_measure_gives_them_with_the_other_properties():
-    pixels = textured(10, (200, 256))
+    pixels = draw_texture(10, (200, 256))
     values = dict(zip((p.key for p in PROPERTIES), measure(as_image(pixels)), strict=True))
     planes = as_planes(pixels)
     assert values["flat_area"] == pytest.approx(flat_area(*planes))

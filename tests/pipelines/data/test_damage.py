@@ -23,19 +23,19 @@ def flips(content, begin, end):
     """Yield copies of a file with one random bit between two bytes flipped."""
     random = np.random.default_rng(0)
     for bit in random.integers(begin * 8, end * 8, FLIPS).tolist():
-        flipped = bytearray(content)
-        flipped[bit // 8] ^= 1 << bit % 8
-        yield bytes(flipped)
+        copy = bytearray(content)
+        copy[bit // 8] ^= 1 << bit % 8
+        yield bytes(copy)
 
 
 def test_every_flipped_bit_in_the_pixels_of_a_flat_png_is_told(tmp_path):
     content = flat(tmp_path / "a.png", "PNG")
     assert isinstance(check_image(tmp_path, "a.png"), ImageFile)
-    for flipped in flips(content, content.index(b"IDAT") - 4, content.index(b"IEND") - 4):
-        (tmp_path / "a.png").write_bytes(flipped)
-        checked = check_image(tmp_path, "a.png")
-        assert isinstance(checked, Rejected)
-        assert len(checked.reason.splitlines()) == 1
+    for damage in flips(content, content.index(b"IDAT") - 4, content.index(b"IEND") - 4):
+        (tmp_path / "a.png").write_bytes(damage)
+        answer = check_image(tmp_path, "a.png")
+        assert isinstance(answer, Rejected)
+        assert len(answer.reason.splitlines()) == 1
 
 
 def test_a_png_file_is_told_to_be_whole_or_not_block_by_block(tmp_path, monkeypatch):
@@ -67,8 +67,8 @@ def test_pixels_in_one_chunk_are_not_read_into_memory_at_a_time(tmp_path):
 def test_no_flipped_bit_anywhere_in_a_flat_png_gives_other_pixels(tmp_path):
     content = flat(tmp_path / "a.png", "PNG")
     right = load_image(tmp_path, "a.png", 224).tobytes()
-    for flipped in flips(content, 0, len(content)):
-        (tmp_path / "a.png").write_bytes(flipped)
+    for damage in flips(content, 0, len(content)):
+        (tmp_path / "a.png").write_bytes(damage)
         if isinstance(check_image(tmp_path, "a.png"), ImageFile):
             assert load_image(tmp_path, "a.png", 224).tobytes() == right
 
@@ -79,14 +79,14 @@ def test_no_flipped_bit_of_deflated_tiff_strips_gives_other_pixels(tmp_path):
     with Image.open(tmp_path / "a.tif") as image:
         places = list(zip(image.tag_v2[273], image.tag_v2[279], strict=True))
     begin, end = places[0][0], places[-1][0] + places[-1][1]
-    told = 0
-    for flipped in flips(content, begin, end):
-        (tmp_path / "a.tif").write_bytes(flipped)
+    refusals = 0
+    for damage in flips(content, begin, end):
+        (tmp_path / "a.tif").write_bytes(damage)
         if isinstance(check_image(tmp_path, "a.tif"), Rejected):
-            told += 1
+            refusals += 1
         else:
             assert load_image(tmp_path, "a.tif", 224).tobytes() == right
-    assert told > 0.9 * FLIPS
+    assert refusals > 0.9 * FLIPS
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])

@@ -53,7 +53,7 @@ def test_jpeg_2000_of_pillow_is_named(tmp_path, draw):
 
 def write_rgb_tiff(path, bits, sample_format, value):
     """Write a TIFF file of 2 x 2 RGB pixels, all of one value, a tag after the other."""
-    data = struct.pack("<12" + value[0], *[value[1]] * 12)
+    samples = struct.pack("<12" + value[0], *[value[1]] * 12)
     triples = 8 + 2 + 12 * 9 + 4
     tags = [
         (256, 1, 2),
@@ -63,12 +63,12 @@ def write_rgb_tiff(path, bits, sample_format, value):
         (273, 1, triples + 12),
         (277, 1, 3),
         (278, 1, 2),
-        (279, 1, len(data)),
+        (279, 1, len(samples)),
         (339, 3, triples + 6),
     ]
     entries = b"".join(struct.pack("<HHLL", tag, 3, count, field) for tag, count, field in tags)
     header = b"II*\0" + struct.pack("<LH", 8, len(tags))
-    pixels = struct.pack("<6H", *[bits] * 3, *[sample_format] * 3) + data
+    pixels = struct.pack("<6H", *[bits] * 3, *[sample_format] * 3) + samples
     path.write_bytes(header + entries + bytes(4) + pixels)
 
 
@@ -109,34 +109,34 @@ def test_pgm_ppm_and_pbm(tmp_path, content, value):
     assert np.asarray(load_image(tmp_path, "a.ppm", 224)).tolist() == [[[value] * 3] * 2]
 
 
-ANIMATED = {"GIF": "GIF", "PNG": "PNG", "WEBP": "WebP", "AVIF": "AVIF", "TIFF": "TIFF"}
+ANIMATION_FORMATS = {"GIF": "GIF", "PNG": "PNG", "WEBP": "WebP", "AVIF": "AVIF", "TIFF": "TIFF"}
 
 
-@pytest.mark.parametrize("kind", sorted(ANIMATED))
+@pytest.mark.parametrize("kind", sorted(ANIMATION_FORMATS))
 def test_a_file_of_several_pictures_is_told_and_a_still_is_read(tmp_path, kind):
     frames = [Image.new("RGB", (32, 24), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "still", kind, save_all=True)
     frames[0].save(tmp_path / "several", kind, save_all=True, append_images=frames[1:])
     assert isinstance(check_image(tmp_path, "still"), ImageFile)
     reason = (
-        f"{ANIMATED[kind]} file of several pictures (an animation, or pages): save the one that is"
-        " meant as a file of its own"
+        f"{ANIMATION_FORMATS[kind]} file of several pictures (an animation, or pages): save the "
+        "one that is meant as a file of its own"
     )
     assert check_image(tmp_path, "several") == Rejected("several", reason)
     assert load_image(tmp_path, "several", 224) == Rejected("several", reason)
 
 
-@pytest.mark.parametrize(("subfile", "used"), [(0, False), (1, True), (2, False), (4, True)])
-def test_a_preview_or_a_mask_in_a_tiff_file_is_no_further_picture(tmp_path, subfile, used):
+@pytest.mark.parametrize(("subfile", "usable"), [(0, False), (1, True), (2, False), (4, True)])
+def test_a_preview_or_a_mask_in_a_tiff_file_is_no_further_picture(tmp_path, subfile, usable):
     second = Image.new("RGB", (8, 6), "blue")
     second.encoderinfo = {"tiffinfo": {254: subfile}}
     first = Image.new("RGB", (32, 24), "red")
     first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
-    assert isinstance(check_image(tmp_path, "a.tif"), ImageFile) is used
-    if used:
-        shown = load_image(tmp_path, "a.tif", 224)
-        assert shown.size == (32, 24)
-        assert shown.getpixel((0, 0)) == (255, 0, 0)
+    assert isinstance(check_image(tmp_path, "a.tif"), ImageFile) is usable
+    if usable:
+        image = load_image(tmp_path, "a.tif", 224)
+        assert image.size == (32, 24)
+        assert image.getpixel((0, 0)) == (255, 0, 0)
 
 
 def test_of_a_jpeg_file_with_previews_the_first_picture_is_read(tmp_path):

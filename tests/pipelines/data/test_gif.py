@@ -35,9 +35,9 @@ def read(path: Path) -> tuple[list[Image.Image], list[int], int]:
     """Return a GIF's frames, the milliseconds of each, and its number of loops (0: for ever)."""
     with Image.open(path) as image:
         frames, durations = [], []
-        for one in ImageSequence.Iterator(image):
-            frames.append(one.convert("RGB"))
-            durations.append(one.info["duration"])
+        for frame in ImageSequence.Iterator(image):
+            frames.append(frame.convert("RGB"))
+            durations.append(frame.info["duration"])
         return frames, durations, image.info["loop"]
 
 
@@ -45,7 +45,7 @@ def read(path: Path) -> tuple[list[Image.Image], list[int], int]:
 
 
 @pytest.mark.parametrize(
-    ("size", "fitted"),
+    ("size", "fitted_size"),
     [
         ((640, 480), (320, 240)),
         ((480, 640), (240, 320)),
@@ -58,19 +58,19 @@ def read(path: Path) -> tuple[list[Image.Image], list[int], int]:
     ],
 )
 def test_fit_makes_the_longer_side_as_long_as_asked(
-    size: tuple[int, int], fitted: tuple[int, int]
+    size: tuple[int, int], fitted_size: tuple[int, int]
 ) -> None:
-    assert gif.fit(Image.new("RGB", size), 320).size == fitted
+    assert gif.fit(Image.new("RGB", size), 320).size == fitted_size
 
 
 @pytest.mark.parametrize("size", [(960, 720), (80, 60)])
 def test_fit_keeps_what_is_where(size: tuple[int, int]) -> None:
     image = Image.new("RGB", size, "white")
     image.paste(ORANGE, (0, 0, size[0] // 2, size[1] // 2))
-    fitted = gif.fit(image, 320)
-    assert fitted.getpixel((80, 60)) == ORANGE
+    thumbnail = gif.fit(image, 320)
+    assert thumbnail.getpixel((80, 60)) == ORANGE
     for corner in ((240, 60), (80, 180), (240, 180)):
-        assert fitted.getpixel(corner) == (255, 255, 255)
+        assert thumbnail.getpixel(corner) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
@@ -80,8 +80,8 @@ def test_fit_returns_rgb(mode: str) -> None:
 
 def test_fit_averages_when_it_scales_down() -> None:
     checks = np.indices((400, 400)).sum(axis=0) % 2 * 255
-    fitted = gif.fit(Image.fromarray(checks.astype(np.uint8)), 100)
-    assert np.abs(pixels(fitted) - 127.5).max() < 10
+    thumbnail = gif.fit(Image.fromarray(checks.astype(np.uint8)), 100)
+    assert np.abs(pixels(thumbnail) - 127.5).max() < 10
 
 
 def test_fit_refuses_a_side_below_one_pixel() -> None:
@@ -102,12 +102,12 @@ def test_canvas_size_holds_every_image_and_no_more() -> None:
 @pytest.mark.parametrize("size", [(200, 120), (120, 200), (7, 7)])
 def test_frame_shows_the_whole_picture_above_the_strip(size: tuple[int, int]) -> None:
     image = picture(1, *size)
-    fitted = gif.fit(image, 160)
+    thumbnail = gif.fit(image, 160)
     result = gif.frame(image, "ÅÉ_gjpqy/" * 9, side=160)
     assert result.size == (160, 160 + gif.STRIP_HEIGHT)
-    left, top = (160 - fitted.width) // 2, (160 - fitted.height) // 2
-    shown = result.crop((left, top, left + fitted.width, top + fitted.height))
-    assert np.array_equal(pixels(shown), pixels(fitted))
+    left, top = (160 - thumbnail.width) // 2, (160 - thumbnail.height) // 2
+    crop = result.crop((left, top, left + thumbnail.width, top + thumbnail.height))
+    assert np.array_equal(pixels(crop), pixels(thumbnail))
 
 
 def test_frame_fills_the_canvas_it_is_given() -> None:
@@ -134,13 +134,13 @@ def test_captions_are_read_on_the_strip() -> None:
 
 def test_a_long_caption_keeps_its_end_and_the_margins() -> None:
     folders = "very/deep/folder/" * 20
-    one, other = strip(f"{folders}cat_0001.png"), strip(f"{folders}cat_0002.png")
-    assert not np.array_equal(one, other)
-    assert np.array_equal(one, strip(f"another/{folders}cat_0001.png"))
-    assert (one[:, -gif.MARGIN :] == gif.STRIP_COLOUR).all()
-    assert not (one[:, -4 * gif.MARGIN : -gif.MARGIN] == gif.STRIP_COLOUR).all()
+    first, second = strip(f"{folders}cat_0001.png"), strip(f"{folders}cat_0002.png")
+    assert not np.array_equal(first, second)
+    assert np.array_equal(first, strip(f"another/{folders}cat_0001.png"))
+    assert (first[:, -gif.MARGIN :] == gif.STRIP_COLOUR).all()
+    assert not (first[:, -4 * gif.MARGIN : -gif.MARGIN] == gif.STRIP_COLOUR).all()
     ellipsis = slice(0, gif.MARGIN + 7)
-    assert np.array_equal(one[:, ellipsis], strip("…")[:, ellipsis])
+    assert np.array_equal(first[:, ellipsis], strip("…")[:, ellipsis])
 
 
 def test_a_caption_is_one_line() -> None:
@@ -256,17 +256,17 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_one_frame_at_a_time_is_taken_from_a_generator(tmp_path: Path) -> None:
-    written: list[int] = []
+    sizes: list[int] = []
 
     def frames() -> Iterator[Image.Image]:
         for number in range(40):
             (temporary,) = tmp_path.iterdir()
-            written.append(temporary.stat().st_size)
+            sizes.append(temporary.stat().st_size)
             yield picture(number)
 
     gif.write_gif(tmp_path / "a.gif", frames())
     assert len(read(tmp_path / "a.gif")[0]) == 40
-    assert 0 < written[20] < written[-1]
+    assert 0 < sizes[20] < sizes[-1]
 
 
 @pytest.mark.parametrize(

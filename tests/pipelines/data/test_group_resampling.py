@@ -35,16 +35,16 @@ def test_orders_of_single_images_are_permutations():
 @pytest.mark.parametrize("size", [1, 4, 20])
 def test_sets_with_replacement_are_whole_groups_one_after_the_other(size):
     whole = {group: np.flatnonzero(group == GROUPS).tolist() for group in set(GROUPS.tolist())}
-    chosen = Counter()
+    group_counts = Counter()
     for row in draw_with_replacement(np.random.default_rng(2), GROUPS, size, 500):
         rest = row.tolist()
-        chosen[int(GROUPS[rest[0]])] += 1
+        group_counts[int(GROUPS[rest[0]])] += 1
         while rest:
             own = whole[int(GROUPS[rest[0]])]
             part, rest = rest[: len(own)], rest[len(own) :]
             assert part == own[: len(part)]  # only the last one may be cut
     # Each group is drawn as often as any other, however large it is: 500 / 4.
-    assert min(chosen.values()) > 90
+    assert min(group_counts.values()) > 90
 
 
 def test_images_without_a_group_are_groups_of_their_own():

@@ -16,16 +16,16 @@ TRACKS = [
 ]
 
 
-def groups(wanted, paths, tables=(), folder=None):
-    return find_groups(wanted, paths, tables, folder)
+def groups(choice, paths, tables=(), folder=None):
+    return find_groups(choice, paths, tables, folder)
 
 
 def test_frames_of_a_track_share_the_stem_before_their_number():
-    found = groups(None, TRACKS)
-    assert found.names["00001/00004_00003.png"] == found.names["00001/00004_00000.png"]
-    assert len(set(found.names.values())) == 20
-    assert "stem" in found.how
-    assert groups("auto", TRACKS) == found
+    stems = groups(None, TRACKS)
+    assert stems.names["00001/00004_00003.png"] == stems.names["00001/00004_00000.png"]
+    assert len(set(stems.names.values())) == 20
+    assert "stem" in stems.how
+    assert groups("auto", TRACKS) == stems
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_a_regular_expression_names_the_group_by_its_first_group_or_as_a_whole()
 def test_a_column_of_a_table_names_the_group(tmp_path):
     table = tmp_path / "drives.csv"
     table.write_text("path,drive\na.png,7\nb.png,7\nc.png,\n")
-    found = groups("drive", ["a.png", "b.png", "c.png", "d.png"], [table], tmp_path)
-    assert found.names == {"a.png": "7", "b.png": "7"}
-    assert found.how == "by the column drive of drives.csv"
-    assert number_groups(found, ["a.png", "c.png", "b.png", "d.png"]).tolist() == [0, 1, 0, 2]
+    drives = groups("drive", ["a.png", "b.png", "c.png", "d.png"], [table], tmp_path)
+    assert drives.names == {"a.png": "7", "b.png": "7"}
+    assert drives.how == "by the column drive of drives.csv"
+    assert number_groups(drives, ["a.png", "c.png", "b.png", "d.png"]).tolist() == [0, 1, 0, 2]
 
 
 def test_none_takes_every_image_by_itself():
@@ -66,12 +66,12 @@ def test_none_takes_every_image_by_itself():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "message"),
+    ("choice", "message"),
     [("[", "regular expression, received"), ("driver", "is no column.*matches none of 80 paths")],
 )
-def test_what_names_no_group_is_refused(wanted, message):
+def test_what_names_no_group_is_refused(choice, message):
     with pytest.raises(InputError, match=message):
-        groups(wanted, TRACKS)
+        groups(choice, TRACKS)
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_tables_beside_images_name_their_groups(tmp_path):
     with pytest.raises(InputError, match=r"'drive' is no column of labels.csv, and as a regular"):
         find_groups_beside("drive", paths, tmp_path)
     (tmp_path / "parameters.csv").write_text("path,drive\na.png,7\nc.png,7\n")
-    found = find_groups_beside("drive", paths, tmp_path)
-    assert found.names == {"a.png": "7", "c.png": "7"}
-    assert describe_groups(found, paths) == (
+    drives = find_groups_beside("drive", paths, tmp_path)
+    assert drives.names == {"a.png": "7", "c.png": "7"}
+    assert describe_groups(drives, paths) == (
         "3 images in 2 groups, by the column drive of parameters.csv"
     )
     assert find_groups_beside(None, paths, tmp_path) == ALONE
@@ -109,12 +109,12 @@ def test_tables_beside_images_name_their_groups(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "message"),
+    ("choice", "message"),
     [
         ("[", r"expected auto, none or a regular expression, received '\['"),
         ("driver", "groups: 'driver' as a regular expression matches none of 80 paths"),
     ],
 )
-def test_where_no_tables_are_taken_none_is_spoken_of(wanted, message):
+def test_where_no_tables_are_taken_none_is_spoken_of(choice, message):
     with pytest.raises(InputError, match=message):
-        groups(wanted, TRACKS, None)
+        groups(choice, TRACKS, None)

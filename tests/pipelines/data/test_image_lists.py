@@ -71,9 +71,9 @@ def test_of_forty_images_that_are_listed_twice_forty_count(tmp_path):
     for name in names:
         Image.new("RGB", (4, 4)).save(tmp_path / "set" / name)
     lines = [f"./{name}" for name in names] + ["{}/set/" + name for name in names]
-    listed = write(tmp_path, "# set", *lines)
-    assert listed.paths == tuple(names)
-    assert listed.notes == (
+    image_list = write(tmp_path, "# set", *lines)
+    assert image_list.paths == tuple(names)
+    assert image_list.notes == (
         "40 lines of list.txt name an image that an earlier line names, too (such as "
         f"{tmp_path}/set/00.png): each image counts once.",
     )
@@ -85,11 +85,11 @@ def test_a_real_file_counts_rather_than_a_link_to_it_in_any_order(tmp_path, imag
 
 
 def test_what_a_list_names_outside_of_its_folder_is_rejected_once(tmp_path, images):
-    listed = write(
+    image_list = write(
         tmp_path, "# set", "cat/a.png", "gone.png", "./gone.png", "cat", "{}/elsewhere/d.png"
     )
-    assert listed.paths == ("cat/a.png",)
-    assert listed.rejected == (
+    assert image_list.paths == ("cat/a.png",)
+    assert image_list.rejected == (
         Rejected(f"{tmp_path}/elsewhere/d.png", "lies outside of the images' folder"),
         Rejected("cat", "not a regular file"),
         Rejected("gone.png", "cannot be read: No such file or directory"),
@@ -97,8 +97,8 @@ def test_what_a_list_names_outside_of_its_folder_is_rejected_once(tmp_path, imag
 
 
 def test_what_a_plain_list_names_and_is_not_there_is_rejected_once(tmp_path, images):
-    listed = write(tmp_path, "set/cat/a.png", "./gone.png", "gone.png", "set/../gone.png")
-    assert [file.path for file in listed.rejected] == ["gone.png"]
+    image_list = write(tmp_path, "set/cat/a.png", "./gone.png", "gone.png", "set/../gone.png")
+    assert [file.path for file in image_list.rejected] == ["gone.png"]
 
 
 @pytest.mark.parametrize(
@@ -116,15 +116,15 @@ def test_what_a_plain_list_names_and_is_not_there_is_rejected_once(tmp_path, ima
     ],
 )
 def test_plain_lists_and_tables_are_read(tmp_path, images, lines, folder, paths):
-    listed = write(tmp_path, *lines)
-    assert (listed.folder, listed.rejected) == (tmp_path / folder, ())
-    assert listed.paths == tuple(paths)
-    assert listed.notes == (
+    image_list = write(tmp_path, *lines)
+    assert (image_list.folder, image_list.rejected) == (tmp_path / folder, ())
+    assert image_list.paths == tuple(paths)
+    assert image_list.notes == (
         f"All paths are relative to {tmp_path / folder}, the common folder of the images that "
         "list.txt names. A first line “# FOLDER” would name another.",
     )
     assert find_image_folder(tmp_path / "list.txt") == tmp_path / folder
-    assert not listed.part_of_folder
+    assert not image_list.part_of_folder
 
 
 def test_labels_above_the_common_folder_are_found_up_to_that_of_the_list(tmp_path, images):
@@ -137,9 +137,9 @@ def test_labels_above_the_common_folder_are_found_up_to_that_of_the_list(tmp_pat
 
 def test_the_notes_tell_which_rows_and_columns_of_a_table_are_left_out(tmp_path, images):
     lines = ["image,path", "1,set/cat/a.png", "2,", "3,set/cat/b.png,more", "4,set/dog/c.png"]
-    listed = write(tmp_path, *lines)
-    assert listed.paths == ("cat/a.png", "dog/c.png")
-    assert listed.notes[1:] == (
+    image_list = write(tmp_path, *lines)
+    assert image_list.paths == ("cat/a.png", "dog/c.png")
+    assert image_list.notes[1:] == (
         "Paths are taken from the column path of list.txt, not from image.",
         "2 rows of list.txt cannot be used (line 4: expected 2 cells, received 3: row left out).",
     )
@@ -170,13 +170,16 @@ def test_with_roots_no_image_outside_is_listed_and_nothing_is_told_of_it(tmp_pat
     roots = [images]
     lines = ["set/cat/a.png", "elsewhere/d.png", "elsewhere/gone.png", "/etc/passwd"]
     (tmp_path / "list.txt").write_text("\n".join(lines))
-    listed = list_images(tmp_path / "list.txt", roots)
-    assert (listed.folder, listed.paths) == (images / "cat", ("a.png",))
+    image_list = list_images(tmp_path / "list.txt", roots)
+    assert (image_list.folder, image_list.paths) == (images / "cat", ("a.png",))
     reason = "lies outside of the folders that may be used"
-    assert listed.rejected == tuple(Rejected(path, reason) for path in sorted(lines[1:]))
+    assert image_list.rejected == tuple(Rejected(path, reason) for path in sorted(lines[1:]))
     (tmp_path / "list.txt").write_text("# set\naway.png\nlink.png\n")
-    listed = list_images(tmp_path / "list.txt", roots)
-    assert (listed.paths, listed.rejected) == (("link.png",), (Rejected("away.png", reason),))
+    image_list = list_images(tmp_path / "list.txt", roots)
+    assert (image_list.paths, image_list.rejected) == (
+        ("link.png",),
+        (Rejected("away.png", reason),),
+    )
     for source in ("elsewhere", "list.txt"):
         (tmp_path / "list.txt").write_text("# elsewhere\nd.png\n")
         with pytest.raises(InputError, match="elsewhere lies outside of the folders that may be"):
@@ -205,9 +208,9 @@ def test_a_folder_of_links_is_a_folder_of_images(tmp_path, images):
         (tmp_path / "links" / name.replace("/", "-")).symlink_to(images / name)
     assert list_images(tmp_path / "links").paths == ("cat-a.png", "dog-c.png")
     (tmp_path / "links" / "again.png").symlink_to(images / "dog" / "c.png")
-    listed = list_images(tmp_path / "links")
-    assert listed.paths == ("again.png", "cat-a.png")
-    assert listed.notes == (
+    image_list = list_images(tmp_path / "links")
+    assert image_list.paths == ("again.png", "cat-a.png")
+    assert image_list.notes == (
         "1 symbolic link leads to an image that is there by another path, too (such as "
         "dog-c.png): each image counts once.",
     )

@@ -26,13 +26,13 @@ from tests.pipelines.data.decoded import load_image
 
 def reason(folder: Path, path: str) -> str:
     """Return why a file is rejected, whether for its header or for its pixels."""
-    checked = check_image(folder, path)
-    if isinstance(checked, ImageFile):
-        checked = load_image(folder, path, 224)
-    assert isinstance(checked, Rejected)
-    assert checked.path == path
-    assert len(checked.reason.splitlines()) == 1
-    return checked.reason
+    answer = check_image(folder, path)
+    if isinstance(answer, ImageFile):
+        answer = load_image(folder, path, 224)
+    assert isinstance(answer, Rejected)
+    assert answer.path == path
+    assert len(answer.reason.splitlines()) == 1
+    return answer.reason
 
 
 # --- listing files ------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def test_the_tables_beside_the_images_are_skipped(tmp_path, draw):
 
 
 @pytest.mark.parametrize(
-    ("name", "quoted"),
+    ("name", "quotation"),
     [
         (b"new\nline.png", '"new\\nline.png"'),
         (b"tab\there.png", '"tab\\there.png"'),
@@ -70,11 +70,11 @@ def test_the_tables_beside_the_images_are_skipped(tmp_path, draw):
         (b"esc\x1bape.png", '"esc\\x1bape.png"'),
     ],
 )
-def test_names_that_one_line_of_text_cannot_hold_are_rejected(tmp_path, draw, name, quoted):
+def test_names_that_one_line_of_text_cannot_hold_are_rejected(tmp_path, draw, name, quotation):
     draw(tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
     paths, rejected = find_files(tmp_path)
     assert paths == []
-    assert [file.path for file in rejected] == [quoted]
+    assert [file.path for file in rejected] == [quotation]
     assert "rename it" in rejected[0].reason
 
 
@@ -180,9 +180,9 @@ def test_truncated_file(tmp_path, draw, kind):
 
 def test_damaged_pixels(tmp_path, draw):
     file = draw(tmp_path / "a.png", size=(300, 200))
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    file.write_bytes(data)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
     assert reason(tmp_path, "a.png").startswith(("truncated", "damaged"))
 
 
@@ -269,12 +269,12 @@ def leave(path):
 )
 def test_reading_only_the_header_gives_the_answer_of_the_check(tmp_path, draw, kind, spoil, usable):
     spoil(draw(tmp_path / "a", size=(300, 200), format=kind))
-    by_header, checked = check_header(tmp_path, "a"), check_image(tmp_path, "a")
-    assert by_header == (None if usable else checked)
-    assert isinstance(checked, ImageFile if usable else Rejected)
+    by_header, by_check = check_header(tmp_path, "a"), check_image(tmp_path, "a")
+    assert by_header == (None if usable else by_check)
+    assert isinstance(by_check, ImageFile if usable else Rejected)
 
 
-TOLD_WITHOUT_DECODING = {"JPEG": "truncated: ", "PNG": "truncated: "}
+REASONS_WITHOUT_DECODING = {"JPEG": "truncated: ", "PNG": "truncated: "}
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))
@@ -282,10 +282,10 @@ def test_what_is_missing_at_the_end_is_told_by_the_check_or_when_it_is_decoded(
     tmp_path, draw, kind
 ):
     truncate_pixels(draw(tmp_path / "a", size=(300, 200), format=kind))
-    by_header, checked = check_header(tmp_path, "a"), check_image(tmp_path, "a")
-    if kind in TOLD_WITHOUT_DECODING:
+    by_header, by_check = check_header(tmp_path, "a"), check_image(tmp_path, "a")
+    if kind in REASONS_WITHOUT_DECODING:
         assert by_header is None
-        assert checked.reason.startswith(TOLD_WITHOUT_DECODING[kind])
+        assert by_check.reason.startswith(REASONS_WITHOUT_DECODING[kind])
     else:
-        assert by_header == (checked if isinstance(checked, Rejected) else None)
+        assert by_header == (by_check if isinstance(by_check, Rejected) else None)
     assert reason(tmp_path, "a").startswith(("truncated", "damaged"))

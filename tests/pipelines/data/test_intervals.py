@@ -26,10 +26,10 @@ def test_wilson_is_that_of_his_formula(right, images):
     assert wilson_interval(right, images) == pytest.approx((middle - half, middle + half), abs=1e-9)
 
 
-def naive_effective_share(failed, groups):
-    sizes, bad = Counter(groups), Counter(g for f, g in zip(failed, groups, strict=True) if f)
-    n, count = len(failed), len(sizes)
-    p = sum(failed) / n
+def naive_effective_share(failures, groups):
+    sizes, bad = Counter(groups), Counter(g for f, g in zip(failures, groups, strict=True) if f)
+    n, count = len(failures), len(sizes)
+    p = sum(failures) / n
     between = count / (count - 1) * sum((bad[g] - p * sizes[g]) ** 2 for g in sizes) / n**2
     return 1 / max(1.0, between / (p * (1 - p) / n))
 
@@ -38,31 +38,31 @@ def naive_effective_share(failed, groups):
 def test_frames_of_groups_count_as_by_the_naive_twin(seed):
     rng = np.random.default_rng(seed)
     groups = rng.integers(0, 12, 200)
-    failed = rng.random(200) < rng.random(12)[groups]
-    expected = naive_effective_share(failed.tolist(), groups.tolist())
-    assert effective_share(failed, groups) == pytest.approx(expected)
+    failures = rng.random(200) < rng.random(12)[groups]
+    expected = naive_effective_share(failures.tolist(), groups.tolist())
+    assert effective_share(failures, groups) == pytest.approx(expected)
 
 
 def test_frames_that_always_agree_count_as_one():
     groups = np.repeat(np.arange(10), 30)
-    failed = np.repeat(np.arange(10) < 4, 30)
-    assert 300 * effective_share(failed, groups) == pytest.approx(9, abs=0.5)
+    failures = np.repeat(np.arange(10) < 4, 30)
+    assert 300 * effective_share(failures, groups) == pytest.approx(9, abs=0.5)
     assert effective_share(np.ones(300, bool), groups) == pytest.approx(1 / 30)
-    assert effective_share(failed, np.zeros(300, np.int64)) == pytest.approx(1 / 300)
-    assert effective_share(failed, np.arange(300)) == 1.0
+    assert effective_share(failures, np.zeros(300, np.int64)) == pytest.approx(1 / 300)
+    assert effective_share(failures, np.arange(300)) == 1.0
 
 
 def test_intervals_by_groups_are_as_wide_as_resampled_groups_say():
     rng = np.random.default_rng(5)
     groups = np.repeat(np.arange(80), 25)
-    failed = rng.random(2000) < np.repeat(rng.beta(1.5, 1.5, 80), 25)
+    failures = rng.random(2000) < np.repeat(rng.beta(1.5, 1.5, 80), 25)
     means = []
     for _ in range(600):
-        drawn = rng.integers(0, 80, 80)
-        means.append(np.mean([failed[groups == g].mean() for g in drawn]))
+        resample = rng.integers(0, 80, 80)
+        means.append(np.mean([failures[groups == g].mean() for g in resample]))
     low, high = np.quantile(means, [0.025, 0.975])
-    share = effective_share(failed, groups)
-    ours = wilson_interval(failed.sum() * share, 2000 * share)
+    share = effective_share(failures, groups)
+    ours = wilson_interval(failures.sum() * share, 2000 * share)
     assert ours[1] - ours[0] == pytest.approx(high - low, rel=0.15)
 
 
@@ -80,10 +80,12 @@ def test_an_accuracy_of_groups_counts_independent_images(seed):
 
 
 @pytest.mark.parametrize(
-    ("tracks", "held", "held_by_images"),
+    ("tracks", "share", "share_by_images"),
     [(5, 0.86, 0.57), (10, 0.91, 0.57), (20, 0.94, 0.59), (40, 0.94, 0.59)],
 )
-def test_how_often_the_interval_of_so_many_tracks_holds_the_accuracy(tracks, held, held_by_images):
+def test_how_often_the_interval_of_so_many_tracks_holds_the_accuracy(
+    tracks, share, share_by_images
+):
     """The figures of docs/limits.md: 30 frames a track, whose share is of Beta(4, 1)."""
     rng = np.random.default_rng(0)
     groups, hits = np.repeat(np.arange(tracks), 30), Counter()
@@ -92,5 +94,5 @@ def test_how_often_the_interval_of_so_many_tracks_holds_the_accuracy(tracks, hel
         for kind, numbers in (("groups", groups), ("images", None)):
             low, high = accuracy_interval(correct, numbers)
             hits[kind] += low <= 0.8 <= high
-    assert hits["groups"] / 2000 == pytest.approx(held, abs=0.01)
-    assert hits["images"] / 2000 == pytest.approx(held_by_images, abs=0.01)
+    assert hits["groups"] / 2000 == pytest.approx(share, abs=0.01)
+    assert hits["images"] / 2000 == pytest.approx(share_by_images, abs=0.01)

@@ -23,9 +23,9 @@ def test_the_format_follows_from_the_content_and_not_from_the_extension(tmp_path
     expected = hashlib.sha256((tmp_path / "image.txt").read_bytes()).hexdigest()
     assert check_image(tmp_path, "image.txt") == ImageFile("image.txt", expected)
     draw(tmp_path / "original.png", seed=3)
-    decoded = np.asarray(load_image(tmp_path, "image.txt", 224), dtype=int)
+    image = np.asarray(load_image(tmp_path, "image.txt", 224), dtype=int)
     original = np.asarray(Image.open(tmp_path / "original.png"), dtype=int)
-    assert np.abs(decoded - original).mean() < 8
+    assert np.abs(image - original).mean() < 8
 
 
 def test_exif_rotation_is_applied(tmp_path):
@@ -89,16 +89,16 @@ def save_black_and_white(path):
 )
 def test_every_kind_of_pixels_becomes_rgb(tmp_path, save):
     expected = save(tmp_path / "a.png")
-    decoded = np.asarray(load_image(tmp_path, "a.png", 224))
-    assert decoded.shape == (8, 8, 3)
-    assert np.abs(decoded.reshape(-1, 3) - np.array(expected)).max() <= 1
+    image = np.asarray(load_image(tmp_path, "a.png", 224))
+    assert image.shape == (8, 8, 3)
+    assert np.abs(image.reshape(-1, 3) - np.array(expected)).max() <= 1
 
 
 @pytest.mark.parametrize("order", ["<u2", ">u2"])
 def test_16_bit_tiff_of_either_byte_order(tmp_path, order):
     mode = "I;16" if order == "<u2" else "I;16B"
-    data = np.full((8, 8), 64 * 257, dtype=order)
-    Image.frombytes(mode, (8, 8), data.tobytes()).save(tmp_path / "a.tif")
+    pixels = np.full((8, 8), 64 * 257, dtype=order)
+    Image.frombytes(mode, (8, 8), pixels.tobytes()).save(tmp_path / "a.tif")
     assert np.asarray(load_image(tmp_path, "a.tif", 224)).max() == 64
 
 
@@ -131,9 +131,9 @@ def test_an_image_with_a_damaged_rotation_tag_is_loaded(tmp_path, draw):
 
 def test_a_file_that_changed_since_it_was_checked_is_rejected(tmp_path, draw):
     draw(tmp_path / "a.png", seed=1)
-    checked = check_image(tmp_path, "a.png")
+    image = check_image(tmp_path, "a.png")
     draw(tmp_path / "a.png", seed=2)
-    assert load_pixels(tmp_path, checked, (32, 32)) == Rejected(
+    assert load_pixels(tmp_path, image, (32, 32)) == Rejected(
         "a.png", "changed while the job ran: run it again"
     )
 
@@ -175,9 +175,9 @@ def test_threads_that_decode_large_pictures_wait_for_each_other(
     Image.new(mode, size, 128).save(tmp_path / "a", kind, **options)
     assert isinstance(check_image(tmp_path, "a"), ImageFile)
     command = [sys.executable, "-c", MEASURE, str(tmp_path), str(threads)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < megabytes
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) < megabytes
 
 
 def test_16_bit_pixels_scaled_in_parts_are_those_scaled_as_a_whole(tmp_path):
@@ -197,7 +197,7 @@ def test_a_picture_laid_on_white_in_parts_is_the_one_laid_on_it_as_a_whole(tmp_p
         image.putpalette(bytes(range(256)) * 3)
         image.info["transparency"] = 7
     image.save(tmp_path / "a.png")
-    with Image.open(tmp_path / "a.png") as saved:
-        whole = saved.convert("RGBA")
+    with Image.open(tmp_path / "a.png") as file:
+        whole = file.convert("RGBA")
     naive = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
     assert load_image(tmp_path, "a.png", 224).tobytes() == naive.tobytes()

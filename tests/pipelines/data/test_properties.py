@@ -14,7 +14,7 @@ KEYS = [each.key for each in PROPERTIES]
 EDGES = ("sharpness", "noise", "orientation", "coherence", "centre_x", "centre_y")
 
 
-def measured(pixels):
+def measure_array(pixels):
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels.astype(np.uint8))
     return dict(zip(KEYS, measure(image), strict=True))
 
@@ -45,7 +45,7 @@ def flat(rows):
 
 def test_brightness_and_contrast_naively(pixels):
     values = flat(lumas(pixels))
-    result = measured(pixels)
+    result = measure_array(pixels)
     assert result["brightness"] == pytest.approx(statistics.fmean(values), rel=1e-5)
     naive = statistics.pstdev(values) / statistics.fmean(values)
     assert result["contrast"] == pytest.approx(naive, rel=1e-4)
@@ -53,18 +53,18 @@ def test_brightness_and_contrast_naively(pixels):
 
 def naive_blur(rows):
     """Crete et al., equations 1 to 8, along rows; edges are mirrored."""
-    total = lost = 0.0
+    total = loss = 0.0
     for row in rows:
-        mirrored = row[::-1] + row + row[::-1]
-        blurred = [
-            sum(mirrored[len(row) + place - 4 : len(row) + place + 5]) / 9
+        reflection = row[::-1] + row + row[::-1]
+        averages = [
+            sum(reflection[len(row) + place - 4 : len(row) + place + 5]) / 9
             for place in range(len(row))
         ]
         for i in range(1, len(row)):
             variation = abs(row[i] - row[i - 1])
             total += variation
-            lost += max(0, variation - abs(blurred[i] - blurred[i - 1]))
-    return (total - lost) / total
+            loss += max(0, variation - abs(averages[i] - averages[i - 1]))
+    return (total - loss) / total
 
 
 def test_sharpness_naively(pixels):
@@ -82,9 +82,9 @@ def test_sharpness_naively(pixels):
         ]
         for y in range(height - 2)
     ]
-    turned = [list(column) for column in zip(*smooth, strict=True)]
-    naive = 1 - max(naive_blur(smooth), naive_blur(turned))
-    assert measured(pixels)["sharpness"] == pytest.approx(naive, rel=1e-3)
+    columns = [list(column) for column in zip(*smooth, strict=True)]
+    naive = 1 - max(naive_blur(smooth), naive_blur(columns))
+    assert measure_array(pixels)["sharpness"] == pytest.approx(naive, rel=1e-3)
 
 
 def test_noise_naively(pixels):
@@ -96,7 +96,7 @@ def test_noise_naively(pixels):
         for x in range(width - 2):
             total += abs(sum(mask[i][j] * light[y + i][x + j] for i in range(3) for j in range(3)))
     naive = 255 * math.sqrt(math.pi / 2) * total / (6 * (width - 2) * (height - 2))
-    assert measured(pixels)["noise"] == pytest.approx(naive, rel=1e-4)
+    assert measure_array(pixels)["noise"] == pytest.approx(naive, rel=1e-4)
 
 
 def test_colourfulness_naively(pixels):
@@ -107,7 +107,7 @@ def test_colourfulness_naively(pixels):
     mean = math.sqrt(statistics.fmean(across) ** 2 + statistics.fmean(along) ** 2)
     light = statistics.fmean(0.299 * r + 0.587 * g + 0.114 * b for r, g, b in colours)
     expected = (spread + 0.3 * mean) / light
-    assert measured(pixels)["colourfulness"] == pytest.approx(expected, rel=1e-4)
+    assert measure_array(pixels)["colourfulness"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_hue_naively(pixels):
@@ -119,7 +119,7 @@ def test_hue_naively(pixels):
         )
         total += colour
         chroma += abs(colour)
-    result = measured(pixels)
+    result = measure_array(pixels)
     assert result["hue_strength"] == pytest.approx(abs(total) / chroma, rel=1e-4)
     assert result["hue"] == pytest.approx(math.degrees(cmath.phase(total)) % 360, abs=0.01)
 
@@ -127,7 +127,7 @@ def test_hue_naively(pixels):
 def test_clipped_shares_naively():
     pixels = np.random.default_rng(0).choice([0, 10, 20, 21, 249, 250, 255], (9, 11, 3))
     brightest = [max(colour) for colour in flat(pixels.tolist())]
-    result = measured(pixels)
+    result = measure_array(pixels)
     assert result["highlights"] == pytest.approx(sum(b >= 250 for b in brightest) / 99)
     assert result["shadows"] == pytest.approx(sum(b <= 20 for b in brightest) / 99)
 
@@ -135,22 +135,22 @@ def test_clipped_shares_naively():
 def test_edges_naively(pixels):
     light = lumas(pixels)
     height, width = len(light), len(light[0])
-    energy, doubled, middle_x, middle_y = 0.0, 0j, 0.0, 0.0
+    energy, phasors, middle_x, middle_y = 0.0, 0j, 0.0, 0.0
     for y in range(1, height - 1):
         for x in range(1, width - 1):
             across = (light[y][x + 1] - light[y][x - 1]) / 2
             up = (light[y - 1][x] - light[y + 1][x]) / 2
             along_edge = complex(-up, across)
             energy += abs(along_edge) ** 2
-            doubled += along_edge**2
+            phasors += along_edge**2
             middle_x += abs(along_edge) ** 2 * (x + 0.5) / width
             middle_y += abs(along_edge) ** 2 * (y + 0.5) / height
-    result = measured(pixels)
-    assert result["coherence"] == pytest.approx(abs(doubled) / energy, rel=1e-3)
+    result = measure_array(pixels)
+    assert result["coherence"] == pytest.approx(abs(phasors) / energy, rel=1e-3)
     assert result["centre_x"] == pytest.approx(middle_x / energy, rel=1e-4)
     assert result["centre_y"] == pytest.approx(middle_y / energy, rel=1e-4)
     if result["coherence"] >= 0.05:
-        naive = math.degrees(cmath.phase(doubled)) / 2 % 180
+        naive = math.degrees(cmath.phase(phasors)) / 2 % 180
         assert result["orientation"] == pytest.approx(naive, abs=0.05)
 
 
@@ -160,27 +160,27 @@ def test_edges_at_an_angle_are_told_counter_clockwise(degrees):
     angle = math.radians(degrees)
     across = x * math.sin(angle) + y * math.cos(angle)  # rows are counted downwards
     wave = 128 + 60 * np.sin(across / 3)
-    found = measured(np.repeat(wave[..., None], 3, axis=2))
-    assert abs((found["orientation"] - degrees + 90) % 180 - 90) < 2
-    assert found["coherence"] > 0.9
+    properties = measure_array(np.repeat(wave[..., None], 3, axis=2))
+    assert abs((properties["orientation"] - degrees + 90) % 180 - 90) < 2
+    assert properties["coherence"] > 0.9
 
 
 @pytest.mark.parametrize(
     ("colour", "hue"), [((255, 0, 0), 0), ((0, 255, 0), 120), ((0, 0, 99), 240), ((9, 9, 0), 60)]
 )
 def test_hue_of_plain_colours(colour, hue):
-    found = measured(np.full((5, 5, 3), colour))
-    assert found["hue"] == pytest.approx(hue, abs=0.01)
-    assert found["hue_strength"] == pytest.approx(1)
+    properties = measure_array(np.full((5, 5, 3), colour))
+    assert properties["hue"] == pytest.approx(hue, abs=0.01)
+    assert properties["hue_strength"] == pytest.approx(1)
 
 
 def test_what_a_picture_does_not_have_is_nan():
-    grey = measured(np.full((40, 40, 3), 77))
-    undefined = {key for key, value in grey.items() if math.isnan(value)}
-    assert undefined == {"hue", "hue_strength", "cast", "tilt", *set(EDGES) - {"noise"}}
-    assert math.isnan(measured(np.zeros((40, 40, 3)))["contrast"])
+    grey = measure_array(np.full((40, 40, 3), 77))
+    without_value = {key for key, value in grey.items() if math.isnan(value)}
+    assert without_value == {"hue", "hue_strength", "cast", "tilt", *set(EDGES) - {"noise"}}
+    assert math.isnan(measure_array(np.zeros((40, 40, 3)))["contrast"])
     for shape in ((1, 1, 3), (2, 9, 3), (9, 2, 3)):
-        small = measured(np.random.default_rng(0).integers(0, 256, shape))
+        small = measure_array(np.random.default_rng(0).integers(0, 256, shape))
         assert all(math.isnan(small[key]) for key in EDGES)
         assert not math.isnan(small["brightness"])
 
@@ -188,31 +188,31 @@ def test_what_a_picture_does_not_have_is_nan():
 def test_noise_of_known_strength_is_found():
     rng = np.random.default_rng(0)
     grey = np.repeat(rng.normal(128, 12, (200, 200, 1)), 3, axis=2)
-    assert measured(grey)["noise"] == pytest.approx(12, rel=0.03)
+    assert measure_array(grey)["noise"] == pytest.approx(12, rel=0.03)
 
 
 def test_sharpness_tells_blur_and_neither_light_nor_contrast_nor_noise():
     coarse = Image.fromarray(random_pixels(0, 40, 50))
     sharp = coarse.resize((200, 160), Image.Resampling.NEAREST)
-    blurred = sharp.filter(ImageFilter.GaussianBlur(4))
+    soft = sharp.filter(ImageFilter.GaussianBlur(4))
     values = np.asarray(sharp).astype(float)
-    reference = measured(sharp)["sharpness"]
-    assert measured(blurred)["sharpness"] < reference / 2
-    assert measured(values * 0.4)["sharpness"] == pytest.approx(reference, rel=0.05)
-    assert measured(values * 0.4 + 150)["sharpness"] == pytest.approx(reference, rel=0.05)
+    reference = measure_array(sharp)["sharpness"]
+    assert measure_array(soft)["sharpness"] < reference / 2
+    assert measure_array(values * 0.4)["sharpness"] == pytest.approx(reference, rel=0.05)
+    assert measure_array(values * 0.4 + 150)["sharpness"] == pytest.approx(reference, rel=0.05)
     noisy = np.clip(values + np.random.default_rng(0).normal(0, 20, values.shape), 0, 255)
-    assert measured(noisy)["sharpness"] > 0.9 * reference
+    assert measure_array(noisy)["sharpness"] > 0.9 * reference
 
 
 def test_large_pictures_are_downscaled_but_keep_their_size():
     small = Image.fromarray(random_pixels(1, 192, 256))
     large = small.resize((1024, 768), Image.Resampling.BICUBIC)
-    of_small, of_large = measured(small), measured(large)
+    of_small, of_large = measure_array(small), measure_array(large)
     assert (of_large["width"], of_large["height"]) == (1024, 768)
     assert of_large["aspect"] == pytest.approx(4 / 3)
     assert of_large["brightness"] == pytest.approx(of_small["brightness"], abs=0.01)
     assert of_large["centre_x"] == pytest.approx(of_small["centre_x"], abs=0.02)
-    assert measured(Image.new("RGB", (5000, 1), "red"))["hue"] == pytest.approx(0)
+    assert measure_array(Image.new("RGB", (5000, 1), "red"))["hue"] == pytest.approx(0)
 
 
 def test_only_rgb_is_measured():
@@ -222,8 +222,8 @@ def test_only_rgb_is_measured():
 
 def test_properties_can_be_spoken_of():
     assert len(set(KEYS)) == len(KEYS)
-    for each in PROPERTIES:
-        assert isinstance(each, Property)
-        assert each.low or each.high or each.key == "orientation"
-        assert each.noticeable > 0
-        assert each.show(0.5)
+    for quality in PROPERTIES:
+        assert isinstance(quality, Property)
+        assert quality.low or quality.high or quality.key == "orientation"
+        assert quality.noticeable > 0
+        assert quality.show(0.5)

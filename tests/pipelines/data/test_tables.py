@@ -110,11 +110,11 @@ def test_apostrophes_before_formulas_are_removed(tmp_path):
 )
 def test_a_file_that_is_not_a_table_is_refused(tmp_path, content, message):
     file = save(tmp_path, content)
-    with pytest.raises(InputError, match=f"(?s){message}") as raised:
+    with pytest.raises(InputError, match=f"(?s){message}") as refusal:
         read_table(file)
-    assert str(file) in str(raised.value)
-    assert "expected" in str(raised.value)
-    assert len(str(raised.value)) < 1000
+    assert str(file) in str(refusal.value)
+    assert "expected" in str(refusal.value)
+    assert len(str(refusal.value)) < 1000
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
@@ -131,8 +131,8 @@ def test_any_bytes_are_read_or_refused(tmp_path):
     alphabet = [b"a.png", b"1", b",", b",", b";", b"\n", b"\n", b"\r", b'"', b"'", b"=", b"\xe4"]
     alphabet += [b"\xff\xfe", b"\t", b"|", b" ", b"\x1a", b"\xe2\x80\xa8", b"-", b"nan", b"\x0c"]
     for _ in range(300):
-        parts = rng.integers(0, len(alphabet), rng.integers(0, 40))
-        file = save(tmp_path, b"".join(alphabet[part] for part in parts))
+        tokens = rng.integers(0, len(alphabet), rng.integers(0, 40))
+        file = save(tmp_path, b"".join(alphabet[token] for token in tokens))
         try:
             table = read_table(file)
         except InputError:
@@ -144,19 +144,19 @@ def test_any_bytes_are_read_or_refused(tmp_path):
 def test_rows_join_on_the_path(tmp_path):
     rng = np.random.default_rng(0)
     paths = sorted(f"{chr(97 + number % 5)}/{number}.png" for number in range(50))
-    named = [paths[place] for place in rng.permutation(50)[:30]]
-    named += ["z/1.png", "z/2.png", named[3]]
+    row_paths = [paths[place] for place in rng.permutation(50)[:30]]
+    row_paths += ["z/1.png", "z/2.png", row_paths[3]]
     with (tmp_path / "parameters.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["path", "x"], *([path, "1"] for path in named)])
+        csv.writer(file).writerows([["path", "x"], *([path, "1"] for path in row_paths)])
     table = read_table(tmp_path / "parameters.csv")
     rows, remarks = join_rows(tmp_path / "parameters.csv", table, paths)
     assert {paths[place]: row for place, row in rows.items()} == {
-        path: row for row, path in enumerate(named[:30])
+        path: row for row, path in enumerate(row_paths[:30])
     }
     assert [line for line, _ in remarks] == [32, 33, 34, *[0] * 20]
     assert "received 'z/1.png': row left out" in remarks[0][1]
     assert "received the image of row 5 again" in remarks[2][1]
-    missing = [path for path in paths if path not in named]
+    missing = [path for path in paths if path not in row_paths]
     assert [what for _, what in remarks[3:]] == [
         f"expected a row of {path}, received none: the image has no value of this table"
         for path in missing
@@ -184,7 +184,7 @@ def test_paths_below_a_linked_folder(tmp_path):
 
 def test_a_table_of_other_images_shows_one_path_of_each(tmp_path):
     file = save(tmp_path, "path,x\nfailures/a.png,1\n")
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(InputError) as refusal:
         join_rows(file, read_table(file), ["a.png"], tmp_path)
-    assert f"{file}: expected paths" in str(raised.value)
-    assert "such as 'a.png', received others, such as 'failures/a.png'" in str(raised.value)
+    assert f"{file}: expected paths" in str(refusal.value)
+    assert "such as 'a.png', received others, such as 'failures/a.png'" in str(refusal.value)

@@ -12,14 +12,14 @@ from tests.pipelines.dnn.networks import HIGH, LOW, all_branches, draw_images
 @pytest.fixture(scope="session")
 def branches():
     """Return the model of all branches, images, and its relevances by rule."""
-    model, images, found = all_branches(), draw_images(), {}
+    model, images, results = all_branches(), draw_images(), {}
 
     def relevances(rule):
-        if rule not in found:
+        if rule not in results:
             options = {"input_rule": "box", "low": LOW, "high": HIGH} if rule == "box" else {}
             run = build_relevance(model, rule="z+" if rule == "box" else rule, **options)
-            found[rule] = run(images, np.array([0, 2, -1], np.int32))
-        return found[rule]
+            results[rule] = run(images, np.array([0, 2, -1], np.int32))
+        return results[rule]
 
     return model, images, relevances
 

@@ -53,7 +53,7 @@ def naive(rule, a, weights, bias, relevance, bounds=(LOW, HIGH)):
         w = weights[:, k].astype(np.float64)
         z = a * w
         up, down = np.where(z > 0, z, 0), np.where(z < 0, z, 0)
-        seen = w != 0
+        with_weight = w != 0
         if rule == "epsilon":
             total = z.sum() + bias[k]
             shares += z / (total + EPSILON * (1 if total >= 0 else -1)) * due
@@ -67,25 +67,26 @@ def naive(rule, a, weights, bias, relevance, bounds=(LOW, HIGH)):
         elif rule == "alpha-beta" and down.sum():
             shares += down / down.sum() * due
         else:
-            shares += seen / seen.sum() * due
+            shares += with_weight / with_weight.sum() * due
     return shares
 
 
-def check(found, expected):
+def check(values, expected):
     scale = max(1.0, float(np.abs(expected).max()))
-    np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-4 * scale)
+    np.testing.assert_allclose(values.reshape(expected.shape), expected, atol=1e-4 * scale)
 
 
-def sums(found):
-    count = len(found.targets)
-    due = found.logits[np.arange(count), found.targets]
+def sums(relevance):
+    count = len(relevance.targets)
+    due = relevance.logits[np.arange(count), relevance.targets]
     return {
-        name: np.stack([map_.reshape(count, -1).sum(1), due]) for name, map_ in found.layers.items()
+        name: np.stack([map_.reshape(count, -1).sum(1), due])
+        for name, map_ in relevance.layers.items()
     }
 
 
-def check_conserved(found):
-    for name, (total, due) in sums(found).items():
+def check_sums(relevance):
+    for name, (total, due) in sums(relevance).items():
         np.testing.assert_allclose(total, due, rtol=1e-3, atol=1e-3, err_msg=name)
 
 
@@ -106,17 +107,17 @@ def chain():
     ]
 
 
-def branched():
+def build_branches():
     """Have branches that are added, joined, used twice and normalised."""
     image = L.Input((12, 10, 3))
     x = L.Conv2D(6, 3, use_bias=False)(image)
     x = L.ReLU()(L.BatchNormalization()(x))
     side = L.Conv2D(6, 3, padding="same", use_bias=False, activation="tanh")(x)
-    added = L.Add(name="added")([x, side, x])
-    y = L.BatchNormalization(name="diagonal")(added)
+    total = L.Add(name="added")([x, side, x])
+    y = L.BatchNormalization(name="diagonal")(total)
     y = L.UpSampling2D()(L.MaxPooling2D(2)(y))
-    joined = L.Concatenate(name="joined")([y, L.ELU()(side), y])
-    z = L.DepthwiseConv2D(3, use_bias=False, activation="relu")(joined)
+    concatenation = L.Concatenate(name="joined")([y, L.ELU()(side), y])
+    z = L.DepthwiseConv2D(3, use_bias=False, activation="relu")(concatenation)
     z = L.SeparableConv2D(5, 3, use_bias=False, activation="relu")(z)
     z = L.Concatenate()([L.GlobalAveragePooling2D()(z), L.GlobalMaxPooling2D()(z)])
     return keras.Model(image, L.Dense(4, use_bias=False)(z))
@@ -155,7 +156,7 @@ def all_branches():
         "depthwise_norm": L.DepthwiseConv2D(2, depth_multiplier=2, name="depthwise_norm"),
         "dense_norm": L.Dense(3, use_bias=False, name="dense_norm"),
     }.items():
-        folded = layer(L.MaxPooling2D(1, name=f"{name}_in")(image))
-        ends.append(L.BatchNormalization(name=f"{name}_bn")(L.Dropout(0.5)(folded)))
+        pooling = layer(L.MaxPooling2D(1, name=f"{name}_in")(image))
+        ends.append(L.BatchNormalization(name=f"{name}_bn")(L.Dropout(0.5)(pooling)))
     flat = L.Concatenate()([L.Flatten()(end) for end in ends])
     return randomise(keras.Model(image, L.Dense(3, activation="softmax", name="end")(flat)))

@@ -27,7 +27,7 @@ def entries(value):
 
 def save_old(model, path, change=lambda entry: None):
     """Save a Keras 3 model in the format of Keras 2.15; `change` may alter each entry."""
-    packed = io.BytesIO()
+    buffer = io.BytesIO()
     archive_path = path.with_name(f"new-{path.stem}.keras")
     model.save(archive_path)
     with zipfile.ZipFile(archive_path) as archive:
@@ -39,11 +39,11 @@ def save_old(model, path, change=lambda entry: None):
     for entry in entries(config):
         change(entry)
     if path.suffix == ".keras":
-        with zipfile.ZipFile(packed, "w") as archive:
+        with zipfile.ZipFile(buffer, "w") as archive:
             archive.writestr("metadata.json", json.dumps({"keras_version": VERSION}))
             archive.writestr("config.json", json.dumps(config))
             archive.writestr("model.weights.h5", age_weights(weights))
-        path.write_bytes(packed.getvalue())
+        path.write_bytes(buffer.getvalue())
         return path
     model.save(path)
     for entry in entries(config):

@@ -29,20 +29,20 @@ def draw_images(count=5, shape=SHAPE):
     return np.random.default_rng(1).normal(0, 1, (count, *shape)).astype(np.float32)
 
 
-def averaged(maps):
+def average_maps(maps):
     """Average each feature map in plain loops."""
     maps = np.asarray(maps, np.float64)
     if maps.ndim == 2:
         return maps
-    found = np.zeros((len(maps), maps.shape[-1]))
+    means = np.zeros((len(maps), maps.shape[-1]))
     for n in range(len(maps)):
         for k in range(maps.shape[-1]):
-            found[n, k] = sum(maps[n, ..., k].ravel()) / maps[n, ..., k].size
-    return found
+            means[n, k] = sum(maps[n, ..., k].ravel()) / maps[n, ..., k].size
+    return means
 
 
-def given_by(model, layer, images):
-    return averaged(keras.Model(model.inputs[0], model.get_layer(layer).output)(images))
+def call_layer(model, layer, images):
+    return average_maps(keras.Model(model.inputs[0], model.get_layer(layer).output)(images))
 
 
 def quiet(stage, done, total):
@@ -50,17 +50,17 @@ def quiet(stage, done, total):
 
 
 @pytest.fixture(scope="module")
-def branched():
+def branch_model():
     """Return a graph with branches, and layers with and without a nonlinearity behind them."""
     start = keras.Input(SHAPE)
     x = L.Conv2D(4, 3, activation="relu", name="own")(start)
     x = L.BatchNormalization(name="norm_of_own")(x)
-    left = L.Conv2D(5, 1, name="normed")(x)
-    left = L.BatchNormalization(name="norm")(left)
-    left = L.ReLU(name="relu")(left)
+    side = L.Conv2D(5, 1, name="normed")(x)
+    side = L.BatchNormalization(name="norm")(side)
+    side = L.ReLU(name="relu")(side)
     right = L.SeparableConv2D(5, 1, name="added")(x)
     right = L.BatchNormalization(name="norm_of_added")(right)
-    x = L.Activation("tanh")(L.Add()([left, right]))
+    x = L.Activation("tanh")(L.Add()([side, right]))
     x = L.DepthwiseConv2D(2, depth_multiplier=2, name="depth")(x)
     x = L.PReLU(name="prelu")(x)
     fork = L.Conv2D(3, 2, name="forked")(x)
@@ -78,35 +78,40 @@ WHERE = {
 }  # fmt: skip
 
 
-def test_neurons_are_units_and_feature_maps_from_input_to_output(branched):
+def test_neurons_are_units_and_feature_maps_from_input_to_output(branch_model):
     expected = {
         "own": 4, "normed": 5, "added": 5, "depth": 10, "forked": 3, "function": 6, "end": 4,
     }  # fmt: skip
-    found = neuron_layers(branched)
-    assert found == expected
-    order = list(found)
+    neurons = neuron_layers(branch_model)
+    assert neurons == expected
+    order = list(neurons)
     assert order.index("own") == 0
     assert order[-4:] == ["depth", "forked", "function", "end"]
 
 
-def test_activations_are_means_of_what_keras_gives(branched):
+def test_activations_are_means_of_what_keras_gives(branch_model):
     images = draw_images()
-    outputs, found = build_activations(branched, list(neuron_layers(branched)))(images)
+    outputs, activations = build_activations(branch_model, list(neuron_layers(branch_model)))(
+        images
+    )
     assert outputs.dtype == np.float32
-    np.testing.assert_allclose(outputs, branched(images, training=False), atol=1e-5)
+    np.testing.assert_allclose(outputs, branch_model(images, training=False), atol=1e-5)
     for layer, behind in WHERE.items():
-        assert found[layer].dtype == np.float32
-        expected = given_by(branched, behind, images)
-        np.testing.assert_allclose(found[layer], expected, atol=1e-4, err_msg=layer)
-    plain = given_by(branched, "function", images)
+        assert activations[layer].dtype == np.float32
+        expected = call_layer(branch_model, behind, images)
+        np.testing.assert_allclose(activations[layer], expected, atol=1e-4, err_msg=layer)
+    plain = call_layer(branch_model, "function", images)
     assert plain.min() < 0
-    np.testing.assert_allclose(found["function"], np.maximum(plain, 0), atol=1e-4)
+    np.testing.assert_allclose(activations["function"], np.maximum(plain, 0), atol=1e-4)
 
 
-def test_only_what_is_asked_for_is_given(branched):
-    _, found = build_activations(branched, ["end", "own"])(draw_images(1))
-    assert {name: value.shape for name, value in found.items()} == {"end": (1, 4), "own": (1, 4)}
-    _, nothing = build_activations(branched, [])(draw_images(2))
+def test_only_what_is_asked_for_is_given(branch_model):
+    _, activations = build_activations(branch_model, ["end", "own"])(draw_images(1))
+    assert {name: value.shape for name, value in activations.items()} == {
+        "end": (1, 4),
+        "own": (1, 4),
+    }
+    _, nothing = build_activations(branch_model, [])(draw_images(2))
     assert nothing == {}
 
 
@@ -124,7 +129,7 @@ def test_the_model_stays_as_it_is_and_its_present_weights_count():
     np.testing.assert_allclose(measure(images)[1][name], first[name] + 1, atol=1e-5)
 
 
-def nested(kind):
+def nest_model(kind):
     """Return a network inside a network, whose last layer's nonlinearity lies outside of it."""
     inner = [L.Conv2D(4, 3, activation="relu", name="first"), L.Conv2D(3, 2, name="last")]
     if kind == "sequential":
@@ -141,38 +146,38 @@ def nested(kind):
 
 @pytest.mark.parametrize("kind", ["sequential", "functional"])
 def test_layers_of_nested_models_are_measured(kind):
-    model, base = nested(kind)
+    model, base = nest_model(kind)
     assert neuron_layers(model) == {"base/first": 4, "base/last": 3, "end": 2}
     images = draw_images()
-    outputs, found = build_activations(model, list(neuron_layers(model)))(images)
+    outputs, activations = build_activations(model, list(neuron_layers(model)))(images)
     np.testing.assert_allclose(outputs, model(images), atol=1e-5)
     first = base.get_layer("first")(images * 0.5)
-    np.testing.assert_allclose(found["base/first"], averaged(first), atol=1e-4)
+    np.testing.assert_allclose(activations["base/first"], average_maps(first), atol=1e-4)
     last = np.maximum(base.get_layer("last")(first), 0)
-    np.testing.assert_allclose(found["base/last"], averaged(last), atol=1e-4)
+    np.testing.assert_allclose(activations["base/last"], average_maps(last), atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["sequential", "functional"])
 def test_names_are_those_that_relevance_gives(kind):
-    model, _ = nested(kind)
+    model, _ = nest_model(kind)
     assert set(neuron_layers(model)) <= set(relevance_layers(model))
 
 
 def test_of_a_layer_that_is_used_twice_the_mean_counts():
     start = keras.Input((6, 6, 2))
-    shared = L.Conv2D(2, 3, padding="same", activation="tanh", name="shared")
+    layer = L.Conv2D(2, 3, padding="same", activation="tanh", name="shared")
     base = keras.Sequential([keras.Input((6, 6, 2)), L.Dense(3, name="unit")], name="base")
-    ends = [base(start), base(shared(shared(start)))]
+    ends = [base(start), base(layer(layer(start)))]
     model = randomise(keras.Model(start, L.Flatten()(L.Concatenate()(ends))))
     images = draw_images(4, (6, 6, 2))
     assert neuron_layers(model) == {"shared": 2, "base/unit": 3}
-    _, found = build_activations(model, ["shared", "base/unit"])(images)
-    first = shared(images)
-    second = shared(first)
-    both = (averaged(first) + averaged(second)) / 2
-    np.testing.assert_allclose(found["shared"], both, atol=1e-5)
-    both = (averaged(base(images)) + averaged(base(second))) / 2
-    np.testing.assert_allclose(found["base/unit"], both, atol=1e-4)
+    _, activations = build_activations(model, ["shared", "base/unit"])(images)
+    first = layer(images)
+    second = layer(first)
+    both = (average_maps(first) + average_maps(second)) / 2
+    np.testing.assert_allclose(activations["shared"], both, atol=1e-5)
+    both = (average_maps(base(images)) + average_maps(base(second))) / 2
+    np.testing.assert_allclose(activations["base/unit"], both, atol=1e-4)
 
 
 def test_noise_and_augmentation_are_off():
@@ -202,16 +207,16 @@ def test_networks_of_keras_are_measured(name):
     layers = neuron_layers(model)
     assert len(layers) > 40
     images = draw_images(2, (32, 32, 3))
-    outputs, found = build_activations(model, list(layers))(images)
+    outputs, activations = build_activations(model, list(layers))(images)
     np.testing.assert_allclose(outputs, model(images, training=False), atol=1e-5)
-    assert {key: value.shape for key, value in found.items()} == {
+    assert {key: value.shape for key, value in activations.items()} == {
         key: (2, count) for key, count in layers.items()
     }
 
 
-def test_an_unknown_layer_is_refused(branched):
+def test_an_unknown_layer_is_refused(branch_model):
     with pytest.raises(InputError, match=r"no neurons in a layer 'relu'.*Choose among own, "):
-        build_activations(branched, ["own", "relu"])
+        build_activations(branch_model, ["own", "relu"])
 
 
 def test_models_that_cannot_be_walked_are_refused():
@@ -228,7 +233,7 @@ def test_models_that_cannot_be_walked_are_refused():
 
 
 @pytest.fixture
-def saved(tmp_path):
+def file_and_model(tmp_path):
     """Return a model file, and a function that changes the model before it is saved."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
@@ -251,34 +256,34 @@ def images_of(folder, draw, count=7):
 
 
 @pytest.mark.parametrize("batch_size", [3, 32])
-def test_a_folder_is_streamed(tmp_path, draw, saved, batch_size):
-    file, model = saved
+def test_a_folder_is_streamed(tmp_path, draw, file_and_model, batch_size):
+    file, model = file_and_model
     model.save(file)
     folder = tmp_path / "images"
     images = images_of(folder, draw)
     (folder / "2.png").write_bytes(b"\x89PNG")
-    said = []
+    steps = []
     batches = list(
         stream_activations(
             load_network(file), ["maps", "end"], folder, images,
-            lambda *heard: said.append(heard), batch_size=batch_size,
+            lambda *step: steps.append(step), batch_size=batch_size,
         )
     )  # fmt: skip
     assert [len(batch.images) for batch in batches] == ([2, 3, 1] if batch_size == 3 else [6])
-    kept = [image.path for batch in batches for image in batch.images]
-    assert kept == [f"{seed}.png" for seed in (0, 1, 3, 4, 5, 6)]
+    paths = [image.path for batch in batches for image in batch.images]
+    assert paths == [f"{seed}.png" for seed in (0, 1, 3, 4, 5, 6)]
     assert [file.path for batch in batches for file in batch.rejected] == ["2.png"]
-    assert said[-1] == ("measuring activations", 7, 7)
-    pixels = np.stack([np.asarray(Image.open(folder / name)) for name in kept]).astype(np.float32)
+    assert steps[-1] == ("measuring activations", 7, 7)
+    pixels = np.stack([np.asarray(Image.open(folder / name)) for name in paths]).astype(np.float32)
     outputs = np.concatenate([batch.outputs for batch in batches])
     np.testing.assert_allclose(outputs, model.predict(pixels, verbose=0), atol=1e-5)
     for name in ("maps", "end"):
-        found = np.concatenate([batch.layers[name] for batch in batches])
-        np.testing.assert_allclose(found, given_by(model, name, pixels), atol=1e-4)
+        activations = np.concatenate([batch.layers[name] for batch in batches])
+        np.testing.assert_allclose(activations, call_layer(model, name, pixels), atol=1e-4)
 
 
-def test_a_batch_of_unreadable_images_is_empty(tmp_path, draw, saved):
-    file, model = saved
+def test_a_batch_of_unreadable_images_is_empty(tmp_path, draw, file_and_model):
+    file, model = file_and_model
     model.save(file)
     images = images_of(tmp_path / "images", draw, 1)
     (tmp_path / "images" / "0.png").write_bytes(b"\x89PNG")
@@ -290,14 +295,16 @@ def test_a_batch_of_unreadable_images_is_empty(tmp_path, draw, saved):
     assert batch.layers["maps"].shape == (0, 4)
 
 
-@pytest.mark.parametrize(("layer", "said"), [("maps", "its layer 'maps'"), ("end", "its output")])
-def test_what_is_not_a_number_is_told_with_image_and_layer(tmp_path, draw, saved, layer, said):
-    file, model = saved
+@pytest.mark.parametrize(("layer", "words"), [("maps", "its layer 'maps'"), ("end", "its output")])
+def test_what_is_not_a_number_is_told_with_image_and_layer(
+    tmp_path, draw, file_and_model, layer, words
+):
+    file, model = file_and_model
     weights = model.get_layer(layer).kernel
     weights.assign(np.full(weights.shape, np.nan))
     model.save(file)
     images = images_of(tmp_path / "images", draw, 2)
     with pytest.raises(InputError) as error:
         list(stream_activations(load_network(file), ["maps"], tmp_path / "images", images, quiet))
-    assert said in str(error.value)
+    assert words in str(error.value)
     assert "for 0.png is not a number" in str(error.value)

@@ -13,7 +13,7 @@ def truth_of(*labels, columns=("label",), source="labels.csv"):
     return Truth(columns, values, source)
 
 
-def judged(labels, outputs, activation="softmax", **options):
+def judge_outputs(labels, outputs, activation="softmax", **options):
     truth = labels if isinstance(labels, Truth) else truth_of(*labels)
     outputs = np.array(outputs, np.float32)
     return judge(truth, list(truth.values), outputs, activation, **options)
@@ -107,7 +107,9 @@ def test_the_task_follows_from_labels_and_model(labels, activation, outputs, tas
 
 
 def test_the_class_with_the_largest_share_is_predicted():
-    outcome = judged("acbb", [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.2, 0.5, 0.3]])
+    outcome = judge_outputs(
+        "acbb", [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.2, 0.5, 0.3]]
+    )
     assert outcome.predicted == ("a", "b", "b", "b")
     assert outcome.correct.tolist() == [True, False, True, True]
     assert outcome.targets.tolist() == [0, 1, 1, 1]
@@ -117,15 +119,15 @@ def test_the_class_with_the_largest_share_is_predicted():
 
 def test_logits_become_shares():
     logits = np.random.default_rng(0).normal(0, 3, (5, 3))
-    outcome = judged("abcab", logits, "linear")
+    outcome = judge_outputs("abcab", logits, "linear")
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert np.allclose(outcome.scores, shares, atol=1e-6)
-    binary = judged("ab", [[-2.0], [3.0]], "linear", task="classes")
+    binary = judge_outputs("ab", [[-2.0], [3.0]], "linear", task="classes")
     assert np.allclose(binary.scores[:, 1], 1 / (1 + np.exp([2.0, -3.0])), atol=1e-6)
 
 
 def test_one_output_stands_for_two_classes():
-    outcome = judged(("open", "closed", "open"), [[0.9], [0.2], [0.4]], "sigmoid")
+    outcome = judge_outputs(("open", "closed", "open"), [[0.9], [0.2], [0.4]], "sigmoid")
     assert outcome.names == ("closed", "open")
     assert outcome.predicted == ("open", "closed", "closed")
     assert outcome.targets.tolist() == [0, 0, 0]
@@ -133,7 +135,7 @@ def test_one_output_stands_for_two_classes():
 
 
 def test_several_labels_are_right_when_all_are():
-    outcome = judged(
+    outcome = judge_outputs(
         ("a;c", "b", "a;b", "c"),
         [[0.9, 0.1, 0.8], [0.2, 0.7, 0.6], [0.9, 0.4, 0.1], [0.1, 0.1, 0.9]],
         "sigmoid",
@@ -145,38 +147,40 @@ def test_several_labels_are_right_when_all_are():
 
 def test_numbers_fail_above_the_threshold():
     rows = [("1.0",), ("2.0",), ("3.0",)]
-    outcome = judged(truth_of(*rows), [[1.4], [2.6], [3.0]], "linear", error_threshold=0.5)
+    outcome = judge_outputs(truth_of(*rows), [[1.4], [2.6], [3.0]], "linear", error_threshold=0.5)
     assert outcome.correct.tolist() == [True, False, True]
     assert np.allclose(outcome.errors, [0.4, 0.6, 0.0])
 
 
 def test_key_points_fail_by_their_mean_distance_and_the_worst_output_is_explained():
     rng = np.random.default_rng(0)
-    wanted = rng.uniform(0, 50, (6, 8))
-    said = wanted + rng.normal(0, 4, wanted.shape)
-    rows = [tuple(f"{value!r}" for value in row.tolist()) for row in wanted]
+    labels = rng.uniform(0, 50, (6, 8))
+    outputs = labels + rng.normal(0, 4, labels.shape)
+    rows = [tuple(f"{value!r}" for value in row.tolist()) for row in labels]
     columns = ("nose_x", "nose_y", "x1", "y1", "LX", "LY", "chin x", "chin y")
-    outcome = judged(truth_of(*rows, columns=columns), said, "linear", error_threshold=4.0)
+    outcome = judge_outputs(
+        truth_of(*rows, columns=columns), outputs, "linear", error_threshold=4.0
+    )
     for place in range(6):
         distances = [
             (
-                (said[place, p] - wanted[place, p]) ** 2
-                + (said[place, p + 1] - wanted[place, p + 1]) ** 2
+                (outputs[place, p] - labels[place, p]) ** 2
+                + (outputs[place, p + 1] - labels[place, p + 1]) ** 2
             )
             ** 0.5
             for p in (0, 2, 4, 6)
         ]
         assert outcome.errors[place] == pytest.approx(sum(distances) / 4, rel=1e-4)
         assert outcome.correct[place] == (sum(distances) / 4 <= 4)
-        assert outcome.targets[place] == np.abs(said[place] - wanted[place]).argmax()
+        assert outcome.targets[place] == np.abs(outputs[place] - labels[place]).argmax()
     assert outcome.names == columns
     plain = truth_of(*rows, columns=tuple("abcdefgh"))
-    given = judged(plain, said, "linear", error_threshold=4.0, key_points=True)
-    assert np.array_equal(given.errors, outcome.errors)
-    means = judged(plain, said, "linear", error_threshold=4.0)
-    assert np.allclose(means.errors, np.abs(said - wanted).mean(axis=1), rtol=1e-4)
+    by_option = judge_outputs(plain, outputs, "linear", error_threshold=4.0, key_points=True)
+    assert np.array_equal(by_option.errors, outcome.errors)
+    means = judge_outputs(plain, outputs, "linear", error_threshold=4.0)
+    assert np.allclose(means.errors, np.abs(outputs - labels).mean(axis=1), rtol=1e-4)
     with pytest.raises(InputError, match=r"expected x and y of each point.*received 3"):
-        judged(truth_of("1;2;3"), [[1, 2, 3]], "linear", error_threshold=1, key_points=True)
+        judge_outputs(truth_of("1;2;3"), [[1, 2, 3]], "linear", error_threshold=1, key_points=True)
 
 
 @pytest.mark.parametrize(
@@ -198,12 +202,12 @@ def test_pairs_that_differ_by_an_x_and_a_y_are_places(names, points):
 
 def test_bits_before_a_sigmoid_are_asked_about():
     with pytest.raises(InputError, match=r"give --task classes .* or --task numbers"):
-        judged("01", [[-3.0], [6.0]], "linear")
-    assert judged("01", [[-3.0], [6.0]], "linear", task="classes").accuracy() == 1
+        judge_outputs("01", [[-3.0], [6.0]], "linear")
+    assert judge_outputs("01", [[-3.0], [6.0]], "linear", task="classes").accuracy() == 1
 
 
 def test_names_with_leading_zeros_are_names():
-    outcome = judged(("00000", "00001"), [[0.9, 0.1], [0.2, 0.8]])
+    outcome = judge_outputs(("00000", "00001"), [[0.9, 0.1], [0.2, 0.8]])
     assert outcome.names == ("00000", "00001")
     folders = truth_of(*map(str, range(12)), source="class folders")
     assert order_classes(folders, 12, None, False)[:3] == ("0", "1", "10")  # as Keras sorts them
@@ -213,18 +217,18 @@ def test_names_with_leading_zeros_are_names():
 
 def test_numbers_without_a_threshold_or_with_another_count():
     with pytest.raises(InputError, match="give --error-threshold"):
-        judged(truth_of(("1.0",)), [[1.0]], "linear")
+        judge_outputs(truth_of(("1.0",)), [[1.0]], "linear")
     with pytest.raises(InputError, match=r"label of 0.png: expected 2 numbers.*'1.0'"):
-        judged(truth_of("1.0"), [[1.0, 2.0]], "linear", task="numbers", error_threshold=1.0)
+        judge_outputs(truth_of("1.0"), [[1.0, 2.0]], "linear", task="numbers", error_threshold=1.0)
 
 
 def test_an_order_of_classes_that_was_guessed_is_doubted():
     shares = np.eye(3)[[1, 2, 0] * 5]
-    outcome = judged("abc" * 5, shares)
+    outcome = judge_outputs("abc" * 5, shares)
     assert outcome.accuracy() == 0
     assert "the accuracy would be 100% instead of 0%" in outcome.note
-    assert judged("abc" * 5, np.eye(3)[[0, 1, 2] * 5]).note == ""
-    assert judged("abc" * 5, shares, classes=("c", "a", "b")).accuracy() == 1
+    assert judge_outputs("abc" * 5, np.eye(3)[[0, 1, 2] * 5]).note == ""
+    assert judge_outputs("abc" * 5, shares, classes=("c", "a", "b")).accuracy() == 1
 
 
 def test_a_class_folder_is_one_class_whatever_its_name():

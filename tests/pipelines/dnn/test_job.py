@@ -26,9 +26,9 @@ def quiet(stage, done, total):
     """Listen to nothing."""
 
 
-def run_test(model, images, out, overwrite=False, **asked):
+def run_test(model, images, out, overwrite=False, **options):
     return dnn_job.test_model(
-        model, images, out, EvaluationOptions(**asked), progress=quiet, overwrite=overwrite
+        model, images, out, EvaluationOptions(**options), progress=quiet, overwrite=overwrite
     )
 
 
@@ -78,8 +78,8 @@ def test_images_of_one_group_count_as_one_in_the_interval(model, images, tmp_pat
     expected = accuracy_interval(
         np.array([*correct.values()], dtype=np.bool_), np.array([*of.values()])
     )
-    received = manifest.result["accuracy_low"], manifest.result["accuracy_high"]
-    assert received == pytest.approx(expected)
+    interval = manifest.result["accuracy_low"], manifest.result["accuracy_high"]
+    assert interval == pytest.approx(expected)
     assert expected[0] < alone.result["accuracy_low"] - 0.1
     assert any("26 images in 3 groups, by the part of" in note for note in manifest.notes)
     with pytest.raises(InputError, match="matches none of 27 paths"):
@@ -88,9 +88,9 @@ def test_images_of_one_group_count_as_one_in_the_interval(model, images, tmp_pat
 
 def test_a_list_of_failures_stands_for_their_folder(model, images, tmp_path):
     run_test(model, images, tmp_path / "out")
-    listed = list_images(tmp_path / "out" / "failures.txt")
-    assert (listed.folder, listed.rejected, listed.notes) == (images, (), ())
-    assert listed.paths == ("dark/104.png", "dark/114.png", "dark/124.png")
+    failures = list_images(tmp_path / "out" / "failures.txt")
+    assert (failures.folder, failures.rejected, failures.notes) == (images, (), ())
+    assert failures.paths == ("dark/104.png", "dark/114.png", "dark/124.png")
     again = run_test(model, tmp_path / "out" / "failures.txt", tmp_path / "again")
     assert (again.result["images"], again.result["accuracy"]) == (3, 0.0)
 
@@ -137,15 +137,15 @@ def test_lists_that_are_damaged_or_lead_astray(images, tmp_path):
     write_image_list(file, images, names)
     file.write_text(file.read_text().replace("\n", "\r\n"))
     (tmp_path / "secret.png").write_bytes(b"")
-    listed = list_images(file)
-    assert listed.paths == ("#1.png", "dark/004.png")
-    assert {each.path for each in listed.rejected} == {
+    image_list = list_images(file)
+    assert image_list.paths == ("#1.png", "dark/004.png")
+    assert {rejected_file.path for rejected_file in image_list.rejected} == {
         "../secret.png",
         "gone.png",
         "dark",
         "/etc/passwd",
     }
-    assert Rejected("../secret.png", "lies outside of the images' folder") in listed.rejected
+    assert Rejected("../secret.png", "lies outside of the images' folder") in image_list.rejected
     file.write_text("dark/004.png\n")
     with pytest.raises(InputError, match="expected “# FOLDER” in its first line"):
         list_images(file)
@@ -184,8 +184,8 @@ def test_numbers_have_errors_instead_of_classes(images, tmp_path):
         level = int(path.stem) + 9 * (path.stem == "104")
         rows += f"{path.relative_to(images).as_posix()},{level}\n"
     (images / "labels.csv").write_text("path,level\n" + rows)
-    asked = {"scaling": "none", "error_threshold": 5.0}
-    manifest = run_test(tmp_path / "level.keras", images, tmp_path / "out", **asked)
+    options = {"scaling": "none", "error_threshold": 5.0}
+    manifest = run_test(tmp_path / "level.keras", images, tmp_path / "out", **options)
     rows = read_csv(tmp_path / "out" / "testResult.csv")
     (right,) = [row for row in rows if row["correct"] == "1"]
     assert right["path"] == "dark/104.png"

@@ -28,12 +28,12 @@ def functional(*stack):
     return keras.Model(image, L.Dense(4)(L.GlobalAveragePooling2D()(values)))
 
 
-def shared():
+def share_layer():
     inner = keras.Sequential([keras.Input(SHAPE), L.Conv2D(3, 3, padding="same")])
     return functional(inner, inner)
 
 
-def ended():
+def end_with_models():
     """Have inner models at the end: one of each kind."""
     part = keras.Input(SHAPE)
     first = keras.Model(part, L.Conv2D(5, 3)(part))
@@ -59,8 +59,8 @@ MODELS = {
     "a sequence inside": lambda: functional(
         keras.Sequential([keras.Input(SHAPE), L.RandomFlip(), L.Conv2D(4, 3)]), L.ReLU()
     ),
-    "a model that is used twice": shared,
-    "a model at the end": ended,
+    "a model that is used twice": share_layer,
+    "a model at the end": end_with_models,
 }  # fmt: skip
 
 
@@ -76,9 +76,9 @@ def test_a_model_of_keras_2_predicts_what_it_did(tmp_path, name, suffix):
     network = load_network(save_old(model, tmp_path / f"old{suffix}"), "none")
     pictures = np.random.default_rng(0).uniform(0, 255, (2, *model.input_shape[1:]))
     pictures = pictures.astype(np.float32)
-    found = np.asarray(network.model(pictures, training=False))
+    outputs = np.asarray(network.model(pictures, training=False))
     expected = np.asarray(model(pictures, training=False))
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
@@ -154,10 +154,10 @@ def test_a_command_converts_what_cannot_be_mended(tmp_path):
 
     for suffix in (".h5", ".keras"):
         file = save_old(sequential(L.Conv2D(4, 3, name="odd")), tmp_path / f"old{suffix}", change)
-        with pytest.raises(InputError, match=r"2\.15\.0.*'odd' \(Conv2D\).*invented") as refused:
+        with pytest.raises(InputError, match=r"2\.15\.0.*'odd' \(Conv2D\).*invented") as refusal:
             load_network(file, "none")
-        assert "\n" not in str(refused.value)
-        assert ("This command converts it" in str(refused.value)) == (suffix == ".keras")
+        assert "\n" not in str(refusal.value)
+        assert ("This command converts it" in str(refusal.value)) == (suffix == ".keras")
 
 
 @pytest.mark.parametrize(

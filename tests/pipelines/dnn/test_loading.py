@@ -51,11 +51,11 @@ def test_an_argument_that_keras_does_not_know_is_quoted(tmp_path, suffix):
             archive.attrs["model_config"] = json.dumps(config)
     else:
         with zipfile.ZipFile(file) as archive:
-            parts = {name: archive.read(name) for name in archive.namelist()}
-        config = json.loads(parts["config.json"])
+            members = {name: archive.read(name) for name in archive.namelist()}
+        config = json.loads(members["config.json"])
         config["config"]["layers"][-1]["config"]["invented"] = 1
         with zipfile.ZipFile(file, "w") as archive:
-            for name, content in (parts | {"config.json": json.dumps(config)}).items():
+            for name, content in (members | {"config.json": json.dumps(config)}).items():
                 archive.writestr(name, content)
     with pytest.raises(InputError, match=r"'end' \(Dense\): Unrecognized.*\{'invented': 1\}"):
         load_network(file, "none")
@@ -65,6 +65,6 @@ def test_an_argument_that_keras_does_not_know_is_quoted(tmp_path, suffix):
 def test_a_model_that_cannot_be_run_is_refused_before_any_image(tmp_path, size):
     crop = [keras.Input(size), L.RandomCrop(8, 8), L.Flatten(), L.Dense(2)]
     keras.Sequential(crop).save(tmp_path / "crop.keras")
-    with pytest.raises(InputError, match=r"16 x 12: .*incompatible.*put CenterCrop") as refused:
+    with pytest.raises(InputError, match=r"16 x 12: .*incompatible.*put CenterCrop") as refusal:
         fix_size(load_network(tmp_path / "crop.keras", "none"), tmp_path, [], (16, 12))
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refusal.value)

@@ -11,7 +11,7 @@ from tests.pipelines.dnn.networks import (
     SHAPE,
     L,
     as_matrix,
-    branched,
+    build_branches,
     check,
     draw_images,
     keras,
@@ -27,8 +27,8 @@ def test_a_layer_shares_relevance_out_as_the_formula_does(branches, name, rule):
     model, images, relevances = branches
     layers = relevances(rule).layers
     layer = model.get_layer(name)
-    normed = name.endswith("norm")
-    norm = model.get_layer(f"{name}_bn") if normed else (lambda x: x)
+    has_norm = name.endswith("norm")
+    norm = model.get_layer(f"{name}_bn") if has_norm else (lambda x: x)
     weights, bias = as_matrix(lambda x: norm(layer(x)), SHAPE)
     assert np.abs(layers[name]).max() > 0.01
     for image, out, into in zip(images, layers[name], layers[f"{name}_in"], strict=True):
@@ -57,38 +57,38 @@ def test_a_separable_convolution_is_two(branches, rule):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_no_relevance_is_lost_between_branches(rule):
-    model = randomise(branched(), 6, biases=rule != "epsilon")
-    found = build_relevance(model, rule=rule)(draw_images(7, (12, 10, 3)), LAST)
-    totals = sums(found)
+    model = randomise(build_branches(), 6, biases=rule != "epsilon")
+    relevance = build_relevance(model, rule=rule)(draw_images(7, (12, 10, 3)), LAST)
+    totals = sums(relevance)
     names = relevance_layers(model)
     # Layers that all relevance goes through; the others are one branch of several.
     whole = [*names[:2], *names[names.index("joined") :]]
-    pooled = ("global_average", "global_max")
+    pooling_names = ("global_average", "global_max")
     for name in whole:
-        if not name.startswith(pooled):
+        if not name.startswith(pooling_names):
             np.testing.assert_allclose(*totals[name], rtol=1e-3, atol=1e-3, err_msg=name)
-    halves = sum(totals[name][0] for name in names if name.startswith(pooled))
+    halves = sum(totals[name][0] for name in names if name.startswith(pooling_names))
     np.testing.assert_allclose(halves, totals["joined"][1], rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_branches_share_by_what_they_add(rule):
     image = L.Input((3, 3, 2))
-    left = L.Conv2D(2, 1, name="left")(image)
-    right = L.Conv2D(2, 1, name="right", activation="relu")(image)
-    added = L.Add(name="added")([left, right])
-    joined = L.Concatenate(name="joined", axis=1)([added, left])
-    model = randomise(keras.Model(image, L.Dense(2)(L.Flatten()(joined))), 3)
+    first = L.Conv2D(2, 1, name="left")(image)
+    second = L.Conv2D(2, 1, name="right", activation="relu")(image)
+    total = L.Add(name="added")([first, second])
+    concatenation = L.Concatenate(name="joined", axis=1)([total, first])
+    model = randomise(keras.Model(image, L.Dense(2)(L.Flatten()(concatenation))), 3)
     images = draw_images(4, (3, 3, 2))
-    found = build_relevance(model, rule=rule)(images, np.zeros(3, np.int32)).layers
+    relevance = build_relevance(model, rule=rule)(images, np.zeros(3, np.int32)).layers
     values = {name: model.get_layer(name)(images).numpy() for name in ("left", "right")}
-    np.testing.assert_allclose(found["added"], found["joined"][:, :3], rtol=1e-6)
+    np.testing.assert_allclose(relevance["added"], relevance["joined"][:, :3], rtol=1e-6)
     for place in np.ndindex(values["left"].shape):
         two = np.array([values["left"][place], values["right"][place]])
-        shares = naive(rule, two, np.ones((2, 1)), [0], [found["added"][place]])
-        shares[0] += found["joined"][:, 3:][place]
+        shares = naive(rule, two, np.ones((2, 1)), [0], [relevance["added"][place]])
+        shares[0] += relevance["joined"][:, 3:][place]
         np.testing.assert_allclose(
-            [found["left"][place], found["right"][place]], shares, rtol=1e-3, atol=1e-4
+            [relevance["left"][place], relevance["right"][place]], shares, rtol=1e-3, atol=1e-4
         )
 
 
@@ -108,13 +108,13 @@ def test_max_pooling_gives_all_to_the_first_largest(padding):
     out = layers["pool"]
     rows, columns = out.shape[1:3]
     top = ((rows - 1) * 2 + 3 - 5) // 2 if padding == "same" else 0
-    left = ((columns - 1) * 2 + 3 - 6) // 2 if padding == "same" else 0
+    offset = ((columns - 1) * 2 + 3 - 6) // 2 if padding == "same" else 0
     expected = np.zeros_like(images)
     for n, y, x, c in np.ndindex(out.shape):
         places = [
             (i, j)
             for i in range(2 * y - top, 2 * y - top + 3)
-            for j in range(2 * x - left, 2 * x - left + 3)
+            for j in range(2 * x - offset, 2 * x - offset + 3)
             if 0 <= i < 5 and 0 <= j < 6
         ]
         i, j = max(places, key=lambda place: images[n, *place, c])
@@ -156,13 +156,13 @@ def test_no_relevance_is_spread_over_padding(kind, rule):
         layer = L.AveragePooling2D((3, 2), strides=2, name="layer")
     ends = [L.Flatten(), L.Dense(2)]
     model = randomise(keras.Sequential([L.Input(SHAPE), L.ZeroPadding2D(1), layer, *ends]), 5)
-    found = build_relevance(model, rule=rule)(images, LAST).layers
+    relevance = build_relevance(model, rule=rule)(images, LAST).layers
     weights, bias = as_matrix(lambda x: layer(L.ZeroPadding2D(1)(x)), SHAPE)
-    for image, out, into in zip(images, found["layer"], found["input"], strict=True):
+    for image, out, into in zip(images, relevance["layer"], relevance["input"], strict=True):
         check(into, naive(rule, image.ravel(), weights, bias, out.ravel()))
 
 
-SIGNED = {
+SIGNED_ACTIVATIONS = {
     "leaky": L.LeakyReLU,
     "leaky ReLU": lambda: L.ReLU(negative_slope=0.4),
     "ReLU": lambda: L.ReLU(max_value=1.5),
@@ -175,36 +175,38 @@ SIGNED = {
 }
 
 
-@pytest.mark.parametrize("kind", SIGNED)
+@pytest.mark.parametrize("kind", SIGNED_ACTIVATIONS)
 def test_what_an_activation_leaves_negative_counts_as_negative(kind):
     row = L.Input((5,))
-    middle = SIGNED[kind]()(L.Dense(8, name="hidden")(row))
+    middle = SIGNED_ACTIVATIONS[kind]()(L.Dense(8, name="hidden")(row))
     model = randomise(keras.Model(row, L.Dense(3, name="end")(middle)), 3)
     images = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
     inner = keras.Model(row, middle)(images).numpy()
     weights, bias = as_matrix(model.get_layer("end"), inner.shape[1:])
     for rule in ("z+", "alpha-beta"):
-        found = build_relevance(model, rule=rule)(images, LAST).layers
-        for value, end, hidden in zip(inner, found["end"], found["hidden"], strict=True):
+        relevance = build_relevance(model, rule=rule)(images, LAST).layers
+        for value, end, hidden_relevance in zip(
+            inner, relevance["end"], relevance["hidden"], strict=True
+        ):
             expected = naive(rule, value, weights, bias, end)
-            check(hidden, expected.reshape(-1, 8).sum(0))
+            check(hidden_relevance, expected.reshape(-1, 8).sum(0))
 
 
 def test_a_normalisation_of_rows_is_not_folded_into_channels():
     rows = [L.Conv2D(3, 2), L.BatchNormalization(axis=1), L.Flatten(), L.Dense(2)]
     model = randomise(keras.Sequential([L.Input((4, 4, 2)), *rows]))
     images = draw_images(2, (4, 4, 2))
-    found = build_relevance(model, layers=["input"])(images, LAST)
-    np.testing.assert_allclose(found.outputs, model(images), atol=1e-5)
+    relevance = build_relevance(model, layers=["input"])(images, LAST)
+    np.testing.assert_allclose(relevance.outputs, model(images), atol=1e-5)
 
 
 def test_a_layer_that_others_use_does_not_take_over_its_normalisation():
     image = L.Input((4, 4, 2))
     x = L.Conv2D(3, 2, name="conv")(image)
-    joined = L.Concatenate(name="joined")([L.BatchNormalization()(x), x])
-    model = randomise(keras.Model(image, L.Dense(2)(L.Flatten()(joined))))
+    concatenation = L.Concatenate(name="joined")([L.BatchNormalization()(x), x])
+    model = randomise(keras.Model(image, L.Dense(2)(L.Flatten()(concatenation))))
     images = draw_images(2, (4, 4, 2))
-    found = build_relevance(model)(images, LAST)
-    np.testing.assert_allclose(found.outputs, model(images), atol=1e-5)
-    first, second = np.split(found.layers["joined"], 2, axis=-1)
-    np.testing.assert_allclose(found.layers["conv"], first + second, rtol=1e-5)
+    relevance = build_relevance(model)(images, LAST)
+    np.testing.assert_allclose(relevance.outputs, model(images), atol=1e-5)
+    first, second = np.split(relevance.layers["joined"], 2, axis=-1)
+    np.testing.assert_allclose(relevance.layers["conv"], first + second, rtol=1e-5)

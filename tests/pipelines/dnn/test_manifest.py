@@ -19,37 +19,40 @@ test_model.__test__ = False  # a job, not a test
 
 
 @pytest.fixture
-def tested(model, images, tmp_path):
+def evaluation_run(model, images, tmp_path):
     """Return the run folder of a test."""
     run = tmp_path / "tested"
     test_model(model, images, run, EvaluationOptions(groups=r"(\d)"), progress=lambda *step: None)
     return run
 
 
-def test_each_part_is_all_that_the_job_wrote(tested, model, images):
-    manifest, document = read_manifest(tested), json.loads((tested / "run.json").read_text())
+def test_each_part_is_all_that_the_job_wrote(evaluation_run, model, images):
+    manifest, document = (
+        read_manifest(evaluation_run),
+        json.loads((evaluation_run / "run.json").read_text()),
+    )
     for kind in (DnnTestParameters, ModelWeights, DnnTestChoices, DnnTestFigures):
         part = read_part(manifest, kind)
         entries = json.loads(part.model_dump_json(exclude_unset=True))
         assert list(entries.items()) == list(document[kind.part].items())
     parameters = read_part(manifest, DnnTestParameters)
     assert (parameters.model, parameters.images) == (str(model), str(images))
-    chosen = read_part(manifest, DnnTestChoices)
-    assert (chosen.input_size, chosen.task) == ((16, 12), "classes")
-    assert chosen.names == ["bright", "dark"]
+    choices = read_part(manifest, DnnTestChoices)
+    assert (choices.input_size, choices.task) == ((16, 12), "classes")
+    assert choices.names == ["bright", "dark"]
     figures = read_part(manifest, DnnTestFigures)
     assert (figures.images, figures.failures, figures.accuracy) == (26, 3, 23 / 26)
 
 
-def test_an_older_test_is_read(tested, tmp_path):
-    edit_part(tested, "chosen", input_size=ABSENT)
-    edit_part(tested, "result", groups=ABSENT)
-    edit_part(tested, "parameters", groups=ABSENT, key_points=ABSENT)
-    manifest = read_manifest(tested)
+def test_an_older_test_is_read(evaluation_run, tmp_path):
+    edit_part(evaluation_run, "chosen", input_size=ABSENT)
+    edit_part(evaluation_run, "result", groups=ABSENT)
+    edit_part(evaluation_run, "parameters", groups=ABSENT, key_points=ABSENT)
+    manifest = read_manifest(evaluation_run)
     assert read_part(manifest, DnnTestChoices).input_size is None
     assert read_part(manifest, DnnTestFigures).groups is None
     assert read_part(manifest, DnnTestParameters).key_points is False
-    assert read_test(tested) == (26, 23 / 26)
+    assert read_test(evaluation_run) == (26, 23 / 26)
 
 
 @pytest.mark.parametrize(
@@ -70,11 +73,11 @@ def test_an_older_test_is_read(tested, tmp_path):
         (ModelWeights, "sha256", 7),
     ],
 )
-def test_an_edited_test_is_refused_by_file_and_field(tested, tmp_path, kind, field, value):
-    check_refusal(tested, tmp_path / "edited", kind, field, value)
+def test_an_edited_test_is_refused_by_file_and_field(evaluation_run, tmp_path, kind, field, value):
+    check_refusal(evaluation_run, tmp_path / "edited", kind, field, value)
 
 
-def test_what_reads_the_accuracy_names_the_file(tested, tmp_path):
-    copy = copy_and_edit(tested, tmp_path / "edited", "result", accuracy="high")
+def test_what_reads_the_accuracy_names_the_file(evaluation_run, tmp_path):
+    copy = copy_and_edit(evaluation_run, tmp_path / "edited", "result", accuracy="high")
     with pytest.raises(InputError, match=r"edited/run.json .*result\.accuracy: "):
         read_test(copy)

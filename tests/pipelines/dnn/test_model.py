@@ -59,15 +59,15 @@ def test_a_model_file_is_loaded_and_described(tmp_path, keras, name):
 def test_pixels_are_scaled_as_keras_scales_them(tmp_path, keras, scaling, expected):
     network = load_network(save(tmp_path / "dnn.keras"), scaling)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 12, 16, 3), dtype=np.uint8)
-    scaled = scale(network, pixels)
-    assert scaled.dtype == np.float32
-    assert np.allclose(scaled, expected(pixels.astype(float)), atol=1e-4)
+    inputs = scale(network, pixels)
+    assert inputs.dtype == np.float32
+    assert np.allclose(inputs, expected(pixels.astype(float)), atol=1e-4)
     modes = {"-1-1": "tf", "caffe": "caffe", "torch": "torch"}
     if scaling in modes:
         own = keras.applications.imagenet_utils.preprocess_input(
             pixels.astype(np.float32), data_format="channels_last", mode=modes[scaling]
         )
-        assert np.allclose(scaled, own, atol=1e-4)
+        assert np.allclose(inputs, own, atol=1e-4)
 
 
 def test_predictions_are_the_models_own(tmp_path, keras, draw):
@@ -77,24 +77,26 @@ def test_predictions_are_the_models_own(tmp_path, keras, draw):
         draw(tmp_path / "images" / name, seed, size=(16, 12) if seed else (40, 30))
     (tmp_path / "images" / "bad.png").write_bytes(b"\x89PNG")
     images = [check_image(tmp_path / "images", name) for name in names]
-    found = predict(load_network(file, "0-1"), tmp_path / "images", images, quiet, batch_size=3)
+    predictions = predict(
+        load_network(file, "0-1"), tmp_path / "images", images, quiet, batch_size=3
+    )
     pixels = [
         np.asarray(Image.open(tmp_path / "images" / name).resize((16, 12), Image.BILINEAR))
         for name in names
     ]
     expected = keras.models.load_model(file).predict(np.stack(pixels) / 255, verbose=0)
-    assert np.allclose(found.outputs, expected, atol=1e-5)
-    assert (found.resized, found.rejected, found.images) == (1, [], images)
+    assert np.allclose(predictions.outputs, expected, atol=1e-5)
+    assert (predictions.resized, predictions.rejected, predictions.images) == (1, [], images)
 
 
 def test_a_grey_model_takes_the_luminance_of_colour_images(tmp_path, draw):
     file = save(tmp_path / "grey.keras", shape=(12, 16, 1))
     draw(tmp_path / "a.png", 1, size=(16, 12))
     image = check_image(tmp_path, "a.png")
-    found = predict(load_network(file, "0-1"), tmp_path, [image], quiet)
+    predictions = predict(load_network(file, "0-1"), tmp_path, [image], quiet)
     grey = np.asarray(Image.open(tmp_path / "a.png").convert("L"))[None, :, :, None]
     expected = import_keras()[0].models.load_model(file).predict(grey / 255, verbose=0)
-    assert np.allclose(found.outputs, expected, atol=1e-5)
+    assert np.allclose(predictions.outputs, expected, atol=1e-5)
 
 
 def test_an_image_that_changed_meanwhile_is_rejected(model, tmp_path, draw):
@@ -102,9 +104,9 @@ def test_an_image_that_changed_meanwhile_is_rejected(model, tmp_path, draw):
     draw(tmp_path / "b.png", 2)
     images = [check_image(tmp_path, name) for name in ("a.png", "b.png")]
     draw(tmp_path / "a.png", 3)
-    found = predict(load_network(model), tmp_path, images, quiet)
-    assert [file.path for file in found.rejected] == ["a.png"]
-    assert len(found.outputs) == 1
+    predictions = predict(load_network(model), tmp_path, images, quiet)
+    assert [file.path for file in predictions.rejected] == ["a.png"]
+    assert len(predictions.outputs) == 1
 
 
 def test_a_model_of_any_size_takes_that_of_the_first_image(tmp_path, keras, draw):
@@ -116,10 +118,10 @@ def test_a_model_of_any_size_takes_that_of_the_first_image(tmp_path, keras, draw
     images = [check_image(tmp_path, name) for name in ("a.png", "b.png")]
     network = load_network(tmp_path / "any.keras", "0-1")
     assert (network.size, network.activation) == ((None, None), "linear")
-    fixed = fix_size(network, tmp_path, images)
-    assert fixed.size == (20, 18)
-    found = predict(fixed, tmp_path, images, quiet)
-    assert (found.outputs.shape, found.resized) == ((2, 2), 1)
+    network_of_size = fix_size(network, tmp_path, images)
+    assert network_of_size.size == (20, 18)
+    predictions = predict(network_of_size, tmp_path, images, quiet)
+    assert (predictions.outputs.shape, predictions.resized) == ((2, 2), 1)
     assert fix_size(network, tmp_path, images, [33, 44]).size == (33, 44)
     stack[0] = keras.Input((None, 64, 3))
     keras.Sequential([*stack, layers.Dense(2)]).save(tmp_path / "wide.keras")
@@ -156,12 +158,12 @@ def test_code_in_a_file_does_not_run_unless_it_is_trusted(tmp_path, keras, name)
 
 def test_classes_from_elsewhere_are_refused_by_name(model, tmp_path):
     with zipfile.ZipFile(model) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    config = json.loads(parts["config.json"])
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
     layer = config["config"]["layers"][-1]
     layer |= {"module": "os", "class_name": "system", "registered_name": "system"}
     with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
-        for name, content in (parts | {"config.json": json.dumps(config)}).items():
+        for name, content in (members | {"config.json": json.dumps(config)}).items():
             archive.writestr(name, content)
     with pytest.raises(InputError, match="'end' is of the class system of os"):
         load_network(tmp_path / "other.keras", trust=True)
@@ -193,9 +195,9 @@ def test_files_that_are_no_keras_model(model, tmp_path):
 
 def test_inputs_and_outputs_that_are_none_of_an_image_classifier(tmp_path, keras):
     layers = keras.layers
-    left, right = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
-    flat = layers.Flatten()(layers.Add()([left, right]))
-    keras.Model([left, right], layers.Dense(2)(flat)).save(tmp_path / "two.keras")
+    first, second = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    flat = layers.Flatten()(layers.Add()([first, second]))
+    keras.Model([first, second], layers.Dense(2)(flat)).save(tmp_path / "two.keras")
     with pytest.raises(InputError, match="expected one input of shape"):
         load_network(tmp_path / "two.keras", "0-1")
     keras.Sequential([keras.Input((5,)), layers.Dense(2)]).save(tmp_path / "row.keras")

@@ -15,15 +15,15 @@ from pipelines.dnn.model import load_network
 from pipelines.dnn.model_file import MAX_CONFIG, MAX_DEPTH, MAX_UNPACKED, conversion
 from pipelines.runs.errors import InputError
 
-ENCRYPTED, METHOD = 1, 99
+ENCRYPTION, METHOD = 1, 99
 DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"name": "end", "units": 2}}
 
 
 def refuse(file):
     """Return the message by which a file is refused."""
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as refusal:
         load_network(file, "none")
-    message = str(refused.value)
+    message = str(refusal.value)
     assert "\n" not in message and str(file) in message
     return message
 
@@ -39,16 +39,16 @@ def model(tmp_path):
 def rewrite(model, change):
     """Write an archive anew; `change` alters a dict of its members."""
     with zipfile.ZipFile(model) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    change(parts)
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
     with zipfile.ZipFile(model, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in parts.items():
+        for name, content in members.items():
             archive.writestr(name, content)
     return model
 
 
 def describe(model, config):
-    return rewrite(model, lambda parts: parts.update({"config.json": json.dumps(config)}))
+    return rewrite(model, lambda members: members.update({"config.json": json.dumps(config)}))
 
 
 def patch(model, name, *, flag=0, method=None, size=None):
@@ -80,12 +80,12 @@ def test_a_bad_checksum_is_found_in_every_member(model, name):
 
 
 @pytest.mark.parametrize(
-    ("changed", "reason"),
-    [({"flag": ENCRYPTED}, "encrypted"), ({"method": METHOD}, "compression")],
+    ("header", "reason"),
+    [({"flag": ENCRYPTION}, "encrypted"), ({"method": METHOD}, "compression")],
 )
 @pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])
-def test_members_that_cannot_be_unpacked(model, name, changed, reason):
-    message = refuse(patch(model, name, **changed))
+def test_members_that_cannot_be_unpacked(model, name, header, reason):
+    message = refuse(patch(model, name, **header))
     assert reason in message and "save the model again" in message
 
 
@@ -122,7 +122,7 @@ def nest(levels):
     ],
 )
 def test_descriptions_of_layers_that_are_none(model, text, reason):
-    assert reason in refuse(rewrite(model, lambda parts: parts.update({"config.json": text})))
+    assert reason in refuse(rewrite(model, lambda members: members.update({"config.json": text})))
 
 
 @pytest.mark.parametrize("config", [np.array([1, 2]), 5, "text", b"\xff\xfe", h5py.Empty("f")])

@@ -14,10 +14,10 @@ from tests.pipelines.dnn.networks import (
     SHAPE,
     L,
     as_matrix,
-    branched,
+    build_branches,
     chain,
     check,
-    check_conserved,
+    check_sums,
     draw_images,
     keras,
     naive,
@@ -28,11 +28,11 @@ from tests.pipelines.dnn.networks import (
 
 def test_outputs_are_those_of_the_model(branches):
     model, images, relevances = branches
-    found = relevances("z+")
+    result = relevances("z+")
     outputs = model(images).numpy()
-    np.testing.assert_allclose(found.outputs, outputs, atol=1e-5)
-    np.testing.assert_allclose(tf.nn.softmax(found.logits), outputs, atol=1e-5)
-    assert found.targets.tolist() == [0, 2, outputs[2].argmax()]
+    np.testing.assert_allclose(result.outputs, outputs, atol=1e-5)
+    np.testing.assert_allclose(tf.nn.softmax(result.logits), outputs, atol=1e-5)
+    assert result.targets.tolist() == [0, 2, outputs[2].argmax()]
 
 
 def test_two_layers_by_hand():
@@ -40,14 +40,14 @@ def test_two_layers_by_hand():
     model.set_weights(
         [np.array([[1, 2], [1, -3]]), np.array([1, 0]), np.array([[2, 0], [3, 1]]), np.zeros(2)]
     )
-    found = build_relevance(model)(np.array([[3, 1]], np.float32), np.array([0], np.int32))
+    result = build_relevance(model)(np.array([[3, 1]], np.float32), np.array([0], np.int32))
     # Hidden: 3 + 1 + 1 = 5, 6 - 3 = 3; output 0: 10 + 9 = 19.
-    assert found.logits.tolist() == [[19, 3]]
+    assert result.logits.tolist() == [[19, 3]]
     hidden, out = relevance_layers(model)[1:]
-    assert found.layers[out].tolist() == [[19, 0]]
-    np.testing.assert_allclose(found.layers[hidden], [[10, 9]], rtol=1e-6)
+    assert result.layers[out].tolist() == [[19, 0]]
+    np.testing.assert_allclose(result.layers[hidden], [[10, 9]], rtol=1e-6)
     # Of 10 the inputs get 3/4 and 1/4, for the bias gets nothing; of 9 the first gets all.
-    np.testing.assert_allclose(found.layers["input"], [[16.5, 2.5]], rtol=1e-6)
+    np.testing.assert_allclose(result.layers["input"], [[16.5, 2.5]], rtol=1e-6)
 
 
 def test_all_layers_in_a_row_are_the_formula_in_a_row():
@@ -65,7 +65,7 @@ def test_all_layers_in_a_row_are_the_formula_in_a_row():
     randomise(model, 4)
     images = draw_images(5, (6, 6, 2), 2)
     for rule in RULES:
-        found = build_relevance(model, rule=rule)(images, np.array([1, 0], np.int32))
+        result = build_relevance(model, rule=rule)(images, np.array([1, 0], np.int32))
         for i, target in enumerate((1, 0)):
             values, maps = [images[i]], []
             for layer in model.layers:
@@ -80,13 +80,13 @@ def test_all_layers_in_a_row_are_the_formula_in_a_row():
             relevance[target] = values[-1][target]
             for value, (weights, bias) in zip(values[-2::-1], maps[::-1], strict=True):
                 relevance = naive(rule, value.ravel(), weights, bias, relevance)
-            check(found.layers["input"][i], relevance)
+            check(result.layers["input"][i], relevance)
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_no_relevance_is_lost_in_a_chain_with_overlapping_pooling(rule):
     model = randomise(keras.Sequential([L.Input((12, 10, 3)), *chain()]), 2, biases=False)
-    check_conserved(build_relevance(model, rule=rule)(draw_images(3, (12, 10, 3)), LAST))
+    check_sums(build_relevance(model, rule=rule)(draw_images(3, (12, 10, 3)), LAST))
 
 
 def test_inputs_of_any_size():
@@ -96,9 +96,9 @@ def test_inputs_of_any_size():
     model = randomise(keras.Model(image, L.Dense(3)(x)), biases=False)
     run = build_relevance(model)
     for shape in ((9, 12, 3), (14, 8, 3)):
-        found = run(draw_images(3, shape), LAST)
-        assert found.layers["input"].shape == (3, *shape)
-        check_conserved(found)
+        result = run(draw_images(3, shape), LAST)
+        assert result.layers["input"].shape == (3, *shape)
+        check_sums(result)
 
 
 def classifier(end, *, front=()):
@@ -120,20 +120,20 @@ def test_relevance_starts_before_softmax_wherever_it_stands():
         [L.Dense(3, activation="sigmoid"), L.Dropout(0.1), L.Reshape((3, 1))],
     ):
         model = classifier(end)
-        found = inputs_of(model, images)
-        np.testing.assert_allclose(found.logits, plain.logits, atol=1e-6)
-        np.testing.assert_allclose(found.outputs, model(images), atol=1e-6)
-        np.testing.assert_allclose(found.layers["input"], plain.layers["input"], atol=1e-5)
+        result = inputs_of(model, images)
+        np.testing.assert_allclose(result.logits, plain.logits, atol=1e-6)
+        np.testing.assert_allclose(result.outputs, model(images), atol=1e-6)
+        np.testing.assert_allclose(result.layers["input"], plain.layers["input"], atol=1e-5)
 
 
 def test_one_sigmoid_output_has_the_sign_of_its_logit():
     model = classifier([L.Dense(1, activation="sigmoid")])
     images = draw_images(9, (8, 8, 2))
     model.layers[-1].bias.assign_sub(inputs_of(model, images).logits.mean(axis=0))
-    found = inputs_of(model, images)
-    totals = found.layers["input"].reshape(3, -1).sum(1)
-    np.testing.assert_allclose(totals, found.logits[:, 0], rtol=1e-4)
-    assert np.array_equal(totals > 0, found.outputs[:, 0] > 0.5)
+    result = inputs_of(model, images)
+    totals = result.layers["input"].reshape(3, -1).sum(1)
+    np.testing.assert_allclose(totals, result.logits[:, 0], rtol=1e-4)
+    assert np.array_equal(totals > 0, result.outputs[:, 0] > 0.5)
     assert set(totals > 0) == {True, False}
 
 
@@ -141,13 +141,13 @@ def test_the_target_is_the_one_given_or_else_the_one_predicted():
     images = draw_images(10, (8, 8, 2))
     model = classifier([L.Dense(3, activation="softmax")])
     run = build_relevance(model, layers=["input"])
-    predicted = run(images, LAST)
+    of_prediction = run(images, LAST)
     best = model(images).numpy().argmax(axis=1)
-    assert np.array_equal(predicted.targets, best)
+    assert np.array_equal(of_prediction.targets, best)
     same = run(images, best.astype(np.int32))
-    np.testing.assert_array_equal(same.layers["input"], predicted.layers["input"])
+    np.testing.assert_array_equal(same.layers["input"], of_prediction.layers["input"])
     other = run(images, ((best + 1) % 3).astype(np.int32))
-    assert not np.allclose(other.layers["input"], predicted.layers["input"], atol=1e-2)
+    assert not np.allclose(other.layers["input"], of_prediction.layers["input"], atol=1e-2)
     for wrong in (-2, 3):
         with pytest.raises(InputError, match="0 to 2, or -1"):
             run(images, np.array([0, wrong, 1], np.int32))
@@ -156,7 +156,7 @@ def test_the_target_is_the_one_given_or_else_the_one_predicted():
 def test_an_image_does_not_depend_on_the_others_of_its_batch():
     images = draw_images(11, (12, 10, 3), 5)
     targets = np.array([0, 1, 2, 3, -1], np.int32)
-    run = build_relevance(randomise(branched(), 1))
+    run = build_relevance(randomise(build_branches(), 1))
     together = run(images, targets)
     for i in range(5):
         alone = run(images[i : i + 1], targets[i : i + 1])
@@ -176,36 +176,36 @@ def test_present_weights_count():
 
 
 def test_bounds_are_those_of_the_model_s_input_before_its_own_scaling():
-    scaled = draw_images(13, (8, 8, 2)) / 3
-    pixels = (scaled + 1) * 127.5
+    inputs = draw_images(13, (8, 8, 2)) / 3
+    pixels = (inputs + 1) * 127.5
     options = {"input_rule": "box"}
     plain = classifier([L.Dense(3)])
-    expected = inputs_of(plain, scaled, **options, low=-1, high=[1, 1]).layers["input"]
+    expected = inputs_of(plain, inputs, **options, low=-1, high=[1, 1]).layers["input"]
     assert np.abs(expected).max() > 0.01
     front = [L.Rescaling(1 / 127.5, -1), L.RandomFlip(), L.Dropout(0.5)]
     inside = classifier([L.Dense(3)], front=front)
-    found = inputs_of(inside, pixels, **options, low=0, high=255).layers["input"]
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    result = inputs_of(inside, pixels, **options, low=0, high=255).layers["input"]
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4)
     # Turned upside down, the bounds change places.
-    expected = inputs_of(plain, -scaled, **options, low=-1, high=1).layers["input"]
+    expected = inputs_of(plain, -inputs, **options, low=-1, high=1).layers["input"]
     front = [L.Normalization(mean=127.5, variance=127.5**2), L.Rescaling(-1)]
     inside = classifier([L.Dense(3)], front=front)
-    found = inputs_of(inside, pixels, **options, low=0, high=255).layers["input"]
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    result = inputs_of(inside, pixels, **options, low=0, high=255).layers["input"]
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_another_rule_for_the_first_layer_alone(branches):
     model, images, relevances = branches
     targets = np.array([0, 2, -1], np.int32)
     names = ["conv_same", "conv_same_in"]
-    mixed = build_relevance(model, input_rule="epsilon", layers=names)(images, targets).layers
-    assert list(mixed) == names
-    np.testing.assert_allclose(mixed["conv_same"], relevances("z+").layers["conv_same"], rtol=1e-5)
+    maps = build_relevance(model, input_rule="epsilon", layers=names)(images, targets).layers
+    assert list(maps) == names
+    np.testing.assert_allclose(maps["conv_same"], relevances("z+").layers["conv_same"], rtol=1e-5)
     layer = model.get_layer("conv_same")
     weights, bias = as_matrix(layer, SHAPE)
     check(
-        mixed["conv_same_in"][1],
-        naive("epsilon", images[1].ravel(), weights, bias, mixed["conv_same"][1].ravel()),
+        maps["conv_same_in"][1],
+        naive("epsilon", images[1].ravel(), weights, bias, maps["conv_same"][1].ravel()),
     )
 
 
@@ -214,8 +214,8 @@ def test_nested_models_are_walked_into():
     image = L.Input((8, 8, 2))
     x = L.Rescaling(2.0)(image)
     middle = L.Input((8, 8, 2))
-    nested = keras.Model(middle, L.MaxPooling2D(2, name="pool")(inner(middle)), name="middle")
-    x = nested(x)
+    inner_model = keras.Model(middle, L.MaxPooling2D(2, name="pool")(inner(middle)), name="middle")
+    x = inner_model(x)
     model = keras.Model(image, L.Dense(3, name="end")(L.Flatten()(x)))
     flat = keras.Sequential(
         [
@@ -232,8 +232,8 @@ def test_nested_models_are_walked_into():
     assert relevance_layers(model) == ("input", "middle/deep/conv", "middle/pool", "end")
     images = draw_images(14, (8, 8, 2))
     expected = build_relevance(flat)(images, LAST).layers
-    found = build_relevance(model)(images, LAST).layers
-    for (name, map_), other in zip(found.items(), expected.values(), strict=True):
+    result = build_relevance(model)(images, LAST).layers
+    for (name, map_), other in zip(result.items(), expected.values(), strict=True):
         np.testing.assert_allclose(map_, other, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
@@ -253,7 +253,7 @@ class OwnDense(L.Dense):
     """Could do anything."""
 
 
-def refused_models():
+def build_unsupported():
     row, image = L.Input((6,)), L.Input((6, 4))
     pixels = L.Input((6, 6, 3))
     heads = L.MultiHeadAttention(1, 2, name="culprit")
@@ -279,13 +279,13 @@ def refused_models():
 
 
 def test_unsupported_layers_are_refused_by_name():
-    for word, model in refused_models().items():
-        with pytest.raises(InputError, match=word) as caught:
+    for word, model in build_unsupported().items():
+        with pytest.raises(InputError, match=word) as refusal:
             check_supported(model)
-        message = str(caught.value)
+        message = str(refusal.value)
         # Functions name themselves, and are numbered.
-        named = rf"{word.lower()}(_\d+)?" if word in ("Sin", "Add") else "culprit"
-        assert re.search(rf"layer '{named}' \(", message)
+        layer_name = rf"{word.lower()}(_\d+)?" if word in ("Sin", "Add") else "culprit"
+        assert re.search(rf"layer '{layer_name}' \(", message)
         if word[0].isupper():
             assert all(name in message for name in SUPPORTED)
         with pytest.raises(InputError):
@@ -293,18 +293,18 @@ def test_unsupported_layers_are_refused_by_name():
 
 
 def test_models_that_cannot_be_walked_are_refused():
-    one, two = L.Input((4,), name="one"), L.Input((4,), name="two")
+    first, second = L.Input((4,), name="one"), L.Input((4,), name="two")
     with pytest.raises(InputError, match="expected one input, received 2"):
-        check_supported(keras.Model([one, two], L.Add()([one, two])))
+        check_supported(keras.Model([first, second], L.Add()([first, second])))
     with pytest.raises(InputError, match="expected one output, received 2"):
-        check_supported(keras.Model(one, [L.Dense(2)(one), L.Dense(2)(one)]))
+        check_supported(keras.Model(first, [L.Dense(2)(first), L.Dense(2)(first)]))
     with pytest.raises(InputError, match="input shape"):
         check_supported(keras.Sequential([L.Dense(2)]))
-    shared = L.Dense(4, name="both")
+    layer = L.Dense(4, name="both")
     with pytest.raises(InputError, match="'both' is used 2 times"):
-        check_supported(keras.Model(one, shared(shared(one))))
+        check_supported(keras.Model(first, layer(layer(first))))
     rectify = L.ReLU()
-    check_supported(keras.Model(one, rectify(L.Dense(4)(rectify(L.Dense(4)(one))))))
+    check_supported(keras.Model(first, rectify(L.Dense(4)(rectify(L.Dense(4)(first))))))
 
 
 def test_wrong_rules_and_bounds_are_refused():

@@ -29,7 +29,7 @@ def preprocess(mode):
     return lambda values: keras.applications.imagenet_utils.preprocess_input(values, mode=mode)
 
 
-def adapted():
+def adapt_normalisation():
     layer = L.Normalization()
     layer.adapt(np.random.default_rng(0).uniform(0, 255, (4, 12, 16, 3)))
     return layer
@@ -45,7 +45,7 @@ RESCALING = {
         *(make() for make in AUGMENTATION[:4]), L.Rescaling(1 / 255)
     ],
     "behind all of augmentation": lambda: [*(make() for make in AUGMENTATION), L.Rescaling(1.5)],
-    "Normalization": lambda: [adapted()],
+    "Normalization": lambda: [adapt_normalisation()],
     "preprocess_input of MobileNet": lambda: [preprocess("tf")],
     "preprocess_input of VGG": lambda: [preprocess("caffe")],
     "preprocess_input of DenseNet": lambda: [preprocess("torch")],

@@ -33,9 +33,9 @@ def save(path, rescaling, threshold):
     """Save a DNN that calls images bright whose mean, as it sees them, is above a threshold."""
     keras, _ = import_keras()
     inside = [keras.layers.Rescaling(1 / 255, name="inner")] if rescaling else []
-    pooled = keras.layers.GlobalAveragePooling2D()
+    pooling = keras.layers.GlobalAveragePooling2D()
     end = keras.layers.Dense(2, activation="softmax")
-    keras_model = keras.Sequential([keras.Input(SHAPE), *inside, pooled, end])
+    keras_model = keras.Sequential([keras.Input(SHAPE), *inside, pooling, end])
     steep = 300 / max(threshold, 1)
     end.set_weights(
         [np.array([[steep, -steep]] * 3), np.array([-3 * steep * threshold, 3 * steep * threshold])]
@@ -97,15 +97,15 @@ def chance(wins, losses):
 
 def test_a_difference_is_beyond_chance_as_mcnemar_says():
     rng = np.random.default_rng(0)
-    seen = set()
+    answers = set()
     for _ in range(400):
         share = rng.uniform(0.2, 1)
-        one, other = rng.random(64) < share, rng.random(64) < rng.uniform(0.2, 1)
-        wins, losses = int((other & ~one).sum()), int((one & ~other).sum())
+        first, second = rng.random(64) < share, rng.random(64) < rng.uniform(0.2, 1)
+        wins, losses = int((second & ~first).sum()), int((first & ~second).sum())
         expected = wins > losses and 4 * chance(wins, losses) < CHANCE
-        assert is_better(outcome(other), outcome(one), 4) == expected
-        seen.add(expected)
-    assert seen == {True, False}
+        assert is_better(outcome(second), outcome(first), 4) == expected
+        answers.add(expected)
+    assert answers == {True, False}
 
 
 def test_of_numbers_the_mean_error_is_half_as_large_too():

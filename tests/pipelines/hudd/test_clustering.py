@@ -10,7 +10,7 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, homogeneity_score
 
-from pipelines.clusters import clusters as saved
+from pipelines.clusters import clusters as clusters_files
 from pipelines.hudd import clustering
 from pipelines.hudd.clustering import (
     choose_layer,
@@ -76,14 +76,14 @@ def test_heights_are_roots_of_what_a_merge_adds():
     merges = ward(distances_of(points))
 
     def spread(labels):
-        parts = [points[labels == label] for label in np.unique(labels)]
-        return sum(((part - part.mean(axis=0)) ** 2).sum() for part in parts)
+        clusters = [points[labels == label] for label in np.unique(labels)]
+        return sum(((cluster - cluster.mean(axis=0)) ** 2).sum() for cluster in clusters)
 
     for step in range(29):
-        added = spread(cut_dendrogram(merges, 29 - step)) - spread(
+        increase = spread(cut_dendrogram(merges, 29 - step)) - spread(
             cut_dendrogram(merges, 30 - step)
         )
-        assert merges[step, 2] == pytest.approx(math.sqrt(2 * added), rel=1e-5)
+        assert merges[step, 2] == pytest.approx(math.sqrt(2 * increase), rel=1e-5)
 
 
 def test_clusters_are_numbered_by_size_and_then_by_first_image():
@@ -194,8 +194,8 @@ def test_a_curve_without_knee_has_a_defined_answer(curve, expected):
 def test_without_a_knee_the_point_highest_above_the_line_is_taken(curve, expected):
     slopes = differentiate(np.array(curve, dtype=np.float64))
     numbers = np.arange(2, len(curve) + 2)
-    located = KneeLocator(numbers, slopes, curve="concave", direction="increasing")
-    assert located.knee in (None, 2)
+    locator = KneeLocator(numbers, slopes, curve="concave", direction="increasing")
+    assert locator.knee in (None, 2)
     assert choose_number(np.array(curve, dtype=np.float64)) == expected
 
 
@@ -279,15 +279,15 @@ def test_duplicates_stay_together():
 
 
 def test_the_layer_with_the_least_wicd_is_chosen():
-    requested = []
+    names = []
 
     def layers():
         for name, noise in (("loose", 1.0), ("tight", 0.05), ("middle", 0.3)):
-            requested.append(name)
+            names.append(name)
             yield name, distances_of(draw(60, noise=noise)[0])
 
     choice = cluster_layers(layers())
-    assert [layer.layer for layer in choice.layers] == requested
+    assert [layer.layer for layer in choice.layers] == names
     assert choice.chosen.layer == "tight"
     assert choice.chosen.wicd == min(layer.wicd for layer in choice.layers)
     np.testing.assert_array_equal(choice.distances, distances_of(draw(60, noise=0.05)[0]))
@@ -330,7 +330,7 @@ def test_distances_to_the_centre_are_those_of_the_points():
     points, labels = draw(70)
     labels[3] = 9  # alone in its cluster
     to_centre = measure_centre_distances(distances_of(points), labels.astype(np.int32))
-    expected = saved.measure_centre_distances(points.astype(np.float32), labels)
+    expected = clusters_files.measure_centre_distances(points.astype(np.float32), labels)
     np.testing.assert_allclose(to_centre, expected, atol=1e-5)
     assert to_centre[3] == 0
 

@@ -23,8 +23,8 @@ def equations_1_to_4(heatmaps):
     rows = heatmaps.tolist()
     lowest = min(min(row) for row in rows)
     highest = max(max(row) for row in rows)
-    normalised = [[(entry - lowest) / (highest - lowest) for entry in row] for row in rows]
-    return np.array([[math.dist(a, b) for b in normalised] for a in normalised])
+    unit_heatmaps = [[(entry - lowest) / (highest - lowest) for entry in row] for row in rows]
+    return np.array([[math.dist(a, b) for b in unit_heatmaps] for a in unit_heatmaps])
 
 
 def draw(n, d, seed=0):
@@ -58,11 +58,11 @@ def small_blocks(monkeypatch):
 def test_heatmaps_come_back_as_they_were_written(tmp_path):
     heatmaps = draw(40, 30)
     limits = write(tmp_path / "layer.npy", heatmaps)
-    mapped = open_heatmaps(tmp_path / "layer.npy")
-    assert isinstance(mapped, np.memmap) and distances._on_disk(mapped)
-    np.testing.assert_array_equal(mapped, heatmaps)
+    memory_map = open_heatmaps(tmp_path / "layer.npy")
+    assert isinstance(memory_map, np.memmap) and distances._on_disk(memory_map)
+    np.testing.assert_array_equal(memory_map, heatmaps)
     np.testing.assert_array_equal(np.load(tmp_path / "layer.npy"), heatmaps)
-    assert limits == (heatmaps.min(), heatmaps.max()) == find_value_range(mapped)
+    assert limits == (heatmaps.min(), heatmaps.max()) == find_value_range(memory_map)
 
 
 def test_heatmaps_of_several_axes_are_written_flat(tmp_path):
@@ -92,7 +92,7 @@ def test_a_writer_refuses_other_numbers_or_sizes_of_heatmaps():
 
 def test_a_part_of_a_file_is_not_read(tmp_path):
     write(tmp_path / "layer.npy", draw(40, 30))
-    mapped = open_heatmaps(tmp_path / "layer.npy")
+    memory_map = open_heatmaps(tmp_path / "layer.npy")
     whole = (tmp_path / "layer.npy").read_bytes()
     (tmp_path / "part.npy").write_bytes(whole[:-100])
     with pytest.raises(ValueError):
@@ -102,7 +102,7 @@ def test_a_part_of_a_file_is_not_read(tmp_path):
         open_heatmaps(tmp_path / "other.npy")
     (tmp_path / "layer.npy").write_bytes(whole[:-100])  # while it is open
     with pytest.raises(ValueError, match="cut short"):
-        measure_distances(mapped)
+        measure_distances(memory_map)
 
 
 # --- distances --------------------------------------------------------------------------------
@@ -111,11 +111,11 @@ def test_a_part_of_a_file_is_not_read(tmp_path):
 @pytest.mark.parametrize("seed", range(4))
 def test_distances_equal_the_equations(seed):
     heatmaps = draw(25, 60, seed)
-    measured = measure_distances(heatmaps)
-    assert measured.dtype == np.float32
-    np.testing.assert_allclose(measured, equations_1_to_4(heatmaps), rtol=1e-4, atol=1e-7)
-    np.testing.assert_array_equal(measured, measured.T)
-    assert not measured.diagonal().any()
+    matrix = measure_distances(heatmaps)
+    assert matrix.dtype == np.float32
+    np.testing.assert_allclose(matrix, equations_1_to_4(heatmaps), rtol=1e-4, atol=1e-7)
+    np.testing.assert_array_equal(matrix, matrix.T)
+    assert not matrix.diagonal().any()
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-3, 1, 1e18])
@@ -137,13 +137,13 @@ def test_a_memory_map_gives_what_an_array_gives(tmp_path, small_blocks):
     heatmaps = draw(23, 37)
     heatmaps[5] = heatmaps[4] * 1.0001  # computed again, from some of the rows
     limits = write(tmp_path / "layer.npy", heatmaps)
-    mapped = open_heatmaps(tmp_path / "layer.npy")
+    memory_map = open_heatmaps(tmp_path / "layer.npy")
     expected = measure_distances(heatmaps)
-    np.testing.assert_array_equal(measure_distances(mapped), expected)
-    np.testing.assert_array_equal(measure_distances(mapped, limits), expected)
+    np.testing.assert_array_equal(measure_distances(memory_map), expected)
+    np.testing.assert_array_equal(measure_distances(memory_map, limits), expected)
     # A part of a map has the file name of the whole.
     np.testing.assert_array_equal(
-        measure_distances(mapped[3:, 2:]), measure_distances(heatmaps[3:, 2:])
+        measure_distances(memory_map[3:, 2:]), measure_distances(heatmaps[3:, 2:])
     )
     np.testing.assert_array_equal(
         measure_distances(np.load(tmp_path / "layer.npy", mmap_mode="c")), expected
@@ -162,9 +162,9 @@ def test_near_duplicates_keep_their_small_distances(small_blocks):
 def test_duplicates_are_at_distance_0():
     heatmaps = draw(30, 3000)
     heatmaps[10:20] = heatmaps[3]
-    measured = measure_distances(heatmaps)
-    assert not measured[10:20, 10:20].any() and not measured[3, 10:20].any()
-    assert measured[3, 4] > 0
+    matrix = measure_distances(heatmaps)
+    assert not matrix[10:20, 10:20].any() and not matrix[3, 10:20].any()
+    assert matrix[3, 4] > 0
     np.testing.assert_array_equal(measure_distances(np.repeat(heatmaps[:1], 9, axis=0)), 0)
 
 
@@ -195,60 +195,58 @@ def test_what_cannot_be_used_is_refused(heatmaps):
 # --- new images -------------------------------------------------------------------------------
 
 
-def between_naively(new, known):
-    return np.array([[math.dist(a, b) for b in known.tolist()] for a in new.tolist()])
+def between_naively(new, old):
+    return np.array([[math.dist(a, b) for b in old.tolist()] for a in new.tolist()])
 
 
-def with_near_duplicates(known, new):
-    new[3] = known[6]
-    new[4] = known[7] * np.float32(1.0001)
+def with_near_duplicates(old, new):
+    new[3] = old[6]
+    new[4] = old[7] * np.float32(1.0001)
     return new
 
 
 def test_distances_to_known_heatmaps_are_those_of_raw_ones(tmp_path, small_blocks):
-    known = draw(17, 37) * 30
-    new = with_near_duplicates(known, draw(12, 37, seed=1) * 30)
-    measured = measure_distances_between(new, known)
-    assert measured.dtype == np.float32 and measured[3, 6] == 0
-    np.testing.assert_allclose(measured, between_naively(new, known), rtol=1e-4, atol=1e-5)
+    old = draw(17, 37) * 30
+    new = with_near_duplicates(old, draw(12, 37, seed=1) * 30)
+    matrix = measure_distances_between(new, old)
+    assert matrix.dtype == np.float32 and matrix[3, 6] == 0
+    np.testing.assert_allclose(matrix, between_naively(new, old), rtol=1e-4, atol=1e-5)
     write(tmp_path / "new.npy", new)
-    write(tmp_path / "known.npy", known)
-    mapped = open_heatmaps(tmp_path / "new.npy"), open_heatmaps(tmp_path / "known.npy")
-    np.testing.assert_array_equal(measure_distances_between(*mapped), measured)
-    assert measure_distances_between(new[:0], known).shape == (0, 17)
+    write(tmp_path / "known.npy", old)
+    memory_map = open_heatmaps(tmp_path / "new.npy"), open_heatmaps(tmp_path / "known.npy")
+    np.testing.assert_array_equal(measure_distances_between(*memory_map), matrix)
+    assert measure_distances_between(new[:0], old).shape == (0, 17)
 
 
 def test_distances_to_clusters_equal_single_linkage(tmp_path, small_blocks):
-    known = draw(17, 37)
-    new = with_near_duplicates(known, draw(40, 37, seed=1))
+    old = draw(17, 37)
+    new = with_near_duplicates(old, draw(40, 37, seed=1))
     clusters = np.random.default_rng(2).permutation(np.arange(17) % 4).astype(np.int32)
-    measured = measure_cluster_distances(new, known, clusters)
-    assert measured.dtype == np.float32
-    every = between_naively(new, known)
+    matrix = measure_cluster_distances(new, old, clusters)
+    assert matrix.dtype == np.float32
+    every = between_naively(new, old)
     expected = np.stack([every[:, clusters == c].min(axis=1) for c in range(4)], axis=1)
-    np.testing.assert_allclose(measured, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(matrix, expected, rtol=1e-4, atol=1e-6)
     far = np.delete(np.arange(40), [3, 4])
-    np.testing.assert_allclose(
-        measured[far], cluster_distances(new[far], known, clusters), rtol=1e-4
-    )
+    np.testing.assert_allclose(matrix[far], cluster_distances(new[far], old, clusters), rtol=1e-4)
     write(tmp_path / "new.npy", new)
-    mapped = open_heatmaps(tmp_path / "new.npy")
-    np.testing.assert_array_equal(measure_cluster_distances(mapped, known, clusters), measured)
+    memory_map = open_heatmaps(tmp_path / "new.npy")
+    np.testing.assert_array_equal(measure_cluster_distances(memory_map, old, clusters), matrix)
 
 
 def test_known_images_go_to_their_own_cluster():
     """As section IV-C says of single linkage."""
-    known = draw(60, 200)
+    old = draw(60, 200)
     clusters = (np.arange(60) % 7).astype(np.int32)
-    measured = measure_cluster_distances(known, known, clusters)
-    np.testing.assert_array_equal(measured.argmin(axis=1), clusters)
-    assert not measured[np.arange(60), clusters].any()
+    matrix = measure_cluster_distances(old, old, clusters)
+    np.testing.assert_array_equal(matrix.argmin(axis=1), clusters)
+    assert not matrix[np.arange(60), clusters].any()
 
 
 def test_new_heatmaps_that_do_not_fit_are_refused():
-    known = draw(5, 37)
+    old = draw(5, 37)
     for new in (draw(3, 36), draw(3, 37)[0]):
         with pytest.raises(ValueError, match="expected 37 entries each"):
-            measure_distances_between(new, known)
+            measure_distances_between(new, old)
     with pytest.raises(ValueError, match="clusters: expected one for each of 5"):
-        measure_cluster_distances(known, known, np.zeros(4, np.int32))
+        measure_cluster_distances(old, old, np.zeros(4, np.int32))

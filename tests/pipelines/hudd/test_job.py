@@ -36,7 +36,7 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tested(model, tmp_path_factory):
+def evaluation_run(model, tmp_path_factory):
     images = draw(tmp_path_factory.mktemp("test") / "images", 1, 60)
     out = tmp_path_factory.mktemp("tested") / "test"
     dnn_job.test_model(model, images, out, EvaluationOptions(), progress=quiet)
@@ -50,15 +50,15 @@ def find(model, source, out, overwrite=False, **options):
 
 
 @pytest.fixture(scope="module")
-def finished(model, tested, tmp_path_factory):
+def original_run(model, evaluation_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    find(model, tested / "failures.txt", out)
+    find(model, evaluation_run / "failures.txt", out)
     return out
 
 
 @pytest.fixture
-def run(finished, tmp_path):
-    return shutil.copytree(finished, tmp_path / "run")
+def run(original_run, tmp_path):
+    return shutil.copytree(original_run, tmp_path / "run")
 
 
 def heatmaps_of(model, folder, paths, layer):
@@ -73,58 +73,60 @@ def distances_of(rows, others):
     return np.sqrt(((rows[:, None] - others[None]) ** 2).sum(axis=2))
 
 
-def test_every_failing_image_is_in_one_cluster(finished, tested):
-    failures = (tested / "failures.txt").read_text().splitlines()[1:]
-    labels = read_labels(finished)
+def test_every_failing_image_is_in_one_cluster(original_run, evaluation_run):
+    failures = (evaluation_run / "failures.txt").read_text().splitlines()[1:]
+    labels = read_labels(original_run)
     assert sorted(labels) == sorted(failures)
     assert len(failures) > 10
     sizes = np.bincount(list(labels.values()))
     assert (np.diff(sizes) <= 0).all()
     assert sizes.all()
-    assert read_clusters(finished).core.all()
-    assert (finished / "gifs" / "cluster_000.gif").is_file()
-    report = (finished / "report.html").read_text()
+    assert read_clusters(original_run).core.all()
+    assert (original_run / "gifs" / "cluster_000.gif").is_file()
+    report = (original_run / "report.html").read_text()
     assert "grouped by what drove the DNN" in report
     assert "min samples" not in report
-    assert not list(finished.glob(".heatmaps*"))
+    assert not list(original_run.glob(".heatmaps*"))
 
 
-def test_layers_are_clustered_as_the_paper_says(finished, tested, model):
-    folder, paths = read_manifest(finished).folder, sorted(read_labels(finished))
-    rows = read_csv(finished / "layers.csv")
+def test_layers_are_clustered_as_the_paper_says(original_run, evaluation_run, model):
+    folder, paths = read_manifest(original_run).folder, sorted(read_labels(original_run))
+    rows = read_csv(original_run / "layers.csv")
     assert [row["layer"] for row in rows] == ["conv", "pool", "hidden"]
     for row in rows:
-        maps = heatmaps_of(model, tested.parent / folder, paths, row["layer"])
-        scaled = (maps - maps.min()) / (maps.max() - maps.min())
-        again = cluster_layer("x", distances_of(scaled, scaled).astype(np.float32))
+        maps = heatmaps_of(model, evaluation_run.parent / folder, paths, row["layer"])
+        unit_maps = (maps - maps.min()) / (maps.max() - maps.min())
+        again = cluster_layer("x", distances_of(unit_maps, unit_maps).astype(np.float32))
         assert int(row["clusters"]) == again.clusters
         assert float(row["wicd"]) == pytest.approx(again.wicd, rel=1e-3)
         if row["chosen"] == "1":
-            assert read_labels(finished) == dict(zip(paths, again.labels.tolist(), strict=True))
-            kept = np.load(finished / "heatmaps" / "layer.npy")
-            assert np.allclose(kept, maps, atol=1e-4)
-    (chosen,) = [row for row in rows if row["chosen"] == "1"]
-    assert float(chosen["wicd"]) == min(float(row["wicd"]) for row in rows)
+            assert read_labels(original_run) == dict(zip(paths, again.labels.tolist(), strict=True))
+            stored_maps = np.load(original_run / "heatmaps" / "layer.npy")
+            assert np.allclose(stored_maps, maps, atol=1e-4)
+    (row_of_layer,) = [row for row in rows if row["chosen"] == "1"]
+    assert float(row_of_layer["wicd"]) == min(float(row["wicd"]) for row in rows)
     pictures = {
-        row["layer"]: row["file"] for row in read_csv(finished / "heatmaps" / "pictures.csv")
+        row["layer"]: row["file"] for row in read_csv(original_run / "heatmaps" / "pictures.csv")
     }
     assert list(pictures) == ["conv", "pool", "input"]
-    maps = heatmaps_of(model, tested.parent / folder, paths, "input")
+    maps = heatmaps_of(model, evaluation_run.parent / folder, paths, "input")
     maps = maps.reshape(len(paths), SIZE[1], SIZE[0], 3).sum(axis=3)
-    for own, kept in zip(maps, np.load(finished / "heatmaps" / pictures["input"]), strict=True):
+    for own, stored_maps in zip(
+        maps, np.load(original_run / "heatmaps" / pictures["input"]), strict=True
+    ):
         large = np.quantile(np.abs(own), 0.99)
-        assert np.abs(127 * np.clip(own / large, -1, 1) - kept).max() <= 0.52
+        assert np.abs(127 * np.clip(own / large, -1, 1) - stored_maps).max() <= 0.52
 
 
-def test_the_same_input_gives_the_same_files(finished, model, tested, tmp_path):
-    find(model, tested / "failures.txt", tmp_path / "again")
+def test_the_same_input_gives_the_same_files(original_run, model, evaluation_run, tmp_path):
+    find(model, evaluation_run / "failures.txt", tmp_path / "again")
     for name in ("labels.txt", "clusters.csv", "images.csv", "heatmaps/layer.npy"):
-        assert (finished / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+        assert (original_run / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
-def test_the_worst_output_of_the_test_is_explained(model, tested, tmp_path):
+def test_the_worst_output_of_the_test_is_explained(model, evaluation_run, tmp_path):
     """With a test, the outputs that it names are explained; else the predicted classes are."""
-    other = shutil.copytree(tested, tmp_path / "other")
+    other = shutil.copytree(evaluation_run, tmp_path / "other")
     text = (other / "testResult.csv").read_text().splitlines()
     header = text[0].split(",")
     place = header.index("explained output")
@@ -134,24 +136,24 @@ def test_the_worst_output_of_the_test_is_explained(model, tested, tmp_path):
     lines = [text[0], *(",".join(row) for row in rows)]
     (other / "testResult.csv").write_text("\n".join(lines) + "\n")
     find(model, other / "failures.txt", tmp_path / "run", layers=("hidden",))
-    shutil.copy(tested / "failures.txt", tmp_path / "list.txt")
+    shutil.copy(evaluation_run / "failures.txt", tmp_path / "list.txt")
     find(model, tmp_path / "list.txt", tmp_path / "plain", layers=("hidden",))
-    turned, plain = (np.load(tmp_path / n / "heatmaps" / "layer.npy") for n in ("run", "plain"))
-    assert not np.allclose(turned, plain)
+    by_worst, plain = (np.load(tmp_path / n / "heatmaps" / "layer.npy") for n in ("run", "plain"))
+    assert not np.allclose(by_worst, plain)
     paths = sorted(read_labels(tmp_path / "plain"))
     folder = read_manifest(tmp_path / "plain").folder
     assert np.allclose(plain, heatmaps_of(model, tmp_path / folder, paths, "hidden"), atol=1e-4)
 
 
-def test_the_user_can_choose_layers(model, tested, tmp_path):
-    find(model, tested / "failures.txt", tmp_path / "run", layers=("pool",))
+def test_the_user_can_choose_layers(model, evaluation_run, tmp_path):
+    find(model, evaluation_run / "failures.txt", tmp_path / "run", layers=("pool",))
     assert [row["layer"] for row in read_csv(tmp_path / "run" / "layers.csv")] == ["pool"]
     with pytest.raises(InputError, match=r"no layer 'nose' with heatmaps.*conv, pool, hidden"):
-        find(model, tested / "failures.txt", tmp_path / "other", layers=("nose",))
+        find(model, evaluation_run / "failures.txt", tmp_path / "other", layers=("nose",))
 
 
-def test_few_images_are_noted_and_none_are_refused(model, tested, tmp_path):
-    lines = (tested / "failures.txt").read_text().splitlines()
+def test_few_images_are_noted_and_none_are_refused(model, evaluation_run, tmp_path):
+    lines = (evaluation_run / "failures.txt").read_text().splitlines()
     (tmp_path / "few.txt").write_text("\n".join(lines[:4]) + "\n")
     manifest = find(model, tmp_path / "few.txt", tmp_path / "few")
     assert any("Only 3 images" in note for note in manifest.notes)
@@ -161,18 +163,20 @@ def test_few_images_are_noted_and_none_are_refused(model, tested, tmp_path):
         find(model, tmp_path / "none.txt", tmp_path / "none")
 
 
-def test_an_unsupported_layer_is_named_and_the_earlier_run_is_kept(finished, tested, run, tmp_path):
+def test_an_unsupported_layer_is_named_and_the_earlier_run_is_kept(
+    original_run, evaluation_run, run, tmp_path
+):
     keras, _ = import_keras()
     layers = keras.layers
     stack = [keras.Input((SIZE[1], SIZE[0], 3)), layers.Rescaling(1.0), layers.Reshape((20, 72))]
     dnn = keras.Sequential([*stack, layers.LSTM(4, name="memory"), layers.Dense(2, "softmax")])
     dnn.save(tmp_path / "lstm.keras")
     before = (run / "labels.txt").read_bytes()
-    listed = shutil.copy(tested / "failures.txt", tmp_path / "list.txt")
+    image_list = shutil.copy(evaluation_run / "failures.txt", tmp_path / "list.txt")
     with pytest.raises(InputError, match="'memory'"):
-        find(tmp_path / "lstm.keras", listed, run, overwrite=True, scaling="none")
+        find(tmp_path / "lstm.keras", image_list, run, overwrite=True, scaling="none")
     with pytest.raises(InputError, match="is another model than before"):  # it was not tested
-        find(tmp_path / "lstm.keras", tested / "failures.txt", run, overwrite=True)
+        find(tmp_path / "lstm.keras", evaluation_run / "failures.txt", run, overwrite=True)
     assert (run / "labels.txt").read_bytes() == before
     assert not list(run.glob(".heatmaps*"))
 
@@ -187,8 +191,8 @@ def improvement(tmp_path_factory):
     return folder
 
 
-def select(run, improvement, **wanted):
-    return select_unsafe_set(run, improvement, SelectionOptions(**wanted), measure, progress=quiet)
+def select(run, improvement, **options):
+    return select_unsafe_set(run, improvement, SelectionOptions(**options), measure, progress=quiet)
 
 
 def test_distances_are_those_of_raw_heatmaps(run, improvement, model):
@@ -197,12 +201,12 @@ def test_distances_are_those_of_raw_heatmaps(run, improvement, model):
     candidates = read_candidates(run)
     layer = read_manifest(run).chosen["layer"]
     labels = read_labels(run)
-    known_paths = sorted(labels)
+    paths = sorted(labels)
     folder = run.parent / read_manifest(run).folder
     new = heatmaps_of(model, improvement, candidates.paths, layer)
-    known = heatmaps_of(model, folder, known_paths, layer)
-    clusters = np.array([labels[path] for path in known_paths])
-    between, within = distances_of(new, known), distances_of(known, known)
+    failing_maps = heatmaps_of(model, folder, paths, layer)
+    clusters = np.array([labels[path] for path in paths])
+    between, within = distances_of(new, failing_maps), distances_of(failing_maps, failing_maps)
     np.fill_diagonal(within, np.inf)
     for cluster in range(clusters.max() + 1):
         inside = np.flatnonzero(clusters == cluster)
@@ -281,7 +285,7 @@ def test_labels_filled_in_while_new_images_are_compared_are_kept(run, improvemen
 
 
 def test_labels_filled_in_while_clusters_are_found_keep_the_run(
-    run, improvement, model, tested, monkeypatch
+    run, improvement, model, evaluation_run, monkeypatch
 ):
     select(run, improvement, count=6)
     path = read_csv(run / "unsafe_set.csv")[0]["path"]
@@ -293,17 +297,17 @@ def test_labels_filled_in_while_clusters_are_found_keep_the_run(
 
     monkeypatch.setattr(job, "write_heatmaps", slow)
     with pytest.raises(InputError, match="has 1 label: they would be lost"):
-        find(model, tested / "failures.txt", run, overwrite=True)
+        find(model, evaluation_run / "failures.txt", run, overwrite=True)
     assert {row["path"]: row["label"] for row in read_csv(run / "unsafe_set.csv")}[path] == "left"
     assert read_labels(run)
 
 
 def test_no_job_on_a_run_of_heatmaps_removes_a_file_that_it_did_not_write(
-    run, model, tested, improvement
+    run, model, evaluation_run, improvement
 ):
     assert find_undeclared(run, "heatmaps") == set()
     foreign = write_foreign(run, "heatmaps")
-    find(model, tested / "failures.txt", run, overwrite=True)
+    find(model, evaluation_run / "failures.txt", run, overwrite=True)
     assert read_files(run, foreign) == foreign
     (run / "passing.csv").unlink()  # explaining reads it: it would have to be a table
     del foreign["passing.csv"]
@@ -316,13 +320,13 @@ def test_no_job_on_a_run_of_heatmaps_removes_a_file_that_it_did_not_write(
     }
 
 
-def test_a_test_does_not_overwrite_clusters_nor_clusters_a_test(run, model, tested):
+def test_a_test_does_not_overwrite_clusters_nor_clusters_a_test(run, model, evaluation_run):
     images = run.parent / read_manifest(run).folder
     with pytest.raises(InputError, match="holds a run of heatmaps, which a run"):
         dnn_job.test_model(model, images, run, EvaluationOptions(), progress=quiet, overwrite=True)
     assert read_labels(run)
     with pytest.raises(InputError, match="need separate folders"):
-        find(model, tested / "failures.txt", tested, overwrite=True)
+        find(model, evaluation_run / "failures.txt", evaluation_run, overwrite=True)
 
 
 @pytest.mark.parametrize("shape", [(1, 100), (4, 256), (37, 1024), (66, 200), (56, 56), (3, 4, 5)])
@@ -330,8 +334,8 @@ def test_pictures_show_all_of_a_heatmap(shape):
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(2, *shape)).astype(np.float32)
     flat = maps.sum(axis=3) if len(shape) == 3 else maps
-    drawn = draw_maps(maps)
-    height, width = drawn.shape[1:]
+    pictures = draw_maps(maps)
+    height, width = pictures.shape[1:]
     assert max(height, width) <= 56
     high, wide = (-(-side // 56) for side in flat.shape[1:])
     for place in range(2):
@@ -345,4 +349,4 @@ def test_pictures_show_all_of_a_heatmap(shape):
             ]
         )
         large = np.quantile(np.abs(means), 0.99)
-        assert np.abs(127 * np.clip(means / large, -1, 1) - drawn[place]).max() <= 0.51
+        assert np.abs(127 * np.clip(means / large, -1, 1) - pictures[place]).max() <= 0.51

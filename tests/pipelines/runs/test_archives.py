@@ -51,14 +51,14 @@ def test_arrays_come_back_as_they_were_written(tmp_path, arrays, save):
 def test_a_damaged_archive_is_read_right_or_refused_in_one_line(tmp_path, arrays, seed):
     file = tmp_path / "a.npz"
     np.savez(file, **arrays)
-    refused = 0
+    refusals = 0
     for what, content in mutate(file, np.random.default_rng(seed), 1000):
         with put(file, content):
             try:
                 with name_damaged_file(file):
                     back = read_archive(file, ENTRIES)
             except InputError as error:
-                refused += 1
+                refusals += 1
                 assert str(file) in str(error), what
                 assert "\n" not in str(error), what
             else:
@@ -68,7 +68,7 @@ def test_a_damaged_archive_is_read_right_or_refused_in_one_line(tmp_path, arrays
                         entry.kind,
                         entry.dimensions,
                     )
-    assert refused > 30
+    assert refusals > 30
 
 
 def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch):
@@ -86,10 +86,10 @@ def test_an_archive_that_is_encrypted_or_packed_otherwise_is_refused(tmp_path, a
         first = archive.infolist()[0]
     central = content.rindex(b"PK\x01\x02", 0, content.index(first.filename.encode(), 200))
     for at, value in ((8, 1), (10, 99)):
-        changed = bytearray(content)
-        changed[central + at] = value
-        changed[first.header_offset + at - 2] = value
-        (tmp_path / "a.npz").write_bytes(changed)
+        damage = bytearray(content)
+        damage[central + at] = value
+        damage[first.header_offset + at - 2] = value
+        (tmp_path / "a.npz").write_bytes(damage)
         with pytest.raises((ValueError, zipfile.BadZipFile)):
             read_archive(tmp_path / "a.npz", ENTRIES)
 

@@ -45,10 +45,10 @@ def test_a_limit_of_the_file_size_is_named(tmp_path):
         "except OSError as error: print(error.filename)"
     )
     file = tmp_path / "a.txt"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code, str(file)], text=True, capture_output=True, check=True
     )
-    assert done.stdout.strip() == str(file)
+    assert result.stdout.strip() == str(file)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -41,12 +41,12 @@ def test_a_run_that_ends_well(tmp_path):
         assert read_manifest(run.folder).ended == "running"
         with run.stage("drawing"):
             run.progress("drawing", 1, 2)
-    written = read_manifest(tmp_path / "new" / "run")
-    assert written.ended == "finished"
-    assert written.ended_at >= written.started_at
-    assert [stage.name for stage in written.stages] == ["drawing"]
-    assert written.stages[0].peak_memory_mb > 1
-    assert written.versions["numpy"]
+    run_manifest = read_manifest(tmp_path / "new" / "run")
+    assert run_manifest.ended == "finished"
+    assert run_manifest.ended_at >= run_manifest.started_at
+    assert [stage.name for stage in run_manifest.stages] == ["drawing"]
+    assert run_manifest.stages[0].peak_memory_mb > 1
+    assert run_manifest.versions["numpy"]
     assert steps == [("drawing", 0, 0), ("drawing", 1, 2)]
 
 
@@ -61,8 +61,8 @@ def test_a_run_that_ends_well(tmp_path):
 def test_the_manifest_says_how_a_run_ended(tmp_path, error, ended, message):
     with pytest.raises(type(error)), run_folder.open_run(tmp_path / "run", manifest(), quiet):
         raise error
-    written = read_manifest(tmp_path / "run")
-    assert (written.ended, written.message) == (ended, message)
+    run_manifest = read_manifest(tmp_path / "run")
+    assert (run_manifest.ended, run_manifest.message) == (ended, message)
     assert json.loads((tmp_path / "run" / "status.json").read_text())["message"] == ended
 
 
@@ -82,15 +82,15 @@ def test_the_status_follows_the_job_and_estimates_the_time_left(tmp_path, monkey
 
 
 def test_the_status_is_not_rewritten_at_every_step(tmp_path, monkeypatch):
-    written = []
-    monkeypatch.setattr(run_folder, "_write_status", lambda folder, *step: written.append(step))
+    steps = []
+    monkeypatch.setattr(run_folder, "_write_status", lambda folder, *step: steps.append(step))
     with run_folder.open_run(tmp_path / "run", manifest(), quiet) as run:
         for done in range(1, 1001):
             run.progress("drawing", done, 1000)
     # The first and the last step of the stage, how it ended, and few in between.
-    assert written[0][1] == 1
-    assert written[-2][1] == 1000
-    assert len(written) < 20
+    assert steps[0][1] == 1
+    assert steps[-2][1] == 1000
+    assert len(steps) < 20
 
 
 def test_the_peak_memory_is_known_on_other_systems_too(monkeypatch):
@@ -110,10 +110,10 @@ def test_the_peak_memory_is_this_process_own_and_grows_with_what_it_holds():
     code = (
         "from pipelines.runs.folder import peak_memory_mb as peak; a = peak(); b = bytearray(10**8)"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", f"{code}; print(a, peak())"], capture_output=True, check=True
     )
-    before, after = map(float, done.stdout.split())
+    before, after = map(float, result.stdout.split())
     assert before < 100
     assert after - before == pytest.approx(10**8 / 2**20, abs=5)
 
@@ -224,12 +224,12 @@ def test_a_job_that_is_killed_while_it_replaces_a_run_leaves_the_old_or_says_so(
         write(folder, "heatmaps", old)
         if not kill_before(step, lambda at=folder: write(at, "cluster", ("labels.txt",))):
             break
-        left = read_manifest(folder)
-        states.add((left.job, left.ended, left.replacing))
-        if left.replacing:
+        run_manifest = read_manifest(folder)
+        states.add((run_manifest.job, run_manifest.ended, run_manifest.replacing))
+        if run_manifest.replacing:
             with pytest.raises(InputError, match=r"what is left of an earlier run.*--overwrite"):
                 check_replaced(folder)
-        elif left.job == "heatmaps":
+        elif run_manifest.job == "heatmaps":
             assert texts(folder) == dict.fromkeys(old, "heatmaps")
         else:
             assert "heatmaps" not in texts(folder).values()
@@ -243,24 +243,24 @@ def test_a_job_that_is_killed_while_it_replaces_a_run_leaves_the_old_or_says_so(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("barred", ["labels.txt", "gifs"])
-def test_what_is_in_the_way_of_results_is_said_before_the_earlier_run_goes(tmp_path, barred):
+@pytest.mark.parametrize("name", ["labels.txt", "gifs"])
+def test_what_is_in_the_way_of_results_is_said_before_the_earlier_run_goes(tmp_path, name):
     folder = tmp_path / "run"
     with run_folder.open_run(folder, manifest(), quiet, LABELS):
         (folder / "clusters.csv").touch()
-    if barred == "gifs":
-        (folder / barred).write_text("mine")
+    if name == "gifs":
+        (folder / name).write_text("mine")
     else:
-        (folder / barred).mkdir()
-        (folder / barred / "mine.txt").write_text("mine")
+        (folder / name).mkdir()
+        (folder / name / "mine.txt").write_text("mine")
     before = (folder / "run.json").read_bytes()
     with (
-        pytest.raises(InputError, match=f"{barred} is a (file|folder).*Move it elsewhere"),
+        pytest.raises(InputError, match=f"{name} is a (file|folder).*Move it elsewhere"),
         run_folder.open_run(folder, manifest(), quiet, LABELS, overwrite=True),
     ):
         pass
     assert (folder / "run.json").read_bytes() == before
-    assert (folder / barred).exists()
+    assert (folder / name).exists()
 
 
 def test_a_folder_of_outputs_that_is_a_link_is_not_followed(tmp_path):
@@ -376,10 +376,10 @@ def test_a_run_is_not_being_written_after_its_process_was_killed(tmp_path):
         "held = folder.lock_folder(Path(sys.argv[1])); print(folder.is_written(Path(sys.argv[1])));"
         "sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=False
     )
-    assert (done.stdout, done.returncode) == (b"True\n", -9)
+    assert (result.stdout, result.returncode) == (b"True\n", -9)
     assert (tmp_path / ".lock").exists()
     assert not run_folder.is_written(tmp_path)
 

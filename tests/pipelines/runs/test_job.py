@@ -16,7 +16,7 @@ def silent(stage, done, total):
     pass
 
 
-class Counted(Part):
+class FolderCount(Part):
     """The folder whose files are counted."""
 
     part = "parameters"
@@ -37,7 +37,7 @@ def counting(folder: Path, *sources: Path, **changes) -> Job:
         "name": "count",
         "folder": folder,
         "sources": (folder, *sources),
-        "parameters": Counted(images=str(folder)),
+        "parameters": FolderCount(images=str(folder)),
         "outputs": OUTPUTS,
         "work": work,
     }
@@ -100,7 +100,7 @@ def test_a_job_that_fails_leaves_the_earlier_run(images, tmp_path):
     run_job(counting(images), run, progress=silent)
     before = {file.name: file.read_bytes() for file in run.iterdir() if file.name != "status.json"}
 
-    def fail(opened):
+    def fail(run_folder):
         raise InputError("no image is left")
 
     with pytest.raises(InputError, match="no image is left"):

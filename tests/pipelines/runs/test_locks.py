@@ -49,10 +49,10 @@ def test_a_link_is_not_followed(tmp_path):
 
 def test_whoever_looks_keeps_nobody_from_locking(tmp_path):
     file = tmp_path / ".lock"
-    ended = threading.Event()
+    end = threading.Event()
 
     def look():
-        while not ended.is_set():
+        while not end.is_set():
             is_locked(file)
 
     looking = threading.Thread(target=look)
@@ -61,5 +61,5 @@ def test_whoever_looks_keeps_nobody_from_locking(tmp_path):
         for _ in range(100):
             Lock(file).close()
     finally:
-        ended.set()
+        end.set()
         looking.join()

@@ -35,11 +35,11 @@ def test_runs_are_listed_with_the_latest_first(tmp_path):
     for name, start in starts.items():
         (tmp_path / name).mkdir()
         write_manifest(tmp_path / name, manifest(started_at=start, folder=f"/{name}"))
-    listed = list_runs(tmp_path)
-    assert [folder for folder, _ in listed] == [
+    runs = list_runs(tmp_path)
+    assert [folder for folder, _ in runs] == [
         tmp_path / name for name in ("a", "d", "b", "c", ".hidden")
     ]
-    assert [run.folder for _, run in listed] == [
+    assert [run.folder for _, run in runs] == [
         "/a",
         "/d",
         "/b",
@@ -53,12 +53,12 @@ def test_folders_that_are_not_runs_are_not_listed(tmp_path):
     for folder in (tmp_path, tmp_path / "run", tmp_path / "run" / "inner"):
         write_manifest(folder, manifest())
     later = json.dumps(json.loads(manifest().model_dump_json()) | {"schema_version": 2})
-    undated = manifest().model_dump_json().replace('"started_at":"', '"started_at":"in ')
+    without_date = manifest().model_dump_json().replace('"started_at":"', '"started_at":"in ')
     for name, text in {
         "damaged": "{",
         "foreign": '{"name": "x"}',
         "later": later,
-        "undated": undated,
+        "undated": without_date,
     }.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text(text)
@@ -73,8 +73,8 @@ def test_runs_are_listed_however_they_ended(tmp_path):
     for ended in ("running", "finished", "stopped", "failed"):
         (tmp_path / ended).mkdir()
         write_manifest(tmp_path / ended, manifest(ended=ended))
-    listed = list_runs(tmp_path)
-    assert {folder.name: run.ended for folder, run in listed} == {
+    runs = list_runs(tmp_path)
+    assert {folder.name: run.ended for folder, run in runs} == {
         name: name for name in ("running", "finished", "stopped", "failed")
     }
 
@@ -99,8 +99,8 @@ def test_a_folder_that_may_not_be_entered_hides_no_run():
             try:
                 if os.geteuid() == 0:
                     os.setuid(65534)
-                listed = [path.name for path, _ in list_runs(folder)]
-                os._exit(0 if listed == ["open"] else 1)
+                runs = [path.name for path, _ in list_runs(folder)]
+                os._exit(0 if runs == ["open"] else 1)
             finally:
                 os._exit(2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -132,7 +132,7 @@ def test_a_status_that_is_a_folder_is_none(tmp_path):
     assert read_status(tmp_path) is None
 
 
-class Counted(Part):
+class ImageCount(Part):
     """Two figures, and one that a later version added."""
 
     part = "result"
@@ -142,21 +142,21 @@ class Counted(Part):
 
 
 def test_a_part_is_read_as_it_was_written(tmp_path):
-    written = manifest(result={"earlier": 1})
-    write_part(written, Counted(share=0.5, images=3))
-    assert list(written.result.items()) == [("earlier", 1), ("images", 3), ("in all", 0.5)]
-    write_manifest(tmp_path, written)
-    part = read_part(read_manifest(tmp_path), Counted)
+    run_manifest = manifest(result={"earlier": 1})
+    write_part(run_manifest, ImageCount(share=0.5, images=3))
+    assert list(run_manifest.result.items()) == [("earlier", 1), ("images", 3), ("in all", 0.5)]
+    write_manifest(tmp_path, run_manifest)
+    part = read_part(read_manifest(tmp_path), ImageCount)
     assert (part.images, part.share, part.later) == (3, 0.5, ())
-    write_part(written, part.model_copy(update={"later": ("a", "b")}))
-    write_manifest(tmp_path, written)
-    assert read_part(read_manifest(tmp_path), Counted).later == ("a", "b")
+    write_part(run_manifest, part.model_copy(update={"later": ("a", "b")}))
+    write_manifest(tmp_path, run_manifest)
+    assert read_part(read_manifest(tmp_path), ImageCount).later == ("a", "b")
 
 
 def test_a_part_that_the_job_did_not_reach_is_none():
-    assert find_part(manifest(), Counted) is None
-    assert find_part(manifest(result={"later": ["a"]}), Counted) is None
-    assert find_part(manifest(result={"images": 1, "in all": 1}), Counted).images == 1
+    assert find_part(manifest(), ImageCount) is None
+    assert find_part(manifest(result={"later": ["a"]}), ImageCount) is None
+    assert find_part(manifest(result={"images": 1, "in all": 1}), ImageCount).images == 1
 
 
 @pytest.mark.parametrize(
@@ -173,10 +173,10 @@ def test_a_part_that_the_job_did_not_reach_is_none():
 def test_a_part_that_was_edited_is_refused_by_file_and_field(tmp_path, result, words):
     write_manifest(tmp_path, manifest(result=result))
     for read in (read_part, find_part):
-        with pytest.raises(InputError) as refused:
-            read(read_manifest(tmp_path), Counted)
-        assert str(refused.value).startswith(f"{tmp_path / 'run.json'} is not as the tool writes")
-        assert words in str(refused.value)
-        assert str(refused.value).endswith(
+        with pytest.raises(InputError) as refusal:
+            read(read_manifest(tmp_path), ImageCount)
+        assert str(refusal.value).startswith(f"{tmp_path / 'run.json'} is not as the tool writes")
+        assert words in str(refusal.value)
+        assert str(refusal.value).endswith(
             "Take the file from a backup, or run its job (cluster) again."
         )

@@ -37,11 +37,11 @@ def counts_in(file):
         for figure, after in pairwise(values):
             if not isinstance(figure, ast.FormattedValue) or not isinstance(after, ast.Constant):
                 continue
-            shown = ast.unparse(ast.JoinedStr([figure]))[2:-1]
+            code = ast.unparse(ast.JoinedStr([figure]))[2:-1]
             noun = NOUN.match(after.value)
-            is_count = "len(" in shown or ":," in shown or re.match(r"{(n|count|times)}", shown)
-            if noun and is_count and "count_of(" not in shown and not shown[1].isupper():
-                yield f"{shown}{noun[0]}"
+            is_count = "len(" in code or ":," in code or re.match(r"{(n|count|times)}", code)
+            if noun and is_count and "count_of(" not in code and not code[1].isupper():
+                yield f"{code}{noun[0]}"
 
 
 def test_no_message_says_1_images():

@@ -45,8 +45,8 @@ def explain(folder, clusters, progress=quiet, table_files=NO_TABLES, families=No
 
 def hints(explanation):
     return {
-        cluster: "; ".join(hint.words for hint in explained.hints)
-        for cluster, explained in explanation.clusters.items()
+        cluster: "; ".join(hint.words for hint in cluster_explanation.hints)
+        for cluster, cluster_explanation in explanation.clusters.items()
     }
 
 
@@ -65,23 +65,23 @@ def images(tmp_path):
         picture = picture * (0.15 if label == 0 else 1) + (label == 1) * rng.normal(
             0, 40, picture.shape
         )
-        saved = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
-        saved.save(folder / f"{number:02d}.jpg", quality=95)
+        jpeg = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+        jpeg.save(folder / f"{number:02d}.jpg", quality=95)
     return folder, [f"{number:02d}.jpg" for number in range(60)], labels
 
 
 def test_each_cluster_is_told_apart_by_its_own_property(images):
     folder, paths, labels = images
-    heard = []
+    steps = []
     explanation = explain(
-        folder, clusters_of(folder, paths, labels), lambda *step: heard.append(step)
+        folder, clusters_of(folder, paths, labels), lambda *step: steps.append(step)
     )
     hint_of = hints(explanation)
     assert set(hint_of) == {0, 1}
     assert "darker than the rest: mean brightness 0." in hint_of[0].split("; ")[0]
     assert "noisier than the rest: noise" in hint_of[1].split("; ")[0]
-    assert all(len(explained.hints) <= MOST_HINTS for explained in explanation.clusters.values())
-    assert heard == [(STAGE, done, 60) for done in range(1, 61)]
+    assert all(len(cluster.hints) <= MOST_HINTS for cluster in explanation.clusters.values())
+    assert steps == [(STAGE, count, 60) for count in range(1, 61)]
 
 
 def test_clusters_at_random_are_told_apart_by_nothing(images):
@@ -155,8 +155,8 @@ def run(images, tmp_path):
     folder, paths, labels = images
     manifest = Manifest(job="cluster", command=[], folder=str(folder), parameters={"seed": 0})
     clusters = clusters_of(folder, paths, labels)
-    with open_run(tmp_path / "run", manifest, quiet) as opened:
-        write_clusters(opened.folder, clusters, {0: {"family": 0}, 1: {"family": 0}})
+    with open_run(tmp_path / "run", manifest, quiet) as new_run:
+        write_clusters(new_run.folder, clusters, {0: {"family": 0}, 1: {"family": 0}})
     return tmp_path / "run"
 
 
@@ -214,9 +214,9 @@ def test_what_is_measured_is_not_measured_again(run, images, table_files):
     before = (run / "properties.csv").read_bytes()
     for file in images[0].iterdir():
         file.unlink()
-    heard = []
-    explain_run(run, table_files, seed=None, progress=lambda *step: heard.append(step))
-    assert heard == []
+    steps = []
+    explain_run(run, table_files, seed=None, progress=lambda *step: steps.append(step))
+    assert steps == []
     assert (run / "properties.csv").read_bytes() == before
 
 
@@ -241,11 +241,11 @@ def test_pictures_that_are_away_are_measured_when_they_are_back(run, images):
         explain_run(run, NO_TABLES, seed=None, progress=quiet)
     assert read_csv(run / "clusters.csv")[0]["hint"] == hint
     folder.with_name("away").rename(folder)
-    kept = (folder / "59.jpg").read_bytes()
+    content = (folder / "59.jpg").read_bytes()
     (folder / "59.jpg").unlink()
     (problem,) = explain_run(run, NO_TABLES, seed=None, progress=quiet).problems
     assert (problem.count, problem.used) == (1, False)
-    (folder / "59.jpg").write_bytes(kept)
+    (folder / "59.jpg").write_bytes(content)
     assert explain_run(run, NO_TABLES, seed=None, progress=quiet).problems == []
 
 
@@ -261,8 +261,8 @@ def test_properties_come_back_as_they_were(run, images):
     folder, paths, _ = images
     explain_run(run, NO_TABLES, seed=None, progress=quiet)
     digests = read_clusters(run).digests
-    measured = explain_module.measure_images(folder, paths, digests, quiet)
-    assert read_properties(run, paths) == pytest.approx(measured, abs=1e-9, nan_ok=True)
+    properties = explain_module.measure_images(folder, paths, digests, quiet)
+    assert read_properties(run, paths) == pytest.approx(properties, abs=1e-9, nan_ok=True)
     assert read_properties(run, [*paths, "other.jpg"]) is None
 
 

@@ -31,8 +31,8 @@ from pipelines.runs.manifest import Manifest, write_manifest
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 LABELS = (0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, -1, -1)
-REJECTED = [("a/notes.txt", "not an image"), ("torn.jpg", "cut off\tin the middle")]
-MARKED = "\u202ereversed"
+REJECTED_FILES = [("a/notes.txt", "not an image"), ("torn.jpg", "cut off\tin the middle")]
+REVERSED_TEXT = "\u202ereversed"
 
 
 HOSTILE = (
@@ -42,7 +42,7 @@ HOSTILE = (
     "' onmouseover='alert(1)",
     '" onerror="alert(1)',
     "&lt;b&gt; &amp; & <!-- -->",
-    MARKED,
+    REVERSED_TEXT,
 )
 
 
@@ -210,6 +210,6 @@ def write_run(folder, labels=LABELS, /, *, paths=None, **changes):
     }
     write_manifest(folder, Manifest.model_validate(manifest | changes))
     write_clusters(folder, clusters)
-    write_pairs(folder / run_folder.REJECTED_FILE, REJECTED)
+    write_pairs(folder / run_folder.REJECTED_FILE, REJECTED_FILES)
     write_thumbnails(folder, clusters)
     return folder

@@ -70,15 +70,15 @@ def test_a_family_of_several_clusters_says_what_they_share(run):
     assert hint(7).words in family
     assert finding(7).words in family
     assert "10 label 0 \u2192 none" in family
-    left = [10 - place for place in range(MOST_CONFUSIONS + 2)][MOST_CONFUSIONS:]
-    assert f"and {len(left)} more pairs ({sum(left)} images)" in family
+    rest = [10 - place for place in range(MOST_CONFUSIONS + 2)][MOST_CONFUSIONS:]
+    assert f"and {len(rest)} more pairs ({sum(rest)} images)" in family
     # Of a single cluster, its card says it all.
     alone = page.part("Family 1: darker than the rest 1 cluster, 4 images (23.5 %)", "drive")
     assert hint(1).words not in alone
 
 
 @pytest.mark.parametrize(
-    ("words", "shared", "expected"),
+    ("words", "findings", "expected"),
     [
         ({"name": "Dim light"}, {"hints": [hint(1)]}, "Family 1: Dim light 1 cluster"),
         ({}, {"parameters": [rain()]}, "Family 1: alike in weather rain 1 cluster"),
@@ -86,9 +86,9 @@ def test_a_family_of_several_clusters_says_what_they_share(run):
         ({}, {}, "Family 1 1 cluster"),
     ],
 )
-def test_a_family_is_called_by_what_is_known(run, words, shared, expected):
+def test_a_family_is_called_by_what_is_known(run, words, findings, expected):
     explanation = explanation_of()
-    explanation.families[1] = Family(family=1, clusters=[1], size=4, **shared)
+    explanation.families[1] = Family(family=1, clusters=[1], size=4, **findings)
     write_explanation(run, explanation)
     save_words(run, 1, words)
     assert expected in report(run).words()
@@ -97,12 +97,12 @@ def test_a_family_is_called_by_what_is_known(run, words, shared, expected):
 def test_pictures_are_the_most_central_ones_and_are_inside_the_file(run):
     page = report(run)
     clusters = read_clusters(run)
-    shown = [
+    places = [
         place for cluster in (0, 2, 1, NOISE) for place in list_members(clusters, cluster)[:STILLS]
     ]
     images = page.all("img")
-    assert [image["alt"] for image in images] == [clusters.paths[place] for place in shown]
-    for image, place in zip(images, shown, strict=True):
+    assert [image["alt"] for image in images] == [clusters.paths[place] for place in places]
+    for image, place in zip(images, places, strict=True):
         kind, content = image["src"].split(",", 1)
         assert kind == "data:image/jpeg;base64"
         thumbnail = run / "thumbnails" / thumbnail_name(clusters.digests[place])
@@ -138,7 +138,7 @@ def test_a_missing_thumbnail_leaves_a_box_with_the_path(run, tmp_path):
     assert [box["aria-label"] for box in boxes] == [
         f"{clusters.paths[place]}: no thumbnail" for place in (first, second, third)
     ]
-    shown = page.part("Cluster 0", "Cluster 2")
+    part = page.part("Cluster 0", "Cluster 2")
     for place in (first, second, third):
-        assert f"no thumbnail {clusters.paths[place]}" in shown
+        assert f"no thumbnail {clusters.paths[place]}" in part
     assert base64.b64encode(b"\xff\xd8\xffsecret").decode() not in page.source

@@ -33,7 +33,7 @@ from pipelines.runs.files import replace_cells, write_pairs
 from tests.pipelines.clusters.report.reported import (
     HOSTILE,
     LABELS,
-    MARKED,
+    REVERSED_TEXT,
     explanation_of,
     hint,
     report,
@@ -86,7 +86,7 @@ def write_named_run(folder, texts):
         stages=[{"name": text, "seconds": 1, "peak_memory_mb": 1} for text in texts],
     )
     write_pairs(run / run_folder.REJECTED_FILE, [(text, text) for text in texts])
-    shared = ClusterExplanation(
+    fields = ClusterExplanation(
         hints=[Hint("x", 1, 1, 1, 1, text) for text in texts],
         parameters=[Finding(text, "category", 1, 1, 1, 1, text, text) for text in texts],
         confusions=[Confusion(label=texts[0], prediction=texts[1], images=1)],
@@ -96,8 +96,8 @@ def write_named_run(folder, texts):
         seed=0,
         parameter_files=list(texts),
         parameters=[ParameterColumn(name=text, kind="category") for text in texts],
-        clusters={0: ClusterExplanation(**shared)},
-        families=[Family(family=0, clusters=[0, 1, 2], size=15, **shared)],
+        clusters={0: ClusterExplanation(**fields)},
+        families=[Family(family=0, clusters=[0, 1, 2], size=15, **fields)],
         unsafe_values=[
             UnsafeCoverage(parameter=text, value=1, side="near", images=1, clusters=[0])
             for text in texts
@@ -124,9 +124,9 @@ def test_hostile_names_are_text(tmp_path):
         assert harmless.text.count(other) > 15
     assert "49" not in page.part("<b>{{ 7 * 7 }}", "Job")
     # What turns the direction of writing ends where the name ends.
-    marked = [tags for tags, data in page.pieces if MARKED in data]
-    assert len(marked) > 15
-    assert all("bdi" in tags or tags[-2:] == ("div", "p") for tags in marked)
+    tags_of_names = [tags for tags, words in page.pieces if REVERSED_TEXT in words]
+    assert len(tags_of_names) > 15
+    assert all("bdi" in tags or tags[-2:] == ("div", "p") for tags in tags_of_names)
 
 
 def test_a_run_of_an_older_version(old):
@@ -299,18 +299,14 @@ def test_a_run_with_passing_images_says_whom_parameters_are_compared_with(
     run = shutil.copytree(planted_beside_passing, tmp_path / "run")
     words = report(run).words()
     explanation = read_explanation(run)
-    for cluster, explained in explanation.clusters.items():
-        yaw = [finding for finding in explained.parameters if finding.parameter == "yaw"]
+    for cluster, entry in explanation.clusters.items():
+        yaw = [finding for finding in entry.parameters if finding.parameter == "yaw"]
         assert len(yaw) == (cluster != USUAL)
         for finding in yaw:
             assert finding.words in words
-            if explained.parameters[0] == finding:
+            if entry.parameters[0] == finding:
                 assert f"yaw {format_means(finding)}" in words
-    firsts = [
-        explained.parameters[0]
-        for explained in explanation.clusters.values()
-        if explained.parameters
-    ]
+    firsts = [entry.parameters[0] for entry in explanation.clusters.values() if entry.parameters]
     assert "passing images" in {finding.reference for finding in firsts}
     assert explanation.notes[0] in words
     assert "Parameter against passing images For a number: how much smaller the spread" in words

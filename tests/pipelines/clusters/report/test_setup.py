@@ -48,10 +48,10 @@ def test_the_digest_is_what_the_command_beside_it_prints(run, tmp_path):
     words = report(run).words()
     command = re.search(r"cut -f1 RUN/labels.txt .*? sha256sum(?= computes)", words)[0]
     command = command.replace("RUN", shlex.quote(str(run)))
-    printed = subprocess.run(
+    result = subprocess.run(
         command, shell=True, cwd=images, capture_output=True, text=True, check=True
     )
-    assert printed.stdout.split()[0] in words
+    assert result.stdout.split()[0] in words
 
 
 def test_a_manifest_of_hardly_anything_will_do(tmp_path):

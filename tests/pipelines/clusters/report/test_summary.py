@@ -14,7 +14,12 @@ from pipelines.clusters.report.summary import MOST_PROBLEMS, MOST_REJECTED
 from pipelines.data.parameters import Problem
 from pipelines.runs import folder as run_folder
 from pipelines.runs.files import write_pairs
-from tests.pipelines.clusters.report.reported import REJECTED, explanation_of, report, write_run
+from tests.pipelines.clusters.report.reported import (
+    REJECTED_FILES,
+    explanation_of,
+    report,
+    write_run,
+)
 
 
 def test_figures_of_the_run_come_first(run):
@@ -50,14 +55,14 @@ def test_unsafe_values_that_are_not_covered_come_first_and_others_are_told_apart
         "glare at least 0.25 0 no failing image next to it "
         "head_yaw near 220 7 0, 1 covered"
     )
-    marked = [row for row in page.all("tr") if row.get("class") == "not-covered"]
-    assert len(marked) == 1
+    gaps = [row for row in page.all("tr") if row.get("class") == "not-covered"]
+    assert len(gaps) == 1
 
 
 def test_without_unsafe_values_there_is_no_section_on_them(run):
     explanation = explanation_of().model_copy(update={"unsafe_values": []})
-    for explained in (*explanation.clusters.values(), *explanation.families):
-        explained.unsafe_values = []
+    for entry in (*explanation.clusters.values(), *explanation.families):
+        entry.unsafe_values = []
     write_explanation(run, explanation)
     page = report(run)
     assert "unsafe-values" not in page.ids()
@@ -66,7 +71,7 @@ def test_without_unsafe_values_there_is_no_section_on_them(run):
 
 def test_what_could_not_be_used_is_listed(run):
     words = report(run).part("2 files could not be used.", "How to reproduce")
-    for path, reason in REJECTED:
+    for path, reason in REJECTED_FILES:
         assert f"{path} {' '.join(reason.split())}" in words
     assert (
         "1 entry of the parameter files could not be used; the rest of these files was used."

@@ -45,13 +45,13 @@ def test_a_good_table_has_no_problem(tmp_path):
 def test_rows_in_any_order(tmp_path):
     header, *rows = GOOD.splitlines()
     for seed in range(5):
-        mixed = [rows[place] for place in np.random.default_rng(seed).permutation(4)]
-        table = read_parameters([save(tmp_path, "\n".join([header, *mixed]))], PATHS, [])
+        shuffle = [rows[place] for place in np.random.default_rng(seed).permutation(4)]
+        table = read_parameters([save(tmp_path, "\n".join([header, *shuffle]))], PATHS, [])
         assert columns(table) == {"yaw": YAW, "sky": SKY}
 
 
 @pytest.mark.parametrize(
-    ("replaced", "replacement", "problems", "yaw", "sky"),
+    ("original", "replacement", "problems", "yaw", "sky"),
     [
         ("b.png,2,blue\n", "", [(0, "", "a row of b.png")], [1, None, 3, 4], ["grey", None]),
         ("b.png", "z.png", [(0, "", "of b.png"), (3, "", "'z.png'")], [1, None, 3, 4], None),
@@ -82,11 +82,11 @@ def test_rows_in_any_order(tmp_path):
     ],
 )
 def test_what_is_wrong_is_a_problem_and_the_rest_is_used(
-    tmp_path, replaced, replacement, problems, yaw, sky
+    tmp_path, original, replacement, problems, yaw, sky
 ):
     new = replacement if isinstance(replacement, bytes) else replacement.encode()
     table = read_parameters(
-        [save(tmp_path, GOOD.encode().replace(replaced.encode(), new))], PATHS, []
+        [save(tmp_path, GOOD.encode().replace(original.encode(), new))], PATHS, []
     )
     assert [(problem.file, problem.row, problem.column) for problem in table.problems] == [
         ("parameters.csv", row, column) for row, column, _ in problems
@@ -200,8 +200,8 @@ def test_tables_of_spreadsheets_and_data_frames_are_read(tmp_path, text, values)
     (tmp_path / "table.csv").write_text(text)
     table = read_parameters([tmp_path / "table.csv"], ["a.png", "b.png"], [])
     (parameter,) = table.parameters
-    known = [None if np.isnan(value) else value for value in parameter.values.tolist()]
-    assert (parameter.kind, known) == ("number", values)
+    numbers = [None if np.isnan(value) else value for value in parameter.values.tolist()]
+    assert (parameter.kind, numbers) == ("number", values)
     assert [problem.row for problem in table.problems if not problem.used] == [
         2 + place for place, value in enumerate(values) if value is None
     ]
