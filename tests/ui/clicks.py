@@ -68,7 +68,7 @@ def wait_for_run(page, name):
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=LONG)
 
 
-def shown_path(page):
+def path_of_detail(page):
     return page.locator(".detail .path").inner_text()
 
 

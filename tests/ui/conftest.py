@@ -43,18 +43,18 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
 
-    def loaded(self) -> str:
+    def read_loaded_files(self) -> str:
         return Path(f"/proc/{self.process.pid}/maps").read_text()
 
 
 @pytest.fixture(scope="session")
 def chromium_path():
-    done = subprocess.run(
+    result = subprocess.run(
         [ROOT / "tests" / "ui" / "find_chromium"], capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        pytest.exit(done.stderr, returncode=1)
-    return done.stdout.strip()
+    if result.returncode:
+        pytest.exit(result.stderr, returncode=1)
+    return result.stdout.strip()
 
 
 @pytest.fixture(scope="session")
@@ -103,8 +103,8 @@ def serve(features, tmp_path_factory):
                 process.terminate()
                 rest, _ = process.communicate(timeout=LONG / 1000)
         # Gradio itself raises a 404 for the events of a page that was closed meanwhile.
-        raised = rest.split("ERROR:    Exception in ASGI application")
-        ours = [text for text in raised if not ("in sse_stream" in text and "404: Not" in text)]
+        tracebacks = rest.split("ERROR:    Exception in ASGI application")
+        ours = [text for text in tracebacks if not ("in sse_stream" in text and "404: Not" in text)]
         assert "Traceback" not in "".join(ours), rest
         assert not network.exists(), f"left the machine: {network.read_text()}"
 
@@ -130,7 +130,9 @@ def visit(chromium):
         page = new_page(chromium, viewport=size, **options)
         contexts.append(page.context)
         own = ("{0.scheme}://{0.netloc}/".format(urlsplit(url)), "data:", "blob:")
-        page.on("request", lambda sent: sent.url.startswith(own) or foreign.append(sent.url))
+        page.on(
+            "request", lambda request: request.url.startswith(own) or foreign.append(request.url)
+        )
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(url)
         page.wait_for_selector("#find")
@@ -164,7 +166,7 @@ def failures(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def mixed(server, chromium, tmp_path_factory):
+def hostile_folder(server, chromium, tmp_path_factory):
     """Return a folder whose names are hostile and whose files are not all usable, and its run."""
     images = draw_failures(tmp_path_factory.mktemp("mixed") / f"{HOSTILE[0]} {HOSTILE[1]}")
     for number, name in enumerate(HOSTILE):

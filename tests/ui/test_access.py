@@ -9,9 +9,9 @@ from playwright.sync_api import expect
 from tests.ui.clicks import give, new_page, unfold
 
 
-def status_of(url, data=None, **headers):
+def status_of(url, body=None, **headers):
     try:
-        with urlopen(Request(url, data, headers)) as answer:
+        with urlopen(Request(url, body, headers)) as answer:
             return answer.status, answer.read()
     except HTTPError as error:
         return error.code, error.read()
@@ -25,8 +25,8 @@ def test_a_foreign_host_or_origin_is_refused(server):
     assert status_of(f"{server.url}gradio_api/upload", data=b"x")[0] == 404
 
 
-def test_of_an_image_folder_nothing_is_served(mixed, server, visit):
-    images, run = mixed
+def test_of_an_image_folder_nothing_is_served(hostile_folder, server, visit):
+    images, run = hostile_folder
     page = visit(f"{server.url}?run={quote(str(run))}")
     expect(page.locator(".thumb").first).to_be_visible()
     thumbnail = page.locator(".thumb img").first.get_attribute("src")

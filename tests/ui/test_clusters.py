@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from pipelines.runs.files import read_csv, read_pairs
 from pipelines.runs.manifest import read_manifest
 from tests.planted import UNSAFE_VALUES
-from tests.ui.clicks import give, new_page, order, shown_path, unfold
+from tests.ui.clicks import give, new_page, order, path_of_detail, unfold
 from tests.waiting import until
 
 
@@ -50,10 +50,10 @@ def test_a_tile_shows_the_most_central_image(browsing, planted):
 def test_a_cluster_is_chosen_by_mouse_and_by_arrow_keys(browsing, planted):
     rows = {row["cluster"]: row for row in read_csv(planted / "clusters.csv")}
     gif = browsing.locator(".gif img")
-    shown = order(planted)
+    clusters = order(planted)
 
-    def chosen(place):
-        cluster = shown[place]
+    def check_choice(place):
+        cluster = clusters[place]
         expect(browsing.locator(".tile[aria-selected='true']")).to_have_attribute(
             "data-cluster", cluster
         )
@@ -61,16 +61,16 @@ def test_a_cluster_is_chosen_by_mouse_and_by_arrow_keys(browsing, planted):
         expect(browsing.locator("dl")).to_contain_text(rows[cluster]["central_image"])
         return True
 
-    assert chosen(0)
-    browsing.locator(f".tile[data-cluster='{shown[3]}']").click()
-    assert chosen(3)
+    assert check_choice(0)
+    browsing.locator(f".tile[data-cluster='{clusters[3]}']").click()
+    assert check_choice(3)
     browsing.keyboard.press("ArrowRight")
-    assert chosen(4)
+    assert check_choice(4)
     browsing.keyboard.press("ArrowLeft")
     browsing.keyboard.press("ArrowLeft")
-    assert chosen(2)
+    assert check_choice(2)
     browsing.keyboard.press("Home")
-    assert chosen(0)
+    assert check_choice(0)
     browsing.keyboard.press("End")
     expect(gif).to_have_attribute("src", re.compile(r"gifs/noise\.gif$"))
 
@@ -98,9 +98,9 @@ def test_figures_come_from_clusters_csv(browsing, planted):
 
 def test_what_sets_a_cluster_apart_stands_beside_it(browsing, planted):
     rows = {row["cluster"]: row["hint"] for row in read_csv(planted / "clusters.csv")}
-    hinted = next(cluster for cluster, hint in rows.items() if hint)
-    silent = next(cluster for cluster, hint in rows.items() if not hint)
-    for cluster in (hinted, silent):
+    with_hint = next(cluster for cluster, hint in rows.items() if hint)
+    without_hint = next(cluster for cluster, hint in rows.items() if not hint)
+    for cluster in (with_hint, without_hint):
         browsing.locator(f".tile[data-cluster='{cluster}']").click()
         expected = rows[cluster].split("; ") if rows[cluster] else []
         expect(browsing.locator(".hints li")).to_have_text(expected)
@@ -108,9 +108,9 @@ def test_what_sets_a_cluster_apart_stands_beside_it(browsing, planted):
 
 def test_a_cluster_is_explained_by_its_parameters(browsing, planted):
     rows = {row["cluster"]: row["parameters"] for row in read_csv(planted / "clusters.csv")}
-    explained = next(cluster for cluster, parameters in rows.items() if parameters)
-    browsing.locator(f".tile[data-cluster='{explained}']").click()
-    first = rows[explained].split("; ")[0]
+    with_parameters = next(cluster for cluster, parameters in rows.items() if parameters)
+    browsing.locator(f".tile[data-cluster='{with_parameters}']").click()
+    first = rows[with_parameters].split("; ")[0]
     expect(browsing.locator("ul.parameters li").first).to_have_text(first)
     expect(browsing.locator(".confusions li").first).to_contain_text(" taken for ")
     expect(browsing.locator(".unsafe summary")).to_contain_text(f"of {UNSAFE_VALUES} unsafe values")
@@ -123,19 +123,19 @@ def test_the_grid_pages_through_all_images_of_a_cluster(browsing, planted):
     noise = {path for path, label in labels.items() if label == "-1"}
     browsing.locator(".tile").last.click()
     expect(browsing.locator(".pager")).to_contain_text(f"of {len(noise)}")
-    seen = []
+    paths = []
     while True:
-        seen += [thumb.get_attribute("aria-label") for thumb in browsing.locator(".thumb").all()]
+        paths += [thumb.get_attribute("aria-label") for thumb in browsing.locator(".thumb").all()]
         later = browsing.get_by_role("button", name="Later images")
         if later.is_disabled():
             break
         later.click()
-    assert len(seen) > 48
-    assert sorted(seen) == sorted(noise)
+    assert len(paths) > 48
+    assert sorted(paths) == sorted(noise)
     distances = {
         row["path"]: float(row["distance_to_centre"]) for row in read_csv(planted / "images.csv")
     }
-    assert [distances[path] for path in seen] == sorted(distances[path] for path in seen)
+    assert [distances[path] for path in paths] == sorted(distances[path] for path in paths)
 
 
 def test_pointing_at_an_image_tells_its_path_and_distance_and_a_click_keeps_them(browsing, planted):
@@ -144,11 +144,11 @@ def test_pointing_at_an_image_tells_its_path_and_distance_and_a_click_keeps_them
     first, second = (browsing.locator(".thumb").nth(number) for number in (0, 5))
     path = first.get_attribute("aria-label")
     first.hover()
-    assert shown_path(browsing) == str(folder / path)
+    assert path_of_detail(browsing) == str(folder / path)
     assert f"{float(distances[path]):.4f}" in browsing.locator(".detail").inner_text()
     second.click()
     browsing.locator("h2").hover()
-    assert shown_path(browsing) == str(folder / second.get_attribute("aria-label"))
+    assert path_of_detail(browsing) == str(folder / second.get_attribute("aria-label"))
 
 
 def test_a_name_and_a_note_are_saved_as_they_are_typed_and_survive_a_reload(browsing, planted):
@@ -235,7 +235,7 @@ def test_a_point_of_the_map_opens_its_cluster_and_image(browsing, planted):
     }
     canvas.click(position=at)
     path = rows[alone]["path"]
-    assert shown_path(browsing).endswith(path)
+    assert path_of_detail(browsing).endswith(path)
     expect(browsing.locator(".tile[aria-selected='true']")).to_have_attribute(
         "data-cluster", rows[alone]["cluster"]
     )
@@ -243,7 +243,7 @@ def test_a_point_of_the_map_opens_its_cluster_and_image(browsing, planted):
 
 
 def test_choosing_a_cluster_dims_the_others_on_the_map(browsing):
-    saturated = """canvas => {
+    count_saturated = """canvas => {
         const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
         const hues = {};
         for (let i = 0; i < data.length; i += 4) {
@@ -257,7 +257,7 @@ def test_choosing_a_cluster_dims_the_others_on_the_map(browsing):
     opaque = []
     for cluster in (0, 1):
         browsing.locator(f".tile[data-cluster='{cluster}']").click()
-        opaque.append(browsing.locator("canvas").evaluate(saturated))
+        opaque.append(browsing.locator("canvas").evaluate(count_saturated))
     assert opaque[0] != opaque[1]
     swatch = browsing.locator(".tile[data-cluster='1'] i").evaluate(
         "dot => getComputedStyle(dot).backgroundColor"

@@ -55,7 +55,7 @@ def fill(page, model, images, names=None):
 
 
 @pytest.fixture(scope="module")
-def finished(server, chromium, model, images, names):
+def inspection(server, chromium, model, images, names):
     """Give a model and images to the page, and return the inspection."""
     page = new_page(chromium)
     page.goto(server.url)
@@ -70,38 +70,38 @@ def finished(server, chromium, model, images, names):
 
 
 @pytest.fixture
-def looking(finished, server, visit):
+def looking(inspection, server, visit):
     page = visit(server.url)
     open_tab(page, TAB)
     box = page.get_by_label("Open an inspection")
     expect(box).to_have_value(re.compile("inspection"))
-    box.fill(str(finished))
+    box.fill(str(inspection))
     box.press("Enter")
-    expect(page.locator("#confusion h2")).to_have_text(finished.name)
+    expect(page.locator("#confusion h2")).to_have_text(inspection.name)
     expect(page.locator(".pair h3")).to_be_visible()
     return page
 
 
-def called(row):
+def name_pair(row):
     return f"{row['class_a']} \N{EN DASH} {row['class_b']}"
 
 
-def listed(page):
+def read_pair_names(page):
     return [
         page.locator(".ranked tbody tr").nth(place).locator("button").inner_text()
         for place in range(page.locator(".ranked tbody tr").count())
     ]
 
 
-def test_pairs_are_ranked_by_confusion_and_by_bias(looking, finished):
-    rows = read_csv(finished / "confusion.csv")
-    assert listed(looking) == [called(row) for row in rows]
-    flagged = sum(row["below_one_sd"] == "1" for row in rows)
-    expect(looking.locator(".ranked tr.flagged")).to_have_count(flagged)
-    expect(looking.locator(".ranked > p").first).to_contain_text(f"{flagged} pair")
+def test_pairs_are_ranked_by_confusion_and_by_bias(looking, inspection):
+    rows = read_csv(inspection / "confusion.csv")
+    assert read_pair_names(looking) == [name_pair(row) for row in rows]
+    count_below = sum(row["below_one_sd"] == "1" for row in rows)
+    expect(looking.locator(".ranked tr.flagged")).to_have_count(count_below)
+    expect(looking.locator(".ranked > p").first).to_contain_text(f"{count_below} pair")
     looking.get_by_role("button", name="Bias", exact=True).click()
-    rows = read_csv(finished / "bias.csv")
-    assert listed(looking) == [called(row) for row in rows]
+    rows = read_csv(inspection / "bias.csv")
+    assert read_pair_names(looking) == [name_pair(row) for row in rows]
     row = rows[0]
     expect(looking.locator(".ranked tbody tr").first).to_contain_text(
         f"{row['third_1']} sides with {row['nearer_1']}"
@@ -109,10 +109,10 @@ def test_pairs_are_ranked_by_confusion_and_by_bias(looking, finished):
     assert looking.evaluate("window.hit") is None
 
 
-def test_the_heat_map_shows_the_distances_and_chooses_pairs(looking, finished):
+def test_the_heat_map_shows_the_distances_and_chooses_pairs(looking, inspection):
     size = len(NAMES)
-    order = [int(row["place"]) for row in read_csv(finished / "classes.csv")]
-    matrix = read_matrices(finished)["confusion"]
+    order = [int(row["place"]) for row in read_csv(inspection / "classes.csv")]
+    matrix = read_matrices(inspection)["confusion"]
     heat = looking.locator(".pairs canvas").first
     side = heat.evaluate("c => Math.min(c.clientWidth, c.clientHeight)") - 2
     box = heat.bounding_box()
@@ -131,8 +131,8 @@ def test_the_heat_map_shows_the_distances_and_chooses_pairs(looking, finished):
     looking.mouse.move(box["x"] + x, box["y"] + y)
     expect(looking.locator(".pairs figcaption").first).to_contain_text("about")
     looking.mouse.click(box["x"] + x, box["y"] + y)
-    shown = [HOSTILE if NAMES[place] == "pink" else NAMES[place] for place in sorted(far)]
-    expect(looking.locator(".pair h3")).to_have_text(f"{shown[0]} and {shown[1]}")
+    class_names = [HOSTILE if NAMES[place] == "pink" else NAMES[place] for place in sorted(far)]
+    expect(looking.locator(".pair h3")).to_have_text(f"{class_names[0]} and {class_names[1]}")
 
 
 def read_pixels(canvas, x, y, width, height):
@@ -150,9 +150,9 @@ def first_cell(row):
     return int(begins[np.argmax(ends - begins)])
 
 
-def test_a_chosen_pair_shows_both_classes_and_their_confusions(looking, finished, images):
-    row = next(row for row in read_csv(finished / "confusion.csv") if int(row["images"]))
-    name = called(row)
+def test_a_chosen_pair_shows_both_classes_and_their_confusions(looking, inspection, images):
+    row = next(row for row in read_csv(inspection / "confusion.csv") if int(row["images"]))
+    name = name_pair(row)
     looking.locator(".ranked tbody button", has_text=name).first.click()
     expect(looking.locator(".pair h3")).to_have_text(f"{row['class_a']} and {row['class_b']}")
     expect(looking.locator(".pair h4").nth(1)).to_have_text(
@@ -161,7 +161,7 @@ def test_a_chosen_pair_shows_both_classes_and_their_confusions(looking, finished
     pair = {row["class_a"], row["class_b"]}
     wrong = [
         image["path"]
-        for image in read_csv(finished / "predictions.csv")
+        for image in read_csv(inspection / "predictions.csv")
         if {image["predicted"], image["expected"]} == pair
     ]
     tiles = looking.locator(".pair .side").nth(1).locator("figure")
@@ -174,33 +174,33 @@ def test_a_chosen_pair_shows_both_classes_and_their_confusions(looking, finished
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
 
 
-def test_labels_judge_the_ranking(looking, finished, shoot):
+def test_labels_judge_the_ranking(looking, inspection, shoot):
     summary = looking.locator(".against summary")
     expect(summary).to_contain_text("of 10 pairs are true errors (Type 1 confusion")
     cells = looking.locator(".against tbody tr").first.locator("td").all_inner_texts()
-    rows = read_csv(finished / "confusion.csv")
-    reported = [row for row in rows if row["below_one_sd"] == "1"]
-    right = sum(row["true_error"] == "1" for row in reported)
-    assert cells[1:3] == [str(right), str(len(reported) - right)]
+    rows = read_csv(inspection / "confusion.csv")
+    first_rows = [row for row in rows if row["below_one_sd"] == "1"]
+    right = sum(row["true_error"] == "1" for row in first_rows)
+    assert cells[1:3] == [str(right), str(len(first_rows) - right)]
     expect(looking.locator(".against")).to_contain_text("AUCEC")
     expect(looking.locator(".against")).to_contain_text("Spearman")
     shoot(looking, "confusion")
 
 
-def test_one_click_finds_the_root_causes_of_a_confusion(looking, finished, server):
-    rows = [row for row in read_csv(finished / "confusion.csv") if int(row["images"]) > 2]
+def test_one_click_finds_the_root_causes_of_a_confusion(looking, inspection, server):
+    rows = [row for row in read_csv(inspection / "confusion.csv") if int(row["images"]) > 2]
     row = rows[0]
-    name = called(row)
+    name = name_pair(row)
     looking.locator(".ranked tbody button", has_text=name).first.click()
     expect(looking.locator(".pair code")).to_contain_text("pairs/")
     source = Path(looking.locator(".pair code").inner_text())
     looking.get_by_role("button", name=CAUSES).click()
-    out = server.runs / f"{finished.name}-{source.stem}"
+    out = server.runs / f"{inspection.name}-{source.stem}"
     expect(looking.locator("#causes")).to_contain_text(
         f"root causes are in {out.name}", timeout=LONG
     )
-    listed = source.read_text().splitlines()[1:]
-    assert sorted(image["path"] for image in read_csv(out / "images.csv")) == sorted(listed)
+    paths = source.read_text().splitlines()[1:]
+    assert sorted(image["path"] for image in read_csv(out / "images.csv")) == sorted(paths)
     report = (out / "report.html").read_text()
     assert "The images come from one confusion" in report
     assert HOSTILE not in report

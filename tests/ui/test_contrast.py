@@ -45,12 +45,12 @@ def test_clusters_stand_below_what_they_are(browsing, planted):
         (TOO_FEW, "Too few images to tell"),
         (AS_COMMON, "As common among passing images"),
     ):
-        wanted = {cluster for cluster, row in rows.items() if row["kind"] == kind}
-        assert wanted
+        clusters = {cluster for cluster, row in rows.items() if row["kind"] == kind}
+        assert clusters
         group = browsing.get_by_role("group", name=title)
         tiles = group.locator(".tile")
-        expect(tiles).to_have_count(len(wanted))
-        assert {tile.get_attribute("data-cluster") for tile in tiles.all()} == wanted
+        expect(tiles).to_have_count(len(clusters))
+        assert {tile.get_attribute("data-cluster") for tile in tiles.all()} == clusters
 
 
 def test_a_cluster_says_how_often_images_like_its_own_fail(browsing, planted):
@@ -84,10 +84,13 @@ def test_appearances_come_one_after_the_other(browsing, planted):
     browsing.locator(".tile[data-cluster='0']").click()
     expect(browsing.locator("#clusters dl")).to_contain_text("Appearances")
     expect(browsing.locator(".pager")).to_contain_text("appearance by appearance")
-    parts = {row["path"]: row["part"] for row in read_csv(planted / "images.csv")}
-    shown = [parts[thumb.get_attribute("aria-label")] for thumb in browsing.locator(".thumb").all()]
-    assert shown == sorted(shown)
-    assert set(shown) == {"0", "1"}
+    part_of_image = {row["path"]: row["part"] for row in read_csv(planted / "images.csv")}
+    parts_in_order = [
+        part_of_image[thumb.get_attribute("aria-label")]
+        for thumb in browsing.locator(".thumb").all()
+    ]
+    assert parts_in_order == sorted(parts_in_order)
+    assert set(parts_in_order) == {"0", "1"}
 
 
 def test_noise_has_no_rate(browsing):

@@ -108,8 +108,8 @@ def test_scores_and_neurons(looking, finished, folders, shoot):
     for line in cells.all():
         criterion, *values = line.locator("td").all_inner_texts()
         criterion = criterion.split("\n")[0]
-        one, two = (rows[test_set, criterion] for test_set in (name, "<b>noisy"))
-        shares = [one["value"], two["value"], two["added_to_the_first"]]
+        first_row, noisy_row = (rows[test_set, criterion] for test_set in (name, "<b>noisy"))
+        shares = [first_row["value"], noisy_row["value"], noisy_row["added_to_the_first"]]
         assert [float(v[:-2]) for v in values] == pytest.approx(
             [100 * float(share) for share in shares], abs=0.051
         )
@@ -139,12 +139,12 @@ def test_combinations_growth_and_images_alone(looking, finished):
         f"second half of images adds {test['covered'] - half:.1f} combinations"
     )
     alone = looking.get_by_role("region", name="Images alone with their combination")
-    shown = alone.locator(".thumb").all()
-    assert {image.get_attribute("title") for image in shown} <= {
+    thumbnails = alone.locator(".thumb").all()
+    assert {image.get_attribute("title") for image in thumbnails} <= {
         row["path"] for row in test["contributors"]
     }
-    assert len(shown) == min(24, test["alone"])
-    for image in shown:
+    assert len(thumbnails) == min(24, test["alone"])
+    for image in thumbnails:
         picture = image.locator("img")
         picture.scroll_into_view_if_needed()
         assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 50
@@ -162,8 +162,8 @@ def test_another_test_set(looking, finished):
 def test_new_images_are_ranked_and_exported(looking, finished, tmp_path):
     rows = read_csv(finished / "widening.csv")
     part = looking.get_by_role("region", name="New images that widen the test set")
-    shown = [image.get_attribute("title") for image in part.locator(".thumb").all()]
-    assert shown == [row["path"] for row in rows[:24]]
+    titles = [image.get_attribute("title") for image in part.locator(".thumb").all()]
+    assert titles == [row["path"] for row in rows[:24]]
     unfold(looking, "Export new images")
     looking.locator("#export-widening").click()
     message = looking.locator("#job")

@@ -38,22 +38,24 @@ def test_a_folder_without_an_image(server, visit, tmp_path):
     expect(page.locator("#job")).to_contain_text("readme.txt")
 
 
-def test_files_that_cannot_be_used_are_counted_and_listed_with_their_reasons(mixed, server, visit):
-    images, run = mixed
+def test_files_that_cannot_be_used_are_counted_and_listed_with_their_reasons(
+    hostile_folder, server, visit
+):
+    images, run = hostile_folder
     page = visit(f"{server.url}?run={quote(str(run))}")
     wait_for_run(page, run.name)
-    listed = page.locator(".rejected")
-    expect(listed.locator("summary")).to_have_text("7 files could not be used")
-    listed.locator("summary").click()
+    rejected_files = page.locator(".rejected")
+    expect(rejected_files.locator("summary")).to_have_text("7 files could not be used")
+    rejected_files.locator("summary").click()
     for path, reason in read_pairs(run / "rejected.txt").items():
-        expect(listed.locator("tr", has_text=path)).to_contain_text(reason)
-    expect(listed.locator("tr", has_text="half.png")).to_contain_text("truncated")
+        expect(rejected_files.locator("tr", has_text=path)).to_contain_text(reason)
+    expect(rejected_files.locator("tr", has_text="half.png")).to_contain_text("truncated")
     give(page, images)  # by their headers alone, where half an image looks whole
     expect(page.locator("#count")).to_have_text("21 usable images. 6 other files cannot be used.")
 
 
-def test_names_are_text_wherever_they_are_shown(mixed, server, visit):
-    images, run = mixed
+def test_names_are_text_wherever_they_are_shown(hostile_folder, server, visit):
+    images, run = hostile_folder
     page = visit(f"{server.url}?run={quote(str(run))}")
     wait_for_run(page, run.name)
     for tile in page.locator(".tile").all():
@@ -83,8 +85,10 @@ def test_names_are_text_wherever_they_are_shown(mixed, server, visit):
 # --- runs and folders -----------------------------------------------------------------------------
 
 
-def test_an_earlier_run_is_opened_from_the_list_or_by_its_path(example, mixed, server, visit):
-    images, run = mixed
+def test_an_earlier_run_is_opened_from_the_list_or_by_its_path(
+    example, hostile_folder, server, visit
+):
+    images, run = hostile_folder
     page = visit(f"{server.url}?run={quote(str(run))}")
     wait_for_run(page, run.name)
     page.get_by_label("Open a run").click()
@@ -100,10 +104,10 @@ def test_an_earlier_run_is_opened_from_the_list_or_by_its_path(example, mixed, s
 
 
 def test_pictures_that_were_on_their_way_when_the_run_was_closed_load_no_more(
-    mixed, failures, server, visit
+    hostile_folder, failures, server, visit
 ):
-    page = visit(f"{server.url}?run={quote(str(mixed[1]))}")
-    wait_for_run(page, mixed[1].name)
+    page = visit(f"{server.url}?run={quote(str(hostile_folder[1]))}")
+    wait_for_run(page, hostile_folder[1].name)
     give(page, failures)
     expect(page.locator("#count")).to_have_text("20 usable images.")
     page.evaluate("""() => {  // timers of pictures go off when the test says so
@@ -127,7 +131,7 @@ def test_pictures_that_were_on_their_way_when_the_run_was_closed_load_no_more(
 
 
 def test_a_fresh_page_opens_the_last_run_and_offers_the_folders_of_all(
-    failures, mixed, server, visit
+    failures, hostile_folder, server, visit
 ):
     first = visit(server.url)
     find(first, failures)
@@ -136,7 +140,7 @@ def test_a_fresh_page_opens_the_last_run_and_offers_the_folders_of_all(
     wait_for_run(page, failures.name)
     page.get_by_label(FOLDER).click()
     expect(page.get_by_role("option").first).to_have_text(re.compile(re.escape(str(failures))))
-    page.get_by_role("option", name=str(mixed[0])).click()
+    page.get_by_role("option", name=str(hostile_folder[0])).click()
     expect(page.locator("#count")).to_contain_text("21 usable images.")
 
 
@@ -183,4 +187,4 @@ def test_five_thousand_images_are_browsed_in_little_memory(serve, visit, shoot, 
         )
         shoot(page, "large")
         assert server.peak_memory_mb() < 400
-        assert "tensorflow" not in server.loaded()
+        assert "tensorflow" not in server.read_loaded_files()

@@ -42,7 +42,7 @@ def fill(page, model, images):
 
 
 @pytest.fixture(scope="module")
-def finished(server, chromium, model, images):
+def heatmap_run(server, chromium, model, images):
     """Give a model and a test set to the page, and return the run."""
     page = new_page(chromium)
     page.goto(server.url)
@@ -64,8 +64,8 @@ def finished(server, chromium, model, images):
 
 
 @pytest.fixture
-def looking(finished, server, visit):
-    page = visit(f"{server.url}?run={finished}")
+def looking(heatmap_run, server, visit):
+    page = visit(f"{server.url}?run={heatmap_run}")
     open_tab(page, "Heatmaps")
     expect(page.locator(".heat canvas").first).to_be_visible()
     return page
@@ -84,32 +84,34 @@ def pixels(page, place):
     return np.array(values).reshape(height, width, 4)
 
 
-def test_the_test_comes_first_and_its_failures_are_clustered(finished, server, images, looking):
+def test_the_test_comes_first_and_its_failures_are_clustered(heatmap_run, server, images, looking):
     test = server.runs / f"{images.name}-test"
     failures = (test / "failures.txt").read_text().splitlines()[1:]
-    assert sorted(row["path"] for row in read_csv(finished / "images.csv")) == sorted(failures)
+    assert sorted(row["path"] for row in read_csv(heatmap_run / "images.csv")) == sorted(failures)
     accuracy = read_manifest(test).result["accuracy"]
     facts = looking.locator("#heatmaps .facts")
     expect(facts).to_contain_text(f"right on {100 * accuracy:.1f} % of 60 test images")
     looking.get_by_text("What the DNN takes for what").click()
     picture = looking.get_by_alt_text("Confusion matrix of the test")
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
-    rows = read_csv(finished / "layers.csv")
+    rows = read_csv(heatmap_run / "layers.csv")
     looking.get_by_text(f"{len(rows)} layers searched").click()
     expect(looking.locator(".searched tbody tr")).to_have_count(len(rows))
 
 
-def test_heatmaps_lie_over_the_images_of_a_cluster(looking, finished):
-    rows = [row for row in read_csv(finished / "images.csv") if row["cluster"] == "0"]
+def test_heatmaps_lie_over_the_images_of_a_cluster(looking, heatmap_run):
+    rows = [row for row in read_csv(heatmap_run / "images.csv") if row["cluster"] == "0"]
     rows.sort(key=lambda row: float(row["distance_to_centre"]))
-    shown = looking.locator(".heat figcaption").all_inner_texts()
-    assert shown[0] == f"Mean of {len(rows)} images"
-    assert set(shown[1:]) == {row["path"] for row in rows[:24]}
-    paths = sorted(row["path"] for row in read_csv(finished / "images.csv"))
-    kept = {row["layer"]: row["file"] for row in read_csv(finished / "heatmaps" / "pictures.csv")}
-    maps = np.load(finished / "heatmaps" / kept["input"])[paths.index(shown[1])] / 127
-    drawn = pixels(looking, 1)
-    assert np.abs(drawn[..., 3] - 255 * 0.7 * np.sqrt(np.abs(maps))).max() < 1.01
+    captions = looking.locator(".heat figcaption").all_inner_texts()
+    assert captions[0] == f"Mean of {len(rows)} images"
+    assert set(captions[1:]) == {row["path"] for row in rows[:24]}
+    paths = sorted(row["path"] for row in read_csv(heatmap_run / "images.csv"))
+    files = {
+        row["layer"]: row["file"] for row in read_csv(heatmap_run / "heatmaps" / "pictures.csv")
+    }
+    maps = np.load(heatmap_run / "heatmaps" / files["input"])[paths.index(captions[1])] / 127
+    colours = pixels(looking, 1)
+    assert np.abs(colours[..., 3] - 255 * 0.7 * np.sqrt(np.abs(maps))).max() < 1.01
     looking.get_by_label("Layer").select_option("conv")
     expect(looking.locator(".heat canvas").first).to_have_attribute("width", "22")
     looking.get_by_label("Strength").fill("0")
@@ -120,8 +122,8 @@ def test_heatmaps_lie_over_the_images_of_a_cluster(looking, finished):
     assert (mean[..., 0] == mean[..., 1]).all() or (mean[..., 2] == 235).any()
 
 
-def test_another_cluster_and_its_name(looking, finished):
-    clusters = read_csv(finished / "clusters.csv")
+def test_another_cluster_and_its_name(looking, heatmap_run):
+    clusters = read_csv(heatmap_run / "clusters.csv")
     open_tab(looking, "Clusters")
     looking.locator(".tile[data-cluster='1']").click()
     looking.get_by_label("Name").fill("<i>low</i> spots")
@@ -136,25 +138,25 @@ def test_another_cluster_and_its_name(looking, finished):
 
 
 def test_two_runs_are_compared_on_the_images_they_share(
-    looking, finished, server, images, features, shoot
+    looking, heatmap_run, server, images, features, shoot
 ):
     out = server.runs / "by appearance"
-    listed = server.runs / f"{images.name}-test" / "failures.txt"
-    command = [sys.executable, "SAFE_Tool.py", "cluster", listed, "--out", out]
+    image_list = server.runs / f"{images.name}-test" / "failures.txt"
+    command = [sys.executable, "SAFE_Tool.py", "cluster", image_list, "--out", out]
     environment = os.environ | {"SAFE_CACHE": str(features)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     box = looking.get_by_label("Compare with the clusters of")
     box.fill(str(out))
     box.press("Enter")
     summary = looking.locator(".agreement summary")
-    count = len(read_csv(finished / "images.csv"))
+    count = len(read_csv(heatmap_run / "images.csv"))
     expect(summary).to_contain_text(f"{count} images in common with by appearance")
     cells = looking.locator(".agreement tbody td:not(:first-child)").all_inner_texts()
     assert sum(int(cell) for cell in cells if cell) == count
     shoot(looking, "heatmaps")
 
 
-def test_the_unsafe_set_is_selected_by_heatmaps(looking, finished, tmp_path):
+def test_the_unsafe_set_is_selected_by_heatmaps(looking, heatmap_run, tmp_path):
     new = draw(tmp_path / "new", 5, 20)
     open_tab(looking, "Unsafe set")
     box = looking.get_by_label("Folder of new images, the improvement set")
@@ -165,10 +167,10 @@ def test_the_unsafe_set_is_selected_by_heatmaps(looking, finished, tmp_path):
     looking.get_by_role("button", name="Select the unsafe set").click()
     expect(looking.locator(".group").first).to_be_visible(timeout=LONG)
     expect(looking.locator("#unsafe-set .facts")).to_contain_text("5 images of 20 are chosen")
-    names = (finished / "IS_filenames.txt").read_text().splitlines()
+    names = (heatmap_run / "IS_filenames.txt").read_text().splitlines()
     assert len(names) == 5
-    shown = looking.locator(".chosen .thumb[aria-pressed='true']").all()
-    assert {thumb.get_attribute("aria-label") for thumb in shown} == set(names)
+    thumbnails = looking.locator(".chosen .thumb[aria-pressed='true']").all()
+    assert {thumb.get_attribute("aria-label") for thumb in thumbnails} == set(names)
 
 
 def test_a_test_alone_says_how_good_the_dnn_is(server, visit, model, images):

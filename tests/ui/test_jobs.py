@@ -31,8 +31,8 @@ def test_the_example_is_found_and_explained_with_its_parameters(example, server,
     page = visit(f"{server.url}?run={example}")
     rows = read_csv(example / "clusters.csv")
     expect(page.locator(".tile")).to_have_count(len(rows))
-    shown = [tile.get_attribute("data-cluster") for tile in page.locator(".tile").all()]
-    assert shown == [row["cluster"] for row in rows]
+    clusters = [tile.get_attribute("data-cluster") for tile in page.locator(".tile").all()]
+    assert clusters == [row["cluster"] for row in rows]
     expect(page.locator(".unsafe summary")).to_contain_text(f"of {len(ALL_UNSAFE)} unsafe values")
     expect(page.locator(".colouring option", has_text="gaze_angle")).to_have_count(1)
     images = {row["path"] for row in read_csv(example / "images.csv")}
@@ -43,9 +43,9 @@ def test_the_example_is_found_and_explained_with_its_parameters(example, server,
 # --- jobs -----------------------------------------------------------------------------------------
 
 
-def test_a_job_of_the_page_is_the_command_line_of_its_folder(mixed):
+def test_a_job_of_the_page_is_the_command_line_of_its_folder(hostile_folder):
     """That such a command gives the same bytes as when it is typed is a test of the jobs."""
-    images, run = mixed
+    images, run = hostile_folder
     assert read_manifest(run).command == ["cluster", str(images), "--out", str(run)]
 
 
@@ -57,17 +57,17 @@ def test_the_command_line_shown_is_the_one_that_runs(failures, server, visit):
     page.get_by_label("eps of DBSCAN").fill("0.25")
     page.get_by_label("Seed").fill("5")
     give(page, failures)
-    shown = page.locator("#command textarea")
-    expect(shown).to_have_value(re.compile("--seed 5"))
-    line = shown.input_value()
+    field = page.locator("#command textarea")
+    expect(field).to_have_value(re.compile("--seed 5"))
+    line = field.input_value()
     page.get_by_role("button", name="Find root cause clusters").click()
     wait_for_run(page, failures.name)
     manifest = read_manifest(server.runs / failures.name)
     assert "--components 7 --min-samples 3 --eps 0.25 --seed 5" in line
-    parsed = subprocess.run(
+    result = subprocess.run(
         ["sh", "-c", f"printf '%s\\n' {line}"], capture_output=True, text=True, check=True
     )
-    assert parsed.stdout.splitlines()[2:] == manifest.command
+    assert result.stdout.splitlines()[2:] == manifest.command
     assert manifest.parameters["components"] == 7
     assert manifest.parameters["seed"] == 5
 
@@ -132,13 +132,15 @@ def test_a_job_that_is_killed_is_noticed(failures, server, visit):
 # --- runs and folders -----------------------------------------------------------------------------
 
 
-def test_a_job_that_ends_leaves_the_run_that_was_opened_meanwhile(mixed, failures, server, visit):
+def test_a_job_that_ends_leaves_the_run_that_was_opened_meanwhile(
+    hostile_folder, failures, server, visit
+):
     page = visit(server.url)
     find(page, failures)
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     box = page.get_by_label("Open a run")
-    box.fill(str(mixed[1]))
+    box.fill(str(hostile_folder[1]))
     box.press("Enter")
-    wait_for_run(page, mixed[1].name)
+    wait_for_run(page, hostile_folder[1].name)
     expect(page.locator("#job")).to_contain_text(f"open {failures.name}", timeout=LONG)
-    wait_for_run(page, mixed[1].name)
+    wait_for_run(page, hostile_folder[1].name)

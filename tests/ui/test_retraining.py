@@ -58,8 +58,8 @@ def test_from_an_unsafe_set_to_the_clusters_that_are_repaired(tab, run, spots, s
         expect(rows.nth(place)).to_contain_text(repair.state)
     rows.first.get_by_role("button").click()
     of = str(results.repairs[0].cluster)
-    changed = [row for row in read_csv(out / "before_after.csv") if row["cluster"] == of]
-    right = [row["path"] for row in changed if row["right after"] == "1"]
+    rows_of_cluster = [row for row in read_csv(out / "before_after.csv") if row["cluster"] == of]
+    right = [row["path"] for row in rows_of_cluster if row["right after"] == "1"]
     strip = tab.locator(".looked:visible .strip").first
     expect(strip.locator("img")).to_have_count(min(len(right), 8))
     if right:
@@ -72,11 +72,11 @@ def test_from_an_unsafe_set_to_the_clusters_that_are_repaired(tab, run, spots, s
 
 def test_the_report_tells_of_it_with_the_words_as_they_are_now(tab, server):
     link = tab.get_by_role("link", name="Report")
-    with tab.context.expect_page() as opened:
+    with tab.context.expect_page() as new_page:
         link.click()
-    opened.value.wait_for_load_state()
-    expect(opened.value.get_by_role("heading", name="Retraining")).to_be_visible()
-    expect(opened.value.get_by_role("heading", name="Clusters", exact=True)).to_be_visible()
+    new_page.value.wait_for_load_state()
+    expect(new_page.value.get_by_role("heading", name="Retraining")).to_be_visible()
+    expect(new_page.value.get_by_role("heading", name="Clusters", exact=True)).to_be_visible()
 
 
 def test_stop_keeps_the_best_epoch_so_far(tab, server):

@@ -78,7 +78,7 @@ def select(page, improvement):
 
 
 @pytest.fixture(scope="module")
-def finished(cluster, improvement, features, tmp_path_factory):
+def original_run(cluster, improvement, features, tmp_path_factory):
     """Return a run with an unsafe set of twelve images."""
     run = tmp_path_factory.mktemp("selected") / "selected"
     shutil.copytree(cluster, run)
@@ -90,14 +90,14 @@ def finished(cluster, improvement, features, tmp_path_factory):
 
 
 @pytest.fixture
-def selected(finished, tmp_path):
-    shutil.copytree(finished, tmp_path / "selected")
+def selection_run(original_run, tmp_path):
+    shutil.copytree(original_run, tmp_path / "selected")
     return tmp_path / "selected"
 
 
 @pytest.fixture
-def choosing(selected, server, visit):
-    page = look_at_unsafe_set(visit, server, selected)
+def choosing(selection_run, server, visit):
+    page = look_at_unsafe_set(visit, server, selection_run)
     expect(page.locator(".group").first).to_be_visible()
     return page
 
@@ -106,12 +106,12 @@ def names_of(run):
     return (run / "IS_filenames.txt").read_text().splitlines()
 
 
-def shown(page, pressed="true"):
-    thumbs = page.locator(f".chosen .thumb[aria-pressed='{pressed}']")
+def read_paths(page, state="true"):
+    thumbs = page.locator(f".chosen .thumb[aria-pressed='{state}']")
     return {thumb.get_attribute("aria-label") for thumb in thumbs.all()}
 
 
-def saved(page):
+def expect_saved(page):
     expect(page.locator(".number .saved")).to_have_text("Saved")
 
 
@@ -130,7 +130,7 @@ def test_from_a_run_to_an_export(run, improvement, server, visit, shoot, tmp_pat
     expect(facts).to_contain_text("2 files could not be used")
     inside = read_selection(run).inside
     assert f"{30 - inside} image" in facts.inner_text()
-    assert shown(page) == set(names_of(run))
+    assert read_paths(page) == set(names_of(run))
     assert len(names_of(run)) == 12
     rows = {row["path"]: row["cluster"] for row in read_csv(run / "unsafe_set.csv")}
     for group in page.locator(".group").all():
@@ -155,7 +155,7 @@ def test_from_a_run_to_an_export(run, improvement, server, visit, shoot, tmp_pat
     expect(page.locator("#job .error")).to_contain_text("not a new or empty folder", timeout=LONG)
 
 
-def test_the_command_line_makes_the_same_set(run, improvement, server, visit, finished):
+def test_the_command_line_makes_the_same_set(run, improvement, server, visit, original_run):
     page = look_at_unsafe_set(visit, server, run)
     unfold(page, "How many images")
     page.locator("#images-to-choose textarea").fill("12")
@@ -163,19 +163,19 @@ def test_the_command_line_makes_the_same_set(run, improvement, server, visit, fi
     page.get_by_label("Choose images that look the same, too").check()
     select(page, improvement)
     for name in ("unsafe_set.csv", "IS_filenames.txt", "selection.json", "selection.npz"):
-        assert (run / name).read_bytes() == (finished / name).read_bytes(), name
+        assert (run / name).read_bytes() == (original_run / name).read_bytes(), name
 
 
 # --- changing the choice ------------------------------------------------------------------------
 
 
-def test_an_image_is_taken_out_and_in_again(choosing, selected):
-    before = names_of(selected)
+def test_an_image_is_taken_out_and_in_again(choosing, selection_run):
+    before = names_of(selection_run)
     thumb = choosing.locator(".chosen .thumb").first
     path = thumb.get_attribute("aria-label")
     thumb.click()
-    saved(choosing)
-    assert names_of(selected) == [name for name in before if name != path]
+    expect_saved(choosing)
+    assert names_of(selection_run) == [name for name in before if name != path]
     expect(thumb).to_have_attribute("aria-pressed", "false")
     expect(choosing.locator("#unsafe-set .facts")).to_contain_text("11 images of 30 are chosen")
     expect(choosing.locator("#unsafe-set .facts")).to_contain_text("1 more was taken out")
@@ -185,27 +185,29 @@ def test_an_image_is_taken_out_and_in_again(choosing, selected):
         expect(choosing.locator(".chosen .thumb").first).to_have_attribute("aria-pressed", "false")
     choosing.locator(".chosen .thumb").first.focus()
     choosing.keyboard.press("Enter")
-    saved(choosing)
-    assert names_of(selected) == before
-    assert shown(choosing) == set(before)
+    expect_saved(choosing)
+    assert names_of(selection_run) == before
+    assert read_paths(choosing) == set(before)
 
 
-def test_a_cluster_is_taken_out_and_in_again(choosing, selected):
-    before = names_of(selected)
+def test_a_cluster_is_taken_out_and_in_again(choosing, selection_run):
+    before = names_of(selection_run)
     group = choosing.locator(".group").first
-    rows = {row["path"]: row["cluster"] for row in read_csv(selected / "unsafe_set.csv")}
+    rows = {row["path"]: row["cluster"] for row in read_csv(selection_run / "unsafe_set.csv")}
     out = {path for path, of in rows.items() if of == group.get_attribute("data-cluster")}
     group.get_by_role("checkbox").uncheck()
-    saved(choosing)
-    assert names_of(selected) == [name for name in before if name not in out]
-    assert shown(choosing, "false") == out
+    expect_saved(choosing)
+    assert names_of(selection_run) == [name for name in before if name not in out]
+    assert read_paths(choosing, "false") == out
     expect(group.locator(".thumb[aria-pressed]").first).to_be_disabled()
     group.get_by_role("checkbox").check()
-    saved(choosing)
-    assert names_of(selected) == before
+    expect_saved(choosing)
+    assert names_of(selection_run) == before
 
 
-def test_the_slider_cuts_the_ranking_again_without_a_job(choosing, selected, finished, tmp_path):
+def test_the_slider_cuts_the_ranking_again_without_a_job(
+    choosing, selection_run, original_run, tmp_path
+):
     slider = choosing.get_by_role("slider", name="Images to choose")
     slider.focus()
     for _ in range(5):
@@ -213,36 +215,36 @@ def test_the_slider_cuts_the_ranking_again_without_a_job(choosing, selected, fin
     expect(choosing.locator("#unsafe-set .facts")).to_contain_text(
         "17 images of 30 are chosen (as asked for)"
     )
-    saved(choosing)
-    other = shutil.copytree(finished, tmp_path / "other")
+    expect_saved(choosing)
+    other = shutil.copytree(original_run, tmp_path / "other")
     recut(other, count=17)
-    assert names_of(selected) == names_of(other)
-    assert shown(choosing) == set(names_of(selected))
+    assert names_of(selection_run) == names_of(other)
+    assert read_paths(choosing) == set(names_of(selection_run))
     field = choosing.get_by_label("Number of images to choose")
     expect(field).to_have_value("17")
     field.fill("1")
     expect(choosing.locator("#unsafe-set .facts")).to_contain_text("1 image of 30 is chosen")
-    saved(choosing)
-    assert len(names_of(selected)) == 1
+    expect_saved(choosing)
+    assert len(names_of(selection_run)) == 1
     expect(choosing.locator(".unused")).to_contain_text("No new image is chosen for Cluster")
 
 
-@pytest.mark.parametrize("typed", ["1,5", "1.5", "1,000", "a few"])
-def test_a_number_that_is_none_is_refused_and_changes_nothing(choosing, selected, typed):
-    before = names_of(selected)
+@pytest.mark.parametrize("text", ["1,5", "1.5", "1,000", "a few"])
+def test_a_number_that_is_none_is_refused_and_changes_nothing(choosing, selection_run, text):
+    before = names_of(selection_run)
     field = choosing.get_by_label("Number of images to choose")
     field.clear()
-    field.press_sequentially(typed, delay=0)
+    field.press_sequentially(text, delay=0)
     expect(choosing.locator(".number .saved")).to_contain_text(
-        f"Not changed: Images to choose: expected a whole number, 1 or more, received '{typed}'."
+        f"Not changed: Images to choose: expected a whole number, 1 or more, received '{text}'."
     )
-    assert names_of(selected) == before
-    assert field.input_value() == typed
+    assert names_of(selection_run) == before
+    assert field.input_value() == text
 
 
-def test_labels_are_shown_and_outlive_a_smaller_number(choosing, selected):
-    last = names_of(selected)[-1]
-    replace_cells(selected / "unsafe_set.csv", "path", {last: {"label": "<b>Top</b>Left"}})
+def test_labels_are_shown_and_outlive_a_smaller_number(choosing, selection_run):
+    last = names_of(selection_run)[-1]
+    replace_cells(selection_run / "unsafe_set.csv", "path", {last: {"label": "<b>Top</b>Left"}})
     field = choosing.get_by_label("Number of images to choose")
     field.fill("2")
     expect(choosing.locator("#unsafe-set .note")).to_contain_text(
@@ -251,11 +253,11 @@ def test_labels_are_shown_and_outlive_a_smaller_number(choosing, selected):
     field.fill("12")
     expect(choosing.locator(".badge", has_text="<b>Top</b>Left")).to_be_visible()
     expect(choosing.locator("#unsafe-set .facts")).to_contain_text("1 label filled in")
-    rows = {row["path"]: row["label"] for row in read_csv(selected / "unsafe_set.csv")}
+    rows = {row["path"]: row["label"] for row in read_csv(selection_run / "unsafe_set.csv")}
     assert rows[last] == "<b>Top</b>Left"
 
 
-def test_a_name_typed_on_the_clusters_tab_is_shown(choosing, selected):
+def test_a_name_typed_on_the_clusters_tab_is_shown(choosing, selection_run):
     open_tab(choosing, "Clusters")
     choosing.locator(".tile[data-cluster='0']").click()
     choosing.get_by_label("Name").fill("flat & grey")
@@ -291,47 +293,49 @@ def test_entries_that_are_missing_give_an_error(run, improvement, server, visit,
     assert not (run / "selection.json").exists()
 
 
-def test_a_set_that_was_selected_anew_meanwhile_is_not_changed(choosing, selected):
+def test_a_set_that_was_selected_anew_meanwhile_is_not_changed(choosing, selection_run):
     def select_anew(
         route,
     ):  # when the change is on its way: before, the page would show the new set
-        document = json.loads((selected / "selection.json").read_text())
+        document = json.loads((selection_run / "selection.json").read_text())
         document["measured"] = "0" * 64
-        (selected / "selection.json").write_text(json.dumps(document))
+        (selection_run / "selection.json").write_text(json.dumps(document))
         route.continue_()
 
-    before = names_of(selected)
+    before = names_of(selection_run)
     choosing.route("**/recut", select_anew)
     choosing.locator(".chosen .thumb").first.click()
     expect(choosing.locator(".number .saved")).to_contain_text("holds another unsafe set by now")
-    assert names_of(selected) == before
+    assert names_of(selection_run) == before
 
 
-def test_thumbnails_are_served_and_originals_are_not(choosing, selected, server, improvement):
+def test_thumbnails_are_served_and_originals_are_not(choosing, selection_run, server, improvement):
     source = choosing.locator(".chosen .thumb img").first.get_attribute("src")
     with urlopen(f"{server.url}{source}") as answer:
         assert answer.headers["content-type"] == "image/jpeg"
         answer.read()
     name = Path(source).name
-    assert (selected / "thumbnails" / name).is_file()
+    assert (selection_run / "thumbnails" / name).is_file()
     for wrong in (
         source.replace(name, "0" * 24 + ".jpg"),
         re.sub(r"/new/\d+/", "/new/999/", source).replace(name, "f" * 24 + ".jpg"),
         source.replace(name, "..%2f..%2fselection.json"),
         source.split("/new/")[0] + "/download/selection.npz",
     ):
-        with pytest.raises(HTTPError) as refused:
+        with pytest.raises(HTTPError) as refusal:
             urlopen(f"{server.url}{wrong}")
-        assert refused.value.code == 404
+        assert refusal.value.code == 404
 
 
-def test_an_image_that_changed_since_is_not_shown(selected, server, visit, improvement, tmp_path):
-    moved = shutil.copytree(improvement, tmp_path / "moved")
-    document = json.loads((selected / "selection.json").read_text())
-    document["folder"] = str(moved)
-    (selected / "selection.json").write_text(json.dumps(document))
-    first = names_of(selected)[0]
-    shutil.copy(improvement / names_of(selected)[1], moved / first)
-    page = look_at_unsafe_set(visit, server, selected)
+def test_an_image_that_changed_since_is_not_shown(
+    selection_run, server, visit, improvement, tmp_path
+):
+    other_folder = shutil.copytree(improvement, tmp_path / "moved")
+    document = json.loads((selection_run / "selection.json").read_text())
+    document["folder"] = str(other_folder)
+    (selection_run / "selection.json").write_text(json.dumps(document))
+    first = names_of(selection_run)[0]
+    shutil.copy(improvement / names_of(selection_run)[1], other_folder / first)
+    page = look_at_unsafe_set(visit, server, selection_run)
     place = page.locator(f".thumb[aria-label='{first}']")
     expect(place.locator(".gone")).to_have_text("cannot be shown")

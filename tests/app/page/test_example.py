@@ -65,7 +65,7 @@ def test_what_is_there_is_not_made_again(page):
 
 
 def test_an_example_that_was_stopped_is_drawn_again(page):
-    write(page, "example-eyes", "example", "example-eyes", stopped=True)
+    write(page, "example-eyes", "example", "example-eyes", is_stopped=True)
     assert steps(page) == ["example", "test", "cluster"]
     drawing = example.commands(page)[0]
     assert drawing.arguments == ("example", str(page.runs / "example-eyes"), "--overwrite")
@@ -80,7 +80,7 @@ def test_the_drawn_example_is_neither_a_run_with_clusters_nor_images_to_look_at(
 
 def test_a_test_that_was_stopped_or_is_of_other_images_is_made_again(page):
     draw(page)
-    write(page, "example-test", "test", "example-eyes/test", stopped=True)
+    write(page, "example-test", "test", "example-eyes/test", is_stopped=True)
     again = example.commands(page)[0]
     assert (again.arguments[0], again.arguments[-1]) == ("test", "--overwrite")
 
@@ -88,7 +88,7 @@ def test_a_test_that_was_stopped_or_is_of_other_images_is_made_again(page):
 def test_clusters_that_were_stopped_are_found_again_and_finished_ones_opened(page):
     draw(page)
     write(page, "example-test", "test", "example-eyes/test")
-    write(page, "example", "cluster", "example-eyes/test", stopped=True)
+    write(page, "example", "cluster", "example-eyes/test", is_stopped=True)
     (again,) = example.commands(page)
     assert "--overwrite" in again.arguments
     assert example.run_of_example(page) is None

@@ -43,20 +43,20 @@ def test_the_result_is_a_test_set_again(model, images, tmp_path, how):
     assert manifest.result == {"images": 21, "unchanged": 0, "labels": "class folders"}
     assert (manifest.images.found, manifest.images.used, manifest.images.rejected) == (22, 21, 1)
     assert list(read_pairs(tmp_path / "out" / "rejected.txt")) == ["right/bad.png"]
-    made = sorted(
+    written_names = sorted(
         f.relative_to(tmp_path / "out").as_posix() for f in (tmp_path / "out").rglob("*.png")
     )
     originals = [f.relative_to(images).as_posix() for f in images.rglob("*.[jp]*g")]
     names = [n if n.endswith(".png") else f"{n}.png" for n in originals if "bad" not in n]
-    assert made == sorted(names)
-    truth = read_truth(tmp_path / "out", made)
+    assert written_names == sorted(names)
+    truth = read_truth(tmp_path / "out", written_names)
     assert all(label == (path.split("/")[0],) for path, label in truth.values.items())
     before = np.asarray(Image.open(images / "left" / "1_03.png"))
     after = np.asarray(Image.open(tmp_path / "out" / "left" / "1_03.png"))
     assert after.shape == before.shape
     assert (after != before).any()
     assert perturb(model, images, tmp_path / "again", how=how).result == manifest.result
-    for name in made:
+    for name in written_names:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
@@ -199,9 +199,9 @@ def test_an_image_of_the_user_is_not_replaced(model, images, tmp_path):
     assert not (out / ".partial").exists()
 
 
-@pytest.mark.parametrize("ended", ["interrupted", "killed"])
+@pytest.mark.parametrize("ending", ["interrupted", "killed"])
 def test_a_run_that_did_not_end_leaves_the_earlier_one_and_can_be_repeated(
-    model, images, tmp_path, ended
+    model, images, tmp_path, ending
 ):
     out = tmp_path / "out"
     perturb(model, images, out)
@@ -216,7 +216,7 @@ def test_a_run_that_did_not_end_leaves_the_earlier_one_and_can_be_repeated(
         perturb(model, images, out, seed=1, overwrite=True, progress=interrupt)
     assert {path: (out / path).read_bytes() for path in find_files(out)[0]} == before
     assert not (out / ".partial").exists()
-    if ended == "killed":
+    if ending == "killed":
         (out / ".partial" / "left").mkdir(parents=True)
         (out / ".partial" / "left" / "old.png").touch()
     perturb(model, images, out, seed=1, overwrite=True)

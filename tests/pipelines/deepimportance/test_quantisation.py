@@ -34,10 +34,10 @@ def naive_means(values, k):
     borders = [i for i in range(1, len(values)) if values[i] > values[i - 1]]
     best = None
     for cuts in combinations(borders, k - 1):
-        parts = np.split(np.array(values), cuts)
-        spread = sum(((part - part.mean()) ** 2).sum() for part in parts)
+        clusters = np.split(np.array(values), cuts)
+        spread = sum(((cluster - cluster.mean()) ** 2).sum() for cluster in clusters)
         if best is None or spread < best[0] - 1e-12:
-            best = spread, parts
+            best = spread, clusters
     return best
 
 
@@ -50,16 +50,16 @@ def test_regions_are_the_best_division_and_the_best_number(seed):
     regions = quantise(values, 5)
     scores = {}
     for k in range(2, 1 + min(5, len(np.unique(values)))):
-        spread, parts = naive_means(values.astype(np.float64), k)
-        labels = np.repeat(np.arange(k), [len(part) for part in parts])
+        spread, clusters = naive_means(values.astype(np.float64), k)
+        labels = np.repeat(np.arange(k), [len(cluster) for cluster in clusters])
         scores[k] = naive_silhouette(np.sort(values.astype(np.float64)), labels)
         if k == len(regions.centroids):
             ours = find_regions(values[:, None], [regions])[:, 0]
             groups = [values[ours == label].astype(np.float64) for label in range(k)]
             # Nearest centroids may only better the division, and k-means is where they do not.
             assert sum(((g - g.mean()) ** 2).sum() for g in groups) == pytest.approx(spread)
-            assert regions.centroids == pytest.approx([part.mean() for part in parts])
-            assert regions.sizes.tolist() == [len(part) for part in parts]
+            assert regions.centroids == pytest.approx([cluster.mean() for cluster in clusters])
+            assert regions.sizes.tolist() == [len(cluster) for cluster in clusters]
     assert regions.scores == pytest.approx(scores)
     assert regions.silhouette == max(regions.scores.values())
     assert regions.scores[len(regions.centroids)] == regions.silhouette
@@ -74,8 +74,8 @@ def test_the_silhouette_is_scikit_learns_and_an_offset_changes_nothing():
     assert regions.silhouette == pytest.approx(
         silhouette_score(values[:, None], labels, metric="l1")
     )
-    moved = quantise(values + np.float32(4096))
-    assert moved.sizes.tolist() == regions.sizes.tolist()
+    with_offset = quantise(values + np.float32(4096))
+    assert with_offset.sizes.tolist() == regions.sizes.tolist()
 
 
 def test_fifty_thousand_images_take_less_than_5_seconds():

@@ -15,41 +15,43 @@ def test_greedy_and_varied(seed):
     test = find_regions(rng.gamma(1, 1, (8, 4)).astype(np.float32), regions)
     new = rng.gamma(1, 1.4, (60, 4)).astype(np.float32)
     rows = find_regions(new, regions)
-    covered = list(dict.fromkeys(map(tuple, test.tolist())))
-    ranked = rank_new_images(new, rows, np.unique(test, axis=0), regions)
+    combinations = list(dict.fromkeys(map(tuple, test.tolist())))
+    ranking = rank_new_images(new, rows, np.unique(test, axis=0), regions)
 
-    known, groups = set(covered), {}
+    earlier, groups = set(combinations), {}
     for image, row in enumerate(map(tuple, rows.tolist())):
-        if row not in known:
+        if row not in earlier:
             groups.setdefault(row, []).append(image)
     assert groups
-    assert sorted(ranked.images.tolist()) == sorted(
+    assert sorted(ranking.images.tolist()) == sorted(
         image for group in groups.values() for image in group
     )
     # Not one is lost to the greedy choice: as many add something as there are new combinations.
-    assert ranked.adds.sum() == len(groups)
-    assert ranked.adds[: len(groups)].all()
+    assert ranking.adds.sum() == len(groups)
+    assert ranking.adds[: len(groups)].all()
     for place in range(len(groups)):
-        row = tuple(rows[ranked.images[place]].tolist())
+        row = tuple(rows[ranking.images[place]].tolist())
 
         def differs(key):
-            return min(sum(a != b for a, b in zip(key, c, strict=True)) for c in covered)
+            return min(sum(a != b for a, b in zip(key, c, strict=True)) for c in combinations)
 
-        left = {
-            key: (differs(key), len(images)) for key, images in groups.items() if key not in covered
+        candidates = {
+            key: (differs(key), len(images))
+            for key, images in groups.items()
+            if key not in combinations
         }
-        assert left[row] == max(left.values())
-        assert ranked.differing_neurons[place] == left[row][0]
+        assert candidates[row] == max(candidates.values())
+        assert ranking.differing_neurons[place] == candidates[row][0]
         off = {}
         for image in groups[row]:
-            parts = []
+            offsets = []
             for i, neuron_regions in enumerate(regions):
                 centroids = neuron_regions.centroids
-                parts.append((float(new[image, i]) - centroids[row[i]]) / np.ptp(centroids))
-            off[image] = sum(part**2 for part in parts)
-        assert off[int(ranked.images[place])] == pytest.approx(min(off.values()))
-        covered.append(row)
-    assert not ranked.differing_neurons[len(groups) :].any()
+                offsets.append((float(new[image, i]) - centroids[row[i]]) / np.ptp(centroids))
+            off[image] = sum(offset**2 for offset in offsets)
+        assert off[int(ranking.images[place])] == pytest.approx(min(off.values()))
+        combinations.append(row)
+    assert not ranking.differing_neurons[len(groups) :].any()
 
 
 def test_images_without_new_combinations_are_not_ranked():

@@ -58,18 +58,18 @@ def naive_probabilities(model, images, threshold):
     """Go through the images one by one, as section III-A says."""
     keras, _ = import_keras()
     dnn = keras.models.load_model(model)
-    parts = [dnn.get_layer(name).output for name in ("maps", "end")]
-    measure = keras.Model(dnn.inputs[0], parts)
+    layers_outputs = [dnn.get_layer(name).output for name in ("maps", "end")]
+    measure = keras.Model(dnn.inputs[0], layers_outputs)
     counts = dict.fromkeys(NAMES, 0)
     active = {name: np.zeros(9 + len(NAMES)) for name in NAMES}
     for file in sorted(images.glob("*/[0-9]*.png")):
         pixels = np.asarray(Image.open(file), np.float32)[None]
         maps, shares = (np.asarray(part)[0] for part in measure(pixels))
-        fired = []
+        is_active = []
         for layer in (maps.reshape(-1, 9).mean(axis=0), shares):
             low, high = layer.min(), layer.max()
-            fired += [(value - low) / (high - low) > threshold for value in layer]
+            is_active += [(value - low) / (high - low) > threshold for value in layer]
         name = NAMES[int(shares.argmax())]
         counts[name] += 1
-        active[name] += fired
+        active[name] += is_active
     return np.array([active[name] / counts[name] for name in NAMES]).T

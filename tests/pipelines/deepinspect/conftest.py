@@ -19,7 +19,7 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def inspected(model, images, tmp_path_factory):
+def inspection(model, images, tmp_path_factory):
     out = tmp_path_factory.mktemp("inspected") / "run"
     options = Options(thresholds=(0.5, 0.3), top_percent=20)
     return out, inspect_model(model, images, out, options, progress=quiet)

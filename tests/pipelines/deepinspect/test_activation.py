@@ -18,18 +18,18 @@ def draw(n, seed=0):
     return {name: rng.normal(size=(n, count)).astype(np.float32) for name, count in NEURONS.items()}
 
 
-def batches_of(activations, predicted, size):
-    for start in range(0, len(predicted), size):
+def batches_of(activations, predictions, size):
+    for start in range(0, len(predictions), size):
         block = slice(start, start + size)
-        yield {name: values[block] for name, values in activations.items()}, predicted[block]
+        yield {name: values[block] for name, values in activations.items()}, predictions[block]
 
 
-def naive(activations, predicted, threshold):
+def naive(activations, predictions, threshold):
     """|{images of c with out(n) > Th}| / |c|, image by image."""
-    k = len(predicted[0])
+    k = len(predictions[0])
     result = np.full((sum(NEURONS.values()), k), np.nan)
     for c in range(k):
-        images = [i for i in range(len(predicted)) if predicted[i][c]]
+        images = [i for i in range(len(predictions)) if predictions[i][c]]
         row = 0
         for name, count in NEURONS.items():
             for neuron in range(count):
@@ -48,24 +48,24 @@ def naive(activations, predicted, threshold):
 def test_probabilities_are_shares_of_the_images_of_a_class(several, size):
     rng = np.random.default_rng(3)
     activations = draw(40)
-    predicted = rng.random((40, 5)) < 0.3
+    predictions = rng.random((40, 5)) < 0.3
     if not several:
-        predicted = np.eye(5, dtype=bool)[rng.integers(0, 5, 40)]
+        predictions = np.eye(5, dtype=bool)[rng.integers(0, 5, 40)]
     thresholds = (0.5, 0.25, 0.9)
     probabilities = activation_probabilities(
-        batches_of(activations, predicted, size), NEURONS, 5, thresholds
+        batches_of(activations, predictions, size), NEURONS, 5, thresholds
     )
-    assert probabilities.images.tolist() == predicted.sum(axis=0).tolist()
+    assert probabilities.images.tolist() == predictions.sum(axis=0).tolist()
     assert tuple(probabilities.matrices) == thresholds
     for threshold in thresholds:
-        expected = naive(activations, predicted, threshold)
+        expected = naive(activations, predictions, threshold)
         np.testing.assert_allclose(probabilities.matrices[threshold], expected, atol=1e-6)
     assert probabilities.matrices[0.5].dtype == np.float32
 
 
 def test_a_class_that_is_never_predicted_is_not_known():
-    predicted = np.eye(3, dtype=bool)[np.zeros(6, int)]
-    probabilities = activation_probabilities([(draw(6), predicted)], NEURONS, 3)
+    predictions = np.eye(3, dtype=bool)[np.zeros(6, int)]
+    probabilities = activation_probabilities([(draw(6), predictions)], NEURONS, 3)
     assert probabilities.images.tolist() == [6, 0, 0]
     assert not np.isnan(probabilities.matrices[0.5][:, 0]).any()
     assert np.isnan(probabilities.matrices[0.5][:, 1:]).all()
@@ -74,8 +74,8 @@ def test_a_class_that_is_never_predicted_is_not_known():
 def test_a_layer_that_gives_the_same_everywhere_is_not_active():
     activations = draw(4)
     activations["second"][:] = 7
-    scaled = scale_layer(activations["second"])
-    assert not scaled.any()
+    values = scale_layer(activations["second"])
+    assert not values.any()
     probabilities = activation_probabilities(
         [(activations, np.ones((4, 1), bool))], NEURONS, 1, (0.0,)
     )
@@ -84,11 +84,11 @@ def test_a_layer_that_gives_the_same_everywhere_is_not_active():
 
 
 def test_images_without_a_prediction_count_for_no_class():
-    predicted = np.zeros((4, 2), bool)
-    predicted[0, 1] = True
+    predictions = np.zeros((4, 2), bool)
+    predictions[0, 1] = True
     activations = draw(4)
-    probabilities = activation_probabilities([(activations, predicted)], NEURONS, 2)
-    np.testing.assert_allclose(probabilities.matrices[0.5], naive(activations, predicted, 0.5))
+    probabilities = activation_probabilities([(activations, predictions)], NEURONS, 2)
+    np.testing.assert_allclose(probabilities.matrices[0.5], naive(activations, predictions, 0.5))
     assert probabilities.images.tolist() == [0, 1]
 
 

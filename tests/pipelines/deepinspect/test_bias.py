@@ -84,8 +84,8 @@ def test_classes_without_distances_are_left_out():
     bias = average_bias(distances)
     np.testing.assert_array_equal(bias.average[np.ix_(rest, rest)], expected.average)
     assert np.isnan(bias.average[2]).all()
-    named = expected.thirds[0, 1]
-    assert bias.thirds[0, 1].tolist() == [rest[c] if c >= 0 else -1 for c in named]
+    thirds = expected.thirds[0, 1]
+    assert bias.thirds[0, 1].tolist() == [rest[c] if c >= 0 else -1 for c in thirds]
 
 
 def test_two_classes_have_no_bias():

@@ -67,8 +67,8 @@ def test_similar_classes_stand_side_by_side():
     groups = rng.permutation(np.repeat([0, 1, 2], 4))
     points = groups[:, None] * 10 + rng.normal(size=(12, 1))
     distances = np.abs(points - points.T)
-    ordered = groups[order_by_similarity(distances)]
-    assert (np.diff(ordered) != 0).sum() == 2
+    groups_in_order = groups[order_by_similarity(distances)]
+    assert (np.diff(groups_in_order) != 0).sum() == 2
     distances[5] = distances[:, 5] = np.nan
     distances[5, 5] = 0
     assert order_by_similarity(distances)[-1] == 5

@@ -24,15 +24,15 @@ from tests.pipelines.deepinspect.colours import NAMES, quiet
 
 
 @pytest.fixture
-def run(inspected, tmp_path):
-    return shutil.copytree(inspected[0], tmp_path / "run")
+def run(inspection, tmp_path):
+    return shutil.copytree(inspection[0], tmp_path / "run")
 
 
 @pytest.fixture
-def exported(inspected, tmp_path):
+def exported_run(inspection, tmp_path):
     """Return the inspection of distances without labels."""
     rows = [
-        (r["class_a"], r["class_b"], r["napvd"]) for r in read_csv(inspected[0] / "confusion.csv")
+        (r["class_a"], r["class_b"], r["napvd"]) for r in read_csv(inspection[0] / "confusion.csv")
     ]
     table = tmp_path / "tables" / "distances.csv"
     table.parent.mkdir()
@@ -48,20 +48,20 @@ def test_each_part_is_as_the_job_wrote_it(run, model, images):
         assert list(entries.items()) == list(document[kind.part].items())
     options = read_options(manifest)
     assert (options.model, options.images, options.top_percent) == (str(model), str(images), 20)
-    chosen = read_part(manifest, InspectionChoices)
-    assert (chosen.task, list(chosen.layers)) == ("classes", ["maps", "end"])
+    choices = read_part(manifest, InspectionChoices)
+    assert (choices.task, list(choices.layers)) == ("classes", ["maps", "end"])
     figures = read_part(manifest, InspectionFigures)
     assert (figures.classes, figures.pairs) == (len(NAMES), 10)
     assert figures.confusion.model_dump() == document["result"]["confusion"]
     assert figures.bias.model_dump() == document["result"]["bias"]
 
 
-def test_exported_distances_have_options_of_their_own(exported):
-    options = read_options(read_manifest(exported))
+def test_exported_distances_have_options_of_their_own(exported_run):
+    options = read_options(read_manifest(exported_run))
     assert isinstance(options, ExportedParameters)
     assert (options.labels, options.predictions, options.top_percent) == (None, None, 7)
-    assert read_part(read_manifest(exported), InspectionChoices).task is None
-    assert read_part(read_manifest(exported), InspectionFigures).confused_images is None
+    assert read_part(read_manifest(exported_run), InspectionChoices).task is None
+    assert read_part(read_manifest(exported_run), InspectionFigures).confused_images is None
 
 
 def test_an_older_inspection_is_read(run):
@@ -94,6 +94,6 @@ def test_an_edited_inspection_is_refused_by_file_and_field(run, tmp_path, kind, 
             read(run)
 
 
-def test_edited_options_of_exported_distances_are_refused(exported, tmp_path):
+def test_edited_options_of_exported_distances_are_refused(exported_run, tmp_path):
     for number, (field, value) in enumerate([("top_percent", ABSENT), ("distances", 5)]):
-        check_refusal(exported, tmp_path / str(number), ExportedParameters, field, value)
+        check_refusal(exported_run, tmp_path / str(number), ExportedParameters, field, value)

@@ -12,12 +12,12 @@ def test_pairs_beyond_one_deviation_and_the_top_are_reported(lowest_first):
     ranking = rank_pairs(scores, lowest_first=lowest_first)
     mean = sum(scores) / 300
     deviation = (sum((score - mean) ** 2 for score in scores) / 300) ** 0.5
-    ranked = sorted(range(300), key=lambda pair: scores[pair], reverse=not lowest_first)
-    assert ranking.order.tolist() == ranked
+    pair_order = sorted(range(300), key=lambda pair: scores[pair], reverse=not lowest_first)
+    assert ranking.order.tolist() == pair_order
     for pair, score in enumerate(scores):
         expected = score < mean - deviation if lowest_first else score > mean + deviation
         assert ranking.one_sd[pair] == expected
-    assert np.flatnonzero(ranking.top).tolist() == sorted(ranked[:3])
+    assert np.flatnonzero(ranking.top).tolist() == sorted(pair_order[:3])
     assert ranking.cut == pytest.approx(mean - deviation if lowest_first else mean + deviation)
 
 

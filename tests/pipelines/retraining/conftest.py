@@ -9,7 +9,7 @@ import pytest
 from pipelines.dnn.job import EvaluationOptions
 from tests.pipelines.retraining.retrained import (
     TENS,
-    Killed,
+    Kill,
     killing,
     run_job,
 )
@@ -22,7 +22,7 @@ def world(spots, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def done(spots, tmp_path_factory):
+def retrained_run(spots, tmp_path_factory):
     out = tmp_path_factory.mktemp("done") / "retrained"
     before = hashlib.sha256(spots.model.read_bytes()).hexdigest()
     run_job(spots, out)
@@ -31,10 +31,10 @@ def done(spots, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def grouped(spots, tmp_path_factory):
+def run_with_groups(spots, tmp_path_factory):
     """Retrain with groups, from where a job without them was killed."""
     out, batches = tmp_path_factory.mktemp("grouped") / "retrained", []
-    with pytest.raises(Killed):
+    with pytest.raises(Kill):
         run_job(spots, out, progress=killing("retraining", 50))
 
     def listen(stage, done, total):

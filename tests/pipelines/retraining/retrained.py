@@ -51,14 +51,14 @@ def history(folder):
     return [{**row, "seconds": ""} for row in read_csv(folder / "history.csv")]
 
 
-class Killed(BaseException):
+class Kill(BaseException):
     """Ends a job like a kill: no `except Exception` catches it."""
 
 
 def killing(stage, batch):
     def progress(name, done, total):
         if name == stage and done == batch:
-            raise Killed
+            raise Kill
 
     return progress
 
@@ -78,7 +78,7 @@ def edit_selection(run, **changes):
     file.write_text(json.dumps(json.loads(file.read_text()) | {"listed": ""} | changes))
 
 
-def unlabelled(world, tmp_path):
+def remove_labels(world, tmp_path):
     """Move the improvement set to where class folders say nothing."""
     flat = tmp_path / "flat"
     flat.mkdir()

@@ -22,11 +22,11 @@ def test_every_cluster_gets_as_many_as_the_largest(seed):
 
 def test_duplicates_are_drawn_at_random_and_not_in_turn():
     clusters = np.array([0] * 50 + [1, 1], dtype=np.int32)
-    drawn = {
+    duplicates = {
         tuple(Counter(balance(clusters, np.random.default_rng(seed)).tolist()).values())
         for seed in range(5)
     }
-    assert len(drawn) == 5
+    assert len(duplicates) == 5
 
 
 def test_no_image_is_lost_or_made_up_at_the_edges():
@@ -35,6 +35,6 @@ def test_no_image_is_lost_or_made_up_at_the_edges():
     assert balance(np.array([3], dtype=np.int32), rng).tolist() == [0]
     assert enlarge(0, 10, rng).tolist() == []
     assert enlarge(4, 3, rng).tolist() == [0, 1, 2, 3]
-    grown = enlarge(4, 30, rng)
-    assert len(grown) == 30
-    assert Counter(grown.tolist()).keys() == {0, 1, 2, 3}
+    places = enlarge(4, 30, rng)
+    assert len(places) == 30
+    assert Counter(places.tolist()).keys() == {0, 1, 2, 3}

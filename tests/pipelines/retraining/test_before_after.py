@@ -61,12 +61,12 @@ def test_a_change_of_groups_is_counted_group_by_group(seed):
     before, after = (rng.random(72) < likely[turn][groups] for turn in (0, 1))
     change = measure_change(before, after, groups=groups)
     alone = measure_change(before, after)
-    changes, moved = Counter(), set()
+    changes, changed_groups = Counter(), set()
     for group, was, now in zip(groups.tolist(), before.tolist(), after.tolist(), strict=True):
         changes[group] += now - was
-        moved |= {group} if was != now else set()
+        changed_groups |= {group} if was != now else set()
     assert change.p == pytest.approx(naive_signs(list(changes.values())), rel=1e-3)
-    assert (change.groups, change.groups_changed) == (9, len(moved))
+    assert (change.groups, change.groups_changed) == (9, len(changed_groups))
     assert (alone.groups, alone.groups_changed) == (None, None)
     assert (change.repaired, change.broken) == (alone.repaired, alone.broken)
     assert (change.before.right, change.after.share) == (alone.before.right, alone.after.share)
@@ -81,8 +81,8 @@ def test_groups_of_one_image_change_no_figure(seed):
     before, after = rng.random((2, 60)) < [[0.5], [0.7]]
     labels = [str(n) for n in rng.integers(0, 3, 60)]
     groups = rng.permutation(60)
-    kept = {"groups", "groups_changed"}
-    for alone, grouped in zip(
+    group_fields = {"groups", "groups_changed"}
+    for alone, by_groups in zip(
         [measure_change(before, after), *measure_classes(labels, before, after)],
         [
             measure_change(before, after, groups=groups),
@@ -90,9 +90,9 @@ def test_groups_of_one_image_change_no_figure(seed):
         ],
         strict=True,
     ):
-        assert alone.model_dump(exclude=kept) == grouped.model_dump(exclude=kept)
-        assert grouped.groups == grouped.before.images
-        assert grouped.groups_changed == grouped.repaired + grouped.broken
+        assert alone.model_dump(exclude=group_fields) == by_groups.model_dump(exclude=group_fields)
+        assert by_groups.groups == by_groups.before.images
+        assert by_groups.groups_changed == by_groups.repaired + by_groups.broken
 
 
 def clusters_of(labels, digests):
@@ -150,11 +150,11 @@ def test_a_cluster_of_one_track_is_unclear_however_many_frames_it_has():
     arguments = clusters_of([0] * 20, digests), {}, Counter(), digests, np.zeros(20, bool)
     after = np.ones(20, bool)
     (alone,) = measure_repairs(*arguments, after)
-    (one,) = measure_repairs(*arguments, after, np.zeros(20, np.int64))
-    (many,) = measure_repairs(*arguments, after, np.arange(20) // 2)
-    assert [r.state for r in (alone, one, many)] == ["repaired", "unclear", "repaired"]
-    assert [r.groups for r in (alone, one, many)] == [None, 1, 10]
-    assert (one.after.low, one.after.high) == pytest.approx(wilson(1, 1), abs=1e-4)
+    (one_track,) = measure_repairs(*arguments, after, np.zeros(20, np.int64))
+    (many_tracks,) = measure_repairs(*arguments, after, np.arange(20) // 2)
+    assert [r.state for r in (alone, one_track, many_tracks)] == ["repaired", "unclear", "repaired"]
+    assert [r.groups for r in (alone, one_track, many_tracks)] == [None, 1, 10]
+    assert (one_track.after.low, one_track.after.high) == pytest.approx(wilson(1, 1), abs=1e-4)
 
 
 def test_no_image_has_an_accuracy_of_0():

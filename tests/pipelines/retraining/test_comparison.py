@@ -21,16 +21,16 @@ WRONG = np.arange(40) % 4 == 0
 SURE = np.linspace(1, 0.2, 40, dtype=np.float32)
 
 
-def chosen(method, seed=0, labels=10):
+def choose_places(method, seed=0, labels=10):
     return choose_images(method, labels, WRONG, SURE, np.random.default_rng(seed)).tolist()
 
 
 def test_the_baselines_of_the_papers():
-    random = chosen(RANDOM)
+    random = choose_places(RANDOM)
     assert len(set(random)) == 10
-    assert chosen(WRONG_OF_RANDOM) == [place for place in random if WRONG[place]]
-    assert chosen(LEAST_CONFIDENT) == list(range(39, 29, -1))
-    assert chosen(RANDOM, seed=1) != random
+    assert choose_places(WRONG_OF_RANDOM) == [place for place in random if WRONG[place]]
+    assert choose_places(LEAST_CONFIDENT) == list(range(39, 29, -1))
+    assert choose_places(RANDOM, seed=1) != random
 
 
 def test_confidence_is_that_of_the_prediction():
@@ -41,7 +41,7 @@ def test_confidence_is_that_of_the_prediction():
 
 
 def run(repeats, earlier=None, seed=0, sure=SURE):
-    calls, kept = [], []
+    calls, trials = [], []
 
     def train(method, places, with_seed):
         calls.append((method, with_seed, tuple(places.tolist())))
@@ -49,32 +49,32 @@ def run(repeats, earlier=None, seed=0, sure=SURE):
 
     accuracies = compare_methods(
         6, WRONG, sure, train, repeats=repeats, seed=seed, earlier=dict(earlier or {}),
-        keep=lambda *trial: kept.append(trial),
+        keep=lambda *trial: trials.append(trial),
     )  # fmt: skip
-    return accuracies, calls, kept
+    return accuracies, calls, trials
 
 
 def test_all_methods_are_trained_with_the_same_seeds():
-    accuracies, calls, kept = run(3)
+    accuracies, calls, trials = run(3)
     assert list(accuracies) == [OURS, *BASELINES]
     assert all(len(values) == 3 for values in accuracies.values())
     assert {seed for _, seed, _ in calls} == {0, 1, 2}
-    assert len(kept) == len(calls) == 15
+    assert len(trials) == len(calls) == 15
     assert [places for method, _, places in calls if method == OURS] == [tuple(range(6))] * 3
 
 
 def test_earlier_trials_are_not_repeated_and_change_no_other_trial():
-    _, calls, kept = run(3)
-    known = {(method, repeat): value for method, repeat, value in kept[:5]}
-    _, later, _ = run(3, known)
+    _, calls, trials = run(3)
+    earlier = {(method, repeat): value for method, repeat, value in trials[:5]}
+    _, later, _ = run(3, earlier)
     assert later == calls[5:]
 
 
 def test_numbers_have_no_least_confidence():
     accuracies, calls, _ = run(2, sure=None)
     assert LEAST_CONFIDENT not in accuracies
-    _, with_it, _ = run(2)
-    assert [c for c in with_it if c[0] == RANDOM] == [c for c in calls if c[0] == RANDOM]
+    _, with_confidence, _ = run(2)
+    assert [c for c in with_confidence if c[0] == RANDOM] == [c for c in calls if c[0] == RANDOM]
 
 
 def test_our_selection_is_compared_with_the_best_baseline():

@@ -16,8 +16,8 @@ from tests.pipelines.retraining.retrained import run_job
 
 
 @pytest.fixture
-def run(done, tmp_path):
-    return shutil.copytree(done, tmp_path / "retrained")
+def run(retrained_run, tmp_path):
+    return shutil.copytree(retrained_run, tmp_path / "retrained")
 
 
 def test_each_part_is_all_that_the_job_wrote(run, spots):

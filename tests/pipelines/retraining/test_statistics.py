@@ -10,26 +10,26 @@ import pytest
 from pipelines.retraining.statistics import a12, effect, mann_whitney, mcnemar, sign_flip
 
 
-def naive_mcnemar(repaired, broken):
+def naive_mcnemar(repairs, failures):
     """Add up the probabilities of all outcomes that are no likelier than what was seen."""
-    n = repaired + broken
+    n = repairs + failures
     chances = [math.comb(n, k) / 2**n for k in range(n + 1)]
-    return min(1.0, sum(c for c in chances if c <= chances[repaired] * (1 + 1e-9)))
+    return min(1.0, sum(c for c in chances if c <= chances[repairs] * (1 + 1e-9)))
 
 
 @pytest.mark.parametrize(
-    ("repaired", "broken"), [(0, 0), (1, 0), (0, 5), (9, 2), (7, 7), (40, 21), (3, 30)]
+    ("repairs", "failures"), [(0, 0), (1, 0), (0, 5), (9, 2), (7, 7), (40, 21), (3, 30)]
 )
-def test_mcnemar(repaired, broken):
-    assert mcnemar(repaired, broken) == pytest.approx(naive_mcnemar(repaired, broken))
-    assert mcnemar(repaired, broken) == mcnemar(broken, repaired)
+def test_mcnemar(repairs, failures):
+    assert mcnemar(repairs, failures) == pytest.approx(naive_mcnemar(repairs, failures))
+    assert mcnemar(repairs, failures) == mcnemar(failures, repairs)
 
 
 def naive_sign_flip(changes):
     """Go through every way to choose the signs."""
-    seen = abs(sum(changes))
+    total = abs(sum(changes))
     ways = list(itertools.product((1, -1), repeat=len(changes)))
-    far = [abs(sum(s * c for s, c in zip(way, changes, strict=True))) >= seen for way in ways]
+    far = [abs(sum(s * c for s, c in zip(way, changes, strict=True))) >= total for way in ways]
     return sum(far) / len(ways)
 
 
@@ -43,13 +43,13 @@ def test_sign_flip_goes_through_all_signs(seed):
 
 
 @pytest.mark.parametrize(
-    ("repaired", "broken"), [(0, 0), (1, 0), (0, 5), (9, 2), (7, 7), (40, 21), (3, 30), (400, 290)]
+    ("repairs", "failures"), [(0, 0), (1, 0), (0, 5), (9, 2), (7, 7), (40, 21), (3, 30), (400, 290)]
 )
-def test_sign_flip_of_single_images_is_mcnemars(repaired, broken):
-    changes = np.repeat([1, -1, 0], [repaired, broken, 20])
-    assert sign_flip(changes) == pytest.approx(mcnemar(repaired, broken), rel=1e-9)
+def test_sign_flip_of_single_images_is_mcnemars(repairs, failures):
+    changes = np.repeat([1, -1, 0], [repairs, failures, 20])
+    assert sign_flip(changes) == pytest.approx(mcnemar(repairs, failures), rel=1e-9)
     # As many frames in every group: as many groups, and not one image more.
-    assert sign_flip(7 * changes) == pytest.approx(mcnemar(repaired, broken), rel=1e-9)
+    assert sign_flip(7 * changes) == pytest.approx(mcnemar(repairs, failures), rel=1e-9)
 
 
 def test_thirty_frames_of_one_sign_are_no_proof():
@@ -63,22 +63,24 @@ def test_thirty_frames_of_one_sign_are_no_proof():
 
 def test_random_changes_of_groups_are_rarely_significant_but_frames_often_are():
     rng = np.random.default_rng(3)
-    called = Counter()
+    rejections = Counter()
     for _ in range(400):
         frames = rng.integers(1, 31, 25)  # of tracks that are repaired, or broken, as a whole
         changes = frames * rng.choice([-1, 1], 25)
-        called["frames"] += mcnemar(changes[changes > 0].sum(), -changes[changes < 0].sum()) < 0.05
-        called["groups"] += sign_flip(changes) < 0.05
-    assert 0.02 < called["groups"] / 400 <= 0.07
-    assert called["frames"] / 400 > 0.5
+        rejections["frames"] += (
+            mcnemar(changes[changes > 0].sum(), -changes[changes < 0].sum()) < 0.05
+        )
+        rejections["groups"] += sign_flip(changes) < 0.05
+    assert 0.02 < rejections["groups"] / 400 <= 0.07
+    assert rejections["frames"] / 400 > 0.5
 
 
 def naive_a12(first, second):
-    won = 0.0
+    wins = 0.0
     for a in first:
         for b in second:
-            won += 1.0 if a > b else 0.5 if a == b else 0.0
-    return won / (len(first) * len(second))
+            wins += 1.0 if a > b else 0.5 if a == b else 0.0
+    return wins / (len(first) * len(second))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -105,13 +107,13 @@ def naive_mann_whitney(first, second):
     values = first + second
     middle = len(first) * len(second) / 2
 
-    def u(chosen):
-        rest = [v for place, v in enumerate(values) if place not in chosen]
-        return sum(values[place] > other for place in chosen for other in rest)
+    def u(places):
+        rest = [v for place, v in enumerate(values) if place not in places]
+        return sum(values[place] > other for place in places for other in rest)
 
-    seen = abs(u(range(len(first))) - middle)
+    distance = abs(u(range(len(first))) - middle)
     ways = list(itertools.combinations(range(len(values)), len(first)))
-    return sum(abs(u(way) - middle) >= seen for way in ways) / len(ways)
+    return sum(abs(u(way) - middle) >= distance for way in ways) / len(ways)
 
 
 @pytest.mark.parametrize("seed", range(4))

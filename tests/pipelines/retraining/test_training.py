@@ -24,9 +24,9 @@ def quiet(done, total):
 def test_of_each_label_a_share_is_held_out_and_one_image_stays(seed):
     rng = np.random.default_rng(seed)
     labels = [str(n) for n in rng.integers(0, 5, 60)] + ["alone"]
-    kept, held = hold_out(labels, 0.3, rng)
-    assert sorted([*kept, *held]) == list(range(61))
-    sizes, out = Counter(labels), Counter(labels[place] for place in held)
+    training, validation = hold_out(labels, 0.3, rng)
+    assert sorted([*training, *validation]) == list(range(61))
+    sizes, out = Counter(labels), Counter(labels[place] for place in validation)
     for label, size in sizes.items():
         assert abs(out[label] - 0.3 * size) < 1
         assert out[label] < size
@@ -34,11 +34,11 @@ def test_of_each_label_a_share_is_held_out_and_one_image_stays(seed):
 
 def test_small_labels_have_their_share_in_the_sum():
     labels = [str(n) for n in range(300) for _ in range(2)]
-    _, held = hold_out(labels, 0.2, np.random.default_rng(0))
-    assert 90 < len(held) < 150
+    _, validation = hold_out(labels, 0.2, np.random.default_rng(0))
+    assert 90 < len(validation) < 150
 
 
-def network(tmp_path, *, end="softmax", units=2, compiled=None):
+def network(tmp_path, *, end="softmax", units=2, settings=None):
     keras, _ = import_keras()
     model = keras.Sequential(
         [
@@ -48,34 +48,34 @@ def network(tmp_path, *, end="softmax", units=2, compiled=None):
             keras.layers.Dense(units, activation=end),
         ]
     )
-    if compiled:
-        model.compile(**compiled)
+    if settings:
+        model.compile(**settings)
     model.save(tmp_path / "dnn.keras")
     return load_network(tmp_path / "dnn.keras")
 
 
 def test_optimiser_and_loss_of_the_file_are_used(tmp_path):
     keras, _ = import_keras()
-    compiled = {
+    settings = {
         "optimizer": keras.optimizers.SGD(0.02, momentum=0.7),
         "loss": keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
     }
-    recipe = read_recipe(network(tmp_path, compiled=compiled), "classes", None)
+    recipe = read_recipe(network(tmp_path, settings=settings), "classes", None)
     assert recipe.optimizer == "SGD"
     assert recipe.learning_rate == pytest.approx(0.02)
     assert recipe.make_optimizer().momentum == pytest.approx(0.7)
     assert not recipe.sparse_targets
     target, output = np.array([[1.0, 0]]), np.array([[0.8, 0.2]])
-    smoothed = -(0.95 * np.log(0.8) + 0.05 * np.log(0.2))
-    assert float(recipe.loss(target, output)) == pytest.approx(smoothed, rel=1e-5)
+    loss_with_smoothing = -(0.95 * np.log(0.8) + 0.05 * np.log(0.2))
+    assert float(recipe.loss(target, output)) == pytest.approx(loss_with_smoothing, rel=1e-5)
     assert set(recipe.sources.values()) == {"the model file's"}
 
 
 def test_a_schedule_gives_the_rate_at_its_start(tmp_path):
     keras, _ = import_keras()
     schedule = keras.optimizers.schedules.ExponentialDecay(0.05, 100, 0.9)
-    compiled = {"optimizer": keras.optimizers.Adam(schedule), "loss": "categorical_crossentropy"}
-    recipe = read_recipe(network(tmp_path, compiled=compiled), "classes", None)
+    settings = {"optimizer": keras.optimizers.Adam(schedule), "loss": "categorical_crossentropy"}
+    recipe = read_recipe(network(tmp_path, settings=settings), "classes", None)
     assert recipe.learning_rate == pytest.approx(0.05)
 
 
@@ -90,19 +90,21 @@ def test_a_schedule_gives_the_rate_at_its_start(tmp_path):
 def test_schedules_of_all_kinds(tmp_path, schedule, rate):
     keras, _ = import_keras()
     kind, parameters = schedule
-    made = getattr(keras.optimizers.schedules, kind)(**parameters) if kind else parameters
-    compiled = {"optimizer": keras.optimizers.SGD(made), "loss": "mse"}
-    recipe = read_recipe(network(tmp_path, compiled=compiled), "classes", None)
+    rate_or_schedule = (
+        getattr(keras.optimizers.schedules, kind)(**parameters) if kind else parameters
+    )
+    settings = {"optimizer": keras.optimizers.SGD(rate_or_schedule), "loss": "mse"}
+    recipe = read_recipe(network(tmp_path, settings=settings), "classes", None)
     assert recipe.learning_rate == pytest.approx(rate)
 
 
 def test_a_loss_may_have_any_name(tmp_path):
     keras, _ = import_keras()
     loss = keras.losses.SparseCategoricalCrossentropy(name="mine")
-    recipe = read_recipe(network(tmp_path, compiled={"loss": loss}), "classes", None)
+    recipe = read_recipe(network(tmp_path, settings={"loss": loss}), "classes", None)
     assert (recipe.loss_name, recipe.sparse_targets) == ("mine", True)
     recipe = read_recipe(
-        network(tmp_path, compiled={"loss": ["categorical_hinge"]}), "classes", None
+        network(tmp_path, settings={"loss": ["categorical_hinge"]}), "classes", None
     )
     assert (recipe.loss_name, recipe.sparse_targets) == ("categorical_hinge", False)
 
@@ -114,16 +116,16 @@ def test_a_loss_that_cannot_be_used_is_replaced_and_a_note_says_so(tmp_path):
     def focal(target, output):
         return -(target * (1 - output) ** 2 * keras.ops.log(output))
 
-    made = network(tmp_path, compiled={"loss": focal, "optimizer": "sgd"})
+    network_of_file = network(tmp_path, settings={"loss": focal, "optimizer": "sgd"})
     keras.saving.get_custom_objects().pop("ours>focal")
-    recipe = read_recipe(made, "classes", None)
+    recipe = read_recipe(network_of_file, "classes", None)
     assert recipe.sources["loss"] == "the default"
     assert recipe.notes == (
         f"The model file's loss is replaced by {recipe.loss_name}: it is ours>focal, which is not "
         "one of Keras that trains a single output. The retrained model differs for that, too.",
     )
     assert read_recipe(network(tmp_path), "classes", None).notes == ()
-    assert read_recipe(network(tmp_path, compiled={"loss": "mse"}), "numbers", None).notes == ()
+    assert read_recipe(network(tmp_path, settings={"loss": "mse"}), "numbers", None).notes == ()
 
 
 def test_every_random_layer_is_seeded_for_each_epoch():
@@ -191,9 +193,9 @@ def test_pictures_are_the_same_from_memory_and_from_disk(spots):
     inside, outside = Pictures(net, examples, quiet), Pictures(net, examples, quiet, kept=0)
     pairs = zip(inside.batches(order, 7), outside.batches(order, 7), strict=True)
     sizes = []
-    for (places, pixels), (others, decoded) in pairs:
+    for (places, pixels), (others, pixels_of_files) in pairs:
         assert places.tolist() == others.tolist()
-        assert (pixels == decoded).all()
+        assert (pixels == pixels_of_files).all()
         sizes.append(len(places))
     assert sizes == [7] * 11 + [3]
 
@@ -211,7 +213,7 @@ def test_augmentation_is_off_unless_asked_for_and_seeded(spots):
 
     plain = pixels(1)
     assert (plain == pixels(1)).all()
-    changed = pixels(1, augment=True)
-    assert (changed == pixels(1, augment=True)).all()
-    assert np.abs(changed - plain).mean() > 3
-    assert not (changed == pixels(2, augment=True)).all()
+    augmentation = pixels(1, augment=True)
+    assert (augmentation == pixels(1, augment=True)).all()
+    assert np.abs(augmentation - plain).mean() > 3
+    assert not (augmentation == pixels(2, augment=True)).all()

@@ -5,12 +5,12 @@ import pytest
 
 from pipelines.safe.dbscan import NOISE
 from pipelines.safe.store import open_store
-from tests.pipelines.safe.data_sets import DATA
+from tests.pipelines.safe.data_sets import POINT_SETS
 
 
-@pytest.fixture(params=DATA)
+@pytest.fixture(params=POINT_SETS)
 def points(request):
-    return DATA[request.param]
+    return POINT_SETS[request.param]
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def far_blobs():
 
 
 @pytest.fixture
-def kept(cache):
+def feature_store(cache):
     """Open an empty store of five features an image."""
-    with open_store(cache, "w", ("block1_pool",), "float32", 5) as opened:
-        yield opened
+    with open_store(cache, "w", ("block1_pool",), "float32", 5) as new_store:
+        yield new_store

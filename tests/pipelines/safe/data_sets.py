@@ -12,9 +12,9 @@ from pipelines.safe.dbscan import NOISE, Distances
 
 def blobs():
     rng = np.random.default_rng(1)
-    parts = [rng.normal(centre, 0.6, (18, 2)) for centre in ((0, 0), (4, 0), (0, 5))]
-    parts.append(rng.uniform(-4, 9, (8, 2)))
-    return rng.permutation(np.concatenate(parts))
+    crowds = [rng.normal(centre, 0.6, (18, 2)) for centre in ((0, 0), (4, 0), (0, 5))]
+    crowds.append(rng.uniform(-4, 9, (8, 2)))
+    return rng.permutation(np.concatenate(crowds))
 
 
 def uniform():
@@ -47,7 +47,7 @@ def high_dimensional():
     return centres[rng.integers(0, 4, 50)] + rng.normal(size=(50, 30))
 
 
-DATA = {
+POINT_SETS = {
     make.__name__: make().astype(np.float32)
     for make in (blobs, uniform, grid, duplicates, bridges, high_dimensional)
 }
@@ -65,21 +65,21 @@ def distances_naively(points):
 
 @functools.cache
 def _distances_naively(rows):
-    return [[math.dist(one, other) for other in rows] for one in rows]
+    return [[math.dist(point, other_point) for other_point in rows] for point in rows]
 
 
 def eps_off_the_ties(points, count=12):
     """Return values of eps in the middle of wide gaps between the distances that occur."""
     distinct = sorted({value for row in distances_naively(points) for value in row})
     gaps = [(low + high) / 2 for low, high in itertools.pairwise(distinct) if high - low > 1e-4]
-    chosen = [gaps[round(share * (len(gaps) - 1))] for share in np.linspace(0, 0.7, count) ** 2]
-    return [*dict.fromkeys(chosen), distinct[-1] + 1]
+    candidates = [gaps[round(share * (len(gaps) - 1))] for share in np.linspace(0, 0.7, count) ** 2]
+    return [*dict.fromkeys(candidates), distinct[-1] + 1]
 
 
 def dbscan_naively(distances, eps, min_samples):
     """DBSCAN and ExpandCluster as in Ester et al. (1996), figure on page 229."""
-    unclassified, noise = -2, -1
-    labels = [unclassified] * len(distances)
+    unvisited, noise = -2, -1
+    labels = [unvisited] * len(distances)
 
     def region_query(point):
         return [other for other, distance in enumerate(distances[point]) if distance <= eps]
@@ -90,7 +90,7 @@ def dbscan_naively(distances, eps, min_samples):
             labels[point] = noise
             return False
         for seed in seeds:
-            if labels[seed] in (unclassified, noise):
+            if labels[seed] in (unvisited, noise):
                 labels[seed] = cluster
         seeds.remove(point)
         while seeds:
@@ -98,15 +98,15 @@ def dbscan_naively(distances, eps, min_samples):
             result = region_query(current)
             if len(result) >= min_samples:
                 for other in result:
-                    if labels[other] in (unclassified, noise):
-                        if labels[other] == unclassified:
+                    if labels[other] in (unvisited, noise):
+                        if labels[other] == unvisited:
                             seeds.append(other)
                         labels[other] = cluster
         return True
 
     cluster = 0
     for point in range(len(distances)):
-        if labels[point] == unclassified and expand_cluster(point, cluster):
+        if labels[point] == unvisited and expand_cluster(point, cluster):
             cluster += 1
     return labels
 

@@ -27,9 +27,9 @@ def draw(layer: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(("layer", "view"), [("block5_pool", DEEP), ("block3_pool", SHALLOW)])
 def test_the_view_that_tells_causes_apart_is_kept(layer, view, seed):
     vectors, causes = draw(layer, seed)
-    kept = find_view(vectors, Search(ALONE))
-    assert kept.layers == view
-    labels = kept.clusters.labels
+    view_of_search = find_view(vectors, Search(ALONE))
+    assert view_of_search.layers == view
+    labels = view_of_search.clusters.labels
     assert len(set(labels.tolist()) - {-1}) == 3
     for cluster in range(3):
         assert len(set(causes[labels == cluster].tolist())) == 1
@@ -40,10 +40,10 @@ def test_the_view_kept_is_that_of_the_best_score_of_all():
     alone = [find_view(vectors[:, features.list_columns(LAYERS, view)], Search(ALONE, layers=view))
              for view in (DEEP, SHALLOW)]  # fmt: skip
     best = max(alone, key=lambda view: view.clusters.chosen.score)
-    kept = find_view(vectors, Search(ALONE))
-    assert kept.layers == best.layers
-    assert kept.clusters.labels.tolist() == best.clusters.labels.tolist()
-    np.testing.assert_allclose(kept.points, best.points, atol=1e-5)
+    view_of_search = find_view(vectors, Search(ALONE))
+    assert view_of_search.layers == best.layers
+    assert view_of_search.clusters.labels.tolist() == best.clusters.labels.tolist()
+    np.testing.assert_allclose(view_of_search.points, best.points, atol=1e-5)
 
 
 def test_layers_that_the_user_chose_are_seen_together():

@@ -47,8 +47,8 @@ def naive_rays(failing, passing, widths, components):
     white = np.array([whiten(row) for row in rays])
     # Directions that hold most of the failing images' squared length: no mean is taken off.
     powers, ways = np.linalg.eigh(white.T @ white)
-    kept = ways[:, np.argsort(-powers)[:components]]
-    return white @ kept, np.array([whiten(row) for row in common]) @ kept
+    directions = ways[:, np.argsort(-powers)[:components]]
+    return white @ directions, np.array([whiten(row) for row in common]) @ directions
 
 
 @pytest.mark.parametrize(("images", "passing"), [(12, 40), (30, 15), (6, 50)])
@@ -131,18 +131,18 @@ def test_passing_images_amid_failing_ones_are_not_plain_as_by_the_naive_twin():
     logs = np.log1p(passing.astype(float))
     spread = logs.std(axis=0)
     usual = np.concatenate([np.full(4, spread[:4].mean()), np.full(4, spread[4:].mean())])
-    scaled = [
+    unit_vectors = [
         (np.log1p(row.astype(float)) - logs.mean(axis=0)) / (spread + usual) / 2
         for row in (*failing, *passing)
     ]
     for place in range(60):
         own = 25 + place
         distances = sorted(
-            (float(np.square(scaled[own] - other).sum()), number < 25)
-            for number, other in enumerate(scaled)
+            (float(np.square(unit_vectors[own] - other).sum()), number < 25)
+            for number, other in enumerate(unit_vectors)
             if number != own
         )
-        around = sum(failed for _, failed in distances[:10])
+        around = sum(is_failing for _, is_failing in distances[:10])
         assert plain[place] == (binom.sf(around - 1, 10, 25 / 84) > 0.05)
     assert not plain[:6].any()
     assert plain[6:].mean() > 0.9

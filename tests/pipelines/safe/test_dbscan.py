@@ -7,7 +7,12 @@ from sklearn.cluster import DBSCAN
 
 from pipelines.safe import dbscan
 from pipelines.safe.dbscan import NOISE, Distances, Neighbours
-from tests.pipelines.safe.data_sets import DATA, dbscan_naively, distances_naively, eps_off_the_ties
+from tests.pipelines.safe.data_sets import (
+    POINT_SETS,
+    dbscan_naively,
+    distances_naively,
+    eps_off_the_ties,
+)
 
 # --- naive versions -------------------------------------------------------------------------------
 
@@ -75,8 +80,8 @@ def test_the_nearest_images_rise_in_distance(points):
 
 @pytest.mark.parametrize("name", ["blobs", "uniform", "high_dimensional"])
 def test_an_image_is_its_own_nearest(name):
-    neighbours = dbscan.find_nearest(DATA[name], 3)
-    assert neighbours.indices[:, 0].tolist() == list(range(len(DATA[name])))
+    neighbours = dbscan.find_nearest(POINT_SETS[name], 3)
+    assert neighbours.indices[:, 0].tolist() == list(range(len(POINT_SETS[name])))
 
 
 def test_there_are_never_more_nearest_images_than_images(points):
@@ -105,7 +110,7 @@ def test_the_tree_is_a_minimum_spanning_tree_of_mutual_reachability(points, min_
 @pytest.mark.parametrize("name", ["blobs", "uniform", "bridges", "high_dimensional"])
 @pytest.mark.parametrize("min_samples", [1, 3, 5])
 def test_the_tree_weighs_as_much_as_scipys(name, min_samples):
-    points = DATA[name]  # without duplicates: scipy takes a length of 0 for no edge
+    points = POINT_SETS[name]  # without duplicates: scipy takes a length of 0 for no edge
     core = dbscan.find_nearest(points, min_samples).distances[:, -1]
     tree = dbscan.grow_spanning_tree(Distances(points), core)
     weights = mutual_reachability_naively(distances_naively(points), min_samples)
@@ -128,11 +133,11 @@ def test_cutting_the_tree_gives_exactly_the_labels_of_dbscan(points, min_samples
     tree = dbscan.grow_spanning_tree(Distances(points), core_distances)
     naive_distances = distances_naively(points)
     for eps in eps_off_the_ties(points):
-        received = dbscan.cut(tree, neighbours, eps, min_samples)
+        cut_labels = dbscan.cut(tree, neighbours, eps, min_samples)
         expected = DBSCAN(eps=eps, min_samples=min_samples).fit(points)
-        assert received.dtype == np.int32
-        assert received.tolist() == expected.labels_.tolist()
-        assert received.tolist() == dbscan_naively(naive_distances, eps, min_samples)
+        assert cut_labels.dtype == np.int32
+        assert cut_labels.tolist() == expected.labels_.tolist()
+        assert cut_labels.tolist() == dbscan_naively(naive_distances, eps, min_samples)
         core = dbscan.is_core(neighbours, eps, min_samples)
         assert np.flatnonzero(core).tolist() == expected.core_sample_indices_.tolist()
         assert core.tolist() == [
@@ -142,18 +147,18 @@ def test_cutting_the_tree_gives_exactly_the_labels_of_dbscan(points, min_samples
 
 def test_the_data_sets_are_no_easy_ones():
     """Guard the test above: it sees several clusters, noise, border images and contested ones."""
-    contested = several = 0
-    for points in DATA.values():
+    border_images = several = 0
+    for points in POINT_SETS.values():
         naive = distances_naively(points)
         for eps in eps_off_the_ties(points):
-            fitted = DBSCAN(eps=eps, min_samples=4).fit(points)
-            several += fitted.labels_.max() > 0 and (fitted.labels_ == NOISE).any()
-            core = set(fitted.core_sample_indices_.tolist())
+            reference = DBSCAN(eps=eps, min_samples=4).fit(points)
+            several += reference.labels_.max() > 0 and (reference.labels_ == NOISE).any()
+            core = set(reference.core_sample_indices_.tolist())
             for i in set(range(len(points))) - core:
-                touched = {fitted.labels_[j] for j in core if naive[i][j] <= eps}
-                contested += len(touched) > 1
+                clusters = {reference.labels_[j] for j in core if naive[i][j] <= eps}
+                border_images += len(clusters) > 1
     assert several >= 20
-    assert contested >= 5
+    assert border_images >= 5
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5, 6, 7, 8), (8, 7, 6, 5, 4, 3, 2, 1, 0)])

@@ -32,9 +32,9 @@ def naive(points, k, steps):
 @pytest.mark.parametrize(("k", "steps"), [(1, 1), (3, 1), (5, 4)])
 def test_images_move_as_the_formula_says(k, steps):
     points = np.random.default_rng(k).normal(size=(25, 2)).astype(np.float32)
-    moved = denoise(points, k, steps)
-    assert moved.dtype == np.float32
-    assert moved == pytest.approx(naive(points.tolist(), k, steps), abs=1e-5)
+    denoised_points = denoise(points, k, steps)
+    assert denoised_points.dtype == np.float32
+    assert denoised_points == pytest.approx(naive(points.tolist(), k, steps), abs=1e-5)
 
 
 def test_clusters_contract_and_stay_apart():
@@ -42,9 +42,9 @@ def test_clusters_contract_and_stay_apart():
     centres = np.array([[0, 0], [10, 0], [0, 10]], dtype=np.float32)
     of = np.repeat([0, 1, 2], 40)
     points = (centres[of] + rng.normal(size=(120, 2))).astype(np.float32)
-    moved = denoise(points)
+    denoised_points = denoise(points)
     for cluster in range(3):
-        inside = moved[of == cluster]
+        inside = denoised_points[of == cluster]
         assert inside.std(axis=0).max() < 0.8 * points[of == cluster].std(axis=0).max()
         assert np.abs(inside.mean(axis=0) - points[of == cluster].mean(axis=0)).max() < 0.3
 
@@ -58,8 +58,8 @@ def test_an_outlier_stays_where_it_is():
 def test_copies_and_single_images_move_nowhere():
     copies = np.ones((8, 3), dtype=np.float32)
     assert denoise(copies) == pytest.approx(copies)
-    one = np.array([[1.0, 2.0]], dtype=np.float32)
-    assert denoise(one) == pytest.approx(one)
+    point = np.array([[1.0, 2.0]], dtype=np.float32)
+    assert denoise(point) == pytest.approx(point)
 
 
 def test_many_copies_among_other_images_give_numbers():

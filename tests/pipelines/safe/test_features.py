@@ -12,8 +12,8 @@ from pipelines.safe.features import extract
 from pipelines.safe.store import open_store
 from pipelines.safe.weights import BASE_DIGEST, Weights, read_converted_base
 
-ASKED = ("block5_pool", "block2_pool", "block4_pool", "block1_conv1")
-ASKED_WIDTHS = (512, 128, 512, 64)
+LAYERS = ("block5_pool", "block2_pool", "block4_pool", "block1_conv1")
+WIDTHS = (512, 128, 512, 64)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def weights(warm_cache):
 
 @pytest.fixture(scope="module")
 def network(weights):
-    return features.build_network(weights, ASKED, "float32")
+    return features.build_network(weights, LAYERS, "float32")
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +35,12 @@ def plain(weights):
     base = VGG16(include_top=False, weights=None)
     for name, arrays in weights.layers.items():
         base.get_layer(name).set_weights(arrays)
-    model = keras.Model(base.input, [base.get_layer(layer).output for layer in ASKED])
+    model = keras.Model(base.input, [base.get_layer(layer).output for layer in LAYERS])
 
     def run(picture):
         pixels = vgg16.preprocess_input(np.array(picture, dtype=np.float32)[None])
         averages = {}
-        for layer, output in zip(ASKED, model(pixels), strict=True):
+        for layer, output in zip(LAYERS, model(pixels), strict=True):
             maps = np.asarray(output)[0].astype(np.float64)
             total = np.zeros(maps.shape[2])
             for row in maps:
@@ -63,21 +63,21 @@ def pictures():
     return np.stack([blocks, noise, dark]).astype(np.uint8)
 
 
-def relative_error(received, expected):
-    return np.linalg.norm(received - expected) / np.linalg.norm(expected)
+def relative_error(values, expected):
+    return np.linalg.norm(values - expected) / np.linalg.norm(expected)
 
 
 # --- the network ----------------------------------------------------------------------------------
 
 
 def test_features_are_those_of_plain_keras_in_the_order_asked(network, plain, pictures):
-    received = network(pictures)
-    assert received.dtype == np.float32
-    assert received.shape == (3, sum(ASKED_WIDTHS))
-    for row, picture in zip(received, pictures, strict=True):
+    vectors = network(pictures)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (3, sum(WIDTHS))
+    for row, picture in zip(vectors, pictures, strict=True):
         expected = plain(picture)
         start = 0
-        for layer, width in zip(ASKED, ASKED_WIDTHS, strict=True):
+        for layer, width in zip(LAYERS, WIDTHS, strict=True):
             part = row[start : start + width]
             assert expected[layer].shape == (width,)
             assert relative_error(part, expected[layer]) < 1e-4, layer
@@ -94,18 +94,18 @@ def test_files_get_the_features_that_plain_keras_gives_their_pictures(
     draw(tmp_path / "in" / "wide.png", 1, (300, 180))
     draw(tmp_path / "in" / "small.png", 2, (50, 60))
     images = [check_image(tmp_path / "in", name) for name in ("small.png", "wide.png")]
-    with open_store(cache, "w", ASKED, "float32", sum(ASKED_WIDTHS)) as kept:
-        assert extract(tmp_path / "in", images, lambda: network, kept, 8, lambda *step: None) == (
+    with open_store(cache, "w", LAYERS, "float32", sum(WIDTHS)) as store:
+        assert extract(tmp_path / "in", images, lambda: network, store, 8, lambda *step: None) == (
             2,
             [],
         )
-        received = kept.read([image.digest for image in images])
-    for row, image in zip(received, images, strict=True):
+        vectors = store.read([image.digest for image in images])
+    for row, image in zip(vectors, images, strict=True):
         picture = load_img(
             tmp_path / "in" / image.path, target_size=(224, 224), interpolation="bilinear"
         )
         averages = plain(picture)
-        expected = np.concatenate([averages[layer] for layer in ASKED])
+        expected = np.concatenate([averages[layer] for layer in LAYERS])
         assert relative_error(row, expected) < 1e-4
 
 
@@ -114,13 +114,13 @@ def test_bfloat16_points_where_float32_points(weights, network, pictures):
 
     coarse = features.build_network(weights, ("block5_pool",), "bfloat16")
     assert keras.config.dtype_policy().name == "float32"  # others' networks stay as they were
-    received = coarse(pictures[:2])
-    assert received.dtype == np.float32
-    assert received.shape == (2, 512)
-    for row, expected in zip(received, network(pictures[:2])[:, :512], strict=True):
+    vectors = coarse(pictures[:2])
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (2, 512)
+    for row, expected in zip(vectors, network(pictures[:2])[:, :512], strict=True):
         cosine = row @ expected / (np.linalg.norm(row) * np.linalg.norm(expected))
         assert cosine > 0.999
-    assert not np.array_equal(received, network(pictures[:2])[:, :512])
+    assert not np.array_equal(vectors, network(pictures[:2])[:, :512])
 
 
 # --- layers and precision -------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_the_width_of_every_layer_is_kerass():
     )
     names = list(features.WIDTHS)
     assert features.list_widths(names) == tuple(features.WIDTHS[name] for name in names)
-    assert features.list_widths(ASKED) == ASKED_WIDTHS
+    assert features.list_widths(LAYERS) == WIDTHS
 
 
 @pytest.mark.parametrize("layers", [("block6_conv1",), ("fc2", "predictions"), ("",), ()])
@@ -175,9 +175,9 @@ def test_auto_takes_float32_where_the_cpu_does_not_tell(monkeypatch):
     assert features.choose_precision("auto") == "float32"
 
 
-@pytest.mark.parametrize("wanted", ["float16", "", "Float32"])
-def test_another_precision_is_refused(wanted):
+@pytest.mark.parametrize("precision", ["float16", "", "Float32"])
+def test_another_precision_is_refused(precision):
     with pytest.raises(
-        InputError, match=f"expected auto, float32 or bfloat16, received '{wanted}'"
+        InputError, match=f"expected auto, float32 or bfloat16, received '{precision}'"
     ):
-        features.choose_precision(wanted)
+        features.choose_precision(precision)

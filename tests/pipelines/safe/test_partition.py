@@ -44,15 +44,15 @@ def test_planted_causes_are_situations_with_their_rates():
     causes = np.repeat([0, 1, -1], [60, 60, 440])
     for cause in (0, 1):
         images[causes == cause, 100 * cause : 100 * cause + 60] += 1.5
-    failed = rng.random(560) < np.array([0.7, 0.7, 0.05])[causes]
-    partition, rates, kinds = kinds_of(images[failed], images[~failed], 0)
+    failures = rng.random(560) < np.array([0.7, 0.7, 0.05])[causes]
+    partition, rates, kinds = kinds_of(images[failures], images[~failures], 0)
     for cause in (0, 1):
-        own = partition.labels[causes[failed] == cause]
+        own = partition.labels[causes[failures] == cause]
         cluster = int(np.bincount(own[own >= 0]).argmax())
         assert kinds[cluster] == "situation"
-        true = failed[causes == cause].mean()
+        true = failures[causes == cause].mean()
         assert rates[cluster].low <= true <= rates[cluster].high
-        assert rates[cluster].failing >= 0.7 * (causes[failed] == cause).sum()
+        assert rates[cluster].failing >= 0.7 * (causes[failures] == cause).sum()
 
 
 def test_images_are_held_by_clusters_that_were_found_without_them():
@@ -63,9 +63,9 @@ def test_images_are_held_by_clusters_that_were_found_without_them():
     search = Search("contrast")
     partition = find_partition(failing, passing, search)
     frames = np.repeat(np.arange(20), 3), 20 + np.arange(140)
-    held, passing_held = count_unseen(failing, passing, partition.labels, search, *frames)
-    assert set(held.tolist()) <= {*partition.labels.tolist(), NOISE}
-    assert (passing_held == NOISE).mean() > 0.95
+    labels, passing_labels = count_unseen(failing, passing, partition.labels, search, *frames)
+    assert set(labels.tolist()) <= {*partition.labels.tolist(), NOISE}
+    assert (passing_labels == NOISE).mean() > 0.95
     # With too few images to leave a third out, nothing can be counted.
     few = count_unseen(failing[:9], passing, partition.labels[:9], search, frames[0][:9], frames[1])
     assert (few[0] == NOISE).all()

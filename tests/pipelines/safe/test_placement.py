@@ -34,9 +34,9 @@ def draw(folder, seed, counts):
     """Draw eyes that are dim, noisy, or neither."""
     eyes = sample_eyes(sum(counts), seed=seed, complete=False)
     kinds = [kind for kind, count in zip(KINDS, counts, strict=True) for _ in range(count)]
-    for place, (kind, drawn) in enumerate(zip(kinds, eyes, strict=True)):
+    for place, (kind, sample) in enumerate(zip(kinds, eyes, strict=True)):
         light = 0.06 if kind == "dim" else 1.0
-        eye = replace(drawn, light=light, openness=32.0, head_yaw=190.0)
+        eye = replace(sample, light=light, openness=32.0, head_yaw=190.0)
         pixels = draw_eye(eye, seed=[seed, place]).astype(float)
         if kind == "noisy":
             pixels += np.random.default_rng(place).normal(0, 45, pixels.shape)
@@ -55,7 +55,7 @@ def improvement(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(store, tmp_path_factory):
+def original_run(store, tmp_path_factory):
     images = draw(tmp_path_factory.mktemp("failures"), 1, (12, 12, 0))
     out = tmp_path_factory.mktemp("runs") / "run"
     find_root_cause_clusters(images, out, Options(), progress=quiet)
@@ -63,14 +63,14 @@ def finished(store, tmp_path_factory):
 
 
 @pytest.fixture
-def run(finished, tmp_path):
-    shutil.copytree(finished, tmp_path / "run")
+def run(original_run, tmp_path):
+    shutil.copytree(original_run, tmp_path / "run")
     return tmp_path / "run"
 
 
-def select(run, improvement, *, overwrite=False, **wanted):
+def select(run, improvement, *, overwrite=False, **options):
     return select_unsafe_set(
-        run, improvement, SelectionOptions(**wanted), measure, progress=quiet, overwrite=overwrite
+        run, improvement, SelectionOptions(**options), measure, progress=quiet, overwrite=overwrite
     )
 
 
@@ -95,8 +95,8 @@ def test_images_of_the_causes_are_chosen_for_their_clusters(run, improvement, ra
 def test_distances_are_those_of_the_runs_own_features(run, improvement):
     select(run, improvement, count=40)
     candidates = read_candidates(run)
-    with np.load(run / "reduction.npz") as kept:
-        points, labels, core = kept["points"], kept["labels"], kept["core"]
+    with np.load(run / "reduction.npz") as arrays:
+        points, labels, core = arrays["points"], arrays["labels"], arrays["core"]
     for cluster in range(labels.max() + 1):
         cores = points[(labels == cluster) & core]
         naive = [min(np.linalg.norm(cores - point, axis=1)) for point in candidates.points]

@@ -89,8 +89,8 @@ def test_scaling_forgets_how_bright_a_layer_is(features):
 def test_features_that_were_given_are_left_as_they_are(features, unit_length):
     before = features.copy()
     reduction.scale_to_unit_length(features, WIDTHS)
-    fitted = reduction.fit(features, WIDTHS, components=4, unit_length=unit_length, seed=0)
-    reduction.apply(fitted, features)
+    space = reduction.fit(features, WIDTHS, components=4, unit_length=unit_length, seed=0)
+    reduction.apply(space, features)
     assert np.array_equal(features, before)
 
 
@@ -99,40 +99,40 @@ def test_features_that_were_given_are_left_as_they_are(features, unit_length):
 
 @pytest.mark.parametrize("unit_length", [True, False])
 def test_components_are_the_eigenvectors_of_the_covariance(features, unit_length):
-    fitted = reduction.fit(features, WIDTHS, components=5, unit_length=unit_length, seed=0)
+    space = reduction.fit(features, WIDTHS, components=5, unit_length=unit_length, seed=0)
     rows = scaled_naively(features, WIDTHS) if unit_length else features
     mean, variances, axes = axes_naively(rows)
-    assert fitted.widths == WIDTHS
-    assert fitted.unit_length is unit_length
-    assert fitted.mean.dtype == fitted.components.dtype == np.float32
-    assert fitted.mean == pytest.approx(mean, rel=1e-4)
-    assert fitted.components.shape == (5, 12)
-    for received, expected in zip(fitted.components, axes, strict=False):
-        assert abs(float(received @ expected)) == pytest.approx(1, abs=1e-4)
-        assert float(received @ received) == pytest.approx(1, abs=1e-5)
-    assert fitted.explained == pytest.approx(sum(variances[:5]) / sum(variances), rel=1e-5)
-    assert 0 < fitted.explained < 1
+    assert space.widths == WIDTHS
+    assert space.unit_length is unit_length
+    assert space.mean.dtype == space.components.dtype == np.float32
+    assert space.mean == pytest.approx(mean, rel=1e-4)
+    assert space.components.shape == (5, 12)
+    for component, expected in zip(space.components, axes, strict=False):
+        assert abs(float(component @ expected)) == pytest.approx(1, abs=1e-4)
+        assert float(component @ component) == pytest.approx(1, abs=1e-5)
+    assert space.explained == pytest.approx(sum(variances[:5]) / sum(variances), rel=1e-5)
+    assert 0 < space.explained < 1
 
 
 @pytest.mark.parametrize("unit_length", [True, False])
 def test_new_images_are_projected_with_what_the_run_has_fitted(features, unit_length):
-    fitted = reduction.fit(features[:30], WIDTHS, components=4, unit_length=unit_length, seed=0)
+    space = reduction.fit(features[:30], WIDTHS, components=4, unit_length=unit_length, seed=0)
     new = features[30:]
-    received = reduction.apply(fitted, new)
-    assert received.dtype == np.float32
-    assert received.shape == (10, 4)
+    points = reduction.apply(space, new)
+    assert points.dtype == np.float32
+    assert points.shape == (10, 4)
     rows = scaled_naively(new, WIDTHS) if unit_length else new.astype(float)
-    mean, components = fitted.mean.astype(float), fitted.components.astype(float)
+    mean, components = space.mean.astype(float), space.components.astype(float)
     for place, row in enumerate(rows):
         for number, axis in enumerate(components):
             naive = sum((x - m) * a for x, m, a in zip(row, mean, axis, strict=True))
-            assert received[place, number] == pytest.approx(naive, rel=1e-4, abs=1e-4)
-    assert reduction.apply(fitted, new[3:4])[0] == pytest.approx(received[3], abs=1e-5)
+            assert points[place, number] == pytest.approx(naive, rel=1e-4, abs=1e-4)
+    assert reduction.apply(space, new[3:4])[0] == pytest.approx(points[3], abs=1e-5)
 
 
 def test_projected_images_keep_the_variances_of_their_axes(features):
-    fitted = reduction.fit(features, WIDTHS, components=6, unit_length=False, seed=0)
-    points = reduction.apply(fitted, features)
+    space = reduction.fit(features, WIDTHS, components=6, unit_length=False, seed=0)
+    points = reduction.apply(space, features)
     _, variances, _ = axes_naively(features)
     mean, covariance = covariance_naively(points)
     assert mean == pytest.approx(np.zeros(6), abs=1e-3)
@@ -142,10 +142,10 @@ def test_projected_images_keep_the_variances_of_their_axes(features):
 
 
 def test_all_components_keep_all_distances(features):
-    fitted = reduction.fit(features, WIDTHS, components=256, unit_length=True, seed=0)
-    points = reduction.apply(fitted, features)
+    space = reduction.fit(features, WIDTHS, components=256, unit_length=True, seed=0)
+    points = reduction.apply(space, features)
     rows = scaled_naively(features, WIDTHS)
-    assert fitted.explained == pytest.approx(1, abs=1e-5)
+    assert space.explained == pytest.approx(1, abs=1e-5)
     for i in range(10):
         for j in range(10):
             expected = math.dist(rows[i], rows[j])
@@ -153,39 +153,39 @@ def test_all_components_keep_all_distances(features):
 
 
 @pytest.mark.parametrize(
-    "n, components, kept", [(40, 3, 3), (40, 12, 12), (40, 256, 12), (5, 256, 5), (2, 2, 2)]
+    "n, components, width", [(40, 3, 3), (40, 12, 12), (40, 256, 12), (5, 256, 5), (2, 2, 2)]
 )
-def test_there_are_never_more_components_than_images_and_features(features, n, components, kept):
-    fitted = reduction.fit(features[:n], WIDTHS, components=components, unit_length=True, seed=0)
-    assert fitted.components.shape == (kept, 12)
-    assert reduction.apply(fitted, features).shape == (40, kept)
-    assert np.isfinite(fitted.components).all()
+def test_there_are_never_more_components_than_images_and_features(features, n, components, width):
+    space = reduction.fit(features[:n], WIDTHS, components=components, unit_length=True, seed=0)
+    assert space.components.shape == (width, 12)
+    assert reduction.apply(space, features).shape == (40, width)
+    assert np.isfinite(space.components).all()
 
 
 def test_one_image_alone_is_reduced_to_the_origin(features):
-    fitted = reduction.fit(features[:1], WIDTHS, components=50, unit_length=True, seed=0)
-    assert fitted.components.shape == (1, 12)
-    assert fitted.explained == 1
-    assert reduction.apply(fitted, features[:1]) == pytest.approx(np.zeros((1, 1)), abs=1e-6)
+    space = reduction.fit(features[:1], WIDTHS, components=50, unit_length=True, seed=0)
+    assert space.components.shape == (1, 12)
+    assert space.explained == 1
+    assert reduction.apply(space, features[:1]) == pytest.approx(np.zeros((1, 1)), abs=1e-6)
 
 
 @pytest.mark.parametrize("n", [12, 1000])
 @pytest.mark.parametrize("unit_length", [True, False])
 def test_images_that_are_all_equal_fall_on_one_point(features, unit_length, n):
     same = np.repeat(features[:1], n, axis=0)
-    fitted = reduction.fit(same, WIDTHS, components=4, unit_length=unit_length, seed=0)
-    points = reduction.apply(fitted, same)
-    assert np.isfinite(fitted.components).all()
-    assert 0 <= fitted.explained <= 1
-    assert np.abs(points).max() < 1e-4 * np.linalg.norm(fitted.mean)
+    space = reduction.fit(same, WIDTHS, components=4, unit_length=unit_length, seed=0)
+    points = reduction.apply(space, same)
+    assert np.isfinite(space.components).all()
+    assert 0 <= space.explained <= 1
+    assert np.abs(points).max() < 1e-4 * np.linalg.norm(space.mean)
     assert np.array_equal(points, np.repeat(points[:1], n, axis=0))
 
 
 def test_images_without_any_feature_are_no_error():
     dark = np.zeros((12, 5), dtype=np.float32)
-    fitted = reduction.fit(dark, (5,), components=3, unit_length=True, seed=0)
-    assert fitted.explained == 1
-    assert not reduction.apply(fitted, dark).any()
+    space = reduction.fit(dark, (5,), components=3, unit_length=True, seed=0)
+    assert space.explained == 1
+    assert not reduction.apply(space, dark).any()
 
 
 # --- the randomised decomposition -------------------------------------------------------------
@@ -202,31 +202,31 @@ def many():
 
 def test_many_images_get_the_same_space_as_the_exact_decomposition(many):
     assert len(many) == reduction.EXACT_BELOW
-    fitted = reduction.fit(many, (60,), components=6, unit_length=False, seed=0)
+    space = reduction.fit(many, (60,), components=6, unit_length=False, seed=0)
     rows = many.astype(np.float64)
     mean = rows.mean(axis=0)
     variances, axes = np.linalg.eigh((rows - mean).T @ (rows - mean) / (len(rows) - 1))
     exact = axes.T[::-1][:6]
-    assert fitted.mean == pytest.approx(mean, rel=1e-3, abs=1e-3)
-    overlap = np.linalg.svd(fitted.components.astype(float) @ exact.T, compute_uv=False)
+    assert space.mean == pytest.approx(mean, rel=1e-3, abs=1e-3)
+    overlap = np.linalg.svd(space.components.astype(float) @ exact.T, compute_uv=False)
     assert overlap == pytest.approx(np.ones(6), abs=1e-4)
-    for received, expected in zip(fitted.components, exact, strict=True):
-        assert abs(float(received @ expected)) == pytest.approx(1, abs=1e-3)
+    for component, expected in zip(space.components, exact, strict=True):
+        assert abs(float(component @ expected)) == pytest.approx(1, abs=1e-3)
     share = variances[::-1][:6].sum() / variances.sum()
-    assert fitted.explained == pytest.approx(share, rel=1e-4)
+    assert space.explained == pytest.approx(share, rel=1e-4)
 
 
 def test_fewer_components_than_the_data_has_explain_their_share(many):
-    fitted = reduction.fit(many, (60,), components=2, unit_length=False, seed=0)
+    space = reduction.fit(many, (60,), components=2, unit_length=False, seed=0)
     rows = many.astype(np.float64) - many.astype(np.float64).mean(axis=0)
-    kept = rows @ fitted.components.T.astype(np.float64)
-    assert fitted.explained == pytest.approx((kept**2).sum() / (rows**2).sum(), rel=1e-3)
-    assert fitted.explained < 0.95
+    projections = rows @ space.components.T.astype(np.float64)
+    assert space.explained == pytest.approx((projections**2).sum() / (rows**2).sum(), rel=1e-3)
+    assert space.explained < 0.95
 
 
 def test_many_images_are_limited_by_their_features(many):
-    fitted = reduction.fit(many, (60,), components=256, unit_length=False, seed=0)
-    assert fitted.components.shape == (60, 60)
+    space = reduction.fit(many, (60,), components=256, unit_length=False, seed=0)
+    assert space.components.shape == (60, 60)
 
 
 @pytest.mark.parametrize("n", [999, 1000])
@@ -235,8 +235,8 @@ def test_the_same_seed_gives_the_same_bits(many, n):
         reduction.fit(many[:n], (20, 40), components=5, unit_length=True, seed=7) for _ in range(2)
     )
     for field in dataclasses.fields(reduction.Reduction):
-        one, two = getattr(first, field.name), getattr(again, field.name)
-        assert np.array_equal(one, two), field.name
+        value, other = getattr(first, field.name), getattr(again, field.name)
+        assert np.array_equal(value, other), field.name
     assert np.array_equal(reduction.apply(first, many), reduction.apply(again, many))
 
 
@@ -259,7 +259,7 @@ def test_features_that_are_not_finite_are_an_error(features, value):
 def test_a_projection_of_some_layers_is_the_same_from_the_features_of_all(features):
     columns = np.r_[0:3, 10:12]
     space = reduction.fit(features[:, columns], (3, 2), components=4, unit_length=True, seed=0)
-    embedded = reduction.embed(space, WIDTHS, columns)
+    embedding = reduction.embed(space, WIDTHS, columns)
     expected = reduction.apply(space, features[:, columns])
-    np.testing.assert_allclose(reduction.apply(embedded, features), expected, atol=1e-5)
-    assert embedded.widths == WIDTHS
+    np.testing.assert_allclose(reduction.apply(embedding, features), expected, atol=1e-5)
+    assert embedding.widths == WIDTHS

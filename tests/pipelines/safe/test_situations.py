@@ -55,9 +55,9 @@ def naive_join(rays, labels, together):
     groups = [[c] for c in means]
     while len(groups) > 1:
         pairs = [
-            (sum(apart(a, b) for a in one for b in other) / (len(one) * len(other)), i, j)
-            for i, one in enumerate(groups)
-            for j, other in enumerate(groups)
+            (sum(apart(a, b) for a in first for b in second) / (len(first) * len(second)), i, j)
+            for i, first in enumerate(groups)
+            for j, second in enumerate(groups)
             if i < j
         ]
         distance, i, j = min(pairs)
@@ -74,11 +74,11 @@ def test_clusters_that_point_the_same_way_are_joined_as_by_the_naive_twin(seed):
     labels = rng.integers(-1, 8, 60).astype(np.int32)
     rays += 2 * rng.normal(size=(9, 3)).astype(np.float32)[labels]
     labels = clustering.tidy(labels)
-    joined = join(rays, labels, 0.4)
-    assert {frozenset(np.flatnonzero(joined == s).tolist()) for s in range(joined.max() + 1)} == (
-        naive_join(rays, labels, 0.4)
-    )
-    assert ((joined == NOISE) == (labels == NOISE)).all()
+    situations = join(rays, labels, 0.4)
+    assert {
+        frozenset(np.flatnonzero(situations == s).tolist()) for s in range(situations.max() + 1)
+    } == (naive_join(rays, labels, 0.4))
+    assert ((situations == NOISE) == (labels == NOISE)).all()
 
 
 def test_one_cause_at_two_distances_is_one_situation_and_two_causes_in_one_cluster_are_two():
@@ -89,23 +89,27 @@ def test_one_cause_at_two_distances_is_one_situation_and_two_causes_in_one_clust
     strong = np.linalg.norm(rays, axis=1) > 6.5
     labels = np.where(truth == 0, np.where(strong, 1, 2), 0).astype(np.int32)
     directions = to_directions(rays).astype(np.float32)
-    torn = clustering.Clustering(
+    clusters = clustering.Clustering(
         labels, labels >= 0, (clustering.Candidate(1, 2, 3, 0, 0),) * 3,
         clustering.Candidate(1, 2, 3, 0, 0), (), "",
     )  # fmt: skip
-    apart = take_apart(torn, directions, rays)
+    apart = take_apart(clusters, directions, rays)
     second, third = (set(apart.labels[truth == cause].tolist()) - {NOISE} for cause in (1, 2))
     assert second
     assert third
     assert not second & third
-    situations = find_situations(torn, directions, rays, 1.0)
-    held = situations.labels != NOISE
-    assert held.mean() > 0.9
+    situations = find_situations(clusters, directions, rays, 1.0)
+    in_situation = situations.labels != NOISE
+    assert in_situation.mean() > 0.9
     for situation in range(3):
         assert len(set(truth[situations.labels == situation].tolist())) == 1
-    assert len({int(s) for s in situations.labels[held]}) == 3
-    one = situations.labels[truth == 0]
-    assert set(situations.parts[(situations.labels == one[one != NOISE][0])].tolist()) == {0, 1}
+    assert len({int(s) for s in situations.labels[in_situation]}) == 3
+    labels_of_cause = situations.labels[truth == 0]
+    assert set(
+        situations.parts[
+            (situations.labels == labels_of_cause[labels_of_cause != NOISE][0])
+        ].tolist()
+    ) == {0, 1}
 
 
 def test_a_mild_cause_beside_a_strong_one_is_found():
@@ -147,9 +151,9 @@ def test_images_are_placed_as_by_the_naive_twin(seed):
     rays, labels = rays_along(rng, rng.normal(size=(4, 5)), (9, 7, 5, 12), spread=1.0)
     labels[::9] = NOISE
     others = rng.normal(0, 3, (80, 5)).astype(np.float32)
-    placed = place(others, measure_reach(rays, labels, 2.0))
+    labels_of_others = place(others, measure_reach(rays, labels, 2.0))
     reach = naive_reach(rays, labels, 2.0)
-    for ray, label in zip(others.astype(np.float64), placed, strict=True):
+    for ray, label in zip(others.astype(np.float64), labels_of_others, strict=True):
         best, expected = -2.0, NOISE
         for situation, (way, least_cosine, least_length) in reach.items():
             cosine, length = float(way @ ray) / math.hypot(*ray), float(way @ ray)
@@ -174,23 +178,23 @@ def test_without_a_cluster_nothing_is_placed():
 
 
 def test_situations_as_placed_point_different_ways():
-    turned = 0
+    joins = 0
     for seed in range(40):
         rng = np.random.default_rng([seed, 2])
         ways = rng.normal(size=(3, 6))
         beside = ways[np.repeat(range(3), 3)] + 0.7 * rng.normal(size=(9, 6))
         rays, labels = rays_along(rng, beside, [7] * 9, spread=1.2)
-        lost = rng.random(len(labels)) < 0.2
-        labels = np.where(lost, rng.integers(-1, 9, len(labels)), labels).astype(np.int32)
+        stray = rng.random(len(labels)) < 0.2
+        labels = np.where(stray, rng.integers(-1, 9, len(labels)), labels).astype(np.int32)
         labels = clustering.tidy(labels)
         setting = clustering.Candidate(1, 2, labels.max() + 1, 0, 0)
-        torn = clustering.Clustering(
+        clusters = clustering.Clustering(
             labels, labels >= 0, (setting,) * (labels.max() + 1), setting, (), ""
         )
         directions = to_directions(rays).astype(np.float32)
-        placed = find_situations(torn, directions, rays, 1.0, apart=False).labels
-        assert join(rays, placed, AGAIN).max() == placed.max()
+        situations = find_situations(clusters, directions, rays, 1.0, apart=False).labels
+        assert join(rays, situations, AGAIN).max() == situations.max()
         # Joined once and then placed, some would point the same way.
         once = clustering.tidy(place(rays, measure_reach(rays, join(rays, labels), 1.0)))
-        turned += join(rays, once, AGAIN).max() < once.max()
-    assert turned
+        joins += join(rays, once, AGAIN).max() < once.max()
+    assert joins

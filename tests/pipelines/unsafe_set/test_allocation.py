@@ -17,31 +17,31 @@ from pipelines.unsafe_set.allocation import (
 def naive_figure_10(distances, quotas):
     """Fill clusters as Figure 10's text says: rank by rank, over all images that are left."""
     n, k = len(distances), len(quotas)
-    ranked = {}
+    ranks = {}
     for image in range(n):
-        undefined = set()
+        earlier = set()
         for rank in range(k):
             cluster = min(
-                (c for c in range(k) if c not in undefined), key=lambda c: (distances[image][c], c)
+                (c for c in range(k) if c not in earlier), key=lambda c: (distances[image][c], c)
             )
-            ranked[rank, image] = cluster, distances[image][cluster]
-            undefined.add(cluster)
+            ranks[rank, image] = cluster, distances[image][cluster]
+            earlier.add(cluster)
     unsafe = {cluster: [] for cluster in range(k)}
-    processed = set()
+    assigned_images = set()
     for rank in range(k):
-        left = [image for image in range(n) if image not in processed]
-        for image in sorted(left, key=lambda image: (ranked[rank, image][1], image)):
-            cluster = ranked[rank, image][0]
+        waiting = [image for image in range(n) if image not in assigned_images]
+        for image in sorted(waiting, key=lambda image: (ranks[rank, image][1], image)):
+            cluster = ranks[rank, image][0]
             if len(unsafe[cluster]) < quotas[cluster]:
                 unsafe[cluster].append(image)
-                processed.add(image)
+                assigned_images.add(image)
     return unsafe
 
 
 def naive_turns(distances, quotas, groups, order, same):
     """Fill clusters as `fill` says, with groups: look for the next image again after each one."""
     n, k = len(distances), len(quotas)
-    ranked = [sorted(range(k), key=lambda c: (distances[image][c], c)) for image in range(n)]
+    ranks = [sorted(range(k), key=lambda c: (distances[image][c], c)) for image in range(n)]
     unsafe = {cluster: [] for cluster in range(k)}
     twins = {}
     for rank in range(k):
@@ -49,7 +49,7 @@ def naive_turns(distances, quotas, groups, order, same):
             waiting = [
                 image
                 for image in range(n)
-                if ranked[image][rank] == cluster
+                if ranks[image][rank] == cluster
                 and distances[image][cluster] < math.inf
                 and image not in twins
                 and not any(image in images for images in unsafe.values())
@@ -73,9 +73,9 @@ def naive_turns(distances, quotas, groups, order, same):
     return unsafe, twins
 
 
-def alike(image, chosen):
+def find_alike(image, selection):
     """Say that images whose numbers differ by a multiple of 13 are the same."""
-    return next((other for other in chosen if (other - image) % 13 == 0), None)
+    return next((other for other in selection if (other - image) % 13 == 0), None)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -87,10 +87,12 @@ def test_groups_take_turns_naively(seed):
     quotas = rng.integers(0, 12, k)
     groups = rng.integers(0, rng.integers(1, 9), n)
     order = rng.integers(0, 9, n).astype(np.float32) if seed % 2 else None
-    same = alike if seed % 4 < 2 else lambda image, chosen: None
+    same = find_alike if seed % 4 < 2 else lambda image, selection: None
     choice = fill(distances, quotas, order=order, same=same, groups=groups)
-    listed = None if order is None else order.tolist()
-    expected = naive_turns(distances.tolist(), quotas.tolist(), groups.tolist(), listed, same)
+    order_or_none = None if order is None else order.tolist()
+    expected = naive_turns(
+        distances.tolist(), quotas.tolist(), groups.tolist(), order_or_none, same
+    )
     assert (by_cluster(choice, k), choice.same) == expected
 
 
@@ -101,15 +103,15 @@ def test_no_group_is_two_images_ahead_of_one_that_waits(seed):
     distances = rng.random((n, k)).astype(np.float32)
     distances[distances > 0.8] = np.inf
     groups = rng.integers(0, 12, n)
-    choice = fill(distances, rng.integers(1, 20, k), groups=groups, same=alike)
-    gone = {*choice.images.tolist(), *choice.same}
+    choice = fill(distances, rng.integers(1, 20, k), groups=groups, same=find_alike)
+    out = {*choice.images.tolist(), *choice.same}
     nearest = np.argmin(distances, axis=1)
     for cluster, images in by_cluster(choice, k).items():
         counts = [int(np.sum(groups[images] == group)) for group in range(12)]
         waiting = {
             int(groups[image])
             for image in range(n)
-            if image not in gone and nearest[image] == cluster and distances[image].min() < np.inf
+            if image not in out and nearest[image] == cluster and distances[image].min() < np.inf
         }
         assert all(counts[group] >= max(counts) - 1 for group in waiting)
 
@@ -119,8 +121,8 @@ def test_groups_of_one_image_change_nothing(seed):
     rng = np.random.default_rng(seed)
     distances = rng.integers(0, 12, (60, 4)).astype(np.float32)
     quotas = rng.integers(0, 12, 4)
-    alone = fill(distances, quotas, same=alike, groups=rng.permutation(60) + 7)
-    usual = fill(distances, quotas, same=alike)
+    alone = fill(distances, quotas, same=find_alike, groups=rng.permutation(60) + 7)
+    usual = fill(distances, quotas, same=find_alike)
     assert alone.images.tolist() == usual.images.tolist()
     assert alone.clusters.tolist() == usual.clusters.tolist()
     assert list(alone.same.items()) == list(usual.same.items())
@@ -133,16 +135,18 @@ def test_groups_that_had_their_turns_wait():
     distances = np.array([[0.0], [0.1], [0.2], [0.3]], np.float32)
     groups = np.array([0, 0, 0, 1])
     before = fill(distances[:1], np.array([1]))
-    left = np.where(np.arange(4)[:, None] > 0, distances, np.float32(np.inf))
-    assert fill(left, np.array([2]), groups=groups, before=before).images.tolist() == [3, 1]
-    assert fill(left, np.array([2]), groups=groups).images.tolist() == [1, 3]
+    remaining_distances = np.where(np.arange(4)[:, None] > 0, distances, np.float32(np.inf))
+    assert fill(
+        remaining_distances, np.array([2]), groups=groups, before=before
+    ).images.tolist() == [3, 1]
+    assert fill(remaining_distances, np.array([2]), groups=groups).images.tolist() == [1, 3]
 
 
 def by_cluster(choice, count):
-    found = {cluster: [] for cluster in range(count)}
+    images = {cluster: [] for cluster in range(count)}
     for image, cluster in zip(choice.images.tolist(), choice.clusters.tolist(), strict=True):
-        found[cluster].append(image)
-    return found
+        images[cluster].append(image)
+    return images
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -183,8 +187,8 @@ def test_where_an_image_may_not_go_it_does_not_go():
 def test_an_image_that_is_the_same_as_a_chosen_one_is_left_out():
     distances = np.array([[0.0], [0.1], [0.2], [0.3]], np.float32)
 
-    def same(image, chosen):
-        return chosen[0] if image % 2 and chosen else None
+    def same(image, selection):
+        return selection[0] if image % 2 and selection else None
 
     choice = fill(distances, np.array([3]), same=same)
     assert (choice.images.tolist(), choice.same) == ([0, 2], {1: 0, 3: 0})
@@ -242,11 +246,11 @@ def test_a_cluster_reaches_as_far_as_its_own_images_do_naively():
     clusters = np.concatenate([np.arange(3), rng.integers(0, 3, 26), [3]]).astype(np.int32)
     core = rng.random(30) < 0.6
     core[[0, 1, 2, 29]] = True
-    found = compute_reaches(points, clusters, core)
+    reaches = compute_reaches(points, clusters, core)
     for cluster in range(4):
         inside = [i for i in range(30) if clusters[i] == cluster]
         nearest = [
             min((math.dist(points[i], points[j]) for j in inside if core[j] and j != i), default=0)
             for i in inside
         ]
-        assert found[cluster] == pytest.approx(max(nearest), abs=1e-5)
+        assert reaches[cluster] == pytest.approx(max(nearest), abs=1e-5)

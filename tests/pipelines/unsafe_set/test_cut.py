@@ -31,18 +31,18 @@ def test_what_is_outside_is_never_chosen_before_what_is_inside():
     inside = candidates.inside()
     assert inside.tolist() == [bool(a <= 0.2 or b <= 0.3 or c <= 0.1) for a, b, c in distances]
     for count in (5, int(inside.sum()), int(inside.sum()) + 7, 60, 100):
-        chosen = cut(candidates, count, **HOW)
-        assert len(chosen.images) == min(count, 60)
-        assert len(set(chosen.images.tolist())) == len(chosen.images)
-        assert np.array_equal(chosen.outside, ~inside[chosen.images])
-        assert not (np.diff(chosen.outside.astype(int)) < 0).any()
+        selection = cut(candidates, count, **HOW)
+        assert len(selection.images) == min(count, 60)
+        assert len(set(selection.images.tolist())) == len(selection.images)
+        assert np.array_equal(selection.outside, ~inside[selection.images])
+        assert not (np.diff(selection.outside.astype(int)) < 0).any()
 
 
 def test_what_a_cluster_cannot_fill_goes_to_the_others():
     distances = [[0.1, 9]] * 8 + [[9, 0.1]]
-    chosen = cut(candidates_of(distances, [1, 1]), 6, **HOW)
-    assert np.bincount(chosen.clusters).tolist() == [5, 1]
-    assert not chosen.outside.any()
+    selection = cut(candidates_of(distances, [1, 1]), 6, **HOW)
+    assert np.bincount(selection.clusters).tolist() == [5, 1]
+    assert not selection.outside.any()
 
 
 def test_images_are_shared_out_evenly_or_by_size():
@@ -66,8 +66,8 @@ def test_images_that_are_the_same_count_once():
     candidates = candidates_of(
         [[0.1], [0.2], [0.3], [0.4], [0.5]], [1], points=points, digests=digests
     )
-    chosen = cut(candidates, 5, **HOW | {"same_distance": 0.02})
-    assert (chosen.images.tolist(), chosen.same) == ([0, 2, 4], {1: 0, 3: 2})
+    selection = cut(candidates, 5, **HOW | {"same_distance": 0.02})
+    assert (selection.images.tolist(), selection.same) == ([0, 2, 4], {1: 0, 3: 2})
     nearer = candidates_of([[0.1], [0.2]], [1], points=[[0.0], [0.0]], digests=["a", "a"])
     assert cut(nearer, 2, **HOW | {"same_distance": 0.02}).same == {1: 0}
     assert len(cut(candidates, 5, **HOW).images) == 5
@@ -79,9 +79,9 @@ def test_the_first_image_of_each_group_comes_before_the_second_of_any():
     assert cut(candidates, 4, **HOW).images.tolist() == [0, 3, 4, 5]
     assert cut(candidates, 6, **HOW).images.tolist() == [0, 3, 4, 5, 1, 2]
     beyond = candidates_of(distances, [0.35], groups=["a", "", "", "a", "a", "c"])
-    chosen = cut(beyond, 5, **HOW)  # outside, too, those that had a turn inside come later
-    assert chosen.images.tolist() == [0, 1, 2, 5, 3]
-    assert chosen.outside.tolist() == [False] * 3 + [True] * 2
+    selection = cut(beyond, 5, **HOW)  # outside, too, those that had a turn inside come later
+    assert selection.images.tolist() == [0, 1, 2, 5, 3]
+    assert selection.outside.tolist() == [False] * 3 + [True] * 2
 
 
 def test_groups_do_not_change_how_many_images_a_cluster_gets():
@@ -90,9 +90,13 @@ def test_groups_do_not_change_how_many_images_a_cluster_gets():
     groups = [f"track {number}" for number in rng.integers(0, 6, 80)]
     for allocation in ("uniform", "proportional"):
         how = HOW | {"allocation": allocation}
-        alone, grouped = (
-            cut(candidates_of(distances, [1] * 3, sizes=[30, 9, 4], groups=each), 25, **how)
-            for each in ((), groups)
+        alone, with_groups = (
+            cut(
+                candidates_of(distances, [1] * 3, sizes=[30, 9, 4], groups=groups_or_none),
+                25,
+                **how,
+            )
+            for groups_or_none in ((), groups)
         )
-        assert np.bincount(grouped.clusters).tolist() == np.bincount(alone.clusters).tolist()
-        assert grouped.images.tolist() != alone.images.tolist()
+        assert np.bincount(with_groups.clusters).tolist() == np.bincount(alone.clusters).tolist()
+        assert with_groups.images.tolist() != alone.images.tolist()

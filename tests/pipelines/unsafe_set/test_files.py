@@ -47,8 +47,8 @@ def test_the_files_name_the_chosen_images_best_first(tmp_path):
     assert [row["outside"] for row in rows] == ["0", "0", "0", "0", "1"]
     assert [float(row["distance"]) for row in rows[:2]] == [0.1, 0.2]
     assert read_engineer_labels(tmp_path) == {"02.png": "=left"}
-    found = read_selection(tmp_path)
-    assert (found.chosen, found.count, found.folder) == (5, 5, "/new")
+    selection_file = read_selection(tmp_path)
+    assert (selection_file.chosen, selection_file.count, selection_file.folder) == (5, 5, "/new")
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_the_files_name_the_chosen_images_best_first(tmp_path):
 def test_the_count_that_is_told_is_the_true_one(tmp_path, count, out, words):
     candidates = candidates_of([[0.3, 9], [0.1, 9], [9, 0.2], [9, 9], [9, 0.25]], [1, 1])
     selection = selection_of(count).model_copy(update={"deselected": out})
-    made = write_unsafe_set(tmp_path, selection, candidates, {}).selection
-    assert made.chosen == len((tmp_path / "IS_filenames.txt").read_text().splitlines())
-    assert made.describe_count() == words
+    new_selection = write_unsafe_set(tmp_path, selection, candidates, {}).selection
+    assert new_selection.chosen == len((tmp_path / "IS_filenames.txt").read_text().splitlines())
+    assert new_selection.describe_count() == words
 
 
 def test_candidates_come_back_as_they_were(tmp_path):
@@ -77,7 +77,7 @@ def test_candidates_come_back_as_they_were(tmp_path):
     for name in ("points", "distances", "reaches", "scores", "sizes"):
         assert np.array_equal(getattr(back, name), getattr(candidates, name))
     for count in range(1, 8):
-        first, again = (cut(each, count, **HOW) for each in (candidates, back))
+        first, again = (cut(one_of_both, count, **HOW) for one_of_both in (candidates, back))
         assert first.images.tolist() == again.images.tolist()
 
 
@@ -97,15 +97,15 @@ def test_the_files_name_the_groups_and_count_them(tmp_path):
     assert any(
         "4 images of 3 groups, told by names" in r for r in read_selection(tmp_path).remarks()
     )
-    changed = recut(tmp_path, images={"02.png": False}).selection
-    assert any("3 images of 2 groups" in remark for remark in changed.remarks())
+    new_selection = recut(tmp_path, images={"02.png": False}).selection
+    assert any("3 images of 2 groups" in remark for remark in new_selection.remarks())
 
 
 def test_without_groups_nothing_is_said_of_them_and_the_measured_file_is_as_before(tmp_path):
     candidates = candidates_of([[0.1], [0.2]], [1])
     write_candidates(tmp_path, candidates)
-    with np.load(tmp_path / "selection.npz") as kept:
-        assert "groups" not in kept.files  # as earlier versions wrote it
+    with np.load(tmp_path / "selection.npz") as arrays:
+        assert "groups" not in arrays.files  # as earlier versions wrote it
     assert read_candidates(tmp_path).groups == ()
     selection = write_unsafe_set(tmp_path, selection_of(2), candidates, {}).selection
     assert not any("group" in remark for remark in selection.remarks())
@@ -170,19 +170,19 @@ def names_of(run):
 
 @pytest.mark.parametrize("count", [1, 5, 20, 30])
 def test_another_number_gives_the_set_that_selecting_it_gives(run, count):
-    made = recut(run, count=count)
+    new_set = recut(run, count=count)
     candidates = read_candidates(run)
     expected = cut(candidates, count, **HOW)
     assert names_of(run) == [candidates.paths[image] for image in expected.images]
-    assert (made.selection.count, made.selection.chosen) == (count, count)
-    assert made.selection == read_selection(run)
+    assert (new_set.selection.count, new_set.selection.chosen) == (count, count)
+    assert new_set.selection == read_selection(run)
 
 
 def test_what_is_taken_out_leaves_a_gap_and_comes_back(run):
     before = names_of(run)
-    made = recut(run, images={before[2]: False, before[5]: False})
+    new_set = recut(run, images={before[2]: False, before[5]: False})
     assert names_of(run) == [n for place, n in enumerate(before) if place not in {2, 5}]
-    assert made.out.tolist() == [place in {2, 5} for place in range(12)]
+    assert new_set.out.tolist() == [place in {2, 5} for place in range(12)]
     rows = {row["path"]: row["cluster"] for row in read_csv(run / "unsafe_set.csv")}
     recut(run, clusters={1: False})
     assert names_of(run) == [n for n in before if n in rows and rows[n] != "1"]
@@ -212,14 +212,14 @@ def test_labels_wait_until_their_images_are_back(run):
     assert read_engineer_labels(run) == {before[11]: "=down"}  # what was cleared stays cleared
 
 
-@pytest.mark.parametrize("broken", ["unsafe_set.csv", "IS_filenames.txt", "selection.json"])
-def test_no_label_is_lost_wherever_the_work_breaks_off(run, monkeypatch, broken):
+@pytest.mark.parametrize("name", ["unsafe_set.csv", "IS_filenames.txt", "selection.json"])
+def test_no_label_is_lost_wherever_the_work_breaks_off(run, monkeypatch, name):
     before = names_of(run)
     replace_cells(run / "unsafe_set.csv", "path", {before[11]: {"label": "down"}})
     real = Path.replace
 
     def fail(self, target):
-        if Path(target).name == broken and (broken != "selection.json" or fail.seen):
+        if Path(target).name == name and (name != "selection.json" or fail.seen):
             raise OSError(28, "No space left on device", str(target))
         fail.seen |= Path(target).name == "selection.json"
         return real(self, target)
@@ -235,7 +235,7 @@ def test_no_label_is_lost_wherever_the_work_breaks_off(run, monkeypatch, broken)
     assert read_engineer_labels(run) == {before[11]: "down"}
 
 
-def shown(run):
+def describe_set(run):
     """Return what page and export say of a set; None where they refuse."""
     try:
         current = read_current_set(run)
@@ -256,14 +256,14 @@ def select_anew(run, labels):
     write_unsafe_set(run, selection, candidates, labels)
 
 
-@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("has_label", [False, True])
 @pytest.mark.parametrize("how", ["select", "recut"])
 def test_a_kill_between_two_renames_shows_the_old_set_the_new_one_or_a_refusal(
-    run, tmp_path_factory, labelled, how
+    run, tmp_path_factory, has_label, how
 ):
     before = names_of(run)
-    labels = {before[0]: "up"} if labelled else {}
-    if labelled:
+    labels = {before[0]: "up"} if has_label else {}
+    if has_label:
         replace_cells(run / "unsafe_set.csv", "path", {before[0]: {"label": "up"}})
 
     def write(folder):
@@ -274,13 +274,13 @@ def test_a_kill_between_two_renames_shows_the_old_set_the_new_one_or_a_refusal(
 
     after = Path(shutil.copytree(run, tmp_path_factory.mktemp("whole") / "run"))
     write(after)
-    refused = 0
+    refusals = 0
     for step in range(20):
         folder = Path(shutil.copytree(run, tmp_path_factory.mktemp("killed") / "run"))
         if not kill_before(step, lambda folder=folder: write(folder)):
             break
-        assert shown(folder) in (before, names_of(after), None)
-        refused += shown(folder) is None
+        assert describe_set(folder) in (before, names_of(after), None)
+        refusals += describe_set(folder) is None
         assert read_engineer_labels(folder) == labels
         write(folder)
         for name in ("selection.npz", "selection.json", "unsafe_set.csv", "IS_filenames.txt"):
@@ -288,7 +288,7 @@ def test_a_kill_between_two_renames_shows_the_old_set_the_new_one_or_a_refusal(
         recut(folder)
         assert not list(folder.glob(".*.tmp"))
     assert 4 <= step < 20
-    assert refused
+    assert refusals
 
 
 def test_a_table_of_another_set_is_refused_and_recut_mends_it(run, tmp_path):
@@ -302,7 +302,7 @@ def test_a_table_of_another_set_is_refused_and_recut_mends_it(run, tmp_path):
     with pytest.raises(InputError, match="does not list the images"):
         export_unsafe_set(run, tmp_path / "out", lambda *step: None)
     recut(run)
-    assert names_of(run) == shown(run)
+    assert names_of(run) == describe_set(run)
     assert read_engineer_labels(run) == {before[0]: "up"}
 
 
@@ -352,10 +352,13 @@ def test_an_unsafe_set_that_cannot_be_changed(run, tmp_path):
 
 def test_what_the_page_shows_is_what_the_files_say(run):
     recut(run, clusters={0: False})
-    shown = read_current_set(run)
-    paths = [shown.candidates.paths[image] for image in shown.chosen.images[~shown.out]]
+    describe_set = read_current_set(run)
+    paths = [
+        describe_set.candidates.paths[image]
+        for image in describe_set.chosen.images[~describe_set.out]
+    ]
     assert paths == names_of(run)
-    assert shown.out.sum() + len(paths) == 12
+    assert describe_set.out.sum() + len(paths) == 12
 
 
 @pytest.mark.parametrize(

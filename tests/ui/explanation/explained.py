@@ -12,7 +12,7 @@ HOSTILE = ("<img src=x onerror=window.hit=1>", "${window.hit=2}", "=`${window.hi
 SIZES = (16, 12, 10, 8, 6, 5)  # of clusters 0 to 5
 NOISE = 7
 FAMILIES = {1: 0, 2: 0, 0: 1, 3: 2, 4: 2, 5: 3}  # the largest has two clusters, and not cluster 0
-SHOWN = ["1", "2", "0", "3", "4", "5", "-1"]
+TILE_ORDER = ["1", "2", "0", "3", "4", "5", "-1"]
 OLDER = ("cluster", "name", "note", "size", "share", "cores", "silhouette", "hint", "central_image")
 
 
@@ -76,5 +76,5 @@ def pixels(page):
     }""")
 
 
-def saved(page):
+def expect_saved(page):
     expect(page.locator(".saved")).to_have_text("Saved")

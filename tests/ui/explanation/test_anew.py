@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from pipelines.clusters.explanation import read_explanation
 from pipelines.runs.files import read_csv, replace_cells
 from tests.ui.clicks import LONG, unfold
-from tests.ui.explanation.explained import colour_by, saved, tile
+from tests.ui.explanation.explained import colour_by, expect_saved, tile
 from tests.waiting import until
 
 
@@ -27,14 +27,14 @@ def test_a_run_of_an_older_version_opens(older, server, visit):
     expect(page.locator(".unsafe, .problems")).to_have_count(0)
     expect(page.locator(".facts")).to_contain_text("6 root cause clusters of 64 images; ")
     page.get_by_label("Verdict").select_option("unclear")
-    saved(page)
+    expect_saved(page)
     assert read_csv(older / "clusters.csv")[0]["verdict"] == "unclear"
 
 
 def test_tables_explain_the_open_run_afterwards(older, server, visit):
     page = visit(f"{server.url}?run={older}&cluster=2")
     page.get_by_label("Name").fill("turned heads")
-    saved(page)
+    expect_saved(page)
     unfold(page, "Parameters")
     page.get_by_role("button", name="Use labels.csv, parameters.csv and unsafe_values.csv").click()
     expect(page.get_by_label("Parameter tables")).to_have_value(
@@ -141,7 +141,7 @@ def test_a_table_that_cannot_be_used_gives_an_error_and_the_run_stays_open(older
     expect(page.get_by_label("Name")).to_be_enabled()
     expect(tile(page, 3)).to_have_attribute("aria-selected", "true")
     page.get_by_label("Name").fill("still here")
-    saved(page)
+    expect_saved(page)
     box = page.get_by_label("Open a run")
     box.fill(str(older.parent))
     box.press("Enter")

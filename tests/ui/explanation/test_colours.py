@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from pipelines.clusters.explanation import read_explanation, write_explanation
 from pipelines.runs.files import read_csv, write_csv
-from tests.ui.explanation.explained import HOSTILE, SHOWN, choose, colour_by, pixels
+from tests.ui.explanation.explained import HOSTILE, TILE_ORDER, choose, colour_by, pixels
 
 
 @pytest.mark.parametrize(
@@ -21,17 +21,17 @@ def test_the_map_is_coloured_by_numbers(browsing, explained_run, label, source, 
     expect(browsing.locator(".key")).to_be_hidden()
     colour_by(browsing, label)
     values = {row["path"]: row[column] for row in read_csv(explained_run / f"{source}.csv")}
-    known = sorted(float(value) for value in values.values() if value)
+    numbers = sorted(float(value) for value in values.values() if value)
     key = browsing.locator(".key")
-    expect(key).to_contain_text(f"{known[0]:.4g}")
-    expect(key).to_contain_text(f"{known[-1]:.4g}")
-    unknown = len(values) - len(known)
+    expect(key).to_contain_text(f"{numbers[0]:.4g}")
+    expect(key).to_contain_text(f"{numbers[-1]:.4g}")
+    unknown = len(values) - len(numbers)
     expect(key.get_by_text("unknown")).to_have_count(1 if unknown else 0)
     after = pixels(browsing)
     assert not {tuple(colour) for colour in before} & {tuple(colour) for colour in after}
     # The colours are of one scale: of the lowest value a dark violet, of the highest yellow.
     colours = {}
-    for end in (known[0], known[-1]):
+    for end in (numbers[0], numbers[-1]):
         path = next(path for path, value in values.items() if value and float(value) == end)
         cluster = next(
             row["cluster"] for row in read_csv(explained_run / "images.csv") if row["path"] == path
@@ -39,8 +39,8 @@ def test_the_map_is_coloured_by_numbers(browsing, explained_run, label, source, 
         choose(browsing, cluster)
         shades = [tuple(map(int, shade.split(","))) for shade in pixels(browsing)]
         colours[end] = sorted(shades, key=lambda shade: shade[1])
-    assert (72, 36, 117) in colours[known[0]]
-    assert (223, 227, 24) in colours[known[-1]]
+    assert (72, 36, 117) in colours[numbers[0]]
+    assert (223, 227, 24) in colours[numbers[-1]]
 
 
 def test_the_details_of_an_image_have_its_value_of_the_colouring(browsing, explained_run):
@@ -55,8 +55,8 @@ def test_the_details_of_an_image_have_its_value_of_the_colouring(browsing, expla
         row = next(row for row in read_csv(explained_run / "parameters.csv") if row["path"] == path)
         value = list(row.values())[1 + ("yaw", "turn", HOSTILE[1]).index(label)]
         first.hover()
-        shown = value if label == HOSTILE[1] else f"{float(value):.4g}{unit}"
-        expect(browsing.locator(".detail .value")).to_have_text(f"{label}: {shown}")
+        value_in_words = value if label == HOSTILE[1] else f"{float(value):.4g}{unit}"
+        expect(browsing.locator(".detail .value")).to_have_text(f"{label}: {value_in_words}")
 
 
 def test_angles_and_categories_have_colours_of_their_own(browsing):
@@ -134,7 +134,7 @@ def test_what_tables_say_is_text_wherever_it_is_shown(browsing):
     for label in (HOSTILE[1], "prediction"):
         colour_by(browsing, label)
         expect(browsing.locator(".key")).to_contain_text(HOSTILE[0])
-    for cluster in SHOWN:
+    for cluster in TILE_ORDER:
         choose(browsing, cluster)
     expect(browsing.locator(".confusions")).to_have_count(0)  # noise has no explanation
     choose(browsing, 0)

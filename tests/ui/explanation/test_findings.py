@@ -11,10 +11,10 @@ from pipelines.runs.files import read_csv
 from tests.ui.clicks import unfold
 from tests.ui.explanation.explained import (
     HOSTILE,
-    SHOWN,
+    TILE_ORDER,
     choose,
     colour_by,
-    saved,
+    expect_saved,
     tile,
 )
 
@@ -23,7 +23,7 @@ from tests.ui.explanation.explained import (
 
 def test_tiles_stand_family_by_family_and_noise_last(browsing):
     tiles = browsing.locator(".tile")
-    assert [tile.get_attribute("data-cluster") for tile in tiles.all()] == SHOWN
+    assert [tile.get_attribute("data-cluster") for tile in tiles.all()] == TILE_ORDER
     brackets = browsing.locator(".family")
     expect(brackets).to_have_count(2)  # a family of one cluster has none
     inside = [bracket.locator(".tile") for bracket in brackets.all()]
@@ -84,10 +84,10 @@ def test_more_than_three_findings_open_at_a_click(explained_run, tmp_path, serve
     findings.parameters = [findings.parameters[0]] * 5
     (run / "explanation.json").write_text(explanation.model_dump_json())
     page = visit(f"{server.url}?run={run}&cluster=1")
-    shown = page.locator(".parameters li:visible")
-    expect(shown).to_have_count(3)
+    visible_findings = page.locator(".parameters li:visible")
+    expect(visible_findings).to_have_count(3)
     page.locator("details", has=page.locator("ul.parameters")).locator("summary").click()
-    expect(shown).to_have_count(5)
+    expect(visible_findings).to_have_count(5)
 
 
 def test_unsafe_values_and_problems_of_tables_are_listed(browsing, explained_run):
@@ -96,12 +96,14 @@ def test_unsafe_values_and_problems_of_tables_are_listed(browsing, explained_run
     expect(summary).to_contain_text("1 has no failing image next to it")
     summary.click()
     expect(browsing.locator(".unsafe tr", has_text="yaw near 40")).to_contain_text("Cluster 4")
-    listed = browsing.locator(".problems")
+    problem_list = browsing.locator(".problems")
     problems = read_explanation(explained_run).problems
-    unused = count_left_out(problems)
-    count = f"{unused} {'entry' if unused == 1 else 'entries'} of the parameter tables could not"
-    expect(listed.locator("summary")).to_contain_text(count)
-    row = listed.locator("tr", has_text="n/a")
+    left_out = count_left_out(problems)
+    count = (
+        f"{left_out} {'entry' if left_out == 1 else 'entries'} of the parameter tables could not"
+    )
+    expect(problem_list.locator("summary")).to_contain_text(count)
+    row = problem_list.locator("tr", has_text="n/a")
     expect(row).to_contain_text("parameters.csv")
     expect(row).to_contain_text("yaw")
     expect(row).to_contain_text("expected a number, received")
@@ -115,11 +117,11 @@ def test_a_verdict_is_saved_and_survives_a_reload(browsing, explained_run):
     choose(browsing, 2)
     expect(tile(browsing, 2).locator(".mark")).to_be_hidden()
     browsing.get_by_label("Verdict").select_option("plausible cause")
-    saved(browsing)
+    expect_saved(browsing)
     browsing.get_by_label("Severity").fill("S2")
     browsing.get_by_label("Likelihood").press_sequentially("<b>E3</b>")
     browsing.get_by_label("Note").focus()
-    saved(browsing)
+    expect_saved(browsing)
     after = read_csv(explained_run / "clusters.csv")
     words = {"verdict": "plausible cause", "severity": "S2", "likelihood": "<b>E3</b>"}
     assert after[2] == before[2] | words
@@ -133,7 +135,7 @@ def test_a_verdict_is_saved_and_survives_a_reload(browsing, explained_run):
     expect(mark).to_have_attribute("title", "plausible cause")
     expect(browsing.get_by_role("option", name="plausible cause Cluster 2")).to_be_visible()
     browsing.get_by_label("Verdict").select_option("")
-    saved(browsing)
+    expect_saved(browsing)
     expect(mark).to_be_hidden()
     assert read_csv(explained_run / "clusters.csv")[2]["verdict"] == ""
 
@@ -156,9 +158,9 @@ def test_a_verdict_that_is_not_in_the_list_is_refused(browsing, explained_run):
 def test_the_report_opens_beside_the_page_with_the_words_that_were_typed_last(browsing):
     choose(browsing, 5)
     browsing.get_by_label("Name").fill("<i>typed</i> last")
-    with browsing.context.expect_page() as opened:
+    with browsing.context.expect_page() as new_page:
         browsing.get_by_role("link", name="Report").click()
-    report = opened.value
+    report = new_page.value
     report.wait_for_load_state()
     assert report.url.endswith("/report.html")
     assert html.escape("<i>typed</i> last") in report.content()

@@ -17,9 +17,9 @@ from tests.pipelines.deepinspect.colours import (
 )
 
 
-def exported(tmp_path, inspected):
+def export_tables(tmp_path, inspection):
     """Write what another framework would export of the same DNN."""
-    out, _ = inspected
+    out, _ = inspection
     rows = [
         (row["class_a"], row["class_b"], row["napvd"]) for row in read_csv(out / "confusion.csv")
     ]
@@ -33,27 +33,27 @@ def exported(tmp_path, inspected):
     return [tmp_path / f"{name}.csv" for name in ("distances", "expected", "predicted")]
 
 
-def test_exported_tables_give_the_same_ranking_and_evaluation(inspected, tmp_path):
-    distances, labels, predictions = exported(tmp_path, inspected)
+def test_exported_tables_give_the_same_ranking_and_evaluation(inspection, tmp_path):
+    distances, labels, predictions = export_tables(tmp_path, inspection)
     out = tmp_path / "run"
     inspect_exported(
         distances, out, Options(top_percent=20), labels=labels, predictions=predictions,
         progress=quiet,
     )  # fmt: skip
     for name in ("confusion.csv", "bias.csv"):
-        before, now = read_csv(inspected[0] / name), read_csv(out / name)
+        before, now = read_csv(inspection[0] / name), read_csv(out / name)
         assert [(row["class_a"], row["class_b"]) for row in now] == [
             (row["class_a"], row["class_b"]) for row in before
         ]
     evaluation, before = (
-        json.loads((folder / "evaluation.json").read_text()) for folder in (out, inspected[0])
+        json.loads((folder / "evaluation.json").read_text()) for folder in (out, inspection[0])
     )
     assert evaluation == before
     assert read_inspection(out)[1][0].labelled == PER_CLASS
 
 
-def test_distances_alone_are_enough(inspected, tmp_path):
-    distances, labels, _ = exported(tmp_path, inspected)
+def test_distances_alone_are_enough(inspection, tmp_path):
+    distances, labels, _ = export_tables(tmp_path, inspection)
     manifest = inspect_exported(distances, tmp_path / "run", Options(), progress=quiet)
     assert [stage.name for stage in manifest.stages] == ["comparing classes", "writing tables"]
     assert len(read_csv(tmp_path / "run" / "bias.csv")) == 10
@@ -69,13 +69,13 @@ def test_the_ranking_by_bias_is_evaluated(tmp_path):
     labels = rng.integers(0, 9, 900)
     chance = np.exp(-4 * distances)  # the nearer, the more often taken for one another
     chance /= chance.sum(axis=1, keepdims=True)
-    taken = [rng.choice(9, p=chance[label]) for label in labels]
+    predictions = [rng.choice(9, p=chance[label]) for label in labels]
     tables = {
         "distances": [("a", "b", "d"), *[
             (names[a], names[b], distances[a, b]) for a in range(9) for b in range(a)
         ]],
         "labels": [("image", "label"), *[(i, names[c]) for i, c in enumerate(labels)]],
-        "predictions": [("image", "label"), *[(i, names[c]) for i, c in enumerate(taken)]],
+        "predictions": [("image", "label"), *[(i, names[c]) for i, c in enumerate(predictions)]],
     }  # fmt: skip
     for name, table in tables.items():
         with (tmp_path / f"{name}.csv").open("w", newline="") as file:
@@ -92,7 +92,7 @@ def test_the_ranking_by_bias_is_evaluated(tmp_path):
     rows = read_csv(out / "bias.csv")
     wrong = [row for row in rows if row["true_error"] == "1"]
     assert evaluation["bias"]["errors"] == len(wrong) > 0
-    reported = [row for row in rows if row["above_one_sd"] == "1"]
-    assert evaluation["bias"]["one_sd"]["tp"] == sum(row in wrong for row in reported)
-    cut = np.mean([float(row["disparity"]) for row in rows])
-    assert all(float(row["disparity"]) > cut for row in wrong)
+    first_rows = [row for row in rows if row["above_one_sd"] == "1"]
+    assert evaluation["bias"]["one_sd"]["tp"] == sum(row in wrong for row in first_rows)
+    mean_disparity = np.mean([float(row["disparity"]) for row in rows])
+    assert all(float(row["disparity"]) > mean_disparity for row in wrong)

@@ -32,25 +32,25 @@ from tests.pipelines.deepinspect.colours import (
 )
 
 
-def test_the_matrix_is_that_of_the_definition(inspected, model, images):
-    out, _ = inspected
-    with np.load(out / "activation.npz", allow_pickle=False) as kept:
-        assert kept["classes"].tolist() == list(NAMES)
-        assert kept["layers"].tolist() == ["maps", "end"]
-        assert kept["neurons"].tolist() == [9, 5]
-        assert kept["thresholds"].tolist() == [0.5, 0.3]
+def test_the_matrix_is_that_of_the_definition(inspection, model, images):
+    out, _ = inspection
+    with np.load(out / "activation.npz", allow_pickle=False) as arrays:
+        assert arrays["classes"].tolist() == list(NAMES)
+        assert arrays["layers"].tolist() == ["maps", "end"]
+        assert arrays["neurons"].tolist() == [9, 5]
+        assert arrays["thresholds"].tolist() == [0.5, 0.3]
         for place, threshold in enumerate((0.5, 0.3)):
             expected = naive_probabilities(model, images, threshold)
-            np.testing.assert_allclose(kept[f"p_{place}"], expected, atol=1e-6)
-        first = kept["p_0"].astype(float)
+            np.testing.assert_allclose(arrays[f"p_{place}"], expected, atol=1e-6)
+        first = arrays["p_0"].astype(float)
         for a in range(5):
             for b in range(5):
                 distance = np.sqrt(((first[:, a] - first[:, b]) ** 2).sum())
-                assert kept["distances"][a, b] == pytest.approx(distance)
+                assert arrays["distances"][a, b] == pytest.approx(distance)
 
 
-def test_tables_rank_all_pairs(inspected):
-    out, manifest = inspected
+def test_tables_rank_all_pairs(inspection):
+    out, manifest = inspection
     matrices = read_matrices(out)
     places = {name: place for place, name in enumerate(NAMES)}
     rows = read_csv(out / "confusion.csv")
@@ -61,8 +61,8 @@ def test_tables_rank_all_pairs(inspected):
         distance = matrices["confusion"][places[row["class_a"]], places[row["class_b"]]]
         assert float(row["napvd"]) == pytest.approx(distance, rel=1e-4)
         assert row["top"] == str(int(int(row["rank"]) <= 2))
-    flagged = [row for row in rows if row["below_one_sd"] == "1"]
-    assert len(flagged) == manifest.result["confusion"]["one_sd"] >= 1
+    below = [row for row in rows if row["below_one_sd"] == "1"]
+    assert len(below) == manifest.result["confusion"]["one_sd"] >= 1
     rows = read_csv(out / "bias.csv")
     values = [float(row["average_bias"]) for row in rows]
     assert values == sorted(values, reverse=True)
@@ -78,7 +78,7 @@ def test_tables_rank_all_pairs(inspected):
     assert read_top_pairs(out, "bias") == rows
 
 
-def confused(out):
+def list_confused_images(out):
     by_pair = {}
     for row in read_csv(out / "predictions.csv"):
         if row["expected"] != row["predicted"]:
@@ -88,9 +88,9 @@ def confused(out):
     return by_pair
 
 
-def test_confused_images_are_listed_by_pair(inspected, images):
-    out, manifest = inspected
-    pairs = confused(out)
+def test_confused_images_are_listed_by_pair(inspection, images):
+    out, manifest = inspection
+    pairs = list_confused_images(out)
     assert frozenset(("pink", "red")) in pairs
     for row in read_csv(out / "confusion.csv"):
         expected = pairs.get(frozenset((row["class_a"], row["class_b"])), [])
@@ -100,15 +100,15 @@ def test_confused_images_are_listed_by_pair(inspected, images):
     for row in lists:
         a, b = NAMES.index(row["class_a"]), NAMES.index(row["class_b"])
         assert row["list"] == f"{a}-{b}.txt"
-        listed = list_images(out / "pairs" / row["list"])
-        assert listed.folder == images
-        assert list(listed.paths) == sorted(pairs[frozenset((row["class_a"], row["class_b"]))])
-        assert not listed.rejected
+        image_list = list_images(out / "pairs" / row["list"])
+        assert image_list.folder == images
+        assert list(image_list.paths) == sorted(pairs[frozenset((row["class_a"], row["class_b"]))])
+        assert not image_list.rejected
     assert manifest.result["confused_images"] == sum(len(paths) for paths in pairs.values())
 
 
-def test_a_list_names_its_confusion(inspected, images, tmp_path):
-    out, _ = inspected
+def test_a_list_names_its_confusion(inspection, images, tmp_path):
+    out, _ = inspection
     (note,) = describe_source(out / "pairs" / "2-3.txt")
     rank = next(
         row["rank"] for row in read_csv(out / "confusion.csv") if row["class_a"] == "pink"
@@ -120,25 +120,30 @@ def test_a_list_names_its_confusion(inspected, images, tmp_path):
     assert describe_source(out / "confusion.csv") == []
 
 
-def test_the_ranking_is_evaluated_by_labels(inspected):
-    out, manifest = inspected
+def test_the_ranking_is_evaluated_by_labels(inspection):
+    out, manifest = inspection
     evaluation = json.loads((out / "evaluation.json").read_text())
     assert evaluation["truth"] == "type1"
     rows = read_csv(out / "confusion.csv")
-    labels, taken = zip(
+    labels, predictions = zip(
         *[(row["expected"], row["predicted"]) for row in read_csv(out / "predictions.csv")],
         strict=True,
     )
     for row in rows:
-        parts = []
-        for one, other in ((row["class_a"], row["class_b"]), (row["class_b"], row["class_a"])):
-            wrong = sum(pair == (one, other) for pair in zip(labels, taken, strict=True))
-            parts.append(wrong / labels.count(one))
-        assert float(row["type1"]) == pytest.approx(sum(parts) / 2, abs=1e-5)
+        shares = []
+        for label, prediction in (
+            (row["class_a"], row["class_b"]),
+            (row["class_b"], row["class_a"]),
+        ):
+            wrong = sum(
+                pair == (label, prediction) for pair in zip(labels, predictions, strict=True)
+            )
+            shares.append(wrong / labels.count(label))
+        assert float(row["type1"]) == pytest.approx(sum(shares) / 2, abs=1e-5)
     wrong = [row for row in rows if row["true_error"] == "1"]
     assert evaluation["confusion"]["errors"] == len(wrong) >= 1
-    reported = [row for row in rows if row["below_one_sd"] == "1"]
-    assert evaluation["confusion"]["one_sd"]["tp"] == sum(row in wrong for row in reported)
+    first_rows = [row for row in rows if row["below_one_sd"] == "1"]
+    assert evaluation["confusion"]["one_sd"]["tp"] == sum(row in wrong for row in first_rows)
     assert evaluation["confusion"]["aucec_gain_over_random"] > 0
     # Where one pair alone is confused, its disparity to all others is the same: none stands out.
     assert evaluation["bias"] is None
@@ -150,18 +155,20 @@ def test_the_ranking_is_evaluated_by_labels(inspected):
     assert thresholds[0]["aucec_gain_over_random"] == gain
 
 
-def test_every_file_is_predicted_or_rejected_and_what_is_shown_has_a_thumbnail(inspected):
-    out, manifest = inspected
+def test_every_file_is_predicted_or_rejected_and_what_is_shown_has_a_thumbnail(inspection):
+    out, manifest = inspection
     rows = read_csv(out / "predictions.csv")
     assert len(rows) == manifest.images.used == 5 * PER_CLASS
     assert list(read_pairs(out / "rejected.txt")) == ["red/bad.png"]
     for row in rows:
         if row["thumbnail"]:
             assert (out / "thumbnails" / row["thumbnail"]).is_file()
-    drawn = {row["path"] for row in rows if row["thumbnail"]}
-    assert {path for paths in confused(out).values() for path in paths} <= drawn
+    with_thumbnail = {row["path"] for row in rows if row["thumbnail"]}
+    assert {
+        path for paths in list_confused_images(out).values() for path in paths
+    } <= with_thumbnail
     for name in NAMES:
-        assert sum(row["predicted"] == name for row in rows if row["path"] in drawn) >= 12
+        assert sum(row["predicted"] == name for row in rows if row["path"] in with_thumbnail) >= 12
     read, classes = read_inspection(out)
     assert [row.name for row in classes] == list(NAMES)
     assert [row.labelled for row in classes] == [PER_CLASS] * 5
@@ -169,8 +176,8 @@ def test_every_file_is_predicted_or_rejected_and_what_is_shown_has_a_thumbnail(i
     assert read.result["pairs"] == 10
 
 
-def test_a_threshold_that_no_class_passes_has_no_ranking_to_compare(inspected):
-    findings = find_pairs(NAMES, read_matrices(inspected[0])["confusion"], 1)
+def test_a_threshold_that_no_class_passes_has_no_ranking_to_compare(inspection):
+    findings = find_pairs(NAMES, read_matrices(inspection[0])["confusion"], 1)
     manifest = Manifest(job="inspect", command=[], folder="", parameters={})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -179,8 +186,8 @@ def test_a_threshold_that_no_class_passes_has_no_ranking_to_compare(inspected):
     assert correlations == [1, None]
 
 
-def test_the_same_input_gives_the_same_files(inspected, model, images, tmp_path):
-    out, _ = inspected
+def test_the_same_input_gives_the_same_files(inspection, model, images, tmp_path):
+    out, _ = inspection
     options = Options(thresholds=(0.5, 0.3), top_percent=20)
     inspect_model(model, images, tmp_path / "again", options, progress=quiet)
     for name in ("confusion.csv", "bias.csv", "classes.csv", "predictions.csv", "evaluation.json"):
@@ -193,9 +200,9 @@ def test_the_same_input_gives_the_same_files(inspected, model, images, tmp_path)
 
 
 def test_overwriting_an_inspection_removes_no_file_that_it_did_not_write(
-    inspected, model, images, tmp_path
+    inspection, model, images, tmp_path
 ):
-    out = shutil.copytree(inspected[0], tmp_path / "run")
+    out = shutil.copytree(inspection[0], tmp_path / "run")
     assert find_undeclared(out, "inspect") == set()
     assert list((out / "pairs").iterdir())
     foreign = write_foreign(out, "inspect")
@@ -204,18 +211,18 @@ def test_overwriting_an_inspection_removes_no_file_that_it_did_not_write(
     assert [file.name for file in (out / "pairs").iterdir()] == ["my notes.txt"]
 
 
-def test_pairs_are_ranked_without_labels(inspected, model, tmp_path):
+def test_pairs_are_ranked_without_labels(inspection, model, tmp_path):
     out = tmp_path / "run"
     manifest = inspect_model(
         model, draw(tmp_path / "images", labelled=False), out, Options(), progress=quiet
     )
-    labelled_napvd = {
+    napvd_with_labels = {
         (row["class_a"], row["class_b"]): row["napvd"]
-        for row in read_csv(inspected[0] / "confusion.csv")
+        for row in read_csv(inspection[0] / "confusion.csv")
     }
     for row in read_csv(out / "confusion.csv"):
         pair = NAMES[int(row["class_a"])], NAMES[int(row["class_b"])]
-        assert row["napvd"] == labelled_napvd[pair]
+        assert row["napvd"] == napvd_with_labels[pair]
         assert "true_error" not in row
     assert not (out / "evaluation.json").exists()
     assert any("No labels are known" in note for note in manifest.notes)
@@ -297,13 +304,13 @@ def test_several_labels_an_image(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     rows = []
-    for number, shown in enumerate([("red",), ("green",), ("blue",), ("red", "blue"),
+    for number, colours_of_image in enumerate([("red",), ("green",), ("blue",), ("red", "blue"),
                                     ("green", "blue"), ("red", "green")] * 3):  # fmt: skip
         image = Image.new("RGB", (16, 12))
-        for place, name in enumerate(shown):
+        for place, name in enumerate(colours_of_image):
             image.paste(colours[name], (8 * place, 0, 8 * place + 8, 12))
         image.save(folder / f"{number}.png")
-        rows.append((f"{number}.png", ";".join(shown)))
+        rows.append((f"{number}.png", ";".join(colours_of_image)))
     with (folder / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "label"), *rows])
     classes = tmp_path / "classes.txt"
@@ -319,5 +326,5 @@ def test_several_labels_an_image(tmp_path):
     assert by_pair["red", "blue"]["type2"] == "0.0"
     # An image of red and blue that is taken for green as well confuses blue and green, too.
     assert by_pair["green", "blue"]["images"] == "3"
-    seen = {row["path"]: row["predicted"] for row in read_csv(out / "predictions.csv")}
-    assert seen["0.png"] == "red;green"
+    predictions = {row["path"]: row["predicted"] for row in read_csv(out / "predictions.csv")}
+    assert predictions["0.png"] == "red;green"

@@ -13,7 +13,7 @@ from pipelines.runs.files import read_csv
 from pipelines.runs.manifest import read_manifest, write_manifest
 from tests.pipelines.retraining.retrained import (
     EPOCHS,
-    Killed,
+    Kill,
     files_of,
     history,
     killing,
@@ -22,13 +22,13 @@ from tests.pipelines.retraining.retrained import (
 )
 
 
-def test_a_killed_job_goes_on_from_its_last_epoch(done, spots, tmp_path):
+def test_a_killed_job_goes_on_from_its_last_epoch(retrained_run, spots, tmp_path):
     out = tmp_path / "killed"
-    with pytest.raises(Killed):
+    with pytest.raises(Kill):
         run_job(spots, out, progress=killing("retraining", 50))
     assert (out / PROGRESS_FOLDER / "history.csv").is_file()
-    kept = len(read_csv(out / PROGRESS_FOLDER / "history.csv"))
-    assert 0 < kept < EPOCHS
+    epochs = len(read_csv(out / PROGRESS_FOLDER / "history.csv"))
+    assert 0 < epochs < EPOCHS
     batches = []
 
     def listen(stage, done, total):
@@ -36,9 +36,9 @@ def test_a_killed_job_goes_on_from_its_last_epoch(done, spots, tmp_path):
             batches.append((done, total))
 
     run_job(spots, out, overwrite=True, progress=listen)
-    assert batches[0][0] == kept * batches[0][1] // EPOCHS + 1
-    assert history(out) == history(done)
-    assert files_of(out) == files_of(done)
+    assert batches[0][0] == epochs * batches[0][1] // EPOCHS + 1
+    assert history(out) == history(retrained_run)
+    assert files_of(out) == files_of(retrained_run)
     assert not (out / PROGRESS_FOLDER).exists()
 
 
@@ -63,24 +63,24 @@ def test_a_job_that_was_killed_among_its_results_is_said_to_be(spots, tmp_path):
 
 def test_other_options_start_anew(spots, tmp_path):
     out = tmp_path / "killed"
-    with pytest.raises(Killed):
+    with pytest.raises(Kill):
         run_job(spots, out, progress=killing("retraining", 50))
-    seen = []
+    batches = []
     run_job(
         spots, out, overwrite=True, seed=5,
-        progress=lambda stage, done, total: seen.append(done) if stage == "retraining" else None,
+        progress=lambda stage, done, total: batches.append(done) if stage == "retraining" else None,
     )  # fmt: skip
-    assert seen[1] == 1
+    assert batches[1] == 1
 
 
 def test_stop_keeps_the_best_epoch_so_far(spots, tmp_path):
-    trained, out = [], tmp_path / "stopped"
+    batches, out = [], tmp_path / "stopped"
 
     def listen(stage, done, total):
         if stage == "retraining":
-            trained.append(done)
+            batches.append(done)
 
-    manifest = run_job(spots, out, progress=listen, stop=lambda: len(trained) > 20)
+    manifest = run_job(spots, out, progress=listen, stop=lambda: len(batches) > 20)
     retraining = read_retraining(out)
     assert retraining.ended == "stopped"
     assert 0 < retraining.epochs < EPOCHS
@@ -100,20 +100,20 @@ def test_divergence_is_noted_and_the_model_is_kept(spots, tmp_path):
     assert any("diverged" in note and "lower than 1e+30" in note for note in manifest.notes)
 
 
-def test_a_stop_before_the_first_epoch_keeps_an_earlier_retraining(done, spots, tmp_path):
-    out = shutil.copytree(done, tmp_path / "out")
+def test_a_stop_before_the_first_epoch_keeps_an_earlier_retraining(retrained_run, spots, tmp_path):
+    out = shutil.copytree(retrained_run, tmp_path / "out")
     before = (out / "retrained.keras").read_bytes()
     for batches in (0, 3):
-        trained = []
+        steps = []
 
-        def listen(stage, done, total, trained=trained):
+        def listen(stage, done, total, steps=steps):
             if stage == "retraining":
-                trained.append(done)
+                steps.append(done)
 
         with pytest.raises(KeyboardInterrupt):
             run_job(
                 spots, out, overwrite=True, seed=9, batch_size=1, progress=listen,
-                stop=lambda trained=trained, batches=batches: len(trained) >= batches,
+                stop=lambda steps=steps, batches=batches: len(steps) >= batches,
             )  # fmt: skip
         assert (out / "retrained.keras").read_bytes() == before
-        assert read_retraining(out) == read_retraining(done)
+        assert read_retraining(out) == read_retraining(retrained_run)

@@ -29,16 +29,16 @@ def count_signs(rows):
     return sum(total >= abs(sum(values)) for total in sums) / len(sums)
 
 
-def test_images_of_one_group_count_together(grouped, done):
-    rows, alone = (read_csv(out / "before_after.csv") for out in (grouped, done))
+def test_images_of_one_group_count_together(run_with_groups, retrained_run):
+    rows, alone = (read_csv(out / "before_after.csv") for out in (run_with_groups, retrained_run))
     assert [row["group"] for row in rows] == [row["path"].split("_")[2][:2] for row in rows]
     assert {row["group"] for row in alone} == {""}
     assert [row | {"group": ""} for row in rows] == alone
-    retraining, manifest = read_retraining(grouped), read_manifest(grouped)
+    retraining, manifest = read_retraining(run_with_groups), read_manifest(run_with_groups)
     change = retraining.change
     assert change.p == pytest.approx(count_signs(rows), rel=1e-3)
-    moved = {row["group"] for row in rows if row["right before"] != row["right after"]}
-    assert (change.groups, change.groups_changed) == (8, len(moved))
+    changed_groups = {row["group"] for row in rows if row["right before"] != row["right after"]}
+    assert (change.groups, change.groups_changed) == (8, len(changed_groups))
     groups = np.array([int(row["group"]) for row in rows])
     after = np.array([row["right after"] == "1" for row in rows])
     low, high = accuracy_interval(after, groups)
@@ -48,16 +48,19 @@ def test_images_of_one_group_count_together(grouped, done):
         assert class_change.p == pytest.approx(count_signs(inside), rel=1e-3)
         assert class_change.groups == len({row["group"] for row in inside})
     failing = [row for row in rows if row["right before"] == "0" and row["cluster"]]
-    for repair in read_csv(grouped / "repairs.csv"):
+    for repair in read_csv(run_with_groups / "repairs.csv"):
         own = {row["group"] for row in failing if row["cluster"] == repair["cluster"]}
         assert int(repair["groups"]) == len(own)
-    assert [int(row["groups"]) for row in read_csv(grouped / "classes.csv")] == [8, 8]
+    assert [int(row["groups"]) for row in read_csv(run_with_groups / "classes.csv")] == [8, 8]
     assert (manifest.parameters["groups"], manifest.result["groups"]) == (TENS, 8)
 
 
-def test_page_and_report_name_the_groups_and_the_test(grouped, done):
+def test_page_and_report_name_the_groups_and_the_test(run_with_groups, retrained_run):
     words = "80 images in 8 groups, by the part of their paths that matches"
-    document, text = describe_retraining(grouped), (grouped / "report.html").read_text()
+    document, text = (
+        describe_retraining(run_with_groups),
+        (run_with_groups / "report.html").read_text(),
+    )
     assert words in document["found"]["groups"]
     assert any(words in note for note in document["notes"])
     assert words in text
@@ -65,28 +68,28 @@ def test_page_and_report_name_the_groups_and_the_test(grouped, done):
         assert "80 test images in 8 groups" in prose
         assert "exact sign-flip test of the groups" in prose
         assert "McNemar" not in prose
-    assert read_retraining(done).groups == ""
-    assert "none: images count as independent" in (done / "report.html").read_text()
+    assert read_retraining(retrained_run).groups == ""
+    assert "none: images count as independent" in (retrained_run / "report.html").read_text()
 
 
 def test_groups_that_no_path_has_are_refused_before_training(spots, tmp_path):
-    seen = []
+    stages = []
     with pytest.raises(InputError, match=r"groups: 'drive' is no column.*none of 80 paths"):
         run_job(
             spots, tmp_path / "out", evaluation=EvaluationOptions(groups="drive"),
-            progress=lambda stage, done, total: seen.append(stage),
+            progress=lambda stage, done, total: stages.append(stage),
         )  # fmt: skip
-    assert seen == []
+    assert stages == []
     assert not (tmp_path / "out").exists()
 
 
-def test_a_retraining_from_before_there_were_groups_still_opens(done, tmp_path):
-    copy = shutil.copytree(done, tmp_path / "copy")
+def test_a_retraining_from_before_there_were_groups_still_opens(retrained_run, tmp_path):
+    copy = shutil.copytree(retrained_run, tmp_path / "copy")
     document = json.loads((copy / "retraining.json").read_text())
     del document["groups"]
     for part in (document["change"], *document["classes"], *document["repairs"]):
         part.pop("groups")
         part.pop("groups_changed", None)
     (copy / "retraining.json").write_text(json.dumps(document))
-    assert read_retraining(copy) == read_retraining(done)
-    assert describe_retraining(copy)["sentence"] == describe_retraining(done)["sentence"]
+    assert read_retraining(copy) == read_retraining(retrained_run)
+    assert describe_retraining(copy)["sentence"] == describe_retraining(retrained_run)["sentence"]

@@ -10,7 +10,13 @@ from pipelines.dnn.keras import import_keras
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, read_pairs, write_csv
 from pipelines.unsafe_set.files import UNSAFE_SET_FILE
-from tests.pipelines.retraining.retrained import edit_selection, label, predict, run_job, unlabelled
+from tests.pipelines.retraining.retrained import (
+    edit_selection,
+    label,
+    predict,
+    remove_labels,
+    run_job,
+)
 
 
 def test_a_label_that_was_filled_in_counts_before_the_folder(world, tmp_path):
@@ -23,20 +29,20 @@ def test_a_label_that_was_filled_in_counts_before_the_folder(world, tmp_path):
 
 
 def test_images_without_a_label_are_listed_and_left_out(world, tmp_path):
-    unlabelled(world, tmp_path)
+    remove_labels(world, tmp_path)
     rows = label(world, lambda path, place: path.split("_")[0] if place % 2 else "")
     manifest = run_job(world, tmp_path / "out", epochs=1)
     rejected = read_pairs(tmp_path / "out" / "rejected.txt")
     assert rejected == {f"unsafe/{r['path']}": "it has no label" for r in rows if not r["label"]}
     assert any("12 images of the unsafe set without a label" in note for note in manifest.notes)
-    used = {
+    training_paths = {
         r["path"] for r in read_csv(tmp_path / "out" / "trained_with.csv") if r["set"] == "unsafe"
     }
-    assert used == {row["path"] for row in rows if row["label"]}
+    assert training_paths == {row["path"] for row in rows if row["label"]}
 
 
 def test_an_unsafe_set_without_any_label_is_refused(world, tmp_path):
-    unlabelled(world, tmp_path)
+    remove_labels(world, tmp_path)
     with pytest.raises(InputError, match="none of 24 images of the unsafe set has a label"):
         run_job(world, tmp_path / "out")
 
@@ -65,12 +71,12 @@ def test_training_and_test_images_are_apart(world, tmp_path):
         InputError, match=r"the training set .* and the test set .* share 80 images"
     ):
         run_job(world, tmp_path / "out", train=world.test)
-    mixed = shutil.copytree(world.train, tmp_path / "mixed")
-    stolen = next(world.test.rglob("left/*.png"))
-    shutil.copy(stolen, mixed / "left" / "copy.png")
-    named = f"training/left/copy.png = test/left/{stolen.name}"
-    with pytest.raises(InputError, match=f"share 1 image .*{named}"):
-        run_job(world, tmp_path / "other", train=mixed)
+    overlap = shutil.copytree(world.train, tmp_path / "mixed")
+    test_image = next(world.test.rglob("left/*.png"))
+    shutil.copy(test_image, overlap / "left" / "copy.png")
+    pair = f"training/left/copy.png = test/left/{test_image.name}"
+    with pytest.raises(InputError, match=f"share 1 image .*{pair}"):
+        run_job(world, tmp_path / "other", train=overlap)
 
 
 def test_a_class_with_one_image_and_files_that_are_none(world, tmp_path):
@@ -79,8 +85,8 @@ def test_a_class_with_one_image_and_files_that_are_none(world, tmp_path):
     shutil.copytree(world.train / "left", train / "left")
     shutil.copy(next(world.train.glob("right/*.png")), train / "right" / "one.png")
     (train / "left" / "bad.png").write_bytes(b"no image")
-    cut = next(world.train.glob("left/*.png")).read_bytes()
-    (train / "left" / "cut.png").write_bytes(cut[: len(cut) // 2])
+    content = next(world.train.glob("left/*.png")).read_bytes()
+    (train / "left" / "cut.png").write_bytes(content[: len(content) // 2])
     label(world, lambda path, place: "left")
     manifest = run_job(world, tmp_path / "out", train=train, epochs=1)
     assert any("class right has one image to train with" in note for note in manifest.notes)
@@ -106,7 +112,7 @@ def test_options_that_cannot_be_used_are_refused(spots, tmp_path, more, words):
     assert not (tmp_path / "out").exists()
 
 
-def test_folders_that_cannot_be_used_are_refused(spots, done, tmp_path):
+def test_folders_that_cannot_be_used_are_refused(spots, retrained_run, tmp_path):
     with pytest.raises(InputError, match="holds no root cause clusters: its job, test"):
         run_job(spots, tmp_path / "out", run=spots.run.parent / "tested")
     with pytest.raises(InputError, match="need separate folders"):
@@ -175,11 +181,15 @@ def test_an_order_of_classes_that_cannot_be_right_is_refused(spots, tmp_path):
         if path.startswith(prediction):  # those that the model gets right
             (test / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(spots.test / path, test / path)
-    turned = {"model": tmp_path / "turned.keras", "test": test}
+    other_order = {"model": tmp_path / "turned.keras", "test": test}
     with pytest.raises(InputError, match="With the classes in another order"):
-        run_job(spots, tmp_path / "out", **turned)
+        run_job(spots, tmp_path / "out", **other_order)
     manifest = run_job(
-        spots, tmp_path / "other", evaluation=EvaluationOptions(classes=names), epochs=1, **turned
+        spots,
+        tmp_path / "other",
+        evaluation=EvaluationOptions(classes=names),
+        epochs=1,
+        **other_order,
     )
     assert manifest.result["accuracy_before"] == 1
     assert any("those of another model" in note for note in manifest.notes)

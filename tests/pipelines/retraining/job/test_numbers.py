@@ -73,9 +73,9 @@ def test_columns_join_by_their_names(spots, tmp_path):
     )
     model.save(tmp_path / "dnn.keras")
     rows_by_order = {}
-    for turned, titles in ((False, ("a", "b")), (True, ("b", "a")), (None, ("a", "c"))):
-        train = shutil.copytree(spots.train, tmp_path / f"{turned} train")
-        test = shutil.copytree(spots.test, tmp_path / f"{turned} test")
+    for is_turned, titles in ((False, ("a", "b")), (True, ("b", "a")), (None, ("a", "c"))):
+        train = shutil.copytree(spots.train, tmp_path / f"{is_turned} train")
+        test = shutil.copytree(spots.test, tmp_path / f"{is_turned} test")
         for folder, names in ((train, ("a", "b")), (test, titles)):
             values = {"a": 0.0, "b": 7.0, "c": 1.0}
             rows = [
@@ -83,7 +83,7 @@ def test_columns_join_by_their_names(spots, tmp_path):
                 for p in sorted(folder.rglob("*.png"))
             ]
             write_csv(folder / "labels.csv", ("path", *names), rows)
-        run = shutil.copytree(spots.run, tmp_path / f"{turned} run")
+        run = shutil.copytree(spots.run, tmp_path / f"{is_turned} run")
         label_rows = read_csv(run / UNSAFE_SET_FILE)
         for row in label_rows:
             row["label"] = "0;7"
@@ -91,16 +91,16 @@ def test_columns_join_by_their_names(spots, tmp_path):
             run / UNSAFE_SET_FILE, list(label_rows[0]), [tuple(r.values()) for r in label_rows]
         )
         job = {
-            "out": tmp_path / f"{turned} out",
+            "out": tmp_path / f"{is_turned} out",
             "evaluation": EvaluationOptions(error_threshold=1.0),
         }
         places = {"model": tmp_path / "dnn.keras", "train": train, "test": test, "run": run}
-        if turned is None:
+        if is_turned is None:
             with pytest.raises(InputError, match=r"gives a, c and the training .* gives a, b"):
                 retrain_with(places, job)
         else:
             retrain_with(places, job)
-            rows_by_order[turned] = read_csv(job["out"] / "before_after.csv")
+            rows_by_order[is_turned] = read_csv(job["out"] / "before_after.csv")
     strip = [[{**row, "sha256": ""} for row in rows] for rows in rows_by_order.values()]
     assert strip[0] == strip[1]
 

@@ -9,13 +9,13 @@ from sklearn.metrics import silhouette_score
 from pipelines.safe import clustering
 from pipelines.safe.dbscan import NOISE
 from tests.pipelines.safe.data_sets import (
-    DATA,
+    POINT_SETS,
 )
 
 # --- what is hardly a data set --------------------------------------------------------------------
 
 
-def assert_one_cluster(outcome, n):
+def check_single_cluster(outcome, n):
     assert outcome.labels.tolist() == [0] * n
     assert outcome.chosen.clusters == 1
     assert outcome.chosen.noise == 0
@@ -27,7 +27,7 @@ def assert_one_cluster(outcome, n):
 def test_under_ten_images_are_one_cluster(n):
     points = np.random.default_rng(0).normal(size=(n, 3)).astype(np.float32) * 100
     outcome = clustering.search(points)
-    assert_one_cluster(outcome, n)
+    check_single_cluster(outcome, n)
     assert outcome.note == (
         f"{n} {'image' if n == 1 else 'images'}: too few to tell clusters from noise, and shown as "
         "one cluster."
@@ -50,7 +50,7 @@ def test_a_fixed_eps_clusters_few_images_too(n):
 def test_images_that_are_all_equal_are_one_cluster(n):
     points = np.full((n, 4), 3.5, dtype=np.float32)
     outcome = clustering.search(points)
-    assert_one_cluster(outcome, n)
+    check_single_cluster(outcome, n)
     assert outcome.note == "All images look the same to the network: they are one cluster."
 
 
@@ -58,7 +58,7 @@ def test_images_that_are_almost_equal_are_one_cluster_when_the_caller_says_so():
     points = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32) * 1e-4
     alike = 2 * float(np.linalg.norm(points, axis=1).max())
     outcome = clustering.search(points, alike=alike)
-    assert_one_cluster(outcome, 40)
+    check_single_cluster(outcome, 40)
     assert "look the same" in outcome.note
     assert clustering.search(points, alike=alike / 100).candidates
 
@@ -66,7 +66,7 @@ def test_images_that_are_almost_equal_are_one_cluster_when_the_caller_says_so():
 def test_equal_images_with_a_fixed_eps_are_one_cluster():
     points = np.full((12, 4), 3.5, dtype=np.float32)
     outcome = clustering.search(points, eps=0.1)
-    assert_one_cluster(outcome, 12)
+    check_single_cluster(outcome, 12)
 
 
 @pytest.mark.parametrize("copies, min_samples", [(5, None), (3, 2), (6, 4)])
@@ -98,7 +98,7 @@ def test_one_dense_group_is_one_cluster_with_a_note(shape):
 
 
 def test_images_all_far_apart_are_noise_with_a_note():
-    outcome = clustering.search(DATA["uniform"], eps=1e-3)
+    outcome = clustering.search(POINT_SETS["uniform"], eps=1e-3)
     assert outcome.labels.tolist() == [NOISE] * 60
     assert outcome.chosen.clusters == 0
     assert outcome.chosen.noise == 1
@@ -108,7 +108,7 @@ def test_images_all_far_apart_are_noise_with_a_note():
 
 
 def test_more_min_samples_than_images_is_all_noise():
-    outcome = clustering.search(DATA["blobs"][:12], min_samples=13)
+    outcome = clustering.search(POINT_SETS["blobs"][:12], min_samples=13)
     assert outcome.labels.tolist() == [NOISE] * 12
     assert outcome.note.endswith("finds no cluster among 12 images.")
 
@@ -124,23 +124,23 @@ def test_no_image_is_an_error():
 @pytest.mark.parametrize("eps", [0, -1.0, math.nan])
 def test_an_eps_that_is_not_positive_is_an_error(eps):
     with pytest.raises(ValueError, match="eps: expected a positive number"):
-        clustering.search(DATA["blobs"], eps=eps)
+        clustering.search(POINT_SETS["blobs"], eps=eps)
 
 
 @pytest.mark.parametrize("min_samples", [0, -2])
 def test_a_min_samples_below_one_is_an_error(min_samples):
     with pytest.raises(ValueError, match="min_samples: expected at least 1"):
-        clustering.search(DATA["blobs"], min_samples=min_samples)
+        clustering.search(POINT_SETS["blobs"], min_samples=min_samples)
 
 
 # --- clusters that hold too much ------------------------------------------------------------------
 
 
-def crowd_and_few(parts=4, size=40, gap=3.0):
-    """Draw `parts` blobs near one another, and one far away that makes them look like one."""
+def crowd_and_few(crowds=4, size=40, gap=3.0):
+    """Draw `crowds` blobs near one another, and one far away that makes them look like one."""
     rng = np.random.default_rng(0)
-    centres = [[gap * part, 0, 0] for part in range(parts)] + [[0, 500, 0]]
-    of = np.repeat(np.arange(parts + 1), [size] * parts + [30])
+    centres = [[gap * part, 0, 0] for part in range(crowds)] + [[0, 500, 0]]
+    of = np.repeat(np.arange(crowds + 1), [size] * crowds + [30])
     return (np.array(centres)[of] + rng.normal(size=(len(of), 3)) * 0.5).astype(np.float32), of
 
 
@@ -149,12 +149,12 @@ def test_a_cluster_of_too_many_images_falls_into_its_parts():
     whole = clustering.search(points)
     assert (whole.labels == 0).mean() > 0.25
     assert len(whole.settings) < 5
-    parts = clustering.search(points, largest_share=0.25)
-    assert len(parts.settings) == 5
+    outcome = clustering.search(points, largest_share=0.25)
+    assert len(outcome.settings) == 5
     for label in range(5):
-        counts = np.bincount(of[parts.labels == label])
+        counts = np.bincount(of[outcome.labels == label])
         assert counts.max() > 0.95 * counts.sum()
-    assert (parts.labels >= 0).mean() > 0.95
+    assert (outcome.labels >= 0).mean() > 0.95
 
 
 def test_each_part_has_the_setting_that_found_it():
@@ -192,8 +192,8 @@ def test_a_fixed_eps_is_left_to_the_user():
 def test_for_the_paper_one_cluster_beside_noise_is_two_to_judge():
     rng = np.random.default_rng(0)
     tight = rng.normal(size=(60, 20)) * 0.1
-    scattered = rng.normal(size=(30, 20)) * 5
-    points = np.concatenate([tight, scattered]).astype(np.float32)
+    noise = rng.normal(size=(30, 20)) * 5
+    points = np.concatenate([tight, noise]).astype(np.float32)
     outcome = clustering.search(points, noise_is_a_cluster=True)
     assert outcome.chosen.clusters == 1
     assert set(outcome.labels[:60]) == {0}

@@ -10,7 +10,12 @@ from sklearn.metrics import silhouette_score
 
 from pipelines.safe import clustering, dbscan
 from pipelines.safe.dbscan import NOISE
-from tests.pipelines.safe.data_sets import DATA, distances_naively, row_by_row, silhouettes_naively
+from tests.pipelines.safe.data_sets import (
+    POINT_SETS,
+    distances_naively,
+    row_by_row,
+    silhouettes_naively,
+)
 
 # --- naive versions -------------------------------------------------------------------------------
 
@@ -21,13 +26,13 @@ def tidy_naively(labels):
     for place, label in enumerate(labels):
         if label != NOISE:
             groups.setdefault(int(label), []).append(place)
-    kept = [members for members in groups.values() if len(members) >= 3]
-    kept.sort(key=lambda members: (-len(members), members[0]))
-    tidied = [NOISE] * len(labels)
-    for number, members in enumerate(kept):
+    clusters = [members for members in groups.values() if len(members) >= 3]
+    clusters.sort(key=lambda members: (-len(members), members[0]))
+    tidy_labels = [NOISE] * len(labels)
+    for number, members in enumerate(clusters):
         for place in members:
-            tidied[place] = number
-    return tidied
+            tidy_labels[place] = number
+    return tidy_labels
 
 
 # --- DBSCAN ---------------------------------------------------------------------------------------
@@ -45,9 +50,9 @@ def test_tidying_random_labels_naively():
         for _ in range(10):
             labels = rng.integers(-1, highest + 1, n).astype(np.int32)
             before = labels.copy()
-            tidied = clustering.tidy(labels)
-            assert tidied.tolist() == tidy_naively(labels)
-            assert tidied.dtype == np.int32
+            tidy_labels = clustering.tidy(labels)
+            assert tidy_labels.tolist() == tidy_naively(labels)
+            assert tidy_labels.dtype == np.int32
             assert np.array_equal(labels, before)
 
 
@@ -75,19 +80,19 @@ def test_candidate_eps_hold_the_elbow_and_every_quantile(points):
         elbow = KneeLocator(
             range(len(curve)), curve.tolist(), curve="convex", direction="increasing"
         ).elbow_y
-        wanted = [] if elbow is None else [elbow]
+        quantiles = [] if elbow is None else [elbow]
         # Linear interpolation, as everybody defines quantiles.
         for share in np.linspace(0.05, 0.98, 28):
             place = share * (len(curve) - 1)
             low = int(place)
             high = min(low + 1, len(curve) - 1)
-            wanted.append(float(curve[low]) + (place - low) * (float(curve[high] - curve[low])))
+            quantiles.append(float(curve[low]) + (place - low) * (float(curve[high] - curve[low])))
         values = clustering.propose_eps(curve)
-        allowed = {sum(d <= value for d in curve) for value in values}
-        for value in wanted:
+        counts = {sum(d <= value for d in curve) for value in values}
+        for value in quantiles:
             if value > 0:
                 inside = {sum(d <= value * (1 + side) for d in curve) for side in (-1e-5, 0, 1e-5)}
-                assert inside & allowed, value
+                assert inside & counts, value
 
 
 def test_k_distances_that_differ_by_rounding_alone_have_no_candidate_between_them():
@@ -111,21 +116,21 @@ def test_equal_k_distances_have_one_candidate_just_above_them():
 # --- the search -----------------------------------------------------------------------------------
 
 
-def score_naively(points, candidate, noise_is_a_cluster, known):
+def score_naively(points, candidate, noise_is_a_cluster, scores):
     """Return labels and the documented score of a candidate, from scikit-learn's DBSCAN."""
     outcome = DBSCAN(eps=candidate.eps, min_samples=candidate.min_samples).fit(points)
     labels = tidy_naively(outcome.labels_)
-    if tuple(labels) not in known:
+    if tuple(labels) not in scores:
         if max(labels) < 0:
-            known[tuple(labels)] = -1.0
+            scores[tuple(labels)] = -1.0
         elif max(labels) < 1 and not (noise_is_a_cluster and min(labels) < 0):
-            known[tuple(labels)] = 0.0
+            scores[tuple(labels)] = 0.0
         elif noise_is_a_cluster:
-            known[tuple(labels)] = float(silhouette_score(points, labels))
+            scores[tuple(labels)] = float(silhouette_score(points, labels))
         else:
             values = silhouettes_naively(distances_naively(points), labels)
-            known[tuple(labels)] = sum(values) / len(labels)
-    return labels, known[tuple(labels)]
+            scores[tuple(labels)] = sum(values) / len(labels)
+    return labels, scores[tuple(labels)]
 
 
 @pytest.mark.parametrize("noise_is_a_cluster", [False, True])
@@ -133,12 +138,12 @@ def score_naively(points, candidate, noise_is_a_cluster, known):
 def test_every_candidate_is_dbscan_with_the_documented_score_and_the_best_is_chosen(
     name, noise_is_a_cluster
 ):
-    points = DATA[name]
+    points = POINT_SETS[name]
     outcome = clustering.search(points, noise_is_a_cluster=noise_is_a_cluster)
-    known = {}
+    scores = {}
     assert {candidate.min_samples for candidate in outcome.candidates} == {2, 3, 4, 5}
     for candidate in outcome.candidates:
-        labels, score = score_naively(points, candidate, noise_is_a_cluster, known)
+        labels, score = score_naively(points, candidate, noise_is_a_cluster, scores)
         assert candidate.score == pytest.approx(score, abs=1e-5)
         assert candidate.clusters == max(labels) + 1
         assert candidate.noise == pytest.approx(labels.count(NOISE) / len(labels))
@@ -157,17 +162,17 @@ def test_every_candidate_is_dbscan_with_the_documented_score_and_the_best_is_cho
 
 
 def test_every_min_samples_is_tried_at_its_own_candidate_eps():
-    points = DATA["blobs"]
-    tried = {}
+    points = POINT_SETS["blobs"]
+    settings = {}
     for candidate in clustering.search(points).candidates:
-        tried.setdefault(candidate.min_samples, []).append(candidate.eps)
+        settings.setdefault(candidate.min_samples, []).append(candidate.eps)
     neighbours = dbscan.find_nearest(points, 5)
-    assert tried == {
+    assert settings == {
         k: clustering.propose_eps(neighbours.distances[:, k - 1]) for k in (2, 3, 4, 5)
     }
 
 
-def same_parts(labels, truth):
+def is_same_partition(labels, truth):
     """Tell whether two labellings part the images alike, noise being noise in both."""
     pairs = set(zip(labels.tolist(), truth.tolist(), strict=True))
     return len(pairs) == len(set(labels.tolist())) == len(set(truth.tolist())) and all(
@@ -180,7 +185,7 @@ def test_blobs_far_apart_are_found_and_outliers_are_noise(far_blobs, noise_is_a_
     points, truth = far_blobs
     outcome = clustering.search(points, noise_is_a_cluster=noise_is_a_cluster)
     assert outcome.chosen.clusters == 3
-    assert same_parts(outcome.labels, truth)
+    assert is_same_partition(outcome.labels, truth)
     assert np.bincount(outcome.labels[outcome.labels != NOISE]).tolist() == [30, 20, 12]
     assert outcome.note == ""
 
@@ -212,26 +217,26 @@ def test_core_images_of_clusters_that_are_too_small_do_not_count():
 
 
 def test_a_search_that_keeps_no_matrix_finds_the_same(points, far_blobs, monkeypatch):
-    kept = [clustering.search(data) for data in (points, far_blobs[0])]
+    with_matrix = [clustering.search(point_set) for point_set in (points, far_blobs[0])]
     row_by_row(monkeypatch, block=16)
-    again = [clustering.search(data) for data in (points, far_blobs[0])]
-    for one, other in zip(kept, again, strict=True):
-        assert len(one.candidates) == len(other.candidates)
-        for candidate, same in zip(one.candidates, other.candidates, strict=True):
+    without_matrix = [clustering.search(point_set) for point_set in (points, far_blobs[0])]
+    for first, second in zip(with_matrix, without_matrix, strict=True):
+        assert len(first.candidates) == len(second.candidates)
+        for candidate, same in zip(first.candidates, second.candidates, strict=True):
             assert (candidate.eps, candidate.min_samples) == (same.eps, same.min_samples)
             assert (candidate.clusters, candidate.noise) == (same.clusters, same.noise)
             assert candidate.score == pytest.approx(same.score, abs=1e-5)
-        assert one.chosen.score == pytest.approx(other.chosen.score, abs=1e-5)
-        assert other.labels.max() + 1 == other.chosen.clusters
-    assert np.array_equal(kept[1].labels, again[1].labels)
+        assert first.chosen.score == pytest.approx(second.chosen.score, abs=1e-5)
+        assert second.labels.max() + 1 == second.chosen.clusters
+    assert np.array_equal(with_matrix[1].labels, without_matrix[1].labels)
 
 
 def test_the_order_of_images_does_not_change_the_clusters(far_blobs):
     points, _ = far_blobs
     order = list(range(len(points)))
     random.Random(0).shuffle(order)
-    outcome, shuffled = clustering.search(points), clustering.search(points[order])
-    assert np.array_equal(shuffled.labels, outcome.labels[order])
+    outcome, other_order = clustering.search(points), clustering.search(points[order])
+    assert np.array_equal(other_order.labels, outcome.labels[order])
 
 
 def test_a_search_gives_the_same_again(points):
@@ -249,9 +254,9 @@ def test_points_are_left_as_they_are(points):
 
 
 def test_the_user_fixes_eps():
-    points = DATA["blobs"]
+    points = POINT_SETS["blobs"]
     outcome = clustering.search(points, eps=0.8)
-    assert [(one.eps, one.min_samples) for one in outcome.candidates] == [
+    assert [(candidate.eps, candidate.min_samples) for candidate in outcome.candidates] == [
         (0.8, 2),
         (0.8, 3),
         (0.8, 4),
@@ -265,13 +270,13 @@ def test_the_user_fixes_eps():
 def test_the_user_fixes_min_samples(far_blobs, min_samples):
     points, truth = far_blobs
     outcome = clustering.search(points, min_samples=min_samples)
-    assert {one.min_samples for one in outcome.candidates} == {min_samples}
+    assert {candidate.min_samples for candidate in outcome.candidates} == {min_samples}
     if min_samples == 7:
-        assert same_parts(outcome.labels, truth)
+        assert is_same_partition(outcome.labels, truth)
 
 
 def test_the_user_fixes_both():
-    points = DATA["uniform"]
+    points = POINT_SETS["uniform"]
     outcome = clustering.search(points, eps=1.1, min_samples=4)
     assert len(outcome.candidates) == 1
     labels, score = score_naively(points, outcome.chosen, False, {})
@@ -284,12 +289,12 @@ def test_the_step_rises_to_its_total():
     for options in ({}, {"min_samples": 3}, {"eps": 0.8}):
         steps = []
         clustering.search(
-            DATA["blobs"],
+            POINT_SETS["blobs"],
             step=lambda done, total, steps=steps: steps.append((done, total)),
             **options,
         )
-        done = [one for one, _ in steps]
+        counts = [count for count, _ in steps]
         (total,) = {total for _, total in steps}
-        assert done == sorted(set(done))
-        assert done[0] >= 1
-        assert done[-1] == total
+        assert counts == sorted(set(counts))
+        assert counts[0] >= 1
+        assert counts[-1] == total

@@ -15,8 +15,8 @@ def failures(tmp_path_factory):
     """Draw 30 failing images of three causes, and five files that cannot be used."""
     folder = tmp_path_factory.mktemp("failures")
     eyes = sample_eyes(30, seed=7, complete=False)
-    for place, drawn in enumerate(eyes):
-        eye = replace(drawn, light=1.0, openness=32.0, head_yaw=190.0)
+    for place, sample in enumerate(eyes):
+        eye = replace(sample, light=1.0, openness=32.0, head_yaw=190.0)
         name = f"{('dim', 'blurred', 'noisy')[place // 10]}/eye_{place:02d}.png"
         (folder / name).parent.mkdir(exist_ok=True)
         spoil(place, eye, [7, place]).save(folder / name)

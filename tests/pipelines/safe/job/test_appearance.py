@@ -74,14 +74,14 @@ def test_rejected_files_have_their_reasons(run):
 def test_all_files_join_on_the_relative_path(run):
     labels, clusters = read_labels(run), read_clusters(run)
     assert dict(zip(clusters.paths, clusters.labels.tolist(), strict=True)) == labels
-    with np.load(run / "reduction.npz", allow_pickle=False) as kept:
-        assert dict(zip(kept["paths"].tolist(), kept["labels"].tolist(), strict=True)) == labels
-        assert kept["points"].shape == (31, len(kept["components"]))
+    with np.load(run / "reduction.npz", allow_pickle=False) as arrays:
+        assert dict(zip(arrays["paths"].tolist(), arrays["labels"].tolist(), strict=True)) == labels
+        assert arrays["points"].shape == (31, len(arrays["components"]))
     sizes = {int(row["cluster"]): int(row["size"]) for row in read_csv(run / "clusters.csv")}
     assert sizes == {label: list(labels.values()).count(label) for label in set(labels.values())}
     gifs = {file.name for file in (run / "gifs").iterdir()}
-    named = {f"cluster_{label:03d}.gif" for label in sizes if label >= 0}
-    assert gifs == named | ({"noise.gif"} if -1 in sizes else set())
+    cluster_names = {f"cluster_{label:03d}.gif" for label in sizes if label >= 0}
+    assert gifs == cluster_names | ({"noise.gif"} if -1 in sizes else set())
     for row in read_csv(run / "images.csv"):
         assert (run / "thumbnails" / row["thumbnail"]).is_file()
 
@@ -101,8 +101,8 @@ def test_the_manifest_says_what_was_chosen(run):
     assert manifest.chosen["precision"] in {"float32", "bfloat16"}
     assert manifest.chosen["components"] == 31
     assert manifest.chosen["gif_frames_at_most"] == 100
-    tried = [(c["eps"], c["min_samples"]) for c in manifest.chosen["candidates"]]
-    assert (manifest.chosen["eps"], manifest.chosen["min_samples"]) in tried
+    settings = [(c["eps"], c["min_samples"]) for c in manifest.chosen["candidates"]]
+    assert (manifest.chosen["eps"], manifest.chosen["min_samples"]) in settings
     assert manifest.result["extracted"] == 30
     assert [stage.name for stage in manifest.stages] == [
         "checking images",
@@ -185,10 +185,10 @@ def test_fixed_options_are_taken_as_they_are(failures, store, tmp_path):
     manifest = find(
         failures, tmp_path / "run", eps=0.5, min_samples=4, components=5, layers=("block5_pool",)
     )
-    chosen = manifest.chosen
-    assert (chosen["eps"], chosen["min_samples"], chosen["components"]) == (0.5, 4, 5)
+    choices = manifest.chosen
+    assert (choices["eps"], choices["min_samples"], choices["components"]) == (0.5, 4, 5)
     assert manifest.weights["layers"] == ("block5_pool",)
-    assert len(chosen["candidates"]) == 1
+    assert len(choices["candidates"]) == 1
 
 
 def test_few_images_are_one_cluster_with_a_note(failures, store, tmp_path):
@@ -204,10 +204,10 @@ def test_few_images_are_one_cluster_with_a_note(failures, store, tmp_path):
 
 
 def test_one_image_is_enough(failures, store, tmp_path):
-    one = tmp_path / "one"
-    one.mkdir()
-    (one / "a.png").write_bytes((failures / "dim" / "eye_00.png").read_bytes())
-    find(one, tmp_path / "run")
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "a.png").write_bytes((failures / "dim" / "eye_00.png").read_bytes())
+    find(folder, tmp_path / "run")
     assert read_labels(tmp_path / "run") == {"a.png": 0}
 
 

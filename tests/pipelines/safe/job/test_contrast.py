@@ -91,17 +91,17 @@ def test_failure_rates_count_failing_and_passing_images_of_a_situation(run):
         row = rows[cluster]
         failing, size = int(row["failing_images"]), int((clusters.labels == cluster).sum())
         assert size - 3 <= failing <= size + 1
-        held = [image["path"] for image in passing if image["cluster"] == str(cluster)]
-        assert int(row["passing_images"]) == len(held)
+        members = [image["path"] for image in passing if image["cluster"] == str(cluster)]
+        assert int(row["passing_images"]) == len(members)
         assert float(row["failure_rate"]) == pytest.approx(
-            failing / (failing + len(held)), abs=1e-4
+            failing / (failing + len(members)), abs=1e-4
         )
         assert float(row["rate_low"]) <= float(row["failure_rate"]) <= float(row["rate_high"])
         if cause == "dim":
-            assert len(held) >= 4
-            assert all(path.startswith("dim") for path in held)
+            assert len(members) >= 4
+            assert all(path.startswith("dim") for path in members)
         else:
-            assert len(held) <= 1
+            assert len(members) <= 1
             assert row["kind"] == "situation"
     excess = [
         float(rows[c]["excess_failures"]) for c in sorted(causes) if rows[c]["kind"] == "situation"
@@ -143,10 +143,10 @@ def test_a_test_gives_both_sets_and_confusions(world, store, tmp_path):
     test = write_test(tmp_path / "test", world / "test", failing)
     out = tmp_path / "run"
     find(None, out, test_run=test)
-    listed = tmp_path / "listed"
-    find(world / "failures.txt", listed, passing=world / "passing.txt")
+    run_of_lists = tmp_path / "listed"
+    find(world / "failures.txt", run_of_lists, passing=world / "passing.txt")
     for name in ("labels.txt", "passing.csv"):
-        assert (out / name).read_bytes() == (listed / name).read_bytes()
+        assert (out / name).read_bytes() == (run_of_lists / name).read_bytes()
     manifest = read_manifest(out)
     assert manifest.parameters["test"]["accuracy"] == 0.64
     assert manifest.parameters["test"]["network"] == "dnn.keras"
@@ -202,9 +202,9 @@ def test_new_images_are_selected_in_the_same_space(run, store, tmp_path):
     draw_eyes(new, 20, 40)
     for k, cause in enumerate(CAUSES):
         draw_eyes(new, 4, 41 + k, cause)
-    chosen = select_unsafe_set(copy, new, SelectionOptions(count=9), measure, progress=quiet)
+    selection = select_unsafe_set(copy, new, SelectionOptions(count=9), measure, progress=quiet)
     names = (copy / "IS_filenames.txt").read_text().splitlines()
-    assert len(names) == chosen.count == 9
+    assert len(names) == selection.count == 9
     assert sum(not name.startswith("plain") for name in names) >= 8
 
 
@@ -291,9 +291,11 @@ def test_without_passing_images_a_note_says_what_they_would_give(world, store, t
     ],
 )
 def test_options_that_do_not_go_together_are_refused(world, tmp_path, options, message):
-    resolved = {k: world / v if k in {"passing", "test_run"} else v for k, v in options.items()}
+    options_with_paths = {
+        k: world / v if k in {"passing", "test_run"} else v for k, v in options.items()
+    }
     with pytest.raises(InputError, match=message):
-        find(world / "failures.txt", tmp_path / "run", **resolved)
+        find(world / "failures.txt", tmp_path / "run", **options_with_paths)
     assert not (tmp_path / "run").exists()
 
 
@@ -318,10 +320,10 @@ def test_a_run_is_no_test(run, tmp_path):
 
 
 def test_points_that_are_kept_are_directions(run):
-    with np.load(run / "reduction.npz") as kept:
-        lengths = np.linalg.norm(kept["points"], axis=1)
+    with np.load(run / "reduction.npz") as arrays:
+        lengths = np.linalg.norm(arrays["points"], axis=1)
         assert (lengths < 1).all()
-        assert kept["passing_points"].shape == (81, kept["points"].shape[1])
+        assert arrays["passing_points"].shape == (81, arrays["points"].shape[1])
 
 
 def test_a_run_inside_the_passing_folder_is_refused(world, store, tmp_path):

@@ -43,8 +43,8 @@ def test_parameters_are_read_with_the_images(run, failures, store, tmp_path):
     labels, explanation = read_labels(tmp_path / "run"), read_explanation(tmp_path / "run")
     assert labels == read_labels(run)
     dim = {label for path, label in labels.items() if path.startswith("dim")} - {-1}
-    (covered,) = explanation.unsafe_values
-    assert set(covered.clusters) == dim
+    (unsafe_value,) = explanation.unsafe_values
+    assert set(unsafe_value.clusters) == dim
     assert [problem.row for problem in explanation.problems] == [33]
     assert any("1 entry could not be used" in note for note in manifest.notes)
     assert "light: variance" in read_csv(tmp_path / "run" / "clusters.csv")[min(dim)]["parameters"]

@@ -16,7 +16,7 @@ def onnx_file():
 
 
 @pytest.fixture(scope="session")
-def converted(onnx_file):
+def base_layers(onnx_file):
     return weights.read_onnx(onnx_file)
 
 
@@ -36,12 +36,12 @@ def onnx_convolutions(onnx_file):
 
 
 @pytest.fixture(scope="session")
-def keras_network(converted):
+def keras_network(base_layers):
     """Return plain Keras' VGG16 for small pictures, with the converted weights."""
     from keras.applications import VGG16
 
     network = VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
-    for name, arrays in converted.items():
+    for name, arrays in base_layers.items():
         network.get_layer(name).set_weights(arrays)
     return network
 

@@ -30,9 +30,9 @@ def write_old_layout(path, layers, prefix=""):
 def assert_same(layers, expected):
     assert list(layers) == list(expected)
     for name, arrays in expected.items():
-        for received, wanted in zip(layers[name], arrays, strict=True):
-            assert received.dtype == np.float32
-            assert np.array_equal(received, wanted), name
+        for array, other in zip(layers[name], arrays, strict=True):
+            assert array.dtype == np.float32
+            assert np.array_equal(array, other), name
 
 
 def without_package(monkeypatch):

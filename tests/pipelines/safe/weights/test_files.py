@@ -19,21 +19,23 @@ from tests.waiting import SECONDS
 
 
 @pytest.fixture(scope="module")
-def keras_files(tmp_path_factory, keras_network, converted):
+def keras_files(tmp_path_factory, keras_network, base_layers):
     """Return the base of VGG16 in the layouts that Keras has written over the years."""
     folder = tmp_path_factory.mktemp("keras")
     keras_network.save_weights(folder / "keras3.weights.h5")
     keras_network.save(folder / "whole model.h5")
-    write_old_layout(folder / "old notop.h5", converted)
+    write_old_layout(folder / "old notop.h5", base_layers)
     return folder
 
 
 @pytest.mark.parametrize("name", ["keras3.weights.h5", "whole model.h5", "old notop.h5"])
-def test_equal_values_have_one_digest_whatever_the_layout_of_the_file(keras_files, converted, name):
-    loaded = weights.load_weights(keras_files / name, top=False)
-    assert loaded.source == f"file {name}"
-    assert loaded.digest == weights.BASE_DIGEST
-    assert_same(loaded.layers, converted)
+def test_equal_values_have_one_digest_whatever_the_layout_of_the_file(
+    keras_files, base_layers, name
+):
+    loaded_weights = weights.load_weights(keras_files / name, top=False)
+    assert loaded_weights.source == f"file {name}"
+    assert loaded_weights.digest == weights.BASE_DIGEST
+    assert_same(loaded_weights.layers, base_layers)
 
 
 def small_network(small):
@@ -82,8 +84,12 @@ def test_what_an_optimizer_remembers_of_a_layer_is_no_weight(tmp_path, small):
 
 
 def test_values_of_another_precision_become_float32(tmp_path, small):
-    doubled = {name: tuple(a.astype(np.float64) for a in arrays) for name, arrays in small.items()}
-    assert_same(weights.read_h5(write_old_layout(tmp_path / "w.h5", doubled), top=True), small)
+    float64_layers = {
+        name: tuple(a.astype(np.float64) for a in arrays) for name, arrays in small.items()
+    }
+    assert_same(
+        weights.read_h5(write_old_layout(tmp_path / "w.h5", float64_layers), top=True), small
+    )
 
 
 def test_a_missing_weights_file_is_named(tmp_path):
@@ -180,10 +186,10 @@ def test_the_full_network_comes_from_keras_cache_when_it_is_there(tmp_path, smal
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
     write_old_layout(tmp_path / "models" / weights.KERAS_FULL, small)
-    loaded = weights.load_weights(None, top=True)
-    assert loaded.source == f"Keras {weights.KERAS_FULL}"
-    assert loaded.digest == weights.compute_digest(small)
-    assert_same(loaded.layers, small)
+    loaded_weights = weights.load_weights(None, top=True)
+    assert loaded_weights.source == f"Keras {weights.KERAS_FULL}"
+    assert loaded_weights.digest == weights.compute_digest(small)
+    assert_same(loaded_weights.layers, small)
 
 
 def test_a_download_that_never_answers_ends_soon_and_says_what_else_can_be_done(tmp_path):
@@ -205,7 +211,7 @@ def test_a_download_that_never_answers_ends_soon_and_says_what_else_can_be_done(
         proxy = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         environment = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"}
         environment |= {"KERAS_HOME": str(home), "https_proxy": proxy, "HTTPS_PROXY": proxy}
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", script],
             cwd=Path(weights.__file__).parents[2],
             env=environment,
@@ -214,12 +220,12 @@ def test_a_download_that_never_answers_ends_soon_and_says_what_else_can_be_done(
             timeout=SECONDS,
             check=False,
         )
-    assert done.returncode == 0, done.stderr
-    assert "could not be downloaded" in done.stdout
-    assert weights.KERAS_FULL in done.stdout
-    assert f"into {home / 'models'}" in done.stdout
-    assert "--recipe default" in done.stdout
-    assert "--weights FILE" in done.stdout
-    assert "timeout 77.5" in done.stdout
+    assert result.returncode == 0, result.stderr
+    assert "could not be downloaded" in result.stdout
+    assert weights.KERAS_FULL in result.stdout
+    assert f"into {home / 'models'}" in result.stdout
+    assert "--recipe default" in result.stdout
+    assert "--weights FILE" in result.stdout
+    assert "timeout 77.5" in result.stdout
     files = [path.name for path in home.rglob("*") if path.is_file()]
     assert [name for name in files if "vgg16" in name] == []
