@@ -44,11 +44,11 @@ def test_a_killed_job_goes_on_from_its_last_epoch(retrained_run, spots, tmp_path
 
 def test_a_job_that_was_killed_among_its_results_is_said_to_be(spots, tmp_path):
     out = tmp_path / "killed"
-    with pytest.raises(Killed):
+    with pytest.raises(Kill):
         run_job(spots, out, epochs=1, progress=killing("retraining", 2))
     with pytest.raises(InputError, match=r"no retraining\.json. Retrain again, with --overwrite"):
         write_run_report(out)
-    with pytest.raises(Killed):
+    with pytest.raises(Kill):
         run_job(spots, out, epochs=1, overwrite=True, progress=killing(DRAWING, 1))
     left = read_manifest(out)
     left.ended, left.message = "running", ""  # a kill leaves no time to say how it ended
