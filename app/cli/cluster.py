@@ -29,7 +29,7 @@ def cluster(options: ClusterOptions) -> None:
 
     wanted = take_options(Options, options, layers=options.layer, table_files=take_tables(options))
     with job(
-        "Features extracted so far are kept: the same command with --overwrite goes on from there."
+        "Extracted features are kept: the same command with --overwrite continues from there."
     ) as progress:
         manifest = find_root_cause_clusters(
             options.images, options.out, wanted, **take_start(options, progress)

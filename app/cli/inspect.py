@@ -82,8 +82,8 @@ def _inspect_exported(
     ]
     if useless:
         raise InputError(
-            f"{', '.join(useless)}: of no use with --distances, which are taken as they are. Leave "
-            "out one or the other."
+            f"{', '.join(useless)}: without effect, because --distances are used unchanged. Leave "
+            "out one of the two."
         )
     return inspect_exported(
         distances,

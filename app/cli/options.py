@@ -83,8 +83,8 @@ def job(again: str = START_AGAIN, first: Callable[[], object] | None = None) -> 
         traceback.print_exc()
         print(
             f"{ERROR}{FAULT}: {type(error).__name__}: {error}. What was computed is kept. Please "
-            "send whoever looks after the tool the lines above, from Traceback on, and the run's "
-            "run.json.",
+            "send the lines above, from Traceback on, and the run's run.json to the maintainers of "
+            "the tool.",
             file=sys.stderr,
         )
         raise typer.Exit(1) from None

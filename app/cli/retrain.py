@@ -30,7 +30,7 @@ def retrain(options: RetrainOptions) -> None:
     stopped = threading.Event()
     out = options.out
     with job(
-        "Epochs and repeats that are done are kept: the same command with --overwrite goes on.",
+        "Finished epochs and repeats are kept: the same command with --overwrite continues there.",
         first=stopped.set,
     ) as progress:
         manifest = retrain_model(

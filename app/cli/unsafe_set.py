@@ -30,9 +30,7 @@ def select(options: SelectOptions) -> None:
         with job("Nothing was written."):
             test_images, accuracy = read_test(options.test)
     wanted = take_options(SelectionOptions, options, test_images=test_images, accuracy=accuracy)
-    with job(
-        "Features extracted so far are kept: the same command goes on from there."
-    ) as progress:
+    with job("Extracted features are kept: the same command continues from there.") as progress:
         if export:
             check_target(export, options.improvement)
         selection = select_unsafe_set(

@@ -6,7 +6,7 @@ import html
 
 from app.server.jobs import Look
 
-STOPPED = "Stopped. What was computed is kept: the same job goes on from there."
+STOPPED = "Stopped. What was computed is kept: the same job continues from there."
 NOTHING_KEPT = "Stopped. The same job starts from the beginning."
 KEEPING = ("cluster", "select", "retrain")
 """Commands that keep their intermediate results when they are stopped."""

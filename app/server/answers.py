@@ -21,9 +21,9 @@ from pipelines.runs.errors import InputError
 
 LOG = logging.getLogger(__name__)
 SEND_THE_LOG = (
-    "Your files are as they were, and what was saved is there. Please send whoever looks after the "
-    "tool the last lines of the terminal that serves the page, from “A fault of the tool” on, and "
-    "the run's run.json."
+    "Your files are unchanged, and what was saved is kept. Please send the last lines of the "
+    "terminal that serves the page, from “A fault of the tool” on, and the run's run.json to the "
+    "maintainers of the tool."
 )
 FRESH = {"Cache-Control": "no-store"}
 

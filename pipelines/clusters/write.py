@@ -281,9 +281,9 @@ def _describe_clusters(manifest: Manifest, clusters: RootCauseClusters) -> None:
     write_part(manifest, figures.model_copy(update={"silhouette": round(mean, 4)}))
     if mean < COHESIVE:
         manifest.notes.append(
-            f"The clusters shade into one another (mean silhouette {mean:.2f}, below {COHESIVE}; "
-            "images without any common cause can look like this): take them as places to look at, "
-            "not as separate causes."
+            f"The clusters are not clearly separated (mean silhouette {mean:.2f}, below "
+            f"{COHESIVE}; images without any common cause can look like this): use them as places "
+            "to look at, not as separate causes."
         )
 
 

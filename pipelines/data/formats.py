@@ -87,7 +87,7 @@ def open_image(file: IO[bytes]) -> Image.Image:
         return image
     raise UnusableError(
         f"{FORMATS.get(image.format or '', image.format)} file of several pictures (an animation,"
-        " or pages): save the one that is meant as a file of its own"
+        " or pages): save the image that is meant as a separate file"
     )
 
 

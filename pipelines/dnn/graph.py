@@ -124,7 +124,7 @@ def read_graph(model: Model | Layer) -> Graph:
     graph = find_graph(model)
     if graph is None:
         raise InputError(
-            f"model {model.name!r} ({type(model).__name__}) does not tell how its layers are "
+            f"model {model.name!r} ({type(model).__name__}) does not say how its layers are "
             "connected. Expected a Functional model, or a Sequential one with an input shape."
         )
     return graph

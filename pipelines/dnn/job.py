@@ -291,7 +291,7 @@ def _describe_accuracy(
         figures = figures.model_copy(update={"groups": len({*numbers.tolist()})})
         manifest.notes.append(
             f"{describe_groups(groups, paths)}: the interval of the accuracy counts as many images "
-            "as are independent. --groups none takes every image by itself."
+            "as are independent. --groups none treats every image as independent."
         )
     write_part(manifest, figures)
 

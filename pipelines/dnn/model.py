@@ -149,7 +149,7 @@ def load_network(
     inside = find_rescaling(model)
     if scaling is None and not inside:
         raise InputError(
-            f"{file} does not tell how its input is scaled: nothing between the input and the "
+            f"{file} does not say how its input is scaled: nothing between the input and the "
             "first weights rescales it. Give --scaling: none (pixels of 0 to 255), 0-1, -1-1, or "
             "caffe or torch (the scalings of networks trained on ImageNet)."
         )

@@ -215,7 +215,7 @@ def read_retraining(folder: Path) -> Retraining:
     retraining = read_document(folder / RETRAINING_FILE, Retraining, AGAIN)
     if retraining is None:
         raise InputError(
-            f"{folder} holds no finished retraining: it has no {RETRAINING_FILE}. {AGAIN} What was "
-            "killed goes on from its last epoch."
+            f"{folder} holds no finished retraining: it has no {RETRAINING_FILE}. {AGAIN} A killed "
+            "job then continues from its last epoch."
         )
     return retraining

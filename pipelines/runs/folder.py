@@ -176,7 +176,7 @@ def check_run_folder(folder: Path, overwrite: bool) -> bool:
         ) from error
     except NoManifestError as error:
         raise InputError(
-            f"{folder} holds files but is not a run folder ({error}); it is left as it is. "
+            f"{folder} holds files but is not a run folder ({error}); it is not changed. "
             "Choose a new or empty folder."
         ) from error
     if is_written(folder):
@@ -286,8 +286,8 @@ def _outdated(folder: Path, job: str, outputs: Mapping[str, Outputs]) -> Outputs
     earlier = manifest.job
     if earlier not in outputs:
         raise InputError(
-            f"{folder} holds a run of {earlier}, which a run of {job} does not replace: it is left "
-            "as it is. Choose another folder."
+            f"{folder} holds a run of {earlier}, which a run of {job} does not replace: it is not "
+            "changed. Choose another folder."
         )
     outdated = outputs[earlier] | outputs[job]
     if manifest.replacing:  # the remaining files may be of any of these jobs

@@ -227,8 +227,8 @@ def check_replaced(run: Path) -> None:
     with suppress(NoManifestError):
         if (manifest := read_manifest(run)).replacing:
             raise InputError(
-                f"{run} holds what is left of an earlier run: the job that was to replace it, "
-                f"{manifest.job}, broke off meanwhile. Do that again, with --overwrite."
+                f"{run} holds the remains of an earlier run: the job {manifest.job} ended while it "
+                "replaced that run. Run it again, with --overwrite."
             )
 
 

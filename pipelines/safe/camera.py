@@ -80,8 +80,8 @@ def describe_cameras(accuracy: float | None) -> list[str]:
     if accuracy is None or accuracy < ALIKE_EVERYWHERE:
         return []
     return [
-        f"Failing and passing images differ as a whole: {100 * accuracy:.0f} % of them can be told "
-        "apart by colour and grain alone, whatever their cluster. Check that all of them have the "
-        "same camera, size and file format. If they do not, the clusters show that difference "
-        "instead of causes: take passing images of the same test."
+        f"Failing and passing images differ as a whole: {100 * accuracy:.0f} % of them can be "
+        "distinguished by colour and grain alone, in every cluster. Check that all of them have "
+        "the same camera, size and file format. If they do not, the clusters show that difference "
+        "instead of causes: use passing images of the same test."
     ]

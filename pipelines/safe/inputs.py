@@ -131,8 +131,7 @@ def describe_groups(groups: Groups) -> list[str]:
     return [
         f"{count_of(len(groups.names), 'image')} come in {count_of(count, 'group')} "
         f"({groups.how}): a situation needs images of at least two groups, and rates and "
-        "intervals count groups. "
-        "--groups none takes every image by itself."
+        "intervals count groups. --groups none treats every image as independent."
     ]
 
 

@@ -46,9 +46,7 @@ class ExportedImage:
 def check_target(out: Path, images: Path) -> None:
     """Raise InputError unless `out` is a new or empty folder outside of the images' folder."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(
-            f"{out} is not a new or empty folder; it is left as it is. Choose another."
-        )
+        raise InputError(f"{out} is not a new or empty folder; it is not changed. Choose another.")
     if out.resolve().is_relative_to(images.resolve()):
         raise InputError(f"{out} lies inside the images' folder {images}. Choose another folder.")
 

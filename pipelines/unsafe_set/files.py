@@ -136,8 +136,8 @@ class Selection(BaseModel):
         if self.groups:
             sentences.append(
                 f"{count_of(self.chosen, 'image')} of {count_of(self.chosen_groups, 'group')}, "
-                f"told {self.groups}: in each cluster, the first of every group comes before the "
-                "second of any. --groups none takes every image by itself."
+                f"found {self.groups}: in each cluster, the first image of every group comes "
+                "before the second of any. --groups none treats every image as independent."
             )
         if self.set_aside:
             sentences.append(
@@ -209,7 +209,7 @@ def _read_measured(run: Path, selection: Selection) -> Candidates:
     candidates = read_candidates(run)
     if selection.measured != _digest(run / CANDIDATES_FILE):
         raise InputError(
-            f"{run / CANDIDATES_FILE} is not what {SELECTION_FILE} is about. {SELECT_AGAIN}"
+            f"{run / CANDIDATES_FILE} does not belong to {SELECTION_FILE}. {SELECT_AGAIN}"
         )
     return candidates
 

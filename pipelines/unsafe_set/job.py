@@ -189,7 +189,7 @@ def _describe(
     notes = [*notes]
     if as_text(folder) == manifest.folder:
         notes.append(
-            "The improvement set is the folder of the failing images: new images would tell more."
+            "The improvement set is the folder of the failing images: use new images instead."
         )
     return Selection(
         folder=as_text(folder),

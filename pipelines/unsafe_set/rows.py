@@ -18,7 +18,7 @@ from pipelines.runs.guard import SAVE_AGAIN, find_file_inside, name_damaged_file
 UNSAFE_SET_FILE = "unsafe_set.csv"
 COLUMNS = ("path", "cluster", "rank", "distance", "outside", "label", "group")
 RECUT = (
-    "Give `recut` without options: it writes both files anew, and keeps the labels. Or select the "
+    "Give `recut` without options: it writes both files again, and keeps the labels. Or select the "
     "unsafe set again, with --overwrite."
 )
 
@@ -56,7 +56,7 @@ def read_rows(run: Path, listed: str) -> list[dict[str, str]]:
         digest = digest_rows((row["path"], int(row["cluster"])) for row in rows)
     if listed and digest != listed:
         raise InputError(
-            f"{path} does not list the images that selection.json is about: a job was killed while "
-            f"it wrote them, or rows were changed. {RECUT}"
+            f"{path} does not list the images of selection.json: a job was killed while it wrote "
+            f"them, or rows were changed. {RECUT}"
         )
     return rows

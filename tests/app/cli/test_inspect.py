@@ -66,7 +66,7 @@ def test_figures_and_counts_of_any_size_are_told(tmp_path):
         (["dnn.keras", "x", "--labels", "l.csv"], "--labels and --predictions belong to"),
         (
             ["--distances", "d.csv", "--normalise", "--threshold", "0.3"],
-            "--threshold, --normalise: of no use with --distances",
+            "--threshold, --normalise: without effect, because --distances",
         ),
         (["--distances", "missing.csv"], "missing.csv: expected a table, but there is no such"),
     ],

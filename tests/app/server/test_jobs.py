@@ -152,8 +152,8 @@ def test_what_cannot_be_used_is_the_reason_in_one_line(jobs, tmp_path):
     look = until(jobs, has_ended)
     assert look.state == "failed"
     assert look.message == (
-        f"{tmp_path} holds files but is not a run folder (it has no run.json); it is left as it "
-        "is. Choose a new or empty folder."
+        f"{tmp_path} holds files but is not a run folder (it has no run.json); it is not "
+        "changed. Choose a new or empty folder."
     )
 
 

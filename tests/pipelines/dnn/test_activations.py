@@ -224,7 +224,7 @@ def test_models_that_cannot_be_walked_are_refused():
         def call(self, values):
             return values
 
-    with pytest.raises(InputError, match="does not tell how its layers are connected"):
+    with pytest.raises(InputError, match="does not say how its layers are connected"):
         neuron_layers(Own())
     start = keras.Input((3,))
     two = keras.Model(start, [L.Dense(1)(start), L.Dense(1)(start)])

@@ -210,7 +210,7 @@ def test_inputs_and_outputs_that_are_none_of_an_image_classifier(tmp_path, keras
 
 def test_scaling_is_asked_for_where_the_model_does_not_tell(tmp_path):
     file = save(tmp_path / "dnn.keras")
-    with pytest.raises(InputError, match="does not tell how its input is scaled"):
+    with pytest.raises(InputError, match="does not say how its input is scaled"):
         load_network(file)
     with pytest.raises(InputError, match="scaling: expected none, 0-1, -1-1, caffe, torch"):
         load_network(file, "0-2")

@@ -95,7 +95,7 @@ def test_the_files_name_the_groups_and_count_them(tmp_path):
     ]  # fmt: skip
     assert read_selection(tmp_path).chosen_groups == 3
     assert any(
-        "4 images of 3 groups, told by names" in r for r in read_selection(tmp_path).remarks()
+        "4 images of 3 groups, found by names" in r for r in read_selection(tmp_path).remarks()
     )
     new_selection = recut(tmp_path, images={"02.png": False}).selection
     assert any("3 images of 2 groups" in remark for remark in new_selection.remarks())
@@ -342,7 +342,7 @@ def test_an_unsafe_set_that_cannot_be_changed(run, tmp_path):
     with lock_folder(run), pytest.raises(InputError, match="another job is writing"):
         recut(run, count=3)
     write_candidates(run, candidates_of([[0.1]] * 30, [1]))
-    with pytest.raises(InputError, match=r"is not what selection\.json is about"):
+    with pytest.raises(InputError, match=r"does not belong to selection\.json"):
         recut(run, count=3)
     (tmp_path / "bare").mkdir()
     with pytest.raises(InputError, match="has no unsafe set: select one first"):
