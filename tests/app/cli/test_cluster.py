@@ -93,7 +93,7 @@ def test_a_stopped_job_says_so_and_keeps_what_it_has(cache, tmp_path, sign):
         job.send_signal(sign)
         output, _ = job.communicate(timeout=SECONDS)
     assert job.returncode == 130
-    assert "Stopped. Features extracted so far are kept" in output
+    assert "Stopped. Extracted features are kept" in output
     assert "--overwrite" in output
     assert read_manifest(out).ended == "stopped"
 
