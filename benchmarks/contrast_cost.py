@@ -57,8 +57,8 @@ def main() -> None:
             ]
             vectors = store.read([image.digest for image in images])
     layers = RECIPES[CONTRAST].layers
-    selected = features.select_columns(vectors, features.POOLS, layers)
-    failing, passing, search = selected[:FAILING], selected[FAILING:], Search(CONTRAST)
+    layer_features = features.select_columns(vectors, features.POOLS, layers)
+    failing, passing, search = layer_features[:FAILING], layer_features[FAILING:], Search(CONTRAST)
     partition = find_partition(failing, passing, search)
     alone = np.arange(FAILING + PASSING)
     finding = measure_cpu_seconds(lambda: find_partition(failing, passing, search))

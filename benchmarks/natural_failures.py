@@ -39,7 +39,7 @@ from pipelines.safe.recipe import Options
 from pipelines.unsafe_set.files import read_candidates
 from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
 
-PARTS = {"train": 0.4, "test": 0.3, "new": 0.3}
+SET_SHARES = {"train": 0.4, "test": 0.3, "new": 0.3}
 SIDE, EPOCHS = 64, 15
 
 
@@ -52,10 +52,10 @@ def share_out(source: Path, target: Path, seed: int) -> None:
     photographs = sorted(path for path in source.glob("*/*") if path.is_file())
     subjects = sorted({path.name for path in photographs})
     order = np.random.default_rng(seed).permutation(len(subjects))
-    ends = np.cumsum([round(share * len(subjects)) for share in PARTS.values()])[:-1]
+    ends = np.cumsum([round(share * len(subjects)) for share in SET_SHARES.values()])[:-1]
     part_of = {
         subjects[place]: part
-        for part, places in zip(PARTS, np.split(order, ends), strict=True)
+        for part, places in zip(SET_SHARES, np.split(order, ends), strict=True)
         for place in places
     }
     for path in photographs:
@@ -85,10 +85,10 @@ def train(folder: Path, seed: int) -> Any:
 
 
 def read_outcomes(
-    tested: Path, paths: tuple[str, ...]
+    test_run: Path, paths: tuple[str, ...]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Return whether the network is wrong on each image, and its largest share of a class."""
-    rows = {row["path"]: row for row in read_csv(tested / "testResult.csv")}
+    rows = {row["path"]: row for row in read_csv(test_run / "testResult.csv")}
     wrong = np.array([rows[path]["correct"] == "0" for path in paths])
     scores = [name for name in rows[paths[0]] if name.startswith("score ")]
     return wrong, np.array([max(float(rows[path][name]) for name in scores) for path in paths])
@@ -101,10 +101,10 @@ def measure_lifts(source: Path, folder: Path, seed: int) -> dict[str, list[float
     train(folder / "train", seed).save(dnn)
     for part in ("test", "new"):
         test_model(dnn, folder / part, folder / f"{part} run", EvaluationOptions(), progress=_quiet)
-    tested = folder / "test run"
-    failures, new = tested / "failures.txt", folder / "new"
+    test_run = folder / "test run"
+    failures, new = test_run / "failures.txt", folder / "new"
     runs = {
-        "contrast": Options(test_run=tested),
+        "contrast": Options(test_run=test_run),
         "appearance": Options(),
         "heatmaps": HeatmapOptions(),
     }

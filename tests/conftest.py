@@ -27,16 +27,16 @@ def make_once(tmp_path_factory):
     """
 
     def share(name, make):
-        shared = tmp_path_factory.getbasetemp()
+        folder_of_all = tmp_path_factory.getbasetemp()
         if "PYTEST_XDIST_WORKER" in os.environ:
-            shared = shared.parent
-        made = shared / f"{name}.pickle"
-        with FileLock(shared / f"{name}.lock"):
-            if not made.exists():
-                folder = shared / f"{name}-once"
+            folder_of_all = folder_of_all.parent
+        pickle_file = folder_of_all / f"{name}.pickle"
+        with FileLock(folder_of_all / f"{name}.lock"):
+            if not pickle_file.exists():
+                folder = folder_of_all / f"{name}-once"
                 folder.mkdir()
-                made.write_bytes(pickle.dumps(make(folder)))
-        return pickle.loads(made.read_bytes())
+                pickle_file.write_bytes(pickle.dumps(make(folder)))
+        return pickle.loads(pickle_file.read_bytes())
 
     return share
 

@@ -229,18 +229,18 @@ def tree(folder):
 def test_a_bad_input_leaves_no_run_folder(good, tmp_path, job, what, value, words):
     command = words_of(job, what, value, Desk(good, tmp_path))
     out, earlier = tmp_path / "out", tmp_path / "earlier"
-    done = tool(*command, "--out", out)
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = done.stderr.splitlines()
+    result = tool(*command, "--out", out)
+    assert (result.returncode, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
     assert words in line
     assert line.startswith("Error: ")
     assert not out.exists()
     earlier.mkdir()
-    ended = Manifest(job=command[0], command=[], folder="", parameters={}, ended="finished")
-    write_manifest(earlier, ended)
+    manifest = Manifest(job=command[0], command=[], folder="", parameters={}, ended="finished")
+    write_manifest(earlier, manifest)
     (earlier / "rejected.txt").write_text("a file of the earlier run")
     before = tree(earlier)
-    done = tool(*command, "--out", earlier, "--overwrite")
-    assert (done.returncode, done.stderr.splitlines()) == (1, [line])
+    result = tool(*command, "--out", earlier, "--overwrite")
+    assert (result.returncode, result.stderr.splitlines()) == (1, [line])
     assert tree(earlier) == before
     assert (earlier / MANIFEST_FILE).is_file()

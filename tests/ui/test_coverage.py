@@ -53,7 +53,7 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(server, chromium, model, folders):
+def coverage_run(server, chromium, model, folders):
     """Give a model and test sets to the page, and return the run."""
     page = new_page(chromium, viewport={"width": 1440, "height": 900})
     page.goto(server.url)
@@ -73,19 +73,19 @@ def finished(server, chromium, model, folders):
 
 
 @pytest.fixture
-def looking(finished, server, visit):
+def looking(coverage_run, server, visit):
     page = visit(server.url)
     open_tab(page, "Coverage")
     box = page.get_by_label("Open a measured coverage")
     expect(box).not_to_have_value("")  # the latest opens by itself
-    box.fill(str(finished))
+    box.fill(str(coverage_run))
     box.press("Enter")
-    expect(page.locator("#coverage h2")).to_have_text(finished.name)
+    expect(page.locator("#coverage h2")).to_have_text(coverage_run.name)
     return page
 
 
-def test_scores_and_neurons(looking, finished, folders, shoot):
-    results = document_of(finished)
+def test_scores_and_neurons(looking, coverage_run, folders, shoot):
+    results = document_of(coverage_run)
     test = results["tests"][0]
     pane = looking.locator("#coverage")
     expect(pane.locator(".facts")).to_contain_text(
@@ -104,7 +104,7 @@ def test_scores_and_neurons(looking, finished, folders, shoot):
     assert titles == ["", name, "<b>noisy", f"{name} + <b>noisy"]
     cells = pane.locator(".criteria tbody tr")
     expect(cells).to_have_count(8)
-    rows = {(r["test_set"], r["criterion"]): r for r in read_csv(finished / "criteria.csv")}
+    rows = {(r["test_set"], r["criterion"]): r for r in read_csv(coverage_run / "criteria.csv")}
     for line in cells.all():
         criterion, *values = line.locator("td").all_inner_texts()
         criterion = criterion.split("\n")[0]
@@ -116,8 +116,8 @@ def test_scores_and_neurons(looking, finished, folders, shoot):
     shoot(looking, "coverage")
 
 
-def test_combinations_growth_and_images_alone(looking, finished):
-    test = document_of(finished)["tests"][0]
+def test_combinations_growth_and_images_alone(looking, coverage_run):
+    test = document_of(coverage_run)["tests"][0]
     part = looking.get_by_role("region", name="Covered combinations")
     first = part.locator("tbody tr").first.locator("td").all_inner_texts()
     assert first[:3] == [
@@ -150,8 +150,8 @@ def test_combinations_growth_and_images_alone(looking, finished):
         assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 50
 
 
-def test_another_test_set(looking, finished):
-    results = document_of(finished)
+def test_another_test_set(looking, coverage_run):
+    results = document_of(coverage_run)
     looking.get_by_label("Test set", exact=True).select_option("1")
     expect(looking.locator("#coverage .facts")).to_contain_text(
         f"are covered by {results['tests'][1]['images']} images of <b>noisy"
@@ -159,8 +159,8 @@ def test_another_test_set(looking, finished):
     assert looking.evaluate("window.hit") is None
 
 
-def test_new_images_are_ranked_and_exported(looking, finished, tmp_path):
-    rows = read_csv(finished / "widening.csv")
+def test_new_images_are_ranked_and_exported(looking, coverage_run, tmp_path):
+    rows = read_csv(coverage_run / "widening.csv")
     part = looking.get_by_role("region", name="New images that widen the test set")
     titles = [image.get_attribute("title") for image in part.locator(".thumb").all()]
     assert titles == [row["path"] for row in rows[:24]]

@@ -194,8 +194,8 @@ def test_a_list_names_images_of_a_linked_folder(tmp_path, images):
     paths = list_images(tmp_path / "set").paths
     assert "more/d.png" in paths
     write_image_list(tmp_path / "list.txt", tmp_path / "set", paths)
-    listed = list_images(tmp_path / "list.txt")
-    assert (listed.paths, listed.rejected) == (paths, ())
+    new_list = list_images(tmp_path / "list.txt")
+    assert (new_list.paths, new_list.rejected) == (paths, ())
     outside = list_images(tmp_path / "list.txt", [tmp_path / "set"])
     assert outside.rejected == (Rejected("more/d.png", NOT_ALLOWED),)
     (tmp_path / "list.txt").write_text("# set\ncat/a.png\nmore/../../elsewhere/d.png\n")

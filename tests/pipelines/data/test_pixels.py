@@ -184,8 +184,8 @@ def test_16_bit_pixels_scaled_in_parts_are_those_scaled_as_a_whole(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 2**16, (200, 30), dtype=np.uint16)
     for name in ("a.png", "a.pgm", "a.tif"):
         Image.fromarray(pixels).save(tmp_path / name)
-        decoded = np.asarray(load_image(tmp_path, name, 224))
-        assert np.array_equal(decoded, np.repeat((pixels // 257)[..., None], 3, axis=2))
+        picture = np.asarray(load_image(tmp_path, name, 224))
+        assert np.array_equal(picture, np.repeat((pixels // 257)[..., None], 3, axis=2))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from pipelines.data.properties import PROPERTIES, Property, measure
 
-KEYS = [each.key for each in PROPERTIES]
+KEYS = [quality.key for quality in PROPERTIES]
 EDGES = ("sharpness", "noise", "orientation", "coherence", "centre_x", "centre_y")
 
 

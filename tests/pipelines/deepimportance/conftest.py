@@ -21,7 +21,7 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def finished(model, folders, tmp_path_factory):
+def coverage_run(model, folders, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
     measure(model, folders, out, ("test", "other/test"), neurons=4, new=True)
     return out

@@ -44,8 +44,8 @@ def measure(model, folders, out, tests=("test",), overwrite=False, **options):
     )
 
 
-def regions_of(finished, measurements):
-    neurons = read_manifest(finished).chosen["neurons"]
+def regions_of(coverage_run, measurements):
+    neurons = read_manifest(coverage_run).chosen["neurons"]
     training = measurements["training"][2]["hidden"]
     regions = [quantise(training[:, neuron]) for neuron in neurons]
     return {

@@ -19,8 +19,8 @@ from tests.edited import ABSENT, check_refusal, edit_part
 
 
 @pytest.fixture
-def run(finished, tmp_path):
-    return shutil.copytree(finished, tmp_path / "run")
+def run(coverage_run, tmp_path):
+    return shutil.copytree(coverage_run, tmp_path / "run")
 
 
 def test_each_part_is_all_that_the_job_wrote(run, model, folders):

@@ -16,41 +16,41 @@ from pipelines.deepinspect.evaluation import (
 from pipelines.deepinspect.ranking import rank_pairs
 
 
-def one_hot(labels, k):
+def encode_one_hot(labels, k):
     return np.eye(k, dtype=bool)[labels]
 
 
-def mean_of(parts):
-    known = [part for part in parts if part is not None]
-    return sum(known) / len(known) if known else np.nan
+def mean_of(shares):
+    defined_shares = [part for part in shares if part is not None]
+    return sum(defined_shares) / len(defined_shares) if defined_shares else np.nan
 
 
-def naive_type1(labels, predicted, k):
+def naive_type1(labels, predictions, k):
     result = np.zeros((k, k))
     for a in range(k):
         for b in range(k):
             if a != b:
-                parts = []
-                for shown, taken in ((a, b), (b, a)):
-                    images = [i for i in range(len(labels)) if labels[i] == shown]
-                    wrong = [i for i in images if predicted[i] == taken]
-                    parts.append(len(wrong) / len(images) if images else None)
-                result[a, b] = mean_of(parts)
+                shares = []
+                for label, prediction in ((a, b), (b, a)):
+                    images = [i for i in range(len(labels)) if labels[i] == label]
+                    wrong = [i for i in images if predictions[i] == prediction]
+                    shares.append(len(wrong) / len(images) if images else None)
+                result[a, b] = mean_of(shares)
     return result
 
 
-def naive_type2(truth, predicted, k):
+def naive_type2(truth, predictions, k):
     result = np.zeros((k, k))
     for a in range(k):
         for b in range(k):
             if a != b:
-                parts = []
+                shares = []
                 for there, absent in ((a, b), (b, a)):
                     images = [i for i in range(len(truth)) if truth[i, there]]
                     images = [i for i in images if not truth[i, absent]]
-                    both = [i for i in images if predicted[i, a] and predicted[i, b]]
-                    parts.append(len(both) / len(images) if images else None)
-                result[a, b] = mean_of(parts)
+                    both = [i for i in images if predictions[i, a] and predictions[i, b]]
+                    shares.append(len(both) / len(images) if images else None)
+                result[a, b] = mean_of(shares)
     return result
 
 
@@ -68,14 +68,14 @@ def naive_disparity(errors):
 
 def test_type1_is_the_mean_of_both_directions():
     rng = np.random.default_rng(0)
-    labels, predicted = rng.integers(0, 5, (2, 300))
-    confusion = type1_confusion(one_hot(labels, 6), one_hot(predicted, 6))
-    np.testing.assert_allclose(confusion, naive_type1(labels, predicted, 6), atol=1e-12)
+    labels, predictions = rng.integers(0, 5, (2, 300))
+    confusion = type1_confusion(encode_one_hot(labels, 6), encode_one_hot(predictions, 6))
+    np.testing.assert_allclose(confusion, naive_type1(labels, predictions, 6), atol=1e-12)
 
 
 def test_of_a_class_without_labels_the_other_direction_counts():
-    labels, predicted = np.array([0, 0, 1, 1]), np.array([2, 0, 1, 2])
-    confusion = type1_confusion(one_hot(labels, 4), one_hot(predicted, 4))
+    labels, predictions = np.array([0, 0, 1, 1]), np.array([2, 0, 1, 2])
+    confusion = type1_confusion(encode_one_hot(labels, 4), encode_one_hot(predictions, 4))
     assert confusion[0, 2] == 0.5
     assert np.isnan(confusion[2, 3])
     assert confusion[0, 1] == 0
@@ -83,10 +83,10 @@ def test_of_a_class_without_labels_the_other_direction_counts():
 
 def test_type2_counts_images_that_show_one_of_both():
     rng = np.random.default_rng(1)
-    truth, predicted = rng.random((2, BLOCK + 250, 5)) < 0.4
+    truth, predictions = rng.random((2, BLOCK + 250, 5)) < 0.4
     truth[:, 3] = truth[:, 1]  # the two are never alone
-    confusion = type2_confusion(truth, predicted)
-    np.testing.assert_allclose(confusion, naive_type2(truth, predicted, 5), atol=1e-12)
+    confusion = type2_confusion(truth, predictions)
+    np.testing.assert_allclose(confusion, naive_type2(truth, predictions, 5), atol=1e-12)
     assert np.isnan(confusion[1, 3])
 
 
@@ -122,11 +122,11 @@ def test_a_class_without_any_known_error_has_no_disparity():
 
 def naive_area(order, wrong):
     """Go down the list, a trapezium a pair."""
-    area, detected = 0.0, 0
+    area, detections = 0.0, 0
     for pair in order:
-        before = detected
-        detected += wrong[pair]
-        area += (before + detected) / 2
+        before = detections
+        detections += wrong[pair]
+        area += (before + detections) / 2
     return area / len(order) / sum(wrong)
 
 
@@ -138,24 +138,24 @@ def test_the_curve_and_its_area(lowest_first):
     ranking = rank_pairs(scores, lowest_first=lowest_first, top_percent=5)
     evaluation = evaluate_ranking(scores, truth, ranking)
     mean = sum(truth) / 190
-    cut = mean + (sum((value - mean) ** 2 for value in truth) / 190) ** 0.5
-    wrong = [value > cut for value in truth]
+    threshold = mean + (sum((value - mean) ** 2 for value in truth) / 190) ** 0.5
+    wrong = [value > threshold for value in truth]
     assert true_errors(truth).tolist() == wrong
-    ranked = sorted(range(190), key=lambda pair: scores[pair], reverse=not lowest_first)
-    assert evaluation.aucec == pytest.approx(naive_area(ranked, wrong))
+    pair_order = sorted(range(190), key=lambda pair: scores[pair], reverse=not lowest_first)
+    assert evaluation.aucec == pytest.approx(naive_area(pair_order, wrong))
     perfect = sorted(range(190), key=lambda pair: not wrong[pair])
     assert evaluation.optimum == pytest.approx(naive_area(perfect, wrong))
     assert evaluation.gain == pytest.approx((evaluation.aucec - 0.5) / 0.5)
-    for cut_off, reported in (
-        (evaluation.top_percent, ranked[:9]),
+    for figures, first_pairs in (
+        (evaluation.top_percent, pair_order[:9]),
         (evaluation.one_sd, np.flatnonzero(ranking.one_sd)),
     ):
-        tp = sum(wrong[pair] for pair in reported)
-        assert (cut_off.tp, cut_off.fp) == (tp, len(reported) - tp)
-        assert cut_off.precision == pytest.approx(tp / len(reported))
-        assert cut_off.recall == pytest.approx(tp / sum(wrong))
-        assert cut_off.random_precision == pytest.approx(sum(wrong) / 190)
-        assert cut_off.random_recall == pytest.approx(len(reported) / 190)
+        tp = sum(wrong[pair] for pair in first_pairs)
+        assert (figures.tp, figures.fp) == (tp, len(first_pairs) - tp)
+        assert figures.precision == pytest.approx(tp / len(first_pairs))
+        assert figures.recall == pytest.approx(tp / sum(wrong))
+        assert figures.random_precision == pytest.approx(sum(wrong) / 190)
+        assert figures.random_recall == pytest.approx(len(first_pairs) / 190)
     assert (evaluation.pairs, evaluation.errors) == (190, sum(wrong))
     assert evaluation.spearman < 0 if lowest_first else evaluation.spearman > 0
     assert evaluation.curve[0] == (0, 0)
@@ -169,9 +169,9 @@ def test_spearman_is_the_correlation_of_ranks():
     rng = np.random.default_rng(8)
     scores, truth = rng.permutation(30) / 1.0, rng.permutation(30) ** 2.0
     evaluation = evaluate_ranking(scores, truth, rank_pairs(scores, lowest_first=True))
-    one = [sorted(scores).index(value) for value in scores]
-    other = [sorted(truth).index(value) for value in truth]
-    apart = sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
+    ranks = [sorted(scores).index(value) for value in scores]
+    other_ranks = [sorted(truth).index(value) for value in truth]
+    apart = sum((a - b) ** 2 for a, b in zip(ranks, other_ranks, strict=True))
     assert evaluation.spearman == pytest.approx(1 - 6 * apart / (30 * (30**2 - 1)))
 
 
@@ -182,8 +182,8 @@ def test_pairs_of_equal_scores_count_as_in_any_order():
     wrong = true_errors(truth).tolist()
     areas = []
     for _ in range(4000):
-        shuffled = rng.permutation(40)
-        order = sorted(shuffled, key=lambda pair: scores[pair])
+        pairs = rng.permutation(40)
+        order = sorted(pairs, key=lambda pair: scores[pair])
         areas.append(naive_area(order, wrong))
     assert evaluation.aucec == pytest.approx(np.mean(areas), abs=0.005)
 

@@ -23,8 +23,8 @@ ALL = {"start": None, "stop": None, "step": None}
 PICTURES = np.random.default_rng(0).uniform(0, 255, (2, *SHAPE)).astype(np.float32)
 
 
-def slicing(*parts):
-    return ("SlicingOpLambda", "__operators__.getitem", {"slice_spec": list(parts)})
+def slicing(*slices):
+    return ("SlicingOpLambda", "__operators__.getitem", {"slice_spec": list(slices)})
 
 
 def operation(function, **arguments):
@@ -109,12 +109,12 @@ CASES = {
 """Of each: with Keras 3, as Keras 2 describes it, and with NumPy."""
 
 
-def save(tmp_path, suffix, compute, described, name="dnn"):
+def save(tmp_path, suffix, compute, layers, name="dnn"):
     """Save a model as Keras 2 does, its operations described so; return file and weights."""
     image = keras.Input(SHAPE)
-    pooled = L.GlobalAveragePooling2D()(compute(image))
-    model = randomise(keras.Model(image, L.Dense(4)(pooled)))
-    waiting = list(described)
+    averages = L.GlobalAveragePooling2D()(compute(image))
+    model = randomise(keras.Model(image, L.Dense(4)(averages)))
+    waiting = list(layers)
 
     def describe(entry):
         if not str(entry.get("module", "")).startswith("keras.src.ops"):
@@ -145,12 +145,12 @@ def save(tmp_path, suffix, compute, described, name="dnn"):
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 @pytest.mark.parametrize("case", CASES)
 def test_an_operation_computes_what_numpy_does(tmp_path, case, suffix):
-    with_keras, described, with_numpy = CASES[case]
-    file, (kernel, bias) = save(tmp_path, suffix, with_keras, described)
+    with_keras, layers, with_numpy = CASES[case]
+    file, (kernel, bias) = save(tmp_path, suffix, with_keras, layers)
     network = load_network(file, "none")
     expected = with_numpy(PICTURES).mean((1, 2)) @ kernel + bias
-    received = np.asarray(network.model(PICTURES, training=False))
-    np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-3)
+    outputs = np.asarray(network.model(PICTURES, training=False))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])

@@ -317,14 +317,16 @@ def test_a_second_job_is_told_of_the_first_and_not_to_overwrite_it(tmp_path, ear
 
 
 def test_what_a_killed_job_left_is_no_obstacle_and_goes_when_its_file_is_written(tmp_path):
-    left = [tmp_path / f".{name}.123.0123abcd.tmp" for name in ("run.json", "a.csv", "mine")]
-    for file in left:
+    last_manifest = [
+        tmp_path / f".{name}.123.0123abcd.tmp" for name in ("run.json", "a.csv", "mine")
+    ]
+    for file in last_manifest:
         file.touch()
     assert run_folder.check_run_folder(tmp_path, overwrite=False) is False
     with run_folder.open_run(tmp_path, manifest(), quiet):
-        assert [file.exists() for file in left] == [False, True, True]
+        assert [file.exists() for file in last_manifest] == [False, True, True]
     with run_folder.amend_run(tmp_path, quiet, ("a.csv",)):
-        assert [file.exists() for file in left] == [False, False, True]
+        assert [file.exists() for file in last_manifest] == [False, False, True]
 
 
 def test_a_file_is_not_a_run_folder(tmp_path):

@@ -135,7 +135,7 @@ def test_groups_come_by_turns_and_a_wrong_expression_is_told_before_the_work(run
 
 
 @pytest.mark.parametrize(
-    ("wanted", "count", "words"),
+    ("choices", "count", "words"),
     [
         ({}, 3, "10 % of the improvement set, as neither"),
         ({"test_images": 100, "accuracy": 0.8}, 6, "100 test images x selection factor 0.3"),
@@ -143,8 +143,8 @@ def test_groups_come_by_turns_and_a_wrong_expression_is_told_before_the_work(run
         ({"count": 4, "test_images": 100, "accuracy": 0.8}, 4, "as asked for"),
     ],
 )
-def test_how_many_are_chosen_and_why(run, improvement, wanted, count, words):
-    selection = select(run, improvement, **wanted)
+def test_how_many_are_chosen_and_why(run, improvement, choices, count, words):
+    selection = select(run, improvement, **choices)
     assert (selection.count, selection.chosen) == (count, count)
     assert words in selection.counted
 
@@ -187,7 +187,7 @@ def test_labels_are_not_lost_when_the_run_is_found_again(run, improvement):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"),
+    ("choices", "words"),
     [
         ({"count": 0}, "count: expected a number of images, 1 or more, received 0"),
         ({"accuracy": 1.2, "test_images": 5}, "accuracy: expected a share, 0 to 1, received 1.2"),
@@ -198,9 +198,9 @@ def test_labels_are_not_lost_when_the_run_is_found_again(run, improvement):
         ({"ranking": "best"}, "ranking: expected contrast or distance, received 'best'"),
     ],
 )
-def test_options_that_cannot_be_used(run, improvement, wanted, words):
+def test_options_that_cannot_be_used(run, improvement, choices, words):
     with pytest.raises(InputError, match=words):
-        select(run, improvement, **wanted)
+        select(run, improvement, **choices)
     assert read_selection(run) is None
 
 
@@ -270,12 +270,12 @@ def test_what_cannot_be_exported(run, improvement, tmp_path):
         export_unsafe_set(run, tmp_path / "full", quiet)
     with pytest.raises(InputError, match="lies inside the images"):
         export_unsafe_set(run, improvement / "out", quiet)
-    gone = rows_of(run)[1]["path"]
-    moved = tmp_path / "moved.png"
-    (improvement / gone).rename(moved)
+    name = rows_of(run)[1]["path"]
+    other_place = tmp_path / "moved.png"
+    (improvement / name).rename(other_place)
     try:
         _, (missing,) = export_unsafe_set(run, tmp_path / "out", quiet)
     finally:
-        moved.rename(improvement / gone)
-    assert missing.path == gone
+        other_place.rename(improvement / name)
+    assert missing.path == name
     assert len(json.loads((tmp_path / "out" / "coco.json").read_text())["images"]) == 2

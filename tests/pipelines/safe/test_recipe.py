@@ -46,8 +46,8 @@ def test_the_full_network_gives_4096_features_within_the_memory_stated(
     network, weights = full_network
     for seed in range(12):
         draw(tmp_path / "images" / f"{seed:02d}.png", seed)
-    done = cluster(tmp_path / "images", weights, tmp_path / "run")
-    assert done.returncode == 0, done.stderr
+    result = cluster(tmp_path / "images", weights, tmp_path / "run")
+    assert result.returncode == 0, result.stderr
     manifest = read_manifest(tmp_path / "run")
     assert manifest.weights["layers"] == ["fc2"]
     assert manifest.chosen["components"] == 12
@@ -64,12 +64,12 @@ def test_the_full_network_gives_4096_features_within_the_memory_stated(
     features = fc2.predict_on_batch(
         keras.applications.vgg16.preprocess_input(pixels.astype(np.float32))
     )
-    centred = features - features.mean(axis=0)
-    with np.load(tmp_path / "run" / "reduction.npz") as kept:
-        products = centred @ centred.T
+    deviations = features - features.mean(axis=0)
+    with np.load(tmp_path / "run" / "reduction.npz") as arrays:
+        products = deviations @ deviations.T
         close = pytest.approx(products, abs=1e-3 * float(products.max()))
-        assert kept["points"] @ kept["points"].T == close
-        assert np.array_equal(kept["denoised"], kept["points"])
+        assert arrays["points"] @ arrays["points"].T == close
+        assert np.array_equal(arrays["denoised"], arrays["points"])
 
 
 def test_a_base_without_top_cannot_serve(cache, draw, tmp_path):
@@ -77,9 +77,11 @@ def test_a_base_without_top_cannot_serve(cache, draw, tmp_path):
     base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(224, 224, 3))
     base.save_weights(tmp_path / "base.weights.h5")
     draw(tmp_path / "images" / "a.png")
-    with pytest.raises(InputError, match=r"layer fc1: expected a kernel \(25088, 4096\)") as caught:
+    with pytest.raises(
+        InputError, match=r"layer fc1: expected a kernel \(25088, 4096\)"
+    ) as refusal:
         find(
             tmp_path / "images", tmp_path / "run", recipe="paper",
             weights=tmp_path / "base.weights.h5", precision="float32",
         )  # fmt: skip
-    assert "use --recipe default" in str(caught.value)
+    assert "use --recipe default" in str(refusal.value)

@@ -18,16 +18,16 @@ def features():
     return values.astype(np.float32)
 
 
-def scaled_naively(features, widths):
+def scale_naively(features, widths):
     rows = []
     for row in features.tolist():
-        parts, start = [], 0
+        values, start = [], 0
         for width in widths:
-            part = row[start : start + width]
-            length = math.sqrt(sum(value * value for value in part))
-            parts += [value / length for value in part] if length else part
+            layer_values = row[start : start + width]
+            length = math.sqrt(sum(value * value for value in layer_values))
+            values += [value / length for value in layer_values] if length else layer_values
             start += width
-        rows.append(parts)
+        rows.append(values)
     return np.array(rows)
 
 
@@ -57,12 +57,12 @@ def axes_naively(rows):
 
 
 def test_each_layers_part_gets_length_one_naively(features):
-    received = reduction.scale_to_unit_length(features, WIDTHS)
-    assert received.dtype == np.float32
-    assert received == pytest.approx(scaled_naively(features, WIDTHS), rel=1e-5)
+    unit_vectors = reduction.scale_to_unit_length(features, WIDTHS)
+    assert unit_vectors.dtype == np.float32
+    assert unit_vectors == pytest.approx(scale_naively(features, WIDTHS), rel=1e-5)
     start = 0
     for width in WIDTHS:
-        lengths = np.linalg.norm(received[:, start : start + width], axis=1)
+        lengths = np.linalg.norm(unit_vectors[:, start : start + width], axis=1)
         assert lengths == pytest.approx(np.ones(len(features)), rel=1e-6)
         start += width
 
@@ -71,12 +71,12 @@ def test_zeros_stay_zeros_layer_by_layer(features):
     features[4] = 0
     features[7, :3] = 0
     features[9, 3:10] = 0
-    received = reduction.scale_to_unit_length(features, WIDTHS)
-    assert np.isfinite(received).all()
-    assert not received[4].any()
-    assert not received[7, :3].any()
-    assert not received[9, 3:10].any()
-    assert received == pytest.approx(scaled_naively(features, WIDTHS), rel=1e-5)
+    unit_vectors = reduction.scale_to_unit_length(features, WIDTHS)
+    assert np.isfinite(unit_vectors).all()
+    assert not unit_vectors[4].any()
+    assert not unit_vectors[7, :3].any()
+    assert not unit_vectors[9, 3:10].any()
+    assert unit_vectors == pytest.approx(scale_naively(features, WIDTHS), rel=1e-5)
 
 
 def test_scaling_forgets_how_bright_a_layer_is(features):
@@ -100,7 +100,7 @@ def test_features_that_were_given_are_left_as_they_are(features, unit_length):
 @pytest.mark.parametrize("unit_length", [True, False])
 def test_components_are_the_eigenvectors_of_the_covariance(features, unit_length):
     space = reduction.fit(features, WIDTHS, components=5, unit_length=unit_length, seed=0)
-    rows = scaled_naively(features, WIDTHS) if unit_length else features
+    rows = scale_naively(features, WIDTHS) if unit_length else features
     mean, variances, axes = axes_naively(rows)
     assert space.widths == WIDTHS
     assert space.unit_length is unit_length
@@ -121,7 +121,7 @@ def test_new_images_are_projected_with_what_the_run_has_fitted(features, unit_le
     points = reduction.apply(space, new)
     assert points.dtype == np.float32
     assert points.shape == (10, 4)
-    rows = scaled_naively(new, WIDTHS) if unit_length else new.astype(float)
+    rows = scale_naively(new, WIDTHS) if unit_length else new.astype(float)
     mean, components = space.mean.astype(float), space.components.astype(float)
     for place, row in enumerate(rows):
         for number, axis in enumerate(components):
@@ -144,7 +144,7 @@ def test_projected_images_keep_the_variances_of_their_axes(features):
 def test_all_components_keep_all_distances(features):
     space = reduction.fit(features, WIDTHS, components=256, unit_length=True, seed=0)
     points = reduction.apply(space, features)
-    rows = scaled_naively(features, WIDTHS)
+    rows = scale_naively(features, WIDTHS)
     assert space.explained == pytest.approx(1, abs=1e-5)
     for i in range(10):
         for j in range(10):

@@ -41,11 +41,11 @@ def test_no_image_is_scored_by_a_machine_that_learnt_from_it(monkeypatch):
             pass
 
         def fit(self, points, kinds):
-            self.known = {tuple(point) for point in points[~kinds].tolist()}
+            self.training_points = {tuple(point) for point in points[~kinds].tolist()}
             return self
 
         def decision_function(self, points):
-            learnt.extend(tuple(point) in self.known for point in points.tolist())
+            learnt.extend(tuple(point) in self.training_points for point in points.tolist())
             return np.zeros(len(points))
 
     monkeypatch.setattr("sklearn.svm.SVC", Machine)

@@ -13,7 +13,7 @@ from tests.edited import edit_part
 
 
 @pytest.fixture
-def heated(run):
+def heatmap_run(run):
     """Give the run heatmaps of two layers, as a job of `heatmaps` does."""
     rng = np.random.default_rng(0)
     (run / "heatmaps").mkdir()
@@ -27,16 +27,16 @@ def heated(run):
     return run
 
 
-def test_heatmaps_come_most_central_first_with_their_mean(heated, client, address):
+def test_heatmaps_come_most_central_first_with_their_mean(heatmap_run, client, address):
     assert client.get(f"{address}/layers").json()["shown"] == ["conv/1", "input"]
     view = client.get(f"{address}/heatmaps/0", params={"layer": "conv/1"}).json()
-    clusters = read_clusters(heated)
+    clusters = read_clusters(heatmap_run)
     members = [place for place, label in enumerate(clusters.labels) if label == 0]
     members.sort(key=lambda place: clusters.centre_distances[place])
     assert view["paths"] == [clusters.paths[place] for place in members]
     levels = np.frombuffer(base64.b64decode(view["data"]), np.int8)
     maps = levels.reshape(len(members) + 1, view["height"], view["width"])
-    heatmaps = np.load(heated / "heatmaps" / "000.npy")
+    heatmaps = np.load(heatmap_run / "heatmaps" / "000.npy")
     assert np.array_equal(maps[:-1], heatmaps[members])
     mean = heatmaps[members].astype(float).mean(axis=0)
     assert np.abs(127 * mean / np.abs(mean).max() - maps[-1]).max() <= 0.5
@@ -52,7 +52,7 @@ def test_heatmaps_come_most_central_first_with_their_mean(heated, client, addres
         ("compare/unknown", "server was restarted"),
     ],
 )
-def test_what_is_not_there_is_said(heated, client, address, path, words):
+def test_what_is_not_there_is_said(heatmap_run, client, address, path, words):
     answer = client.get(f"{address}/{path}")
     assert answer.status_code == 404
     assert words in answer.text
@@ -66,8 +66,8 @@ def test_a_run_by_appearance_has_no_heatmaps(run, client, address):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", None])
-def test_damaged_heatmaps_are_named(heated, client, address, content):
-    file = heated / "heatmaps" / "001.npy"
+def test_damaged_heatmaps_are_named(heatmap_run, client, address, content):
+    file = heatmap_run / "heatmaps" / "001.npy"
     if content is None:
         np.save(file, np.zeros((3, 3, 4), np.int8))  # of other images
     else:
@@ -89,8 +89,10 @@ def test_a_run_agrees_with_itself(run, served, client, address):
     ("column", "cell"),
     [("clusters", "many"), ("wicd", "nan"), ("seconds", "inf"), ("chosen", "0")],
 )
-def test_a_table_of_layers_that_cannot_be_shown_is_refused(heated, client, address, column, cell):
-    replace_cells(heated / "layers.csv", "layer", {"conv/1": {column: cell}})
+def test_a_table_of_layers_that_cannot_be_shown_is_refused(
+    heatmap_run, client, address, column, cell
+):
+    replace_cells(heatmap_run / "layers.csv", "layer", {"conv/1": {column: cell}})
     answer = client.get(f"{address}/layers")
     assert answer.status_code == 404
     assert "layers.csv is not as the tool writes it" in answer.text

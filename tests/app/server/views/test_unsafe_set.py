@@ -106,12 +106,12 @@ def test_no_thumbnail_is_drawn_of_a_file_beside_the_improvement_set(
     secret = draw(new.parent / "secret.png", 777)
     candidates = read_candidates(selection_run)
     digest = check_image(new.parent, "secret.png").digest
-    forged_candidates = replace(
+    other_candidates = replace(
         candidates,
         paths=("../secret.png", *candidates.paths[1:]),
         digests=(digest, *candidates.digests[1:]),
     )
-    measured = write_candidates(selection_run, forged_candidates)
+    measured = write_candidates(selection_run, other_candidates)
     text = read_selection(selection_run).model_copy(update={"measured": measured}).model_dump_json()
     (selection_run / "selection.json").write_text(text)
     assert secret.exists()

@@ -65,13 +65,13 @@ def kills(run, table_files):
     """Yield copies of a run, each killed before the next change of being explained."""
     step = 0
     while True:
-        killed = shutil.copytree(run, run.with_name("killed"))
-        if not kill_before(step, lambda folder=killed: explain(folder, table_files)):
+        run_after_kill = shutil.copytree(run, run.with_name("killed"))
+        if not kill_before(step, lambda folder=run_after_kill: explain(folder, table_files)):
             break
-        yield killed
-        shutil.rmtree(killed)
+        yield run_after_kill
+        shutil.rmtree(run_after_kill)
         step += 1
-    shutil.rmtree(killed)
+    shutil.rmtree(run_after_kill)
 
 
 def files_of(run):
@@ -91,35 +91,37 @@ def test_a_kill_leaves_one_explanation_or_a_refusal(run, tables, other_tables, t
     before, after = files_of(run), files_of(whole)
     report = (run / "report.html").read_bytes()
     states = []
-    for killed in kills(run, table_files):
+    for run_after_kill in kills(run, table_files):
         try:
-            read_results(killed)
+            read_results(run_after_kill)
         except InputError as error:
             states.append("refused")
             assert "parts of two explanations: `explain` broke off while" in str(error)
             with pytest.raises(InputError, match="parts of two explanations"):
-                write_report(killed)
+                write_report(run_after_kill)
         else:
-            states.append("old" if files_of(killed) == before else "new")
-            assert files_of(killed) in (before, after)
-        if (killed / "report.html").exists() and (killed / "report.html").read_bytes() == report:
+            states.append("old" if files_of(run_after_kill) == before else "new")
+            assert files_of(run_after_kill) in (before, after)
+        if (run_after_kill / "report.html").exists() and (
+            run_after_kill / "report.html"
+        ).read_bytes() == report:
             assert states[-1] == "old"
-        explain(killed, table_files)
-        assert files_of(killed) == after
-        assert not list(killed.glob(".*.tmp"))
+        explain(run_after_kill, table_files)
+        assert files_of(run_after_kill) == after
+        assert not list(run_after_kill.glob(".*.tmp"))
     assert states == sorted(states, key=("old", "refused", "new").index)
     assert {*states} == {"old", "refused", "new"}
 
 
 def test_tables_that_were_half_replaced_have_to_be_given_again(run, tables):
     refusals = []
-    for killed in kills(run, tables[1]):
+    for run_after_kill in kills(run, tables[1]):
         try:
-            explain(killed, NO_TABLES)
+            explain(run_after_kill, NO_TABLES)
         except InputError as error:
             refusals.append(str(error))
         else:
-            read_results(killed)
+            read_results(run_after_kill)
     assert refusals
     assert all("Do that again, with its tables" in refusal for refusal in refusals)
     assert "replacing" not in (run / "explanation.json").read_text()

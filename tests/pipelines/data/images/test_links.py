@@ -32,8 +32,8 @@ def test_links_to_files_are_followed_and_each_file_counts_once(tmp_path, draw):
         "loop.png": "a symbolic link that leads nowhere",
         "nowhere.png": "a symbolic link that leads nowhere",
     }
-    repeated = {file.path for file in walk_files(folder) if isinstance(file, Repeated)}
-    assert repeated == {"inside.png", "other name.png"}
+    repetitions = {file.path for file in walk_files(folder) if isinstance(file, Repeated)}
+    assert repetitions == {"inside.png", "other name.png"}
 
 
 ABOVE = "a symbolic link to a folder above it: not entered"
@@ -70,8 +70,8 @@ LINKS = {
 """Links in a folder: what they lead to, which files count, which are rejected, which repeated."""
 
 
-@pytest.mark.parametrize(("links", "paths", "rejected", "repeated"), LINKS.values(), ids=LINKS)
-def test_linked_folders_are_entered_once(tmp_path, draw, links, paths, rejected, repeated):
+@pytest.mark.parametrize(("links", "paths", "rejected", "repetitions"), LINKS.values(), ids=LINKS)
+def test_linked_folders_are_entered_once(tmp_path, draw, links, paths, rejected, repetitions):
     folder = tmp_path / "images"
     for name in ("images/own.png", "out/b.png", "out/sub/c.png"):
         draw(tmp_path / name)
@@ -86,7 +86,7 @@ def test_linked_folders_are_entered_once(tmp_path, draw, links, paths, rejected,
     files = list(walk_files(folder))
     assert sorted(file for file in files if isinstance(file, str)) == paths
     assert {f.path: f.reason for f in files if isinstance(f, Rejected)} == rejected
-    assert [file.path for file in files if isinstance(file, Repeated)] == repeated
+    assert [file.path for file in files if isinstance(file, Repeated)] == repetitions
     assert all(isinstance(check_image(folder, path), ImageFile) for path in paths)
 
 
@@ -106,8 +106,8 @@ def test_on_the_page_linked_folders_are_entered_below_the_roots_alone(tmp_path, 
         assert tell_unusable(folder / path, folder, roots) == reason
 
 
-@pytest.mark.parametrize("named", ["as a parameter", "in the environment"])
-def test_a_link_that_leaves_the_roots_is_not_followed(tmp_path, draw, named, monkeypatch):
+@pytest.mark.parametrize("place_of_roots", ["as a parameter", "in the environment"])
+def test_a_link_that_leaves_the_roots_is_not_followed(tmp_path, draw, place_of_roots, monkeypatch):
     folder, roots = tmp_path / "a" / "images", [tmp_path / "a", tmp_path / "b"]
     draw(tmp_path / "b" / "b.png")
     draw(tmp_path / "secret.png")
@@ -115,13 +115,13 @@ def test_a_link_that_leaves_the_roots_is_not_followed(tmp_path, draw, named, mon
     (folder / "b.png").symlink_to(tmp_path / "b" / "b.png")
     (folder / "c.png").symlink_to(tmp_path / "secret.png")
     (folder / "folder").symlink_to(tmp_path)
-    if named == "in the environment":
+    if place_of_roots == "in the environment":
         for name, value in environment(roots).items():
             monkeypatch.setenv(name, value)
         for path in ("c.png", "../../secret.png"):  # as a run of somebody else may name it
             outside = Rejected(path, "lies outside of the folders that may be used")
             assert check_image(folder, path) == outside
         assert isinstance(check_image(folder, "b.png"), ImageFile)
-    files = list(walk_files(folder, roots if named == "as a parameter" else None))
+    files = list(walk_files(folder, roots if place_of_roots == "as a parameter" else None))
     reason = "a symbolic link that leaves the folders that may be used: not followed"
     assert files == ["b.png", Rejected("c.png", reason), Rejected("folder", reason)]

@@ -13,8 +13,8 @@ from tests.heights import draw
 from tests.pipelines.deepimportance.measured import build, document_of, measure
 
 
-def test_accuracy_where_there_are_labels(finished, measurements):
-    for name, test in zip(("test", "other/test"), document_of(finished)["tests"], strict=True):
+def test_accuracy_where_there_are_labels(coverage_run, measurements):
+    for name, test in zip(("test", "other/test"), document_of(coverage_run)["tests"], strict=True):
         paths, outputs = measurements[name][:2]
         right = [
             ("left", "right")[k] == p.split("/")[0]
@@ -28,10 +28,16 @@ def test_another_order_of_the_classes_is_noted(folders, tmp_path):
     keras, _ = import_keras()
     keras.utils.set_random_seed(3)
     dnn = build()
-    shown = [(file, file.parent.name) for file in sorted((folders / "training").rglob("*.png"))]
-    pixels = np.stack([np.asarray(Image.open(file)) for file, _ in shown]).astype(np.float32)
+    files_and_classes = [
+        (file, file.parent.name) for file in sorted((folders / "training").rglob("*.png"))
+    ]
+    pixels = np.stack([np.asarray(Image.open(file)) for file, _ in files_and_classes]).astype(
+        np.float32
+    )
     dnn.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
-    dnn.fit(pixels, np.array([name == "left" for _, name in shown]), epochs=8, verbose=0)
+    dnn.fit(
+        pixels, np.array([name == "left" for _, name in files_and_classes]), epochs=8, verbose=0
+    )
     dnn.save(tmp_path / "dnn.keras")
     manifest = measure(tmp_path / "dnn.keras", folders, tmp_path / "run", neurons=4)
     assert "With the classes in another order" in " ".join(manifest.notes)
@@ -133,8 +139,8 @@ def test_a_folder_without_an_image(model, folders, tmp_path):
         measure(model, tmp_path, tmp_path / "run")
 
 
-def test_an_earlier_run_stays_when_the_new_one_fails(finished, model, folders, tmp_path):
-    shutil.copytree(finished, tmp_path / "run")
+def test_an_earlier_run_stays_when_the_new_one_fails(coverage_run, model, folders, tmp_path):
+    shutil.copytree(coverage_run, tmp_path / "run")
     before = (tmp_path / "run" / "coverage.json").read_bytes()
     with pytest.raises(InputError, match="no layer with neurons"):
         measure(model, folders, tmp_path / "run", overwrite=True, layer="pool")
@@ -143,8 +149,8 @@ def test_an_earlier_run_stays_when_the_new_one_fails(finished, model, folders, t
     assert not (tmp_path / "run" / "widening.csv").exists()
 
 
-def test_a_damaged_document_is_named(finished, tmp_path):
-    shutil.copytree(finished, tmp_path / "run")
+def test_a_damaged_document_is_named(coverage_run, tmp_path):
+    shutil.copytree(coverage_run, tmp_path / "run")
     (tmp_path / "run" / "coverage.json").write_text("[]")
     with pytest.raises(InputError, match=r"coverage.json is not as the tool writes it"):
         read_coverage(tmp_path / "run")

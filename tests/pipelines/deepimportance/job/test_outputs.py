@@ -14,7 +14,7 @@ from pipelines.runs.files import read_csv, write_csv
 from tests.pipelines.deepimportance.measured import build, document_of, measure
 
 
-def copy_labelled(folders, root, column, label):
+def copy_with_labels(folders, root, column, label):
     """Copy the images of training and test, each with a table of what `label` says of them."""
     for name in ("training", "test"):
         shutil.copytree(folders / name, root / name)
@@ -45,8 +45,8 @@ def test_one_class_and_a_convolution(model, folders, tmp_path, measurements):
     pixels = scale(network, np.stack([pixel for _, pixel in batch]))
     relevance = explain(pixels, np.zeros(len(images), np.int32)).layers["conv"].sum(axis=(0, 1, 2))
     assert manifest.chosen["neurons"] == np.argsort(-relevance)[:2].tolist()
-    predicted = measurements["new"][1].argmax(axis=1) == 0
-    assert document["widening"]["images"] == predicted.sum()
+    is_class = measurements["new"][1].argmax(axis=1) == 0
+    assert document["widening"]["images"] == is_class.sum()
 
 
 def test_numbers_of_images_in_folders_that_are_no_classes_stay_numbers(folders, tmp_path):
@@ -68,7 +68,7 @@ def test_numbers_have_no_surprise_by_distance(folders, tmp_path):
     keras, _ = import_keras()
     keras.utils.set_random_seed(4)
     build(keras.layers.Dense(1, name="angle")).save(tmp_path / "dnn.keras")
-    copy_labelled(folders, tmp_path, "angle", lambda place, path: 0.5 * place)
+    copy_with_labels(folders, tmp_path, "angle", lambda place, path: 0.5 * place)
     measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run")
     cells = {row["criterion"]: row["tests"][0] for row in document_of(tmp_path / "run")["criteria"]}
     assert cells["DSC"]["value"] is None
@@ -96,7 +96,9 @@ def test_a_class_before_a_sigmoid(folders, tmp_path):
     keras, _ = import_keras()
     keras.utils.set_random_seed(4)
     build(keras.layers.Dense(1, name="logit")).save(tmp_path / "dnn.keras")
-    copy_labelled(folders, tmp_path, "label", lambda place, path: int(path.parent.name == "right"))
+    copy_with_labels(
+        folders, tmp_path, "label", lambda place, path: int(path.parent.name == "right")
+    )
     with pytest.raises(InputError, match="give --classes, a file of two lines"):
         measure(tmp_path / "dnn.keras", tmp_path, tmp_path / "run")
     (tmp_path / "classes.txt").write_text("0\n1\n")
@@ -147,16 +149,16 @@ def test_with_one_output_what_lowers_it_speaks_for_the_first_class(folders, tmp_
     network = load_network(tmp_path / "dnn.keras")
     (batch,) = load_batches(network, folders / "training", network_images, 100)
     pixels = scale(network, np.stack([pixel for _, pixel in batch]))
-    hidden = keras.Model(dnn.inputs, dnn.get_layer("hidden").output)
-    values = np.asarray(hidden(pixels))
+    hidden_layer = keras.Model(dnn.inputs, dnn.get_layer("hidden").output)
+    values = np.asarray(hidden_layer(pixels))
     bias = -np.median(values @ kernel, axis=0)  # so that both classes are predicted
     dnn.get_layer("end").set_weights([kernel, bias])
     dnn.save(tmp_path / "dnn.keras")
     manifest = measure(tmp_path / "dnn.keras", folders, tmp_path / "run", class_=class_, neurons=5)
     total = np.zeros(8)
     for image, row in zip(network_images, values.astype(np.float64), strict=True):
-        shown = image.path.split("/")[0]
-        if class_ in (None, shown):
+        label = image.path.split("/")[0]
+        if class_ in (None, label):
             logit = float(row @ kernel[:, 0] + bias[0])
             first = logit < 0 if class_ is None else class_ == "left"
             total += (-1 if first else 1) * row * kernel[:, 0]

@@ -50,9 +50,12 @@ def test_a_job_that_was_killed_among_its_results_is_said_to_be(spots, tmp_path):
         write_run_report(out)
     with pytest.raises(Kill):
         run_job(spots, out, epochs=1, overwrite=True, progress=killing(DRAWING, 1))
-    left = read_manifest(out)
-    left.ended, left.message = "running", ""  # a kill leaves no time to say how it ended
-    write_manifest(out, left)
+    killed_manifest = read_manifest(out)
+    killed_manifest.ended, killed_manifest.message = (
+        "running",
+        "",
+    )  # a kill leaves no time to say how it ended
+    write_manifest(out, killed_manifest)
     write_run_report(out)
     words = "The job did not finish (was killed): thumbnails may be missing."
     assert words in (out / "report.html").read_text()
