@@ -227,7 +227,7 @@ def test_a_job_that_is_killed_while_it_replaces_a_run_leaves_the_old_or_says_so(
         run_manifest = read_manifest(folder)
         states.add((run_manifest.job, run_manifest.ended, run_manifest.replacing))
         if run_manifest.replacing:
-            with pytest.raises(InputError, match=r"what is left of an earlier run.*--overwrite"):
+            with pytest.raises(InputError, match=r"the remains of an earlier run.*--overwrite"):
                 check_replaced(folder)
         elif run_manifest.job == "heatmaps":
             assert texts(folder) == dict.fromkeys(old, "heatmaps")
