@@ -160,7 +160,7 @@ def test_the_preprocessing_of_caffe_is_seen_as_a_rescaling(tmp_path, suffix):
     assert network.scaling == "none"
     assert network.rescaling.startswith("add")
     file, _ = save(tmp_path, suffix, *CASES["x[..., ::-1]"][:2], "backwards")
-    with pytest.raises(InputError, match="does not tell how its input is scaled"):
+    with pytest.raises(InputError, match="does not say how its input is scaled"):
         load_network(file)
 
 
