@@ -120,7 +120,7 @@ def test_a_file_of_several_pictures_is_told_and_a_still_is_read(tmp_path, kind):
     assert isinstance(check_image(tmp_path, "still"), ImageFile)
     reason = (
         f"{ANIMATION_FORMATS[kind]} file of several pictures (an animation, or pages): save the "
-        "one that is meant as a file of its own"
+        "image that is meant as a separate file"
     )
     assert check_image(tmp_path, "several") == Rejected("several", reason)
     assert load_image(tmp_path, "several", 224) == Rejected("several", reason)
