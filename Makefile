@@ -27,6 +27,7 @@ benchmarks: .venv/.requirements-benchmarks
 	$(BIN)/python -m benchmarks.inspection
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.kills
+	$(BIN)/python -m benchmarks.hostile
 
 # Everything that is installed was locked by its hash. Without the package of the weights the tool still works with
 # Keras' own file, and says so, so that a package that cannot be had stops nothing.

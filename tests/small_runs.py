@@ -1,10 +1,11 @@
-"""Run folders of coverage, of an inspection and of heatmaps, written in moments without a DNN."""
+"""Run folders with an unsafe set, of coverage and of an inspection, written without a DNN."""
 
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.data.images import ImageFile
+from pipelines.clusters.clusters import read_clusters
+from pipelines.data.images import ImageFile, check_image
 from pipelines.deepimportance.document import write_coverage
 from pipelines.deepimportance.measurement import ImageActivations
 from pipelines.deepimportance.quantisation import quantise
@@ -13,6 +14,9 @@ from pipelines.deepinspect.exported_job import inspect_exported
 from pipelines.deepinspect.job import Options
 from pipelines.runs.folder import open_run
 from pipelines.runs.manifest import Manifest, write_part
+from pipelines.safe import placement
+from pipelines.unsafe_set.cut import Candidates
+from pipelines.unsafe_set.files import Selection, write_candidates, write_unsafe_set
 
 
 def quiet(stage, done, total):
@@ -72,4 +76,36 @@ def write_small_inspection(run: Path) -> Path:
     inspect_exported(
         distances, run, Options(), labels=labels, predictions=predictions, progress=quiet
     )
+    return run
+
+
+def choose_unsafe_set(run: Path, images: Path) -> Path:
+    """Give a planted run an unsafe set of images, and all that placing new images takes."""
+    paths = tuple(sorted(file.name for file in images.glob("*.png")))[:40]
+    rng = np.random.default_rng(0)
+    candidates = Candidates(
+        paths,
+        tuple(check_image(images, path).digest for path in paths),
+        *(rng.random((40, width), dtype=np.float32) for width in (4, 12)),
+        np.full(12, 0.3, np.float32),
+        rng.random(40, dtype=np.float32),
+        np.arange(5, 17),
+    )
+    selection = Selection(
+        folder=str(images), images=40, rejected=0, inside=5, count=8, counted="as asked for",
+        allocation="uniform", ranking="contrast", same_distance=0.1, seed=0,
+        measured=write_candidates(run, candidates),
+    )  # fmt: skip
+    write_unsafe_set(run, selection, candidates, {paths[0]: "left"})
+    clusters = read_clusters(run)
+    np.savez(
+        run / "reduction.npz",
+        widths=np.array([6]), paths=np.array(clusters.paths), labels=clusters.labels,
+        core=clusters.labels >= 0,
+        points=rng.random((len(clusters.paths), 3), dtype=np.float32),
+        passing_points=rng.random((9, 3), dtype=np.float32), length=np.array(1.0),
+        mean=rng.random(6, dtype=np.float32), scale=np.ones(6, np.float32),
+        axes=rng.random((3, 6), dtype=np.float32),
+    )  # fmt: skip
+    placement._read_run(run, clusters)
     return run

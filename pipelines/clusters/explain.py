@@ -43,7 +43,7 @@ from pipelines.clusters.explanation_tables import (
 from pipelines.clusters.families import label_families
 from pipelines.clusters.hints import find_hints
 from pipelines.clusters.manifest import read_search
-from pipelines.clusters.passing import PASSING_FILE, PassingProperties, read_passing
+from pipelines.clusters.passing import PassingProperties, read_passing
 from pipelines.clusters.report.report import REPORT_FILE
 from pipelines.clusters.results import collect_families, read_known_clusters
 from pipelines.clusters.shared_parameters import find_confusions, find_parameters
@@ -334,8 +334,7 @@ def explain_run(
             raise InputError(f"{folder} has no clusters to explain: its job {manifest.ended}.")
         clusters, rows = read_known_clusters(folder)
         images = Path(manifest.folder)
-        with name_damaged_file(folder / PASSING_FILE):
-            sample = read_passing(folder)
+        sample = read_passing(folder)
         others = PassingImages(find_passing_folder(manifest), sample.paths) if sample else None
         if table_files == NO_TABLES:
             tables = read_earlier_tables(folder, clusters.paths, others)

@@ -125,6 +125,13 @@ def read_test_images(test: Path) -> TestedImages:
         correct = {path: row["correct"] for path, row in rows.items()}
         if not set(correct.values()) <= {"0", "1"}:
             raise ValueError("its column correct holds more than 0 and 1")
+        figures = read_part(manifest, DnnTestFigures)
+        counts = (len(correct), [*correct.values()].count("0"))
+        if counts != (figures.images, figures.failures):
+            raise ValueError(
+                f"expected {figures.failures:,} failures of {count_of(figures.images, 'image')}, "
+                f"received {counts[1]:,} of {counts[0]:,}"
+            )
         numbers = read_part(manifest, DnnTestChoices).task == "numbers"
         labels = {} if numbers else {path: row["expected"] for path, row in rows.items()}
         predictions = {} if numbers else {path: row["predicted"] for path, row in rows.items()}
@@ -272,13 +279,20 @@ class PassingProperties:
 
 
 def read_passing(folder: Path) -> PassingProperties | None:
-    """Read the pixel properties of a run's passing images; None if it has none."""
+    """Read the pixel properties of a run's passing images; None if it has none.
+
+    Raises
+    ------
+    InputError
+        When `passing.csv` is damaged.
+    """
     if not (folder / PASSING_FILE).exists():
         return None
-    rows = read_csv(folder / PASSING_FILE)
-    values = [[float(row.get(property_.key) or "nan") for property_ in PROPERTIES] for row in rows]
-    array = np.array(values, dtype=np.float64).reshape(len(rows), len(PROPERTIES))
-    if np.isinf(array).any():
-        raise ValueError("a pixel property is no finite number")
-    groups = [row.get("group") or "" for row in rows]
-    return PassingProperties([row["path"] for row in rows], groups, array)
+    with name_damaged_file(folder / PASSING_FILE):
+        rows = read_csv(folder / PASSING_FILE)
+        paths = [row["path"] for row in rows]
+        values = [[float(row.get(one.key) or "nan") for one in PROPERTIES] for row in rows]
+        array = np.array(values, dtype=np.float64).reshape(len(rows), len(PROPERTIES))
+        if np.isinf(array).any():
+            raise ValueError("a pixel property is no finite number")
+    return PassingProperties(paths, [row.get("group") or "" for row in rows], array)

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from pipelines.runs.manifest import Document
 from pipelines.runs.wording import count_of
 
+Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+"""A number that JavaScript tells exactly."""
+Share = Annotated[float, Field(ge=0, le=1)]
 Digits = Annotated[str, Field(pattern="^[0-9]+$")]
 """A number of combinations in digits; it may be too large for a JSON number."""
 
@@ -16,10 +19,10 @@ Digits = Annotated[str, Field(pattern="^[0-9]+$")]
 class TrainingEntry(Document):
     """The coverage of the training images."""
 
-    images: int
+    images: Count
     folder: str
-    covered: int
-    coverage: float
+    covered: Count
+    coverage: Share
 
 
 class NeuronEntry(Document):
@@ -47,19 +50,19 @@ class NeuronEntry(Document):
         For each test set, its histogram, and the number of its images in each region.
     """
 
-    rank: int
-    neuron: int
+    rank: Count
+    neuron: Count
     relevance: float
     share: float
     silhouette: float | None
     centroids: list[float]
     borders: list[float]
-    sizes: list[int]
+    sizes: list[Count]
     low: float
     high: float
-    training: list[int]
-    tests: list[list[int]]
-    inside: list[list[int]]
+    training: list[Count]
+    tests: list[list[Count]]
+    inside: list[list[Count]]
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
@@ -76,8 +79,8 @@ class CoveredEntry(Document):
     """A combination that a test set covers, with the number of images and one of them."""
 
     combination: str
-    images: int
-    training: int
+    images: Count
+    training: Count
     example: str
     thumbnail: str
 
@@ -96,8 +99,8 @@ class UncoveredEntry(Document):
     """
 
     combination: str
-    training: int
-    differing: int
+    training: Count
+    differing: Count
     example: str
     thumbnail: str | None
 
@@ -131,16 +134,16 @@ class TestSetEntry(Document):
 
     name: str
     folder: str
-    images: int
-    accuracy: float | None
-    covered: int
-    coverage: float
-    trained_uncovered: int
-    growth: list[tuple[int, int]]
-    expected: list[tuple[int, float]]
+    images: Count
+    accuracy: Share | None
+    covered: Count
+    coverage: Share
+    trained_uncovered: Count
+    growth: list[tuple[Count, Count]]
+    expected: list[tuple[Count, float]]
     table: list[CoveredEntry]
     missing: list[UncoveredEntry]
-    alone: int
+    alone: Count
     contributors: list[LoneEntry]
 
 
@@ -153,10 +156,10 @@ class CriterionCell(Document):
         Value for the first test set and this one together; None for the first one.
     """
 
-    covered: int | None = None
+    covered: Count | None = None
     total: Digits | None = None
-    value: float | None = None
-    added: float | None = None
+    value: Share | None = None
+    added: Share | None = None
 
 
 class CriterionEntry(Document):
@@ -182,8 +185,8 @@ class NewImageEntry(Document):
     path: str
     combination: str
     adds: bool
-    differing: int
-    same: int
+    differing: Count
+    same: Count
     thumbnail: str
 
 
@@ -203,11 +206,11 @@ class WideningEntry(Document):
     """
 
     folder: str
-    images: int
-    adds: int
-    widening: int
-    covered: int
-    coverage: float
+    images: Count
+    adds: Count
+    widening: Count
+    covered: Count
+    coverage: Share
     rows: list[NewImageEntry]
 
 
@@ -226,7 +229,7 @@ class CoverageDocument(Document):
 
     schema_version: Literal[1] = 1
     layer: str
-    neurons_of_layer: int
+    neurons_of_layer: Count
     combinations: Digits
     training: TrainingEntry
     neurons: list[NeuronEntry]

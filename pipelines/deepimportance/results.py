@@ -306,6 +306,9 @@ def export_widening(
     check_target(out, images)
     with name_damaged_file(run / WIDENING_FILE, AGAIN):
         rows = read_csv(find_file_inside(run, WIDENING_FILE))
+        adding = [row["adds"] for row in rows].count("1")
+        if (len(rows), adding) != (widening.widening, widening.adds):
+            raise ValueError(f"it lists other images than {COVERAGE_FILE} counts")
         kept = rows[:count] if count is not None else [row for row in rows if row["adds"] == "1"]
         keys = ("path", "combination", "rank", "label")
         listed = [

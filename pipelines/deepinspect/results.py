@@ -95,9 +95,6 @@ class ClassRow:
     place: int
 
 
-# --- writing ------------------------------------------------------------------------------------
-
-
 def write_classes(
     run: Path,
     findings: Findings,
@@ -225,9 +222,6 @@ def write_predictions(run: Path, rows: Iterator[Sequence[object]]) -> None:
     write_csv(run / PREDICTIONS_FILE, header, rows)
 
 
-# --- reading ------------------------------------------------------------------------------------
-
-
 def read_inspection(run: Path) -> tuple[Manifest, tuple[ClassRow, ...]]:
     """Read the manifest of a finished inspection, and its classes.
 
@@ -252,7 +246,7 @@ def read_inspection(run: Path) -> tuple[Manifest, tuple[ClassRow, ...]]:
             "the folder of an inspection that finished."
         )
     read_options(manifest)
-    read_part(manifest, InspectionFigures)
+    figures = read_part(manifest, InspectionFigures)
     read_part(manifest, InspectionChoices)
     with name_damaged_file(run / CLASSES_FILE, AGAIN):
         rows = read_csv(find_file_inside(run, CLASSES_FILE))
@@ -268,6 +262,8 @@ def read_inspection(run: Path) -> tuple[Manifest, tuple[ClassRow, ...]]:
             )
             for row in rows
         )
+        if len(classes) != figures.classes:
+            raise ValueError(f"expected {figures.classes} classes, received {len(classes)}")
         if sorted(row.place for row in classes) != list(range(len(classes))):
             raise ValueError("the places of its classes are not 0, 1, 2, ...")
     return manifest, classes
@@ -307,11 +303,23 @@ def read_top_pairs(
             {name: cell.removeprefix("'") for name, cell in zip(header, row, strict=True)}
             for row in rows
         ]
-        check_numbers(pairs, "rank", SCORES[kind][0], "images")
-        named = {row[side] for row in pairs for side in ("class_a", "class_b")}
-        if classes is not None and (unknown := named - set(classes)):
-            raise ValueError(f"{min(unknown)!r} is no class of {CLASSES_FILE}")
+        check_numbers(pairs, SCORES[kind][0], "images")
+        if [row["rank"] for row in pairs] != [str(n) for n in range(1, len(pairs) + 1)]:
+            raise ValueError("its ranks are not 1, 2, 3, ...")
+        if not {row[SCORES[kind][1]] for row in pairs} <= {"0", "1"}:
+            raise ValueError(f"its column {SCORES[kind][1]} holds more than 0 and 1")
+        if classes is not None:
+            _check_pairs([(row["class_a"], row["class_b"]) for row in pairs], classes)
         return pairs
+
+
+def _check_pairs(pairs: Sequence[tuple[str, str]], classes: Collection[str]) -> None:
+    """Raise ValueError unless they are as many different pairs of the classes as are listed."""
+    if unknown := {name for pair in pairs for name in pair} - {*classes}:
+        raise ValueError(f"{min(unknown)!r} is no class of {CLASSES_FILE}")
+    expected = min(LISTED, len(classes) * (len(classes) - 1) // 2)
+    if len({frozenset(pair) for pair in pairs if pair[0] != pair[1]}) != expected:
+        raise ValueError(f"expected {expected} different pairs, received {len(pairs)}")
 
 
 def read_matrices(run: Path, classes: int | None = None) -> dict[Kind, NDArray[np.float64]]:
@@ -368,8 +376,13 @@ def read_thirds(run: Path, a: int, b: int) -> list[tuple[int, float]]:
         return known
 
 
-def read_predictions(run: Path) -> list[dict[str, str]]:
+def read_predictions(run: Path, images: int) -> list[dict[str, str]]:
     """Read the rows of `predictions.csv` that the page shows; empty for exported distances.
+
+    Parameters
+    ----------
+    images : int
+        Number of images of the inspection, of which the table has a row each.
 
     Raises
     ------
@@ -381,4 +394,6 @@ def read_predictions(run: Path) -> list[dict[str, str]]:
     with name_damaged_file(run / PREDICTIONS_FILE, AGAIN):
         rows = read_csv(find_file_inside(run, PREDICTIONS_FILE), SHOWN_COLUMNS)
         check_numbers(rows, "margin")
+        if (listed := len({row["path"] for row in rows})) != images or len(rows) != images:
+            raise ValueError(f"expected {images:,} different images, received {listed:,}")
         return rows

@@ -33,6 +33,7 @@ CAUSE = re.compile(r"Exception encountered(?: when calling [^\n]*\(\)\.|:)")
 """Text that Keras puts before the reason, after the whole description of a layer."""
 AFTERWARDS = re.compile(r"Full object config|Arguments received by|\x1b\[\d*m")
 """Text after the reason, and the codes of colours around it."""
+LACKING = re.compile(r"\w+\.__init__\(\) missing \d+ required positional arguments?:")
 FAILED = re.compile(r"deserializing class '(\w+)' using config=\{[^{}]*?'name': '([^']*)'")
 
 
@@ -154,6 +155,7 @@ def find_reason(error: Exception) -> str:
     text = str(error)
     parts = [part for part in AFTERWARDS.split(CAUSE.split(text)[-1]) if part.strip()]
     reason = " ".join((parts or [type(error).__name__])[0].split())[:REASON]
+    reason = LACKING.sub("its description lacks", reason)
     layer = FAILED.findall(text)
     if layer:
         kind, name = layer[-1]

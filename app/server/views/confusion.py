@@ -119,7 +119,7 @@ def describe_pair(folder: Path, a: int, b: int) -> dict[str, object]:
         for third, bias in read_thirds(folder, a, b)
     ]
     one, other = classes[a].name, classes[b].name
-    rows = read_predictions(folder)
+    rows = read_predictions(folder, manifest.images.used)
     several = read_part(manifest, InspectionChoices).task == "several"
     labelled = any(row["expected"] for row in rows)
     confused = [row for row in rows if _is_confused(row, one, other, several, labelled)]

@@ -15,6 +15,7 @@ from pipelines.retraining.results import (
     HISTORY_FILE,
     PROGRESS_FOLDER,
     RETRAINING_FILE,
+    Change,
     read_retraining,
 )
 from pipelines.runs.errors import InputError
@@ -63,6 +64,7 @@ def describe_retraining(folder: Path) -> dict[str, object]:
     results = read_retraining(folder)
     with name_damaged_file(folder / CHANGES_FILE, "Retrain again, with --overwrite."):
         rows = read_csv(find_file_inside(folder, CHANGES_FILE), CHANGES_COLUMNS)
+        _check_changes(rows, results.change)
     clusters, broken = _changed(rows)
     ending = describe_ending(manifest)
     return description | {
@@ -75,6 +77,18 @@ def describe_retraining(folder: Path) -> dict[str, object]:
     }
 
 
+def _check_changes(rows: list[dict[str, str]], change: Change) -> None:
+    """Raise ValueError unless the rows are of as many images as were counted."""
+    counts = [change.before.images, change.before.right, change.after.right]
+    read = [len({row["path"] for row in rows})]
+    for name in ("right before", "right after"):
+        if not {row[name] for row in rows} <= {"0", "1"}:
+            raise ValueError(f"its column {name} holds more than 0 and 1")
+        read.append(sum(row[name] == "1" for row in rows))
+    if read != counts or len(rows) != change.before.images:
+        raise ValueError(f"it is of other images than {RETRAINING_FILE} counts")
+
+
 def _history(folder: Path, running: bool) -> list[dict[str, float]]:
     file = (folder / PROGRESS_FOLDER if running else folder) / HISTORY_FILE
     if running and not file.is_file():  # training is finished, and the job continues
@@ -85,6 +99,8 @@ def _history(folder: Path, running: bool) -> list[dict[str, float]]:
         with name_damaged_file(file, "Retrain again, with --overwrite."):
             rows = read_csv(file, EPOCH_COLUMNS)
             history = [{key: float(row[key]) for key in EPOCH_COLUMNS} for row in rows]
+            if [row["epoch"] for row in history] != [*range(1, len(history) + 1)]:
+                raise ValueError("its epochs are not 1, 2, 3, ...")
             if not all(math.isfinite(figure) for row in history for figure in row.values()):
                 raise ValueError("a figure is no finite number")
             return history

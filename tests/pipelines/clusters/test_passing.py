@@ -5,10 +5,18 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.clusters.passing import find_passing, sample_passing
+from pipelines.clusters.passing import (
+    find_passing,
+    read_passing,
+    read_test_images,
+    sample_passing,
+)
 from pipelines.data.groups import ALONE, Groups
 from pipelines.data.image_lists import write_image_list
 from pipelines.runs.errors import InputError
+from pipelines.runs.files import write_csv
+from pipelines.runs.folder import open_run
+from pipelines.runs.manifest import Manifest
 
 
 def test_failing_images_among_the_passing_count_as_failing(tmp_path, draw):
@@ -72,3 +80,54 @@ def test_groups_take_turns_and_weights_give_their_sizes_back():
     assert by_group == pytest.approx({"long": 90, "short": 6, "tiny": 2})
     assert weights.sum() == pytest.approx(98)
     assert np.all(weights > 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "path,group\na.png\n", "cluster\n1\n", "path,brightness\na.png,inf\n", "path,tilt\na,b\n"],
+)
+def test_a_damaged_table_of_passing_images_is_named(tmp_path, content):
+    (tmp_path / "passing.csv").write_text(content)
+    with pytest.raises(InputError, match=r"passing\.csv is not as the tool writes it"):
+        read_passing(tmp_path)
+
+
+def write_test(folder, rows, failures):
+    """Write what a test of three images leaves that counted some failures."""
+    manifest = Manifest(
+        job="test", command=[], folder="/test", parameters={},
+        weights={"source": "dnn.keras", "sha256": "0" * 64},
+        chosen={"scaling": "none", "task": "classes", "names": ["a", "b"]},
+        result={
+            "images": 3, "failures": failures,
+            "accuracy": 0.67, "accuracy_low": 0.5, "accuracy_high": 0.9,
+        },
+    )  # fmt: skip
+    with open_run(folder, manifest, lambda *step: None):
+        pass
+    header = ("path", "expected", "predicted", "correct")
+    lines = [(path, "a", "b", correct) for path, correct in rows]
+    write_csv(folder / "testResult.csv", header, lines)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("a.png", 0), ("b.png", 1)],
+        [("a.png", 0), ("b.png", 1), ("b.png", 1)],
+        [("a.png", 0), ("b.png", 0), ("c.png", 1)],
+        [],
+    ],
+)
+def test_a_test_whose_table_has_other_images_is_refused(tmp_path, rows):
+    right = [("a.png", 0), ("b.png", 1), ("c.png", 1)]
+    assert read_test_images(write_test(tmp_path / "right", right, 1)).passing == ("b.png", "c.png")
+    with pytest.raises(InputError, match=r"testResult\.csv is not .*expected 1 failures of 3"):
+        read_test_images(write_test(tmp_path / "test", rows, 1))
+
+
+def test_a_test_without_failures_has_no_causes(tmp_path):
+    rows = [("a.png", 1), ("b.png", 1), ("c.png", 1)]
+    with pytest.raises(InputError, match="nothing failed in this test"):
+        read_test_images(write_test(tmp_path / "test", rows, 0))

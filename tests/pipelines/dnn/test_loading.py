@@ -25,6 +25,11 @@ L = keras.layers
             "'units': 2}.\n\nException encountered: Unrecognized keyword\narguments: {'x': 1}",
             "layer 'end' (Dense): Unrecognized keyword arguments: {'x': 1}.",
         ),
+        (
+            "Error when deserializing class 'Dense' using config={'name': 'end'}.\n\nException "
+            "encountered: Dense.__init__() missing 1 required positional argument: 'units'",
+            "layer 'end' (Dense): its description lacks 'units'.",
+        ),
         ("Could not locate class 'A'. Full object config: {...}", "Could not locate class 'A'."),
         (
             "Exception encountered when calling Sequential.call().\n\n\x1b[1mNo such shape\x1b[0m"

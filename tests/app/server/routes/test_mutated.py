@@ -6,21 +6,19 @@ import shutil
 import numpy as np
 import pytest
 
-from pipelines.clusters.clusters import read_clusters
 from pipelines.clusters.explain import NO_TABLES, explain_run
 from pipelines.clusters.results import read_known_clusters
 from pipelines.clusters.verdicts import find_earlier_words
-from pipelines.data.images import check_image
 from pipelines.retraining.examples import gather_unsafe_set
 from pipelines.retraining.report import write_run_report
 from pipelines.retraining.sets import read_clustered
 from pipelines.runs.errors import InputError
 from pipelines.safe import placement
-from pipelines.unsafe_set.cut import Candidates
 from pipelines.unsafe_set.export import export_unsafe_set
-from pipelines.unsafe_set.files import Selection, recut, write_candidates, write_unsafe_set
+from pipelines.unsafe_set.files import recut
 from tests.app.server.small_run import content, quiet
 from tests.mutations import mutate, put
+from tests.small_runs import choose_unsafe_set
 
 VIEWS = (
     "data", "values/parameters/0", "values/parameters/2", "values/properties/0", "unsafe",
@@ -38,35 +36,7 @@ FILES = (
 def run_with_unsafe_set(planted_beside_passing, tmp_path_factory):
     """A copy of the planted run with an unsafe set and all that placing new images takes."""
     run = shutil.copytree(planted_beside_passing, tmp_path_factory.mktemp("chosen") / "run")
-    images = planted_beside_passing.parent / "passing"
-    paths = tuple(sorted(file.name for file in images.glob("*.png")))[:40]
-    rng = np.random.default_rng(0)
-    candidates = Candidates(
-        paths,
-        tuple(check_image(images, path).digest for path in paths),
-        *(rng.random((40, width), dtype=np.float32) for width in (4, 12)),
-        np.full(12, 0.3, np.float32),
-        rng.random(40, dtype=np.float32),
-        np.arange(5, 17),
-    )
-    selection = Selection(
-        folder=str(images), images=40, rejected=0, inside=5, count=8, counted="as asked for",
-        allocation="uniform", ranking="contrast", same_distance=0.1, seed=0,
-        measured=write_candidates(run, candidates),
-    )  # fmt: skip
-    write_unsafe_set(run, selection, candidates, {paths[0]: "left"})
-    clusters = read_clusters(run)
-    count = len(clusters.paths)
-    np.savez(
-        run / "reduction.npz",
-        widths=np.array([6]), paths=np.array(clusters.paths), labels=clusters.labels,
-        core=clusters.labels >= 0, points=rng.random((count, 3), dtype=np.float32),
-        passing_points=rng.random((9, 3), dtype=np.float32), length=np.array(1.0),
-        mean=rng.random(6, dtype=np.float32), scale=np.ones(6, np.float32),
-        axes=rng.random((3, 6), dtype=np.float32),
-    )  # fmt: skip
-    placement._read_run(run, clusters)
-    return run
+    return choose_unsafe_set(run, planted_beside_passing.parent / "passing")
 
 
 def jobs(run, out):

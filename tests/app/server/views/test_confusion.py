@@ -124,7 +124,7 @@ def test_a_damaged_file_is_named(unlabelled, tmp_path):
         ("predictions.csv", lambda text: text.replace("margin", "gap"), "no column margin"),
         ("predictions.csv", lambda text: text.replace("runner_up", "next"), "no column runner_up"),
         ("evaluation.json", lambda text: "[]", "should be an object"),
-        ("classes.csv", lambda text: text.rsplit("\n", 2)[0] + "\n", "places of its classes"),
+        ("classes.csv", lambda text: text.rsplit("\n", 2)[0] + "\n", "expected 5 classes"),
     ],
 )
 def test_what_the_page_does_not_find_in_a_file_is_named(unlabelled, tmp_path, name, damage, what):
@@ -170,6 +170,8 @@ def test_every_entry_of_the_evaluation_is_checked(exported):
         ("classes.csv", "class", "stop", "x", "nan"),
         ("classes.csv", "class", "stop", "y", "-inf"),
         ("classes.csv", "class", "stop", "predicted", "some"),
+        ("confusion.csv", "rank", "2", "rank", "1"),
+        ("confusion.csv", "rank", "2", "below_one_sd", "yes"),
     ],
 )
 def test_a_figure_that_is_none_and_an_unknown_class_are_refused(
@@ -178,3 +180,23 @@ def test_a_figure_that_is_none_and_an_unknown_class_are_refused(
     replace_cells(exported / name, key, {row: {column: cell}})
     with pytest.raises(InputError, match=rf"{name} is not as the tool writes it"):
         describe_inspection(exported)
+
+
+@pytest.mark.parametrize(
+    ("name", "keep"),
+    [("classes.csv", 1), ("classes.csv", 4), ("confusion.csv", 3), ("bias.csv", 1)],
+)
+def test_rows_that_are_missing_are_noticed(exported, name, keep):
+    lines = (exported / name).read_text().splitlines(keepends=True)
+    (exported / name).write_text("".join(lines[:keep]))
+    with pytest.raises(InputError, match=rf"{name} is not as the tool writes it .*expected \d"):
+        describe_inspection(exported)
+
+
+def test_predictions_that_are_missing_are_noticed(unlabelled, tmp_path):
+    copy(unlabelled, tmp_path)
+    lines = (tmp_path / "predictions.csv").read_text().splitlines(keepends=True)
+    for kept in ([*lines[:-1]], [*lines[:-1], lines[1]], lines[:1]):
+        (tmp_path / "predictions.csv").write_text("".join(kept))
+        with pytest.raises(InputError, match=r"predictions\.csv is not .*different images"):
+            describe_pair(tmp_path, 0, 1)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from app.server.views.coverage import describe_coverage
+from pipelines.deepimportance.results import export_widening
 from pipelines.runs.errors import InputError
 from tests.mutations import edit, kinds_of_places
 from tests.small_runs import write_small_coverage
@@ -60,6 +61,9 @@ def test_every_entry_of_another_type_is_refused_by_its_name(coverage):
         (("tests", 0, "covered"), True, "valid integer"),
         (("tests", 0, "coverage"), float("nan"), "finite number"),
         (("training", "covered"), 3.5, "valid integer"),
+        (("training", "covered"), -7, "greater than or equal to 0"),
+        (("tests", 1, "images"), 10**30, "less than 9007199254740992"),
+        (("tests", 1, "coverage"), 1.5, "less than or equal to 1"),
         (("combinations",), "-7", "match pattern"),
         (("neurons", 1, "tests"), [[1]], "another number of test sets"),
         (("neurons", 0, "sizes"), [1], "not all lists are of 4 regions"),
@@ -72,3 +76,10 @@ def test_every_entry_of_another_type_is_refused_by_its_name(coverage):
 )
 def test_values_that_the_page_cannot_show_are_refused(coverage, place, value, words):
     assert words in refused(coverage, edit((coverage / "coverage.json").read_bytes(), place, value))
+
+
+def test_new_images_that_the_table_lacks_are_noticed(coverage, tmp_path):
+    lines = (coverage / "widening.csv").read_text().splitlines(keepends=True)
+    (coverage / "widening.csv").write_text("".join(lines[:-1]))
+    with pytest.raises(InputError, match=r"widening\.csv is not .* than coverage\.json counts"):
+        export_widening(coverage, tmp_path / "out", lambda *step: None)

@@ -15,7 +15,7 @@ from pipelines.retraining.results import PROGRESS_FOLDER, read_retraining
 from pipelines.retraining.training import Options
 from pipelines.runs import folder as run_folder
 from pipelines.runs.errors import InputError
-from pipelines.runs.files import read_csv
+from pipelines.runs.files import read_csv, write_csv
 from pipelines.runs.manifest import Manifest
 
 
@@ -105,3 +105,26 @@ def test_a_run_that_holds_a_retraining_is_not_replaced_by_clusters(retraining, t
         run_folder.open_run(copy, manifest, quiet, overwrite=True),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "words"),
+    [
+        ("before_after.csv", lambda rows: rows[:-1], "of other images than retraining.json counts"),
+        ("before_after.csv", lambda rows: [*rows[:-1], rows[0]], "of other images than"),
+        ("before_after.csv", lambda rows: [], "of other images than"),
+        (
+            "before_after.csv",
+            lambda rows: [*rows[:-1], rows[-1] | {"right after": "yes"}],
+            "holds more than 0 and 1",
+        ),
+        ("history.csv", lambda rows: rows[::-1], "epochs are not 1, 2, 3"),
+        ("history.csv", lambda rows: [*rows, rows[0]], "epochs are not 1, 2, 3"),
+    ],
+)
+def test_a_table_of_other_images_or_epochs_is_refused(retraining, tmp_path, name, damage, words):
+    run = shutil.copytree(retraining[0], tmp_path / "run")
+    rows = read_csv(run / name)
+    write_csv(run / name, list(rows[0]), [list(row.values()) for row in damage(rows)])
+    with pytest.raises(InputError, match=rf"{name} is not as the tool writes it .*{words}"):
+        describe_retraining(run)
