@@ -5,6 +5,7 @@ The obvious alternative is Gradio's own gallery with all thumbnails of the run.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -68,7 +69,10 @@ def write_run(folder: Path, images: Path, count: int, seed: int) -> None:
         Image.fromarray(colours).resize((48, 32)).save(images / f"{number:05d}.png")
     clusters = RootCauseClusters(
         paths=tuple(f"{number:05d}.png" for number in range(count)),
-        digests=tuple(f"{number:064x}"[::-1] for number in range(count)),
+        digests=tuple(
+            hashlib.sha256((images / f"{number:05d}.png").read_bytes()).hexdigest()
+            for number in range(count)
+        ),
         labels=labels.astype(np.int32),
         core=labels >= 0,
         silhouettes=np.zeros(count, np.float32),

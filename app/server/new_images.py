@@ -12,7 +12,7 @@ from app.server.files import PICTURES, send_picture
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.runs.errors import InputError
-from pipelines.unsafe_set.files import read_candidates, read_selection
+from pipelines.unsafe_set.files import NOT_SELECTED, read_candidates, read_selection
 
 
 class NewImages:
@@ -43,7 +43,7 @@ class NewImages:
             self._find_image(images, image.path)
         except (OSError, ValueError, InputError) as error:
             raise HTTPException(404, f"{name} cannot be drawn: {error}") from error
-        drawn = draw_thumbnail(images, image, folder)
+        drawn = draw_thumbnail(images, image, folder, NOT_SELECTED)
         if isinstance(drawn, Rejected):
             raise HTTPException(404, f"{drawn.path}: {drawn.reason}")
         return Response(drawn, media_type=media_type, headers={"Cache-Control": cache})

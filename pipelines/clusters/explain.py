@@ -49,9 +49,9 @@ from pipelines.clusters.results import collect_families, read_known_clusters
 from pipelines.clusters.shared_parameters import find_confusions, find_parameters
 from pipelines.clusters.unsafe_values import find_coverage
 from pipelines.data.group_resampling import number_group_names
-from pipelines.data.images import ImageFile, Rejected, check_image
+from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.parameters import Problem, take_passing, write_parameters
-from pipelines.data.pixels import upright_size, use_image
+from pipelines.data.pixels import upright_size, use_unchanged
 from pipelines.data.prefetch import prefetch
 from pipelines.data.properties import PROPERTIES, measure
 from pipelines.data.table_rows import PassingImages
@@ -100,8 +100,8 @@ def _measure(folder: Path, file: ImageFile) -> NDArray[np.float64]:
     size = upright_size(folder, file.path)
     if isinstance(size, Rejected):
         return np.full(len(PROPERTIES), np.nan)
-    values = use_image(folder, file.path, DECODED_SIDE, lambda image: measure(image, size))
-    if isinstance(values, Rejected) or check_image(folder, file.path) != file:
+    values = use_unchanged(folder, file, DECODED_SIDE, lambda image: measure(image, size))
+    if isinstance(values, Rejected):
         return np.full(len(PROPERTIES), np.nan)
     return np.round(values, DIGITS)  # as `properties.csv` stores them
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from pipelines.clusters.clusters import NOISE, RootCauseClusters, list_clusters, list_members
 from pipelines.data.gif import SIDE, canvas_size, fit, frame, write_gif
-from pipelines.data.images import Rejected
-from pipelines.data.pixels import use_image
+from pipelines.data.images import ImageFile, Rejected
+from pipelines.data.pixels import use_unchanged
 from pipelines.data.prefetch import prefetch
 from pipelines.data.thumbnails import DECODED_AHEAD, THUMBNAIL_FOLDER, _thumbnail, thumbnail_name
 from pipelines.runs.files import atomic_write
@@ -54,7 +54,8 @@ def draw_clusters(
     Returns
     -------
     list of Rejected
-        Images that cannot be read any more, although they could be before; they are left out.
+        Images that cannot be read any more, although they could be before, or that are others than
+        those that were clustered; they are left out.
     """
     (run / GIF_FOLDER).mkdir(exist_ok=True)
     (run / THUMBNAIL_FOLDER).mkdir(exist_ok=True)
@@ -65,7 +66,11 @@ def draw_clusters(
         fitted: list[tuple[str, Image.Image]] = []
         inside = list(enumerate(list_members(clusters, cluster)))
         pictures = prefetch(
-            lambda item: _picture(images, clusters.paths[item[1]], item[0] < GIF_FRAMES),
+            lambda item: _picture(
+                images,
+                ImageFile(clusters.paths[item[1]], clusters.digests[item[1]]),
+                item[0] < GIF_FRAMES,
+            ),
             inside,
             ahead=DECODED_AHEAD,
         )
@@ -89,8 +94,8 @@ def draw_clusters(
     return unreadable
 
 
-def _picture(folder: Path, path: str, framed: bool) -> _Picture | Rejected:
+def _picture(folder: Path, file: ImageFile, framed: bool) -> _Picture | Rejected:
     def draw(image: Image.Image) -> _Picture:
-        return _Picture(path, _thumbnail(image), fit(image, SIDE) if framed else None)
+        return _Picture(file.path, _thumbnail(image), fit(image, SIDE) if framed else None)
 
-    return use_image(folder, path, SIDE, draw)
+    return use_unchanged(folder, file, SIDE, draw)

@@ -260,8 +260,7 @@ def _draw(run: run_folder.Run, folder: Path, clusters: RootCauseClusters) -> Non
         "gif_frames_per_minute": FRAMES_PER_MINUTE,
     }
     run.manifest.notes += [
-        f"{file.path} could not be read again for its picture: {file.reason}."
-        for file in unreadable
+        f"{file.path} has no picture, and is not in its GIF: {file.reason}." for file in unreadable
     ]
 
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from pipelines.data.formats import MAX_PIXELS, UnusableError, is_jpeg, open_image, tell_reason
-from pipelines.data.images import ImageFile, Rejected, check_image
+from pipelines.data.images import ImageFile, Rejected, check_unchanged
 from pipelines.data.prefetch import DECODING
 
 Result = TypeVar("Result")
-CHANGED = "changed while the job ran: run it again"
+RUN_AGAIN = "it changed while the job ran: run it again"
 _ROWS = 64
 _ONE_BLOCK = 256 << 20
 """Bytes of the largest block that Pillow asks for: any picture of `MAX_PIXELS` is one."""
@@ -54,6 +54,26 @@ def use_image(
     with ExitStack() as held:
         image = _decode(Path(folder, path), side, held)
         return Rejected(path, image) if isinstance(image, str) else use(image)
+
+
+def use_unchanged(
+    folder: Path,
+    image: ImageFile,
+    side: int,
+    use: Callable[[Image.Image], Result],
+    advice: str = RUN_AGAIN,
+) -> Result | Rejected:
+    """Use a picture as `use_image` does, and reject a file that its digest is no longer of.
+
+    Parameters
+    ----------
+    advice : str
+        See `check_unchanged`.
+    """
+    result = use_image(folder, image.path, side, use)
+    if isinstance(result, Rejected):
+        return result
+    return check_unchanged(folder, image, advice) or result  # afterwards: of what was decoded
 
 
 def _decode(file: Path, side: int, held: ExitStack) -> Image.Image | str:
@@ -126,12 +146,7 @@ def load_pixels(
         pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
         return pixels[..., None] if grey else pixels
 
-    pixels = use_image(folder, image.path, max(size), scale)
-    if isinstance(pixels, Rejected):
-        return pixels
-    if check_image(folder, image.path) != image:
-        return Rejected(image.path, CHANGED)
-    return pixels
+    return use_unchanged(folder, image, max(size), scale)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from pipelines.data.gif import fit
-from pipelines.data.images import ImageFile, Rejected, check_image
-from pipelines.data.pixels import use_image
+from pipelines.data.images import ImageFile, Rejected
+from pipelines.data.pixels import RUN_AGAIN, use_unchanged
 from pipelines.runs.files import atomic_write
 
 
@@ -33,7 +33,9 @@ def _thumbnail(image: Image.Image) -> bytes:
     return thumbnail.getvalue()
 
 
-def draw_thumbnail(folder: Path, image: ImageFile, run: Path) -> bytes | Rejected:
+def draw_thumbnail(
+    folder: Path, image: ImageFile, run: Path, advice: str = RUN_AGAIN
+) -> bytes | Rejected:
     """Draw the thumbnail of one new image, and save it in the run folder if that is writable.
 
     Returns
@@ -41,11 +43,9 @@ def draw_thumbnail(folder: Path, image: ImageFile, run: Path) -> bytes | Rejecte
     bytes or Rejected
         A JPEG file; Rejected when the image file has changed since its digest was taken.
     """
-    thumbnail = use_image(folder, image.path, THUMBNAIL_SIDE, _thumbnail)
+    thumbnail = use_unchanged(folder, image, THUMBNAIL_SIDE, _thumbnail, advice)
     if isinstance(thumbnail, Rejected):
         return thumbnail
-    if check_image(folder, image.path) != image:
-        return Rejected(image.path, "changed since it was selected: select the unsafe set again")
     with (
         suppress(OSError),
         atomic_write(run / THUMBNAIL_FOLDER / thumbnail_name(image.digest)) as f,

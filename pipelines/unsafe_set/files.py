@@ -47,6 +47,9 @@ ARRAYS = {
 """Entries of `selection.npz`; see `cut.Candidates`."""
 DIGITS = 4
 SELECT_AGAIN = "Select the unsafe set again, with --overwrite."
+NOT_SELECTED = (
+    "it changed since it was selected: put the earlier file back, or select the unsafe set again"
+)
 BY_HAND = "as asked for"
 
 Name = TypeVar("Name", str, int)

@@ -8,14 +8,15 @@ from pipelines.clusters import pictures
 from pipelines.clusters.clusters import RootCauseClusters
 from pipelines.clusters.pictures import draw_clusters, gif_name
 from pipelines.data.gif import STRIP_HEIGHT
+from pipelines.data.images import Rejected, check_image
 from pipelines.data.thumbnails import thumbnail_name
 
 
-def clusters_of(paths, labels, distances=None):
+def clusters_of(folder, paths, labels, distances=None):
     n = len(paths)
     return RootCauseClusters(
         paths=tuple(paths),
-        digests=tuple(f"{i:064x}"[::-1] for i in range(n)),
+        digests=tuple(check_image(folder, path).digest for path in paths),
         labels=np.array(labels, dtype=np.int32),
         core=np.ones(n, dtype=bool),
         silhouettes=np.zeros(n, dtype=np.float32),
@@ -46,7 +47,7 @@ def middles(gif):
 
 def test_one_gif_a_cluster_with_its_images_most_central_first(tmp_path, colours):
     clusters = clusters_of(
-        ["a.png", "b.png", "c.png", "d.png", "e.png"], [0, 0, 0, -1, -1], [3, 1, 2, 9, 8]
+        colours, ["a.png", "b.png", "c.png", "d.png", "e.png"], [0, 0, 0, -1, -1], [3, 1, 2, 9, 8]
     )
     steps = []
     unreadable = draw_clusters(colours, clusters, tmp_path, lambda *step: steps.append(step))
@@ -69,7 +70,7 @@ def test_one_gif_a_cluster_with_its_images_most_central_first(tmp_path, colours)
 
 
 def test_a_frame_is_fitted_to_320_px_and_has_a_strip_below(tmp_path, colours):
-    draw_clusters(colours, clusters_of(["a.png"], [0]), tmp_path, lambda *step: None)
+    draw_clusters(colours, clusters_of(colours, ["a.png"], [0]), tmp_path, lambda *step: None)
     with Image.open(tmp_path / "gifs" / "cluster_000.gif") as image:
         assert image.size == (320, 240 + STRIP_HEIGHT)
         assert image.info["duration"] == 600
@@ -77,7 +78,7 @@ def test_a_frame_is_fitted_to_320_px_and_has_a_strip_below(tmp_path, colours):
 
 def test_a_gif_is_capped_and_every_image_has_a_thumbnail(tmp_path, colours, monkeypatch):
     monkeypatch.setattr(pictures, "GIF_FRAMES", 2)
-    clusters = clusters_of(["a.png", "b.png", "c.png"], [0, 0, 0])
+    clusters = clusters_of(colours, ["a.png", "b.png", "c.png"], [0, 0, 0])
     draw_clusters(colours, clusters, tmp_path, lambda *step: None)
     assert len(middles(tmp_path / "gifs" / "cluster_000.gif")) == 2
     for digest, colour in zip(
@@ -90,12 +91,27 @@ def test_a_gif_is_capped_and_every_image_has_a_thumbnail(tmp_path, colours, monk
 
 
 def test_an_image_that_vanished_is_left_out_and_named(tmp_path, colours):
+    clusters = clusters_of(colours, ["a.png", "b.png", "c.png"], [0, 0, 1])
     (colours / "b.png").unlink()
-    clusters = clusters_of(["a.png", "b.png", "c.png"], [0, 0, 1])
     unreadable = draw_clusters(colours, clusters, tmp_path, lambda *step: None)
     assert [file.path for file in unreadable] == ["b.png"]
     assert len(middles(tmp_path / "gifs" / "cluster_000.gif")) == 1
     assert len(middles(tmp_path / "gifs" / "cluster_001.gif")) == 1
+
+
+def test_an_image_that_changed_is_left_out_and_named_with_what_to_do(tmp_path, colours):
+    clusters = clusters_of(colours, ["a.png", "b.png"], [0, 0])
+    Image.new("RGB", (64, 48), "yellow").save(colours / "b.png")
+    now = check_image(colours, "b.png").digest
+    reason = (
+        f"another file than before (expected SHA-256 {clusters.digests[1][:12]}..., received "
+        f"{now[:12]}...): it changed while the job ran: run it again"
+    )
+    unreadable = draw_clusters(colours, clusters, tmp_path, lambda *step: None)
+    assert unreadable == [Rejected("b.png", reason)]
+    assert middles(tmp_path / "gifs" / "cluster_000.gif") == [pytest.approx((255, 0, 0), abs=6)]
+    drawn = [file.name for file in (tmp_path / "thumbnails").iterdir()]
+    assert drawn == [thumbnail_name(clusters.digests[0])]
 
 
 def test_gif_names():

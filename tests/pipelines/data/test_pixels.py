@@ -133,8 +133,11 @@ def test_a_file_that_changed_since_it_was_checked_is_rejected(tmp_path, draw):
     draw(tmp_path / "a.png", seed=1)
     image = check_image(tmp_path, "a.png")
     draw(tmp_path / "a.png", seed=2)
+    now = check_image(tmp_path, "a.png")
     assert load_pixels(tmp_path, image, (32, 32)) == Rejected(
-        "a.png", "changed while the job ran: run it again"
+        "a.png",
+        f"another file than before (expected SHA-256 {image.digest[:12]}..., received "
+        f"{now.digest[:12]}...): it changed while the job ran: run it again",
     )
 
 
