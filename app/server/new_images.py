@@ -12,7 +12,8 @@ from app.server.files import PICTURES, send_picture
 from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.thumbnails import THUMBNAIL_FOLDER, draw_thumbnail, thumbnail_name
 from pipelines.runs.errors import InputError
-from pipelines.unsafe_set.files import NOT_SELECTED, read_candidates, read_selection
+from pipelines.unsafe_set.digests import NOT_SELECTED
+from pipelines.unsafe_set.files import read_candidates, read_selection
 
 
 class NewImages:

@@ -352,24 +352,6 @@ def check_image(folder: Path, path: str) -> ImageFile | Rejected:
         return Rejected(path, tell_reason(error))
 
 
-def check_unchanged(folder: Path, image: ImageFile, advice: str) -> Rejected | None:
-    """Return None where a file still has the bytes that its digest is of; else why it has not.
-
-    Parameters
-    ----------
-    advice : str
-        What to do, "run the job again" for example, where the file is another one by now.
-    """
-    now = check_image(folder, image.path)
-    if isinstance(now, Rejected) or now == image:
-        return now if isinstance(now, Rejected) else None
-    return Rejected(
-        image.path,
-        f"another file than before (expected SHA-256 {image.digest[:12]}..., received "
-        f"{now.digest[:12]}...): {advice}",
-    )
-
-
 def digest_of_files(paths: Sequence[str], digests: Sequence[str]) -> str:
     """Compute one SHA-256 for many files: that of the lines of `sha256sum`, sorted by path."""
     pairs = sorted(zip(paths, digests, strict=True))

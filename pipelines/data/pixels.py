@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from pipelines.data.changes import check_unchanged
 from pipelines.data.formats import MAX_PIXELS, UnusableError, is_jpeg, open_image, tell_reason
-from pipelines.data.images import ImageFile, Rejected, check_unchanged
+from pipelines.data.images import ImageFile, Rejected
 from pipelines.data.prefetch import DECODING
 
 Result = TypeVar("Result")
@@ -68,7 +69,7 @@ def use_unchanged(
     Parameters
     ----------
     advice : str
-        See `check_unchanged`.
+        See `changes.check_unchanged`.
     """
     result = use_image(folder, image.path, side, use)
     if isinstance(result, Rejected):

@@ -37,6 +37,9 @@ COMBINATIONS_FILE = "combinations.csv"
 CRITERIA_FILE = "criteria.csv"
 GROWTH_FILE = "growth.csv"
 WIDENING_FILE = "widening.csv"
+MEASURE_AGAIN = (
+    "it changed since it was measured: put the earlier file back, or measure the coverage again"
+)
 TABLES = (NEURONS_FILE, COMBINATIONS_FILE, CRITERIA_FILE, GROWTH_FILE, WIDENING_FILE)
 OUTPUTS = Outputs(
     (COVERAGE_FILE, *TABLES, REJECTED_FILE),
@@ -233,7 +236,7 @@ def write_widening(run: Path, new: ImageActivations, rows: Rows, ranked: Widenin
         Combination of each new image.
     ranked : Widening
     """
-    header = ("path", "rank", "combination", "adds", "differing_neurons", "label")
+    header = ("path", "rank", "combination", "adds", "differing_neurons", "label", "sha256")
     lines = [
         (
             new.images[image].path,
@@ -242,6 +245,7 @@ def write_widening(run: Path, new: ImageActivations, rows: Rows, ranked: Widenin
             int(adds),
             int(differing),
             "",
+            new.images[image].digest,
         )
         for place, (image, adds, differing) in enumerate(
             zip(ranked.images.tolist(), ranked.adds, ranked.differing_neurons, strict=True), 1
@@ -283,7 +287,7 @@ def export_widening(
     int
         Number of images to export.
     list of Rejected
-        Images to export that no longer exist.
+        Images to export that no longer exist, or changed since they were measured.
 
     Raises
     ------
@@ -310,9 +314,16 @@ def export_widening(
         if (len(rows), adding) != (widening.widening, widening.adds):
             raise ValueError(f"it lists other images than {COVERAGE_FILE} counts")
         kept = rows[:count] if count is not None else [row for row in rows if row["adds"] == "1"]
-        keys = ("path", "combination", "rank", "label")
-        listed = [
-            ExportedImage(row["path"], f"{EXPORTED}/{row['path']}", {key: row[key] for key in keys})
-            for row in kept
-        ]
-    return len(listed), export_images(images, listed, out, progress, links=links)
+        listed = [_exported_image(row) for row in kept]
+    return len(listed), export_images(
+        images, listed, out, progress, links=links, advice=MEASURE_AGAIN
+    )
+
+
+def _exported_image(row: dict[str, str]) -> ExportedImage:
+    return ExportedImage(
+        row["path"],
+        f"{EXPORTED}/{row['path']}",
+        {key: row[key] for key in ("path", "combination", "rank", "label")},
+        row.get("sha256", ""),  # earlier versions did not write it
+    )

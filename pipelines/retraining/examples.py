@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.clusters.clusters import NOISE
 from pipelines.data.arrays import Floats, Positions
+from pipelines.data.changes import tell_changed
 from pipelines.data.image_lists import list_images
 from pipelines.data.images import (
     ImageFile,
@@ -29,6 +30,7 @@ from pipelines.dnn.job import UNLABELLED
 from pipelines.dnn.model import Network, scale
 from pipelines.runs.errors import InputError
 from pipelines.runs.wording import count_of
+from pipelines.unsafe_set.digests import NOT_SELECTED, read_digests
 from pipelines.unsafe_set.files import read_engineer_labels, read_selection
 from pipelines.unsafe_set.rows import UNSAFE_SET_FILE, read_rows
 
@@ -129,7 +131,8 @@ def gather_set(role: Role, source: Path, step: Step) -> LabelledSet:
 def gather_unsafe_set(run: Path, known: set[str], step: Step) -> LabelledSet:
     """Find the labelled images of a run's unsafe set.
 
-    A label in `unsafe_set.csv` takes precedence over a label of the improvement folder.
+    A label in `unsafe_set.csv` takes precedence over a label of the improvement folder. An image
+    that changed since it was selected is rejected: its cluster and label may be wrong by now.
 
     Parameters
     ----------
@@ -147,6 +150,11 @@ def gather_unsafe_set(run: Path, known: set[str], step: Step) -> LabelledSet:
     unsafe = read_unsafe_set(run, known)
     folder, labels = unsafe.folder, unsafe.labels
     images, rejected = check_images(folder, sorted(unsafe.clusters), step)
+    for image in list(images):
+        selected = ImageFile(image.path, unsafe.digests.get(image.path, image.digest))
+        if changed := tell_changed(selected, image.digest, NOT_SELECTED):
+            images.remove(image)
+            rejected.append(changed)
     if not images:
         raise no_usable_image(folder, rejected)
     examples = [
@@ -174,12 +182,15 @@ class UnsafeImages:
         The labels, by path; images without a label are left out.
     truth : Truth
         Source of the labels that were not filled in by an engineer.
+    digests : dict of str to str
+        See `unsafe_set.digests.read_digests`.
     """
 
     folder: Path
     clusters: dict[str, int]
     labels: dict[str, tuple[str, ...]]
     truth: Truth
+    digests: dict[str, str]
 
 
 def read_unsafe_set(run: Path, known: set[str]) -> UnsafeImages:
@@ -198,7 +209,7 @@ def read_unsafe_set(run: Path, known: set[str]) -> UnsafeImages:
     truth = _read_folder_labels(folder, clusters, engineer_labels, known)
     filled_in = {path: (label,) for path, label in engineer_labels.items()}
     labels = {path: cells for path, cells in (truth.values | filled_in).items() if path in clusters}
-    return UnsafeImages(folder, clusters, labels, truth)
+    return UnsafeImages(folder, clusters, labels, truth, read_digests(run, selection))
 
 
 def no_unsafe_label(run: Path, unsafe: UnsafeImages) -> InputError:

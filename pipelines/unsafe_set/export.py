@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from pipelines.data.images import Rejected, tell_unusable
+from pipelines.data.changes import check_unchanged
+from pipelines.data.images import ImageFile, Rejected, tell_unusable
 from pipelines.data.pixels import upright_size
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import write_text
 from pipelines.runs.folder import Progress
 from pipelines.runs.guard import SAVE_AGAIN, name_damaged_file
 from pipelines.runs.wording import count_of
+from pipelines.unsafe_set.digests import NOT_SELECTED, read_digests
 from pipelines.unsafe_set.files import read_selection
 from pipelines.unsafe_set.rows import UNSAFE_SET_FILE, read_rows
 
@@ -36,11 +38,14 @@ class ExportedImage:
         Path of the copy, relative to the folder of the export.
     data : dict of str to str
         Fields of the image's task in Label Studio.
+    digest : str
+        SHA-256 of the file that was chosen; empty where an earlier version chose it.
     """
 
     path: str
     name: str
     data: dict[str, str]
+    digest: str = ""
 
 
 def check_target(out: Path, images: Path) -> None:
@@ -72,7 +77,8 @@ def export_unsafe_set(
     int
         Number of images in the set.
     list of Rejected
-        Images of the set that are missing or cannot be read; they are left out.
+        Images of the set that are missing, cannot be read, or changed since they were selected;
+        they are left out.
 
     Raises
     ------
@@ -86,16 +92,20 @@ def export_unsafe_set(
     images = Path(selection.folder)
     check_target(out, images)
     rows = read_rows(run, selection.listed)
+    digests = read_digests(run, selection)
     with name_damaged_file(run / UNSAFE_SET_FILE, SAVE_AGAIN):
         listed = [
             ExportedImage(
                 row["path"],
                 f"cluster_{int(row['cluster']):03d}/{row['path']}",
                 {key: row[key] for key in ("path", "cluster", "rank", "label")},
+                digests.get(row["path"], ""),
             )
             for row in rows
         ]
-    return len(listed), export_images(images, listed, out, progress, links=links)
+    return len(listed), export_images(
+        images, listed, out, progress, links=links, advice=NOT_SELECTED
+    )
 
 
 def export_images(
@@ -105,6 +115,7 @@ def export_images(
     progress: Progress,
     *,
     links: bool = False,
+    advice: str,
 ) -> list[Rejected]:
     """Copy images to `out`, and write import files of Label Studio and COCO there.
 
@@ -116,11 +127,13 @@ def export_images(
         A new or empty folder; see `check_target`.
     links : bool
         Whether to link instead of copying.
+    advice : str
+        What to do where a file changed since it was chosen.
 
     Returns
     -------
     list of Rejected
-        Images that are missing or cannot be read; they are left out.
+        Images that are missing, cannot be read, or changed; they are left out.
 
     Raises
     ------
@@ -134,7 +147,7 @@ def export_images(
     missing: list[Rejected] = []
     for done, row in enumerate(rows, 1):
         progress(STAGE, done, len(rows))
-        size = _measure(images, row.path)
+        size = _measure(images, row, advice)
         if isinstance(size, Rejected):
             missing.append(size)
             continue
@@ -155,10 +168,13 @@ def export_images(
     return missing
 
 
-def _measure(images: Path, path: str) -> tuple[int, int] | Rejected:
-    """Return width and height of an image that may be read; otherwise the reason why not."""
-    reason = tell_unusable(images / path, images.resolve())
-    return Rejected(path, reason) if reason else upright_size(images, path)
+def _measure(images: Path, row: ExportedImage, advice: str) -> tuple[int, int] | Rejected:
+    """Return width and height of an image that may be exported; otherwise the reason why not."""
+    if reason := tell_unusable(images / row.path, images.resolve()):
+        return Rejected(row.path, reason)
+    file = ImageFile(row.path, row.digest)
+    changed = check_unchanged(images, file, advice) if row.digest else None
+    return changed or upright_size(images, row.path)
 
 
 def _put(source: Path, target: Path, link: bool) -> None:

@@ -47,9 +47,6 @@ ARRAYS = {
 """Entries of `selection.npz`; see `cut.Candidates`."""
 DIGITS = 4
 SELECT_AGAIN = "Select the unsafe set again, with --overwrite."
-NOT_SELECTED = (
-    "it changed since it was selected: put the earlier file back, or select the unsafe set again"
-)
 BY_HAND = "as asked for"
 
 Name = TypeVar("Name", str, int)
@@ -182,7 +179,7 @@ def read_current_set(run: Path) -> CurrentSet:
         When the run has no unsafe set; when its files cannot be read or do not belong together.
     """
     selection = _read_decisions(run)
-    candidates = _read_measured(run, selection)
+    candidates = read_measured(run, selection)
     read_rows(run, selection.listed)
     return _cut(selection, candidates, read_engineer_labels(run))
 
@@ -208,7 +205,8 @@ def _cut(selection: Selection, candidates: Candidates, labels: Mapping[str, str]
     return CurrentSet(selection, candidates, chosen, out, labels)
 
 
-def _read_measured(run: Path, selection: Selection) -> Candidates:
+def read_measured(run: Path, selection: Selection) -> Candidates:
+    """Read `selection.npz`; raise InputError when it is not the one of a selection."""
     candidates = read_candidates(run)
     if selection.measured != _digest(run / CANDIDATES_FILE):
         raise InputError(
@@ -253,7 +251,7 @@ def recut(
     _read_decisions(run)  # raises InputError before a lock file is made in a folder without a set
     with lock_folder(run, WRITTEN):
         selection = _read_decisions(run)
-        candidates = _read_measured(run, selection)
+        candidates = read_measured(run, selection)
         known = set(candidates.paths)
         for path in images or ():
             if path not in known:

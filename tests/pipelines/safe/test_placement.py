@@ -1,5 +1,6 @@
 """SAFE, steps 3 and 4, from end to end on real pictures with the real network."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -12,6 +13,8 @@ from PIL import Image
 from examples.eye_drawing import draw_eye
 from examples.sampling import sample_eyes
 from pipelines.clusters.clusters import NOISE, read_labels
+from pipelines.data.images import Rejected, check_image
+from pipelines.retraining.examples import gather_unsafe_set
 from pipelines.runs.errors import InputError
 from pipelines.runs.files import read_csv, replace_cells
 from pipelines.runs.folder import lock_folder, open_run
@@ -19,6 +22,7 @@ from pipelines.runs.manifest import Manifest, read_manifest, write_manifest
 from pipelines.safe.job import find_root_cause_clusters
 from pipelines.safe.placement import measure
 from pipelines.safe.recipe import Options
+from pipelines.unsafe_set.digests import NOT_SELECTED
 from pipelines.unsafe_set.export import export_unsafe_set
 from pipelines.unsafe_set.files import read_candidates, read_selection
 from pipelines.unsafe_set.job import SelectionOptions, select_unsafe_set
@@ -279,3 +283,30 @@ def test_what_cannot_be_exported(run, improvement, tmp_path):
         other_place.rename(improvement / name)
     assert missing.path == name
     assert len(json.loads((tmp_path / "out" / "coco.json").read_text())["images"]) == 2
+
+
+def test_an_image_that_changed_since_it_was_selected_is_neither_exported_nor_trained_with(
+    run, improvement, tmp_path
+):
+    select(run, improvement, count=3)
+    path = rows_of(run)[1]["path"]
+    before = (improvement / path).read_bytes()
+    try:
+        Image.new("RGB", (160, 120), "red").save(improvement / path)
+        now = check_image(improvement, path)
+        _, (changed,) = export_unsafe_set(run, tmp_path / "out", quiet)
+        rejected = gather_unsafe_set(run, set(KINDS), lambda *step: None).rejected
+        selection = json.loads((run / "selection.json").read_text())
+        del selection["measured"]  # as earlier versions wrote it: they cannot tell
+        (run / "selection.json").write_text(json.dumps(selection))
+        assert export_unsafe_set(run, tmp_path / "earlier", quiet) == (3, [])
+    finally:
+        (improvement / path).write_bytes(before)
+    expected = hashlib.sha256(before).hexdigest()
+    assert changed.path == path
+    assert changed.reason == (
+        f"another file than before (expected SHA-256 {expected[:12]}..., received "
+        f"{now.digest[:12]}...): {NOT_SELECTED}"
+    )
+    assert rejected == [Rejected(f"unsafe/{path}", changed.reason)]
+    assert not list((tmp_path / "out").rglob(Path(path).name))

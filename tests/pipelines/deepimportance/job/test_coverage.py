@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.data.images import check_image
 from pipelines.deepimportance import criteria
 from pipelines.deepimportance.coverage import find_combinations
 from pipelines.deepimportance.quantisation import quantise
@@ -172,6 +173,30 @@ def test_new_images_add_the_combinations_that_the_table_lists(
         export_widening(coverage_run, tmp_path / "out", quiet)
     with pytest.raises(InputError, match="--count: expected a number of images"):
         export_widening(coverage_run, tmp_path / "more", quiet, count=0)
+
+
+def test_a_new_image_that_changed_since_it_was_measured_is_not_exported(
+    coverage_run, folders, tmp_path
+):
+    rows = read_csv(coverage_run / "widening.csv")
+    path = rows[0]["path"]
+    assert rows[0]["sha256"] == check_image(folders / "new", path).digest
+    shutil.copytree(coverage_run, tmp_path / "run")
+    shutil.copytree(folders / "new", tmp_path / "new")
+    with (tmp_path / "new" / path).open("ab") as file:
+        file.write(b"more")
+    document = document_of(tmp_path / "run")
+    document["widening"]["folder"] = str(tmp_path / "new")
+    (tmp_path / "run" / "coverage.json").write_text(json.dumps(document))
+    count, (changed,) = export_widening(tmp_path / "run", tmp_path / "out", quiet)
+    assert count > 1
+    assert changed.path == path
+    assert "measure the coverage again" in changed.reason
+    assert not (tmp_path / "out" / "new combinations" / path).exists()
+    # As an earlier version wrote the table, there is nothing to tell it by.
+    lines = [[row[name] for name in row if name != "sha256"] for row in rows]
+    write_csv(tmp_path / "run" / "widening.csv", [n for n in rows[0] if n != "sha256"], lines)
+    assert export_widening(tmp_path / "run", tmp_path / "earlier", quiet) == (count, [])
 
 
 def test_folders_are_named_in_full(model, folders, tmp_path, monkeypatch):
