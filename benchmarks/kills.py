@@ -51,6 +51,8 @@ KEPT = ".retraining"
 """Folder from which `retrain` goes on; it is no result."""
 ADVICE = re.compile(r"--overwrite|again|[Cc]hoose|Find |first|Give |Take |Name ")
 NO_RESULT = re.compile(r"is not a run folder|no unsafe set|has no clusters|no finished retraining")
+SITUATIONS = {"both": (False, True), "fresh": (False,), "older": (True,)}
+"""Whether --overwrite is given: over an older result."""
 SIZE = (24, 20)
 Content = dict[str, bytes]
 
@@ -139,6 +141,8 @@ def make_jobs(world: Path, run: Path, images: int) -> dict[str, Job]:
     new, more = (draw_spots(world / f"new {s}", s, images, True) for s in (3, 4))
     training, test = (draw_spots(world / f"labelled {s}", s, 2 * images, False) for s in (5, 6))
     model, clustered, unsafe = world / "dnn.keras", world / "clustered", world / "unsafe"
+    classes = world / "classes.txt"
+    classes.write_text("left\nright\n")
     child = os.fork()
     if not child:
         write_dnn(model)
@@ -152,6 +156,7 @@ def make_jobs(world: Path, run: Path, images: int) -> dict[str, Job]:
 
     def retrain(images: Path) -> tuple[str, ...]:
         options = {"training": training, "unsafe": unsafe, "test": images, "out": run}
+        options |= {"classes": classes}
         words = [word for name, path in options.items() for word in (f"--{name}", str(path))]
         return ("retrain", str(model), *words, "--epochs", "3", "--batch-size", "16")
 
@@ -341,6 +346,7 @@ def main() -> None:
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--job", action="append", choices=("cluster", "select", "retrain"))
+    parser.add_argument("--folder", choices=tuple(SITUATIONS), default="both")
     arguments = parser.parse_args()
     load_tool()
     faults = 0
@@ -351,7 +357,7 @@ def main() -> None:
         os.environ["SAFE_CACHE"] = str(world / "cache")
         jobs = make_jobs(world, world / "run", arguments.images)
         for job in arguments.job or jobs:
-            for overwrite in (False, True):
+            for overwrite in SITUATIONS[arguments.folder]:
                 row = kill_job(jobs[job], world / "run", overwrite, arguments.moments, seed=0)
                 cells = [job, "--overwrite" if overwrite else "fresh", row.states.total()]
                 cells += [*(row.states[state] for state in STATES), row.unequal]
