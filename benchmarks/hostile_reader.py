@@ -42,7 +42,10 @@ def read_case(kind: Kind, path: Path) -> tuple[str, str]:
         content = kind.read(path)
     except InputError as error:
         reason = str(error)
-        clear = path.name in reason and "\n" not in reason
+        # What a run is not (a test, say) is said of its folder, which has other files, too: where
+        # two do not fit together, either may be damaged.
+        named = path.name in reason or str(path.parent) in reason
+        clear = named and "\n" not in reason
         clear = clear and not any(word in reason for word in FAULTS)
         return "refused" if clear else "traceback", f"refused by: {reason}"
     except BaseException as error:

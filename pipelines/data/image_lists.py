@@ -172,7 +172,7 @@ def _read_list(source: Path) -> _List:
         raise InputError(f"{source} is not a list of images in UTF-8: {detail}.") from error
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     if lines[0].startswith("# "):
-        folder = resolve_folder(source.parent / lines[0].removeprefix("# "))
+        folder = _resolve_named(source, lines[0].removeprefix("# "))
         return _List(folder, tuple(line for line in lines[1:] if line.strip()))
     lines = [line for line in lines if line.strip()]
     first = lines[0] if lines else ""
@@ -182,6 +182,18 @@ def _read_list(source: Path) -> _List:
     if len(titles) == 1:
         return _List(None, tuple(_unquote(line) for line in lines[1:]), first=first)
     return _read_table_of_paths(source, first)
+
+
+def _resolve_named(source: Path, folder: str) -> Path:
+    """Return the folder that the first line of a list names, without links."""
+    try:
+        if one_line(folder) != folder:
+            raise InputError("its name has a control character.")
+        return resolve_folder(source.parent / folder)
+    except InputError as error:
+        raise InputError(
+            f"The first line of {source} names a folder that cannot be used: {error}"
+        ) from error
 
 
 def _read_table_of_paths(source: Path, first: str) -> _List:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -86,12 +86,8 @@ def read_parameters(
     columns, problems = _read_files(files, _Images(paths, folder, passing), wanted)
     parameters, lacking = _join_columns(columns, len(paths))
     problems += lacking
-    missing = sorted(wanted - columns.keys())
-    if missing:
-        raise InputError(
-            f"angles: expected columns of the tables ({', '.join(columns) or 'there is none'}), "
-            f"received {', '.join(map(repr, missing))}. Give the titles as the tables have them."
-        )
+    if missing := sorted(wanted - columns.keys()):
+        raise _no_angles(files, columns, missing)
     if files and not parameters:
         raise _none_usable(files, problems)
     shape = len(parameters), len(paths)
@@ -164,6 +160,15 @@ class _Part:
     file: str
     sides: frozenset[bool]
     parameter: Parameter | None
+
+
+def _no_angles(files: Sequence[Path], titles: Iterable[str], missing: Sequence[str]) -> InputError:
+    """Return the error that no table has a column of some angles."""
+    return InputError(
+        f"angles: expected columns of {' and '.join(map(str, files))} "
+        f"({', '.join(titles) or 'there is none'}), received {', '.join(map(repr, missing))}. Give "
+        "the titles as the tables have them."
+    )
 
 
 def _read_files(

@@ -41,7 +41,7 @@ MAX_UNPACKED, MAX_RATIO = 2**30, 20
 second number times its own size."""
 MAX_DEPTH = 200
 """Largest number of levels of the description; each model inside a model adds four."""
-TEXTS = ("module", "registered_name")
+TEXTS = ("class_name", "module", "registered_name")
 TRUSTED = frozenset({"keras", "builtins"})
 
 
@@ -156,10 +156,10 @@ def read_description(file: ModelFile) -> ModelFile:
         config = json.loads(text)
         if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
             raise ValueError("its description of layers names no model")
-        for entry in iterate_entries(config):
+        for entry in iterate_objects(config):
             for key in TEXTS:
-                if not isinstance(entry.get(key), str | None):
-                    raise ValueError(f"its description of layers has {key} {entry[key]!r}")
+                if "class_name" in entry and not isinstance(entry.get(key), str | None):
+                    raise ValueError(f"its description of layers has {key} {entry[key]!r:.80}")
     except InputError:
         raise
     except KeyError as error:
@@ -212,14 +212,18 @@ def iterate_entries(config: object) -> Iterator[dict[str, object]]:
     ValueError
         When it has more than `MAX_DEPTH` levels.
     """
+    return (entry for entry in iterate_objects(config) if isinstance(entry.get("class_name"), str))
+
+
+def iterate_objects(config: object) -> Iterator[dict[str, object]]:
+    """Iterate over all objects of a description; see `iterate_entries`."""
     waiting: list[tuple[object, int]] = [(config, 0)]
     while waiting:
         value, depth = waiting.pop()
         if depth > MAX_DEPTH:
             raise ValueError(f"its description of layers has more than {MAX_DEPTH} levels")
         if isinstance(value, dict):
-            if isinstance(value.get("class_name"), str):
-                yield value
+            yield value
             waiting += [(part, depth + 1) for part in reversed(list(value.values()))]
         elif isinstance(value, list):
             waiting += [(part, depth + 1) for part in reversed(value)]

@@ -214,3 +214,13 @@ def test_a_folder_of_links_is_a_folder_of_images(tmp_path, images):
         "1 symbolic link leads to an image that is there by another path, too (such as "
         "dog-c.png): each image counts once.",
     )
+
+
+@pytest.mark.parametrize("folder", ["gone", "a\0b", "x" * 5000, "a\tb"])
+def test_a_first_line_that_names_no_folder_is_told_with_the_list(tmp_path, folder):
+    (tmp_path / "failures.txt").write_text(f"# {folder}\na.png\n")
+    with pytest.raises(
+        InputError, match=r"first line of .*failures\.txt names a folder that"
+    ) as no:
+        list_images(tmp_path / "failures.txt")
+    assert "\n" not in str(no.value)

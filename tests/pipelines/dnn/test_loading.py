@@ -42,27 +42,43 @@ def test_the_reason_is_found_in_what_keras_says(text, reason):
     assert find_reason(ValueError(text)) == reason
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_an_argument_that_keras_does_not_know_is_quoted(tmp_path, suffix):
-    file = tmp_path / f"dnn{suffix}"
+def save_spoilt(file, spoil):
+    """Save a model, and have `spoil` change the description of its last layer in the file."""
     stack = [keras.Input((12, 16, 3)), L.Flatten(), L.Dense(2, name="end")]
     keras.Sequential(stack).save(file)
-    if suffix == ".h5":
+
+    def edit(text):
+        config = json.loads(text)
+        spoil(config["config"]["layers"][-1])
+        return json.dumps(config)
+
+    if file.suffix == ".h5":
         import h5py
 
         with h5py.File(file, "r+") as archive:
-            config = json.loads(archive.attrs["model_config"])
-            config["config"]["layers"][-1]["config"]["invented"] = 1
-            archive.attrs["model_config"] = json.dumps(config)
+            archive.attrs["model_config"] = edit(archive.attrs["model_config"])
     else:
         with zipfile.ZipFile(file) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
-        config = json.loads(members["config.json"])
-        config["config"]["layers"][-1]["config"]["invented"] = 1
+        members["config.json"] = edit(members["config.json"])
         with zipfile.ZipFile(file, "w") as archive:
-            for name, content in (members | {"config.json": json.dumps(config)}).items():
+            for name, content in members.items():
                 archive.writestr(name, content)
+    return file
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_an_argument_that_keras_does_not_know_is_quoted(tmp_path, suffix):
+    file = save_spoilt(tmp_path / f"dnn{suffix}", lambda layer: layer["config"].update(invented=1))
     with pytest.raises(InputError, match=r"'end' \(Dense\): Unrecognized.*\{'invented': 1\}"):
+        load_network(file, "none")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("value", [[], 1.5, {}])
+def test_a_class_whose_name_is_no_text_is_refused(tmp_path, suffix, value):
+    file = save_spoilt(tmp_path / f"dnn{suffix}", lambda layer: layer.update(class_name=value))
+    with pytest.raises(InputError, match=r"its description of layers has class_name "):
         load_network(file, "none")
 
 
