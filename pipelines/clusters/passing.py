@@ -129,8 +129,9 @@ def read_test_images(test: Path) -> TestedImages:
         counts = (len(correct), [*correct.values()].count("0"))
         if counts != (figures.images, figures.failures):
             raise ValueError(
-                f"expected {figures.failures:,} failures of {count_of(figures.images, 'image')} "
-                f"as in run.json, received {counts[1]:,} of {counts[0]:,}"
+                f"expected {count_of(figures.failures, 'failure')} of "
+                f"{count_of(figures.images, 'image')} as in run.json, "
+                f"received {counts[1]:,} of {counts[0]:,}"
             )
         numbers = read_part(manifest, DnnTestChoices).task == "numbers"
         labels = {} if numbers else {path: row["expected"] for path, row in rows.items()}

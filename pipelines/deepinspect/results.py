@@ -30,6 +30,7 @@ from pipelines.runs.files import (
 from pipelines.runs.folder import REJECTED_FILE
 from pipelines.runs.guard import find_file_inside, name_damaged_file
 from pipelines.runs.manifest import Manifest, read_manifest, read_part
+from pipelines.runs.wording import count_of
 
 JOB = "inspect"
 CLASSES_FILE = "classes.csv"
@@ -395,5 +396,5 @@ def read_predictions(run: Path, images: int) -> list[dict[str, str]]:
         rows = read_csv(find_file_inside(run, PREDICTIONS_FILE), SHOWN_COLUMNS)
         check_numbers(rows, "margin")
         if (listed := len({row["path"] for row in rows})) != images or len(rows) != images:
-            raise ValueError(f"expected {images:,} different images, received {listed:,}")
+            raise ValueError(f"expected {count_of(images, 'different image')}, received {listed:,}")
         return rows

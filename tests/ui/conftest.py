@@ -57,8 +57,9 @@ def chromium_path():
     return result.stdout.strip()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium(chromium_path):
+    """Run Chromium for the page's tests alone: the event loop that goes with it disturbs others."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium_path,
@@ -111,7 +112,7 @@ def serve(features, tmp_path_factory):
     return start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(serve, tmp_path_factory):
     with serve(tmp_path_factory.mktemp("page") / "runs") as running:
         yield running
@@ -165,7 +166,7 @@ def failures(tmp_path):
     return draw_failures(tmp_path / f"failures {os.urandom(4).hex()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hostile_folder(server, chromium, tmp_path_factory):
     """Return a folder whose names are hostile and whose files are not all usable, and its run."""
     images = draw_failures(tmp_path_factory.mktemp("mixed") / f"{HOSTILE[0]} {HOSTILE[1]}")
@@ -185,7 +186,7 @@ def hostile_folder(server, chromium, tmp_path_factory):
     return images, server.runs / images.name
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def example(server, chromium, small_example):
     """Click "Try the example" on a fresh page, reload it in mid-job, and return the run.
 
