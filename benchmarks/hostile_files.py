@@ -71,7 +71,6 @@ def write_world(folder: Path) -> None:
     for name in ("covered", "inspected", "models"):
         (folder / name).mkdir()
     write_small_coverage(folder / "covered" / "run")
-    _draw(folder / "covered" / "new", [f"{number}.png" for number in range(9)])
     write_small_inspection(folder / "inspected" / "run")
     world = make_world(folder / "spots")
     retrain(
@@ -91,18 +90,14 @@ def write_world(folder: Path) -> None:
 def _write_lists(folder: Path) -> None:
     """Write a few images, lists of them, and a table of their classes as GTSRB has it."""
     names = [f"{number:05}.png" for number in range(12)]
-    _draw(folder, names)
+    folder.mkdir()
+    for place, name in enumerate(names):
+        Image.new("RGB", (30 + place, 40), (20 * place, 90, 120)).save(folder / name)
     lines = ["Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId"]
     lines += [f"{name};{30 + place};40;5;5;25;35;{place % 4}" for place, name in enumerate(names)]
     (folder / "GT-00000.csv").write_text("\n".join(lines) + "\n")
     (folder / "list.csv").write_text("path,note\n" + "".join(f"{name},x\n" for name in names))
     (folder / "list.txt").write_text("".join(f"{name}\n" for name in names))
-
-
-def _draw(folder: Path, names: list[str]) -> None:
-    folder.mkdir()
-    for place, name in enumerate(names):
-        Image.new("RGB", (30 + place, 40), (20 * place, 90, 120)).save(folder / name)
 
 
 def quiet(*progress: object) -> None:

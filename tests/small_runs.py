@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from pipelines.clusters.clusters import read_clusters
 from pipelines.data.images import ImageFile, check_image
@@ -29,9 +30,18 @@ def write_small_coverage(run: Path) -> Path:
 
     def measured(name, count):
         covered = {criterion: rng.random(9) < 0.5 for criterion in CRITERIA[1:]}
+        folder = run.parent / name
+        images = [ImageFile(f"{n}.png", f"{name} {n}".encode().hex()) for n in range(count)]
+        if name == "new":  # they are exported
+            folder.mkdir()
+            for image in images:
+                Image.new("RGB", (30, 40), (20 * len(image.path), 90, 120)).save(
+                    folder / image.path
+                )
+            images = [check_image(folder, image.path) for image in images]
         return ImageActivations(
-            folder=run.parent / name,
-            images=[ImageFile(f"{n}.png", f"{name} {n}".encode().hex()) for n in range(count)],
+            folder=folder,
+            images=images,
             rejected=[],
             outputs=rng.random((count, 2), dtype=np.float32),
             values=rng.random((count, 5), dtype=np.float32),
