@@ -202,11 +202,16 @@ def _turned(page: Page, look: Look, entries: Entries) -> list[object] | None:
 def _suggest(
     page: Page, run: str | None, before: Places, entered: tuple[str | None, ...]
 ) -> list[object]:
-    """Fill in the model and the sets that belong to the run; what the user typed stays."""
+    """Fill in the model and the sets that belong to the run; what the user typed stays.
+
+    A field that has its value already is left alone: the user may be typing into it by now.
+    """
     suggested = suggest_places(page, run) if run else ("", "", "")
     fields = (gr.Textbox, gr.Dropdown, gr.Dropdown)
     filled = [
-        field(value=place) if not (text or "").strip() or text == earlier else gr.skip()
+        field(value=place)
+        if place != (text or "") and (not (text or "").strip() or text == earlier)
+        else gr.skip()
         for text, earlier, place, field in zip(entered, before, suggested, fields, strict=True)
     ]
     return [suggested, *filled]

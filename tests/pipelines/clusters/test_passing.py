@@ -123,7 +123,7 @@ def write_test(folder, rows, failures):
 def test_a_test_whose_table_has_other_images_is_refused(tmp_path, rows):
     right = [("a.png", 0), ("b.png", 1), ("c.png", 1)]
     assert read_test_images(write_test(tmp_path / "right", right, 1)).passing == ("b.png", "c.png")
-    with pytest.raises(InputError, match=r"testResult\.csv is not .*expected 1 failures of 3"):
+    with pytest.raises(InputError, match=r"testResult\.csv is not .*expected 1 failure of 3"):
         read_test_images(write_test(tmp_path / "test", rows, 1))
 
 

@@ -306,7 +306,7 @@ def test_options_that_do_not_go_together_are_refused(world, tmp_path, options, m
         (lambda file: file.write_text("path,right\na.png,1\n"), "testResult.csv.*KeyError"),
         (
             lambda file: file.write_text(file.read_text().replace(",0,0", ",1,0")),
-            "expected 1 failures",
+            "expected 1 failure",
         ),
     ],
 )
