@@ -1,5 +1,6 @@
 """What the form of the Retraining tab asks for, and what it may not."""
 
+import gradio as gr
 import pytest
 
 from app.page.tabs import retraining
@@ -140,3 +141,26 @@ def test_a_retraining_goes_on_with_the_scaling_of_the_clusters(page):
         raise KeyboardInterrupt
     assert retrainings(page).arguments == (*first.arguments, "--overwrite")
     assert retrainings(page, scaling="none").folder != first.folder
+
+
+PLACES = ("model", "train", "test")
+
+
+@pytest.mark.parametrize(
+    ("entered", "earlier", "filled"),
+    [
+        (("", "", ""), ("", "", ""), PLACES),
+        ((None, " ", ""), ("", "", ""), PLACES),
+        (("old", "mine", "old"), ("old", "old", "old"), ("model", None, "test")),
+        (PLACES, PLACES, (None, None, None)),
+        (("model", "mine", "test"), PLACES, (None, None, None)),
+    ],
+)
+def test_a_field_is_filled_unless_the_user_typed_or_it_has_its_value(
+    entered, earlier, filled, monkeypatch
+):
+    monkeypatch.setattr(retraining, "suggest_places", lambda page, run: PLACES)
+    suggested, *updates = retraining._suggest(None, "run", earlier, entered)
+    assert suggested == PLACES
+    nothing = gr.skip()
+    assert [None if update == nothing else update.value for update in updates] == list(filled)
