@@ -85,9 +85,10 @@ class SelectOptions:
         str,
         Option(
             "Which images come first. contrast: those that are more like failing images than like "
-            "other new ones; distance: those nearest to a core image (SAFE, HUDD).",
+            "passing ones (in runs without passing images, than like other new ones); distance: "
+            "those nearest to a core image (SAFE, HUDD).",
             label="Which images come first",
-            info="contrast: images more like failing than like other new ones. distance: those "
+            info="contrast: images more like failing than like passing ones. distance: those "
             "nearest to a core image (SAFE, HUDD).",
             choices=RANKINGS,
         ),
