@@ -61,6 +61,8 @@ def test_a_cluster_says_how_often_images_like_its_own_fail(browsing, planted):
     )
     expect(rate).to_contain_text(re.compile("elsewhere 56.%"))
     expect(browsing.locator(".tile[data-cluster='0'] .fails")).to_contain_text("fails 94")
+    too_few = next(name for name, row in rows_of(planted).items() if row["kind"] == TOO_FEW)
+    expect(browsing.locator(f".tile[data-cluster='{too_few}'] .fails")).to_have_count(0)
     browsing.locator(".tile[data-cluster='1']").click()
     expect(rate).to_contain_text(re.compile(r"fails on 24 of 54 images like these \(44.%"))
     hints = browsing.locator(".hints li")

@@ -18,6 +18,7 @@ from pipelines.clusters.explanation import (
 )
 from pipelines.clusters.manifest import ClusterFigures
 from pipelines.clusters.pictures import GIF_FOLDER, gif_name
+from pipelines.clusters.rates import TOO_FEW
 from pipelines.clusters.report.headline import KIND_TITLES, describe_rate, describe_situations
 from pipelines.clusters.results import ClusterRow, Results, read_results
 from pipelines.data.parameters import read_parameter_columns
@@ -126,7 +127,7 @@ def _cluster(row: ClusterRow) -> Row:
         "central_image": row.central_image,
         "kind": row.kind,
         "rate": describe_rate(row.rate) if row.rate else "",
-        "failing": row.rate.rate if row.rate else None,
+        "failing": row.rate.rate if row.rate and row.kind != TOO_FEW else None,
         "parts": row.parts,
         "groups": row.groups,
         "gif": f"{GIF_FOLDER}/{gif_name(row.cluster)}",
