@@ -1,4 +1,4 @@
-"""Notice a file that is another one than when its digest was taken (SAFE, section 2)."""
+"""Notice a file that changed since its digest was computed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pipelines.data.images import ImageFile, Rejected, check_image
 
 
 def check_unchanged(folder: Path, image: ImageFile, advice: str) -> Rejected | None:
-    """Return None where a file still has its digest; otherwise the reason why not.
+    """Return None if a file still has its digest; otherwise the reason to reject it.
 
     Parameters
     ----------
     advice : str
-        What to do where the file is another one by now: "run the job again", for example.
+        What to do about a changed file, such as "run the job again".
     """
     now = check_image(folder, image.path)
     return now if isinstance(now, Rejected) else tell_changed(image, now.digest, advice)
 
 
 def tell_changed(image: ImageFile, digest: str, advice: str) -> Rejected | None:
-    """Do as `check_unchanged` does, for a file whose digest of now is known."""
+    """Compare as `check_unchanged` does, if the present digest of the file is known."""
     if digest == image.digest:
         return None
     return Rejected(

@@ -64,7 +64,7 @@ def use_unchanged(
     use: Callable[[Image.Image], Result],
     advice: str = RUN_AGAIN,
 ) -> Result | Rejected:
-    """Use a picture as `use_image` does, and reject a file that its digest is no longer of.
+    """Use a picture as `use_image` does, and reject a file whose digest has changed.
 
     Parameters
     ----------

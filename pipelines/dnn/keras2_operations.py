@@ -1,8 +1,8 @@
 """Operations of TensorFlow in models that Keras 2 saved, as the same operations of Keras 3.
 
 Keras 2 made a layer of each operation in the code of a model: TFOpLambda, or SlicingOpLambda for
-`x[..., ::-1]`. The file names the operation and its arguments, and holds no code. What is known to
-mean the same is described as Keras 3 describes it; the rest stays as it is, and is refused by name.
+`x[..., ::-1]`. The file names the operation and its arguments, and holds no code. An operation
+that Keras 3 also has is described as Keras 3 describes it; any other is left, and refused by name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OPERATIONS = "keras.src.ops"
 ELLIPSIS = "__ellipsis__"
 KINDS = ("TFOpLambda", "SlicingOpLambda")
 CONSTANT = "_CONSTANT_VALUE"
-"""What stands for the name of a layer where the first argument is a number."""
+"""In place of a layer's name, it marks a first argument that is a number."""
 RESCALINGS: dict[str, Callable[[float], tuple[float, float]]] = {
     "math.truediv": lambda y: (1 / y, 0.0),
     "math.divide": lambda y: (1 / y, 0.0),
@@ -41,7 +41,7 @@ OF_TWO = {
 }
 """Operations of two tensors, or of a tensor and numbers."""
 HARMLESS: dict[str, tuple[object, ...]] = {"data_format": (None, "NHWC"), "var": (None,)}
-"""Arguments without effect at these values; the name of an operation has none whatever it is."""
+"""Arguments that have no effect with these values. The argument `name` never has one."""
 
 
 @dataclass(frozen=True)

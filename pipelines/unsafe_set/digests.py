@@ -1,4 +1,4 @@
-"""Which files the unsafe set was selected from, to notice one that changed since then."""
+"""Digests of the images that the unsafe set was selected from, to notice changed files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOT_SELECTED = (
 def read_digests(run: Path, selection: Selection) -> dict[str, str]:
     """Read the SHA-256 that each image of the improvement set had, by path.
 
-    Empty in runs of earlier versions, which do not note what `selection.npz` they are about.
+    Empty in runs of earlier versions, whose `selection.json` does not name its `selection.npz`.
 
     Raises
     ------
