@@ -180,8 +180,8 @@ def read_explanation(folder: Path, *, tables: bool = False) -> Explanation | Non
     if replacing == "tables" or (replacing and not tables):
         again = ", with its tables" if replacing == "tables" else ""
         raise InputError(
-            f"{folder} has parts of two explanations: `explain` broke off while it replaced one by "
-            f"the other. Do that again{again}: SAFE_Tool.py explain {folder}"
+            f"{folder} has parts of two explanations: `explain` ended while it replaced one by "
+            f"the other. Explain the run again{again}: SAFE_Tool.py explain {folder}"
         )
     return explanation
 

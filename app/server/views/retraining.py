@@ -86,7 +86,7 @@ def _check_changes(rows: list[dict[str, str]], change: Change) -> None:
             raise ValueError(f"its column {name} holds more than 0 and 1")
         read.append(sum(row[name] == "1" for row in rows))
     if read != counts or len(rows) != change.before.images:
-        raise ValueError(f"it is of other images than {RETRAINING_FILE} counts")
+        raise ValueError(f"its images are not those that {RETRAINING_FILE} counts")
 
 
 def _history(folder: Path, running: bool) -> list[dict[str, float]]:

@@ -110,9 +110,13 @@ def test_a_run_that_holds_a_retraining_is_not_replaced_by_clusters(retraining, t
 @pytest.mark.parametrize(
     ("name", "damage", "words"),
     [
-        ("before_after.csv", lambda rows: rows[:-1], "of other images than retraining.json counts"),
-        ("before_after.csv", lambda rows: [*rows[:-1], rows[0]], "of other images than"),
-        ("before_after.csv", lambda rows: [], "of other images than"),
+        (
+            "before_after.csv",
+            lambda rows: rows[:-1],
+            "images are not those that retraining.json counts",
+        ),
+        ("before_after.csv", lambda rows: [*rows[:-1], rows[0]], "images are not those that"),
+        ("before_after.csv", lambda rows: [], "images are not those that"),
         (
             "before_after.csv",
             lambda rows: [*rows[:-1], rows[-1] | {"right after": "yes"}],

@@ -96,7 +96,7 @@ def test_a_kill_leaves_one_explanation_or_a_refusal(run, tables, other_tables, t
             read_results(run_after_kill)
         except InputError as error:
             states.append("refused")
-            assert "parts of two explanations: `explain` broke off while" in str(error)
+            assert "parts of two explanations: `explain` ended while" in str(error)
             with pytest.raises(InputError, match="parts of two explanations"):
                 write_report(run_after_kill)
         else:
@@ -123,5 +123,5 @@ def test_tables_that_were_half_replaced_have_to_be_given_again(run, tables):
         else:
             read_results(run_after_kill)
     assert refusals
-    assert all("Do that again, with its tables" in refusal for refusal in refusals)
+    assert all("Explain the run again, with its tables" in refusal for refusal in refusals)
     assert "replacing" not in (run / "explanation.json").read_text()
