@@ -80,7 +80,7 @@ KINDS = {
     name: (partial(write_picture, name=name), Kind(read_picture, flip_bit, name.startswith("PNG")))
     for name in PICTURES
 }
-"""How a picture of each kind is written, and read. Any change of a PNG file can be told."""
+"""How a picture of each kind is written, and read. PNG has checksums of all it holds."""
 
 
 def cost_rows() -> Iterator[tuple[str, str, float, float, float]]:

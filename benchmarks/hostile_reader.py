@@ -1,4 +1,4 @@
-"""A process of its own that reads damaged files, and what became of each of them."""
+"""Read damaged files in a separate process, and tell whether each is refused or accepted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipelines.runs.errors import InputError
 
 OUTCOMES = ("refused", "unchanged", "changed", "traceback", "hang")
 FAULTS = ("has no attribute", "NoneType", "Traceback", "positional argument", "unhashable")
-"""Words of Python's own errors: a reason with them is none that a person understands."""
+"""Words of Python's own errors: users do not understand a reason with one of them."""
 
 
 class Kind(NamedTuple):
@@ -27,13 +27,13 @@ class Kind(NamedTuple):
         Reads a file as jobs and page do and returns its content; raises `InputError` to refuse it.
     mutate : callable
         Returns what a damage is called, and the file's content with it.
-    told : bool
+    has_checksums : bool
         Whether no change of the content may go unnoticed.
     """
 
     read: Callable[[Path], bytes]
     mutate: Callable[[bytes, np.random.Generator], tuple[str, bytes]]
-    told: bool = False
+    has_checksums: bool = False
 
 
 def read_case(kind: Kind, path: Path) -> tuple[str, str]:
@@ -42,8 +42,7 @@ def read_case(kind: Kind, path: Path) -> tuple[str, str]:
         content = kind.read(path)
     except InputError as error:
         reason = str(error)
-        # What a run is not (a test, say) is said of its folder, which has other files, too: where
-        # two do not fit together, either may be damaged.
+        # Where two files do not fit together, either may be damaged: the folder's name is enough.
         named = path.name in reason or str(path.parent) in reason
         clear = named and "\n" not in reason
         clear = clear and not any(word in reason for word in FAULTS)
